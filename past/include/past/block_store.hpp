@@ -1,0 +1,84 @@
+// What one node keeps: blocks and small records, on its own Disk. One contract, one suite (tests/contract).
+//
+// Formats: docs/formats/store.md. On the node's executor; disk work goes to Workers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/guid.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+
+namespace past {
+
+/// Who wants a block kept: a volume's tag, and the session (generation) that last said so.
+struct Tag {
+    base::Guid volume;
+    std::uint64_t generation = 0;
+    friend bool operator==(const Tag&, const Tag&) = default;
+};
+
+/// A piece is the whole block for now (1-of-n). The caller has checked that `bytes` hash to `id`.
+struct Block {
+    base::Guid id;
+    base::SharedBytes bytes;
+};
+
+/// Blocks of one place on this node. `digest` is the exclusive or of SHA-256(block id) over them, so that two nodes see
+/// with one comparison that they hold the same set.
+struct PlaceSummary {
+    base::Guid place;
+    std::uint64_t blocks = 0;
+    std::uint64_t bytes = 0;
+    base::Guid digest;
+};
+
+struct StoreUsage {
+    std::uint64_t blocks = 0;
+    std::uint64_t block_bytes = 0;   ///< payload of the live blocks
+    std::uint64_t disk_bytes = 0;    ///< files of the store, garbage included: what the cap counts
+    std::uint64_t capacity_bytes = 0;
+    std::uint64_t reserve_bytes = 0; ///< kept for deletes and records: puts are refused before they eat it
+    std::uint64_t index_bytes = 0;   ///< memory
+};
+
+class BlockStore {
+  public:
+    virtual ~BlockStore() = default;
+
+    /// All blocks with this tag, durable when it returns; concurrent puts share a sync. A block that is there already
+    /// gets the tag only. Errc::no_space: none of them was stored (refused before acknowledging; what was there is
+    /// intact). base::Errc::io_failed: the store is read-only from now on.
+    virtual base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) = 0;
+    /// The bytes, hashed and equal to `id`. Errc::block_not_found; Errc::corrupt_block (the damaged copy is forgotten,
+    /// so that repair puts a good one).
+    virtual base::Task<base::Result<base::SharedBytes>> get(base::Guid id) = 0;
+    /// For each id: true and (durably) tagged with this generation if held, false otherwise.
+    virtual base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) = 0;
+    /// Drops the volume's tag of each block as far as its generation is <= `tag.generation`; a block left without a tag
+    /// is gone, durably, when it returns. Works on a full disk. Returns how many blocks are gone.
+    virtual base::Task<base::Result<std::uint64_t>> untag(Tag tag, std::vector<base::Guid> ids) = 0;
+    /// Forgets blocks whatever their tags: they were handed over to others. Durable when it returns.
+    virtual base::Task<base::Result<void>> discard(std::vector<base::Guid> ids) = 0;
+
+    [[nodiscard]] virtual bool has(const base::Guid& id) const = 0;
+    /// Tags of a held block; empty if it is not held.
+    [[nodiscard]] virtual std::vector<Tag> tags(const base::Guid& id) const = 0;
+    /// Sorted by place.
+    [[nodiscard]] virtual std::vector<PlaceSummary> places() const = 0;
+    /// Ids of a place after `after` in order, at most `limit`.
+    [[nodiscard]] virtual std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
+                                                       std::size_t limit) const = 0;
+    [[nodiscard]] virtual StoreUsage usage() const = 0;
+
+    /// Small mutable state, at most 64 KiB a value, for what must survive a crash: register promises, high-water marks.
+    /// Durable when it returns; served from the reserve, so it works when puts are refused.
+    virtual base::Task<base::Result<void>> put_record(base::Guid key, base::Bytes value) = 0;
+    [[nodiscard]] virtual std::optional<base::Bytes> record(const base::Guid& key) const = 0;
+    [[nodiscard]] virtual std::vector<base::Guid> record_keys() const = 0;
+};
+
+}  // namespace past

@@ -1,0 +1,87 @@
+// What the layers above see of PAST: immutable blocks at places, and one small mutable record a volume.
+//
+// Implemented by past::Node (this process is a peer, or a network of one) and by the client of a daemon's local socket.
+// Paper: Rowstron & Druschel, SOSP 2001. Where we differ: docs/papers.md#past.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/crypto.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "past/block_store.hpp"
+#include "past/error.hpp"
+
+namespace past {
+
+/// When a put returns.
+enum class Wait : std::uint8_t {
+    majority,  ///< synced on a majority of the effective copies: survives the loss of majority - 1 at once
+    full,      ///< on all of them, or the outcome says how many are short when the deadline comes
+};
+
+struct PutOutcome {
+    unsigned copies_wanted = 0;  ///< effective copies at the time
+    unsigned copies_stored = 0;  ///< synced and signed for, by the time it returned
+};
+
+/// Asks the holders to drop a tag. Signed by the owner of the volume, domain "pelago reclaim".
+struct Reclaim {
+    base::Guid place;
+    Tag tag;                        ///< drops tags of this volume up to this generation
+    base::PublicKey owner{};
+    base::Guid name_digest;         ///< with `owner` it proves the tag: see volume_tag()
+    std::vector<base::Guid> blocks; ///< at most 4096
+    base::Signature signature{};
+
+    [[nodiscard]] base::Bytes body() const;  ///< what is signed
+};
+
+/// SHA-256("pelago volume", owner, name digest): names a volume without a registry.
+[[nodiscard]] base::Guid volume_guid(const base::PublicKey& owner, const base::Guid& name_digest);
+/// SHA-256("pelago tag", AGUID): what storage nodes see of it.
+[[nodiscard]] base::Guid volume_tag(const base::Guid& aguid);
+
+/// The newest state of a volume as its holders keep it. `body` is opaque here; the verifier below knows it.
+struct Record {
+    std::uint64_t sequence = 0;
+    base::Bytes body;  ///< at most 32 KiB
+};
+
+/// Given by the layer above at wiring: checks a record's certificate against its key and returns its sequence, or
+/// Errc::bad_record. Pure; called before anything is stored or believed.
+using RecordVerifier = std::function<base::Result<std::uint64_t>(const base::Guid& key, base::ByteView body)>;
+
+class Storage {
+  public:
+    virtual ~Storage() = default;
+
+    /// Stores blocks at the n closest nodes of `place`, of distinct failure domains as far as there are enough. At most
+    /// kMaxPayloadBytes in all. Idempotent. Errors: below_min_copies, too_few_copies, no_space, too_large.
+    virtual base::Task<base::Result<PutOutcome>> put(base::Guid place, Tag tag, std::vector<Block> blocks, Wait wait,
+                                                     base::TimePoint deadline) = 0;
+    /// From the nearest holder that answers; a slow one is hedged, a wrong one skipped and reported.
+    /// Errors: block_not_found, holders_unreachable, corrupt_block (only where every copy is).
+    virtual base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id,
+                                                            base::TimePoint deadline) = 0;
+    /// For each id whether a majority of its holders has it; those are tagged anew. At most 4096 ids.
+    virtual base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
+                                                              base::TimePoint deadline) = 0;
+    /// Executed by each holder after the policy's grace time (a raw put's owner may ask for none). Errors: not_owner.
+    virtual base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) = 0;
+
+    /// The newest record under `key`, agreed by a majority of its 2 x copies - 1 holders; nullopt if there certainly is
+    /// none. Linearizable with write_record(). Error: holders_unreachable.
+    virtual base::Task<base::Result<std::optional<Record>>> read_record(base::Guid key, base::TimePoint deadline) = 0;
+    /// Replaces the record whose sequence is `expected` (0: there is none) by one of sequence expected + 1. Of two
+    /// writers exactly one succeeds, the other gets Errc::conflict. After holders_unreachable or timed_out the write may
+    /// or may not have happened: read again.
+    virtual base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, Record next,
+                                                        base::TimePoint deadline) = 0;
+};
+
+}  // namespace past

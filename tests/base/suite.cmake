@@ -1,0 +1,1 @@
+add_suite(base LABEL unit LINK base)
