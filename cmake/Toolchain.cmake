@@ -34,7 +34,10 @@ option(PELAGO_WERROR "Warnings are errors" ON)
 if(PELAGO_WERROR)
   add_compile_options(-Werror)
 endif()
-add_link_options(-Wl,-z,relro,-z,now)
+# Position-independent executables by flags of our own: CMake's give libraries and programs different ones, and then they
+# could not share a precompiled header.
+add_compile_options(-fPIE)
+add_link_options(-pie -Wl,-z,relro,-z,now)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()

@@ -23,7 +23,7 @@ class TaskGroup {
     TaskGroup(const TaskGroup&) = delete;
     TaskGroup& operator=(const TaskGroup&) = delete;
 
-    /// Starts `task` at once, up to its first suspension. After cancel() it is dropped instead.
+    /// Starts `task` when the executor gets to it. After cancel() it is dropped instead.
     void spawn(Task<void> task);
     /// Resumes when every task has ended. Rethrows the first exception that is not a cancellation. Can be used again.
     Task<void> join();
