@@ -1,0 +1,137 @@
+// The copy-on-write tree that holds a file system, or the forest of a volume: sorted items in sealed nodes.
+//
+// Format: docs/formats/tree.md. Coulouris et al., Figure 10.13: versions share what did not change. Where a node ends
+// is decided by its content alone, so equal content gives equal nodes however it came about: docs/decisions/tree.md.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "objstore/block_io.hpp"
+#include "objstore/records.hpp"
+
+namespace objstore {
+
+/// Numbers are part of the format.
+enum class Kind : std::uint8_t {
+    inode = 1,        ///< sub 0 -> Inode
+    xattr = 2,        ///< sub xattr_hash(name), tie -> XattrRecord
+    inline_data = 3,  ///< sub 0 -> InlineData: a small file's bytes, or a symlink's target
+    extent = 4,       ///< sub = offset in the file -> Extent
+    entry = 5,        ///< sub = entry_hash(name), tie -> Entry; inode = the directory
+    live = 16,        ///< inode 0 -> Opaque
+    snapshot = 17,    ///< inode 0, sub = first 8 bytes of its id, tie -> Opaque
+};
+
+/// Ordered by inode, kind, sub, tie. `tie` tells apart what has the same hash (0, 1, ...).
+struct TreeKey {
+    std::uint64_t inode = 0;
+    Kind kind{};
+    std::uint64_t sub = 0;
+    std::uint32_t tie = 0;
+
+    /// The smallest key of an inode, of a kind: [first(i), first(i + 1)) is all of inode i.
+    static TreeKey first(std::uint64_t inode) { return {.inode = inode}; }
+    static TreeKey first(std::uint64_t inode, Kind kind) { return {.inode = inode, .kind = kind}; }
+    friend auto operator<=>(const TreeKey&, const TreeKey&) = default;
+    friend bool operator==(const TreeKey&, const TreeKey&) = default;
+};
+
+struct Item {
+    TreeKey key;
+    Value value;  ///< of the alternative that key.kind names
+    friend bool operator==(const Item&, const Item&) = default;
+};
+
+constexpr std::uint32_t kLiveNodeBytes = 32U << 10U;
+constexpr std::uint32_t kArchiveNodeBytes = 64U << 10U;
+
+struct TreeShape {
+    std::uint32_t node_bytes = kArchiveNodeBytes;  ///< mean of the encoded size; 1 KiB to 256 KiB
+    std::uint32_t name_epoch = 0;                  ///< key epoch whose name key orders entries and xattrs
+    friend bool operator==(const TreeShape&, const TreeShape&) = default;
+};
+
+struct TreeNode;  // objstore/src/tree/node.hpp
+struct TreeState;
+
+/// One version, to read. Cheap to copy; keeps a few decoded nodes. The reader outlives it. One executor.
+class Tree {
+  public:
+    Tree(BlockReader& reader, BlockRefPtr root);
+
+    [[nodiscard]] const BlockRefPtr& root() const;
+    base::Task<base::Result<TreeShape>> shape() const;
+    base::Task<base::Result<std::optional<Item>>> find(TreeKey key) const;
+    /// Items in [from, to), at most `limit`.
+    base::Task<base::Result<std::vector<Item>>> range(TreeKey from, TreeKey to, std::size_t limit = SIZE_MAX) const;
+
+  private:
+    friend class TreeCursor;
+    std::shared_ptr<TreeState> state_;
+};
+
+/// Walks [from, to) in key order, fetching the next leaves ahead. One executor; not more than one call at a time.
+class TreeCursor {
+  public:
+    /// `ahead`: leaves that are fetched before they are asked for.
+    TreeCursor(Tree tree, TreeKey from = {}, std::optional<TreeKey> to = {}, unsigned ahead = 4);
+    ~TreeCursor();
+    TreeCursor(TreeCursor&&) noexcept;
+    TreeCursor& operator=(TreeCursor&&) noexcept;
+
+    /// The next item, or null after the last. Valid until the next call.
+    base::Task<base::Result<const Item*>> next();
+    /// The rest of the present leaf, or all of the next: never empty before the end. Valid until the next call. For
+    /// loops that should not pay a coroutine an item.
+    base::Task<base::Result<std::span<const Item>>> next_items();
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+struct TreeChange {
+    std::uint64_t leaves_written = 0;
+    std::uint64_t inner_written = 0;
+    std::uint64_t bytes_written = 0;  ///< sealed
+    std::uint64_t nodes_read = 0;     ///< of the base
+};
+
+/// Makes a new version: from nothing (bulk load, bottom-up), or from a base by edits in ascending key order, which
+/// reads and writes only the paths it touches and shares the rest. Memory: one open node a level. One executor; one
+/// call at a time; after an error only destruction.
+class TreeUpdate {
+  public:
+    /// A new tree.
+    TreeUpdate(BlockWriter& writer, TreeShape shape);
+    /// A version after `base`, with its shape. What is neither put nor erased stays.
+    TreeUpdate(BlockWriter& writer, Tree base);
+    ~TreeUpdate();
+    TreeUpdate(TreeUpdate&&) noexcept;
+    TreeUpdate& operator=(TreeUpdate&&) noexcept;
+
+    /// Adds or replaces. An item equal to the base's changes nothing. Requires: key above every key put before, and
+    /// not below the start of an earlier erase().
+    base::Task<base::Result<void>> put(Item item);
+    /// Drops the base's items in [from, to), except those that are put afterwards. Requires: from above every key put
+    /// or erased before. To rewrite inode i: erase([first(i), first(i + 1))), then put what it has now.
+    base::Task<base::Result<void>> erase(TreeKey from, TreeKey to);
+    base::Task<base::Result<void>> erase(TreeKey key);
+    /// The root of the new version: the base's own if nothing changed. Its blocks are durable after writer.flush().
+    base::Task<base::Result<BlockRefPtr>> finish();
+
+    [[nodiscard]] const TreeChange& change() const;
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace objstore

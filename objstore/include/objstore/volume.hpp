@@ -1,0 +1,110 @@
+// A volume: a forest of trees behind one signed heartbeat, for its owner.
+//
+// Format: docs/formats/volume.md. Paper: OceanStore, Coulouris et al. section 10.6.2; docs/papers.md#oceanstore.
+// On the node's executor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/crypto.hpp"
+#include "base/env.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "objstore/block_io.hpp"
+#include "objstore/heartbeat.hpp"
+#include "objstore/high_water.hpp"
+#include "objstore/keys.hpp"
+#include "objstore/snapshot.hpp"
+#include "objstore/tree.hpp"
+#include "past/storage.hpp"
+
+namespace objstore {
+
+struct VolumeConfig {
+    base::Duration record_timeout = std::chrono::seconds{30};
+    unsigned commit_attempts = 64;  ///< a conflict means that another host got through; then base::Errc::busy
+    WriterConfig writer;
+    ReaderConfig reader;
+};
+
+/// What a state of the volume is, as its heartbeat says.
+struct VolumeState {
+    std::uint64_t sequence = 0;
+    base::Guid body_hash;
+    BlockRefPtr forest;  ///< root of the forest
+    std::int64_t time_ns = 0;
+};
+
+/// A piece of work on a volume: pins the state it began with, so that blocks reachable from it may be used again, and
+/// writes under one generation. Ends when destroyed; what was not committed keeps its tag for a day.
+class Session {
+  public:
+    [[nodiscard]] const VolumeState& pinned() const;
+    /// Of the pinned state, sorted by time.
+    [[nodiscard]] const std::vector<Snapshot>& snapshots() const;
+    /// pinned().sequence + 1: the generation of its tags and the birth of its blocks.
+    [[nodiscard]] std::uint64_t generation() const;
+    [[nodiscard]] past::Tag tag() const;
+    [[nodiscard]] const VolumeKeys& keys() const;
+    [[nodiscard]] BlockWriter& writer();
+    [[nodiscard]] BlockReader& reader();
+    [[nodiscard]] past::Storage& storage();
+
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+    ~Session();
+
+  private:
+    friend class Volume;
+    struct State;
+    explicit Session(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+struct CommitOutcome {
+    Snapshot snapshot;
+    VolumeState state;
+    past::PutOutcome copies;  ///< the worst of all blocks of the session
+};
+
+class Volume {
+  public:
+    /// Makes an empty volume and returns it open. base::Errc::exists if there is one of that name under this key.
+    static base::Task<base::Result<std::unique_ptr<Volume>>> create(base::NodeEnv env, past::Storage& storage,
+                                                                    HighWater& high_water, base::SigningKey owner,
+                                                                    std::string name, VolumeConfig config = {});
+    /// Errors: no_such_volume, wrong_key, stale, damaged; past::Errc::holders_unreachable.
+    static base::Task<base::Result<std::unique_ptr<Volume>>> open(base::NodeEnv env, past::Storage& storage,
+                                                                  HighWater& high_water, base::SigningKey owner,
+                                                                  std::string name, VolumeConfig config = {});
+    ~Volume();
+    Volume(const Volume&) = delete;
+    Volume& operator=(const Volume&) = delete;
+
+    [[nodiscard]] const std::string& name() const;
+    [[nodiscard]] const VolumeKeys& keys() const;
+    [[nodiscard]] const VolumeState& state() const;  ///< as last read
+    [[nodiscard]] BlockReader& reader();
+
+    /// Reads the newest state. Errors as open().
+    base::Task<base::Result<void>> refresh();
+    /// Of state(), sorted by time.
+    base::Task<base::Result<std::vector<Snapshot>>> snapshots();
+    /// refresh(), then a session that pins what was read. `wait`: what its writer's puts, and commit(), wait for.
+    base::Task<base::Result<std::unique_ptr<Session>>> begin(past::Wait wait = past::Wait::majority);
+    /// Lists the snapshot in the newest forest, whoever wrote that meanwhile. Flushes the session's writer first:
+    /// nothing is committed before every block it needs is acknowledged. Errors: those of put and write_record;
+    /// base::Errc::busy after commit_attempts conflicts. After holders_unreachable or timed_out the snapshot may or may
+    /// not be listed: repeating the call with the same snapshot is safe.
+    base::Task<base::Result<CommitOutcome>> commit(Session& session, Snapshot snapshot);
+
+  private:
+    struct State;
+    explicit Volume(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace objstore
