@@ -4,11 +4,12 @@
 #include <functional>
 #include <memory>
 
+#include "base/sleepers.hpp"
 #include "base/task.hpp"
 
 namespace base {
 
-class Suspension {
+class Suspension : public Sleepers::Hook {
   public:
     /// Resumes the sleeper through its executor; later calls do nothing.
     void wake() { complete({}); }
@@ -19,6 +20,7 @@ class Suspension {
   private:
     friend Task<void> suspend(std::shared_ptr<Suspension> self, std::function<void()> on_cancel);
     void complete(boost::system::error_code error);
+    void register_sleeper();
 
     std::move_only_function<void(boost::system::error_code)> handler_;
     Executor executor_;

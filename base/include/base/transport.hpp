@@ -35,10 +35,10 @@ enum class Service : std::uint8_t {
 /// A small Protocol Buffers header and opaque bytes that never pass through Protocol Buffers.
 struct Message {
     Message() = default;
-    Message(Service service, std::uint8_t verb, Bytes header, SharedBytes payload = {})
-        : kind{static_cast<std::uint16_t>((static_cast<unsigned>(service) << 8U) | verb)},
-          header{std::move(header)},
-          payload{std::move(payload)} {}
+    Message(Service to, std::uint8_t verb_number, Bytes header_bytes, SharedBytes payload_bytes = {})
+        : kind{static_cast<std::uint16_t>((static_cast<unsigned>(to) << 8U) | verb_number)},
+          header{std::move(header_bytes)},
+          payload{std::move(payload_bytes)} {}
 
     [[nodiscard]] Service service() const { return static_cast<Service>(kind >> 8U); }
     [[nodiscard]] std::uint8_t verb() const { return static_cast<std::uint8_t>(kind & 0xFFU); }

@@ -1,0 +1,56 @@
+// The membership conversation: the issuer admits joiners, and members gossip the newest signed policy and roster.
+//
+// Messages: docs/formats/membership.md. On the node's executor.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "base/env.hpp"
+#include "base/network_directory.hpp"
+#include "base/task_group.hpp"
+
+namespace base {
+
+/// What a joiner sends and gets. Also used by tests and fuzzers.
+struct JoinRequest {
+    Key token_secret{};
+    NetworkDirectory::Wish wish;
+    [[nodiscard]] Message encode() const;
+    [[nodiscard]] static Result<JoinRequest> decode(ByteView bytes);
+};
+[[nodiscard]] Message encode_admission(const NetworkDirectory::Admission& admission);
+[[nodiscard]] Result<NetworkDirectory::Admission> decode_admission(ByteView bytes);
+
+class MembershipService {
+  public:
+    using Neighbours = std::function<std::vector<Address>()>;
+    using OnChange = std::function<void()>;
+
+    /// `directory` outlives this. `neighbours` says whom to gossip with; `on_change` is called after a newer policy or
+    /// roster was adopted.
+    MembershipService(NodeEnv env, NetworkDirectory& directory, Neighbours neighbours, OnChange on_change);
+    ~MembershipService();
+
+    /// Answers one joiner whose key the handshake has proven. Errc::denied with the reason.
+    Task<Result<Message>> admit(PublicKey joiner, Message request);
+    /// Tells the neighbours at once; call after the directory was changed by a local command.
+    void spread();
+
+  private:
+    Task<Result<Message>> on_request(Peer from, Message message);
+    void on_notify(const Peer& from, Message message);
+    Task<void> gossip_loop();
+    Task<void> catch_up(Address from);
+    [[nodiscard]] Message versions() const;
+
+    NodeEnv env_;
+    NetworkDirectory& directory_;
+    Neighbours neighbours_;
+    OnChange on_change_;
+    bool catching_up_ = false;
+    TaskGroup tasks_;
+};
+
+}  // namespace base

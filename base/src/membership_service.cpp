@@ -1,0 +1,170 @@
+#include "base/membership_service.hpp"
+
+#include "base/codec.hpp"
+#include "base/error.hpp"
+#include "base/limits.hpp"
+
+namespace base {
+namespace {
+
+using std::chrono::seconds;
+
+enum class Verb : std::uint8_t { join = 1, versions = 2, fetch = 3 };
+
+constexpr seconds kGossipPeriod{30};
+constexpr seconds kFetchTimeout{10};
+constexpr std::size_t kMaxStateBytes = kMaxPayloadBytes;
+
+Message message_of(Verb verb, Bytes header, Bytes payload = {}) {
+    return {Service::membership, static_cast<std::uint8_t>(verb), std::move(header), SharedBytes{std::move(payload)}};
+}
+
+bool valid_role(std::uint8_t role) { return role == 1 || role == 2; }
+
+Bytes state_of(const NetworkDirectory& directory) {
+    Writer out;
+    out.bytes(directory.policy().encode()).bytes(directory.roster().encode());
+    return out.take();
+}
+
+}  // namespace
+
+Message JoinRequest::encode() const {
+    Writer out;
+    out.raw(token_secret).u8(static_cast<std::uint8_t>(wish.role)).u64(wish.capacity_bytes).text(wish.failure_domain);
+    return message_of(Verb::join, out.take());
+}
+
+Result<JoinRequest> JoinRequest::decode(ByteView bytes) {
+    Reader in{bytes};
+    JoinRequest request;
+    request.token_secret = in.array<32>();
+    const auto role = in.u8();
+    request.wish.capacity_bytes = in.u64();
+    request.wish.failure_domain = in.text(kMaxFailureDomainBytes);
+    if (!in.complete() || !valid_role(role)) return Error{Errc::bad_format, "join request"};
+    request.wish.role = static_cast<Role>(role);
+    return request;
+}
+
+Message encode_admission(const NetworkDirectory::Admission& admission) {
+    Writer out;
+    out.bytes(admission.certificate.encode()).bytes(admission.policy.encode()).text(admission.network_name);
+    out.bytes(admission.roster.encode());
+    return message_of(Verb::join, {}, out.take());
+}
+
+Result<NetworkDirectory::Admission> decode_admission(ByteView bytes) {
+    Reader in{bytes};
+    const auto certificate = in.bytes(kMaxHeaderBytes);
+    const auto policy = in.bytes(kMaxHeaderBytes);
+    auto name = in.text(kMaxNameBytes);
+    const auto roster = in.bytes(kMaxStateBytes);
+    if (!in.complete()) return Error{Errc::bad_format, "the issuer's answer"};
+    NetworkDirectory::Admission admission;
+    BASE_TRY(admission.certificate, Certificate::decode(certificate));
+    BASE_TRY(admission.policy, Policy::decode(policy));
+    BASE_TRY(admission.roster, Roster::decode(roster));
+    admission.network_name = std::move(name);
+    return admission;
+}
+
+MembershipService::MembershipService(NodeEnv env, NetworkDirectory& directory, Neighbours neighbours, OnChange on_change)
+    : env_{env},
+      directory_{directory},
+      neighbours_{std::move(neighbours)},
+      on_change_{std::move(on_change)},
+      tasks_{env.executor} {
+    env_.transport.serve(
+        Service::membership,
+        [this](Peer from, Message message) { return on_request(std::move(from), std::move(message)); },
+        [this](const Peer& from, Message message) { on_notify(from, std::move(message)); });
+    tasks_.spawn(gossip_loop());
+}
+
+MembershipService::~MembershipService() { env_.transport.serve(Service::membership, {}, {}); }
+
+Task<Result<Message>> MembershipService::admit(PublicKey joiner, Message request) {
+    if (request.service() != Service::membership || request.verb() != static_cast<std::uint8_t>(Verb::join)) {
+        co_return Error{Errc::denied, "only a join request is accepted here"};
+    }
+    BASE_CO_TRY(const auto join, JoinRequest::decode(request.header));
+    auto job = [this, joiner, join] {
+        return directory_.admit(env_.rng, joiner, join.token_secret, join.wish, env_.clock.wall_ns());
+    };
+    // On the executor, although it writes a few small files: the directory has one owner, and joins are rare.
+    BASE_CO_TRY(const auto admission, job());
+    env_.log.write(Log::Level::info, "membership",
+                   "admitted node " + admission.certificate.id().short_hex() + ", serial " +
+                       std::to_string(admission.certificate.serial));
+    if (on_change_) on_change_();
+    spread();
+    co_return encode_admission(admission);
+}
+
+Message MembershipService::versions() const {
+    Writer out;
+    out.u64(directory_.policy().version).u64(directory_.roster().version);
+    return message_of(Verb::versions, out.take());
+}
+
+void MembershipService::spread() {
+    for (const auto& neighbour : neighbours_()) env_.transport.notify(neighbour, versions());
+}
+
+Task<void> MembershipService::gossip_loop() {
+    for (;;) {
+        // Jittered, so that a network started at once does not talk at once.
+        const auto jitter = env_.rng.below(static_cast<std::uint64_t>(Duration{kGossipPeriod}.count()));
+        co_await env_.clock.sleep_for(kGossipPeriod / 2 + Duration{static_cast<std::int64_t>(jitter)});
+        const auto known = neighbours_();
+        if (!known.empty()) env_.transport.notify(known[env_.rng.below(known.size())], versions());
+    }
+}
+
+void MembershipService::on_notify(const Peer& from, Message message) {
+    if (message.verb() != static_cast<std::uint8_t>(Verb::versions)) return;
+    Reader in{message.header};
+    const auto policy = in.u64();
+    const auto roster = in.u64();
+    if (!in.complete()) return;
+    const auto our_policy = directory_.policy().version;
+    const auto our_roster = directory_.roster().version;
+    if ((policy > our_policy || roster > our_roster) && !catching_up_) {
+        catching_up_ = true;
+        tasks_.spawn(catch_up(from.address));
+    } else if (policy < our_policy || roster < our_roster) {
+        env_.transport.notify(from.address, versions());
+    }
+}
+
+Task<void> MembershipService::catch_up(Address from) {
+    auto request = message_of(Verb::fetch, {});
+    const auto answer = co_await env_.transport.request(std::move(from), std::move(request),
+                                                        env_.clock.now() + kFetchTimeout);
+    catching_up_ = false;
+    if (!answer) co_return;
+    Reader in{answer->payload};
+    const auto policy_bytes = in.bytes(kMaxHeaderBytes);
+    const auto roster_bytes = in.bytes(kMaxStateBytes);
+    if (!in.complete()) co_return;
+    bool changed = false;
+    if (const auto policy = Policy::decode(policy_bytes)) {
+        const auto adopted = directory_.adopt(*policy);
+        changed = adopted && *adopted;
+    }
+    if (const auto roster = Roster::decode(roster_bytes)) {
+        const auto adopted = directory_.adopt(*roster);
+        changed = (adopted && *adopted) || changed;
+    }
+    if (!changed) co_return;
+    if (on_change_) on_change_();
+    spread();
+}
+
+Task<Result<Message>> MembershipService::on_request(Peer, Message message) {
+    if (message.verb() != static_cast<std::uint8_t>(Verb::fetch)) co_return Errc::unsupported;
+    co_return message_of(Verb::fetch, {}, state_of(directory_));
+}
+
+}  // namespace base
