@@ -89,11 +89,9 @@ Task<Result<Message>> MembershipService::admit(PublicKey joiner, Message request
         co_return Error{Errc::denied, "only a join request is accepted here"};
     }
     BASE_CO_TRY(const auto join, JoinRequest::decode(request.header));
-    auto job = [this, joiner, join] {
-        return directory_.admit(env_.rng, joiner, join.token_secret, join.wish, env_.clock.wall_ns());
-    };
     // On the executor, although it writes a few small files: the directory has one owner, and joins are rare.
-    BASE_CO_TRY(const auto admission, job());
+    BASE_CO_TRY(const auto admission,
+                directory_.admit(env_.rng, joiner, join.token_secret, join.wish, env_.clock.wall_ns()));
     env_.log.write(Log::Level::info, "membership",
                    "admitted node " + admission.certificate.id().short_hex() + ", serial " +
                        std::to_string(admission.certificate.serial));
