@@ -16,7 +16,8 @@
 
 namespace base::host {
 
-/// Members are in order of dependence: the pool ends before the loop that its jobs come back to.
+/// Ends in this order: the pool (its jobs point into coroutines), what is still suspended, the doors. Transports and
+/// whatever else uses it are destroyed before.
 class HostRuntime {
   public:
     explicit HostRuntime(Log::Level lowest = Log::Level::info, unsigned threads = 0);
@@ -29,7 +30,7 @@ class HostRuntime {
     [[nodiscard]] boost::asio::io_context& context() { return context_; }
     [[nodiscard]] HostClock& clock() { return clock_; }
     [[nodiscard]] HostRng& rng() { return rng_; }
-    [[nodiscard]] HostWorkers& workers() { return workers_; }
+    [[nodiscard]] HostWorkers& workers() { return *workers_; }
     [[nodiscard]] Log& log() { return *log_; }
 
     /// Runs `task` to its end on this thread. The first SIGINT or SIGTERM cancels it (it sees operation_aborted at its
@@ -58,11 +59,16 @@ class HostRuntime {
     static Error interruption();
     bool run_to_end(Task<void> task);
 
+    struct Loop : boost::asio::io_context {
+        Loop() : io_context{1} {}
+        using io_context::shutdown;
+    };
+
     std::unique_ptr<Log> log_;
-    boost::asio::io_context context_{1};
+    Loop context_;
     HostClock clock_;
     HostRng rng_;
-    HostWorkers workers_;
+    std::optional<HostWorkers> workers_;
     bool interrupted_ = false;
 };
 

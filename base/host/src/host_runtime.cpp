@@ -1,0 +1,95 @@
+#include "base/host/host_runtime.hpp"
+
+#include <unistd.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/system/system_error.hpp>
+#include <csignal>
+
+#include "base/error.hpp"
+
+namespace base::host {
+
+namespace asio = boost::asio;
+
+namespace {
+
+bool is_cancellation(const std::exception_ptr& failure) {
+    try {
+        std::rethrow_exception(failure);
+    } catch (const boost::system::system_error& error) {
+        return error.code() == asio::error::operation_aborted;
+    } catch (...) {
+        return false;
+    }
+}
+
+/// First signal: cancel. Second: leave, whatever the task is doing.
+struct SignalWatch : std::enable_shared_from_this<SignalWatch> {
+    explicit SignalWatch(asio::io_context& context) : signals{context, SIGINT, SIGTERM} {}
+
+    void start(bool* interrupted) {
+        signals.async_wait([self = shared_from_this(), interrupted](const boost::system::error_code& error, int) {
+            if (error || self->over) return;
+            // The loop may be the very thing that hangs, so the second signal is left to a plain handler.
+            self->signals.clear();
+            struct sigaction leave{};
+            leave.sa_handler = [](int) { ::_exit(130); };
+            ::sigaction(SIGINT, &leave, nullptr);
+            ::sigaction(SIGTERM, &leave, nullptr);
+            *interrupted = true;
+            self->cancel.emit(asio::cancellation_type::terminal);
+        });
+    }
+
+    void stop() {
+        over = true;
+        signals.clear();
+        signals.cancel();
+    }
+
+    asio::signal_set signals;
+    asio::cancellation_signal cancel;
+    bool over = false;
+};
+
+}  // namespace
+
+HostRuntime::HostRuntime(Log::Level lowest, unsigned threads)
+    : HostRuntime{std::make_unique<HostLog>(lowest), threads} {}
+
+HostRuntime::HostRuntime(std::unique_ptr<Log> log, unsigned threads)
+    : log_{std::move(log)}, clock_{context_.get_executor()} {
+    workers_.emplace(threads);
+    ::signal(SIGPIPE, SIG_IGN);  // a peer or a pager that goes away is an error code, not our death
+}
+
+HostRuntime::~HostRuntime() {
+    workers_.reset();
+    context_.shutdown();
+}
+
+Error HostRuntime::interruption() { return Errc::interrupted; }
+
+bool HostRuntime::run_to_end(Task<void> task) {
+    const auto watch = std::make_shared<SignalWatch>(context_);
+    const auto ended = std::make_shared<std::optional<std::exception_ptr>>();
+    context_.restart();
+    asio::co_spawn(context_, std::move(task),
+                   asio::bind_cancellation_slot(watch->cancel.slot(), [this, ended](std::exception_ptr failure) {
+                       *ended = std::move(failure);
+                       context_.stop();
+                   }));
+    watch->start(&interrupted_);
+    context_.run();
+    watch->stop();
+    const auto failure = ended->value_or(nullptr);
+    if (!failure) return ended->has_value();
+    if (is_cancellation(failure)) return false;
+    std::rethrow_exception(failure);
+}
+
+}  // namespace base::host

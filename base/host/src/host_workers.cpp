@@ -1,0 +1,132 @@
+#include "base/host/host_workers.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <condition_variable>
+#include <csignal>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace base::host {
+
+namespace asio = boost::asio;
+
+namespace {
+
+unsigned usable_cores() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    return static_cast<unsigned>(CPU_COUNT(&set));
+}
+
+/// Signals belong to the loop's thread.
+class BlockedSignals {
+  public:
+    BlockedSignals() {
+        sigset_t all;
+        sigfillset(&all);
+        ::pthread_sigmask(SIG_BLOCK, &all, &before_);
+    }
+    ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    BlockedSignals(const BlockedSignals&) = delete;
+    BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+  private:
+    sigset_t before_{};
+};
+
+}  // namespace
+
+struct HostWorkers::Pool {
+    explicit Pool(unsigned count) {
+        const BlockedSignals blocked;
+        for (unsigned i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
+    }
+
+    ~Pool() {
+        {
+            const std::lock_guard lock{mutex};
+            stopping = true;
+        }
+        wake.notify_all();
+        for (auto& thread : threads) thread.join();
+    }
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+
+    void push(Job task) {
+        {
+            const std::lock_guard lock{mutex};
+            queue.push_back(std::move(task));
+        }
+        wake.notify_one();
+    }
+
+    void work() {
+        ::pthread_setname_np(::pthread_self(), "pelago-worker");
+        std::unique_lock lock{mutex};
+        for (;;) {
+            wake.wait(lock, [this] { return stopping || !queue.empty(); });
+            if (queue.empty()) return;
+            auto task = std::move(queue.front());
+            queue.pop_front();
+            lock.unlock();
+            task();
+            task = nullptr;
+            lock.lock();
+        }
+    }
+
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::deque<Job> queue;
+    bool stopping = false;
+    std::vector<std::thread> threads;
+};
+
+namespace {
+
+/// Queues the job. Its completion goes back to the executor of the coroutine that waits, which is kept from running out
+/// of work until then. The wait has no cancellation slot on purpose: it ends when the job has.
+struct StartJob {
+    template <class Handler, class Pool>
+    void operator()(Handler handler, Pool* pool, Workers::Job job) const {
+        auto executor = asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked);
+        pool->push([job = std::move(job), handler = std::move(handler), executor = std::move(executor)]() mutable {
+            std::exception_ptr failure;
+            try {
+                job();
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            job = nullptr;
+            asio::post(executor, [handler = std::move(handler), failure]() mutable { std::move(handler)(failure); });
+        });
+    }
+};
+
+}  // namespace
+
+HostWorkers::HostWorkers(unsigned threads)
+    : pool_{std::make_unique<Pool>(threads != 0 ? threads : std::max(2U, usable_cores()))} {}
+
+HostWorkers::~HostWorkers() = default;
+
+unsigned HostWorkers::parallelism() const noexcept { return static_cast<unsigned>(pool_->threads.size()); }
+
+Task<void> HostWorkers::run_job(Job job) {
+    return asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr)>(
+        StartJob{}, asio::use_awaitable, pool_.get(), std::move(job));
+}
+
+}  // namespace base::host
