@@ -1,0 +1,28 @@
+# One target a parser of foreign bytes: tests/fuzz/<name>_fuzz.cpp. With PELAGO_FUZZ libFuzzer drives them for
+# PELAGO_FUZZ_SECONDS each; otherwise driver.cpp replays the corpus and a few thousand seeded mutations of it.
+set(PELAGO_FUZZ_SECONDS 10 CACHE STRING "Seconds a fuzz target runs under ctest")
+file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/*_fuzz.cpp)
+foreach(source IN LISTS fuzz_sources)
+  get_filename_component(name ${source} NAME_WE)
+  set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
+  add_executable(${name} ${source})
+  target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  foreach(library base base_host pastry past objstore pelago_tools)
+    if(TARGET ${library})
+      target_link_libraries(${name} PRIVATE ${library})
+    endif()
+  endforeach()
+  pelago_use_pch(${name})
+  if(PELAGO_FUZZ)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set(scratch ${CMAKE_CURRENT_BINARY_DIR}/fuzz-found/${name})
+    file(MAKE_DIRECTORY ${scratch} ${corpus})
+    add_test(NAME fuzz.${name}
+      COMMAND ${name} -max_total_time=${PELAGO_FUZZ_SECONDS} -timeout=10 -rss_limit_mb=1024 -max_len=65536
+              -print_final_stats=1 ${scratch} ${corpus})
+  else()
+    target_sources(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/driver.cpp)
+    add_test(NAME fuzz.${name} COMMAND ${name} ${corpus})
+  endif()
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 900)
+endforeach()
