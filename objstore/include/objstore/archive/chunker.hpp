@@ -1,8 +1,8 @@
 // Where a large file is cut: content-defined boundaries that an outsider cannot predict.
 //
-// Paper: Xia et al., FastCDC, USENIX ATC 2016 (gear hash, skipped minimum, normalised chunking). Where we differ: the gear
-// table is drawn from a key, so that lengths of stored blocks do not fingerprint a known file, and the sizes suit blocks
-// of up to 1 MiB. Format: docs/formats/chunks.md. A plain value; any thread.
+// Paper: Xia et al., FastCDC, USENIX ATC 2016 (gear hash, skipped minimum, normalised chunking). Where we differ: the
+// gear table is drawn from a key, so that lengths of stored blocks do not fingerprint a known file, and the sizes suit
+// blocks of up to 1 MiB. Format: docs/formats/chunks.md. A plain value; any thread.
 #pragma once
 
 #include <array>
@@ -14,10 +14,11 @@
 
 namespace objstore::archive {
 
-/// Bytes. Part of the format of a volume: other values cut differently and lose the deduplication against what is stored.
+/// Bytes. Part of the format of a volume: other values cut differently and lose the deduplication against what is
+/// stored.
 struct ChunkSizes {
     std::size_t smallest = 256U << 10U;
-    std::size_t normal = 512U << 10U;   ///< from here on a boundary is 16 times as likely
+    std::size_t normal = 512U << 10U;  ///< from here on a boundary is 16 times as likely
     std::size_t largest = 1U << 20U;
 };
 
@@ -39,9 +40,5 @@ class Chunker {
     ChunkSizes sizes_;
     std::array<std::uint64_t, 256> gear_;
 };
-
-/// What deduplication compares: the first 16 bytes of HMAC-SHA-256(chunk key, plaintext).
-using ChunkHash = std::array<std::uint8_t, 16>;
-[[nodiscard]] ChunkHash chunk_hash(const base::Key& chunk_key, base::ByteView plaintext);
 
 }  // namespace objstore::archive

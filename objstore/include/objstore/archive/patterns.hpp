@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/error.hpp"
 #include "base/result.hpp"
 
 namespace objstore::archive {
@@ -27,7 +28,8 @@ class Patterns {
     base::Result<void> add_lines(std::string_view text, bool ignore_case = false);
 
     [[nodiscard]] bool empty() const { return patterns_.empty(); }
-    /// True if the last pattern that matches exactly this path is not a '!' one. The caller decides about what lies below.
+    /// True if the last pattern that matches exactly this path is not a '!' one. The caller decides about what lies
+    /// below.
     [[nodiscard]] bool matches(Path path, bool directory) const;
     /// True if something below this directory could match: false spares the walk of what cannot.
     [[nodiscard]] bool may_match_below(Path directory) const;

@@ -1,7 +1,8 @@
 // The walk over what is to be backed up: directory by directory, sorted, with everything that is excluded left out.
 //
-// Depth first: a directory's listing comes before those of its subdirectories, and siblings come in order of their names,
-// so two walks over the same tree give the same sequence. Calls block: make them from a Workers job, one at a time.
+// Depth first: a directory's listing comes before those of its subdirectories, and siblings come in order of their
+// names, so two walks over the same tree give the same sequence. Calls block: make them from a Workers job, one at a
+// time.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/local_tree.hpp"
 #include "base/result.hpp"
 #include "objstore/archive/patterns.hpp"
@@ -77,8 +79,8 @@ class Scanner {
     std::vector<std::string> absolute_;
     ScanOptions options_;
     std::unique_ptr<Planned> root_;
-    std::vector<Pending> stack_;      // what is left to list, the next one last
-    std::vector<Pending> discovered_; // subdirectories of the listing being made, in order
+    std::vector<Pending> stack_;       // what is left to list, the next one last
+    std::vector<Pending> discovered_;  // subdirectories of the listing being made, in order
     std::vector<ScanFailure> failures_;
     std::uint64_t next_id_ = kRootId;
 };
