@@ -21,7 +21,7 @@ def offences(pattern, text):
 
 # Rule 3: above base the world is seen through the doors only.
 DOORS = (r"\b(?:std::random_device|std::mt19937|sleep_for\s*\(\s*std|this_thread|std::thread|std::jthread|fopen|std::[io]?fstream|"
-         r"getenv|::socket\s*\(|::open\s*\(|gettimeofday|clock_gettime|(?:steady|system|high_resolution)_clock::now)\b")
+         r"getenv|(?<!\w)::socket\s*\(|(?<!\w)::open\s*\(|gettimeofday|clock_gettime|(?:steady|system|high_resolution)_clock::now)\b")
 # Rule 7: work is spawned through TaskGroup; detached only at the edges.
 DETACHED = r"\basio::detached\b"
 # Rule 9: name it, then move it (GCC 12 destroys such temporaries twice).
