@@ -1,5 +1,6 @@
 // The names that a volume's owner key proves, and what an owner signs to give blocks up.
 #include "base/codec.hpp"
+#include "base/error.hpp"
 #include "base/hash.hpp"
 #include "past/storage.hpp"
 
@@ -14,10 +15,26 @@ base::Guid volume_tag(const base::Guid& aguid) { return base::sha256({base::as_b
 // Layout: docs/formats/volume.md, section "Reclaim". The owner and the name digest are signed too: they prove the tag.
 base::Bytes Reclaim::body() const {
     base::Writer out;
-    out.u8(1).guid(place).guid(tag.volume).u64(tag.generation).raw(owner).guid(name_digest);
+    out.u8(at_once ? 2 : 1).guid(place).guid(tag.volume).u64(tag.generation).raw(owner).guid(name_digest);
     out.u32(static_cast<std::uint32_t>(blocks.size()));
     for (const auto& id : blocks) out.guid(id);
     return out.take();
+}
+
+base::Guid raw_name_digest() { return base::sha256(base::as_bytes("pelago raw")); }
+
+base::Result<void> check_reclaim(const Reclaim& reclaim) {
+    if (reclaim.blocks.empty() || reclaim.blocks.size() > kMaxBlocksPerRequest) {
+        return base::Error{base::Errc::bad_argument, "a reclaim names 1 to 4096 blocks"};
+    }
+    if (volume_tag(volume_guid(reclaim.owner, reclaim.name_digest)) != reclaim.tag.volume) return Errc::not_owner;
+    if (reclaim.at_once && reclaim.name_digest != raw_name_digest()) {
+        return base::Error{base::Errc::bad_argument, "only raw blocks can be reclaimed without grace"};
+    }
+    if (!base::verify_signature(reclaim.owner, "pelago reclaim", reclaim.body(), reclaim.signature)) {
+        return Errc::not_owner;
+    }
+    return base::ok();
 }
 
 }  // namespace past

@@ -36,6 +36,7 @@ struct Reclaim {
     base::PublicKey owner{};
     base::Guid name_digest;         ///< with `owner` it proves the tag: see volume_tag()
     std::vector<base::Guid> blocks; ///< at most 4096
+    bool at_once = false;           ///< without the policy's grace: only where name_digest == raw_name_digest()
     base::Signature signature{};
 
     [[nodiscard]] base::Bytes body() const;  ///< what is signed
@@ -45,6 +46,14 @@ struct Reclaim {
 [[nodiscard]] base::Guid volume_guid(const base::PublicKey& owner, const base::Guid& name_digest);
 /// SHA-256("pelago tag", AGUID): what storage nodes see of it.
 [[nodiscard]] base::Guid volume_tag(const base::Guid& aguid);
+
+/// What stands for a volume's name in the tag of a raw put: such blocks belong to a key, not to a volume.
+[[nodiscard]] base::Guid raw_name_digest();
+/// Errc::not_owner unless owner and name digest give the tag and the owner signed it; bad_argument beyond its limits.
+[[nodiscard]] base::Result<void> check_reclaim(const Reclaim& reclaim);
+
+constexpr std::size_t kMaxBlocksPerRequest = 4096;
+constexpr std::size_t kMaxRecordBytes = 32U << 10U;
 
 /// The newest state of a volume as its holders keep it. `body` is opaque here; the verifier below knows it.
 struct Record {

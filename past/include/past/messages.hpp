@@ -1,0 +1,299 @@
+// The messages of PAST as plain values, and their codec (docs/formats/wire.md#past).
+//
+// Decoding is a pure function of the bytes: limits are checked before anything is allocated, every list by its count.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/transport.hpp"
+#include "past/storage.hpp"
+#include "pastry/kbr.hpp"
+
+namespace past {
+
+enum class Verb : std::uint8_t {
+    store = 1,
+    fetch = 2,
+    touch = 3,
+    remove = 4,
+    holders = 5,
+    compare = 6,
+    ranges = 7,
+    offer = 8,
+    query = 9,
+    prepare = 10,
+    accept = 11,
+    pull = 12,
+};
+
+/// Verbs of Service::local that belong to PAST; the daemon keeps the others for itself.
+enum class LocalVerb : std::uint8_t {
+    put = 0x40,
+    get = 0x41,
+    touch = 0x42,
+    remove = 0x43,
+    read_record = 0x44,
+    write_record = 0x45,
+    holders = 0x46,
+};
+
+/// Why bytes move between nodes.
+enum class Cause : std::uint8_t { put = 0, repair = 1, handover = 2 };
+
+constexpr std::size_t kMaxTagsPerRequest = 64;
+constexpr std::size_t kMaxCompareEntries = 1024;
+constexpr std::size_t kMaxHolders = 64;
+constexpr std::size_t kMaxRegisterMembers = 31;  ///< 2 x 16 - 1
+constexpr std::size_t kGenesisMembers = 5;
+constexpr std::size_t kRanges = 256;
+
+struct StoreRequest {
+    base::Guid place;
+    std::vector<Tag> tags;
+    std::vector<base::Guid> ids;
+    std::vector<std::uint32_t> lengths;
+    Cause cause = Cause::put;
+    friend bool operator==(const StoreRequest&, const StoreRequest&) = default;
+};
+/// A holder's word that a batch is synced: the signature covers receipt_body(). Domain "pelago receipt".
+struct StoreReply {
+    std::int64_t time_ns = 0;
+    base::PublicKey key{};
+    base::Key salt{};
+    base::Signature signature{};
+    friend bool operator==(const StoreReply&, const StoreReply&) = default;
+};
+[[nodiscard]] base::Bytes receipt_body(const base::NodeId& holder, const StoreRequest& request, std::int64_t time_ns);
+
+struct FetchRequest {
+    base::Guid place;
+    base::Guid id;
+    friend bool operator==(const FetchRequest&, const FetchRequest&) = default;
+};
+struct TouchRequest {
+    base::Guid place;
+    Tag tag;
+    std::vector<base::Guid> ids;
+    friend bool operator==(const TouchRequest&, const TouchRequest&) = default;
+};
+struct BitsReply {
+    base::Bytes bits;
+    friend bool operator==(const BitsReply&, const BitsReply&) = default;
+};
+struct HoldersRequest {
+    base::Guid place;
+    std::uint32_t count = 0;
+    friend bool operator==(const HoldersRequest&, const HoldersRequest&) = default;
+};
+struct HoldersReply {
+    struct Absent {
+        pastry::NodeHandle node;
+        std::uint64_t age_ms = 0;
+        friend bool operator==(const Absent&, const Absent&) = default;
+    };
+    std::vector<pastry::NodeHandle> live;
+    std::vector<Absent> absent;
+    friend bool operator==(const HoldersReply&, const HoldersReply&) = default;
+};
+struct CompareRequest {
+    struct Entry {
+        base::Guid place;
+        std::uint64_t blocks = 0;
+        base::Guid digest;
+        friend bool operator==(const Entry&, const Entry&) = default;
+    };
+    std::vector<Entry> entries;
+    friend bool operator==(const CompareRequest&, const CompareRequest&) = default;
+};
+struct CompareReply {
+    struct Entry {
+        std::uint64_t blocks = 0;
+        base::Guid digest;
+        friend bool operator==(const Entry&, const Entry&) = default;
+    };
+    std::vector<Entry> entries;
+    friend bool operator==(const CompareReply&, const CompareReply&) = default;
+};
+struct RangesRequest {
+    base::Guid place;
+    friend bool operator==(const RangesRequest&, const RangesRequest&) = default;
+};
+using RangeDigest = std::array<std::uint8_t, 16>;
+struct RangesReply {
+    std::array<RangeDigest, kRanges> digests{};
+    friend bool operator==(const RangesReply&, const RangesReply&) = default;
+};
+struct OfferRequest {
+    base::Guid place;
+    Tag tag;
+    std::vector<base::Guid> ids;
+    friend bool operator==(const OfferRequest&, const OfferRequest&) = default;
+};
+enum class Offered : std::uint8_t { lacking = 0, held = 1, reclaimed = 2 };
+
+/// Orders the attempts to change a register; the nonce, drawn anew for each attempt, makes every ballot unique.
+struct Ballot {
+    std::uint64_t counter = 0;
+    std::array<std::uint8_t, 16> nonce{};
+    friend auto operator<=>(const Ballot&, const Ballot&) = default;
+    friend bool operator==(const Ballot&, const Ballot&) = default;
+};
+/// What a register holds: the record and who keeps it. While `previous` is not empty both sets must agree to a change.
+struct RegisterValue {
+    Record record;
+    std::vector<base::Address> members;
+    std::vector<base::Address> previous;
+};
+[[nodiscard]] bool operator==(const RegisterValue& a, const RegisterValue& b);
+struct RegisterState {
+    Ballot promised;
+    Ballot accepted;
+    std::optional<RegisterValue> value;  ///< of the ballot `accepted`
+    friend bool operator==(const RegisterState&, const RegisterState&) = default;
+};
+struct QueryRequest {
+    base::Guid key;
+    std::vector<base::NodeId> genesis;
+    friend bool operator==(const QueryRequest&, const QueryRequest&) = default;
+};
+struct PrepareRequest {
+    base::Guid key;
+    std::vector<base::NodeId> genesis;
+    Ballot ballot;
+    friend bool operator==(const PrepareRequest&, const PrepareRequest&) = default;
+};
+struct AcceptRequest {
+    base::Guid key;
+    std::vector<base::NodeId> genesis;
+    Ballot ballot;
+    RegisterValue value;
+    friend bool operator==(const AcceptRequest&, const AcceptRequest&) = default;
+};
+struct RegisterReply {
+    bool done = false;
+    bool settled = false;
+    RegisterState state;
+    friend bool operator==(const RegisterReply&, const RegisterReply&) = default;
+};
+struct PullRequest {
+    base::Guid after;
+    friend bool operator==(const PullRequest&, const PullRequest&) = default;
+};
+struct PullReply {
+    struct Entry {
+        base::Guid key;
+        RegisterState state;
+        friend bool operator==(const Entry&, const Entry&) = default;
+    };
+    bool known = false;
+    bool settled = false;
+    bool more = false;
+    std::vector<Entry> entries;
+    friend bool operator==(const PullReply&, const PullReply&) = default;
+};
+
+struct LocalPut {
+    base::Guid place;
+    Tag tag;
+    std::vector<base::Guid> ids;
+    std::vector<std::uint32_t> lengths;
+    Wait wait = Wait::majority;
+    std::uint64_t deadline_ms = 0;
+    friend bool operator==(const LocalPut&, const LocalPut&) = default;
+};
+struct LocalGet {
+    base::Guid place;
+    base::Guid id;
+    std::uint64_t deadline_ms = 0;
+    friend bool operator==(const LocalGet&, const LocalGet&) = default;
+};
+struct LocalTouch {
+    TouchRequest request;
+    std::uint64_t deadline_ms = 0;
+    friend bool operator==(const LocalTouch&, const LocalTouch&) = default;
+};
+struct LocalRemove {
+    Reclaim reclaim;
+    std::uint64_t deadline_ms = 0;
+};
+struct LocalReadRecord {
+    base::Guid key;
+    std::uint64_t deadline_ms = 0;
+    friend bool operator==(const LocalReadRecord&, const LocalReadRecord&) = default;
+};
+struct LocalRecord {
+    std::optional<Record> record;
+};
+struct LocalWriteRecord {
+    base::Guid key;
+    std::uint64_t expected = 0;
+    Record next;
+    std::uint64_t deadline_ms = 0;
+};
+struct LocalHolders {
+    base::Guid place;
+    std::uint64_t deadline_ms = 0;
+    friend bool operator==(const LocalHolders&, const LocalHolders&) = default;
+};
+/// One node that keeps, or will keep, the blocks of a place.
+struct Holder {
+    pastry::NodeHandle node;
+    bool live = true;
+    bool stand_in = false;  ///< takes the writes of an absent one
+    friend bool operator==(const Holder&, const Holder&) = default;
+};
+struct LocalHoldersReply {
+    std::vector<Holder> holders;
+    friend bool operator==(const LocalHoldersReply&, const LocalHoldersReply&) = default;
+};
+
+[[nodiscard]] base::Bytes encode(const StoreRequest&);
+[[nodiscard]] base::Bytes encode(const StoreReply&);
+[[nodiscard]] base::Bytes encode(const FetchRequest&);
+[[nodiscard]] base::Bytes encode(const TouchRequest&);
+[[nodiscard]] base::Bytes encode(const BitsReply&);
+[[nodiscard]] base::Bytes encode(const Reclaim&);
+[[nodiscard]] base::Bytes encode(const HoldersRequest&);
+[[nodiscard]] base::Bytes encode(const HoldersReply&);
+[[nodiscard]] base::Bytes encode(const CompareRequest&);
+[[nodiscard]] base::Bytes encode(const CompareReply&);
+[[nodiscard]] base::Bytes encode(const RangesRequest&);
+[[nodiscard]] base::Bytes encode(const RangesReply&);
+[[nodiscard]] base::Bytes encode(const OfferRequest&);
+[[nodiscard]] base::Bytes encode(const QueryRequest&);
+[[nodiscard]] base::Bytes encode(const PrepareRequest&);
+[[nodiscard]] base::Bytes encode(const AcceptRequest&);
+[[nodiscard]] base::Bytes encode(const RegisterReply&);
+[[nodiscard]] base::Bytes encode(const PullRequest&);
+[[nodiscard]] base::Bytes encode(const PullReply&);
+[[nodiscard]] base::Bytes encode(const LocalPut&);
+[[nodiscard]] base::Bytes encode(const PutOutcome&);
+[[nodiscard]] base::Bytes encode(const LocalGet&);
+[[nodiscard]] base::Bytes encode(const LocalTouch&);
+[[nodiscard]] base::Bytes encode(const LocalRemove&);
+[[nodiscard]] base::Bytes encode(const LocalReadRecord&);
+[[nodiscard]] base::Bytes encode(const LocalRecord&);
+[[nodiscard]] base::Bytes encode(const LocalWriteRecord&);
+[[nodiscard]] base::Bytes encode(const LocalHolders&);
+[[nodiscard]] base::Bytes encode(const LocalHoldersReply&);
+
+/// For each type above. base::Errc::bad_format if the bytes do not parse or break a limit.
+template <class T>
+[[nodiscard]] base::Result<T> decode(base::ByteView bytes);
+
+/// A register's state as one node keeps it in its store (docs/formats/register.md).
+struct StoredRegister {
+    base::Guid key;
+    RegisterState state;
+    friend bool operator==(const StoredRegister&, const StoredRegister&) = default;
+};
+[[nodiscard]] base::Bytes encode_stored(const StoredRegister& stored);
+[[nodiscard]] base::Result<StoredRegister> decode_stored_register(base::ByteView bytes);
+
+}  // namespace past

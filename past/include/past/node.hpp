@@ -1,0 +1,149 @@
+// A peer of PAST: keeps copies for others, and puts and gets for the layers above in the same process.
+//
+// Paper: Rowstron & Druschel, SOSP 2001. Where we differ: docs/papers.md#past. On the node's executor.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/env.hpp"
+#include "base/membership.hpp"
+#include "past/block_store.hpp"
+#include "past/messages.hpp"
+#include "past/storage.hpp"
+#include "pastry/kbr.hpp"
+
+namespace past {
+
+/// How a node signs receipts. node_id(key, salt) is its id, so a receipt proves itself.
+struct Identity {
+    base::SigningKey key;
+    base::Key salt{};
+};
+
+/// The policy and roster in force. The wiring calls replace() whenever a newer one was adopted; versions never go back,
+/// also over restarts, and serials in the roster rise in the order of admission (docs/formats/register.md).
+class MembershipView {
+  public:
+    MembershipView() = default;  ///< a network of one: one copy
+    MembershipView(base::Policy policy, base::Roster roster);
+
+    [[nodiscard]] const base::Policy& policy() const { return policy_; }
+    [[nodiscard]] const base::Roster& roster() const { return roster_; }
+    /// Effective: min(policy's copies, storage peers in the roster), at least 1; 1 without a roster.
+    [[nodiscard]] unsigned copies() const;
+    [[nodiscard]] unsigned min_copies() const;
+
+    void replace(base::Policy policy, base::Roster roster);
+    void on_change(std::function<void()> callback) { on_change_ = std::move(callback); }
+
+  private:
+    base::Policy policy_;
+    base::Roster roster_;
+    std::function<void()> on_change_;
+};
+
+struct Config {
+    using Milliseconds = std::chrono::milliseconds;
+
+    // Asking others
+    Milliseconds store_timeout{15'000};   ///< one attempt at one holder
+    Milliseconds fetch_timeout{5'000};
+    Milliseconds call_timeout{3'000};     ///< small questions
+    Milliseconds holders_cached_for{30'000};
+    std::size_t max_cached_places = 4096;
+    std::size_t max_put_bytes_in_flight = 64U << 20U;       ///< of this node's own puts; more wait
+    std::size_t max_lagging_bytes = 64U << 20U;  ///< copies still on their way after a put returned; more are left to repair
+    Milliseconds first_hedge{200};  ///< until enough fetches were timed
+    Milliseconds least_hedge{5};
+    Milliseconds greatest_hedge{2'000};
+
+    // Serving others
+    std::size_t max_served_bytes_in_flight = 256U << 20U;  ///< more are refused: busy
+    std::size_t max_pending_reclaims = 4096;
+
+    // Repair
+    bool repair = true;
+    Milliseconds check_period{60'000};     ///< of comparing with the other holders, once all is well; jittered
+    Milliseconds recheck_period{4'000};    ///< while copies are short or were not compared yet
+    Milliseconds settle{3'000};            ///< a difference must last as long before bytes move
+    Milliseconds patience{20'000};         ///< the next nearest holder pushes if the nearest made no progress so long
+    Milliseconds discard_grace{60'000};    ///< handed-over blocks are kept as long after all holders had them
+    std::uint64_t repair_bytes_per_second = 64U << 20U;
+    std::uint64_t repair_burst_bytes = 8U << 20U;
+    std::size_t repair_jobs = 4;           ///< (place, peer) pairs pushed at one time
+
+    /// Planted bugs, to prove that the tests can find them. All off but in those tests.
+    struct Testing {
+        bool acknowledge_one_copy_early = false;  ///< a put returns one synced copy before it may
+        bool trust_fetched_bytes = false;         ///< what a peer sends is not hashed
+        bool skip_previous_members = false;       ///< a register's holders change without asking the old ones
+    } testing;
+};
+
+/// What `node status` shows. Counters since start. The cluster keeps every block at all its copies exactly if on every
+/// node blocks_short, backlog_blocks and blocks_unchecked are 0.
+struct NodeStatus {
+    unsigned copies = 0;      ///< effective
+    unsigned min_copies = 0;
+    std::uint64_t places = 0;          ///< of which blocks are held here
+    std::uint64_t blocks = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t blocks_ours = 0;     ///< held here, and this node is among the holders of their place
+    std::uint64_t blocks_whole = 0;    ///< of those: all other holders were seen to have the same set
+    std::uint64_t blocks_short = 0;    ///< of those: a holder is away or lacks them (an estimate while repair runs)
+    std::uint64_t blocks_unchecked = 0;///< of those: not compared since they changed
+    std::uint64_t blocks_to_hand_over = 0;  ///< held here for others: absent holders, new holders
+    std::uint64_t backlog_blocks = 0;  ///< known to be missing elsewhere, and ours to send
+    std::uint64_t registers = 0;
+    std::uint64_t pending_reclaims = 0;
+
+    std::uint64_t puts = 0, gets = 0, hedged_gets = 0;
+    std::uint64_t bytes_put = 0;         ///< received from clients
+    std::uint64_t bytes_repaired = 0;    ///< sent to holders that lacked them
+    std::uint64_t bytes_handed_over = 0; ///< sent by a node that is no longer a holder
+    std::uint64_t blocks_repaired = 0, blocks_handed_over = 0, blocks_discarded = 0;
+    std::uint64_t puts_refused = 0;      ///< full, busy or below min_copies
+    std::uint64_t wrong_blocks = 0;      ///< bytes that did not hash to their id, from peers
+    std::uint64_t corrupt_blocks = 0;    ///< in our own store
+    std::uint64_t requests_sent = 0;
+};
+
+class Node final : public Storage {
+  public:
+    /// Serves Service::past at once. Everything given by reference outlives this; `verifier` may not be empty.
+    Node(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, Identity identity, MembershipView& membership,
+         RecordVerifier verifier, Config config = {});
+    /// Without stop() before it the executor must not run any more (a killed process).
+    ~Node() override;
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    /// Ends service and background work, and waits for what runs.
+    base::Task<void> stop();
+
+    base::Task<base::Result<PutOutcome>> put(base::Guid place, Tag tag, std::vector<Block> blocks, Wait wait,
+                                             base::TimePoint deadline) override;
+    base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id, base::TimePoint deadline) override;
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
+                                                      base::TimePoint deadline) override;
+    base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) override;
+    base::Task<base::Result<std::optional<Record>>> read_record(base::Guid key, base::TimePoint deadline) override;
+    base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, Record next,
+                                                base::TimePoint deadline) override;
+
+    /// Who keeps the blocks of a place, nearest first, absent ones and their stand-ins too.
+    base::Task<base::Result<std::vector<Holder>>> holders(base::Guid place, base::TimePoint deadline);
+    [[nodiscard]] NodeStatus status() const;
+    /// Compares with the other holders now instead of at the next period.
+    void check_now();
+
+  private:
+    struct Parts;
+    std::shared_ptr<Parts> parts_;
+};
+
+}  // namespace past
