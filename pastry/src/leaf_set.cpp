@@ -1,0 +1,189 @@
+#include "leaf_set.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <utility>
+
+namespace pastry {
+namespace {
+
+constexpr std::array kSides{Side::clockwise, Side::counter_clockwise};
+
+}  // namespace
+
+LeafSet::LeafSet(NodeHandle self, std::size_t per_side) : self_{std::move(self)}, per_side_{per_side} {
+    assert(per_side >= 1);
+}
+
+base::Guid LeafSet::distance(Side which, const base::Guid& to) const {
+    return which == Side::clockwise ? base::clockwise_distance(self_.id(), to)
+                                    : base::clockwise_distance(to, self_.id());
+}
+
+base::Guid LeafSet::reach(Side which) const {
+    const Half& half = at(which);
+    if (!half.settled) return half.horizon;
+    return half.nodes.empty() ? base::Guid{} : distance(which, half.nodes.back().id());
+}
+
+bool LeafSet::add_to(Side which, const NodeHandle& node) {
+    auto& nodes = at(which).nodes;
+    const auto far = distance(which, node.id());
+    const auto place = std::ranges::lower_bound(nodes, far, {}, [&](const auto& n) { return distance(which, n.id()); });
+    if (place != nodes.end() && place->id() == node.id()) {
+        *place = node;
+        return false;
+    }
+    if (place == nodes.end() && nodes.size() >= per_side_) return false;
+    nodes.insert(place, node);
+    if (nodes.size() > per_side_) nodes.pop_back();
+    return true;
+}
+
+bool LeafSet::add(const NodeHandle& node) {
+    if (node.id() == self_.id()) return false;
+    const bool clockwise = add_to(Side::clockwise, node);
+    const bool counter_clockwise = add_to(Side::counter_clockwise, node);
+    return clockwise || counter_clockwise;
+}
+
+bool LeafSet::remove_from(Side which, const base::NodeId& node) {
+    Half& half = at(which);
+    const auto found = std::ranges::find(half.nodes, node, &NodeHandle::id);
+    if (found == half.nodes.end()) return false;
+    if (half.settled) {
+        half.horizon = reach(which);
+        half.settled = false;
+    }
+    half.nodes.erase(found);
+    return true;
+}
+
+bool LeafSet::remove(const base::NodeId& node) {
+    const bool knew_everybody = wraps();
+    const bool clockwise = remove_from(Side::clockwise, node);
+    const bool counter_clockwise = remove_from(Side::counter_clockwise, node);
+    if (knew_everybody && (clockwise || counter_clockwise)) settle();
+    return clockwise || counter_clockwise;
+}
+
+void LeafSet::fill_from_each_other() {
+    const auto all = members();
+    for (const auto& node : all) add(node);
+}
+
+void LeafSet::settle() {
+    fill_from_each_other();
+    for (const Side which : kSides) at(which).settled = true;
+}
+
+void LeafSet::unsettle() {
+    for (const Side which : kSides) {
+        at(which).settled = false;
+        at(which).horizon = {};
+    }
+}
+
+bool LeafSet::would_add(const base::NodeId& node, std::span<const base::NodeId> hoped) const {
+    if (node == self_.id() || contains(node)) return false;
+    for (const Side which : kSides) {
+        const auto far = distance(which, node);
+        const auto nearer = [&](const base::NodeId& other) { return distance(which, other) < far; };
+        std::size_t ahead = 0;
+        for (const auto& member : side(which)) ahead += nearer(member.id()) ? 1 : 0;
+        for (const auto& other : hoped) ahead += other != node && !contains(other) && nearer(other) ? 1 : 0;
+        if (ahead < per_side_) return true;
+    }
+    return false;
+}
+
+const NodeHandle* LeafSet::find(const base::NodeId& node) const {
+    for (const Side which : kSides) {
+        const auto found = std::ranges::find(side(which), node, &NodeHandle::id);
+        if (found != side(which).end()) return &*found;
+    }
+    return nullptr;
+}
+
+std::vector<NodeHandle> LeafSet::members() const {
+    std::vector<NodeHandle> all{clockwise_.nodes};
+    for (const auto& node : counter_clockwise_.nodes) {
+        const bool twice = std::ranges::find(clockwise_.nodes, node.id(), &NodeHandle::id) != clockwise_.nodes.end();
+        if (!twice) all.push_back(node);
+    }
+    std::ranges::sort(all, [&](const auto& a, const auto& b) { return base::closer(self_.id(), a.id(), b.id()); });
+    return all;
+}
+
+const NodeHandle* LeafSet::last_certain(Side which) const {
+    const Half& half = at(which);
+    const auto limit = reach(which);
+    const auto found = std::ranges::find_if(half.nodes.rbegin(), half.nodes.rend(),
+                                            [&](const auto& node) { return distance(which, node.id()) <= limit; });
+    return found == half.nodes.rend() ? nullptr : &*found;
+}
+
+bool LeafSet::wraps() const {
+    if (!settled()) return false;
+    if (empty()) return true;
+    const auto& there = counter_clockwise_.nodes;
+    return !clockwise_.nodes.empty() &&
+           std::ranges::find(there, clockwise_.nodes.back().id(), &NodeHandle::id) != there.end();
+}
+
+bool LeafSet::covers(const base::Guid& key) const {
+    if (key == self_.id() || wraps()) return true;
+    return std::ranges::any_of(kSides, [&](Side which) { return distance(which, key) <= reach(which); });
+}
+
+// With everybody known as far as reach(), only a node beyond either end can be nearer than the one we chose.
+bool LeafSet::beyond_doubt(const base::Guid& key, const base::Guid& farthest_chosen) const {
+    if (wraps()) return true;
+    if (!covers(key)) return false;
+    const auto clockwise = distance(Side::clockwise, key);
+    const bool ahead = clockwise <= reach(Side::clockwise);
+    // From the key to the clockwise end of what we know, and to the other end; one of the two leads over ourselves.
+    const auto span_between = [](const base::Guid& from, const base::Guid& to) {
+        return base::clockwise_distance(from, to);
+    };
+    const auto minus = [&](const base::Guid& a, const base::Guid& b) { return span_between(b, a); };  // a - b
+    const auto counter = distance(Side::counter_clockwise, key);
+    const auto room_ahead = ahead ? minus(reach(Side::clockwise), clockwise)
+                                  : minus(reach(Side::clockwise), base::clockwise_distance(counter, {}));
+    const auto room_behind = ahead ? minus(reach(Side::counter_clockwise), base::clockwise_distance(clockwise, {}))
+                                   : minus(reach(Side::counter_clockwise), counter);
+    const auto needed = base::ring_distance(key, farthest_chosen);
+    return needed <= room_ahead && needed <= room_behind;
+}
+
+const NodeHandle* LeafSet::root_on(Side which, const base::Guid& key) const {
+    const auto& nodes = at(which).nodes;
+    const auto next = std::ranges::lower_bound(nodes, distance(which, key), {},
+                                               [&](const auto& node) { return distance(which, node.id()); });
+    const NodeHandle* before = next == nodes.begin() ? &self_ : &*std::prev(next);
+    if (next == nodes.end()) return before;
+    return base::closer(key, next->id(), before->id()) ? &*next : before;
+}
+
+const NodeHandle* LeafSet::root(const base::Guid& key) const {
+    if (!covers(key)) return nullptr;
+    const Side which = distance(Side::clockwise, key) <= reach(Side::clockwise) ? Side::clockwise
+                                                                                : Side::counter_clockwise;
+    const NodeHandle* best = root_on(which, key);
+    if (settled()) return best;
+    return beyond_doubt(key, best->id()) ? best : nullptr;
+}
+
+std::vector<NodeHandle> LeafSet::closest(const base::Guid& key, std::size_t count) const {
+    if (count == 0 || !covers(key)) return {};
+    auto all = members();
+    all.push_back(self_);
+    std::ranges::sort(all, [&](const auto& a, const auto& b) { return base::closer(key, a.id(), b.id()); });
+    if (count < all.size()) all.resize(count);
+    if (wraps()) return all;
+    if (all.size() < count || !beyond_doubt(key, all.back().id())) return {};
+    return all;
+}
+
+}  // namespace pastry
