@@ -55,6 +55,12 @@ Result<SigningKey> load_key(Disk& disk) {
     return SigningKey{seed};
 }
 
+Result<void> save_key(Disk& disk, const SigningKey& key) {
+    BASE_CHECK(disk.make_directory(kFolder));
+    BASE_CHECK(disk.sync_directory(""));
+    return save(disk, kKeyFile, to_bytes(key.seed()));
+}
+
 Result<void> verify(const Policy& policy, const Guid& network, const PublicKey& authority) {
     if (policy.network != network ||
         !verify_signature(authority, "pelago policy", policy.body(), policy.signature)) {
@@ -80,26 +86,25 @@ Result<void> check_name(std::string_view name) {
 
 Result<SigningKey> NetworkDirectory::prepare_join(Disk& disk, Rng& rng) {
     if (auto known = load_key(disk); known || known.error() != Errc::not_found) return known;
-    BASE_CHECK(disk.make_directory(kFolder));
-    BASE_CHECK(disk.sync_directory(""));
     const SigningKey key{rng.secret()};
-    BASE_CHECK(save(disk, kKeyFile, to_bytes(key.seed())));
+    BASE_CHECK(save_key(disk, key));
     return key;
 }
 
-Result<NetworkDirectory> NetworkDirectory::create(Disk& disk, Rng& rng, std::string_view name, const Wish& wish,
-                                                  Policy policy, std::int64_t wall_ns) {
+Result<NetworkDirectory> NetworkDirectory::create(Disk& disk, Rng& rng, std::string_view name, const SigningKey& key,
+                                                  const Key& salt, const Wish& wish, Policy policy,
+                                                  std::int64_t wall_ns) {
     BASE_CHECK(check_name(name));
     BASE_CHECK(policy.check());
     if (open(disk)) return Error{Errc::exists, "this node already belongs to a network"};
-    BASE_TRY(const auto key, prepare_join(disk, rng));
+    BASE_CHECK(save_key(disk, key));
     NetworkDirectory self{disk, key};
     self.name_ = name;
     self.issuer_.emplace(Issuer{SigningKey{rng.secret()}, 1, {}});
     self.authority_ = self.issuer_->key.public_key();
     const auto network = network_id(self.authority_, name);
     self.certificate_.network = network;
-    self.certificate_ = self.issue(rng, key.public_key(), wish, wall_ns);
+    self.certificate_ = self.issue(key.public_key(), salt, wish, wall_ns);
     policy.version = 1;
     policy.network = network;
     policy.signature = self.issuer_->key.sign("pelago policy", policy.body());
@@ -209,11 +214,11 @@ Result<void> NetworkDirectory::save_issuer() {
     return save(*disk_, kIssuerFile, out.take());
 }
 
-Certificate NetworkDirectory::issue(Rng& rng, const PublicKey& key, const Wish& wish, std::int64_t wall_ns) {
+Certificate NetworkDirectory::issue(const PublicKey& key, const Key& salt, const Wish& wish, std::int64_t wall_ns) {
     Certificate certificate;
     certificate.network = certificate_.network;
     certificate.key = key;
-    certificate.salt = rng.secret();  // drawn after the key is known: nobody chooses where on the ring it sits
+    certificate.salt = salt;
     certificate.role = wish.role;
     certificate.failure_domain = wish.failure_domain;
     certificate.capacity_bytes = wish.capacity_bytes;
@@ -306,7 +311,8 @@ Result<NetworkDirectory::Admission> NetworkDirectory::admit(Rng& rng, const Publ
     }
     if (!found->spent_by) {
         if (wall_ns > found->not_after_ns) return Error{Errc::denied, "the join token has expired; ask for another"};
-        const auto certificate = issue(rng, joiner, wish, wall_ns);
+        // The salt is drawn after the key is known: nobody chooses where on the ring it sits.
+        const auto certificate = issue(joiner, rng.secret(), wish, wall_ns);
         found->spent_by = joiner;
         found->certificate = certificate.encode();
         BASE_CHECK(save_issuer());

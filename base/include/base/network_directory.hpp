@@ -34,7 +34,9 @@ class NetworkDirectory {
     /// Errc::not_found if no network was ever created or joined here; Errc::corrupt naming the file if one is damaged.
     [[nodiscard]] static Result<NetworkDirectory> open(Disk& disk);
     /// A network of which this node is the authority, the issuer and the first member. Errc::exists if there is one.
-    [[nodiscard]] static Result<NetworkDirectory> create(Disk& disk, Rng& rng, std::string_view name, const Wish& wish,
+    /// `key` and `salt` are the node's: it may have kept blocks under that id alone before.
+    [[nodiscard]] static Result<NetworkDirectory> create(Disk& disk, Rng& rng, std::string_view name,
+                                                         const SigningKey& key, const Key& salt, const Wish& wish,
                                                          Policy policy, std::int64_t wall_ns);
     /// The key to join with; made and synced on first use, so that a join which broke off can be repeated.
     [[nodiscard]] static Result<SigningKey> prepare_join(Disk& disk, Rng& rng);
@@ -83,7 +85,7 @@ class NetworkDirectory {
     };
 
     NetworkDirectory(Disk& disk, SigningKey key) : disk_{&disk}, key_{key} {}
-    Certificate issue(Rng& rng, const PublicKey& key, const Wish& wish, std::int64_t wall_ns);
+    Certificate issue(const PublicKey& key, const Key& salt, const Wish& wish, std::int64_t wall_ns);
     Result<void> enroll(const Certificate& certificate);
     Result<void> save_issuer();
     Result<void> save_identity();

@@ -29,6 +29,7 @@ enum class Service : std::uint8_t {
     tapestry = 3,
     past = 4,
     objstore = 5,
+    diagnostics = 6,  ///< `pelago route`
     local = 16,  ///< commands to the daemon, over the Unix socket only
 };
 

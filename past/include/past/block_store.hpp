@@ -43,6 +43,7 @@ struct StoreUsage {
     std::uint64_t capacity_bytes = 0;
     std::uint64_t reserve_bytes = 0; ///< kept for deletes and records: puts are refused before they eat it
     std::uint64_t index_bytes = 0;   ///< memory
+    bool read_only = false;          ///< the disk failed: the store keeps serving, but takes nothing new
 };
 
 class BlockStore {
