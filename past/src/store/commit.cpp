@@ -1,0 +1,307 @@
+// The commit loop: queue -> group -> segment -> log -> state -> answers.
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "past/error.hpp"
+#include "store/core.hpp"
+
+namespace past {
+namespace {
+
+using base::Error;
+using base::Guid;
+using base::Result;
+using base::Task;
+using namespace store;  // NOLINT: the pieces this file puts together
+
+constexpr std::size_t kGroupBlocks = 16384;
+constexpr std::size_t kGroupIds = 65536;
+constexpr std::size_t kGroupRecordBytes = 1U << 20U;
+
+/// Whoever still waits when the loop ends early (cancelled, or an exception) is told so.
+struct AnswerOnExit {
+    Group& group;
+    ~AnswerOnExit() {
+        for (auto& part : group.parts) {
+            if (part.request) part.answer(Error{base::Errc::stopped});
+        }
+    }
+};
+
+std::vector<Guid> named_by(const Request& request) {
+    auto ids = request.ids;
+    for (const auto& block : request.blocks) ids.push_back(block.id);
+    return ids;
+}
+
+std::optional<Op> operation_of(const Group::Part& part) {
+    const auto& request = *part.request;
+    if (request.kind == Request::Kind::record) return RecordOp{request.place, request.value};
+    if (part.locations.empty()) return std::nullopt;
+    switch (request.kind) {
+        case Request::Kind::put:
+        case Request::Kind::touch:
+            return TagOp{request.tag, part.locations};
+        case Request::Kind::untag:
+            return UntagOp{request.tag, part.locations};
+        case Request::Kind::discard:
+        case Request::Kind::forget:
+            return DropOp{part.locations};
+        case Request::Kind::record:
+            break;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+Task<void> SegmentStore::Core::run(std::shared_ptr<Core> self) {
+    struct NotRunning {
+        Core& core;
+        ~NotRunning() { core.running_ = false; }
+    } const at_end{*self};
+    while (!self->queue_.empty()) {
+        auto group = self->take_group();
+        const AnswerOnExit answer{group};
+        if (!self->failed_) co_await self->write_blocks(group);
+        if (!self->failed_) co_await self->write_ops(group);
+        self->apply(group);
+        if (!self->failed_) co_await self->upkeep();
+    }
+}
+
+Group SegmentStore::Core::take_group() {
+    Group group;
+    std::set<Guid> named;
+    std::uint64_t ids_in_group = 0;
+    std::uint64_t record_bytes = 0;
+    while (!queue_.empty()) {
+        const auto& next = *queue_.front();
+        const auto ids = named_by(next);
+        ids_in_group += next.ids.size();
+        record_bytes += next.value.size();
+        const bool full = group.block_bytes + next.bytes > config.group_bytes ||
+                          group.blocks + next.blocks.size() > kGroupBlocks || ids_in_group > kGroupIds ||
+                          record_bytes > kGroupRecordBytes;
+        const auto is_named = [&](const Guid& id) { return named.contains(id); };
+        if (!group.parts.empty() && (full || std::any_of(ids.begin(), ids.end(), is_named))) break;
+        named.insert(ids.begin(), ids.end());
+        group.blocks += next.blocks.size();
+        group.block_bytes += next.bytes;
+        group.parts.push_back(plan(std::move(queue_.front())));
+        queue_.pop_front();
+    }
+    return group;
+}
+
+/// Which blocks to write and which to change, as of now. Nothing else commits until this group has.
+Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
+    Group::Part part;
+    std::set<Guid> seen;
+    for (std::size_t i = 0; i < request->blocks.size(); ++i) {
+        const auto& block = request->blocks[i];
+        if (!seen.insert(block.id).second) continue;
+        const auto held = state.index.find(block.id);
+        if (held == Index::kNone) {
+            part.fresh.push_back(i);
+            part.entries.push_back({block.id, static_cast<std::uint32_t>(block.bytes.size()), 0});
+        } else if (state.tag_sets.would_change(state.index.tags(held), request->tag)) {
+            part.locations.push_back(state.location(held));
+        }
+    }
+    for (const auto& id : request->ids) {
+        const auto held = state.index.find(id);
+        if (held == Index::kNone) continue;
+        const auto tags = state.index.tags(held);
+        if (request->kind == Request::Kind::touch && !state.tag_sets.would_change(tags, request->tag)) continue;
+        if (request->kind == Request::Kind::untag && !state.tag_sets.would_drop(tags, request->tag)) continue;
+        part.locations.push_back(state.location(held));
+    }
+    if (request->kind == Request::Kind::forget) part.locations.push_back(request->copy);
+    part.request = std::move(request);
+    return part;
+}
+
+/// One record of all the puts there is room for; the others are refused.
+PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedBytes>& payloads) {
+    PutRecord record;
+    for (auto& part : group.parts) {
+        if (part.fresh.empty()) continue;
+        record.batches.push_back({part.request->place, part.request->tag, part.entries});
+        const bool sets_left = state.tag_sets.size() + group.parts.size() < TagSets::kMax;
+        if (!sets_left || !has_room(record.total_bytes() + kFileHeaderBytes)) {
+            record.batches.pop_back();
+            part.answer(Error{Errc::no_space, "block store in " + config.directory});
+            continue;
+        }
+        for (const auto i : part.fresh) payloads.push_back(part.request->blocks[i].bytes);
+    }
+    return record;
+}
+
+Task<void> SegmentStore::Core::write_blocks(Group& group) {
+    SegmentWrite write;
+    auto record = admit_puts(group, write.payloads);
+    if (record.batches.empty()) co_return;
+    if (state.active != State::kNoSlot &&
+        state.segments[state.active].bytes + record.total_bytes() > config.segment_bytes)
+        seal_active();
+
+    write.directory = config.directory;
+    write.store = state.store;
+    write.testing = config.testing;
+    write.number = state.next_segment;
+    write.offset = kFileHeaderBytes;
+    if (state.active != State::kNoSlot) {
+        const auto& segment = state.segments[state.active];
+        write.number = segment.number;
+        write.file = segment.file;
+        write.offset = segment.bytes;
+    }
+    record.sequence = state.next_sequence++;
+    record.segment = write.number;
+    record.unit = static_cast<std::uint32_t>(write.offset / kUnit);
+    record.place_payloads();
+    auto head = record.encode(state.store);
+    write.head = head;
+
+    auto& disk = env.disk;
+    auto job = [&disk, write = std::move(write)]() mutable { return write_segment(disk, std::move(write)); };
+    auto written = co_await env.workers.run(std::move(job));
+    take_written(record, head, std::move(written), group);
+}
+
+void SegmentStore::Core::take_written(const PutRecord& record, const base::Bytes& head, SegmentWritten written,
+                                      Group& group) {
+    if (written.space) space_ = *written.space;
+    if (!written.result) {
+        state.next_segment = std::max(state.next_segment, record.segment + 1);
+        if (written.result.error() != base::Errc::no_space) return fail(written.result.error(), group);
+        for (auto& part : group.parts) {
+            if (part.request && !part.fresh.empty())
+                part.answer(Error{Errc::no_space, "block store in " + config.directory});
+        }
+        if (written.give_up) {
+            seal_active();
+            sealed_.reset();  // read from its own bytes next time, and its end checked
+        }
+        return;
+    }
+    if (state.active == State::kNoSlot) {
+        state.active = state.add_segment(record.segment);
+        auto& begun = state.segments[state.active];
+        begun.file = std::move(written.file);
+        begun.bytes = kFileHeaderBytes;
+        segment_bytes_ += kFileHeaderBytes;
+        ++open_files_;
+    }
+    auto& segment = state.segments[state.active];
+    segment.bytes += record.total_bytes();
+    segment_bytes_ += record.total_bytes();
+    state.active_heads.insert(state.active_heads.end(), head.begin(), head.end());
+    ++state.active_records;
+    auto batch = record.batches.begin();
+    for (auto& part : group.parts) {
+        if (part.request && !part.fresh.empty()) part.entries = (batch++)->blocks;
+    }
+}
+
+Task<void> SegmentStore::Core::write_ops(Group& group) {
+    OpsRecord record;
+    for (const auto& part : group.parts) {
+        if (!part.request) continue;
+        if (auto op = operation_of(part)) record.ops.push_back(std::move(*op));
+    }
+    if (record.ops.empty()) co_return;
+    record.sequence = state.next_sequence++;
+    record.log = log_.number;
+    record.unit = static_cast<std::uint32_t>(log_.end / kUnit);
+    auto job = [file = log_.file, offset = log_.end, bytes = record.encode(state.store),
+                skip_sync = config.testing.skip_state_sync] { return append_log(*file, offset, bytes, skip_sync); };
+    const auto size = record.encoded_bytes();
+    const auto done = co_await env.workers.run(std::move(job));
+    if (done) {
+        log_.end += size;
+        log_.ahead = std::max(log_.ahead, log_.end);
+        logs_[log_.number] = log_.ahead;
+    } else if (done.error() == base::Errc::no_space) {
+        for (auto& part : group.parts) {
+            if (part.request && operation_of(part))
+                part.answer(Error{Errc::no_space, "block store in " + config.directory});
+        }
+    } else {
+        fail(done.error(), group);
+    }
+}
+
+void SegmentStore::Core::apply(Group& group) {
+    for (auto& part : group.parts) {
+        if (!part.request) continue;
+        if (failed_) {
+            part.answer(*failed_);
+            continue;
+        }
+        switch (part.request->kind) {
+            case Request::Kind::put:
+                apply_put(part);
+                break;
+            case Request::Kind::touch:
+            case Request::Kind::untag:
+            case Request::Kind::discard:
+                apply_ids(part);
+                break;
+            case Request::Kind::record:
+                state.records[part.request->place] = std::move(part.request->value);
+                break;
+            case Request::Kind::forget:
+                break;  // get() has done it
+        }
+        if (part.request) part.answer(base::ok());
+    }
+}
+
+void SegmentStore::Core::apply_put(Group::Part& part) {
+    const auto& request = *part.request;
+    for (const auto& entry : part.entries) {
+        const auto tags = state.tag_sets.intern({request.tag});
+        state.insert(entry.id, {state.active, entry.unit, entry.length}, request.place, tags);
+    }
+    bool complete = true;
+    for (const auto& block : request.blocks) {
+        const auto held = state.index.find(block.id);
+        if (held != Index::kNone) {
+            state.tag(held, request.tag);
+        } else {
+            complete = false;  // it was there, and get() has found it damaged meanwhile
+        }
+    }
+    if (!complete) queue_.push_front(std::exchange(part.request, nullptr));
+}
+
+void SegmentStore::Core::apply_ids(Group::Part& part) {
+    auto& request = *part.request;
+    for (const auto& id : request.ids) {
+        const auto block = state.index.find(id);
+        const bool held = block != Index::kNone;
+        switch (request.kind) {
+            case Request::Kind::touch:
+                request.held.push_back(held);
+                if (held) state.tag(block, request.tag);
+                break;
+            case Request::Kind::untag:
+                if (!held || !state.tag_sets.would_drop(state.index.tags(block), request.tag)) break;
+                maybe_empty_.push_back(state.index.where(block).slot);
+                request.gone += state.untag(block, request.tag) ? 1 : 0;
+                break;
+            case Request::Kind::discard:
+                if (held) drop_block(block);
+                break;
+            case Request::Kind::put:
+            case Request::Kind::forget:
+            case Request::Kind::record:
+                break;
+        }
+    }
+}
+
+}  // namespace past

@@ -1,0 +1,146 @@
+// The running store: requests wait in a queue, one loop commits them in groups, each with one sync of the segment (if
+// it brings blocks) and one of the log (if it changes tags, drops or records).
+//
+// On the node's executor. State changes only after the group is durable, between two suspensions of the loop; only
+// get(), meeting a damaged copy, erases at other times. Hence apply() looks everything up again.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "base/task_group.hpp"
+#include "past/segment_store.hpp"
+#include "store/recovery.hpp"
+
+namespace past::store {
+
+/// What a caller of the store waits for.
+struct Request {
+    enum class Kind { put, touch, untag, discard, forget, record };
+
+    Request(base::Executor executor, Kind what) : kind{what}, done{std::move(executor)} {}
+
+    Kind kind;
+    base::Guid place;  ///< put; record: the key
+    Tag tag;
+    std::vector<Block> blocks;
+    std::vector<base::Guid> ids;
+    base::Bytes value;
+    Location copy;  ///< forget
+    std::uint64_t bytes = 0;
+
+    base::Result<void> result = base::ok();
+    std::vector<bool> held;
+    std::uint64_t gone = 0;
+    base::Event done;
+
+    void finish(base::Result<void> with) {
+        result = std::move(with);
+        done.set();
+    }
+};
+
+/// Requests that are committed together. No two of them name the same block.
+struct Group {
+    struct Part {
+        std::shared_ptr<Request> request;  ///< null: answered
+        std::vector<std::size_t> fresh;    ///< of request->blocks: to be written
+        std::vector<PutEntry> entries;     ///< of the fresh ones, in the same order
+        std::vector<Location> locations;   ///< blocks that the request's operation is about
+
+        void answer(base::Result<void> with) { std::exchange(request, nullptr)->finish(std::move(with)); }
+    };
+    std::vector<Part> parts;
+    std::uint64_t block_bytes = 0;
+    std::uint64_t blocks = 0;
+};
+
+}  // namespace past::store
+
+namespace past {
+
+class SegmentStore::Core {
+  public:
+    Core(base::NodeEnv env, Config config, store::Recovered recovered);
+    /// Once, by whoever made it.
+    void set_self(std::weak_ptr<Core> self) { self_ = std::move(self); }
+
+    /// Adds a request and waits until it was answered.
+    static base::Task<void> submit(std::shared_ptr<Core> self, std::shared_ptr<store::Request> request);
+    static base::Task<base::Result<base::SharedBytes>> read(std::shared_ptr<Core> self, base::Guid id);
+    /// Answers everybody with Errc::stopped.
+    void stop();
+
+    [[nodiscard]] StoreUsage usage() const;
+
+    base::NodeEnv env;
+    const Config config;
+    store::State state;
+    base::TaskGroup tasks;
+    base::Semaphore queue_room;
+    bool closing = false;
+
+  private:
+    // commit.cpp
+    static base::Task<void> run(std::shared_ptr<Core> self);
+    void enqueue(std::shared_ptr<Core> self, std::shared_ptr<store::Request> request);
+    store::Group take_group();
+    store::Group::Part plan(std::shared_ptr<store::Request> request);
+    store::PutRecord admit_puts(store::Group& group, std::vector<base::SharedBytes>& payloads);
+    base::Task<void> write_blocks(store::Group& group);
+    void take_written(const store::PutRecord& record, const base::Bytes& head, store::SegmentWritten written,
+                      store::Group& group);
+    base::Task<void> write_ops(store::Group& group);
+    void apply(store::Group& group);
+    void apply_put(store::Group::Part& part);
+    void apply_ids(store::Group::Part& part);
+    void fail(const base::Error& error, store::Group& group);
+    [[nodiscard]] bool has_room(std::uint64_t bytes) const;
+
+    // upkeep.cpp
+    base::Task<void> upkeep();
+    base::Task<void> write_sealed_index();
+    base::Task<void> extend_log();
+    base::Task<void> rotate_log();
+    base::Task<void> remove_empty_segments();
+    static base::Task<void> write_checkpoint(std::shared_ptr<Core> self, std::uint32_t number,
+                                             store::Checkpoint checkpoint);
+    void seal_active();
+    void drop_block(store::Index::Handle block);
+    void remember_file(std::uint32_t slot, std::shared_ptr<base::File> file);
+    [[nodiscard]] std::uint64_t state_bytes() const;
+
+    struct Sealed {
+        std::uint32_t slot;
+        std::uint32_t number;
+        std::uint64_t bytes;
+        std::uint64_t records;
+        base::Bytes heads;
+    };
+
+    std::weak_ptr<Core> self_;
+    std::unique_ptr<base::DirectoryLock> lock_;
+    store::LogFile log_;
+    std::map<std::uint32_t, std::uint64_t> logs_, checkpoints_;
+    base::DiskSpace space_;
+    std::uint64_t segment_bytes_ = 0;  // of all segments and index files
+    std::uint64_t reserve_bytes_ = 0;
+
+    std::deque<std::shared_ptr<store::Request>> queue_;
+    bool running_ = false;
+    std::optional<base::Error> failed_;  // read-only since then
+    std::optional<Sealed> sealed_;       // its index file is still to be written
+    std::vector<std::uint32_t> maybe_empty_;
+    bool checkpointing_ = false;
+    bool checkpoint_now_ = false;
+    std::uint64_t rotate_at_ = 0;  // end of the log at which the next checkpoint is due
+    std::uint64_t extend_retry_at_ = 0;
+    std::size_t open_files_ = 0;
+    std::uint64_t tick_ = 0;
+};
+
+}  // namespace past

@@ -1,0 +1,177 @@
+#include "store/files.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "past/error.hpp"
+
+namespace past::store {
+namespace {
+
+using base::Bytes;
+using base::ByteView;
+using base::Disk;
+using base::File;
+using base::Result;
+
+constexpr std::array<std::uint8_t, kUnit> kZeros{};
+
+/// Head and payloads as they follow one another on disk, without copying a payload.
+std::vector<ByteView> gather(ByteView header, ByteView head, const std::vector<base::SharedBytes>& payloads) {
+    std::vector<ByteView> parts;
+    parts.reserve(2 + payloads.size() * 2);
+    if (!header.empty()) parts.push_back(header);
+    parts.push_back(head);
+    for (const auto& payload : payloads) {
+        if (!payload.empty()) parts.push_back(payload.view());
+        const auto pad = payload_span(static_cast<std::uint32_t>(payload.size())) - payload.size();
+        if (pad > 0) parts.push_back(ByteView{kZeros}.first(pad));
+    }
+    return parts;
+}
+
+Bytes file_header(FileKind kind, std::uint32_t number, const StoreId& store) {
+    FileHeader header;
+    header.kind = kind;
+    header.number = number;
+    header.store = store;
+    return header.encode();
+}
+
+Result<void> begin_segment(Disk& disk, SegmentWrite& write, SegmentWritten& out) {
+    const auto path = file_name(write.directory, FileKind::segment, write.number);
+    BASE_TRY(auto file, disk.open(path, Disk::Mode::create_new));
+    const auto header = file_header(FileKind::segment, write.number, write.store);
+    const auto undo = [&](const base::Error& error) -> Result<void> {
+        file.reset();
+        if (!disk.remove(path) && error == base::Errc::no_space) return base::Error{base::Errc::io_failed, path};
+        return error;
+    };
+    if (auto done = file->write_at(0, gather(header, write.head, write.payloads)); !done) return undo(done.error());
+    if (!write.testing.skip_segment_sync) {
+        if (auto done = file->sync(); !done) return undo(done.error());
+    }
+    if (!write.testing.skip_directory_sync) {
+        if (auto done = disk.sync_directory(write.directory + "/segments"); !done) return undo(done.error());
+    }
+    out.file = std::move(file);
+    return base::ok();
+}
+
+Result<void> append_segment(SegmentWrite& write, SegmentWritten& out) {
+    auto& file = *write.file;
+    auto done = file.write_at(write.offset, gather({}, write.head, write.payloads));
+    if (done && !write.testing.skip_segment_sync) {
+        done = file.sync();
+        out.give_up = !done;
+    }
+    if (done || done.error() != base::Errc::no_space) return done;
+    // Refused for want of room: nobody may find half of it later.
+    BASE_CHECK(file.truncate(write.offset));
+    return done;
+}
+
+}  // namespace
+
+SegmentWritten write_segment(Disk& disk, SegmentWrite write) {
+    SegmentWritten out;
+    out.file = write.file;
+    out.result = write.file ? append_segment(write, out) : begin_segment(disk, write, out);
+    if (auto space = disk.space(); space) out.space = *space;
+    return out;
+}
+
+Result<void> append_log(File& file, std::uint64_t offset, const Bytes& record, bool skip_sync) {
+    BASE_CHECK(file.write_at(offset, ByteView{record}));
+    if (skip_sync) return base::ok();
+    if (auto done = file.sync(); !done) {
+        // Even for want of room: what a failed sync left on the device is unknown, and this file has no other copy.
+        return base::Error{base::Errc::io_failed, done.error().message()};
+    }
+    return base::ok();
+}
+
+Result<void> write_ahead(File& file, std::uint64_t from, std::uint64_t bytes) {
+    const Bytes zeros(bytes);
+    BASE_CHECK(file.write_at(from, ByteView{zeros}));
+    return file.sync();
+}
+
+Result<LogFile> create_log(Disk& disk, const std::string& directory, std::uint32_t number, const StoreId& store,
+                           std::uint64_t ahead_bytes, const SegmentStore::Testing& testing) {
+    LogFile log;
+    log.number = number;
+    BASE_TRY(log.file, disk.open(file_name(directory, FileKind::log, number), Disk::Mode::create));
+    BASE_CHECK(log.file->truncate(0));
+    auto bytes = file_header(FileKind::log, number, store);
+    log.end = bytes.size();
+    bytes.resize(bytes.size() + padded(ahead_bytes));
+    BASE_CHECK(log.file->write_at(0, ByteView{bytes}));
+    BASE_CHECK(log.file->sync());
+    if (!testing.skip_directory_sync) BASE_CHECK(disk.sync_directory(directory + "/state"));
+    log.ahead = bytes.size();
+    return log;
+}
+
+Result<std::uint64_t> write_checkpoint(Disk& disk, const std::string& directory, std::uint32_t number,
+                                       const StoreId& store, Checkpoint checkpoint) {
+    for (auto& [segment, blocks] : checkpoint.segments) {
+        std::sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) { return a.unit < b.unit; });
+    }
+    const auto bytes = checkpoint.encode(store, number);
+    BASE_CHECK(base::replace_file(disk, file_name(directory, FileKind::checkpoint, number), bytes));
+    return std::uint64_t{bytes.size()};
+}
+
+Result<std::uint64_t> write_index(Disk& disk, const std::string& directory, std::uint32_t number, const StoreId& store,
+                                  std::uint64_t segment_bytes, std::uint64_t records, const Bytes& heads) {
+    FileHeader header;
+    header.kind = FileKind::index;
+    header.number = number;
+    header.store = store;
+    header.a = segment_bytes;
+    header.b = records;
+    const auto bytes = header.encode();
+    BASE_TRY(auto file, disk.open(file_name(directory, FileKind::index, number), Disk::Mode::create));
+    BASE_CHECK(file->truncate(0));
+    const std::array<ByteView, 2> parts{ByteView{bytes}, ByteView{heads}};
+    BASE_CHECK(file->write_at(0, parts));
+    return std::uint64_t{bytes.size() + heads.size()};
+}
+
+Result<void> remove_segment(Disk& disk, const std::string& directory, std::uint32_t number) {
+    // The blocks first: an index file without its segment is cleared away when the store is opened.
+    BASE_CHECK(disk.remove(file_name(directory, FileKind::segment, number)));
+    if (auto gone = disk.remove(file_name(directory, FileKind::index, number));
+        !gone && gone.error() != base::Errc::not_found)
+        return gone;
+    return disk.sync_directory(directory + "/segments");
+}
+
+BlockRead read_block(Disk& disk, const std::string& directory, std::uint32_t number, std::shared_ptr<File> file,
+                     std::uint64_t offset, std::uint32_t length, const base::Guid& id, bool skip_check) {
+    BlockRead out;
+    out.file = std::move(file);
+    if (!out.file) {
+        auto opened = disk.open(file_name(directory, FileKind::segment, number), Disk::Mode::read);
+        if (!opened) {
+            out.damaged = opened.error() == base::Errc::not_found;
+            out.bytes = opened.error();
+            return out;
+        }
+        out.file = std::move(*opened);
+    }
+    Bytes bytes(length);
+    const auto got = out.file->read_at(offset, bytes);
+    out.damaged = !got || *got != length || (!skip_check && base::sha256(bytes) != id);
+    if (out.damaged) {
+        out.bytes = base::Error{Errc::corrupt_block, id.hex()};
+    } else {
+        out.bytes = base::SharedBytes{std::move(bytes)};
+    }
+    return out;
+}
+
+}  // namespace past::store

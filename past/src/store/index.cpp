@@ -1,0 +1,241 @@
+#include "store/index.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+#include "base/hash.hpp"
+
+namespace past::store {
+namespace {
+
+constexpr std::uint32_t kItemMask = 0xFFFFFF;
+
+void exclusive_or(base::Guid& digest, const base::Guid& id) {
+    auto bytes = digest.bytes();
+    const auto other = base::sha256(id.view()).bytes();
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] ^= other[i];
+    digest = base::Guid{bytes};
+}
+
+}  // namespace
+
+Index::Index(std::uint64_t salt) : salt_{salt} {}
+
+std::uint64_t Index::hash(const base::Guid& id) const {
+    std::uint64_t value = 0;
+    std::memcpy(&value, id.bytes().data(), sizeof value);
+    // The finalizer of MurmurHash3: every bit of the id and the salt moves every bit of the result.
+    value ^= salt_;
+    value = (value ^ value >> 33U) * 0xFF51AFD7ED558CCDULL;
+    value = (value ^ value >> 33U) * 0xC4CEB9FE1A85EC53ULL;
+    return value ^ value >> 33U;
+}
+
+// Of the hash: bits 56-63 choose the shard, 24-55 the home slot, 0-7 are kept in the slot.
+std::size_t Index::home(const Shard& shard, std::uint64_t hash) {
+    return static_cast<std::size_t>((hash >> 24U & 0xFFFFFFFFU) * shard.slots.size() >> 32U);
+}
+
+const Index::Entry& Index::entry(Handle block) const {
+    const auto item = block & kItemMask;
+    return shards_[block >> 24U].chunks[item / kChunk][item % kChunk];
+}
+
+Index::Entry& Index::entry(Handle block) { return const_cast<Entry&>(std::as_const(*this).entry(block)); }
+
+std::size_t Index::memory_bytes() const {
+    std::size_t bytes = sizeof *this;
+    for (const auto& shard : shards_) {
+        bytes +=
+            shard.slots.capacity() * 4 + shard.chunks.capacity() * 8 + shard.chunks.size() * kChunk * sizeof(Entry);
+    }
+    constexpr std::size_t node_bytes = 80;  // of place_numbers_
+    return bytes + places_.capacity() * sizeof(Place) + free_places_.capacity() * 4 +
+           place_numbers_.size() * node_bytes;
+}
+
+Index::Handle Index::find(const base::Guid& id) const {
+    const auto h = hash(id);
+    const auto& shard = shards_[h >> 56U];
+    if (shard.slots.empty()) return kNone;
+    for (auto at = home(shard, h);; at = at + 1 == shard.slots.size() ? 0 : at + 1) {
+        const auto slot = shard.slots[at];
+        if (slot == kEmptySlot) return kNone;
+        if (slot >> 24U != (h & 0xFFU)) continue;
+        const auto block = static_cast<Handle>((h >> 56U) << 24U | (slot & kItemMask));
+        if (entry(block).id == id) return block;
+    }
+}
+
+Index::Where Index::where(Handle block) const {
+    const auto& e = entry(block);
+    return {e.slot, e.unit, e.length};
+}
+
+TagSets::Ref Index::tags(Handle block) const {
+    const auto& e = entry(block);
+    return e.tags_high << 21U | e.tags_middle << 10U | e.tags_low;
+}
+
+void Index::set_tags(Handle block, TagSets::Ref tags) {
+    auto& e = entry(block);
+    e.tags_high = tags >> 21U & 0xFU;
+    e.tags_middle = tags >> 10U & 0x7FFU;
+    e.tags_low = tags & 0x3FFU;
+}
+
+void Index::move(Handle block, const Where& where) {
+    auto& e = entry(block);
+    e.slot = where.slot & kMaxSlot;
+    e.unit = where.unit & kMaxUnit;
+    e.length = where.length & 0x1FFFFFU;
+}
+
+void Index::put_slot(Shard& shard, std::uint64_t hash, std::uint32_t item) {
+    auto at = home(shard, hash);
+    while (shard.slots[at] != kEmptySlot) at = at + 1 == shard.slots.size() ? 0 : at + 1;
+    shard.slots[at] = static_cast<std::uint32_t>(hash & 0xFFU) << 24U | item;
+}
+
+void Index::grow(std::size_t number) {
+    auto& shard = shards_[number];
+    const auto old = std::exchange(shard.slots, {});
+    shard.slots.assign(std::max<std::size_t>(16, old.size() + old.size() / 4), kEmptySlot);
+    for (const auto slot : old) {
+        if (slot == kEmptySlot) continue;
+        const auto item = slot & kItemMask;
+        put_slot(shard, hash(entry(static_cast<Handle>(number << 24U | item)).id), item);
+    }
+}
+
+void Index::insert(const base::Guid& id, const Where& where, const base::Guid& place, TagSets::Ref tags) {
+    const auto h = hash(id);
+    const auto number = static_cast<std::size_t>(h >> 56U);
+    auto& shard = shards_[number];
+    if ((shard.used + 1) * 100ULL > shard.slots.size() * 86ULL) grow(number);
+
+    std::uint32_t item = shard.free;
+    if (item != kEmptySlot) {
+        shard.free = entry(static_cast<Handle>(number << 24U | item)).next;
+    } else {
+        item = shard.made++;
+        assert(item < kItemMask);
+        if (item % kChunk == 0) shard.chunks.push_back(std::make_unique<Entry[]>(kChunk));
+    }
+    ++shard.used;
+    put_slot(shard, h, item);
+    const auto block = static_cast<Handle>(number << 24U | item);
+    entry(block).id = id;
+    move(block, where);
+    set_tags(block, tags);
+    chain(block, place_of(place));
+    ++size_;
+    block_bytes_ += where.length;
+}
+
+TagSets::Ref Index::erase(Handle block) {
+    const auto tags_now = tags(block);
+    auto& e = entry(block);
+    const auto number = static_cast<std::size_t>(block >> 24U);
+    auto& shard = shards_[number];
+    erase_slot(number, hash(e.id), block & kItemMask);
+    unchain(block);
+    --size_;
+    block_bytes_ -= e.length;
+    e.place = kNone;
+    e.next = shard.free;
+    shard.free = block & kItemMask;
+    --shard.used;
+    return tags_now;
+}
+
+// Deletion without tombstones (Knuth, volume 3, 6.4, algorithm R): what follows moves up as long as it is nearer home.
+void Index::erase_slot(std::size_t number, std::uint64_t h, std::uint32_t item) {
+    auto& shard = shards_[number];
+    const auto size = shard.slots.size();
+    auto hole = home(shard, h);
+    while ((shard.slots[hole] & kItemMask) != item || shard.slots[hole] == kEmptySlot) hole = (hole + 1) % size;
+    for (auto at = (hole + 1) % size; shard.slots[at] != kEmptySlot; at = (at + 1) % size) {
+        const auto block = static_cast<Handle>(number << 24U | (shard.slots[at] & kItemMask));
+        const auto wanted = home(shard, hash(entry(block).id));
+        if ((at + size - wanted) % size < (at + size - hole) % size) continue;  // its home lies behind the hole
+        shard.slots[hole] = shard.slots[at];
+        hole = at;
+    }
+    shard.slots[hole] = kEmptySlot;
+}
+
+std::uint32_t Index::place_of(const base::Guid& guid) {
+    const auto [at, added] = place_numbers_.try_emplace(guid, 0U);
+    if (!added) return at->second;
+    if (free_places_.empty()) {
+        at->second = static_cast<std::uint32_t>(places_.size());
+        places_.emplace_back();
+    } else {
+        at->second = free_places_.back();
+        free_places_.pop_back();
+    }
+    places_[at->second].guid = guid;
+    return at->second;
+}
+
+void Index::chain(Handle block, std::uint32_t number) {
+    auto& place = places_[number];
+    auto& e = entry(block);
+    e.place = number;
+    e.before = kNone;
+    e.next = place.first;
+    if (place.first != kNone) entry(place.first).before = block;
+    place.first = block;
+    ++place.blocks;
+    place.bytes += e.length;
+    exclusive_or(place.digest, e.id);
+}
+
+void Index::unchain(Handle block) {
+    const auto& e = entry(block);
+    auto& place = places_[e.place];
+    if (e.next != kNone) entry(e.next).before = e.before;
+    if (e.before != kNone) {
+        entry(e.before).next = e.next;
+    } else {
+        place.first = e.next;
+    }
+    --place.blocks;
+    place.bytes -= e.length;
+    exclusive_or(place.digest, e.id);
+    if (place.blocks > 0) return;
+    place_numbers_.erase(place.guid);
+    free_places_.push_back(e.place);
+    place = Place{};
+}
+
+std::vector<PlaceSummary> Index::places() const {
+    std::vector<PlaceSummary> all;
+    all.reserve(place_numbers_.size());
+    for (const auto& [guid, number] : place_numbers_) {
+        const auto& place = places_[number];
+        all.push_back({guid, place.blocks, place.bytes, place.digest});
+    }
+    return all;
+}
+
+std::vector<base::Guid> Index::list(const base::Guid& place, const base::Guid& after, std::size_t limit) const {
+    std::vector<base::Guid> smallest;  // a heap, the greatest in front, of at most `limit`
+    const auto number = place_numbers_.find(place);
+    if (number == place_numbers_.end() || limit == 0) return smallest;
+    for (auto block = places_[number->second].first; block != kNone; block = entry(block).next) {
+        const auto& id = entry(block).id;
+        if (id <= after || (smallest.size() == limit && id >= smallest.front())) continue;
+        if (smallest.size() == limit) {
+            std::pop_heap(smallest.begin(), smallest.end());
+            smallest.pop_back();
+        }
+        smallest.push_back(id);
+        std::push_heap(smallest.begin(), smallest.end());
+    }
+    std::sort_heap(smallest.begin(), smallest.end());
+    return smallest;
+}
+
+}  // namespace past::store

@@ -1,0 +1,234 @@
+#include "store/recovery.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace past::store {
+namespace {
+
+using base::Disk;
+using base::Result;
+
+class Recovery {
+  public:
+    Recovery(Disk& disk, base::Log& log, const SegmentStore::Config& config)
+        : disk_{disk}, log_{log}, config_{config} {}
+
+    Result<Recovered> run(const StoreId& fresh_id, std::uint64_t salt) {
+        BASE_TRY(store_, enter_directory(disk_, log_, config_.directory, fresh_id, out_.lock));
+        out_.state = std::make_unique<State>(store_, salt);
+        BASE_TRY(files_, read_state_files(disk_, log_, config_.directory, store_, state().damage));
+        state().next_sequence = files_.last_sequence + 1;
+        state().next_segment = files_.last_segment + 1;
+        state().records = std::move(files_.base.records);
+        BASE_CHECK(read_segments());
+        if (state().damage.state_lost) take_newest_generations();
+        BASE_CHECK(ready_log());
+        remove_old();
+        BASE_TRY(out_.space, disk_.space());
+        out_.checkpoint_now = files_.odd;
+        return std::move(out_);
+    }
+
+  private:
+    [[nodiscard]] State& state() { return *out_.state; }
+
+    Result<void> read_segments() {
+        BASE_TRY(const auto entries, disk_.list(config_.directory + "/segments"));
+        std::vector<std::uint32_t> numbers;
+        for (const auto& entry : entries) {
+            if (const auto number = number_in(entry.name, FileKind::segment)) numbers.push_back(number);
+        }
+        std::sort(numbers.begin(), numbers.end());
+        for (const auto& entry : entries) {
+            const auto number = number_in(entry.name, FileKind::index);
+            if (number != 0 && !std::binary_search(numbers.begin(), numbers.end(), number))
+                (void)disk_.remove(config_.directory + "/segments/" + entry.name);
+        }
+        for (const auto number : numbers) {
+            const bool last = number == numbers.back();
+            BASE_TRY(auto segment, read_segment(disk_, log_, config_.directory, store_, number, last, state().damage));
+            BASE_CHECK(take(std::move(segment), last));
+        }
+        return base::ok();
+    }
+
+    Result<void> take(SegmentFile segment, bool last) {
+        state().next_segment = std::max(state().next_segment, segment.number + 1);
+        if (segment.records.empty() && segment.foreign) return base::ok();
+        if (segment.records.empty() && last) {
+            // Begun and never acknowledged, or everything in it was cut.
+            segment.file.reset();
+            return disk_.remove(file_name(config_.directory, FileKind::segment, segment.number));
+        }
+        const auto slot = state().add_segment(segment.number);
+        base::Bytes heads;
+        for (const auto& record : segment.records) {
+            state().next_sequence = std::max(state().next_sequence, record.sequence + 1);
+            insert(record, slot);
+            if (!segment.file) continue;
+            const auto head = record.encode(store_);
+            heads.insert(heads.end(), head.begin(), head.end());
+        }
+        auto& known = state().segments[slot];
+        known.bytes = segment.bytes;
+        known.index_bytes = segment.index_bytes;
+        for (const auto& block : segment.torn) drop(slot, block);
+        if (last && segment.appendable && segment.bytes < config_.segment_bytes) {
+            known.file = std::move(segment.file);
+            state().active = slot;
+            state().active_heads = std::move(heads);
+            state().active_records = segment.records.size();
+        } else if (segment.file && segment.appendable) {
+            const auto written = write_index(disk_, config_.directory, segment.number, store_, segment.bytes,
+                                             segment.records.size(), heads);
+            if (written) known.index_bytes = *written;
+        }
+        return base::ok();
+    }
+
+    void insert(const PutRecord& record, std::uint32_t slot) {
+        const auto* listed = record.sequence <= files_.base.sequence ? listed_in(record.segment) : nullptr;
+        for (const auto& batch : record.batches) {
+            for (const auto& block : batch.blocks) {
+                auto tags = TagSets::kEmpty;
+                if (record.sequence > files_.base.sequence) {
+                    tags = state().tag_sets.intern({batch.tag});
+                } else if (const auto* live = find_live(listed, block.unit)) {
+                    tags = state().tag_sets.intern(files_.base.tag_sets[live->tags]);
+                }
+                tags = replay({record.segment, block.unit}, tags);
+                if (tags != TagSets::kEmpty)
+                    state().insert(block.id, {slot, block.unit, block.length}, batch.place, tags);
+            }
+        }
+    }
+
+    const std::vector<Checkpoint::Live>* listed_in(std::uint32_t segment) const {
+        const auto at = files_.base.segments.find(segment);
+        return at == files_.base.segments.end() ? nullptr : &at->second;
+    }
+
+    static const Checkpoint::Live* find_live(const std::vector<Checkpoint::Live>* listed, std::uint32_t unit) {
+        if (listed == nullptr) return nullptr;
+        const auto at = std::lower_bound(listed->begin(), listed->end(), unit,
+                                         [](const Checkpoint::Live& live, std::uint32_t u) { return live.unit < u; });
+        return at != listed->end() && at->unit == unit ? &*at : nullptr;
+    }
+
+    /// The tags of this copy after the operations in the logs.
+    TagSets::Ref replay(const Location& block, TagSets::Ref tags) {
+        auto at =
+            std::lower_bound(files_.changes.begin(), files_.changes.end(), block,
+                             [](const StateFiles::Change& change, const Location& b) { return change.block < b; });
+        for (; at != files_.changes.end() && at->block == block; ++at) {
+            const auto& step = files_.ops[at->op];
+            auto& sets = state().tag_sets;
+            switch (step.kind) {
+                case StateFiles::Step::Kind::tag:
+                    // A copy without tags is gone and stays so.
+                    if (tags != TagSets::kEmpty) tags = sets.with(tags, step.tag);
+                    break;
+                case StateFiles::Step::Kind::untag:
+                    tags = sets.without(tags, step.tag);
+                    break;
+                case StateFiles::Step::Kind::drop:
+                    sets.release(tags);
+                    tags = TagSets::kEmpty;
+                    break;
+            }
+        }
+        return tags;
+    }
+
+    void drop(std::uint32_t slot, const Location& block) {
+        dropped_.push_back(block);
+        auto found = Index::kNone;
+        state().index.for_each([&](Index::Handle handle) {
+            const auto where = state().index.where(handle);
+            if (where.slot == slot && where.unit == block.unit) found = handle;
+        });
+        if (found != Index::kNone) state().erase(found);
+    }
+
+    void take_newest_generations() {
+        std::map<base::Guid, std::uint64_t> newest;
+        std::vector<Index::Handle> all;
+        state().index.for_each([&](Index::Handle block) {
+            for (const auto& tag : state().tag_sets.tags(state().index.tags(block)))
+                newest[tag.volume] = std::max(newest[tag.volume], tag.generation);
+            all.push_back(block);
+        });
+        for (const auto& step : files_.ops) {
+            if (const auto at = newest.find(step.tag.volume); at != newest.end())
+                at->second = std::max(at->second, step.tag.generation);
+        }
+        for (const auto block : all) {
+            const auto tags = state().tag_sets.tags(state().index.tags(block));
+            for (const auto& tag : tags) state().tag(block, {tag.volume, newest[tag.volume]});
+        }
+        log_.write(base::Log::Level::error, "past",
+                   config_.directory + ": operations were lost to damage; every tag is taken at its newest generation");
+    }
+
+    /// A log to append to, with the drops that recovery decided in it.
+    Result<void> ready_log() {
+        out_.logs = files_.logs;
+        out_.checkpoints = files_.checkpoints;
+        out_.log = std::move(files_.log);
+        if (!out_.log.file) {
+            const auto number = std::max(out_.logs.empty() ? 0 : out_.logs.rbegin()->first,
+                                         out_.checkpoints.empty() ? 0 : out_.checkpoints.rbegin()->first) +
+                                1;
+            files_.odd = files_.odd || number > 1;
+            BASE_TRY(out_.log, create_log(disk_, config_.directory, number, store_, config_.state_ahead_bytes, {}));
+        } else {
+            // Not for want of room: then the log goes on without.
+            const auto ahead = write_ahead(*out_.log.file, out_.log.end, padded(config_.state_ahead_bytes));
+            if (ahead) out_.log.ahead = out_.log.end + padded(config_.state_ahead_bytes);
+            if (!ahead && ahead.error() != base::Errc::no_space) return ahead;
+        }
+        out_.logs[out_.log.number] = out_.log.ahead;
+        if (dropped_.empty()) return base::ok();
+        OpsRecord record;
+        record.sequence = state().next_sequence++;
+        record.log = out_.log.number;
+        record.unit = static_cast<std::uint32_t>(out_.log.end / kUnit);
+        record.ops.push_back(DropOp{dropped_});
+        const auto bytes = record.encode(store_);
+        BASE_CHECK(append_log(*out_.log.file, out_.log.end, bytes, false));
+        out_.log.end += bytes.size();
+        out_.log.ahead = std::max(out_.log.ahead, out_.log.end);
+        return base::ok();
+    }
+
+    void remove_old() {
+        for (auto* files : {&out_.logs, &out_.checkpoints}) {
+            const auto kind = files == &out_.logs ? FileKind::log : FileKind::checkpoint;
+            while (!files->empty() && files->begin()->first < files_.oldest_needed) {
+                (void)disk_.remove(file_name(config_.directory, kind, files->begin()->first));
+                files->erase(files->begin());
+            }
+        }
+    }
+
+    Disk& disk_;
+    base::Log& log_;
+    const SegmentStore::Config& config_;
+    StoreId store_{};
+    StateFiles files_;
+    Recovered out_;
+    std::vector<Location> dropped_;
+};
+
+}  // namespace
+
+Result<Recovered> recover(Disk& disk, base::Log& log, const SegmentStore::Config& config, const StoreId& fresh_id,
+                          std::uint64_t salt) {
+    return Recovery{disk, log, config}.run(fresh_id, salt);
+}
+
+}  // namespace past::store

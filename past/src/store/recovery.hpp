@@ -1,0 +1,76 @@
+// Opening a store: from files, whatever a crash or a bad device made of them, to a State that may be believed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/disk.hpp"
+#include "base/log.hpp"
+#include "store/files.hpp"
+#include "store/state.hpp"
+
+namespace past::store {
+
+struct Recovered {
+    std::unique_ptr<base::DirectoryLock> lock;
+    std::unique_ptr<State> state;
+    LogFile log;
+    std::map<std::uint32_t, std::uint64_t> logs;  ///< number -> bytes, of all that exist
+    std::map<std::uint32_t, std::uint64_t> checkpoints;
+    base::DiskSpace space;
+    bool checkpoint_now = false;  ///< the state on disk is not what the State says
+};
+
+/// Blocks: from a Workers job. `fresh_id` is the id of the store if there is none yet; `salt` is the index's.
+base::Result<Recovered> recover(base::Disk& disk, base::Log& log, const SegmentStore::Config& config,
+                                const StoreId& fresh_id, std::uint64_t salt);
+
+// --- its steps -----------------------------------------------------------------------------------------------------
+
+/// Makes the directories, takes the lock, reads FORMAT or makes it (again).
+base::Result<StoreId> enter_directory(base::Disk& disk, base::Log& log, const std::string& directory,
+                                      const StoreId& fresh_id, std::unique_ptr<base::DirectoryLock>& lock);
+
+/// The later part of the story: a checkpoint and the operations after it.
+struct StateFiles {
+    Checkpoint base;
+    struct Change {
+        Location block;
+        std::uint32_t order = 0;
+        std::uint32_t op = 0;  ///< place in ops
+    };
+    struct Step {
+        enum class Kind { tag, untag, drop } kind = Kind::drop;
+        Tag tag;
+    };
+    std::vector<Step> ops;
+    std::vector<Change> changes;  ///< by block, then in order
+    std::map<std::uint32_t, std::uint64_t> logs, checkpoints;
+    LogFile log;  ///< the newest, ready to append; file is null if a new one is needed
+    std::uint64_t last_sequence = 0;
+    std::uint32_t last_segment = 0;   ///< the highest that anything refers to
+    std::uint32_t oldest_needed = 0;  ///< logs and checkpoints before this may go
+    bool odd = false;                 ///< damage was met: write a new checkpoint soon
+};
+base::Result<StateFiles> read_state_files(base::Disk& disk, base::Log& log, const std::string& directory,
+                                          const StoreId& store, SegmentStore::Damage& damage);
+
+/// One segment as it is on disk.
+struct SegmentFile {
+    std::uint32_t number = 0;
+    std::uint64_t bytes = 0;  ///< where the next record would go
+    std::uint64_t index_bytes = 0;
+    std::vector<PutRecord> records;
+    std::vector<Location> torn;        ///< blocks of the last record that do not match their ids
+    std::shared_ptr<base::File> file;  ///< open if it was read rather than its index file
+    bool appendable = false;           ///< its header is right
+    bool foreign = false;              ///< its header is whole, but of another store or number: leave it alone
+};
+base::Result<SegmentFile> read_segment(base::Disk& disk, base::Log& log, const std::string& directory,
+                                       const StoreId& store, std::uint32_t number, bool last,
+                                       SegmentStore::Damage& damage);
+
+}  // namespace past::store

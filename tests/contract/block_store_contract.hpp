@@ -1,0 +1,304 @@
+// What every block store keeps to. A store's suite instantiates it:
+//
+//     INSTANTIATE_TEST_SUITE_P(SegmentStore, BlockStoreContract, testing::Values(...));
+//
+// with a way to open one on a node's doors. A store that `survives` is opened again where a test says so.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "base/limits.hpp"
+#include "base/sim/world.hpp"
+#include "past/block_store.hpp"
+#include "past/error.hpp"
+
+namespace contract {
+
+using StoreOpener =
+    std::function<base::Task<base::Result<std::unique_ptr<past::BlockStore>>>(base::NodeEnv env)>;
+
+struct BlockStoreKind {
+    std::string name;
+    StoreOpener open;
+    bool survives = true;
+    friend std::ostream& operator<<(std::ostream& out, const BlockStoreKind& kind) { return out << kind.name; }
+};
+
+/// A block of `size` bytes that follow from `seed`.
+inline past::Block block_of(std::uint64_t seed, std::size_t size) {
+    base::Bytes bytes(size);
+    std::uint64_t state = seed * 0x9E3779B97F4A7C15ULL + 1;
+    for (auto& byte : bytes) {
+        state ^= state << 13U;
+        state ^= state >> 7U;
+        state ^= state << 17U;
+        byte = static_cast<std::uint8_t>(state >> 24U);
+    }
+    past::Block block;
+    block.id = base::sha256(bytes);
+    block.bytes = base::SharedBytes{std::move(bytes)};
+    return block;
+}
+
+inline base::Guid guid_of(std::string_view name) { return base::sha256(base::as_bytes(name)); }
+
+class BlockStoreContract : public testing::TestWithParam<BlockStoreKind> {
+  protected:
+    BlockStoreContract() : node_{world_.add_node()} { open(); }
+    ~BlockStoreContract() override { store_.reset(); }
+
+    void open() {
+        auto opened = node_.run(GetParam().open(node_.env()));
+        ASSERT_TRUE(opened.has_value());
+        ASSERT_TRUE(opened->has_value()) << opened->error().message();
+        store_ = std::move(**opened);
+    }
+    /// Away and back, if this store outlives its process.
+    void reopen() {
+        if (!GetParam().survives) return;
+        node_.kill();
+        store_.reset();
+        node_.restart();
+        open();
+    }
+
+    template <class T>
+    T run(base::Task<T> task) {
+        auto value = node_.run(std::move(task));
+        EXPECT_TRUE(value.has_value());
+        return std::move(*value);
+    }
+    base::Result<void> put(const past::Tag& tag, std::vector<past::Block> blocks, base::Guid place = guid_of("place")) {
+        return run(store_->put(place, tag, std::move(blocks)));
+    }
+    base::Result<void> put(const past::Block& block) { return put(kTag, std::vector{block}); }
+
+    const past::Tag kTag{guid_of("volume"), 5};
+    const past::Tag kOther{guid_of("other volume"), 1};
+    base::sim::World world_{1};
+    base::sim::Node& node_;
+    std::unique_ptr<past::BlockStore> store_;
+};
+
+TEST_P(BlockStoreContract, ABlockComesBackAsItWasPut) {
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put(block));
+    reopen();
+    EXPECT_TRUE(store_->has(block.id));
+    const auto got = run(store_->get(block.id));
+    ASSERT_TRUE(got) << got.error().message();
+    EXPECT_EQ(base::to_bytes(got->view()), base::to_bytes(block.bytes.view()));
+}
+
+TEST_P(BlockStoreContract, BlocksOfEverySizeComeBack) {
+    std::vector<past::Block> blocks;
+    for (const std::size_t size : {0, 1, 7, 8, 9, 511, 512, 4095, 4096, 65536, 1'000'000})
+        blocks.push_back(block_of(size, size));
+    blocks.push_back(block_of(99, base::kMaxBlockBytes));
+    ASSERT_TRUE(put(kTag, blocks));
+    reopen();
+    for (const auto& block : blocks) {
+        const auto got = run(store_->get(block.id));
+        ASSERT_TRUE(got) << block.bytes.size() << ": " << got.error().message();
+        EXPECT_EQ(base::to_bytes(got->view()), base::to_bytes(block.bytes.view()));
+    }
+}
+
+TEST_P(BlockStoreContract, GettingABlockThatWasNeverPutIsNotFound) {
+    EXPECT_EQ(run(store_->get(guid_of("absent"))).error(), past::Errc::block_not_found);
+    EXPECT_FALSE(store_->has(guid_of("absent")));
+    EXPECT_TRUE(store_->tags(guid_of("absent")).empty());
+}
+
+TEST_P(BlockStoreContract, ABlockTwiceInOnePutIsStoredOnce) {
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put(kTag, {block, block}));
+    EXPECT_EQ(store_->usage().blocks, 1U);
+    EXPECT_EQ(store_->usage().block_bytes, 1000U);
+}
+
+TEST_P(BlockStoreContract, PuttingAgainUnderAnotherTagAddsTheTagOnly) {
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put(block));
+    ASSERT_TRUE(put(kOther, {block}));
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, kOther));
+    EXPECT_EQ(store_->usage().blocks, 1U);
+}
+
+TEST_P(BlockStoreContract, AVolumeHasOneTagOnABlockAtItsNewestGeneration) {
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put(kTag, {block}));
+    ASSERT_TRUE(put({kTag.volume, 9}, {block}));
+    ASSERT_TRUE(put({kTag.volume, 7}, {block}));
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(past::Tag{kTag.volume, 9}));
+}
+
+TEST_P(BlockStoreContract, TouchSaysWhatIsHeldAndTagsIt) {
+    const auto held = block_of(1, 10);
+    ASSERT_TRUE(put(held));
+    std::vector<base::Guid> ids{guid_of("absent"), held.id};
+    const auto known = run(store_->touch({kTag.volume, 8}, ids));
+    ASSERT_TRUE(known);
+    EXPECT_EQ(*known, (std::vector<bool>{false, true}));
+    reopen();
+    EXPECT_THAT(store_->tags(held.id), testing::ElementsAre(past::Tag{kTag.volume, 8}));
+}
+
+TEST_P(BlockStoreContract, UntagDropsATagUpToItsGenerationOnly) {
+    const auto block = block_of(1, 10);
+    ASSERT_TRUE(put(kTag, {block}));
+    const std::vector<base::Guid> ids{block.id};
+    EXPECT_EQ(*run(store_->untag({kTag.volume, kTag.generation - 1}, ids)), 0U);
+    EXPECT_TRUE(store_->has(block.id));
+    EXPECT_EQ(*run(store_->untag(kOther, ids)), 0U);
+    EXPECT_TRUE(store_->has(block.id));
+    EXPECT_EQ(*run(store_->untag(kTag, ids)), 1U);
+    reopen();
+    EXPECT_FALSE(store_->has(block.id));
+    EXPECT_EQ(run(store_->get(block.id)).error(), past::Errc::block_not_found);
+}
+
+TEST_P(BlockStoreContract, ABlockStaysWhileAnybodyTagsIt) {
+    const auto block = block_of(1, 10);
+    ASSERT_TRUE(put(kTag, {block}));
+    ASSERT_TRUE(put(kOther, {block}));
+    const std::vector<base::Guid> ids{block.id};
+    EXPECT_EQ(*run(store_->untag(kTag, ids)), 0U);
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(kOther));
+    EXPECT_EQ(*run(store_->untag(kOther, ids)), 1U);
+    EXPECT_FALSE(store_->has(block.id));
+}
+
+TEST_P(BlockStoreContract, DiscardForgetsWhateverTheTags) {
+    const auto block = block_of(1, 10);
+    const auto stays = block_of(2, 10);
+    ASSERT_TRUE(put(kTag, {block, stays}));
+    ASSERT_TRUE(put(kOther, {block}));
+    std::vector<base::Guid> ids{block.id, guid_of("absent")};
+    ASSERT_TRUE(run(store_->discard(ids)));
+    reopen();
+    EXPECT_FALSE(store_->has(block.id));
+    EXPECT_TRUE(store_->has(stays.id));
+}
+
+TEST_P(BlockStoreContract, ADroppedBlockCanBePutAgain) {
+    const auto block = block_of(1, 10);
+    const std::vector<base::Guid> ids{block.id};
+    ASSERT_TRUE(put(block));
+    ASSERT_TRUE(run(store_->discard(ids)));
+    ASSERT_TRUE(put(kOther, {block}));
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(kOther));
+    EXPECT_TRUE(run(store_->get(block.id)));
+}
+
+TEST_P(BlockStoreContract, PlacesAreSummedUpWithADigestOfTheirBlocks) {
+    const auto a = block_of(1, 10);
+    const auto b = block_of(2, 20);
+    const auto c = block_of(3, 30);
+    ASSERT_TRUE(put(kTag, {a, b}, guid_of("here")));
+    ASSERT_TRUE(put(kTag, {c}, guid_of("there")));
+    const auto together = store_->places();
+    ASSERT_EQ(together.size(), 2U);
+    EXPECT_LT(together[0].place, together[1].place);
+    for (const auto& place : together) {
+        const bool here = place.place == guid_of("here");
+        EXPECT_EQ(place.blocks, here ? 2U : 1U);
+        EXPECT_EQ(place.bytes, 30U);
+        if (!here) EXPECT_EQ(place.digest, base::sha256(c.id.view()));
+    }
+    std::vector<base::Guid> ids{b.id, c.id};
+    ASSERT_TRUE(run(store_->discard(ids)));
+    reopen();
+    const auto left = store_->places();
+    ASSERT_EQ(left.size(), 1U);
+    EXPECT_EQ(left[0].digest, base::sha256(a.id.view()));
+    EXPECT_EQ(left[0].bytes, 10U);
+}
+
+TEST_P(BlockStoreContract, ABlockStaysAtThePlaceWhereItWasPutFirst) {
+    const auto a = block_of(1, 10);
+    ASSERT_TRUE(put(kTag, {a}, guid_of("here")));
+    ASSERT_TRUE(put(kOther, {a}, guid_of("there")));
+    reopen();
+    EXPECT_THAT(store_->list(guid_of("here"), base::Guid{}, 10), testing::ElementsAre(a.id));
+    EXPECT_THAT(store_->list(guid_of("there"), base::Guid{}, 10), testing::IsEmpty());
+}
+
+TEST_P(BlockStoreContract, ListGoesThroughAPlaceInOrderPieceByPiece) {
+    std::vector<past::Block> blocks;
+    std::set<base::Guid> expected;
+    for (std::uint64_t i = 0; i < 100; ++i) {
+        blocks.push_back(block_of(i, 10));
+        expected.insert(blocks.back().id);
+    }
+    ASSERT_TRUE(put(kTag, blocks, guid_of("here")));
+    ASSERT_TRUE(put(kTag, {block_of(1000, 10)}, guid_of("there")));
+    std::vector<base::Guid> listed;
+    for (base::Guid after;;) {
+        const auto some = store_->list(guid_of("here"), after, 7);
+        if (some.empty()) break;
+        ASSERT_LE(some.size(), 7U);
+        listed.insert(listed.end(), some.begin(), some.end());
+        after = some.back();
+    }
+    EXPECT_EQ(listed, std::vector<base::Guid>(expected.begin(), expected.end()));
+}
+
+TEST_P(BlockStoreContract, RecordsAreReplacedAsAWhole) {
+    const auto key = guid_of("key");
+    EXPECT_FALSE(store_->record(key));
+    ASSERT_TRUE(run(store_->put_record(key, base::to_bytes(std::string_view{"first"}))));
+    ASSERT_TRUE(run(store_->put_record(key, base::to_bytes(std::string_view{"second"}))));
+    ASSERT_TRUE(run(store_->put_record(guid_of("empty"), base::Bytes{})));
+    reopen();
+    EXPECT_EQ(store_->record(key), base::to_bytes(std::string_view{"second"}));
+    EXPECT_EQ(store_->record(guid_of("empty")), base::Bytes{});
+    EXPECT_THAT(store_->record_keys(), testing::UnorderedElementsAre(key, guid_of("empty")));
+}
+
+TEST_P(BlockStoreContract, ARecordOfMoreThan64KiBIsRefused) {
+    EXPECT_TRUE(run(store_->put_record(guid_of("key"), base::Bytes(64U << 10U))));
+    EXPECT_EQ(run(store_->put_record(guid_of("key"), base::Bytes((64U << 10U) + 1))).error(), past::Errc::too_large);
+}
+
+TEST_P(BlockStoreContract, UsageFollowsPutsAndDrops) {
+    ASSERT_TRUE(put(kTag, {block_of(1, 1000), block_of(2, 500)}));
+    EXPECT_EQ(store_->usage().blocks, 2U);
+    EXPECT_EQ(store_->usage().block_bytes, 1500U);
+    EXPECT_GE(store_->usage().disk_bytes, 1500U);
+    std::vector<base::Guid> ids{block_of(2, 500).id};
+    ASSERT_TRUE(run(store_->untag(kTag, ids)));
+    reopen();
+    EXPECT_EQ(store_->usage().blocks, 1U);
+    EXPECT_EQ(store_->usage().block_bytes, 1000U);
+}
+
+TEST_P(BlockStoreContract, ConcurrentPutsOfOneBlockUnderTwoTagsKeepBoth) {
+    const auto block = block_of(1, 100);
+    const std::vector<past::Block> blocks{block};
+    base::TaskGroup group{node_.env().executor};
+    for (const auto& tag : {kTag, kOther}) {
+        group.spawn([](past::BlockStore& store, past::Tag with, std::vector<past::Block> what) -> base::Task<void> {
+            const auto done = co_await store.put(guid_of("place"), with, std::move(what));
+            EXPECT_TRUE(done);
+        }(*store_, tag, blocks));
+    }
+    ASSERT_TRUE(node_.run(group.join()));
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, kOther));
+    EXPECT_EQ(store_->usage().blocks, 1U);
+}
+
+}  // namespace contract

@@ -1,0 +1,133 @@
+// The block store contract in its plainest form: maps, no disk. Shows that the suite tests the contract and not one
+// store, and what SegmentStore is compared with.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "past/block_store.hpp"
+#include "past/error.hpp"
+
+namespace contract {
+
+class MemoryBlockStore final : public past::BlockStore {
+  public:
+    base::Task<base::Result<void>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks) override {
+        for (auto& block : blocks) {
+            const auto [at, added] = held_.try_emplace(block.id);
+            if (added) {
+                at->second.place = place;
+                at->second.bytes = std::move(block.bytes);
+            }
+            raise(at->second, tag);
+        }
+        co_return base::ok();
+    }
+    base::Task<base::Result<base::SharedBytes>> get(base::Guid id) override {
+        const auto at = held_.find(id);
+        if (at == held_.end()) co_return past::Errc::block_not_found;
+        co_return at->second.bytes;
+    }
+    base::Task<base::Result<std::vector<bool>>> touch(past::Tag tag, std::vector<base::Guid> ids) override {
+        std::vector<bool> known;
+        for (const auto& id : ids) {
+            const auto at = held_.find(id);
+            known.push_back(at != held_.end());
+            if (at != held_.end()) raise(at->second, tag);
+        }
+        co_return known;
+    }
+    base::Task<base::Result<std::uint64_t>> untag(past::Tag tag, std::vector<base::Guid> ids) override {
+        std::uint64_t gone = 0;
+        for (const auto& id : ids) {
+            const auto at = held_.find(id);
+            if (at == held_.end()) continue;
+            auto& tags = at->second.tags;
+            if (const auto had = tags.find(tag.volume); had != tags.end() && had->second <= tag.generation)
+                tags.erase(had);
+            if (!tags.empty()) continue;
+            held_.erase(at);
+            ++gone;
+        }
+        co_return gone;
+    }
+    base::Task<base::Result<void>> discard(std::vector<base::Guid> ids) override {
+        for (const auto& id : ids) held_.erase(id);
+        co_return base::ok();
+    }
+
+    [[nodiscard]] bool has(const base::Guid& id) const override { return held_.contains(id); }
+    [[nodiscard]] std::vector<past::Tag> tags(const base::Guid& id) const override {
+        std::vector<past::Tag> out;
+        if (const auto at = held_.find(id); at != held_.end()) {
+            for (const auto& [volume, generation] : at->second.tags) out.push_back({volume, generation});
+        }
+        return out;
+    }
+    [[nodiscard]] std::vector<past::PlaceSummary> places() const override {
+        std::map<base::Guid, past::PlaceSummary> all;
+        for (const auto& [id, block] : held_) {
+            auto& summary = all[block.place];
+            summary.place = block.place;
+            ++summary.blocks;
+            summary.bytes += block.bytes.size();
+            auto digest = summary.digest.bytes();
+            const auto hashed = base::sha256(id.view());
+            for (std::size_t i = 0; i < digest.size(); ++i) digest[i] ^= hashed.bytes()[i];
+            summary.digest = base::Guid{digest};
+        }
+        std::vector<past::PlaceSummary> out;
+        for (const auto& [place, summary] : all) out.push_back(summary);
+        return out;
+    }
+    [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
+                                               std::size_t limit) const override {
+        std::vector<base::Guid> ids;
+        for (auto at = held_.upper_bound(after); at != held_.end() && ids.size() < limit; ++at) {
+            if (at->second.place == place) ids.push_back(at->first);
+        }
+        return ids;
+    }
+    [[nodiscard]] past::StoreUsage usage() const override {
+        past::StoreUsage out;
+        out.blocks = held_.size();
+        for (const auto& [id, block] : held_) out.block_bytes += block.bytes.size();
+        out.disk_bytes = out.block_bytes;
+        return out;
+    }
+
+    base::Task<base::Result<void>> put_record(base::Guid key, base::Bytes value) override {
+        if (value.size() > 64U << 10U) co_return past::Errc::too_large;
+        records_[key] = std::move(value);
+        co_return base::ok();
+    }
+    [[nodiscard]] std::optional<base::Bytes> record(const base::Guid& key) const override {
+        const auto at = records_.find(key);
+        if (at == records_.end()) return std::nullopt;
+        return at->second;
+    }
+    [[nodiscard]] std::vector<base::Guid> record_keys() const override {
+        std::vector<base::Guid> keys;
+        for (const auto& [key, value] : records_) keys.push_back(key);
+        return keys;
+    }
+
+  private:
+    struct Held {
+        base::Guid place;
+        base::SharedBytes bytes;
+        std::map<base::Guid, std::uint64_t> tags;
+    };
+    static void raise(Held& block, const past::Tag& tag) {
+        auto& generation = block.tags[tag.volume];
+        generation = std::max(generation, tag.generation);
+    }
+
+    std::map<base::Guid, Held> held_;
+    std::map<base::Guid, base::Bytes> records_;
+};
+
+}  // namespace contract
