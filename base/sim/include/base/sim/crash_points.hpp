@@ -43,16 +43,10 @@ struct CrashReport {
     [[nodiscard]] std::string text() const;  ///< counts and the first failures
 };
 
-/// Everything that one run of the workload knows apart from the node: what was acknowledged, above all. Made afresh by
-/// the scenario's setup for each crash.
-struct CrashRun {
-    World& world;
-    Node& node;
-};
-
 /// `setup` runs undisturbed; `workload` is crashed; then the node restarts and `check` says what is wrong ("" = all
-/// is well). Each is run on the node and may use only its doors; what they share is captured by the caller and is reset
-/// in `setup`. Exceptions other than cancellation, and tasks that never end, are failures too.
+/// is well). Each runs on the node, in a World of its own. What they share (what was acknowledged, above all) is
+/// captured by reference by the std::functions, never by a coroutine, and `reset` empties it before each run.
+/// Exceptions other than cancellation, and tasks that never end, are failures too.
 struct CrashScenario {
     std::function<Task<void>(NodeEnv&)> setup;  ///< may be empty
     std::function<Task<void>(NodeEnv&)> workload;

@@ -31,7 +31,7 @@ enum class PowerLoss : std::uint8_t {
                 ///< grown without its bytes (zeros)
     kept,       ///< all happened: the cache was written back just before
 };
-constexpr std::array kPowerLosses{PowerLoss::lost, PowerLoss::torn, PowerLoss::reordered, PowerLoss::kept};
+inline constexpr std::array kPowerLosses{PowerLoss::lost, PowerLoss::torn, PowerLoss::reordered, PowerLoss::kept};
 [[nodiscard]] std::string_view to_string(PowerLoss loss);
 
 /// The calls that are counted and can be made to fail.
@@ -46,7 +46,7 @@ enum class DiskCall : std::uint8_t {
     make_directory,
     sync_directory,
 };
-constexpr std::size_t kDiskCalls = 9;
+inline constexpr std::size_t kDiskCalls = 9;
 [[nodiscard]] std::string_view to_string(DiskCall call);
 
 /// Where a crash falls, relative to a boundary.
@@ -55,7 +55,7 @@ enum class CrashSide : std::uint8_t {
     during,  ///< a write was done in part (a prefix), as kill -9 inside write(2) can leave it; else like before
     after,   ///< the call took effect, and its caller never learned
 };
-constexpr std::array kCrashSides{CrashSide::before, CrashSide::during, CrashSide::after};
+inline constexpr std::array kCrashSides{CrashSide::before, CrashSide::during, CrashSide::after};
 [[nodiscard]] std::string_view to_string(CrashSide side);
 
 struct DiskOptions {

@@ -117,7 +117,10 @@ class Network {
   private:
     friend class World;
     friend class Node;
-    friend struct Incarnation;
+    friend class NodeTransport;
+    friend struct WorldState;
+    void deliver(struct Delivery& delivery);
+    void break_connections(struct Incarnation& process, bool refuse);
     struct State;
     std::unique_ptr<State> state_;
 };

@@ -116,6 +116,8 @@ class Node {
     [[nodiscard]] Disk& disk();  ///< made on first use
     /// From the next start(), restart() on (and now, if the process has not used its disk): sync calls lie.
     void plant(DiskFaults faults);
+    /// The process dies at this boundary of its disk (Disk::crash_at), and with `loss` the machine's power goes too.
+    void crash_on_disk(std::uint64_t boundary, CrashSide side, std::optional<PowerLoss> loss = {});
     /// Jobs of this node take this many times longer, disk time included.
     void set_slowness(double factor);
 
@@ -123,6 +125,9 @@ class Node {
     friend class World;
     friend class Network;
     friend struct Incarnation;
+    friend class NodeClock;
+    friend class NodeDisk;
+    friend class NodeWorkers;
 
     template <class T>
     static Task<void> keep(Task<T> task, std::shared_ptr<std::optional<T>> value) {
@@ -147,6 +152,7 @@ class Node {
     unsigned generation_ = 0;
     bool powered_ = true;
     bool paused_ = false;
+    bool dying_in_a_call_ = false;  // its code is on the stack
 };
 
 }  // namespace base::sim

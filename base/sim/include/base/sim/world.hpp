@@ -35,7 +35,8 @@ class Stuck : public std::runtime_error {
 
 struct WorldOptions {
     std::string network_name = "simulated";
-    Policy policy;  ///< of the simulated network; its id and signature are filled in
+    Policy policy;                                ///< of the simulated network; its id and signature are filled in
+    Duration run_limit = std::chrono::hours{24};  ///< of run(): a task that takes longer is Stuck
     std::uint64_t most_events_per_instant = 10'000'000;  ///< more without time passing is Stuck
     std::optional<Log::Level> print_log;                 ///< to stderr, with virtual time and node; PELAGO_SIM_LOG too
 };
@@ -111,7 +112,7 @@ class World {
   private:
     friend class Node;
     friend class Network;
-    friend struct Incarnation;
+    friend struct WorldState;
 
     template <class T>
     static Task<void> keep(Task<T> task, std::shared_ptr<std::optional<T>> value) {
