@@ -23,6 +23,7 @@ struct Scanner::Pending {
     std::string path;
     std::string name;                              // in `parent`
     std::shared_ptr<base::LocalDirectory> parent;  // null for "/"
+    base::FileStat stat;                           // as its parent told
     const Planned* planned = nullptr;              // null below a wanted path
     std::uint64_t device = 0;                      // of the wanted path above it
     bool mount_point = false;                      // another file system that is not to be entered
@@ -121,6 +122,7 @@ Listing Scanner::list(Pending pending) {
     Listing listing;
     listing.id = pending.id;
     listing.path = pending.path;
+    listing.stat = pending.stat;
     // What leads to a path may hold symbolic links: the user typed them. Below a path none is followed.
     const bool on_the_way = pending.planned != nullptr && !pending.planned->wanted;
     auto opened =
@@ -190,6 +192,8 @@ void Scanner::keep(Listing& listing, const Pending& above, const std::string& na
         pending.path = std::move(path);
         pending.name = name;
         pending.parent = listing.directory;
+        pending.stat = *stat;
+        entry.on_the_way = on_the_way;
         pending.planned = planned;
         pending.device = above.device;
         pending.mount_point = options_.one_file_system && planned == nullptr && stat->device != above.device;

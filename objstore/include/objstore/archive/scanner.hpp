@@ -29,6 +29,7 @@ struct ScannedEntry {
     std::string name;
     base::FileStat stat;
     std::uint64_t directory = 0;  ///< Listing::id of its listing, which comes later; 0 if it is no directory
+    bool on_the_way = false;      ///< a directory that only leads to what is wanted
 };
 
 struct ScanFailure {
@@ -40,6 +41,7 @@ struct Listing {
     std::uint64_t id = 0;
     std::string path;  ///< absolute: "/" or "/a/b"
     base::FileStat stat;
+    bool on_the_way = false;
     std::shared_ptr<base::LocalDirectory> directory;  ///< null if it could not be opened: `entries` is then empty
     std::vector<ScannedEntry> entries;                ///< sorted by name
 };

@@ -1,0 +1,38 @@
+// What is in an archive, for people: snapshots and paths. Values; the tools print them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "objstore/archive/patterns.hpp"
+#include "objstore/snapshot.hpp"
+#include "objstore/volume.hpp"
+
+namespace objstore::archive {
+
+/// Those that match, oldest first.
+[[nodiscard]] base::Task<base::Result<std::vector<Snapshot>>> list_snapshots(Volume& volume, SnapshotFilter filter);
+
+struct ListedFile {
+    std::string path;  ///< in the snapshot: "/home/ann/x"
+    InodeNumber number = 0;
+    Inode inode;
+    std::string target;  ///< of a symlink
+};
+
+/// "SNAP" or "SNAP:/sub/path" as a user types it.
+struct SnapshotPath {
+    std::string snapshot;
+    std::string path;  ///< "/" if none was given
+};
+[[nodiscard]] SnapshotPath parse_snapshot_path(std::string_view text);
+
+/// Calls `show` for `path` and, if it is a directory, for what is in it, by name; with `recursive` for everything
+/// below, depth first. objstore::Errc::no_such_path; Errc::damaged where an entry names nothing.
+[[nodiscard]] base::Task<base::Result<void>> list_files(Volume& volume, Snapshot snapshot, std::string path,
+                                                        bool recursive, std::function<void(const ListedFile&)> show);
+
+}  // namespace objstore::archive

@@ -1,0 +1,421 @@
+#include "backup_run.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <set>
+#include <tuple>
+
+namespace objstore::archive {
+namespace {
+
+constexpr std::size_t kScanEntries = 1000;
+constexpr std::size_t kScanDirectories = 64;
+constexpr std::size_t kScannedAhead = 3;
+constexpr std::size_t kReadAhead = 8;  // runs of up to kPackBytes
+// A file that changes twice within one tick of its file system's clock (at most 10 ms) keeps its times the second time.
+// Reading begins when everything that was there at the start is older than that.
+constexpr auto kClockTick = std::chrono::milliseconds{20};
+constexpr unsigned kGenerationShift = 32;
+
+}  // namespace
+
+BackupRun::BackupRun(base::NodeEnv env, base::LocalTree& tree, Volume& volume, BackupOptions options,
+                     ProgressFunction progress)
+    : env_{env},
+      tree_{tree},
+      volume_{volume},
+      options_{std::move(options)},
+      progress_{std::move(progress)},
+      started_{env.clock.now()},
+      started_wall_ns_{env.clock.wall_ns()},
+      scan_event_{env.executor},
+      reading_event_{env.executor},
+      group_{env.executor} {}
+
+base::Task<base::Result<BackupReport>> BackupRun::run() {
+    std::exception_ptr cancelled;
+    std::optional<base::Error> error;
+    try {
+        if (auto done = co_await body(); !done) error = done.error();
+    } catch (...) {
+        cancelled = std::current_exception();
+    }
+    if (cancelled || error) {
+        // Whatever runs on the belts refers to this object: nothing goes before they have stopped.
+        co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation{});
+        group_.cancel();
+        co_await group_.join();
+        if (packer_) co_await packer_->stop();
+        if (cancelled) std::rethrow_exception(cancelled);
+        co_return *error;
+    }
+    report_.duration = env_.clock.now() - started_;
+    co_return std::move(report_);
+}
+
+base::Task<base::Result<void>> BackupRun::body() {
+    BASE_CO_CHECK(co_await prepare());
+    group_.spawn(scan());
+    if (options_.estimate && !parent_snapshot_) group_.spawn(estimate());
+    group_.spawn(place_all());
+    BASE_CO_CHECK(co_await walk());
+    co_await group_.join();
+    if (place_error_) co_return *place_error_;
+    co_return co_await finish();
+}
+
+base::Task<base::Result<void>> BackupRun::prepare() {
+    scanner_.emplace(tree_, options_.paths, options_.scan);
+    auto begin = [this] { return scanner_->begin(); };
+    BASE_CO_CHECK(co_await env_.workers.run(std::move(begin)));
+    for (auto& failure : scanner_->take_failures()) {
+        report_.warnings.add(WarningKind::unreadable, std::move(failure.path), std::move(failure.error));
+    }
+    BASE_CO_TRY(session_, co_await volume_.begin(options_.wait));
+    chunker_.emplace(session_->keys().epoch.gear);
+    BASE_CO_CHECK(co_await open_parent());
+    Directory root{kRootInode, parent_.by_number(kRootInode)};
+    if (root.old != ParentIndex::kNone) parent_.file(root.old).claimed = true;
+    directories_.emplace(Scanner::kRootId, root);
+    co_return base::ok();
+}
+
+std::optional<Snapshot> choose_parent(const std::vector<Snapshot>& snapshots, const std::string& host,
+                                      const std::vector<std::string>& paths) {
+    const auto same = [&](const Snapshot& snapshot) { return snapshot.host == host && snapshot.paths == paths; };
+    std::optional<Snapshot> newest;
+    for (const auto& snapshot : snapshots) {
+        if (same(snapshot) && (!newest || snapshot.time_ns >= newest->time_ns)) newest = snapshot;
+    }
+    return newest;
+}
+
+base::Task<base::Result<void>> BackupRun::open_parent() {
+    if (options_.no_parent) co_return base::ok();
+    if (options_.parent) {
+        BASE_CO_TRY(auto named, find_snapshot(session_->snapshots(), *options_.parent));
+        parent_snapshot_ = std::move(named);
+    } else {
+        parent_snapshot_ = choose_parent(session_->snapshots(), options_.host, scanner_->paths());
+    }
+    if (!parent_snapshot_) co_return base::ok();
+    Tree tree{session_->reader(), parent_snapshot_->root};
+    BASE_CO_TRY(const auto shape, co_await tree.shape());
+    if (shape.name_epoch != session_->keys().epoch.epoch) {
+        // Its names are ordered by a key of an earlier epoch: a tree of the new epoch shares nothing with it.
+        parent_snapshot_.reset();
+        co_return base::ok();
+    }
+    BASE_CO_TRY(parent_, co_await load_parent(tree));
+    parent_tree_ = std::move(tree);
+    report_.parent = parent_snapshot_->id();
+    // Numbers of removed inodes are never given again: each generation has a range of its own.
+    next_number_ = session_->generation() << kGenerationShift;
+    shown_.total_files = parent_snapshot_->files;
+    shown_.total_bytes = parent_snapshot_->bytes;
+    co_return base::ok();
+}
+
+// --- deduplication ---------------------------------------------------------------------------------------------------
+
+base::Task<base::Result<void>> BackupRun::load_dedup() {
+    dedup_loaded_ = true;
+    Packer::Config config;
+    config.zstd_level = options_.zstd_level;
+    config.dry_run = options_.dry_run;
+    if (!options_.cache_path.empty()) {
+        auto open = [this] { return DedupCache::open(env_.disk, options_.cache_path, session_->keys(), index_); };
+        auto opened = co_await env_.workers.run(std::move(open));
+        const bool busy = !opened && opened.error() == base::Errc::locked;
+        if (opened) {
+            cache_ = std::move(*opened);
+        } else if (!busy) {
+            if (!(opened.error() == base::Errc::not_found)) {
+                env_.log.write(base::Log::Level::warning, "archive",
+                               "rebuilding the cache: " + opened.error().message());
+            }
+            BASE_CO_CHECK(co_await rebuild_dedup());
+        }
+    }
+    packer_ = std::make_unique<Packer>(env_, session_->storage(), session_->writer(), session_->keys().tag, index_,
+                                       cache_.get(), config);
+    co_return base::ok();
+}
+
+// From the newest snapshot of each host and set of paths: what only older ones hold is stored again if it comes back.
+base::Task<base::Result<void>> BackupRun::rebuild_dedup() {
+    index_ = DedupIndex{};
+    auto create = [this] { return DedupCache::create(env_.disk, options_.cache_path, session_->keys()); };
+    auto created = co_await env_.workers.run(std::move(create));
+    if (created) cache_ = std::move(*created);  // else this backup goes without
+    std::map<base::Guid, CacheRecord> records;
+    std::set<base::Guid> roots;
+    std::map<std::pair<std::string, std::vector<std::string>>, const Snapshot*> newest;
+    for (const auto& snapshot : session_->snapshots()) newest[{snapshot.host, snapshot.paths}] = &snapshot;
+    for (const auto& [key, snapshot] : newest) {
+        if (!roots.insert(snapshot->root->id).second) continue;
+        TreeCursor cursor{Tree{session_->reader(), snapshot->root}};
+        for (;;) {
+            BASE_CO_TRY(const auto items, co_await cursor.next_items());
+            if (items.empty()) break;
+            for (const auto& item : items) {
+                const auto* extent = std::get_if<Extent>(&item.value);
+                if (const auto* xattr = std::get_if<XattrRecord>(&item.value))
+                    extent = std::get_if<Extent>(&xattr->value);
+                if (extent == nullptr || !extent->block || extent->block->key_epoch != session_->keys().epoch.epoch)
+                    continue;
+                auto& record = records[extent->block->id];
+                record.block = *extent->block;
+                record.chunks.push_back({extent->offset, static_cast<std::uint32_t>(extent->length), extent->hash});
+            }
+        }
+    }
+    for (auto& [id, record] : records) {
+        auto& chunks = record.chunks;
+        std::sort(chunks.begin(), chunks.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
+        const auto same = [](const auto& a, const auto& b) { return a.offset == b.offset; };
+        chunks.erase(std::unique(chunks.begin(), chunks.end(), same), chunks.end());
+        const auto block =
+            index_.add_block(std::make_shared<const BlockRef>(record.block), DedupIndex::Presence::unknown);
+        for (const auto& chunk : chunks) index_.add(chunk.hash, {block, chunk.offset, chunk.length});
+        if (!cache_) continue;
+        CacheSalt salt{};
+        env_.rng.fill(salt);
+        auto append = [cache = cache_.get(), &record, salt] { std::ignore = cache->append(record, salt); };
+        co_await env_.workers.run(std::move(append));
+    }
+    co_return base::ok();
+}
+
+// --- walk ------------------------------------------------------------------------------------------------------------
+
+base::Task<void> BackupRun::scan() {
+    for (;;) {
+        while (scanned_.size() >= kScannedAhead) co_await scan_event_.wait();
+        auto job = [this] { return scanner_->next(kScanEntries, kScanDirectories); };
+        auto listings = co_await env_.workers.run(std::move(job));
+        for (auto& failure : scanner_->take_failures()) {
+            const bool vanished = failure.error == base::Errc::not_found;
+            report_.warnings.add(vanished ? WarningKind::vanished : WarningKind::unreadable, std::move(failure.path),
+                                 std::move(failure.error));
+        }
+        if (listings.empty()) break;
+        scanned_.push_back(std::move(listings));
+        scan_event_.pulse();
+    }
+    scan_ended_ = true;
+    scan_event_.pulse();
+}
+
+base::Task<void> BackupRun::estimate() {
+    auto counter = std::make_shared<Scanner>(tree_, options_.paths, options_.scan);
+    auto begin = [counter] { return counter->begin().has_value(); };
+    if (!co_await env_.workers.run(std::move(begin))) co_return;
+    for (;;) {
+        auto job = [counter] { return counter->next(kScanEntries, kScanDirectories); };
+        const auto listings = co_await env_.workers.run(std::move(job));
+        if (listings.empty()) break;
+        std::ignore = counter->take_failures();
+        for (const auto& listing : listings) {
+            for (const auto& entry : listing.entries) {
+                if (entry.directory != 0) continue;
+                ++shown_.total_files;
+                if (entry.stat.type == base::FileType::regular) shown_.total_bytes += entry.stat.size;
+            }
+        }
+    }
+}
+
+base::Task<base::Result<void>> BackupRun::walk() {
+    for (;;) {
+        while (scanned_.empty() && !scan_ended_) co_await scan_event_.wait();
+        if (scanned_.empty()) break;
+        auto listings = std::move(scanned_.front());
+        scanned_.pop_front();
+        scan_event_.pulse();
+        for (auto& listing : listings) {
+            take(listing);
+            BASE_CO_CHECK(co_await queue_reads());
+        }
+        tell(&current_);
+    }
+    close_run();
+    BASE_CO_CHECK(co_await queue_reads());
+    reading_ended_ = true;
+    reading_event_.pulse();
+    co_return base::ok();
+}
+
+// --- read ------------------------------------------------------------------------------------------------------------
+
+base::Task<base::Result<void>> BackupRun::queue_reads() {
+    for (auto& batch : std::exchange(planned_, {})) {
+        if (!dedup_loaded_) BASE_CO_CHECK(co_await load_dedup());
+        while (reading_.size() >= kReadAhead && !place_error_) co_await reading_event_.wait();
+        if (place_error_) co_return *place_error_;
+        reading_.push_back(batch);
+        if (!batch->large) group_.spawn(read(batch));
+        reading_event_.pulse();
+    }
+    co_return base::ok();
+}
+
+base::Task<void> BackupRun::read(BatchPtr batch) {
+    co_await env_.clock.sleep_until(started_ + kClockTick);
+    auto job = [this, &run = batch->run] { read_run(run, session_->keys().epoch); };
+    co_await env_.workers.run(std::move(job));
+    batch->done.set();
+}
+
+// --- place -----------------------------------------------------------------------------------------------------------
+
+base::Task<void> BackupRun::place_all() {
+    for (;;) {
+        while (reading_.empty() && !reading_ended_) co_await reading_event_.wait();
+        if (reading_.empty()) break;
+        auto batch = reading_.front();
+        base::Result<void> placed = base::ok();
+        if (batch->large) {
+            auto item = std::move(*batch->large);
+            placed = co_await place_large(std::move(item));
+        } else {
+            co_await batch->done.wait();
+            placed = co_await place_run(batch->run);
+        }
+        reading_.pop_front();
+        if (!placed) place_error_ = placed.error();
+        reading_event_.pulse();
+        if (!placed) break;
+    }
+}
+
+base::Task<base::Result<void>> BackupRun::place_run(Run& run) {
+    std::vector<ChunkHash> hashes;
+    for (const auto& outcome : run.outcomes) {
+        for (const auto& chunk : outcome.chunks) hashes.push_back(chunk.hash);
+        for (const auto& xattr : outcome.xattrs) {
+            if (xattr.chunk) hashes.push_back(xattr.chunk->hash);
+        }
+    }
+    BASE_CO_CHECK(co_await packer_->confirm(std::move(hashes)));
+    for (std::size_t i = 0; i < run.items.size(); ++i) {
+        const auto& item = run.items[i];
+        auto& outcome = run.outcomes[i];
+        store_inode(item, outcome, run.buffer);
+        if (item.stat.type != base::FileType::directory) ++shown_.files;
+        if (outcome.lost) continue;
+        for (const auto& chunk : outcome.chunks) {
+            const auto place = packer_->place(chunk, run.buffer, false);
+            changes_.put_extent(item.number, {chunk.file_offset, place, chunk.hash});
+        }
+        report_.bytes_read += outcome.data_bytes;
+        shown_.bytes += item.stat.type == base::FileType::regular ? item.stat.size : 0;
+    }
+    BASE_CO_CHECK(co_await packer_->settle());
+    current_ = run.items.back().path();
+    tell(&current_);
+    co_return base::ok();
+}
+
+base::Task<base::Result<void>> BackupRun::place_large(SourceItem item) {
+    co_await env_.clock.sleep_until(started_ + kClockTick);
+    const auto reader = std::make_shared<LargeReader>(std::move(item), *chunker_, session_->keys().epoch);
+    auto open = [reader] { reader->open(); };
+    co_await env_.workers.run(std::move(open));
+    current_ = reader->item().path();
+    std::vector<TreeChanges::Stretch> stretches;
+    bool last = reader->outcome().lost;
+    auto next = [reader] { return reader->next(); };
+    while (!last) {
+        auto read_segment = next;
+        const auto segment = co_await env_.workers.run(std::move(read_segment));
+        last = segment.last;
+        std::vector<ChunkHash> hashes;
+        for (const auto& chunk : segment.chunks) hashes.push_back(chunk.hash);
+        BASE_CO_CHECK(co_await packer_->confirm(std::move(hashes)));
+        for (const auto& chunk : segment.chunks) {
+            const auto place = packer_->place(chunk, segment.buffer, true);
+            stretches.push_back({chunk.file_offset, place, chunk.hash});
+            report_.bytes_read += chunk.length;
+            shown_.bytes += chunk.length;
+        }
+        BASE_CO_CHECK(co_await packer_->settle());
+        tell(&current_);
+    }
+    if (!reader->outcome().lost) {
+        auto close = [reader] { reader->close(); };
+        co_await env_.workers.run(std::move(close));
+        for (const auto& stretch : stretches) changes_.put_extent(reader->item().number, stretch);
+    }
+    ++shown_.files;
+    store_inode(reader->item(), reader->outcome(), reader->attribute_buffer());
+    co_return base::ok();
+}
+
+void BackupRun::tell(const std::string* current) {
+    if (!progress_) return;
+    shown_.current = current;
+    progress_(shown_);
+}
+
+// --- the end ---------------------------------------------------------------------------------------------------------
+
+base::Task<base::Result<void>> BackupRun::finish() {
+    erase_unclaimed();
+    if (packer_) BASE_CO_CHECK(co_await packer_->finish());
+    if (packer_) report_.bytes_new = packer_->totals().bytes_new;
+    if (options_.dry_run) {
+        if (packer_) report_.bytes_stored = packer_->totals().bytes_sealed;
+        if (packer_) report_.blocks_stored = packer_->totals().blocks;
+        co_return base::ok();
+    }
+    BASE_CO_TRY(auto root, co_await write_tree());
+    co_return co_await commit(std::move(root));
+}
+
+base::Task<base::Result<BlockRefPtr>> BackupRun::write_tree() {
+    if (changes_.empty() && parent_snapshot_) co_return parent_snapshot_->root;
+    TreeShape shape;
+    shape.name_epoch = session_->keys().epoch.epoch;
+    auto update = parent_tree_ ? TreeUpdate{session_->writer(), *parent_tree_} : TreeUpdate{session_->writer(), shape};
+    co_return co_await changes_.apply(update, index_);
+}
+
+base::Task<base::Result<void>> BackupRun::commit(BlockRefPtr root) {
+    BASE_CO_TRY(report_.copies, co_await session_->writer().flush());
+    const auto totals = session_->writer().totals();
+    report_.bytes_stored = totals.bytes;
+    report_.blocks_stored = totals.blocks;
+    Snapshot snapshot;
+    snapshot.root = std::move(root);
+    snapshot.host = options_.host;
+    snapshot.user = options_.user;
+    snapshot.paths = scanner_->paths();
+    snapshot.tags = options_.tags;
+    snapshot.time_ns = options_.time_ns.value_or(started_wall_ns_);
+    snapshot.parent = report_.parent;
+    const auto& files = report_.files;
+    const auto& directories = report_.directories;
+    snapshot.files = files.added + files.changed + files.unchanged;
+    snapshot.directories = directories.added + directories.changed + directories.unchanged;
+    snapshot.bytes = report_.bytes;
+    snapshot.added_bytes = totals.bytes;
+    snapshot.partial = report_.warnings.count();
+    snapshot.program_version = options_.program_version;
+    std::sort(snapshot.tags.begin(), snapshot.tags.end());
+    snapshot.tags.erase(std::unique(snapshot.tags.begin(), snapshot.tags.end()), snapshot.tags.end());
+    BASE_CO_TRY(auto outcome, co_await volume_.commit(*session_, std::move(snapshot)));
+    report_.snapshot = std::move(outcome.snapshot);
+    report_.copies = outcome.copies;
+    co_return base::ok();
+}
+
+base::Task<base::Result<BackupReport>> backup(base::NodeEnv env, base::LocalTree& tree, Volume& volume,
+                                              BackupOptions options, ProgressFunction progress) {
+    const auto run = std::make_unique<BackupRun>(env, tree, volume, std::move(options), std::move(progress));
+    co_return co_await run->run();
+}
+
+}  // namespace objstore::archive

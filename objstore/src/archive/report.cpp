@@ -1,0 +1,53 @@
+#include "objstore/archive/report.hpp"
+
+namespace objstore::archive {
+
+const char* describe(WarningKind kind) {
+    switch (kind) {
+        case WarningKind::unreadable:
+            return "could not be read";
+        case WarningKind::vanished:
+            return "was removed while the backup ran";
+        case WarningKind::changed:
+            return "changed while it was read";
+        case WarningKind::attributes:
+            return "extended attributes were left out";
+        case WarningKind::owner:
+            return "the owner could not be set";
+        case WarningKind::metadata:
+            return "mode or time could not be set";
+        case WarningKind::unprivileged:
+            return "needs privileges and was left out";
+        case WarningKind::refused:
+            return "is not a name or file that can be restored, and was left out";
+        case WarningKind::unwritable:
+            return "could not be made";
+        case WarningKind::damaged:
+            return "is damaged in the archive";
+        case WarningKind::differs:
+            return "differs from the snapshot";
+        case WarningKind::skipped:
+            return "exists and was kept";
+    }
+    return "";
+}
+
+void Warnings::add(WarningKind kind, std::string path, base::Error error) {
+    auto& entry = kinds_[kind];
+    if (entry.count++ > 0) return;
+    entry.path = std::move(path);
+    entry.error = std::move(error);
+}
+
+std::uint64_t Warnings::count() const {
+    std::uint64_t total = 0;
+    for (const auto& [kind, entry] : kinds_) total += entry.count;
+    return total;
+}
+
+std::uint64_t Warnings::count(WarningKind kind) const {
+    const auto found = kinds_.find(kind);
+    return found == kinds_.end() ? 0 : found->second.count;
+}
+
+}  // namespace objstore::archive
