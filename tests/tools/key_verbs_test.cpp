@@ -1,0 +1,173 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "base/host/host_rng.hpp"
+#include "keys/key_file.hpp"
+#include "recorded_io.hpp"
+
+namespace tools {
+namespace {
+
+using testing::User;
+
+/// Of a key without passphrase.
+std::string recovery_file(std::uint8_t seed_byte) {
+    base::Key seed{};
+    seed.fill(seed_byte);
+    base::host::HostRng rng;
+    return KeyFile::seal(base::SigningKey{seed}, "", rng)->encode();
+}
+
+/// A user who has a key, made in a way that needs no store.
+struct KeyOwner : User {
+    KeyOwner() {
+        home.write("recovery.key", recovery_file(0x42));
+        EXPECT_EQ((*this)({"key", "import", home.path("recovery.key")}).code, 0);
+    }
+    std::string key_path() const { return home.path(".local/share/pelago/owner.key"); }
+};
+
+mode_t mode_of(const std::string& path) {
+    struct stat info{};
+    return ::stat(path.c_str(), &info) == 0 ? info.st_mode & 07777U : 0;
+}
+
+TEST(Keys, WithoutAKeyTheErrorSaysHowToGetOne) {
+    User user;
+    const auto outcome = user({"key", "show"});
+    EXPECT_EQ(outcome.code, 10);
+    EXPECT_NE(outcome.err.find("'pelago key import FILE'"), std::string::npos) << outcome.err;
+}
+
+TEST(Keys, AnImportedKeyIsPrivate) {
+    KeyOwner user;
+    EXPECT_EQ(mode_of(user.key_path()), 0600U);
+    EXPECT_FALSE(user({"key", "show", "--json"}).json().at("passphrase"));
+}
+
+TEST(Keys, ExportAndImportCarryTheSameKey) {
+    KeyOwner user;
+    const auto before = user({"key", "show", "--json"}).json().at("public_key");
+    EXPECT_EQ(user({"key", "export", user.home.path("copy.key")}).code, 0);
+    EXPECT_EQ(mode_of(user.home.path("copy.key")), 0600U);
+    User other;
+    EXPECT_EQ(other({"key", "import", user.home.path("copy.key")}).code, 0);
+    EXPECT_EQ(other({"key", "show", "--json"}).json().at("public_key"), before);
+}
+
+TEST(Keys, ExportNeverOverwrites) {
+    KeyOwner user;
+    user.home.write("precious", "do not touch");
+    const auto outcome = user({"key", "export", user.home.path("precious")});
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_EQ(user.home.read("precious"), "do not touch");
+}
+
+TEST(Keys, ImportingAnotherKeyNeedsReplaceAndKeepsTheOldOne) {
+    KeyOwner user;
+    const auto old_key = user.home.read(".local/share/pelago/owner.key");
+    const auto old_name = user({"key", "show", "--json"}).json().at("public_key").get<std::string>().substr(0, 16);
+    user.home.write("other.key", recovery_file(0x43));
+    const auto refused = user({"key", "import", user.home.path("other.key")});
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_NE(refused.err.find("--replace"), std::string::npos) << refused.err;
+    EXPECT_EQ(user.home.read(".local/share/pelago/owner.key"), old_key);
+
+    EXPECT_EQ(user({"key", "import", "--replace", user.home.path("other.key")}).code, 0);
+    EXPECT_EQ(user.home.read(".local/share/pelago/owner.key"), user.home.read("other.key"));
+    EXPECT_EQ(user.home.read(".local/share/pelago/owner.key.old-" + old_name), old_key);
+}
+
+TEST(Keys, ImportingTheSameKeyAgainTakesItsPassphraseOver) {
+    KeyOwner user;
+    user.home.write("pass", "one\n");
+    EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery.key")}).code, 0);
+    EXPECT_FALSE(user({"key", "show", "--json"}).json().at("passphrase"));
+}
+
+TEST(Keys, APassphraseCanBeSetChangedAndRemoved) {
+    KeyOwner user;
+    user.home.write("one", "correct horse\n");
+    EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("one")}).code, 0);
+    EXPECT_TRUE(user({"key", "show", "--json"}).json().at("passphrase"));
+    EXPECT_EQ(mode_of(user.key_path()), 0600U);
+
+    // Without the passphrase, without a terminal: refused, with the way to give it.
+    const auto refused = user({"key", "export", user.home.path("out.key")});
+    EXPECT_EQ(refused.code, 12);
+    EXPECT_NE(refused.err.find("PELAGO_PASSWORD_FILE"), std::string::npos) << refused.err;
+    EXPECT_FALSE(user.home.has("out.key"));
+
+    user.around.environment["PELAGO_PASSWORD"] = "wrong horse";
+    EXPECT_EQ(user({"key", "export", user.home.path("out.key")}).code, 12);
+    user.around.environment["PELAGO_PASSWORD"] = "correct horse";
+    EXPECT_EQ(user({"key", "passwd", "--no-password"}).code, 0);
+    EXPECT_FALSE(user({"key", "show", "--json"}).json().at("passphrase"));
+}
+
+TEST(Keys, OnATerminalThePassphraseIsAskedFor) {
+    KeyOwner user;
+    user.around.in_is_terminal = true;
+    user.typed = {"battery", "staple"};
+    EXPECT_EQ(user({"key", "passwd"}).code, 2) << "the two differ";
+    user.typed = {"battery", "battery"};
+    EXPECT_EQ(user({"key", "passwd"}).code, 0);
+    user.typed = {"no", "no", "no", "battery"};
+    EXPECT_EQ(user({"key", "passwd", "--no-password"}).code, 12) << "three tries";
+    user.typed = {"no", "battery"};
+    EXPECT_EQ(user({"key", "passwd", "--no-password"}).code, 0);
+}
+
+TEST(Keys, WithoutATerminalNothingIsAskedFor) {
+    KeyOwner user;
+    user.typed = {"battery", "battery"};
+    const auto outcome = user({"key", "passwd"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_NE(outcome.err.find("--new-password-file"), std::string::npos) << outcome.err;
+}
+
+TEST(Passphrases, ComeFromFileCommandOrDescriptor) {
+    KeyOwner user;
+    user.home.write("pass", "correct horse\nsecond line\n");
+    EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
+    const auto opens = [&](int n) { return user({"key", "export", user.home.path("out" + std::to_string(n))}).code; };
+
+    user.around.environment["PELAGO_PASSWORD_FILE"] = user.home.path("pass");
+    EXPECT_EQ(opens(1), 0);
+    user.around.environment.erase("PELAGO_PASSWORD_FILE");
+    user.around.environment["PELAGO_PASSWORD_COMMAND"] = "echo correct horse";
+    EXPECT_EQ(opens(2), 0);
+    user.around.environment["PELAGO_PASSWORD_COMMAND"] = "exit 3";
+    EXPECT_NE(opens(3), 0);
+    user.around.environment["PELAGO_PASSWORD"] = "correct horse";
+    EXPECT_EQ(opens(4), 2) << "two at one level";
+}
+
+TEST(Passphrases, AFlagGoesBeforeTheEnvironment) {
+    KeyOwner user;
+    user.home.write("pass", "correct horse\n");
+    EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
+    user.around.environment["PELAGO_PASSWORD"] = "wrong";
+    EXPECT_EQ(user({"key", "export", user.home.path("out"), "--password-file", user.home.path("pass")}).code, 0);
+}
+
+TEST(Keys, ADamagedKeyFileIsDamageAndAStrangeOneIsNot) {
+    KeyOwner user;
+    auto text = user.home.read(".local/share/pelago/owner.key");
+    const auto at = text.find('\n') + 20;
+    text[at] = text[at] == 'A' ? 'B' : 'A';
+    user.home.write(".local/share/pelago/owner.key", text);
+    EXPECT_EQ(user({"key", "show"}).code, 4);
+    user.home.write(".local/share/pelago/owner.key", "not a key\n");
+    EXPECT_EQ(user({"key", "show"}).code, 1);
+}
+
+TEST(Keys, AKeyThatOthersCanReadIsWarnedOf) {
+    KeyOwner user;
+    ASSERT_EQ(::chmod(user.key_path().c_str(), 0644), 0);
+    EXPECT_NE(user({"key", "show"}).err.find("warning"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tools

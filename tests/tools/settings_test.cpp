@@ -1,0 +1,90 @@
+#include "config/settings.hpp"
+
+#include <gtest/gtest.h>
+
+#include "recorded_io.hpp"
+
+namespace tools {
+namespace {
+
+using testing::User;
+
+TEST(Settings, WithoutAnythingTheDefaultsAreInForce) {
+    User user;
+    const auto shown = user({"config", "show", "--json"}).json().at("settings");
+    EXPECT_EQ(shown.at("volume").at("value"), "archive");
+    EXPECT_EQ(shown.at("volume").at("source"), "default");
+    EXPECT_EQ(shown.at("dir").at("value"), user.home.path(".local/share/pelago"));
+    EXPECT_EQ(shown.at("key_file").at("value"), user.home.path(".local/share/pelago/owner.key"));
+}
+
+TEST(Settings, RootKeepsItsDataInVarLib) {
+    User user;
+    user.around.user_id = 0;
+    EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("dir").at("value"), "/var/lib/pelago");
+    user.around.environment["XDG_DATA_HOME"] = "/data";
+    EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("dir").at("value"), "/data/pelago");
+}
+
+TEST(Settings, FlagsGoBeforeTheEnvironmentAndThatBeforeTheFile) {
+    User user;
+    user.home.write(".config/pelago/pelago.toml", "dir = '/from/file'\nvolume = 'photos'\n");
+    auto value = [&](std::vector<std::string> args) { return user(std::move(args)).json().at("settings").at("dir"); };
+    EXPECT_EQ(value({"config", "show", "--json"}).at("value"), "/from/file");
+    EXPECT_EQ(value({"config", "show", "--json"}).at("source"), user.home.path(".config/pelago/pelago.toml"));
+    user.around.environment["PELAGO_DIR"] = "/from/env";
+    EXPECT_EQ(value({"config", "show", "--json"}).at("value"), "/from/env");
+    EXPECT_EQ(value({"config", "show", "--json"}).at("source"), "PELAGO_DIR");
+    EXPECT_EQ(value({"--dir", "/from/flag", "config", "show", "--json"}).at("value"), "/from/flag");
+    EXPECT_EQ(value({"config", "show", "--json", "--dir=/from/flag"}).at("source"), "--dir");
+}
+
+TEST(Settings, TheFileLivesWhereXdgSays) {
+    User user;
+    user.around.environment["XDG_CONFIG_HOME"] = user.home.path("xdg");
+    user.home.write("xdg/pelago/pelago.toml", "volume = 'x'\n");
+    EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("volume").at("value"), "x");
+}
+
+TEST(Settings, AnUnknownKeyIsRefusedByNameAndLine) {
+    User user;
+    user.home.write(".config/pelago/pelago.toml", "# mine\nvolum = 'photos'\n");
+    const auto outcome = user({"config", "show"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_NE(outcome.err.find("line 2: 'volum' is not a setting; did you mean 'volume'?"), std::string::npos)
+        << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+}
+
+TEST(Settings, AFileThatIsNoTomlIsRefusedWithItsLine) {
+    User user;
+    user.home.write(".config/pelago/pelago.toml", "volume = \n");
+    const auto outcome = user({"config", "show"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_NE(outcome.err.find("line 1"), std::string::npos) << outcome.err;
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+}
+
+TEST(Settings, AValueOfTheWrongKindIsRefusedWithItsSource) {
+    User user;
+    user.around.environment["PELAGO_CAPACITY"] = "lots";
+    const auto outcome = user({"config", "show"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_NE(outcome.err.find("capacity = 'lots' from PELAGO_CAPACITY"), std::string::npos) << outcome.err;
+}
+
+TEST(Settings, ANamedFileMustExist) {
+    User user;
+    user.around.environment["PELAGO_CONFIG"] = user.home.path("none.toml");
+    EXPECT_EQ(user({"config", "show"}).code, 2);
+}
+
+TEST(Settings, ForPeopleTheyAreATable) {
+    User user;
+    const auto outcome = user({"config", "show"});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_TRUE(outcome.out.starts_with("SETTING")) << outcome.out;
+}
+
+}  // namespace
+}  // namespace tools

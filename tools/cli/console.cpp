@@ -1,0 +1,119 @@
+#include "cli/console.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "cli/text.hpp"
+
+namespace tools {
+
+namespace {
+
+std::string dump(const nlohmann::json& document) {
+    return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+Console::~Console() { clear_status(); }
+
+void Console::print(std::string_view text) {
+    const std::lock_guard lock{mutex_};
+    clear_status();
+    io_.out(text);
+}
+
+void Console::print_json(const nlohmann::json& document) {
+    const std::lock_guard lock{mutex_};
+    io_.out(dump(document));
+}
+
+void Console::note(std::string_view text) {
+    if (manner_.quiet || manner_.json) return;
+    err_line(text);
+}
+
+void Console::warn(std::string_view text) {
+    if (manner_.json) {
+        const nlohmann::json object{{"message_type", "warning"}, {"message", text}};
+        const std::lock_guard lock{mutex_};
+        io_.err(dump(object));
+        return;
+    }
+    err_line("pelago: warning: " + printable(text));
+}
+
+ExitCode Console::fail(const base::Error& error) {
+    const ExitCode exit = exit_code(error.code());
+    const std::string text = describe(error);
+    if (manner_.json) {
+        const nlohmann::json object{
+            {"message_type", "exit_error"}, {"code", static_cast<int>(exit)}, {"message", text}};
+        const std::lock_guard lock{mutex_};
+        io_.err(dump(object));
+    } else {
+        err_line("pelago: " + text);
+    }
+    return exit;
+}
+
+void Console::status(std::string_view line) {
+    if (!draws()) return;
+    const std::lock_guard lock{mutex_};
+    if (line.empty()) {
+        clear_status();
+        return;
+    }
+    io_.err("\r" + std::string{line} + "\x1b[K");
+    status_shown_ = true;
+}
+
+std::string Console::bold(std::string_view text) const {
+    if (!manner_.color) return std::string{text};
+    return "\x1b[1m" + std::string{text} + "\x1b[0m";
+}
+
+void Console::err_line(std::string_view text) {
+    const std::lock_guard lock{mutex_};
+    clear_status();
+    io_.err(std::string{text} + "\n");
+}
+
+void Console::clear_status() {
+    if (!status_shown_) return;
+    io_.err("\r\x1b[K");
+    status_shown_ = false;
+}
+
+void ConsoleLog::write(Level level, const char* channel, std::string text) {
+    if (!enabled(level)) return;
+    if (level == Level::warning || level == Level::error) {
+        console_.warn(text);
+    } else {
+        console_.note(std::string{channel} + ": " + printable(text));
+    }
+}
+
+bool ConsoleLog::enabled(Level level) const noexcept {
+    switch (level) {
+        case Level::debug:
+            return console_.manner().verbose >= 2;
+        case Level::info:
+            return console_.manner().verbose >= 1;
+        case Level::warning:
+            return true;
+        case Level::error:
+            return true;
+    }
+    return true;
+}
+
+std::string describe(const base::Error& error) {
+    // What the command line or a setting got wrong is said whole by the detail.
+    const bool said = error == Errc::usage || error == Errc::bad_setting;
+    std::string text = printable(said && !error.detail().empty() ? error.detail() : error.message());
+    const std::string_view what_to_do = advice(error.code());
+    if (!what_to_do.empty()) text += "; " + std::string{what_to_do};
+    return text;
+}
+
+}  // namespace tools

@@ -1,0 +1,79 @@
+// Everything a command says: results on standard output, words for people on standard error, and one status line at the
+// bottom of a terminal. With --json results are JSON, and nothing else is on standard output.
+#pragma once
+
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/io.hpp"
+
+namespace tools {
+
+/// What the flags that every verb knows say about output.
+struct Manner {
+    bool json = false;
+    bool quiet = false;
+    bool color = false;
+    unsigned verbose = 0;
+};
+
+/// Thread safe.
+class Console {
+  public:
+    Console(Io& io, Manner manner) : io_{io}, manner_{manner} {}
+    ~Console();
+    Console(const Console&) = delete;
+    Console& operator=(const Console&) = delete;
+
+    [[nodiscard]] const Manner& manner() const { return manner_; }
+    [[nodiscard]] unsigned columns() const { return io_.around().columns; }
+    /// True where a line may be drawn over and over: a terminal, no --json, not --quiet.
+    [[nodiscard]] bool draws() const { return io_.around().err_is_terminal && !manner_.json && !manner_.quiet; }
+
+    /// A result, for people and pipes alike. Not for --json.
+    void print(std::string_view text);
+    /// A result, for programs: one line. Names that are not UTF-8 get U+FFFD.
+    void print_json(const nlohmann::json& document);
+    /// Something worth knowing while it works: on standard error, unless --quiet or --json.
+    void note(std::string_view text);
+    /// "pelago: warning: ..." on standard error; with --json an object of message_type "warning". Never silenced.
+    void warn(std::string_view text);
+    /// Tells of the error that ends the run; the exit code for it. One line, whatever is in the message.
+    ExitCode fail(const base::Error& error);
+
+    /// Draws over the previous status; empty clears it. Only where draws().
+    void status(std::string_view line);
+
+    /// Text in bold or in a colour where that is wanted, plain elsewhere.
+    [[nodiscard]] std::string bold(std::string_view text) const;
+
+  private:
+    void err_line(std::string_view text);
+    void clear_status();
+
+    Io& io_;
+    Manner manner_;
+    std::mutex mutex_;
+    bool status_shown_ = false;
+};
+
+/// What the layers report while a command runs: warnings and errors as warnings of the command; more with --verbose.
+class ConsoleLog final : public base::Log {
+  public:
+    explicit ConsoleLog(Console& console) : console_{console} {}
+    void write(Level level, const char* channel, std::string text) override;
+    [[nodiscard]] bool enabled(Level level) const noexcept override;
+
+  private:
+    Console& console_;
+};
+
+/// "pelago: cannot read x: permission denied; what to do", in one line.
+[[nodiscard]] std::string describe(const base::Error& error);
+
+}  // namespace tools

@@ -1,0 +1,15 @@
+#include "cli/families.hpp"
+
+#include "cli/verbs.hpp"
+
+namespace tools {
+
+/// In the order in which `pelago --help` lists them.
+void add_all_verbs(Verbs& verbs) {
+    add_key_verbs(verbs);
+    add_config_verbs(verbs);
+    add_completion_verbs(verbs);
+    add_version_verb(verbs);
+}
+
+}  // namespace tools

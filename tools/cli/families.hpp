@@ -1,0 +1,17 @@
+// One registration function a verb family, defined in the family's folder.
+#pragma once
+
+namespace tools {
+
+class Verbs;
+
+void add_archive_verbs(Verbs& verbs);     // archive/
+void add_volume_verbs(Verbs& verbs);      // volume/
+void add_key_verbs(Verbs& verbs);         // keys/
+void add_raw_verbs(Verbs& verbs);         // raw/
+void add_bench_verbs(Verbs& verbs);       // bench/
+void add_config_verbs(Verbs& verbs);      // config/
+void add_completion_verbs(Verbs& verbs);  // cli/completion.cpp
+void add_version_verb(Verbs& verbs);      // cli/version.cpp
+
+}  // namespace tools

@@ -1,0 +1,27 @@
+// Small files that a user names: keys, passphrases, settings. Everything else goes through the doors.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+namespace tools {
+
+/// Nullopt if there is no such file. Errc::bad_argument above `limit` bytes. Errors name the path.
+[[nodiscard]] base::Result<std::optional<base::Bytes>> read_small_file(const std::string& path, std::size_t limit);
+/// Mode 0600, complete and durable when it returns, or not there at all. Errc::exists if the name is taken.
+[[nodiscard]] base::Result<void> write_new_file(const std::string& path, base::ByteView bytes);
+/// The old bytes or the new ones, whatever crashes when. Mode 0600, durable.
+[[nodiscard]] base::Result<void> replace_small_file(const std::string& path, base::ByteView bytes);
+/// With its parents, mode 0700.
+[[nodiscard]] base::Result<void> make_directories(const std::string& path);
+/// Permission bits; nullopt if there is no such file.
+[[nodiscard]] std::optional<std::uint32_t> mode_of(const std::string& path);
+
+[[nodiscard]] std::string join_path(std::string_view directory, std::string_view name);
+[[nodiscard]] std::string parent_path(std::string_view path);
+
+}  // namespace tools

@@ -1,0 +1,230 @@
+#include "cli/host_io.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <mutex>
+#include <stop_token>
+#include <thread>
+
+#include "base/error.hpp"
+#include "cli/exit_code.hpp"
+
+extern char** environ;
+
+namespace tools {
+
+namespace {
+
+constexpr long kGraceNs = 900'000'000;  // after the first signal: the promise is "within a second"
+
+std::stop_source g_stop;                         // NOLINT: a process has one set of signals
+std::atomic<bool> g_stop_takes_its_time{false};  // NOLINT
+
+/// The terminal as it was before a passphrase was asked for, so that being killed does not leave it without echo.
+struct SavedTerminal {
+    std::mutex mutex;
+    int fd = -1;
+    termios settings{};
+
+    void restore() {
+        const std::lock_guard lock{mutex};
+        if (fd >= 0) tcsetattr(fd, TCSAFLUSH, &settings);
+        fd = -1;
+    }
+} g_terminal;  // NOLINT
+
+sigset_t stop_signals() {
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+    return set;
+}
+
+[[noreturn]] void end_now() {
+    g_terminal.restore();
+    constexpr std::string_view kText = "\npelago: interrupted\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kText.data(), kText.size());
+    std::_Exit(static_cast<int>(ExitCode::interrupted));
+}
+
+void wait_for_signals() {
+    const sigset_t set = stop_signals();
+    int signal = 0;
+    while (sigwait(&set, &signal) != 0) {
+    }
+    g_stop.request_stop();
+    if (g_stop_takes_its_time) {
+        while (sigwait(&set, &signal) != 0) {
+        }
+    } else {
+        const timespec grace{0, kGraceNs};
+        while (sigtimedwait(&set, nullptr, &grace) < 0 && errno == EINTR) {
+        }
+    }
+    end_now();
+}
+
+void take_over_signals() {
+    const sigset_t set = stop_signals();
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);  // a lost peer is an error code; a lost reader of our output ends us below
+    std::thread{wait_for_signals}.detach();
+}
+
+base::Error from_errno(std::string_view what) {
+    return {base::from_errno(errno), std::string{what} + ": " + std::strerror(errno)};
+}
+
+Surroundings look_around() {
+    Surroundings around;
+    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+        const std::string_view text{*entry};
+        const auto equals = text.find('=');
+        if (equals == std::string_view::npos) continue;
+        around.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+    }
+    std::array<char, 256> name{};
+    if (gethostname(name.data(), name.size() - 1) == 0) around.host = name.data();
+    around.user_id = geteuid();
+    std::array<char, 4096> buffer{};
+    passwd entry{};
+    passwd* found = nullptr;
+    if (getpwuid_r(around.user_id, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+        around.user = found->pw_name;
+        if (!around.variable("HOME")) around.environment["HOME"] = found->pw_dir;
+    }
+    around.in_is_terminal = isatty(STDIN_FILENO) == 1;
+    around.out_is_terminal = isatty(STDOUT_FILENO) == 1;
+    around.err_is_terminal = isatty(STDERR_FILENO) == 1;
+    winsize size{};
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) around.columns = size.ws_col;
+    around.stop = g_stop.get_token();
+    return around;
+}
+
+class HostIo final : public Io {
+  public:
+    HostIo() : Io{look_around()} {}
+
+    void out(std::string_view text) override { write(STDOUT_FILENO, text); }
+    void err(std::string_view text) override { write(STDERR_FILENO, text); }
+
+    base::Result<void> finish() override {
+        const std::lock_guard lock{mutex_};
+        if (error_) return *error_;
+        return base::ok();
+    }
+
+    base::Result<base::Bytes> read_input(std::size_t limit) override {
+        base::Bytes all;
+        std::array<std::uint8_t, 65536> buffer{};
+        for (;;) {
+            if (around().stop.stop_requested()) return base::Errc::interrupted;
+            pollfd ready{STDIN_FILENO, POLLIN, 0};
+            if (poll(&ready, 1, 100) == 0) continue;
+            const auto got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) return from_errno("standard input");
+            if (got == 0) return all;
+            if (all.size() + static_cast<std::size_t>(got) > limit) {
+                return base::Error{base::Errc::bad_argument,
+                                   "standard input is longer than " + std::to_string(limit) + " bytes"};
+            }
+            all.insert(all.end(), buffer.begin(), buffer.begin() + got);
+        }
+    }
+
+    base::Result<std::string> ask_secret(std::string_view prompt) override {
+        if (!around().in_is_terminal || !around().err_is_terminal) {
+            return base::Error{base::Errc::denied, "there is no terminal to ask for it on"};
+        }
+        err(prompt);
+        hide_typing();
+        auto line = read_line();
+        g_terminal.restore();
+        err("\n");
+        return line;
+    }
+
+  private:
+    void write(int fd, std::string_view text) {
+        const std::lock_guard lock{mutex_};
+        while (!text.empty()) {
+            const auto written = ::write(fd, text.data(), text.size());
+            if (written >= 0) {
+                text.remove_prefix(static_cast<std::size_t>(written));
+            } else if (errno == EPIPE && fd == STDOUT_FILENO) {
+                // Whoever read our output has seen enough (`| head`): end as every Unix program does, without a word.
+                std::signal(SIGPIPE, SIG_DFL);
+                sigset_t pipe;
+                sigemptyset(&pipe);
+                sigaddset(&pipe, SIGPIPE);
+                pthread_sigmask(SIG_UNBLOCK, &pipe, nullptr);
+                raise(SIGPIPE);
+            } else if (errno == EAGAIN) {
+                pollfd ready{fd, POLLOUT, 0};
+                poll(&ready, 1, 1000);
+            } else if (errno != EINTR) {
+                if (!error_ && fd == STDOUT_FILENO) error_ = from_errno("cannot write to standard output");
+                return;
+            }
+        }
+    }
+
+    static void hide_typing() {
+        const std::lock_guard lock{g_terminal.mutex};
+        if (tcgetattr(STDIN_FILENO, &g_terminal.settings) != 0) return;
+        g_terminal.fd = STDIN_FILENO;
+        termios quiet = g_terminal.settings;
+        quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHOE | ECHOK | ECHONL);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    }
+
+    /// The terminal hands over whole lines; what came is looked at every 100 ms so that Ctrl-C is obeyed.
+    base::Result<std::string> read_line() {
+        std::string line;
+        for (;;) {
+            if (around().stop.stop_requested()) return base::Errc::interrupted;
+            pollfd ready{STDIN_FILENO, POLLIN, 0};
+            if (poll(&ready, 1, 100) <= 0) continue;
+            char byte = 0;
+            const auto got = ::read(STDIN_FILENO, &byte, 1);
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) return from_errno("terminal");
+            if (got == 0 || byte == '\n') return line;
+            if (line.size() < 4096) line.push_back(byte);
+        }
+    }
+
+    std::mutex mutex_;
+    std::optional<base::Error> error_;
+};
+
+}  // namespace
+
+std::optional<std::string> Surroundings::variable(std::string_view name) const {
+    const auto found = environment.find(name);
+    if (found == environment.end() || found->second.empty()) return std::nullopt;
+    return found->second;
+}
+
+std::unique_ptr<Io> host_io() {
+    take_over_signals();
+    return std::make_unique<HostIo>();
+}
+
+void let_stop_take_its_time() { g_stop_takes_its_time = true; }
+
+}  // namespace tools

@@ -1,0 +1,82 @@
+#include "cli/process.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "base/error.hpp"
+
+extern char** environ;
+
+namespace tools {
+
+namespace {
+
+/// A child must not inherit that we wait for signals elsewhere: Ctrl-C has to end it too.
+void set_default_signals(posix_spawnattr_t& attributes) {
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    sigset_t defaults;
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+}
+
+base::Result<pid_t> spawn_shell(const std::string& command, int output) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    posix_spawnattr_t attributes;
+    posix_spawnattr_init(&attributes);
+    set_default_signals(attributes);
+    std::string shell = "sh";
+    std::string flag = "-c";
+    std::string text = command;
+    std::array<char*, 4> argv{shell.data(), flag.data(), text.data(), nullptr};
+    pid_t child = 0;
+    const int error = posix_spawn(&child, "/bin/sh", &actions, &attributes, argv.data(), environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    if (error != 0) return base::Error{base::from_errno(error), "cannot run /bin/sh"};
+    return child;
+}
+
+}  // namespace
+
+base::Result<std::string> output_of_command(const std::string& command, std::size_t limit) {
+    std::array<int, 2> pipe{};
+    if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return base::Error{base::from_errno(errno), "cannot make a pipe"};
+    const auto child = spawn_shell(command, pipe[1]);
+    ::close(pipe[1]);
+    std::string output;
+    std::array<char, 4096> buffer{};
+    while (child && output.size() <= limit) {
+        const auto got = ::read(pipe[0], buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        output.append(buffer.data(), static_cast<std::size_t>(got));
+    }
+    ::close(pipe[0]);
+    if (!child) return child.error();
+    int status = 0;
+    while (::waitpid(*child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (output.size() > limit) {
+        return base::Error{base::Errc::bad_argument, "'" + command + "' prints more than a passphrase"};
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        const std::string how = WIFEXITED(status) ? "failed with exit code " + std::to_string(WEXITSTATUS(status))
+                                                  : "was killed by signal " + std::to_string(WTERMSIG(status));
+        return base::Error{base::Errc::bad_argument, "'" + command + "' " + how};
+    }
+    return output;
+}
+
+}  // namespace tools

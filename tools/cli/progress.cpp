@@ -1,0 +1,111 @@
+#include "cli/progress.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "cli/text.hpp"
+
+namespace tools {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kFirstDraw = 500ms;  // what ends sooner needs no bar
+constexpr auto kRedraw = 100ms;
+constexpr auto kJsonInterval = 1000ms;  // a line a second is enough for a program
+constexpr double kMemory = 5.0;         // seconds over which the rate is averaged
+constexpr unsigned kBar = 24;
+
+std::string bar(double share) {
+    const auto filled = static_cast<unsigned>(std::lround(share * kBar));
+    return "[" + std::string(filled, '#') + std::string(kBar - filled, '.') + "]";
+}
+
+double share_done(const ProgressState& state) {
+    if (!state.bytes_total || *state.bytes_total == 0) return 0;
+    return std::min(1.0, static_cast<double>(state.bytes_done) / static_cast<double>(*state.bytes_total));
+}
+
+nlohmann::json status_object(const std::string& what, const ProgressState& state, double rate, double seconds) {
+    nlohmann::json object{{"message_type", "status"},       {"action", what},
+                          {"seconds_elapsed", seconds},     {"files_done", state.files_done},
+                          {"bytes_done", state.bytes_done}, {"bytes_per_second", std::llround(rate)}};
+    if (state.files_total) object["total_files"] = *state.files_total;
+    if (state.bytes_total) {
+        object["total_bytes"] = *state.bytes_total;
+        object["percent_done"] = share_done(state);
+    }
+    if (!state.current.empty()) object["current_files"] = {state.current};
+    return object;
+}
+
+}  // namespace
+
+std::string progress_line(const ProgressState& state, double bytes_per_second, std::chrono::seconds elapsed,
+                          unsigned columns) {
+    std::string line;
+    if (state.bytes_total) {
+        const double share = share_done(state);
+        line = fmt::format("{} {:3.0f} %  {} of {}", bar(share), std::floor(share * 100), human_size(state.bytes_done),
+                           human_size(*state.bytes_total));
+    } else {
+        line = fmt::format("[{}]  {}", human_duration(elapsed), human_size(state.bytes_done));
+    }
+    line += fmt::format("  {}/s", human_size(static_cast<std::uint64_t>(bytes_per_second)));
+    if (state.bytes_total && bytes_per_second >= 1 && *state.bytes_total > state.bytes_done) {
+        const double left = static_cast<double>(*state.bytes_total - state.bytes_done) / bytes_per_second;
+        line += "  " + human_duration(std::chrono::seconds{std::llround(std::min(left, 3.6e6))}) + " left";
+    }
+    line += "  " + plural(state.files_done, "file", "files");
+    if (line.size() > columns) return line.substr(0, columns);
+    if (!state.current.empty() && columns > line.size() + 12) {
+        line += "  " + shorten(printable(state.current), columns - line.size() - 2);
+    }
+    return line;
+}
+
+void RateMeter::add(Time now, std::uint64_t bytes_done) {
+    if (last_) {
+        const double seconds = std::chrono::duration<double>(now - *last_).count();
+        if (seconds <= 0) return;
+        const double here = bytes_done > last_bytes_ ? static_cast<double>(bytes_done - last_bytes_) / seconds : 0;
+        const double weight = rate_ == 0 ? 1 : 1 - std::exp(-seconds / kMemory);
+        rate_ += weight * (here - rate_);
+    }
+    last_ = now;
+    last_bytes_ = bytes_done;
+}
+
+Progress::Progress(Console& console, std::string what, Clock clock)
+    : console_{console},
+      what_{std::move(what)},
+      clock_{std::move(clock)},
+      begin_{clock_()},
+      next_{begin_ + (console_.manner().json ? kJsonInterval : kFirstDraw)} {
+    rate_.add(begin_, 0);
+}
+
+Progress::~Progress() { console_.status(""); }
+
+void Progress::update(const ProgressState& state) {
+    const auto now = clock_();
+    if (now < next_) return;
+    const bool json = console_.manner().json;
+    next_ = now + (json ? kJsonInterval : kRedraw);
+    rate_.add(now, state.bytes_done);
+    const auto seconds = now - begin_;
+    if (json && !console_.manner().quiet) {
+        console_.print_json(
+            status_object(what_, state, rate_.bytes_per_second(), std::chrono::duration<double>(seconds).count()));
+    } else if (console_.draws()) {
+        console_.status(progress_line(state, rate_.bytes_per_second(),
+                                      std::chrono::duration_cast<std::chrono::seconds>(seconds),
+                                      console_.columns() - 1));
+    }
+}
+
+}  // namespace tools

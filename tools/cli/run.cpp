@@ -1,0 +1,201 @@
+#include "cli/run.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <exception>
+#include <new>
+
+#include "base/error.hpp"
+#include "cli/console.hpp"
+#include "cli/text.hpp"
+#include "cli/verbs.hpp"
+#include "config/settings.hpp"
+
+namespace tools {
+
+namespace {
+
+constexpr const char* kSummary = "Pelago: archival storage without servers";
+constexpr const char* kFooter =
+    "Start here:\n"
+    "  pelago archive backup ~/Documents            keep a directory\n"
+    "  pelago archive restore latest --target /tmp/r  and get it back\n"
+    "  pelago dev up                                try it with five peers on this machine\n\n"
+    "'pelago VERB --help' explains a verb and shows an example.";
+
+struct Invocation {
+    bool json = false;
+    bool quiet = false;
+    bool no_color = false;
+    int verbose = 0;
+    std::map<std::string, std::string, std::less<>> overrides;  // setting -> what a flag said
+};
+
+void add_common_options(CLI::App& app, Invocation& invocation) {
+    app.add_flag("--json", invocation.json, "Write JSON: one document, or one object a line");
+    app.add_flag("-q,--quiet", invocation.quiet, "Say nothing that is not a result or a failure");
+    app.add_flag("-v,--verbose", invocation.verbose, "Say more; twice for everything");
+    app.add_flag("--no-color", invocation.no_color, "No colours (also: NO_COLOR)");
+    for (const SettingSpec& spec : setting_specs()) {
+        if (spec.flag == nullptr) continue;
+        app.add_option_function<std::string>(
+               spec.flag,
+               [&invocation, key = std::string{spec.key}](const std::string& value) {
+                   invocation.overrides[key] = value;
+               },
+               std::string{spec.help} + " (also: " + spec.variable + ")")
+            ->type_name(spec.placeholder);
+    }
+}
+
+std::vector<std::string> verb_names(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+        names.push_back(verb->get_name());
+    }
+    return names;
+}
+
+/// CLI11 would say "the following arguments were not expected"; a person wants to know which verb was meant.
+base::Result<void> check_verbs(const CLI::App& program, std::span<const std::string> args) {
+    const CLI::App* app = &program;
+    std::string path = "pelago";
+    for (std::size_t i = 0; i < args.size(); ++i) {
+        const auto verbs = verb_names(*app);
+        if (verbs.empty()) return base::ok();
+        const std::string& word = args[i];
+        if (word == "--") return base::ok();
+        if (word.starts_with("-")) {
+            const bool alone = word.find('=') == std::string::npos;
+            const CLI::Option* option = program.get_option_no_throw(word);
+            if (alone && option != nullptr && option->get_items_expected_min() > 0) ++i;
+            continue;
+        }
+        if (std::ranges::find(verbs, word) == verbs.end()) {
+            std::string sentence = "'" + word + "' is not a verb of '" + path + "'";
+            if (const auto meant = nearest_word(word, verbs)) sentence += "; did you mean '" + *meant + "'?";
+            return usage_error(sentence + (sentence.ends_with('?') ? " " : "; ") + "'" + path +
+                               " --help' lists them all");
+        }
+        app = app->get_subcommand(word);
+        path += " " + word;
+    }
+    return base::ok();
+}
+
+/// The innermost verb that was parsed, for "see 'pelago archive backup --help'".
+std::string parsed_path(const CLI::App& program) {
+    std::string path = "pelago";
+    const CLI::App* app = &program;
+    for (;;) {
+        const auto parsed = app->get_subcommands();
+        if (parsed.empty()) return path;
+        app = parsed.front();
+        path += " " + app->get_name();
+    }
+}
+
+std::string lower_first(std::string text) {
+    if (text.size() > 1 && std::islower(static_cast<unsigned char>(text[1])) != 0) {
+        text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+    }
+    return text;
+}
+
+base::Error explain(const CLI::ParseError& error, const CLI::App& program) {
+    std::string what = error.what();
+    std::ranges::replace(what, '\n', ' ');
+    if (const auto at = what.find("were not expected: "); at != std::string::npos) {
+        what = "cannot understand '" + what.substr(at + 19) + "'";
+    } else if (const auto one = what.find("was not expected: "); one != std::string::npos) {
+        what = "cannot understand '" + what.substr(one + 18) + "'";
+    } else {
+        what = lower_first(what);
+        while (what.ends_with(' ') || what.ends_with('.')) what.pop_back();
+    }
+    return usage_error(what + "; see '" + parsed_path(program) + " --help'");
+}
+
+/// What an exception that reached the top says. Cancellation is how Ctrl-C unwinds.
+base::Error explain(const std::exception& error, bool stopped) {
+    if (stopped) return base::Errc::interrupted;
+    if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+        return {std::make_error_code(std::errc::not_enough_memory), "cannot go on"};
+    }
+    if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
+        return {system->code(), std::string{"cannot go on: "} + system->what()};
+    }
+    return {base::Errc::io_failed, std::string{"cannot go on, this is a fault of pelago itself: "} + error.what()};
+}
+
+Manner manner_of(const Invocation& invocation, const Surroundings& around) {
+    const bool color = around.out_is_terminal && !invocation.no_color && !around.variable("NO_COLOR") &&
+                       around.variable("TERM").value_or("dumb") != "dumb";
+    return {invocation.json, invocation.quiet, color && !invocation.json, static_cast<unsigned>(invocation.verbose)};
+}
+
+base::Result<ExitCode> run_chosen(const CLI::App& program, const Verbs& verbs, const Invocation& invocation,
+                                  Console& console, Io& io) {
+    if (!verbs.chosen()) {
+        io.err(parsed_path(program) == "pelago" ? program.help() : program.get_subcommands().front()->help());
+        return ExitCode::usage;
+    }
+    BASE_TRY(const Settings settings, load_settings(invocation.overrides, io.around()));
+    Context context{io, console, settings, program};
+    try {
+        auto result = verbs.chosen()(context);
+        if (!result && io.around().stop.stop_requested()) return base::Error{base::Errc::interrupted};
+        return result;
+    } catch (const std::exception& error) {
+        return explain(error, io.around().stop.stop_requested());
+    }
+}
+
+}  // namespace
+
+int run(std::span<const std::string> args, Io& io) {
+    CLI::App program{kSummary, "pelago"};
+    program.footer(kFooter);
+    program.fallthrough();  // common options may stand after the verb
+    program.require_subcommand(0, 1);
+    program.get_formatter()->column_width(34);
+    program.get_formatter()->label("TEXT", "");
+    Invocation invocation;
+    add_common_options(program, invocation);
+    Verbs verbs{program};
+    add_all_verbs(verbs);
+
+    std::optional<base::Error> error;
+    try {
+        if (auto checked = check_verbs(program, args); !checked) {
+            error = checked.error();
+            invocation.json = std::ranges::find(args, "--json") != args.end();
+        } else {
+            std::vector<std::string> reversed{args.rbegin(), args.rend()};  // as CLI11 wants them
+            program.parse(std::move(reversed));
+        }
+    } catch (const CLI::CallForHelp&) {
+        const CLI::App* app = &program;
+        while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+        io.out(app->help(app == &program ? "" : parsed_path(program).substr(0, parsed_path(program).rfind(' '))));
+        return static_cast<int>(io.finish() ? ExitCode::done : ExitCode::fatal);
+    } catch (const CLI::ParseError& parse_error) {
+        error = explain(parse_error, program);
+        // A flag may stand after what did not parse: a script that asked for JSON gets JSON.
+        invocation.json = invocation.json || std::ranges::find(args, "--json") != args.end();
+    }
+
+    Console console{io, manner_of(invocation, io.around())};
+    ExitCode exit = ExitCode::done;
+    if (error) {
+        exit = console.fail(*error);
+    } else if (const auto result = run_chosen(program, verbs, invocation, console, io); result) {
+        exit = *result;
+    } else {
+        exit = console.fail(result.error());
+    }
+    if (const auto finished = io.finish(); !finished && exit == ExitCode::done) exit = console.fail(finished.error());
+    return static_cast<int>(exit);
+}
+
+}  // namespace tools

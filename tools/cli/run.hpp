@@ -1,0 +1,15 @@
+// The whole program as a function.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "cli/io.hpp"
+
+namespace tools {
+
+/// Runs one command line (without the program's name) and returns its exit code. Whatever fails ends as one line on
+/// standard error; nothing is thrown.
+[[nodiscard]] int run(std::span<const std::string> args, Io& io);
+
+}  // namespace tools

@@ -1,0 +1,110 @@
+// Times as people and programs write them; the half of text.hpp that knows time zones.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <ctime>
+
+#include "cli/text.hpp"
+
+namespace tools {
+
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+std::int64_t floor_seconds(std::int64_t wall_ns) { return wall_ns / kSecond - (wall_ns % kSecond < 0 ? 1 : 0); }
+
+std::string format(const std::tm& time, char separator) {
+    return fmt::format("{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}", time.tm_year + 1900, time.tm_mon + 1, time.tm_mday,
+                       separator, time.tm_hour, time.tm_min, time.tm_sec);
+}
+
+/// Takes `digits` digits, after the character `before` if that is not 0.
+bool take(std::string_view& text, char before, std::size_t digits, int& out) {
+    if (before != 0) {
+        if (text.empty() || text.front() != before) return false;
+        text.remove_prefix(1);
+    }
+    if (text.size() < digits) return false;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + digits, out);
+    if (error != std::errc{} || end != text.data() + digits || out < 0) return false;
+    text.remove_prefix(digits);
+    return true;
+}
+
+bool in_range(const std::tm& time) {
+    return time.tm_mon >= 0 && time.tm_mon < 12 && time.tm_mday >= 1 && time.tm_mday <= 31 && time.tm_hour < 24 &&
+           time.tm_min < 60 && time.tm_sec < 61;
+}
+
+/// ".123456789": what is after the point, in nanoseconds.
+std::optional<std::int64_t> take_fraction(std::string_view& text) {
+    if (text.empty() || text.front() != '.') return 0;
+    text.remove_prefix(1);
+    std::int64_t value = 0;
+    std::size_t digits = 0;
+    for (; digits < text.size() && text[digits] >= '0' && text[digits] <= '9'; ++digits) {
+        if (digits < 9) value = value * 10 + (text[digits] - '0');
+    }
+    if (digits == 0) return std::nullopt;
+    for (std::size_t i = digits; i < 9; ++i) value *= 10;
+    text.remove_prefix(digits);
+    return value;
+}
+
+/// "Z" or "+hh:mm", in seconds east of Greenwich.
+std::optional<std::int64_t> parse_zone(std::string_view text) {
+    if (text == "Z" || text == "z") return 0;
+    if (text.size() != 6) return std::nullopt;
+    const int sign = text.front() == '+' ? 1 : text.front() == '-' ? -1 : 0;
+    int hours = 0;
+    int minutes = 0;
+    text.remove_prefix(1);
+    if (sign == 0 || !take(text, 0, 2, hours) || !take(text, ':', 2, minutes)) return std::nullopt;
+    return sign * (hours * 3600 + minutes * 60);
+}
+
+}  // namespace
+
+std::string rfc3339(std::int64_t wall_ns) {
+    const std::time_t seconds = floor_seconds(wall_ns);
+    std::tm time{};
+    gmtime_r(&seconds, &time);
+    return fmt::format("{}.{:09}Z", format(time, 'T'), wall_ns - seconds * kSecond);
+}
+
+std::string local_time(std::int64_t wall_ns) {
+    const std::time_t seconds = floor_seconds(wall_ns);
+    std::tm time{};
+    localtime_r(&seconds, &time);
+    return format(time, ' ');
+}
+
+std::optional<std::int64_t> parse_time(std::string_view text) {
+    std::tm time{};
+    if (!take(text, 0, 4, time.tm_year) || !take(text, '-', 2, time.tm_mon) || !take(text, '-', 2, time.tm_mday)) {
+        return std::nullopt;
+    }
+    time.tm_year -= 1900;
+    time.tm_mon -= 1;
+    time.tm_isdst = -1;
+    std::int64_t fraction = 0;
+    if (!text.empty()) {
+        if (text.front() != ' ' && text.front() != 'T') return std::nullopt;
+        text.remove_prefix(1);
+        if (!take(text, 0, 2, time.tm_hour) || !take(text, ':', 2, time.tm_min)) return std::nullopt;
+        if (!text.empty() && text.front() == ':') {
+            if (!take(text, ':', 2, time.tm_sec)) return std::nullopt;
+            const auto parsed = take_fraction(text);
+            if (!parsed) return std::nullopt;
+            fraction = *parsed;
+        }
+    }
+    if (!in_range(time)) return std::nullopt;
+    if (text.empty()) return std::mktime(&time) * kSecond + fraction;
+    const auto zone = parse_zone(text);
+    if (!zone) return std::nullopt;
+    return (timegm(&time) - *zone) * kSecond + fraction;
+}
+
+}  // namespace tools

@@ -1,0 +1,24 @@
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "cli/families.hpp"
+#include "cli/verbs.hpp"
+
+namespace tools {
+
+namespace {
+
+base::Result<ExitCode> print_version(Context& context) {
+    if (context.console.manner().json) {
+        context.console.print_json(nlohmann::json{{"version", PELAGO_VERSION}, {"compiler", __VERSION__}});
+    } else {
+        context.console.print("pelago " PELAGO_VERSION "\n");
+    }
+    return ExitCode::done;
+}
+
+}  // namespace
+
+void add_version_verb(Verbs& verbs) { verbs.add({"version", "Print the version", "version"}, print_version); }
+
+}  // namespace tools

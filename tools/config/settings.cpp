@@ -1,0 +1,132 @@
+#include "config/settings.hpp"
+
+#include <array>
+#include <cassert>
+#include <charconv>
+
+#include "base/error.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/files.hpp"
+#include "cli/text.hpp"
+
+namespace tools {
+
+namespace {
+
+using Kind = SettingSpec::Kind;
+
+constexpr std::array kSpecs{
+    SettingSpec{"dir", Kind::path, "PELAGO_DIR", "--dir", "DIR", "", "Data directory: owner key, store, caches"},
+    SettingSpec{"key_file", Kind::path, "PELAGO_KEY_FILE", "--key-file", "FILE", "",
+                "Owner key; default owner.key in the data directory"},
+    SettingSpec{"password_file", Kind::path, "PELAGO_PASSWORD_FILE", "--password-file", "FILE", "",
+                "Passphrase of the owner key: first line of this file"},
+    SettingSpec{"password_command", Kind::text, "PELAGO_PASSWORD_COMMAND", "--password-command", "COMMAND", "",
+                "Passphrase of the owner key: what this command prints"},
+    SettingSpec{"volume", Kind::text, "PELAGO_VOLUME", nullptr, "NAME", "archive", "Volume of the archive verbs"},
+    SettingSpec{"host", Kind::text, "PELAGO_HOST", nullptr, "NAME", "", "Name of this machine in snapshots"},
+    SettingSpec{"capacity", Kind::size, "PELAGO_CAPACITY", nullptr, "SIZE", "",
+                "Space that the store of this machine may take"},
+};
+
+constexpr std::size_t kMaxFileBytes = 1U << 20U;
+
+base::Result<void> check_value(const SettingSpec& spec, const std::string& text, const std::string& source) {
+    const auto refuse = [&](std::string_view wanted) {
+        return base::Error{Errc::bad_setting, "cannot use " + std::string{spec.key} + " = '" + text + "' from " +
+                                                  source + ": it must be " + std::string{wanted}};
+    };
+    switch (spec.kind) {
+        case Kind::text:
+            break;
+        case Kind::path:
+            break;
+        case Kind::size:
+            if (!parse_size(text)) return refuse("a size, like 10G or 500MiB");
+            break;
+        case Kind::duration:
+            if (!parse_duration(text)) return refuse("a duration, like 90s, 15m, 1h or 7d");
+            break;
+        case Kind::number: {
+            std::uint64_t number = 0;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+            if (error != std::errc{} || end != text.data() + text.size()) return refuse("a number");
+            break;
+        }
+        case Kind::boolean:
+            if (text != "true" && text != "false") return refuse("true or false");
+            break;
+    }
+    return base::ok();
+}
+
+struct Candidate {
+    std::string path;
+    bool must_exist = false;
+};
+
+/// Weakest first.
+std::vector<Candidate> settings_files(const Surroundings& around) {
+    if (const auto named = around.variable("PELAGO_CONFIG")) return {{*named, true}};
+    std::vector<Candidate> files{{"/etc/pelago/pelago.toml"}};
+    const auto home = around.variable("HOME");
+    if (const auto xdg = around.variable("XDG_CONFIG_HOME")) {
+        files.push_back({join_path(*xdg, "pelago/pelago.toml")});
+    } else if (home) {
+        files.push_back({join_path(*home, ".config/pelago/pelago.toml")});
+    }
+    return files;
+}
+
+std::string default_directory(const Surroundings& around) {
+    if (const auto xdg = around.variable("XDG_DATA_HOME")) return join_path(*xdg, "pelago");
+    const auto home = around.variable("HOME");
+    if (around.user_id == 0 || !home) return "/var/lib/pelago";
+    return join_path(*home, ".local/share/pelago");
+}
+
+}  // namespace
+
+std::span<const SettingSpec> setting_specs() { return kSpecs; }
+
+const Settings::Value& Settings::value(std::string_view key) const {
+    const auto found = values_.find(key);
+    assert(found != values_.end() && "a setting that setting_specs() does not list");
+    return found->second;
+}
+
+const std::string& Settings::get(std::string_view key) const { return value(key).text; }
+
+std::optional<std::uint64_t> Settings::size(std::string_view key) const { return parse_size(get(key)); }
+
+base::Result<Settings> load_settings(const std::map<std::string, std::string, std::less<>>& flags,
+                                     const Surroundings& around) {
+    Settings settings;
+    for (const SettingSpec& spec : kSpecs) settings.values_[spec.key] = {spec.fallback, "default"};
+    settings.values_["dir"].text = default_directory(around);
+
+    for (const Candidate& file : settings_files(around)) {
+        const auto text = read_small_file(file.path, kMaxFileBytes);
+        if (!text) return base::Error{Errc::bad_setting, "cannot read the settings: " + text.error().message()};
+        if (!*text && file.must_exist) {
+            return base::Error{Errc::bad_setting, "cannot read " + file.path + " (from PELAGO_CONFIG): no such file"};
+        }
+        if (!*text) continue;
+        BASE_TRY(const auto values, parse_settings(base::as_text(**text), file.path));
+        for (const auto& [key, value] : values) settings.values_[key] = {value, file.path};
+        settings.files_.push_back(file.path);
+    }
+    for (const SettingSpec& spec : kSpecs) {
+        if (const auto value = around.variable(spec.variable)) settings.values_[spec.key] = {*value, spec.variable};
+        if (const auto flag = flags.find(spec.key); flag != flags.end()) {
+            settings.values_[spec.key] = {flag->second, spec.flag != nullptr ? spec.flag : "the command line"};
+        }
+        const auto& [text, source] = settings.value(spec.key);
+        if (!text.empty()) BASE_CHECK(check_value(spec, text, source));
+    }
+    auto& key_file = settings.values_["key_file"];
+    if (key_file.text.empty()) key_file.text = join_path(settings.get("dir"), "owner.key");
+    return settings;
+}
+
+}  // namespace tools

@@ -1,0 +1,81 @@
+#include "keys/owner_key.hpp"
+
+#include "base/error.hpp"
+#include "base/host/host_rng.hpp"
+#include "cli/files.hpp"
+#include "cli/text.hpp"
+
+namespace tools {
+
+namespace {
+
+constexpr int kTries = 3;
+
+base::Result<void> make_owner_key(Context& context, const std::string& path) {
+    BASE_TRY(const auto passphrase, given_passphrase(context.settings, context.io.around()));
+    base::host::HostRng rng;
+    const base::SigningKey key{rng.secret()};
+    BASE_TRY(const KeyFile file, KeyFile::seal(key, passphrase ? passphrase->view() : std::string_view{}, rng));
+    BASE_CHECK(make_directories(parent_path(path)));
+    if (auto written = write_new_file(path, base::as_bytes(file.encode())); !written) {
+        if (written.error() == base::Errc::exists) return base::ok();  // another pelago was faster: its key is ours
+        return written.error().with("cannot make an owner key");
+    }
+    context.console.note("made an owner key " + std::string{passphrase ? "" : "(without passphrase) "} + "in " +
+                         printable(path) +
+                         "\nNobody can read your archives without it, nor can you. Keep a copy elsewhere:"
+                         "\n  pelago key export FILE");
+    return base::ok();
+}
+
+}  // namespace
+
+base::Result<std::optional<KeyFile>> read_key_file(Context& context, const std::string& path) {
+    const auto bytes = read_small_file(path, kMaxKeyFileBytes);
+    if (!bytes) return bytes.error().with("cannot read the owner key");
+    if (!*bytes) return std::optional<KeyFile>{};
+    auto file = KeyFile::decode(**bytes);
+    if (!file) return file.error().with("cannot use the owner key " + path);
+    if (const auto mode = mode_of(path); mode && (*mode & 0077U) != 0 && !file->has_passphrase()) {
+        context.console.warn("others on this machine can read the owner key " + path + "; 'chmod 600' it");
+    }
+    return std::optional<KeyFile>{std::move(*file)};
+}
+
+base::Result<base::SigningKey> unlock(Context& context, const KeyFile& file, const std::string& path) {
+    const auto open = [&](std::string_view passphrase) -> base::Result<base::SigningKey> {
+        auto key = file.open(passphrase);
+        if (!key) return key.error().with("cannot unlock the owner key " + path);
+        return key;
+    };
+    if (!file.has_passphrase()) return open({});
+    BASE_TRY(const auto given, given_passphrase(context.settings, context.io.around()));
+    if (given) return open(given->view());
+    for (int attempt = 1;; ++attempt) {
+        auto typed = context.io.ask_secret("Passphrase of the owner key: ");
+        if (!typed && typed.error() == base::Errc::denied) {
+            return base::Error{Errc::no_passphrase, "cannot unlock the owner key " + path};
+        }
+        if (!typed) return typed.error();
+        const Passphrase passphrase{std::move(*typed)};
+        auto key = open(passphrase.view());
+        if (key || attempt == kTries || !(key.error() == base::Errc::wrong_key)) return key;
+        context.io.err("That is not it, try again.\n");
+    }
+}
+
+base::Result<base::SigningKey> existing_owner_key(Context& context) {
+    const std::string& path = context.settings.get("key_file");
+    BASE_TRY(const auto file, read_key_file(context, path));
+    if (!file) return base::Error{Errc::no_key, "cannot open any volume: there is no " + path};
+    return unlock(context, *file, path);
+}
+
+base::Result<base::SigningKey> owner_key(Context& context) {
+    const std::string& path = context.settings.get("key_file");
+    BASE_TRY(const auto file, read_key_file(context, path));
+    if (!file) BASE_CHECK(make_owner_key(context, path));
+    return existing_owner_key(context);
+}
+
+}  // namespace tools

@@ -1,0 +1,52 @@
+#include "session/lone_identity.hpp"
+
+#include "base/codec.hpp"
+#include "base/error.hpp"
+#include "base/hash.hpp"
+
+namespace tools {
+
+namespace {
+
+constexpr std::string_view kMagic = "PLN1";
+constexpr std::string_view kFile = "lone.id";
+constexpr std::size_t kLimit = 1024;
+
+}  // namespace
+
+base::Bytes encode_lone_identity(const past::Identity& identity) {
+    base::Writer out;
+    out.raw(base::as_bytes(kMagic)).raw(identity.key.seed()).raw(identity.salt);
+    out.u32(base::crc32c(out.view()));
+    return out.take();
+}
+
+base::Result<past::Identity> decode_lone_identity(base::ByteView bytes) {
+    base::Reader in{bytes};
+    const auto magic = base::as_text(in.raw(kMagic.size()));
+    if (magic != kMagic) {
+        if (in.ok() && magic.starts_with("PLN")) return base::Errc::unsupported;
+        return base::Errc::bad_format;
+    }
+    const auto seed = in.array<32>();
+    const auto salt = in.array<32>();
+    const std::uint32_t crc = in.u32();
+    if (!in.complete()) return base::Errc::bad_format;
+    if (crc != base::crc32c(bytes.first(bytes.size() - 4))) return base::Errc::corrupt;
+    return past::Identity{base::SigningKey{seed}, salt};
+}
+
+base::Result<past::Identity> lone_identity(base::Disk& disk, base::Rng& rng) {
+    const auto bytes = base::read_file(disk, kFile, kLimit);
+    if (bytes) {
+        auto identity = decode_lone_identity(*bytes);
+        if (!identity) return identity.error().with("cannot use the node's identity file " + std::string{kFile});
+        return identity;
+    }
+    if (!(bytes.error() == base::Errc::not_found)) return bytes.error();
+    past::Identity identity{base::SigningKey{rng.secret()}, rng.secret()};
+    BASE_CHECK(base::replace_file(disk, kFile, encode_lone_identity(identity)));
+    return identity;
+}
+
+}  // namespace tools

@@ -1,0 +1,50 @@
+// A whole node in this process, for a machine that never joined a network: the same PAST over the same store as a
+// daemon's, in a ring of one.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/env.hpp"
+#include "base/host/host_runtime.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "past/node.hpp"
+#include "past/segment_store.hpp"
+#include "past/storage.hpp"
+#include "pastry/alone.hpp"
+#include "session/lone_transport.hpp"
+
+namespace tools {
+
+struct LoneNodeConfig {
+    std::uint64_t capacity_bytes = 0;            ///< 0: what the device has room for
+    std::chrono::milliseconds lock_wait{3'000};  ///< for another command to finish with the store
+};
+
+class LoneNode {
+  public:
+    /// `disk` is the node's directory. Errc::locked if another command still uses it after lock_wait. The runtime and
+    /// the disk outlive it.
+    static base::Task<base::Result<std::unique_ptr<LoneNode>>> open(base::host::HostRuntime& runtime, base::Disk& disk,
+                                                                    LoneNodeConfig config);
+    /// Await before destroying it.
+    base::Task<void> close();
+
+    [[nodiscard]] past::Storage& storage() { return *past_; }
+    [[nodiscard]] const past::SegmentStore& store() const { return *store_; }
+
+  private:
+    LoneNode(base::host::HostRuntime& runtime, base::Disk& disk, past::Identity identity);
+
+    base::Address self_;
+    past::Identity identity_;
+    LoneTransport transport_;
+    base::NodeEnv env_;
+    past::MembershipView membership_;
+    std::unique_ptr<past::SegmentStore> store_;
+    std::optional<pastry::Alone> overlay_;
+    std::unique_ptr<past::Node> past_;
+};
+
+}  // namespace tools

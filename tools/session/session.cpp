@@ -1,0 +1,103 @@
+#include "session/session.hpp"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/error.hpp"
+#include "base/host/host_disk.hpp"
+#include "base/host/host_local_tree.hpp"
+#include "base/host/local_socket.hpp"
+#include "base/network_directory.hpp"
+#include "past/local.hpp"
+#include "session/lone_transport.hpp"
+
+namespace tools {
+
+namespace {
+
+/// True if a process listens on this socket. Asked before the store is touched: a node that runs has it locked.
+bool somebody_listens(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) return false;
+    std::memcpy(static_cast<void*>(address.sun_path), path.data(), path.size());
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    const bool listens = ::connect(fd, generic, sizeof address) == 0 || errno == EACCES || errno == EPERM;
+    ::close(fd);
+    return listens;
+}
+
+/// Nullopt unless this machine is, or ever was, a member of a network.
+base::Result<std::optional<std::string>> joined_network(const std::string& node_directory) {
+    auto disk = base::host::HostDisk::open(node_directory);
+    if (!disk && disk.error() == base::Errc::not_found) return std::optional<std::string>{};
+    if (!disk) return disk.error();
+    const auto network = base::NetworkDirectory::open(**disk);
+    if (network) return std::optional{network->name()};
+    if (network.error() == base::Errc::not_found) return std::optional<std::string>{};
+    return network.error();
+}
+
+}  // namespace
+
+Session::Session(Context& context, DataDirectory directory)
+    : directory_{std::move(directory)},
+      stop_{context.io.around().stop},
+      runtime_{std::make_unique<ConsoleLog>(context.console)},
+      files_{base::host::make_local_tree()} {}
+
+Session::~Session() {
+    if (lone_) runtime_.run(lone_->close());
+}
+
+base::NodeEnv Session::env() {
+    return {runtime_.executor(), runtime_.clock(),   runtime_.rng(), *transport_,
+            *client_disk_,       runtime_.workers(), runtime_.log()};
+}
+
+base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
+    std::unique_ptr<Session> session{new Session{context, DataDirectory{context.settings.get("dir")}}};
+    const std::string& path = session->directory_.path;
+    const auto opened = [&]() -> base::Result<void> {
+        BASE_CHECK(session->open_client());
+        if (somebody_listens(session->directory_.socket())) return session->connect_to_node();
+        BASE_TRY(const auto network, joined_network(session->directory_.node()));
+        if (network) return base::Error{Errc::no_node, "cannot reach network '" + *network + "'"};
+        return session->open_lone_node(context.settings);
+    }();
+    if (!opened) {
+        const bool whole = opened.error() == Errc::no_node;
+        return whole ? opened.error() : opened.error().with("cannot use the data directory " + path);
+    }
+    session->high_water_ = objstore::make_disk_high_water(session->env(), "marks");
+    return session;
+}
+
+base::Result<void> Session::open_client() {
+    BASE_TRY(client_disk_, base::host::HostDisk::create(directory_.client()));
+    return base::ok();
+}
+
+base::Result<void> Session::connect_to_node() {
+    transport_ = base::host::connect_local(runtime_.executor(), runtime_.clock(), runtime_.rng(), directory_.socket());
+    client_ = std::make_unique<past::LocalClient>(*transport_, runtime_.clock(), base::Address{});
+    storage_ = client_.get();
+    return base::ok();
+}
+
+base::Result<void> Session::open_lone_node(const Settings& settings) {
+    BASE_TRY(node_disk_, base::host::HostDisk::create(directory_.node()));
+    transport_ = std::make_unique<LoneTransport>(base::Address{});
+    LoneNodeConfig config;
+    config.capacity_bytes = settings.size("capacity").value_or(0);
+    BASE_TRY(lone_, run(LoneNode::open(runtime_, *node_disk_, config)));
+    storage_ = &lone_->storage();
+    return base::ok();
+}
+
+}  // namespace tools

@@ -1,0 +1,90 @@
+// What a command on stored data stands on, wired in one place: an event loop, the doors of a client, and PAST, which is
+// the running node's (through its socket) or, where no network was ever joined, a node of one in this process.
+#pragma once
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "base/disk.hpp"
+#include "base/env.hpp"
+#include "base/host/host_runtime.hpp"
+#include "base/local_tree.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "cli/verbs.hpp"
+#include "objstore/high_water.hpp"
+#include "past/storage.hpp"
+#include "session/data_directory.hpp"
+#include "session/lone_node.hpp"
+
+namespace tools {
+
+/// Runs `task` so that a request on `stop` cancels it: it is resumed with operation_aborted.
+template <class T>
+base::Task<base::Result<T>> until_stopped(base::Task<base::Result<T>> task, std::stop_token stop) {
+    namespace asio = boost::asio;
+    const auto executor = co_await asio::this_coro::executor;
+    const auto signal = std::make_shared<asio::cancellation_signal>();
+    const auto cancel = [executor, signal] {
+        asio::post(executor, [signal] { signal->emit(asio::cancellation_type::all); });
+    };
+    const std::stop_callback on_stop{std::move(stop), cancel};
+    auto token = asio::bind_cancellation_slot(signal->slot(), asio::use_awaitable);
+    co_return co_await asio::co_spawn(executor, std::move(task), std::move(token));
+}
+
+class Session {
+  public:
+    enum class Kind {
+        node_here,  ///< the store is in this process
+        node_near,  ///< a node runs on this machine
+    };
+
+    /// Errors: Errc::no_node (a network was joined, but its node does not run: never a local copy instead),
+    /// base::Errc::locked, and what opening the store says.
+    [[nodiscard]] static base::Result<std::unique_ptr<Session>> open(Context& context);
+    /// Closes the store in order.
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    [[nodiscard]] Kind kind() const { return lone_ ? Kind::node_here : Kind::node_near; }
+    [[nodiscard]] past::Storage& storage() { return *storage_; }
+    /// The client's doors: its disk is DIR/client.
+    [[nodiscard]] base::NodeEnv env();
+    [[nodiscard]] objstore::HighWater& high_water() { return *high_water_; }
+    [[nodiscard]] base::LocalTree& files() { return *files_; }
+    [[nodiscard]] const DataDirectory& directory() const { return directory_; }
+
+    /// Runs a command's coroutine to its end on this thread. Errc::interrupted after Ctrl-C.
+    template <class T>
+    base::Result<T> run(base::Task<base::Result<T>> task) {
+        return runtime_.run(until_stopped(std::move(task), stop_));
+    }
+
+  private:
+    Session(Context& context, DataDirectory directory);
+    base::Result<void> open_client();
+    base::Result<void> connect_to_node();
+    base::Result<void> open_lone_node(const Settings& settings);
+
+    DataDirectory directory_;
+    std::stop_token stop_;
+    base::host::HostRuntime runtime_;
+    std::unique_ptr<base::LocalTree> files_;
+    std::unique_ptr<base::Disk> client_disk_;
+    std::unique_ptr<base::Disk> node_disk_;
+    std::unique_ptr<base::Transport> transport_;  // to the node near us, or one that reaches nobody
+    std::unique_ptr<past::Storage> client_;
+    std::unique_ptr<LoneNode> lone_;
+    past::Storage* storage_ = nullptr;
+    std::unique_ptr<objstore::HighWater> high_water_;
+};
+
+}  // namespace tools
