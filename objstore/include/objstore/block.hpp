@@ -82,6 +82,7 @@ struct SealedBlock {
                                                    std::span<const BlockRefPtr> children, const BlockContent& content);
 
 struct OpenedBlock {
+    BlockType type = BlockType::data;
     std::vector<BlockRefPtr> children;  ///< in the order they were sealed in
     base::SharedBytes packed;           ///< decompressed
     base::SharedBytes raw;

@@ -74,6 +74,7 @@ class Tree {
 
   private:
     friend class TreeCursor;
+    friend class TreeUpdate;
     std::shared_ptr<TreeState> state_;
 };
 

@@ -1,0 +1,100 @@
+#include "objstore/high_water.hpp"
+
+#include <array>
+
+#include "base/codec.hpp"
+#include "base/error.hpp"
+#include "base/hash.hpp"
+#include "base/task_group.hpp"
+
+namespace objstore {
+namespace {
+
+constexpr std::array<std::uint8_t, 4> kMagic{'P', 'L', 'W', '1'};
+constexpr std::size_t kMarkBytes = 4 + 1 + 32 + 8 + 32 + 4;
+
+class DiskHighWater final : public HighWater {
+  public:
+    DiskHighWater(base::NodeEnv env, std::string directory)
+        : env_{env}, directory_{std::move(directory)}, writing_{env.executor, 1} {}
+
+    base::Task<base::Result<std::optional<Mark>>> load(base::Guid aguid) override {
+        auto job = [&disk = env_.disk, path = path_of(aguid), aguid] { return read(disk, path, aguid); };
+        co_return co_await env_.workers.run(std::move(job));
+    }
+
+    base::Task<base::Result<void>> raise(base::Guid aguid, Mark mark) override {
+        const auto permit = co_await writing_.acquire();  // read, compare, replace: one at a time
+        auto job = [&disk = env_.disk, directory = directory_, path = path_of(aguid), aguid,
+                    mark]() -> base::Result<void> {
+            BASE_TRY(const auto present, read(disk, path, aguid));
+            if (present && present->sequence >= mark.sequence) return base::ok();
+            BASE_CHECK(make_path(disk, directory));
+            return base::replace_file(disk, path, mark.encode(aguid));
+        };
+        co_return co_await env_.workers.run(std::move(job));
+    }
+
+  private:
+    [[nodiscard]] std::string path_of(const base::Guid& aguid) const {
+        return directory_ + "/" + aguid.hex() + ".mark";
+    }
+
+    static base::Result<std::optional<Mark>> read(base::Disk& disk, const std::string& path, const base::Guid& aguid) {
+        auto bytes = base::read_file(disk, path, kMarkBytes);
+        if (!bytes) {
+            if (bytes.error() == base::Errc::not_found) return std::optional<Mark>{};
+            return bytes.error().with(path);
+        }
+        auto mark = Mark::decode(aguid, *bytes);
+        if (!mark) return mark.error().with(path);
+        return std::optional<Mark>{*mark};
+    }
+
+    // The directory's own name must be durable before a mark in it is worth anything.
+    static base::Result<void> make_path(base::Disk& disk, const std::string& directory) {
+        for (std::size_t end = directory.find('/');; end = directory.find('/', end + 1)) {
+            const auto path = directory.substr(0, end);
+            BASE_CHECK(disk.make_directory(path));
+            const auto slash = path.rfind('/');
+            BASE_CHECK(disk.sync_directory(slash == std::string::npos ? "" : path.substr(0, slash)));
+            if (end == std::string::npos) return base::ok();
+        }
+    }
+
+    base::NodeEnv env_;
+    std::string directory_;
+    base::Semaphore writing_;
+};
+
+}  // namespace
+
+base::Bytes Mark::encode(const base::Guid& aguid) const {
+    base::Writer out;
+    out.raw(kMagic).u8(1).guid(aguid).u64(sequence).guid(body_hash);
+    out.u32(base::crc32c(out.view()));
+    return out.take();
+}
+
+base::Result<Mark> Mark::decode(const base::Guid& aguid, base::ByteView bytes) {
+    base::Reader in{bytes};
+    const auto magic = in.array<4>();
+    const auto format = in.u8();
+    const auto volume = in.guid();
+    Mark out;
+    out.sequence = in.u64();
+    out.body_hash = in.guid();
+    const auto checksum = in.u32();
+    if (!in.complete() || magic != kMagic || checksum != base::crc32c(bytes.first(bytes.size() - 4))) {
+        return base::Error{base::Errc::bad_format, "not a high-water mark"};
+    }
+    if (format != 1) return base::Error{base::Errc::unsupported, "a high-water mark of a later version"};
+    if (volume != aguid) return base::Error{base::Errc::bad_format, "a high-water mark of another volume"};
+    return out;
+}
+
+std::unique_ptr<HighWater> make_disk_high_water(base::NodeEnv env, std::string directory) {
+    return std::make_unique<DiskHighWater>(env, std::move(directory));
+}
+
+}  // namespace objstore
