@@ -315,7 +315,11 @@ Result<NetworkDirectory::Admission> NetworkDirectory::admit(Rng& rng, const Publ
         const auto certificate = issue(joiner, rng.secret(), wish, wall_ns);
         found->spent_by = joiner;
         found->certificate = certificate.encode();
-        BASE_CHECK(save_issuer());
+        if (const auto saved = save_issuer(); !saved) {
+            found->spent_by.reset();  // nobody was told: the token stays good, in memory as on disk
+            found->certificate.clear();
+            return saved.error();
+        }
     }
     Admission admission;
     BASE_TRY(admission.certificate, Certificate::decode(found->certificate));

@@ -1,0 +1,224 @@
+// What a node remembers of its network survives every crash, and a token is spent once.
+#include "base/network_directory.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+#include "base/sim/crash_points.hpp"
+
+namespace base {
+namespace {
+
+constexpr std::int64_t kNow = 1'000'000'000'000'000'000;
+constexpr std::int64_t kDay = 86'400'000'000'000;
+
+struct Founder {
+    explicit Founder(sim::World& world) : env{world.add_node().env()} {}
+
+    NetworkDirectory found() {
+        return *NetworkDirectory::create(env.disk, env.rng, "home", SigningKey{env.rng.secret()}, env.rng.secret(), {},
+                                         Policy{}, kNow);
+    }
+    NodeEnv& env;
+};
+
+Key joiner_key(std::uint8_t number) { return Key{number}; }
+PublicKey joiner(std::uint8_t number) { return SigningKey{joiner_key(number)}.public_key(); }
+
+TEST(NetworkDirectory, OpensAsItWasLeft) {
+    sim::World world{1};
+    Founder founder{world};
+    const auto made = founder.found();
+    const auto opened = NetworkDirectory::open(founder.env.disk);
+    ASSERT_TRUE(opened);
+    EXPECT_EQ(opened->network(), made.network());
+    EXPECT_EQ(opened->certificate().encode(), made.certificate().encode());
+    EXPECT_TRUE(opened->is_authority());
+    EXPECT_EQ(opened->roster().members.size(), 1U);
+}
+
+TEST(NetworkDirectory, WhereNoNetworkWasJoinedThereIsNone) {
+    sim::World world{1};
+    Founder founder{world};
+    EXPECT_EQ(NetworkDirectory::open(founder.env.disk).error(), Errc::not_found);
+    founder.found();
+    EXPECT_EQ(NetworkDirectory::create(founder.env.disk, founder.env.rng, "other", SigningKey{Key{1}}, Key{}, {},
+                                       Policy{}, kNow)
+                  .error(),
+              Errc::exists);
+}
+
+TEST(NetworkDirectory, ATokenAdmitsOneMachineAndTheSameMachineAgain) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    const auto token = network.invite(founder.env.rng, "n0:1", kNow + kDay);
+    ASSERT_TRUE(token);
+    const auto first = network.admit(founder.env.rng, joiner(1), token->secret, {}, kNow);
+    ASSERT_TRUE(first);
+    const auto again = network.admit(founder.env.rng, joiner(1), token->secret, {}, kNow);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->certificate.encode(), first->certificate.encode());
+    EXPECT_EQ(network.admit(founder.env.rng, joiner(2), token->secret, {}, kNow).error(), Errc::denied);
+    EXPECT_EQ(network.roster().storage_peers(), 2U);
+}
+
+TEST(NetworkDirectory, UnknownAndExpiredTokensAreDenied) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    const auto token = network.invite(founder.env.rng, "n0:1", kNow + kDay);
+    EXPECT_EQ(network.admit(founder.env.rng, joiner(1), Key{99}, {}, kNow).error(), Errc::denied);
+    EXPECT_EQ(network.admit(founder.env.rng, joiner(1), token->secret, {}, kNow + 2 * kDay).error(), Errc::denied);
+    EXPECT_EQ(network.roster().storage_peers(), 1U);
+}
+
+TEST(NetworkDirectory, OnlyTheAuthoritysNodeInvitesAdmitsAndChangesThePolicy) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    const auto token = *network.invite(founder.env.rng, "n0:1", kNow + kDay);
+    auto& other = world.add_node().env();
+    const auto key = *NetworkDirectory::prepare_join(other.disk, other.rng);
+    const auto admission = *network.admit(founder.env.rng, key.public_key(), token.secret, {}, kNow);
+    auto member = NetworkDirectory::finish_join(other.disk, token, admission, key, kNow);
+    ASSERT_TRUE(member);
+    EXPECT_EQ(member->invite(other.rng, "n1:1", kNow + kDay).error(), Errc::denied);
+    EXPECT_EQ(member->change_policy(Policy{}).error(), Errc::denied);
+    EXPECT_EQ(member->admit(other.rng, joiner(3), token.secret, {}, kNow).error(), Errc::denied);
+    EXPECT_EQ(NetworkDirectory::open(other.disk)->network(), network.network());
+}
+
+TEST(NetworkDirectory, AJoinerKeepsNothingThatTheTokenDoesNotCoverFor) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    const auto token = *network.invite(founder.env.rng, "n0:1", kNow + kDay);
+    auto& other = world.add_node().env();
+    const auto key = *NetworkDirectory::prepare_join(other.disk, other.rng);
+    const auto good = *network.admit(founder.env.rng, key.public_key(), token.secret, {}, kNow);
+
+    auto forged_policy = good;
+    forged_policy.policy.copies = 1;
+    auto forged_roster = good;
+    forged_roster.roster.members.clear();
+    auto wrong_name = good;
+    wrong_name.network_name = "elsewhere";
+    auto others_certificate = good;
+    others_certificate.certificate = network.certificate();
+    for (const auto& bad : {forged_policy, forged_roster, wrong_name, others_certificate}) {
+        EXPECT_FALSE(NetworkDirectory::finish_join(other.disk, token, bad, key, kNow));
+        EXPECT_EQ(NetworkDirectory::open(other.disk).error(), Errc::not_found);
+    }
+    EXPECT_TRUE(NetworkDirectory::finish_join(other.disk, token, good, key, kNow));
+}
+
+TEST(NetworkDirectory, OnlyNewerStateThatTheAuthoritySignedIsAdopted) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    auto policy = network.policy();
+    EXPECT_FALSE(*network.adopt(policy));
+    policy.version += 1;
+    EXPECT_EQ(network.adopt(policy).error(), Errc::bad_signature);
+    auto roster = network.roster();
+    roster.version += 1;
+    EXPECT_EQ(network.adopt(roster).error(), Errc::bad_signature);
+}
+
+TEST(NetworkDirectory, ARottenFileIsNamedAndNeverBelieved) {
+    sim::World world{1};
+    Founder founder{world};
+    founder.found();
+    auto& disk = world.node(0).disk();
+    for (const auto* file : {"network/identity", "network/node.key", "network/policy", "network/roster",
+                             "network/issuer"}) {
+        disk.flip_bit(file, 5, 3);
+        const auto opened = NetworkDirectory::open(founder.env.disk);
+        ASSERT_FALSE(opened) << file;
+        EXPECT_EQ(opened.error(), Errc::corrupt) << file;
+        EXPECT_NE(opened.error().message().find(file), std::string::npos);
+        disk.flip_bit(file, 5, 3);
+    }
+    EXPECT_TRUE(NetworkDirectory::open(founder.env.disk));
+}
+
+// --- every crash point ------------------------------------------------------------------------------------------------
+
+/// What the outside world was told before the crash.
+struct Told {
+    std::optional<Token> token;
+    std::optional<Bytes> certificate;
+    std::optional<std::uint64_t> policy_version;
+};
+
+Task<void> found_network(NodeEnv& env) {
+    (void)*NetworkDirectory::create(env.disk, env.rng, "home", SigningKey{Key{1}}, Key{2}, {}, Policy{}, kNow);
+    co_return;
+}
+
+Task<void> invite_and_admit(NodeEnv& env, Told& told) {
+    auto network = *NetworkDirectory::open(env.disk);
+    const auto token = network.invite(env.rng, "n0:1", kNow + kDay);
+    if (!token) co_return;
+    told.token = *token;
+    const auto admission = network.admit(env.rng, joiner(1), token->secret, {}, kNow);
+    if (!admission) co_return;
+    told.certificate = admission->certificate.encode();
+    const auto policy = network.change_policy(Policy{});
+    if (policy) told.policy_version = policy->version;
+}
+
+Task<std::string> everything_told_is_true(NodeEnv& env, Told& told) {
+    auto network = NetworkDirectory::open(env.disk);
+    if (!network) co_return "cannot open: " + network.error().message();
+    if (told.policy_version && network->policy().version < *told.policy_version) co_return "the policy went back";
+    if (!told.token) co_return "";
+    if (!told.certificate) {
+        // Nobody was admitted as far as anybody knows: the token must still admit the one who asked.
+        if (!network->admit(env.rng, joiner(1), told.token->secret, {}, kNow)) co_return "an unspent token is refused";
+        co_return "";
+    }
+    const auto other = network->admit(env.rng, joiner(2), told.token->secret, {}, kNow);
+    if (other) co_return "a spent token admitted a second machine";
+    const auto again = network->admit(env.rng, joiner(1), told.token->secret, {}, kNow);
+    if (!again || again->certificate.encode() != *told.certificate) co_return "the joiner got another certificate";
+    if (network->roster().storage_peers() != 2) co_return "an admitted member is not in the roster";
+    co_return "";
+}
+
+sim::CrashScenario admission(Told& told) {
+    sim::CrashScenario scenario;
+    scenario.setup = [](NodeEnv& env) { return found_network(env); };
+    scenario.workload = [&told](NodeEnv& env) { return invite_and_admit(env, told); };
+    scenario.check = [&told](NodeEnv& env) { return everything_told_is_true(env, told); };
+    scenario.reset = [&told] { told = Told{}; };
+    return scenario;
+}
+
+TEST(NetworkDirectory, NoCrashUnspendsATokenOrForgetsAMember) {
+    Told told;
+    const auto report = sim::for_each_crash_point(admission(told));
+    EXPECT_TRUE(report.ok()) << report.text();
+    EXPECT_GT(report.boundaries, 10U);
+}
+
+TEST(NetworkDirectory, NoFailingCallDoesEither) {
+    Told told;
+    const auto report = sim::for_each_failing_call(admission(told), Error{Errc::io_failed});
+    EXPECT_TRUE(report.ok()) << report.text();
+}
+
+// The harness would notice: without its syncs the directory breaks its word.
+TEST(NetworkDirectory, SkippedSyncsAreFound) {
+    Told told;
+    sim::CrashPlan plan;
+    plan.faults.skip_every_sync = true;
+    EXPECT_FALSE(sim::for_each_crash_point(admission(told), plan).ok());
+    plan.faults = {};
+    plan.faults.skip_every_directory_sync = true;
+    EXPECT_FALSE(sim::for_each_crash_point(admission(told), plan).ok());
+}
+
+}  // namespace
+}  // namespace base

@@ -1,0 +1,1 @@
+add_suite(membership LABEL sim LINK base base_sim)
