@@ -1,4 +1,5 @@
-// Messages that this node holds: accepted, perhaps sent on, not yet acknowledged by the next one. And those it has seen.
+// Messages that this node holds: accepted, perhaps sent on, not yet acknowledged by the next one. And those it has
+// seen.
 #pragma once
 
 #include <deque>

@@ -168,8 +168,8 @@ const NodeHandle* LeafSet::root_on(Side which, const base::Guid& key) const {
 
 const NodeHandle* LeafSet::root(const base::Guid& key) const {
     if (!covers(key)) return nullptr;
-    const Side which = distance(Side::clockwise, key) <= reach(Side::clockwise) ? Side::clockwise
-                                                                                : Side::counter_clockwise;
+    const Side which =
+        distance(Side::clockwise, key) <= reach(Side::clockwise) ? Side::clockwise : Side::counter_clockwise;
     const NodeHandle* best = root_on(which, key);
     if (settled()) return best;
     return beyond_doubt(key, best->id()) ? best : nullptr;

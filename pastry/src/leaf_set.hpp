@@ -23,8 +23,8 @@ class LeafSet {
     /// Keeps up to `per_side` nodes each way (|L|/2 in the paper). Unsettled at first. Requires: per_side >= 1.
     LeafSet(NodeHandle self, std::size_t per_side);
 
-    /// Adds `node` if it is nearer than the farthest on its side, or a side is not full. True if the set changed; adding
-    /// ourselves or a known node changes nothing (but takes over a new endpoint).
+    /// Adds `node` if it is nearer than the farthest on its side, or a side is not full. True if the set changed;
+    /// adding ourselves or a known node changes nothing (but takes over a new endpoint).
     bool add(const NodeHandle& node);
     /// True if it was there. The side it leaves is short (unsettled) unless the set holds the whole ring.
     bool remove(const base::NodeId& node);

@@ -259,7 +259,8 @@ base::Result<LookupReply> Router::answer(const Lookup& lookup) const {
         }
     } else if (root != nullptr) {
         offer(*root);
-        if (reply.next.empty()) return base::Errc::busy;  // the asker cannot reach it; until it is declared faulty, wait
+        if (reply.next.empty())
+            return base::Errc::busy;  // the asker cannot reach it; until it is declared faulty, wait
     } else {
         if (const auto step = next_hop(lookup.key, lookup.exclude); step.kind == Step::Kind::send) offer(*step.next);
         const auto prefix = self_.id().common_prefix(lookup.key);
@@ -290,8 +291,8 @@ void Router::adopt(time_point now, const std::vector<NodeHandle>& leaf_set,
     phase_ = Phase::active;
     watch_neighbours();
     // As if the ring had been running: nobody is in step with anybody.
-    heartbeat_due_ = now + base::Duration{static_cast<std::int64_t>(draw() % 1024) *
-                                          (config_.heartbeat_interval.count() / 1024)};
+    heartbeat_due_ =
+        now + base::Duration{static_cast<std::int64_t>(draw() % 1024) * (config_.heartbeat_interval.count() / 1024)};
     tick_due_ = now + jittered(config_.effective_stall_limit()) / 4;
     leaf_exchange_pause_ = config_.leaf_exchange_interval;
     leaf_exchange_due_ = now + jittered(leaf_exchange_pause_);

@@ -114,8 +114,7 @@ class Router {
     [[nodiscard]] std::size_t open_probes() const { return probes_.size(); }
 
     /// For simulations that build a ring directly: our tables are these, and we are active. Nothing is sent.
-    void adopt(time_point now, const std::vector<NodeHandle>& leaf_set,
-               const std::vector<RoutingTable::Entry>& table);
+    void adopt(time_point now, const std::vector<NodeHandle>& leaf_set, const std::vector<RoutingTable::Entry>& table);
 
     /// Where a message for `key` goes next; public for tests of the algorithm itself (Coulouris Figure 10.9).
     struct Step {

@@ -151,8 +151,7 @@ void Router::transmit(std::uint64_t hop_id, Held& held) {
         wait = std::min(wait, config_.max_rto);
     }
     hops_.set_deadline(hop_id, now_ + wait);
-    send(held.next->address,
-         Routed{.hop_id = hop_id, .transmission = held.transmission, .envelope = held.envelope});
+    send(held.next->address, Routed{.hop_id = hop_id, .transmission = held.transmission, .envelope = held.envelope});
 }
 
 void Router::deliver(std::uint64_t hop_id, Held& held) {

@@ -54,8 +54,8 @@ Probe Router::leaf_probe(std::uint64_t id, bool reply) const {
 
 void Router::on_probe(const NodeHandle& from, const Probe& probe) {
     if (probe.leaf_exchange) take_leaf_exchange(from, probe);
-    send(from.address, probe.leaf_exchange ? leaf_probe(probe.probe_id, true)
-                                           : Probe{.probe_id = probe.probe_id, .reply = true});
+    send(from.address,
+         probe.leaf_exchange ? leaf_probe(probe.probe_id, true) : Probe{.probe_id = probe.probe_id, .reply = true});
 }
 
 void Router::on_probe_reply(const NodeHandle& from, const Probe& probe) {
@@ -244,10 +244,18 @@ void Router::exchange_leaves() {
     const auto counter = leaves_.side(Side::counter_clockwise);
     if (clockwise.empty() || counter.empty()) return;
     switch (leaf_exchange_turn_++ % 4) {
-        case 0: probe(counter.front(), Reason::leaf); break;
-        case 1: probe(clockwise.back(), Reason::leaf); break;
-        case 2: probe(clockwise.front(), Reason::leaf); break;
-        case 3: probe(counter.back(), Reason::leaf); break;
+        case 0:
+            probe(counter.front(), Reason::leaf);
+            break;
+        case 1:
+            probe(clockwise.back(), Reason::leaf);
+            break;
+        case 2:
+            probe(clockwise.front(), Reason::leaf);
+            break;
+        case 3:
+            probe(counter.back(), Reason::leaf);
+            break;
     }
 }
 

@@ -1,7 +1,8 @@
 // Far nodes by prefix: row p holds nodes that share p digits with us, column i those whose next digit is i.
 //
 // Paper: Rowstron & Druschel 2001, section 2.1; Coulouris Figure 10.7. Each slot keeps the nearest node (by round-trip
-// time) first and a few spares behind it. A plain value; rows are allocated when something enters them. Not thread safe.
+// time) first and a few spares behind it. A plain value; rows are allocated when something enters them. Not thread
+// safe.
 #pragma once
 
 #include <array>

@@ -16,7 +16,7 @@ struct Config {
     base::Duration heartbeat_interval = std::chrono::seconds{30};  ///< T_ls, to the left neighbour only
     base::Duration probe_timeout = std::chrono::seconds{3};        ///< T_o
     unsigned probe_retries = 2;                                    ///< then the node is faulty
-    base::Duration stall_limit = std::chrono::seconds{15};  ///< see effective_stall_limit()
+    base::Duration stall_limit = std::chrono::seconds{15};         ///< see effective_stall_limit()
 
     // Hop acknowledgements: time-out = SRTT + 4 VAR, within these.
     base::Duration initial_rto = std::chrono::seconds{1};
@@ -27,8 +27,8 @@ struct Config {
     // Upkeep.
     base::Duration leaf_exchange_interval = std::chrono::minutes{5};
     base::Duration table_exchange_interval = std::chrono::minutes{20};  ///< each row once
-    base::Duration merge_interval = std::chrono::minutes{5};  ///< looking for a ring that we lost touch with
-    base::Duration remember_failed = std::chrono::minutes{15};  ///< not believed alive by hearsay meanwhile
+    base::Duration merge_interval = std::chrono::minutes{5};            ///< looking for a ring that we lost touch with
+    base::Duration remember_failed = std::chrono::minutes{2};           ///< not believed alive by hearsay meanwhile
     base::Duration remember_absent = std::chrono::hours{24};
     base::Duration absent_probe_interval = std::chrono::seconds{30};  ///< doubles up to merge_interval
 
