@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/bytes.hpp"
@@ -68,12 +69,9 @@ constexpr std::size_t kMaxHelloBytes = 512;
 
 /// The body of an error frame: category name, value, detail. The detail is cut to fit kMaxErrorBytes.
 [[nodiscard]] Bytes encode_error(const Error& error);
-/// The error itself if this process knows its category, else Errc::peer_failed with what it said. The outer Result is
-/// Errc::bad_format for bytes that are no error.
-struct WireError {
-    Error error;
-};
-[[nodiscard]] Result<WireError> decode_error(ByteView bytes);
+/// The error itself if this process knows its category, else Errc::peer_failed with what it said. Nullopt for bytes that
+/// are no error.
+[[nodiscard]] std::optional<Error> decode_error(ByteView bytes);
 constexpr std::size_t kMaxErrorBytes = 4096;
 
 }  // namespace base::host

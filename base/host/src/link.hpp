@@ -1,0 +1,135 @@
+// Everything between us and one peer: its connections, what waits for one, and the requests under way both ways.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/rng.hpp"
+#include "connection.hpp"
+#include "services.hpp"
+
+namespace base::host {
+
+/// What the links of one transport share. The transport outlives its links' coroutines by owning `tasks`.
+struct LinkContext {
+    LinkContext(Executor executor_in, Clock& clock_in, Rng& rng_in, Log& log_in, ConnectionLimits limits_in)
+        : executor{executor_in},
+          clock{clock_in},
+          rng{rng_in},
+          limits{limits_in},
+          services{log_in},
+          tasks{executor_in} {}
+
+    Executor executor;
+    Clock& clock;
+    Rng& rng;
+    ConnectionLimits limits;
+    Services services;
+    TaskGroup tasks;
+    bool single_channel = false;  ///< everything goes on control connections
+    bool stopped = false;
+    /// A proven peer broke a rule, and its connection was closed for that.
+    std::function<void(const Peer& peer, const Error& why)> on_misbehaviour;
+};
+
+class Link : public std::enable_shared_from_this<Link> {
+  public:
+    /// Makes a connection, or says why not. Null for a peer that we cannot dial.
+    using Dial = std::function<Task<Result<std::shared_ptr<Connection>>>(std::shared_ptr<Link> link, Channel channel)>;
+
+    Link(std::shared_ptr<LinkContext> context, Peer peer, Dial dial);
+
+    [[nodiscard]] Task<Result<Message>> request(Message message, TimePoint deadline);
+    void notify(Message message);
+
+    /// Takes over a proven connection. `endpoint` is what the peer says about itself.
+    void attach(std::shared_ptr<Connection> connection, Peer peer);
+    /// Where to dial; a new endpoint is worth a new attempt at once.
+    void dial_at(const std::string& endpoint);
+    [[nodiscard]] const Peer& peer() const { return peer_; }
+    [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
+
+    /// Closes what is stalled, says goodbye to what is idle.
+    void watch(TimePoint now);
+    /// Nothing would be lost by forgetting this peer.
+    [[nodiscard]] bool disposable(TimePoint now) const;
+    [[nodiscard]] std::size_t connections() const { return connections_.size(); }
+    void close(const Error& why);
+
+  private:
+    /// A request of ours. `id` 0 until it was sent.
+    struct Pending {
+        Pending(Executor executor, Message content)
+            : message{std::move(content)}, bytes{message.size()}, done{executor} {}
+        Message message;
+        std::size_t bytes;
+        std::uint64_t id = 0;
+        std::optional<Result<Message>> result;
+        Event done;
+    };
+    struct Waiting;  // RAII: takes a request out of the books when its caller leaves
+
+    /// Messages that wait until a connection for them is there.
+    struct Lane {
+        std::deque<Frame> frames;
+        std::size_t bytes = 0;
+        bool dialling = false;
+        bool asked = false;  // the peer was asked to dial
+        Duration backoff{0};
+        TimePoint not_before{};
+        std::string last_failure;
+    };
+
+    [[nodiscard]] Lane& lane(Channel channel) { return lanes_[channel == Channel::bulk ? 1 : 0]; }
+    [[nodiscard]] std::shared_ptr<Connection> pick(Channel channel) const;
+    [[nodiscard]] std::shared_ptr<Connection> pick_any() const;
+    [[nodiscard]] std::size_t queued_bytes() const;
+    void submit(const std::shared_ptr<Pending>& pending);
+    void start(const std::shared_ptr<Pending>& pending);
+    [[nodiscard]] bool fits(const Pending& pending) const;
+    [[nodiscard]] bool idle() const;
+    [[nodiscard]] Error about(const Error& why) const;
+    void finish(const std::shared_ptr<Pending>& pending, Result<Message> result);
+    void admit_waiting();
+    void fail_all(const Error& why);
+
+    void send(Frame frame);
+    void want_connection(Channel channel);
+    Task<void> dial_and_attach(Channel channel);
+    Task<void> wait_for_bulk();
+    void dial_failed(Channel channel, const Error& why);
+    void flush_lane(Channel channel, const std::shared_ptr<Connection>& connection);
+    void drop_lane(Channel channel, const Error& why);
+    /// No connection of its own to be had: what there is must do.
+    void settle_lane(Channel channel, const Error& why);
+
+    void on_frame(const std::shared_ptr<Connection>& from, Frame frame);
+    void on_request(const std::shared_ptr<Connection>& from, Frame frame);
+    void on_answer(Frame frame);
+    void on_closed(const std::shared_ptr<Connection>& connection, const Error& why, bool orderly);
+    Task<void> serve(std::weak_ptr<Connection> origin, std::uint64_t id, Message message);
+    void answer(std::uint64_t id, Result<Message> result);
+
+    const std::shared_ptr<LinkContext> context_;
+    const Dial dial_;
+    Peer peer_;
+    std::string endpoint_;
+    std::vector<std::shared_ptr<Connection>> connections_;
+    std::array<Lane, 2> lanes_;
+
+    std::uint64_t next_id_;
+    std::unordered_map<std::uint64_t, std::shared_ptr<Pending>> sent_;
+    std::deque<std::shared_ptr<Pending>> waiting_;  // for the window
+    std::size_t sent_bytes_ = 0;
+    bool admitting_ = false;
+
+    std::size_t serving_ = 0;  // requests of the peer
+    std::size_t serving_bytes_ = 0;
+    TimePoint last_used_;
+};
+
+}  // namespace base::host

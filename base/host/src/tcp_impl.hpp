@@ -1,0 +1,72 @@
+// The inside of TcpTransport.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+#include "base/host/tcp_transport.hpp"
+#include "dial.hpp"
+#include "link.hpp"
+#include "refusal_log.hpp"
+
+namespace base::host {
+
+/// Connections that have not proven who they are: few, and few from one place.
+class Doorstep {
+  public:
+    explicit Doorstep(const ConnectionLimits& limits) : limits_{limits} {}
+
+    /// Held by a connection until it is proven or gone.
+    using Place = std::shared_ptr<void>;
+    /// Null if the doorstep is full. The Doorstep must outlive the Place.
+    [[nodiscard]] Place step_on(const boost::asio::ip::address& from);
+    [[nodiscard]] std::size_t size() const { return size_; }
+
+  private:
+    const ConnectionLimits& limits_;
+    std::map<boost::asio::ip::address, std::size_t> by_address_;
+    std::size_t size_ = 0;
+};
+
+struct TcpTransport::Impl : std::enable_shared_from_this<Impl> {
+    Impl(Executor executor, Clock& clock, Rng& rng, Log& log, TcpOptions options_in);
+
+    [[nodiscard]] Result<void> listen();
+    void start();
+    void shut_down();
+
+    [[nodiscard]] Task<Result<Message>> ask_self(Message message, TimePoint deadline);
+    void notify_self(Message message);
+    [[nodiscard]] std::shared_ptr<Link> link_to(const Peer& peer);
+    void refused(const std::string& reason, const std::string& source);
+
+    // Dialling (tcp_transport.cpp) and accepting (tcp_accept.cpp). Coroutines own what they use.
+    static Task<void> watch_links(std::shared_ptr<Impl> self);
+    static Task<Result<std::shared_ptr<Connection>>> dial(std::weak_ptr<Impl> weak, std::shared_ptr<Link> link,
+                                                          Channel channel);
+    static Task<void> accept_loop(std::shared_ptr<Impl> self);
+    static Task<void> receive(std::shared_ptr<Impl> self, boost::asio::ip::tcp::socket socket, Doorstep::Place place);
+    static Task<void> receive_join(std::shared_ptr<Impl> self, std::shared_ptr<TlsStream> stream, PublicKey joiner,
+                                   Deadline& deadline);
+    [[nodiscard]] std::shared_ptr<Connection> make_connection(GreetedStream greeted, Channel channel, bool we_dialled);
+    [[nodiscard]] Hello hello(Channel channel) const;
+
+    const TcpOptions options;
+    Log& log;
+    const std::shared_ptr<LinkContext> context;
+    const TlsContext server_tls;
+    const TlsContext client_tls;
+    const std::shared_ptr<const Certificate> certificate;
+    Address self_address;
+    std::optional<boost::asio::ip::tcp::acceptor> acceptor;
+    std::unordered_map<NodeId, std::shared_ptr<Link>> links;
+    Doorstep doorstep;
+    RefusalLog refusals;
+    JoinHandler join_handler;
+    std::uint64_t dials = 0;
+    std::uint64_t misbehaved = 0;
+};
+
+}  // namespace base::host
