@@ -17,6 +17,7 @@
 #include "base/hash.hpp"
 #include "base/limits.hpp"
 #include "base/sim/world.hpp"
+#include "base/task_group.hpp"
 #include "past/block_store.hpp"
 #include "past/error.hpp"
 
@@ -216,7 +217,9 @@ TEST_P(BlockStoreContract, PlacesAreSummedUpWithADigestOfTheirBlocks) {
         const bool here = place.place == guid_of("here");
         EXPECT_EQ(place.blocks, here ? 2U : 1U);
         EXPECT_EQ(place.bytes, 30U);
-        if (!here) EXPECT_EQ(place.digest, base::sha256(c.id.view()));
+        if (!here) {
+            EXPECT_EQ(place.digest, base::sha256(c.id.view()));
+        }
     }
     std::vector<base::Guid> ids{b.id, c.id};
     ASSERT_TRUE(run(store_->discard(ids)));
