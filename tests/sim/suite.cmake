@@ -1,0 +1,1 @@
+add_suite(sim LABEL sim LINK base_sim)
