@@ -541,14 +541,15 @@ Bytes encode_stored(const StoredRegister& stored) {
     put(out.mutable_state(), stored.state);
     const auto body = serialize(out);
     base::Writer framed;
-    framed.u8(1).raw(body);
+    framed.u8(1).u8(stored.exists ? 1 : 0).raw(body);
     return framed.take();
 }
 base::Result<StoredRegister> decode_stored_register(ByteView bytes) {
-    if (bytes.empty() || bytes[0] != 1) return base::Error{base::Errc::unsupported, "register"};
+    if (bytes.size() < 2 || bytes[0] != 1 || bytes[1] > 1) return base::Error{base::Errc::unsupported, "register"};
     pb::PullReply::Entry in;
     StoredRegister out;
-    if (!parse(in, bytes.subspan(1)) || !get(in.key(), out.key) || !get(in.state(), out.state)) return bad("register");
+    out.exists = bytes[1] == 1;
+    if (!parse(in, bytes.subspan(2)) || !get(in.key(), out.key) || !get(in.state(), out.state)) return bad("register");
     return out;
 }
 

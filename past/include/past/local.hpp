@@ -1,7 +1,7 @@
 // Storage through the daemon's Unix socket: the same calls, one machine, two processes.
 #pragma once
 
-#include "base/transport.hpp"
+#include "base/env.hpp"
 #include "past/messages.hpp"
 #include "past/storage.hpp"
 

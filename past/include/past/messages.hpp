@@ -291,6 +291,7 @@ template <class T>
 struct StoredRegister {
     base::Guid key;
     RegisterState state;
+    bool exists = false;  ///< there is a value, though a promise kept us from taking it over: never answer "none"
     friend bool operator==(const StoredRegister&, const StoredRegister&) = default;
 };
 [[nodiscard]] base::Bytes encode_stored(const StoredRegister& stored);

@@ -64,6 +64,7 @@ struct Config {
     // Serving others
     std::size_t max_served_bytes_in_flight = 256U << 20U;  ///< more are refused: busy
     std::size_t max_pending_reclaims = 4096;
+    std::size_t max_reclaim_ids = 1U << 20U;  ///< blocks named by reclaims that wait or are remembered
 
     // Repair
     bool repair = true;

@@ -1,0 +1,137 @@
+#include <algorithm>
+
+#include "base/codec.hpp"
+#include "registers.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::Result;
+using base::Task;
+
+namespace {
+
+Guid record_key(const Guid& key) { return base::sha256({base::as_bytes("pelago past register"), key.view()}); }
+
+bool kept_by(const RegisterValue& value, const base::NodeId& node) {
+    return value.previous.empty() && value.members.size() == 1 && value.members[0].id == node;
+}
+
+}  // namespace
+
+void Acceptor::load() {
+    for (const auto& name : context_.store.record_keys()) {
+        const auto record = context_.store.record(name);
+        if (!record) continue;
+        const auto stored = decode_stored_register(*record);
+        if (stored && record_key(stored->key) == name) keys_.insert(stored->key);
+    }
+}
+
+Result<StoredRegister> Acceptor::state(const Guid& key) const {
+    const auto record = context_.store.record(record_key(key));
+    if (!record) return StoredRegister{key, {}, false};
+    auto stored = decode_stored_register(*record);
+    if (!stored || stored->key != key) return base::Error{base::Errc::corrupt, "register " + key.short_hex()};
+    return stored;
+}
+
+Task<Acceptor::Lock> Acceptor::lock(Guid key) {
+    if (locks_.size() > 1024) std::erase_if(locks_, [](const auto& entry) { return entry.second.expired(); });
+    auto semaphore = locks_[key].lock();
+    if (!semaphore) {
+        semaphore = std::make_shared<base::Semaphore>(context_.env.executor, 1);
+        locks_[key] = semaphore;
+    }
+    Lock held;
+    held.permit = co_await semaphore->acquire();
+    held.semaphore = std::move(semaphore);
+    co_return held;
+}
+
+Task<Result<void>> Acceptor::save(StoredRegister stored) {
+    const auto key = stored.key;
+    auto bytes = encode_stored(stored);
+    auto saved = co_await context_.store.put_record(record_key(key), std::move(bytes));
+    if (saved) keys_.insert(key);
+    co_return saved;
+}
+
+bool Acceptor::may_say_none(const StoredRegister& stored, const std::vector<base::NodeId>& genesis) const {
+    return !stored.state.value && !stored.exists && !genesis.empty() && genesis_.settled(stored.key) &&
+           genesis == genesis_.members(stored.key) && std::ranges::binary_search(genesis, context_.self());
+}
+
+RegisterReply Acceptor::reply(const StoredRegister& stored, const std::vector<base::NodeId>& genesis, bool done) const {
+    return {done, may_say_none(stored, genesis), stored.state};
+}
+
+Task<Result<RegisterReply>> Acceptor::query(QueryRequest request) {
+    const auto lock_held = co_await lock(request.key);  // what is being synced must not be told yet
+    BASE_CO_TRY(const auto stored, state(request.key));
+    co_return reply(stored, request.genesis, true);
+}
+
+Task<Result<RegisterReply>> Acceptor::prepare(PrepareRequest request) {
+    const auto lock_held = co_await lock(request.key);
+    BASE_CO_TRY(auto stored, state(request.key));
+    if (request.ballot < stored.state.promised) co_return reply(stored, request.genesis, false);
+    if (request.ballot > stored.state.promised) {
+        stored.state.promised = request.ballot;
+        BASE_CO_CHECK(co_await save(stored));
+    }
+    co_return reply(stored, request.genesis, true);
+}
+
+Task<Result<RegisterReply>> Acceptor::accept(AcceptRequest request) {
+    const auto sequence = context_.verify(request.key, request.value.record.body);
+    if (!sequence || *sequence != request.value.record.sequence) co_return Errc::bad_record;
+    const auto lock_held = co_await lock(request.key);
+    BASE_CO_TRY(auto stored, state(request.key));
+    if (request.ballot < stored.state.promised) co_return reply(stored, request.genesis, false);
+    const bool first = !request.genesis.empty();
+    if (first && !stored.state.value && !may_say_none(stored, request.genesis)) {
+        co_return reply(stored, request.genesis, false);  // the roster moved on since the proposer looked
+    }
+    if (request.ballot != stored.state.accepted) {
+        stored.state.promised = request.ballot;
+        stored.state.accepted = request.ballot;
+        stored.state.value = std::move(request.value);
+        BASE_CO_CHECK(co_await save(stored));
+    }
+    co_return reply(stored, request.genesis, true);
+}
+
+Task<Result<RegisterReply>> Acceptor::replace_alone(Guid key, std::uint64_t expected, RegisterValue value) {
+    const auto lock_held = co_await lock(key);
+    BASE_CO_TRY(auto stored, state(key));
+    const std::vector<base::NodeId> genesis{context_.self()};
+    const bool ours = stored.state.value ? kept_by(*stored.state.value, context_.self()) : may_say_none(stored, genesis);
+    const auto sequence = stored.state.value ? stored.state.value->record.sequence : 0;
+    if (!ours || sequence != expected) co_return reply(stored, genesis, false);
+    stored.state.promised.counter += 1;
+    context_.env.rng.fill(stored.state.promised.nonce);
+    stored.state.accepted = stored.state.promised;
+    stored.state.value = std::move(value);
+    BASE_CO_CHECK(co_await save(stored));
+    co_return reply(stored, genesis, true);
+}
+
+Task<Result<void>> Acceptor::learn(Guid key, RegisterState learned) {
+    if (!learned.value) co_return base::ok();
+    const auto sequence = context_.verify(key, learned.value->record.body);
+    if (!sequence || *sequence != learned.value->record.sequence) co_return Errc::bad_record;
+    const auto lock_held = co_await lock(key);
+    BASE_CO_TRY(auto stored, state(key));
+    if (learned.accepted <= stored.state.accepted) co_return base::ok();
+    if (learned.accepted >= stored.state.promised) {
+        stored.state.promised = learned.accepted;
+        stored.state.accepted = learned.accepted;
+        stored.state.value = std::move(learned.value);
+    } else {
+        stored.exists = true;
+    }
+    co_return co_await save(stored);
+}
+
+}  // namespace past

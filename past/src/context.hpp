@@ -1,0 +1,77 @@
+// What the parts of a node share.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <map>
+#include <string>
+
+#include "base/env.hpp"
+#include "base/error.hpp"
+#include "base/task_group.hpp"
+#include "latencies.hpp"
+#include "past/node.hpp"
+
+namespace past {
+
+struct Context {
+    Context(base::NodeEnv env_in, pastry::Kbr& kbr_in, BlockStore& store_in, Identity identity_in,
+            MembershipView& membership_in, RecordVerifier verifier, Config config_in)
+        : env{env_in},
+          kbr{kbr_in},
+          store{store_in},
+          identity{std::move(identity_in)},
+          membership{membership_in},
+          verify{std::move(verifier)},
+          config{config_in},
+          latencies{config},
+          put_bytes{env.executor, config.max_put_bytes_in_flight},
+          work{env.executor} {}
+
+    base::NodeEnv env;
+    pastry::Kbr& kbr;
+    BlockStore& store;
+    Identity identity;
+    MembershipView& membership;
+    RecordVerifier verify;
+    const Config config;
+    Latencies latencies;
+    NodeStatus counters;
+    base::Semaphore put_bytes;
+    std::map<base::NodeId, std::size_t> bytes_under_way;  ///< to each holder
+    base::TaskGroup work;  ///< whatever goes on behind a call; last, so that it ends first
+
+    [[nodiscard]] const base::NodeId& self() const { return kbr.self().id(); }
+    [[nodiscard]] base::TimePoint now() const { return env.clock.now(); }
+    /// `deadline`, or sooner: one attempt does not use up the time for all.
+    [[nodiscard]] base::TimePoint attempt(base::TimePoint deadline, Config::Milliseconds timeout) const {
+        return std::min(deadline, now() + timeout);
+    }
+    base::Task<base::Result<base::Message>> call(base::Address to, Verb verb, base::Bytes header,
+                                                 base::SharedBytes payload, base::TimePoint deadline) {
+        ++counters.requests_sent;
+        base::Message message{base::Service::past, static_cast<std::uint8_t>(verb), std::move(header),
+                              std::move(payload)};
+        return env.transport.request(std::move(to), std::move(message), deadline);
+    }
+    base::Task<base::Result<base::Message>> call(base::Address to, Verb verb, base::Bytes header,
+                                                 base::TimePoint deadline) {
+        return call(std::move(to), verb, std::move(header), base::SharedBytes{}, deadline);
+    }
+    template <class... Args>
+    void log(base::Log::Level level, fmt::format_string<Args...> format, Args&&... args) {
+        if (env.log.enabled(level)) {
+            env.log.write(level, "past", fmt::format(format, std::forward<Args>(args)...));
+        }
+    }
+};
+
+[[nodiscard]] constexpr std::size_t majority(std::size_t of) { return of / 2 + 1; }
+
+/// Errors after which another node may do better.
+[[nodiscard]] inline bool is_absence(const base::Error& error) {
+    return error == base::Errc::unreachable || error == base::Errc::timed_out || error == base::Errc::stopped ||
+           error == base::Errc::busy || error == base::Errc::not_a_member;
+}
+
+}  // namespace past

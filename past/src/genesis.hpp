@@ -1,0 +1,53 @@
+// Who may say that a record does not exist: a question that nobody's view of who is alive may decide.
+//
+// docs/formats/register.md#none. The five members of the roster nearest to a key answer for it until it has a value. That
+// is a pure function of the signed roster, so two sides of a partition agree on it. A member admitted later has to pull
+// what a majority of the earlier five knows before its "none" counts.
+#pragma once
+
+#include <set>
+#include <vector>
+
+#include "base/membership.hpp"
+#include "past/messages.hpp"
+
+namespace past {
+
+class Genesis {
+  public:
+    /// `self` answers for every key alone while the roster is empty.
+    explicit Genesis(base::NodeId self) : self_{self} {}
+
+    void replace(const base::Roster& roster);
+
+    /// The members that answer for `key`; sorted by id.
+    [[nodiscard]] std::vector<base::NodeId> members(const base::Guid& key) const;
+    [[nodiscard]] bool member_of(const base::Guid& key, const base::NodeId& node) const;
+    [[nodiscard]] bool knows(const base::NodeId& node) const;
+
+    /// Whom a latecomer has to ask: up to five earlier members on either side of it. Empty for the first member.
+    [[nodiscard]] std::vector<base::NodeId> teachers() const;
+    /// `teacher` told us all it has.
+    void taught_by(const base::NodeId& teacher) { taught_.insert(teacher); }
+    [[nodiscard]] const std::set<base::NodeId>& taught() const { return taught_; }
+    /// Our "none" counts for `key`: a majority of those who answered for it before we came has taught us.
+    [[nodiscard]] bool settled(const base::Guid& key) const;
+    /// For every key that we may be asked about.
+    [[nodiscard]] bool settled() const;
+
+  private:
+    struct Member {
+        base::NodeId id;
+        std::uint64_t serial = 0;
+    };
+    [[nodiscard]] std::vector<base::NodeId> nearest(const std::vector<base::NodeId>& sorted, const base::Guid& key) const;
+    [[nodiscard]] bool taught_by_majority(const std::vector<base::NodeId>& members) const;
+
+    base::NodeId self_;
+    std::vector<base::NodeId> all_;      // sorted by id
+    std::vector<base::NodeId> earlier_;  // admitted before us; sorted by id
+    bool admitted_ = true;               // as a storage member; others never answer
+    std::set<base::NodeId> taught_;
+};
+
+}  // namespace past

@@ -1,0 +1,181 @@
+#include "past/node.hpp"
+
+#include <algorithm>
+
+#include "batch.hpp"
+#include "context.hpp"
+#include "holders.hpp"
+#include "reader.hpp"
+#include "reclaims.hpp"
+#include "registers.hpp"
+#include "repair.hpp"
+#include "server.hpp"
+#include "writer.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::Result;
+using base::Task;
+using base::TimePoint;
+
+// --- membership ---------------------------------------------------------------------------------------------------------
+
+MembershipView::MembershipView(base::Policy policy, base::Roster roster)
+    : policy_{std::move(policy)}, roster_{std::move(roster)} {}
+
+unsigned MembershipView::copies() const { return base::effective_copies(policy_, roster_); }
+
+unsigned MembershipView::min_copies() const { return std::min<unsigned>(policy_.min_copies, copies()); }
+
+void MembershipView::replace(base::Policy policy, base::Roster roster) {
+    policy_ = std::move(policy);
+    roster_ = std::move(roster);
+    if (on_change_) on_change_();
+}
+
+// --- the parts ------------------------------------------------------------------------------------------------------------
+
+struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Node::Parts> {
+    Parts(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, Identity identity, MembershipView& membership,
+          RecordVerifier verifier, Config config)
+        : context{env, kbr, store, std::move(identity), membership, std::move(verifier), config},
+          holders{context},
+          reclaims{context},
+          registers{context, holders},
+          repair{context, holders, registers},
+          reader{context, holders},
+          writer{context, holders, reclaims},
+          server{context, holders, reclaims, registers},
+          idle{env.executor} {
+        idle.set();
+    }
+
+    void start() {
+        registers.load();
+        reclaims.load();
+        context.env.transport.serve(
+            base::Service::past,
+            [weak = weak_from_this()](base::Peer from, base::Message message) {
+                return answer(weak.lock(), std::move(from), std::move(message));
+            },
+            {});
+        context.kbr.attach(base::Service::past, this);
+        context.membership.on_change([weak = weak_from_this()] {
+            if (const auto parts = weak.lock()) parts->membership_changed();
+        });
+        context.work.spawn(reclaims.run());
+        context.work.spawn(registers.settle());
+        if (context.config.repair) context.work.spawn(repair.run());
+    }
+
+    void detach() {
+        if (stopped) return;
+        stopped = true;
+        context.env.transport.serve(base::Service::past, {}, {});
+        context.kbr.attach(base::Service::past, nullptr);
+        context.membership.on_change({});
+        context.work.cancel();
+    }
+
+    void membership_changed() {
+        const bool was_settled = registers.settled();
+        registers.membership_changed();
+        if (was_settled && !registers.settled()) context.work.spawn(registers.settle());
+        repair.kick();
+    }
+
+    /// Keeps the parts alive while a request of another peer is worked on.
+    static Task<Result<base::Message>> answer(std::shared_ptr<Parts> parts, base::Peer from, base::Message message) {
+        if (!parts || parts->stopped) co_return base::Errc::stopped;
+        if (parts->serving++ == 0) parts->idle.reset();
+        std::exception_ptr failure;
+        std::optional<Result<base::Message>> answered;
+        try {
+            answered = co_await parts->server.answer(std::move(from), std::move(message));
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        if (--parts->serving == 0) parts->idle.set();
+        if (failure) std::rethrow_exception(failure);
+        co_return std::move(*answered);
+    }
+
+    // pastry::Application
+    void deliver(const Guid&, const pastry::NodeHandle&, base::Message, unsigned) override {}  // nothing is routed here
+    void update(const pastry::NodeHandle&, bool) override { repair.kick(); }
+
+    Context context;
+    Holders holders;
+    Reclaims reclaims;
+    Registers registers;
+    Repair repair;
+    Reader reader;
+    Writer writer;
+    Server server;
+    base::Event idle;  // no request of others is being served
+    std::size_t serving = 0;
+    bool stopped = false;
+};
+
+Node::Node(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, Identity identity, MembershipView& membership,
+           RecordVerifier verifier, Config config)
+    : parts_{std::make_shared<Parts>(env, kbr, store, std::move(identity), membership, std::move(verifier), config)} {
+    parts_->start();
+}
+
+Node::~Node() { parts_->detach(); }
+
+Task<void> Node::stop() {
+    const auto parts = parts_;
+    parts->detach();
+    co_await parts->context.work.join();
+    co_await parts->idle.wait();
+}
+
+Task<Result<PutOutcome>> Node::put(Guid place, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {
+    return parts_->writer.put(place, tag, std::move(blocks), wait, deadline);
+}
+Task<Result<base::SharedBytes>> Node::get(Guid place, Guid id, TimePoint deadline) {
+    return parts_->reader.get(place, id, deadline);
+}
+Task<Result<std::vector<bool>>> Node::touch(Guid place, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
+    return parts_->writer.touch(place, tag, std::move(ids), deadline);
+}
+Task<Result<void>> Node::remove(Reclaim reclaim, TimePoint deadline) {
+    return parts_->writer.remove(std::move(reclaim), deadline);
+}
+Task<Result<std::optional<Record>>> Node::read_record(Guid key, TimePoint deadline) {
+    return parts_->registers.read(key, deadline);
+}
+Task<Result<void>> Node::write_record(Guid key, std::uint64_t expected, Record next, TimePoint deadline) {
+    return parts_->registers.write(key, expected, std::move(next), deadline);
+}
+
+Task<Result<std::vector<Holder>>> Node::holders(Guid place, TimePoint deadline) {
+    const auto parts = parts_;
+    BASE_CO_TRY(const auto set, co_await parts->holders.find(place, parts->context.membership.copies(), deadline));
+    auto holders = set.placement;
+    for (const auto& node : set.writers) {
+        if (!set.placed_on(node.id())) holders.push_back({node, true, true});
+    }
+    co_return holders;
+}
+
+NodeStatus Node::status() const {
+    auto& parts = *parts_;
+    NodeStatus status = parts.context.counters;
+    const auto usage = parts.context.store.usage();
+    status.copies = parts.context.membership.copies();
+    status.min_copies = parts.context.membership.min_copies();
+    status.blocks = usage.blocks;
+    status.bytes = usage.block_bytes;
+    status.registers = parts.registers.count();
+    status.pending_reclaims = parts.reclaims.pending();
+    parts.repair.report(status);
+    return status;
+}
+
+void Node::check_now() { parts_->repair.kick(); }
+
+}  // namespace past

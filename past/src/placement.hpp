@@ -1,0 +1,35 @@
+// Which nodes keep a place: a pure function of who is near it.
+#pragma once
+
+#include <vector>
+
+#include "past/messages.hpp"
+#include "pastry/kbr.hpp"
+
+namespace past {
+
+struct HolderSet {
+    /// The placement set: the n nearest of the live and the recently absent, of distinct failure domains as far as there
+    /// are enough. Nearest first.
+    std::vector<Holder> placement;
+    /// The n live ones that take writes: the live of the placement set, and a stand-in for each absent one.
+    std::vector<pastry::NodeHandle> writers;
+    /// Live ones beyond these, nearest first.
+    std::vector<pastry::NodeHandle> spare;
+
+    [[nodiscard]] std::size_t live() const { return writers.size() + spare.size(); }
+    [[nodiscard]] bool placed_on(const base::NodeId& node) const;
+    [[nodiscard]] bool written_by(const base::NodeId& node) const;
+};
+
+/// `absent`: away for less than repair_after. A node in both lists counts as live.
+[[nodiscard]] HolderSet choose_holders(const base::Guid& key, std::size_t count,
+                                       const std::vector<pastry::NodeHandle>& live,
+                                       const std::vector<pastry::NodeHandle>& absent);
+
+/// How many nodes near a key are looked at for `count` holders: enough to find other failure domains and stand-ins.
+[[nodiscard]] constexpr std::size_t candidates_for(std::size_t count) {
+    return count * 3 + 3 < 16 ? count * 3 + 3 : (count + 4 > 16 ? count + 4 : 16);
+}
+
+}  // namespace past

@@ -1,0 +1,351 @@
+#include "registers.hpp"
+
+#include <algorithm>
+
+#include "base/codec.hpp"
+#include "gather.hpp"
+
+namespace past {
+
+using base::Address;
+using base::Guid;
+using base::Message;
+using base::NodeId;
+using base::Result;
+using base::Task;
+using base::TimePoint;
+
+namespace {
+
+std::vector<NodeId> ids_of(const std::vector<Address>& addresses) {
+    std::vector<NodeId> ids;
+    for (const auto& address : addresses) ids.push_back(address.id);
+    std::ranges::sort(ids);
+    return ids;
+}
+
+bool same_members(const std::vector<Address>& a, const std::vector<Address>& b) { return ids_of(a) == ids_of(b); }
+
+}  // namespace
+
+// --- asking -------------------------------------------------------------------------------------------------------------
+
+/// One phase of one attempt: whom we asked, and what they said.
+struct Registers::Round {
+    Round(base::Executor executor, Verb verb_in, const Guid& key_in, Ballot ballot_in)
+        : verb{verb_in},
+          key{key_in},
+          ballot{ballot_in},
+          gather{std::make_shared<Gather<Result<RegisterReply>>>(std::move(executor))} {}
+
+    Verb verb;
+    Guid key;
+    Ballot ballot;
+    std::vector<NodeId> genesis;
+    std::vector<Address> named;  // who should be asked
+    std::vector<NodeId> asked;   // by the index of the answer
+    std::shared_ptr<Gather<Result<RegisterReply>>> gather;
+    std::vector<bool> seen;
+    std::map<NodeId, RegisterReply> answers;
+    Learned learned;
+
+    void name(const std::vector<Address>& nodes) {
+        for (const auto& node : nodes) {
+            const bool known = std::ranges::any_of(named, [&](const Address& other) { return other.id == node.id; });
+            if (!known) named.push_back(node);
+        }
+    }
+    /// A majority of `members` gave answers that `counts`.
+    template <class Counts>
+    [[nodiscard]] bool majority_of(const std::vector<NodeId>& members, Counts counts) const {
+        const auto votes = std::ranges::count_if(members, [&](const NodeId& id) {
+            const auto found = answers.find(id);
+            return found != answers.end() && counts(found->second);
+        });
+        return static_cast<std::size_t>(votes) >= majority(members.size());
+    }
+};
+
+std::vector<std::vector<NodeId>> Registers::quorums(const RegisterValue& value) const {
+    std::vector<std::vector<NodeId>> sets{ids_of(value.members)};
+    if (!value.previous.empty() && !context_.config.testing.skip_previous_members) {
+        sets.push_back(ids_of(value.previous));
+    }
+    return sets;
+}
+
+Task<Result<RegisterReply>> Registers::ask(Address member, Verb verb, Guid key, std::vector<NodeId> genesis,
+                                           Ballot ballot, std::optional<RegisterValue> value, TimePoint deadline) {
+    const bool here = member.id == context_.self();
+    base::Bytes header;
+    if (verb == Verb::query) {
+        QueryRequest request{key, std::move(genesis)};
+        if (here) co_return co_await acceptor_.query(std::move(request));
+        header = encode(request);
+    } else if (verb == Verb::prepare) {
+        PrepareRequest request{key, std::move(genesis), ballot};
+        if (here) co_return co_await acceptor_.prepare(std::move(request));
+        header = encode(request);
+    } else {
+        AcceptRequest request{key, std::move(genesis), ballot, std::move(*value)};
+        if (here) co_return co_await acceptor_.accept(std::move(request));
+        header = encode(request);
+    }
+    // Where the ring says it is now; else where the register says it was.
+    auto address = co_await holders_.resolve(member.id, deadline);
+    if (!address) address = std::move(member);
+    if (address->endpoint.empty()) co_return base::Errc::unreachable;
+    auto answer = co_await context_.call(std::move(*address), verb, std::move(header), deadline);
+    if (!answer) co_return std::move(answer).error();
+    co_return decode<RegisterReply>(answer->header);
+}
+
+void Registers::take_answers(Round& round) const {
+    auto& learned = round.learned;
+    for (std::size_t i = 0; i < round.asked.size(); ++i) {
+        const auto& answer = round.gather->answers[i];
+        if (!answer || round.seen[i]) continue;
+        round.seen[i] = true;
+        if (!*answer) continue;
+        const auto& reply = **answer;
+        if (reply.state.value) {
+            const auto& record = reply.state.value->record;
+            const auto sequence = context_.verify(round.key, record.body);
+            if (!sequence || *sequence != record.sequence) continue;  // a forger's answer is none
+        }
+        round.answers[round.asked[i]] = reply;
+        learned.counter = std::max(learned.counter, reply.state.promised.counter);
+        if (!reply.done) learned.refused = true;
+        if (reply.state.value && (!learned.best || reply.state.accepted > learned.best->first)) {
+            learned.best.emplace(reply.state.accepted, *reply.state.value);
+        }
+    }
+    const auto done = [](const RegisterReply& reply) { return reply.done; };
+    const auto none = [](const RegisterReply& reply) { return reply.done && reply.settled; };
+    learned.chosen = learned.lagging = false;
+    if (!learned.best) {
+        learned.enough = round.majority_of(round.genesis, none);
+        return;
+    }
+    const auto& [ballot, value] = *learned.best;
+    round.name(value.members);
+    round.name(value.previous);
+    const auto current = [&](const RegisterReply& reply) { return reply.state.accepted == ballot; };
+    const auto sets = quorums(value);
+    learned.enough = std::ranges::all_of(sets, [&](const auto& set) { return round.majority_of(set, done); });
+    learned.chosen = std::ranges::all_of(sets, [&](const auto& set) { return round.majority_of(set, current); });
+    for (const auto& member : value.members) {
+        const auto found = round.answers.find(member.id);
+        if (found != round.answers.end() && !current(found->second)) learned.lagging = true;
+    }
+    if (round.verb == Verb::prepare && ballot > round.ballot) {
+        learned.refused = true;  // overtaken: whoever accepted that will refuse us
+        learned.enough = false;
+    }
+}
+
+void Registers::ask_newly_named(Round& round, TimePoint deadline) {
+    for (std::size_t i = round.asked.size(); i < round.named.size(); ++i) {
+        round.asked.push_back(round.named[i].id);
+        round.seen.push_back(false);
+        spawn(context_.work, round.gather,
+              ask(round.named[i], round.verb, round.key, round.genesis, round.ballot, std::nullopt, deadline));
+    }
+}
+
+Task<Registers::Learned> Registers::learn(Verb verb, Guid key, Ballot ballot, TimePoint deadline) {
+    const auto round = std::make_shared<Round>(context_.env.executor, verb, key, ballot);
+    round->genesis = genesis_.members(key);
+    const auto start = co_await starting_points(key, deadline);
+    round->name(start);
+    std::optional<TimePoint> patience;
+    for (;;) {
+        ask_newly_named(*round, deadline);
+        take_answers(*round);
+        if (round->named.size() > round->asked.size()) continue;
+        const auto& learned = round->learned;
+        // A read that finds one ballot at a majority is done; a little patience may spare it writing that back.
+        const bool finished = learned.enough && (verb != Verb::query || !learned.best || learned.chosen);
+        if (finished || round->gather->pending == 0) break;
+        if (learned.enough && !patience) patience = context_.now() + context_.latencies.hedge();
+        const auto until = std::min(deadline, patience.value_or(deadline));
+        if (context_.now() >= until) break;
+        co_await next_answer(context_.env.clock, round->gather, until);
+    }
+    co_return std::move(round->learned);
+}
+
+Task<std::vector<Address>> Registers::starting_points(Guid key, TimePoint deadline) {
+    std::vector<Address> points;
+    const auto stored = acceptor_.state(key);
+    if (stored && stored->state.value) points = stored->state.value->members;
+    const auto width = 2 * context_.membership.copies() - 1;
+    const auto near = co_await holders_.find(key, width, deadline);
+    std::vector<Address> known{context_.kbr.self().address};
+    if (near) {
+        for (const auto& node : near->writers) points.push_back(node.address);
+        for (const auto& holder : near->placement) known.push_back(holder.node.address);
+        for (const auto& node : near->spare) known.push_back(node.address);
+    }
+    for (const auto& id : genesis_.members(key)) {
+        const auto found = std::ranges::find(known, id, &Address::id);
+        points.push_back(found != known.end() ? *found : Address{id, {}});
+    }
+    co_return points;
+}
+
+Ballot Registers::new_ballot(std::uint64_t above) {
+    Ballot ballot;
+    ballot.counter = above + 1;
+    context_.env.rng.fill(ballot.nonce);
+    return ballot;
+}
+
+Task<void> Registers::back_off(unsigned attempt) {
+    const auto range = std::uint64_t{20} << std::min(attempt, 5U);
+    co_await context_.env.clock.sleep_for(std::chrono::milliseconds{5 + context_.env.rng.below(range)});
+}
+
+Task<bool> Registers::accept(Guid key, Ballot ballot, RegisterValue value, bool first, TimePoint deadline) {
+    const auto round = std::make_shared<Round>(context_.env.executor, Verb::accept, key, ballot);
+    if (first) round->genesis = genesis_.members(key);
+    round->name(value.members);
+    if (!context_.config.testing.skip_previous_members) round->name(value.previous);
+    for (const auto& member : round->named) {
+        round->asked.push_back(member.id);
+        round->seen.push_back(false);
+        spawn(context_.work, round->gather, ask(member, Verb::accept, key, round->genesis, ballot, value, deadline));
+    }
+    const auto sets = quorums(value);
+    const auto done = [](const RegisterReply& reply) { return reply.done; };
+    for (;;) {
+        for (std::size_t i = 0; i < round->asked.size(); ++i) {
+            const auto& answer = round->gather->answers[i];
+            if (answer && *answer) round->answers[round->asked[i]] = **answer;
+        }
+        if (std::ranges::all_of(sets, [&](const auto& set) { return round->majority_of(set, done); })) co_return true;
+        if (round->gather->pending == 0 || context_.now() >= deadline) co_return false;
+        co_await next_answer(context_.env.clock, round->gather, deadline);
+    }
+}
+
+// --- reading and writing --------------------------------------------------------------------------------------------------
+
+Task<Result<std::optional<Record>>> Registers::read(Guid key, TimePoint deadline) {
+    std::uint64_t counter = 0;
+    for (unsigned tries = 0;; ++tries) {
+        const auto until = context_.attempt(deadline, context_.config.call_timeout);
+        auto learned = co_await learn(Verb::query, key, Ballot{}, until);
+        if (learned.enough && !learned.best) co_return std::optional<Record>{};
+        if (learned.enough && learned.chosen) co_return std::optional<Record>{std::move(learned.best->second.record)};
+        counter = std::max(counter, learned.counter);
+        if (learned.enough) {
+            // Somebody's write is under way or was broken off: finish it, so that whoever reads next sees it as well.
+            const auto ballot = new_ballot(counter);
+            learned = co_await learn(Verb::prepare, key, ballot, until);
+            counter = std::max(counter, learned.counter);
+            if (learned.enough && learned.best) {
+                auto record = learned.best->second.record;
+                if (co_await accept(key, ballot, std::move(learned.best->second), false, until)) {
+                    co_return std::optional<Record>{std::move(record)};
+                }
+            }
+        }
+        if (context_.now() >= deadline) co_return base::Error{Errc::holders_unreachable, key.short_hex()};
+        co_await back_off(tries);
+    }
+}
+
+Task<Result<void>> Registers::write(Guid key, std::uint64_t expected, Record next, TimePoint deadline) {
+    const auto sequence = context_.verify(key, next.body);
+    if (!sequence || *sequence != expected + 1 || next.sequence != *sequence || next.body.size() > kMaxRecordBytes) {
+        co_return Errc::bad_record;
+    }
+    const std::vector<NodeId> alone{context_.self()};
+    if (genesis_.members(key) == alone) {
+        RegisterValue value{next, {context_.kbr.self().address}, {}};
+        BASE_CO_TRY(const auto reply, co_await acceptor_.replace_alone(key, expected, std::move(value)));
+        if (reply.done) co_return base::ok();
+        if (reply.state.value && quorums(reply.state.value.value()).front() == alone) {
+            if (reply.state.value->record.body == next.body) co_return base::ok();
+            co_return Errc::conflict;
+        }
+    }
+    bool sent = false;
+    std::uint64_t counter = 0;
+    for (unsigned tries = 0;; ++tries) {
+        const auto until = context_.attempt(deadline, context_.config.call_timeout);
+        const auto ballot = new_ballot(counter);
+        auto learned = co_await learn(Verb::prepare, key, ballot, until);
+        counter = std::max(counter, learned.counter);
+        if (learned.enough) {
+            const bool first = !learned.best;
+            auto now = first ? RegisterValue{} : std::move(learned.best->second);
+            const bool ours = now.record.sequence == expected + 1 && now.record.body == next.body;
+            const bool free = now.record.sequence == expected;
+            const bool certain = !sent || now.record.sequence == expected + 1;
+            if (first) {
+                auto genesis = genesis_.members(key);
+                now.members = co_await addresses(std::move(genesis), until);
+            }
+            if (first && !free) co_return Errc::conflict;  // a majority says that there is none
+            if (free) {
+                now.record = next;
+                sent = true;
+            }
+            // Also where somebody was faster: what we tell our caller must not be undone afterwards.
+            if (co_await accept(key, ballot, std::move(now), first, until)) {
+                if (free || ours) co_return base::ok();
+                if (certain) co_return Errc::conflict;
+                co_return base::Error{Errc::holders_unreachable, "written to meanwhile; read again"};
+            }
+        }
+        if (context_.now() >= deadline) {
+            co_return base::Error{Errc::holders_unreachable, key.short_hex()};
+        }
+        co_await back_off(tries);
+    }
+}
+
+Task<std::vector<Address>> Registers::addresses(std::vector<NodeId> nodes, TimePoint deadline) {
+    std::vector<Address> found;
+    for (const auto& node : nodes) {
+        auto address = co_await holders_.resolve(node, deadline);
+        found.push_back(address ? std::move(*address) : Address{node, {}});
+    }
+    co_return found;
+}
+
+Task<Result<void>> Registers::reconfigure(Guid key, std::vector<Address> desired, TimePoint deadline) {
+    std::uint64_t counter = 0;
+    std::optional<RegisterValue> joint;  // one that we know majorities of both sets have
+    for (unsigned tries = 0;; ++tries) {
+        const auto until = context_.attempt(deadline, context_.config.call_timeout);
+        const auto ballot = new_ballot(counter);
+        auto learned = co_await learn(Verb::prepare, key, ballot, until);
+        counter = std::max(counter, learned.counter);
+        if (learned.enough) {
+            if (!learned.best) co_return Errc::conflict;
+            auto value = std::move(learned.best->second);
+            const bool halfway = !value.previous.empty();
+            if (!halfway && same_members(value.members, desired)) co_return base::ok();
+            if (!halfway) {
+                value.previous = std::move(value.members);
+                value.members = desired;
+            } else if (joint && same_members(joint->members, value.members) &&
+                       same_members(joint->previous, value.previous)) {
+                value.previous.clear();  // the old members can be let go
+            }
+            const auto proposed = value;
+            if (co_await accept(key, ballot, std::move(value), false, until)) {
+                if (proposed.previous.empty()) co_return base::ok();
+                joint = proposed;
+                continue;
+            }
+        }
+        if (context_.now() >= deadline) co_return base::Error{Errc::holders_unreachable, key.short_hex()};
+        co_await back_off(tries);
+    }
+}
+
+}  // namespace past

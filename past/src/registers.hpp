@@ -1,0 +1,112 @@
+// Small records that never go back: one register a key, kept by the members that its own value names.
+//
+// A register in the manner of CASPaxos (Rystsov 2018): no log, the state is the value; what is new here is that the set of
+// its keepers is part of the value. Protocol and proof: docs/formats/register.md.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "base/task_group.hpp"
+#include "genesis.hpp"
+#include "holders.hpp"
+
+namespace past {
+
+/// What this node promised and accepted: one state a key, synced before it is told to anybody.
+class Acceptor {
+  public:
+    Acceptor(Context& context, Genesis& genesis) : context_{context}, genesis_{genesis} {}
+
+    base::Task<base::Result<RegisterReply>> query(QueryRequest request);
+    base::Task<base::Result<RegisterReply>> prepare(PrepareRequest request);
+    base::Task<base::Result<RegisterReply>> accept(AcceptRequest request);
+    /// In a register of one member both phases are one step, with one sync.
+    base::Task<base::Result<RegisterReply>> replace_alone(base::Guid key, std::uint64_t expected, RegisterValue value);
+    /// Takes over what a teacher accepted, as if its proposer had sent it to us too.
+    base::Task<base::Result<void>> learn(base::Guid key, RegisterState state);
+
+    /// A fresh state if there is none. base::Errc::corrupt: then this node must not take part.
+    [[nodiscard]] base::Result<StoredRegister> state(const base::Guid& key) const;
+    [[nodiscard]] std::vector<base::Guid> keys() const { return {keys_.begin(), keys_.end()}; }
+    void load();
+
+  private:
+    struct Lock {
+        std::shared_ptr<base::Semaphore> semaphore;
+        base::Semaphore::Permit permit;
+    };
+    base::Task<Lock> lock(base::Guid key);
+    base::Task<base::Result<void>> save(StoredRegister stored);
+    [[nodiscard]] RegisterReply reply(const StoredRegister& stored, const std::vector<base::NodeId>& genesis,
+                                      bool done) const;
+    [[nodiscard]] bool may_say_none(const StoredRegister& stored, const std::vector<base::NodeId>& genesis) const;
+
+    Context& context_;
+    Genesis& genesis_;
+    std::set<base::Guid> keys_;
+    std::map<base::Guid, std::weak_ptr<base::Semaphore>> locks_;
+};
+
+class Registers {
+  public:
+    Registers(Context& context, Holders& holders)
+        : context_{context}, holders_{holders}, genesis_{context.self()}, acceptor_{context, genesis_} {}
+
+    /// Reads what an earlier run left in the store.
+    void load();
+    /// The roster or the policy changed.
+    void membership_changed();
+
+    base::Task<base::Result<std::optional<Record>>> read(base::Guid key, base::TimePoint deadline);
+    base::Task<base::Result<void>> write(base::Guid key, std::uint64_t expected, Record next, base::TimePoint deadline);
+    /// Makes `desired` the register's members. Errors: holders_unreachable; conflict if there is no record.
+    base::Task<base::Result<void>> reconfigure(base::Guid key, std::vector<base::Address> desired,
+                                               base::TimePoint deadline);
+
+    base::Task<base::Result<base::Message>> answer(base::Peer from, base::Message message);
+    /// Until we are settled: asks the teachers for what they have.
+    base::Task<void> settle();
+    /// Brings lagging members up to date and replaces those that left, for the registers we lead.
+    base::Task<void> maintain();
+    [[nodiscard]] bool settled() const { return genesis_.settled(); }
+    [[nodiscard]] std::size_t count() const { return acceptor_.keys().size(); }
+
+  private:
+    struct Learned {
+        std::optional<std::pair<Ballot, RegisterValue>> best;
+        bool chosen = false;           ///< a majority of all its members accepted exactly this ballot
+        bool lagging = false;          ///< a member that answered has an older one
+        std::uint64_t counter = 0;     ///< the greatest promised to anybody who answered
+        bool refused = false;          ///< somebody promised a greater ballot
+        bool enough = false;
+    };
+    struct Round;
+
+    base::Task<base::Result<RegisterReply>> ask(base::Address member, Verb verb, base::Guid key,
+                                                std::vector<base::NodeId> genesis, Ballot ballot,
+                                                std::optional<RegisterValue> value, base::TimePoint deadline);
+    /// Asks everybody who may know, following the members that the answers name, until majorities have answered.
+    base::Task<Learned> learn(Verb verb, base::Guid key, Ballot ballot, base::TimePoint deadline);
+    void ask_newly_named(Round& round, base::TimePoint deadline);
+    void take_answers(Round& round) const;
+    /// True once majorities of the value's members, the previous ones too, have accepted it.
+    base::Task<bool> accept(base::Guid key, Ballot ballot, RegisterValue value, bool first, base::TimePoint deadline);
+    base::Task<std::vector<base::Address>> starting_points(base::Guid key, base::TimePoint deadline);
+    base::Task<std::vector<base::Address>> addresses(std::vector<base::NodeId> nodes, base::TimePoint deadline);
+    base::Task<void> back_off(unsigned attempt);
+    base::Task<bool> pull_from(base::NodeId teacher);
+    base::Task<base::Result<base::Message>> pull(base::Peer from, base::Message message);
+    base::Task<void> maintain_one(base::Guid key, StoredRegister stored);
+    [[nodiscard]] Ballot new_ballot(std::uint64_t above);
+    [[nodiscard]] std::vector<std::vector<base::NodeId>> quorums(const RegisterValue& value) const;
+    base::Task<void> save_taught();
+
+    Context& context_;
+    Holders& holders_;
+    Genesis genesis_;
+    Acceptor acceptor_;
+    std::map<base::Guid, base::TimePoint> unwanted_since_;  // whose members are not those that we would choose
+};
+
+}  // namespace past

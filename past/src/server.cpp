@@ -1,0 +1,207 @@
+#include "server.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "registers.hpp"
+
+namespace past {
+
+using base::Message;
+using base::Peer;
+using base::Result;
+using base::Task;
+
+namespace {
+
+Message reply(base::Bytes header, base::SharedBytes payload = {}) {
+    return {base::Service::past, 0, std::move(header), std::move(payload)};
+}
+
+/// Counts bytes for as long as a request is worked on.
+class Hold {
+  public:
+    Hold(std::size_t& total, std::size_t bytes) : total_{total}, bytes_{bytes} { total_ += bytes_; }
+    ~Hold() { total_ -= bytes_; }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+
+  private:
+    std::size_t& total_;
+    std::size_t bytes_;
+};
+
+}  // namespace
+
+Task<Result<Message>> Server::answer(Peer from, Message message) {
+    // What only holders say to each other is none of a client's business. Over the simulator or a local socket there
+    // may be no certificate: then the transport has checked whom to let in.
+    const auto verb = static_cast<Verb>(message.verb());
+    const bool client = from.certificate && from.certificate->role == base::Role::client;
+    switch (verb) {
+        case Verb::store: co_return co_await store(std::move(message));
+        case Verb::fetch: co_return co_await fetch(std::move(message));
+        case Verb::touch: co_return co_await touch(std::move(message));
+        case Verb::remove: co_return co_await remove(std::move(message));
+        case Verb::holders: co_return co_await holders(std::move(message));
+        case Verb::compare:
+        case Verb::ranges:
+        case Verb::offer:
+        case Verb::pull:
+            if (client) co_return base::Error{base::Errc::denied, "only storage peers compare copies"};
+            break;
+        case Verb::query:
+        case Verb::prepare:
+        case Verb::accept: break;
+    }
+    switch (verb) {
+        case Verb::compare: co_return co_await compare(std::move(message));
+        case Verb::ranges: co_return co_await ranges(std::move(message));
+        case Verb::offer: co_return co_await offer(std::move(from), std::move(message));
+        case Verb::query:
+        case Verb::prepare:
+        case Verb::accept:
+        case Verb::pull: co_return co_await registers_.answer(std::move(from), std::move(message));
+        case Verb::store:
+        case Verb::fetch:
+        case Verb::touch:
+        case Verb::remove:
+        case Verb::holders: break;
+    }
+    co_return base::Errc::unsupported;
+}
+
+Task<Result<Message>> Server::store(Message message) {
+    BASE_CO_TRY(auto request, decode<StoreRequest>(message.header));
+    const auto bytes = std::accumulate(request.lengths.begin(), request.lengths.end(), std::size_t{0});
+    if (bytes != message.payload.size()) co_return base::Error{base::Errc::bad_format, "payload"};
+    if (bytes_in_flight_ + bytes > context_.config.max_served_bytes_in_flight) {
+        ++context_.counters.puts_refused;
+        co_return base::Error{base::Errc::busy, "too many blocks are being stored"};
+    }
+    const Hold hold{bytes_in_flight_, bytes};
+    auto blocks = cut_blocks(request.ids, request.lengths, message.payload);
+    auto verified = co_await verify_blocks(context_, blocks);
+    if (!verified) {
+        ++context_.counters.wrong_blocks;
+        co_return std::move(verified).error();
+    }
+    auto stored = co_await context_.store.put(request.place, request.tags[0], std::move(blocks));
+    if (!stored) {
+        if (stored.error() == Errc::no_space) ++context_.counters.puts_refused;
+        co_return std::move(stored).error();
+    }
+    for (std::size_t i = 1; i < request.tags.size(); ++i) {
+        auto ids = request.ids;
+        BASE_CO_CHECK(co_await context_.store.touch(request.tags[i], std::move(ids)));
+    }
+    if (request.cause == Cause::put) context_.counters.bytes_put += bytes;
+    StoreReply receipt;
+    receipt.time_ns = context_.env.clock.wall_ns();
+    receipt.key = context_.identity.key.public_key();
+    receipt.salt = context_.identity.salt;
+    const auto body = receipt_body(context_.self(), request, receipt.time_ns);
+    receipt.signature = context_.identity.key.sign("pelago receipt", body);
+    co_return reply(encode(receipt));
+}
+
+Task<Result<Message>> Server::fetch(Message message) {
+    BASE_CO_TRY(const auto request, decode<FetchRequest>(message.header));
+    auto bytes = co_await context_.store.get(request.id);
+    if (!bytes) {
+        if (bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
+        co_return std::move(bytes).error();
+    }
+    co_return reply({}, std::move(*bytes));
+}
+
+Task<Result<Message>> Server::touch(Message message) {
+    BASE_CO_TRY(auto request, decode<TouchRequest>(message.header));
+    BASE_CO_TRY(const auto held, co_await context_.store.touch(request.tag, std::move(request.ids)));
+    BitsReply bits;
+    for (const bool one : held) bits.bits.push_back(one ? 1 : 0);
+    co_return reply(encode(bits));
+}
+
+Task<Result<Message>> Server::remove(Message message) {
+    BASE_CO_TRY(auto reclaim, decode<Reclaim>(message.header));
+    BASE_CO_CHECK(co_await reclaims_.add(std::move(reclaim)));
+    co_return reply({});
+}
+
+Task<Result<Message>> Server::holders(Message message) {
+    BASE_CO_TRY(const auto request, decode<HoldersRequest>(message.header));
+    BASE_CO_TRY(const auto known, holders_.serve(request));
+    co_return reply(encode(known));
+}
+
+Task<Result<Message>> Server::compare(Message message) {
+    BASE_CO_TRY(const auto request, decode<CompareRequest>(message.header));
+    const auto places = context_.store.places();
+    CompareReply answer;
+    for (const auto& entry : request.entries) {
+        const auto found = std::ranges::lower_bound(places, entry.place, {}, &PlaceSummary::place);
+        auto& mine = answer.entries.emplace_back();
+        if (found == places.end() || found->place != entry.place) continue;
+        mine.blocks = found->blocks;
+        mine.digest = found->digest;
+    }
+    co_return reply(encode(answer));
+}
+
+Task<Result<Message>> Server::ranges(Message message) {
+    BASE_CO_TRY(const auto request, decode<RangesRequest>(message.header));
+    co_return reply(encode(range_digests(context_.store, request.place)));
+}
+
+Task<Result<Message>> Server::offer(Peer from, Message message) {
+    BASE_CO_TRY(const auto request, decode<OfferRequest>(message.header));
+    BitsReply bits;
+    std::vector<base::Guid> behind;  // held, but under an older generation than the offerer's, or none of this volume
+    const Reclaim* reclaim = nullptr;
+    for (const auto& id : request.ids) {
+        const auto* taken = reclaims_.reclaimed(id, request.tag);
+        if (taken != nullptr) reclaim = taken;
+        const bool held = context_.store.has(id);
+        bits.bits.push_back(static_cast<std::uint8_t>(held              ? Offered::held
+                                                      : taken != nullptr ? Offered::reclaimed
+                                                                         : Offered::lacking));
+        if (!held || taken != nullptr) continue;
+        const auto tags = context_.store.tags(id);
+        const bool covered = std::ranges::any_of(tags, [&](const Tag& tag) {
+            return tag.volume == request.tag.volume && tag.generation >= request.tag.generation;
+        });
+        if (!covered) behind.push_back(id);
+    }
+    if (reclaim != nullptr && reclaims_under_way_ == 0 && !from.address.endpoint.empty()) {
+        context_.work.spawn(send_reclaim(from.address, *reclaim));
+    }
+    if (!behind.empty()) BASE_CO_CHECK(co_await context_.store.touch(request.tag, std::move(behind)));
+    co_return reply(encode(bits));
+}
+
+/// To a holder that was away when its owner asked. The signature speaks for itself.
+Task<void> Server::send_reclaim(base::Address to, Reclaim reclaim) {
+    ++reclaims_under_way_;
+    auto header = encode(reclaim);
+    const auto attempt = context_.now() + context_.config.call_timeout;
+    (void)co_await context_.call(std::move(to), Verb::remove, std::move(header), attempt);
+    --reclaims_under_way_;
+}
+
+RangesReply range_digests(const BlockStore& store, const base::Guid& place) {
+    RangesReply ranges;
+    base::Guid after;
+    for (;;) {
+        const auto ids = store.list(place, after, kMaxBlocksPerRequest);
+        for (const auto& id : ids) {
+            const auto hash = base::sha256(id.view());
+            auto& digest = ranges.digests[id.bytes()[base::Guid::kBytes - 1]];
+            for (std::size_t i = 0; i < digest.size(); ++i) digest[i] ^= hash.bytes()[i];
+        }
+        if (ids.size() < kMaxBlocksPerRequest) return ranges;
+        after = ids.back();
+    }
+}
+
+}  // namespace past

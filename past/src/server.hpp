@@ -1,0 +1,42 @@
+// What other peers ask of us: Service::past.
+#pragma once
+
+#include "batch.hpp"
+#include "holders.hpp"
+#include "reclaims.hpp"
+
+namespace past {
+
+class Registers;
+
+class Server {
+  public:
+    Server(Context& context, Holders& holders, Reclaims& reclaims, Registers& registers)
+        : context_{context}, holders_{holders}, reclaims_{reclaims}, registers_{registers} {}
+
+    base::Task<base::Result<base::Message>> answer(base::Peer from, base::Message message);
+
+  private:
+    base::Task<base::Result<base::Message>> store(base::Message message);
+    base::Task<base::Result<base::Message>> fetch(base::Message message);
+    base::Task<base::Result<base::Message>> touch(base::Message message);
+    base::Task<base::Result<base::Message>> remove(base::Message message);
+    base::Task<base::Result<base::Message>> holders(base::Message message);
+    base::Task<base::Result<base::Message>> compare(base::Message message);
+    base::Task<base::Result<base::Message>> ranges(base::Message message);
+    base::Task<base::Result<base::Message>> offer(base::Peer from, base::Message message);
+    base::Task<void> send_reclaim(base::Address to, Reclaim reclaim);
+
+    Context& context_;
+    Holders& holders_;
+    Reclaims& reclaims_;
+    Registers& registers_;
+    std::size_t bytes_in_flight_ = 0;
+    std::size_t reclaims_under_way_ = 0;
+};
+
+/// Exclusive or of the first half of SHA-256(id) over the ids of each range; the range is the last byte of the id, because
+/// the blocks of a place share their first bits.
+[[nodiscard]] RangesReply range_digests(const BlockStore& store, const base::Guid& place);
+
+}  // namespace past

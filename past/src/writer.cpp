@@ -1,0 +1,213 @@
+#include "writer.hpp"
+
+#include <algorithm>
+
+#include "gather.hpp"
+#include "reclaims.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::Result;
+using base::Task;
+using base::TimePoint;
+using pastry::NodeHandle;
+
+// --- put ----------------------------------------------------------------------------------------------------------------
+
+std::size_t Writer::needed_for_majority(unsigned copies) const {
+    const auto needed = majority(copies);
+    return context_.config.testing.acknowledge_one_copy_early && needed > 1 ? needed - 1 : needed;
+}
+
+Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {
+    const auto copies = context_.membership.copies();
+    const auto set = co_await holders_.find(place, copies, deadline);
+    if (!set) co_return set.error();
+    if (set->live() < context_.membership.min_copies()) {
+        ++context_.counters.puts_refused;
+        co_return base::Error{Errc::below_min_copies, fmt::format("{} of {}", set->live(), context_.membership.min_copies())};
+    }
+    std::vector<Tag> tags{tag};
+    BASE_CO_TRY(auto batch, make_batch(place, std::move(tags), std::move(blocks), Cause::put));
+    ++context_.counters.puts;
+    if (copies == 1 && set->writers.size() == 1 && set->writers[0].id() == context_.self()) {
+        BASE_CO_CHECK(co_await context_.store.put(place, tag, batch->blocks));  // a network of one: nothing to wait for
+        co_return PutOutcome{1, 1};
+    }
+    const auto permit = co_await context_.put_bytes.acquire(batch->bytes);
+    const auto put = std::make_shared<Put>(context_.env.executor);
+    put->batch = std::move(batch);
+    put->spare = set->spare;
+    put->deadline = deadline;
+    const auto needed = needed_for_majority(copies);
+    const auto writers = without_the_slowest(set->writers, needed, wait);
+    put->slots = writers.size();
+    for (const auto& holder : writers) context_.work.spawn(fill_slot(put, holder));
+
+    const auto enough = wait == Wait::full ? put->slots : needed;
+    while (put->stored < enough && put->concluded < put->slots && context_.now() < deadline) {
+        const auto timer = context_.env.clock.schedule(deadline, [put] { put->changed.pulse(); });
+        co_await put->changed.wait();
+        context_.env.clock.cancel(timer);
+    }
+    if (put->stored < needed) {
+        holders_.forget(place);
+        if (put->no_space) co_return Errc::no_space;
+        co_return base::Error{Errc::too_few_copies,
+                              fmt::format("{} of {}: {}", put->stored, copies, put->last.message())};
+    }
+    co_return PutOutcome{copies, static_cast<unsigned>(put->stored)};
+}
+
+/// A holder that lags far behind must not fill our memory: it is left out while a majority remains, and repair brings it
+/// what it missed. Whoever waits for all copies wants it asked all the same.
+std::vector<NodeHandle> Writer::without_the_slowest(std::vector<NodeHandle> writers, std::size_t needed,
+                                                    Wait wait) const {
+    if (wait == Wait::full) return writers;
+    std::vector<NodeHandle> kept;
+    std::size_t may_drop = writers.size() > needed ? writers.size() - needed : 0;
+    for (auto& holder : writers) {
+        const auto under_way = context_.bytes_under_way.find(holder.id());
+        const bool lags = under_way != context_.bytes_under_way.end() &&
+                          under_way->second > context_.config.max_lagging_bytes;
+        if (lags && may_drop > 0) {
+            --may_drop;
+        } else {
+            kept.push_back(std::move(holder));
+        }
+    }
+    return kept;
+}
+
+Task<void> Writer::fill_slot(std::shared_ptr<Put> put, NodeHandle holder) {
+    for (;;) {
+        auto result = co_await store(put, holder);
+        if (result) {
+            ++put->stored;
+            break;
+        }
+        put->last = result.error().with(holder.id().short_hex());
+        if (put->last == Errc::no_space) put->no_space = true;  // diverting to others would hide a full network
+        if (!is_absence(put->last) || put->spare.empty()) break;
+        holder = std::move(put->spare.front());
+        put->spare.erase(put->spare.begin());
+    }
+    ++put->concluded;
+    put->changed.pulse();
+}
+
+Task<Result<void>> Writer::store(std::shared_ptr<Put> put, NodeHandle holder) {
+    if (holder.id() == context_.self()) {
+        co_return co_await context_.store.put(put->batch->request.place, put->batch->request.tags[0],
+                                              put->batch->blocks);
+    }
+    // A copy that goes on behind a put gets the time of an attempt even if the caller was in a hurry.
+    const auto attempt = context_.now() + context_.config.store_timeout;
+    const auto id = holder.id();
+    const auto bytes = put->batch->bytes;
+    context_.bytes_under_way[id] += bytes;
+    auto result = co_await store_at(context_, put->batch, std::move(holder.address), attempt);
+    const auto under_way = context_.bytes_under_way.find(id);
+    under_way->second -= bytes;
+    if (under_way->second == 0) context_.bytes_under_way.erase(under_way);
+    co_return result;
+}
+
+// --- touch --------------------------------------------------------------------------------------------------------------
+
+Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
+    if (ids.empty()) co_return std::vector<bool>{};
+    if (ids.size() > kMaxBlocksPerRequest) {
+        co_return base::Error{base::Errc::bad_argument, "a touch takes at most 4096 ids"};
+    }
+    const auto copies = context_.membership.copies();
+    const auto set = co_await holders_.find(place, copies, deadline);
+    if (!set) co_return set.error();
+    auto request = std::make_shared<TouchRequest>();
+    request->place = place;
+    request->tag = tag;
+    request->ids = std::move(ids);
+    const auto count = request->ids.size();
+
+    const auto gather = std::make_shared<Gather<Result<std::vector<bool>>>>(context_.env.executor);
+    const auto attempt = context_.attempt(deadline, context_.config.call_timeout);
+    for (const auto& holder : set->writers) spawn(context_.work, gather, touch_at(holder, request, attempt));
+
+    const auto needed = majority(copies);
+    std::vector<std::size_t> held;
+    std::size_t answered = 0;
+    std::optional<TimePoint> patience;
+    for (;;) {
+        held.assign(count, 0);
+        answered = 0;
+        for (const auto& answer : gather->answers) {
+            if (!answer || !*answer) continue;
+            ++answered;
+            for (std::size_t i = 0; i < count; ++i) held[i] += (**answer)[i] ? 1 : 0;
+        }
+        const bool decided = std::ranges::all_of(held, [&](std::size_t votes) {
+            return votes >= needed || votes + gather->pending < needed;
+        });
+        if (gather->pending == 0 || (decided && answered >= needed)) break;
+        // Saying "no" for a slow holder costs a block sent again, not more: after a majority it gets little time.
+        if (answered >= needed && !patience) patience = context_.now() + 4 * context_.latencies.hedge();
+        if (context_.now() >= patience.value_or(attempt)) break;
+        co_await next_answer(context_.env.clock, gather, patience.value_or(attempt));
+    }
+    if (answered < needed) {
+        holders_.forget(place);
+        co_return base::Error{Errc::holders_unreachable, fmt::format("{} of {} answered", answered, copies)};
+    }
+    std::vector<bool> result(count);
+    for (std::size_t i = 0; i < count; ++i) result[i] = held[i] >= needed;
+    co_return result;
+}
+
+Task<Result<std::vector<bool>>> Writer::touch_at(NodeHandle holder, std::shared_ptr<const TouchRequest> request,
+                                                 TimePoint deadline) {
+    if (holder.id() == context_.self()) co_return co_await context_.store.touch(request->tag, request->ids);
+    auto header = encode(*request);
+    auto answer = co_await context_.call(std::move(holder.address), Verb::touch, std::move(header), deadline);
+    if (!answer) co_return std::move(answer).error();
+    BASE_CO_TRY(const auto reply, decode<BitsReply>(answer->header));
+    if (reply.bits.size() != request->ids.size()) co_return base::Errc::bad_format;
+    std::vector<bool> held(reply.bits.size());
+    for (std::size_t i = 0; i < held.size(); ++i) held[i] = reply.bits[i] == 1;
+    co_return held;
+}
+
+// --- remove -------------------------------------------------------------------------------------------------------------
+
+Task<Result<void>> Writer::remove(Reclaim reclaim, TimePoint deadline) {
+    BASE_CO_CHECK(check_reclaim(reclaim));
+    const auto copies = context_.membership.copies();
+    const auto set = co_await holders_.find(reclaim.place, copies, deadline);
+    if (!set) co_return set.error();
+    const auto shared = std::make_shared<const Reclaim>(std::move(reclaim));
+    const auto gather = std::make_shared<Gather<Result<void>>>(context_.env.executor);
+    const auto attempt = context_.attempt(deadline, context_.config.store_timeout);
+    for (const auto& holder : set->writers) spawn(context_.work, gather, remove_at(holder, shared, attempt));
+    while (gather->pending > 0 && context_.now() < attempt) {
+        co_await next_answer(context_.env.clock, gather, attempt);
+    }
+    // Those that missed it learn of it when they offer the blocks to one that did not (docs/formats/wire.md#past).
+    std::size_t done = 0;
+    base::Error last{Errc::holders_unreachable};
+    for (const auto& answer : gather->answers) {
+        if (answer && *answer) ++done;
+        if (answer && !*answer) last = answer->error();
+    }
+    if (done >= majority(copies)) co_return base::ok();
+    co_return last;
+}
+
+Task<Result<void>> Writer::remove_at(NodeHandle holder, std::shared_ptr<const Reclaim> reclaim, TimePoint deadline) {
+    if (holder.id() == context_.self()) co_return co_await reclaims_.add(*reclaim);
+    auto header = encode(*reclaim);
+    auto answer = co_await context_.call(std::move(holder.address), Verb::remove, std::move(header), deadline);
+    if (!answer) co_return std::move(answer).error();
+    co_return base::ok();
+}
+
+}  // namespace past
