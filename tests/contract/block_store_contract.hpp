@@ -23,8 +23,7 @@
 
 namespace contract {
 
-using StoreOpener =
-    std::function<base::Task<base::Result<std::unique_ptr<past::BlockStore>>>(base::NodeEnv env)>;
+using StoreOpener = std::function<base::Task<base::Result<std::unique_ptr<past::BlockStore>>>(base::NodeEnv env)>;
 
 struct BlockStoreKind {
     std::string name;
