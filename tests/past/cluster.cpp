@@ -1,0 +1,263 @@
+#include "cluster.hpp"
+
+#include <algorithm>
+
+#include "base/codec.hpp"
+#include "base/error.hpp"
+
+namespace past::test {
+
+using base::Guid;
+using base::Result;
+using base::Task;
+using pastry::NodeHandle;
+
+void FixedRing::change(const NodeHandle& node, bool live, base::TimePoint now) {
+    auto [entry, fresh] = members_.try_emplace(node.id(), Member{node, live, now});
+    if (!fresh && entry->second.live == live) return;
+    entry->second.live = live;
+    entry->second.since = now;
+    const auto applications = applications_;
+    for (const auto& [id, application] : applications) {
+        if (id != node.id()) application->update(node, live);
+    }
+}
+
+std::vector<NodeHandle> FixedRing::nearest(const Guid& key, std::size_t count) const {
+    std::vector<NodeHandle> nodes;
+    for (const auto& [id, member] : members_) {
+        if (member.live) nodes.push_back(member.node);
+    }
+    std::ranges::sort(nodes, [&](const auto& a, const auto& b) { return base::closer(key, a.id(), b.id()); });
+    nodes.resize(std::min(nodes.size(), count));
+    return nodes;
+}
+
+std::vector<NodeHandle> FixedKbr::replica_set(const Guid& key, std::size_t count) const {
+    if (reach_ < ring_.members().size()) {
+        const auto near = ring_.nearest(key, reach_);
+        const bool covered = std::ranges::any_of(near, [&](const auto& node) { return node.id() == self_.id(); });
+        if (!covered) return {};
+    }
+    return ring_.nearest(key, count);
+}
+
+Task<Result<std::vector<NodeHandle>>> FixedKbr::find_replica_set(Guid key, std::size_t count, base::TimePoint) {
+    co_await env_.clock.sleep_for(50ms);
+    co_return ring_.nearest(key, count);
+}
+
+std::vector<NodeHandle> FixedKbr::neighbours() const {
+    auto nodes = ring_.nearest(self_.id(), 33);
+    std::erase_if(nodes, [&](const auto& node) { return node.id() == self_.id(); });
+    return nodes;
+}
+
+std::vector<pastry::AbsentNode> FixedKbr::absent() const {
+    std::vector<pastry::AbsentNode> absent;
+    for (const auto& [id, member] : ring_.members()) {
+        if (!member.live && id != self_.id()) absent.push_back({member.node, member.since});
+    }
+    return absent;
+}
+
+PeerProcess::PeerProcess(base::NodeEnv& env, std::shared_ptr<FixedRing> ring, const sim::Node& machine, base::Policy policy,
+                         base::Roster roster, Options options)
+    : membership{std::move(policy), std::move(roster)}, env_{env}, tasks_{env.executor} {
+    NodeHandle self{machine.address(), machine.certificate().failure_domain};
+    kbr = std::make_unique<FixedKbr>(env, std::move(ring), self, options.reach);
+    Identity identity{machine.key(), machine.certificate().salt};
+    tasks_.spawn(open(std::move(options.store), options.config, std::move(identity)));
+}
+
+PeerProcess::~PeerProcess() = default;
+
+Task<void> PeerProcess::open(SegmentStore::Config config, Config node_config, Identity identity) {
+    auto opened = co_await SegmentStore::open(env_, std::move(config));
+    if (!opened) {
+        failure = opened.error().message();
+        co_return;
+    }
+    store = std::move(*opened);
+    node = std::make_unique<Node>(env_, *kbr, *store, std::move(identity), membership, &verify_record, node_config);
+}
+
+Block make_block(std::uint64_t number, std::size_t size) {
+    base::Writer seed;
+    seed.text("test block").u64(number);
+    base::Bytes bytes;
+    for (std::uint64_t i = 0; bytes.size() < size; ++i) {
+        base::Writer more;
+        more.raw(seed.view()).u64(i);
+        const auto hash = base::sha256(more.view());
+        bytes.insert(bytes.end(), hash.bytes().begin(), hash.bytes().end());
+    }
+    bytes.resize(size);
+    const auto id = base::sha256(bytes);
+    return {id, base::SharedBytes{std::move(bytes)}};
+}
+
+Guid place_of(std::uint64_t number) {
+    base::Writer out;
+    out.text("test place").u64(number);
+    return base::sha256(out.view());
+}
+
+Record make_record(std::uint64_t sequence, std::string_view text) {
+    base::Writer out;
+    out.u64(sequence).text(text);
+    return {sequence, out.take()};
+}
+
+Result<std::uint64_t> verify_record(const Guid&, base::ByteView body) {
+    base::Reader in{body};
+    const auto sequence = in.u64();
+    (void)in.text(1000);
+    if (!in.complete() || sequence == 0) return Errc::bad_record;
+    return sequence;
+}
+
+Tag test_tag() { return {place_of(1'000'000), kGeneration}; }
+
+Cluster::Cluster(sim::World& world_in, ClusterOptions options_in) : world{world_in}, options{std::move(options_in)} {
+    policy_.version = 1;
+    policy_.copies = static_cast<std::uint8_t>(options.copies);
+    policy_.min_copies = static_cast<std::uint8_t>(options.min_copies);
+    policy_.repair_after = options.repair_after;
+    policy_.reclaim_grace = options.reclaim_grace;
+    for (std::size_t i = 0; i < options.peers; ++i) {
+        sim::NodeOptions machine;
+        machine.disk.capacity_bytes = options.disk_bytes;
+        if (i < options.domains.size()) machine.failure_domain = options.domains[i];
+        nodes.push_back(world.add_node(std::move(machine)).index());
+        ring.join(handle(i), world.now());
+    }
+    for (std::size_t i = 0; i < options.peers; ++i) boot(i);
+    world.run_for(5s);
+}
+
+NodeHandle Cluster::handle(std::size_t index) {
+    auto& node = machine(index);
+    return {node.address(), node.certificate().failure_domain};
+}
+
+void Cluster::boot(std::size_t index) {
+    auto* cluster = this;
+    auto* node = &machine(index);
+    auto peer_options = options.peer;
+    node->start([cluster, node, peer_options](base::NodeEnv& env) {
+        return std::make_unique<PeerProcess>(env, cluster->shared_ring, *node, cluster->policy_, cluster->world.roster(),
+                                             peer_options);
+    });
+}
+
+std::size_t Cluster::add_peer(std::string domain) {
+    sim::NodeOptions machine_options;
+    machine_options.failure_domain = std::move(domain);
+    machine_options.disk.capacity_bytes = options.disk_bytes;
+    nodes.push_back(world.add_node(std::move(machine_options)).index());
+    const auto index = nodes.size() - 1;
+    spread_roster();
+    boot(index);
+    ring.join(handle(index), world.now());
+    return index;
+}
+
+void Cluster::spread_roster() {
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        if (machine(i).running()) peer(i).membership.replace(policy_, world.roster());
+    }
+}
+
+void Cluster::kill(std::size_t index) {
+    const auto gone = handle(index);
+    machine(index).kill();
+    world.after(options.notice, [this, gone] { ring.leave(gone, world.now()); });
+}
+
+void Cluster::power_off(std::size_t index, sim::PowerLoss loss) {
+    const auto gone = handle(index);
+    machine(index).power_off(loss);
+    world.after(options.notice, [this, gone] { ring.leave(gone, world.now()); });
+}
+
+void Cluster::restart(std::size_t index) {
+    const auto back = handle(index);
+    machine(index).restart();
+    world.after(options.notice, [this, back] { ring.join(back, world.now()); });
+}
+
+void Cluster::follow_deaths() {
+    seen_up_.assign(nodes.size(), true);
+    world.spawn(watch());
+}
+
+Task<void> Cluster::watch() {
+    for (;;) {
+        co_await world.env().clock.sleep_for(options.notice);
+        for (std::size_t i = 0; i < nodes.size(); ++i) {
+            const bool up = machine(i).up() && !machine(i).paused();
+            if (i < seen_up_.size() && seen_up_[i] != up) {
+                up ? ring.join(handle(i), world.now()) : ring.leave(handle(i), world.now());
+                seen_up_[i] = up;
+            }
+        }
+    }
+}
+
+Result<PutOutcome> Cluster::put(std::size_t from, std::uint64_t number, Wait wait, std::size_t size) {
+    return put(from, place_of(number), {make_block(number, size)}, wait);
+}
+
+Result<PutOutcome> Cluster::put(std::size_t from, const Guid& place, std::vector<Block> blocks, Wait wait) {
+    auto outcome = machine(from).run(node(from).put(place, test_tag(), std::move(blocks), wait, in(30s)));
+    return outcome ? *outcome : Result<PutOutcome>{base::Errc::stopped};
+}
+
+Result<base::SharedBytes> Cluster::get(std::size_t from, std::uint64_t number, std::size_t size) {
+    auto bytes = machine(from).run(node(from).get(place_of(number), make_block(number, size).id, in(30s)));
+    return bytes ? *bytes : Result<base::SharedBytes>{base::Errc::stopped};
+}
+
+std::vector<std::size_t> Cluster::holders_of(std::uint64_t number) {
+    std::vector<std::size_t> found;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        if (machine(i).running() && peer(i).ready() && peer(i).store->has(make_block(number).id)) found.push_back(i);
+    }
+    return found;
+}
+
+std::size_t Cluster::copies(std::uint64_t number) { return holders_of(number).size(); }
+
+NodeStatus Cluster::total() {
+    NodeStatus sum;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+        if (!machine(i).running() || !peer(i).ready()) continue;
+        const auto one = node(i).status();
+        sum.blocks += one.blocks;
+        sum.blocks_ours += one.blocks_ours;
+        sum.blocks_whole += one.blocks_whole;
+        sum.blocks_short += one.blocks_short;
+        sum.blocks_unchecked += one.blocks_unchecked;
+        sum.blocks_to_hand_over += one.blocks_to_hand_over;
+        sum.backlog_blocks += one.backlog_blocks;
+        sum.bytes_put += one.bytes_put;
+        sum.bytes_repaired += one.bytes_repaired;
+        sum.bytes_handed_over += one.bytes_handed_over;
+        sum.blocks_repaired += one.blocks_repaired;
+        sum.blocks_handed_over += one.blocks_handed_over;
+        sum.blocks_discarded += one.blocks_discarded;
+        sum.wrong_blocks += one.wrong_blocks;
+        sum.corrupt_blocks += one.corrupt_blocks;
+        sum.requests_sent += one.requests_sent;
+        sum.hedged_gets += one.hedged_gets;
+    }
+    return sum;
+}
+
+bool Cluster::whole() {
+    const auto sum = total();
+    return sum.blocks_short == 0 && sum.blocks_unchecked == 0 && sum.backlog_blocks == 0;
+}
+
+}  // namespace past::test
