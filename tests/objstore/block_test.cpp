@@ -49,7 +49,9 @@ class Block : public testing::Test {
         out.bytes = std::move(bytes);
         return out;
     }
-    base::Result<OpenedBlock> open(const SealedBlock& sealed) { return open_block(sealed.ref, keys_.tag, sealed.bytes); }
+    base::Result<OpenedBlock> open(const SealedBlock& sealed) {
+        return open_block(sealed.ref, keys_.tag, sealed.bytes);
+    }
 };
 
 TEST_F(Block, OpensToWhatWasSealed) {
@@ -205,8 +207,8 @@ TEST_F(Block, ABombIsRefusedByItsDeclaredSize) {
         out.insert(out.end(), none.bytes().begin(), none.bytes().end());
         return out;
     };
-    const auto body = base::open_once(bomb.ref.body_key, associated(BlockType::pack),
-                                      bomb.bytes.view().last(header->body_bytes));
+    const auto body =
+        base::open_once(bomb.ref.body_key, associated(BlockType::pack), bomb.bytes.view().last(header->body_bytes));
     ASSERT_TRUE(body);
     auto bytes = base::to_bytes(bomb.bytes.view().first(kBlockHeaderBytes));
     bytes[5] = static_cast<std::uint8_t>(BlockType::data);

@@ -1,0 +1,150 @@
+// Heartbeats: certified by themselves, and nothing else certifies them.
+#include "objstore/heartbeat.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+#include "objstore/world.hpp"
+
+namespace objstore {
+namespace {
+
+Heartbeat some_heartbeat(const base::SigningKey& owner, std::string_view name, std::uint64_t sequence = 7) {
+    const auto keys = VolumeKeys::of_owner(owner, name);
+    Heartbeat out;
+    out.owner = owner.public_key();
+    out.name_digest = name_digest(name);
+    out.body.aguid = keys.aguid;
+    out.body.sequence = sequence;
+    const auto root = test::some_block(3);
+    out.body.vguid = root->id;
+    out.body.root_sequence = sequence;
+    out.body.tail_digest = empty_tail_digest();
+    out.body.ring_digest = owner_ring_digest(owner.public_key());
+    out.body.previous = base::sha256(base::as_bytes("before"));
+    out.body.time_ns = 1'700'000'000'000'000'000;
+    out.body.pointers.push_back(seal_pointer(keys.epoch, out.body, *root));
+    out.votes.push_back(vote_for(owner, out.body, 0, Phase::commit));
+    return out;
+}
+
+class HeartbeatTest : public testing::Test {
+  protected:
+    base::SigningKey owner_ = test::owner_key();
+    VolumeKeys keys_ = VolumeKeys::of_owner(owner_, "test");
+    Heartbeat good_ = some_heartbeat(owner_, "test");
+
+    [[nodiscard]] bool accepted(const Heartbeat& heartbeat) const {
+        const auto verified = verify_heartbeat(keys_.aguid, heartbeat.encode());
+        EXPECT_TRUE(verified || verified.error() == past::Errc::bad_record);
+        return verified.has_value();
+    }
+    /// Signed again after a change: only its content is wrong.
+    [[nodiscard]] Heartbeat signed_by(const base::SigningKey& key, Heartbeat heartbeat) const {
+        heartbeat.votes = {vote_for(key, heartbeat.body, 0, Phase::commit)};
+        return heartbeat;
+    }
+};
+
+TEST_F(HeartbeatTest, ItsSequenceComesOutWhenItVerifies) {
+    EXPECT_EQ(*verify_heartbeat(keys_.aguid, good_.encode()), 7U);
+    EXPECT_EQ(*Heartbeat::decode(good_.encode()), good_);
+}
+
+TEST_F(HeartbeatTest, EveryByteThatIsChangedIsNoticed) {
+    const auto bytes = good_.encode();
+    for (std::size_t at = 0; at < bytes.size(); ++at) {
+        auto changed = bytes;
+        changed[at] ^= 1U;
+        // The view of the one vote is signed too; nothing in a record is free.
+        ASSERT_FALSE(verify_heartbeat(keys_.aguid, changed)) << at;
+    }
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+        ASSERT_FALSE(verify_heartbeat(keys_.aguid, base::ByteView{bytes}.first(size)));
+    }
+}
+
+TEST_F(HeartbeatTest, AnotherKeyDoesNotSpeakForTheVolume) {
+    const auto stranger = test::owner_key(9);
+    EXPECT_FALSE(accepted(signed_by(stranger, good_)));
+    auto claimed = signed_by(stranger, good_);
+    claimed.owner = stranger.public_key();  // and then the AGUID does not follow
+    EXPECT_FALSE(accepted(claimed));
+}
+
+TEST_F(HeartbeatTest, AnotherVolumeOfTheSameOwnerIsAnother) {
+    EXPECT_FALSE(accepted(some_heartbeat(owner_, "other")));
+    auto moved = some_heartbeat(owner_, "other");
+    moved.name_digest = name_digest("test");
+    EXPECT_FALSE(accepted(moved));
+}
+
+TEST_F(HeartbeatTest, APrepareVoteIsNoCommitVote) {
+    auto prepared = good_;
+    prepared.votes = {vote_for(owner_, prepared.body, 0, Phase::prepare)};
+    EXPECT_FALSE(accepted(prepared));
+    prepared.votes.front().phase = Phase::commit;  // relabelled: the phase is signed
+    EXPECT_FALSE(accepted(prepared));
+}
+
+TEST_F(HeartbeatTest, NoVoteIsNoQuorum) {
+    auto bare = good_;
+    bare.votes.clear();
+    EXPECT_FALSE(accepted(bare));
+}
+
+TEST_F(HeartbeatTest, AnEpochOrRingThatNobodyCanCheckIsRefused) {
+    auto later = good_;
+    later.body.epoch = 1;
+    EXPECT_FALSE(accepted(signed_by(owner_, later)));
+    auto ring = good_;
+    ring.body.ring_digest = base::sha256(base::as_bytes("other ring"));
+    EXPECT_FALSE(accepted(signed_by(owner_, ring)));
+}
+
+TEST_F(HeartbeatTest, SequenceZeroDoesNotExist) {
+    auto zero = good_;
+    zero.body.sequence = 0;
+    zero.body.root_sequence = 0;
+    EXPECT_FALSE(accepted(signed_by(owner_, zero)));
+}
+
+TEST_F(HeartbeatTest, ThePointerOpensForReadersOnly) {
+    const auto root = open_pointer(keys_.epoch, good_.body);
+    ASSERT_TRUE(root);
+    EXPECT_EQ(*root, *test::some_block(3));
+    EXPECT_EQ(open_pointer(VolumeKeys::of_owner(owner_, "other").epoch, good_.body).error(), Errc::wrong_key);
+}
+
+TEST_F(HeartbeatTest, ThePointerIsBoundToItsState) {
+    auto moved = good_.body;
+    ++moved.sequence;
+    EXPECT_EQ(open_pointer(keys_.epoch, moved).error(), Errc::wrong_key);
+    auto other_root = good_.body;
+    other_root.vguid = base::sha256(base::as_bytes("other"));
+    EXPECT_EQ(open_pointer(keys_.epoch, other_root).error(), Errc::wrong_key);
+}
+
+TEST_F(HeartbeatTest, TwoPointersOfOneStateNeverShareAKey) {
+    auto root = *test::some_block(3);
+    const auto one = seal_pointer(keys_.epoch, good_.body, root);
+    root.place_bits = 8;
+    const auto two = seal_pointer(keys_.epoch, good_.body, root);
+    EXPECT_FALSE(std::equal(one.sealed.begin(), one.sealed.begin() + 32, two.sealed.begin()));
+}
+
+TEST(Mark, IsOfOneVolumeAndNoticesRot) {
+    const auto aguid = base::sha256(base::as_bytes("volume"));
+    const Mark mark{.sequence = 12, .body_hash = base::sha256(base::as_bytes("body"))};
+    const auto bytes = mark.encode(aguid);
+    EXPECT_EQ(*Mark::decode(aguid, bytes), mark);
+    EXPECT_EQ(Mark::decode(base::sha256(base::as_bytes("other")), bytes).error(), base::Errc::bad_format);
+    for (std::size_t at = 0; at < bytes.size(); ++at) {
+        auto changed = bytes;
+        changed[at] ^= 0x10U;
+        EXPECT_FALSE(Mark::decode(aguid, changed)) << at;
+    }
+}
+
+}  // namespace
+}  // namespace objstore
