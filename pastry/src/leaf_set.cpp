@@ -87,15 +87,18 @@ void LeafSet::unsettle() {
 
 bool LeafSet::would_add(const base::NodeId& node, std::span<const base::NodeId> hoped) const {
     if (node == self_.id() || contains(node)) return false;
-    for (const Side which : kSides) {
+    return std::ranges::any_of(kSides, [&](Side which) {
+        const auto& nodes = at(which).nodes;
         const auto far = distance(which, node);
-        const auto nearer = [&](const base::NodeId& other) { return distance(which, other) < far; };
-        std::size_t ahead = 0;
-        for (const auto& member : side(which)) ahead += nearer(member.id()) ? 1 : 0;
-        for (const auto& other : hoped) ahead += other != node && !contains(other) && nearer(other) ? 1 : 0;
-        if (ahead < per_side_) return true;
-    }
-    return false;
+        if (nodes.size() >= per_side_ && !(far < distance(which, nodes.back().id()))) return false;
+        const auto place =
+            std::ranges::lower_bound(nodes, far, {}, [&](const auto& n) { return distance(which, n.id()); });
+        auto ahead = static_cast<std::size_t>(place - nodes.begin());
+        for (const auto& other : hoped) {
+            if (other != node && distance(which, other) < far && !contains(other)) ++ahead;
+        }
+        return ahead < per_side_;
+    });
 }
 
 const NodeHandle* LeafSet::find(const base::NodeId& node) const {

@@ -124,7 +124,8 @@ base::Task<base::Result<base::Message>> Node::Impl::on_request(base::Peer /*from
         ++malformed_;
         co_return lookup.error();
     }
-    perform(router_.learn(now(), {}));  // time passes for the router: a stalled node must notice before it answers
+    // Also time passes for the router so: a stalled node must notice before it answers.
+    perform(router_.suspect(now(), lookup->exclude));
     const auto reply = router_.answer(*lookup);
     if (!reply) co_return reply.error();
     co_return encode(*reply);

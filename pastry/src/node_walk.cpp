@@ -28,9 +28,18 @@ base::Task<base::Result<Node::Impl::Walk>> Node::Impl::walk(Lookup question, std
     Walk walk;
     base::Error last_error = Errc::no_route;
     std::set<base::NodeId> asked{self_.id()};
-    std::vector<NodeHandle> frontier{std::move(start)};
-    std::ranges::reverse(frontier);  // the best last
-    while (!frontier.empty() && walk.hops.size() < config_.max_hops && now() < deadline) {
+    std::ranges::reverse(start);  // the best last
+    std::vector<NodeHandle> frontier{start};
+    std::size_t excluded_before = question.exclude.size();
+    while (walk.hops.size() < config_.max_hops && now() < deadline) {
+        if (frontier.empty()) {
+            // From the beginning, now that they can be told whom to leave out.
+            if (question.exclude.size() == excluded_before) break;
+            excluded_before = question.exclude.size();
+            frontier = start;
+            asked = {self_.id()};
+            asked.insert(question.exclude.begin(), question.exclude.end());
+        }
         const NodeHandle node = std::move(frontier.back());
         frontier.pop_back();
         if (!asked.insert(node.id()).second) continue;
@@ -42,7 +51,7 @@ base::Task<base::Result<Node::Impl::Walk>> Node::Impl::walk(Lookup question, std
         if (!answer) {
             last_error = answer.error();
             const bool silent = last_error == base::Errc::unreachable || last_error == base::Errc::timed_out;
-            if (silent) perform(router_.suspect(now(), node.id()));
+            if (silent) perform(router_.suspect(now(), {node.id()}));
             if (question.exclude.size() < kMaxExcluded) question.exclude.push_back(node.id());
             continue;
         }

@@ -100,18 +100,19 @@ Effects Router::learn(time_point now, const std::vector<NodeHandle>& nodes) {
     return leave();
 }
 
-Effects Router::suspect(time_point now, const base::NodeId& node) {
+Effects Router::suspect(time_point now, const std::vector<base::NodeId>& nodes) {
     enter(now);
-    if (const NodeHandle* leaf = leaves_.find(node)) {
-        probe(*leaf, Reason::silence);
-    } else if (table_.contains(node)) {
-        const auto row = self_.id().common_prefix(node);
-        for (const auto& entry : table_.slot(row, node.digit(row))) {
-            if (entry.node.id() == node) {
-                probe(entry.node, Reason::silence);
-                break;
-            }
+    if (phase_ == Phase::idle) return leave();
+    for (const auto& id : nodes) {
+        if (id == self_.id()) continue;
+        if (const NodeHandle* leaf = leaves_.find(id)) {
+            probe(*leaf, Reason::silence);
+            continue;
         }
+        const auto row = self_.id().common_prefix(id);
+        const auto slot = table_.slot(row, id.digit(row));
+        const auto found = std::ranges::find(slot, id, [](const auto& entry) { return entry.node.id(); });
+        if (found != slot.end()) probe(found->node, Reason::silence);
     }
     return leave();
 }

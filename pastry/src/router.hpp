@@ -83,8 +83,8 @@ class Router {
     [[nodiscard]] Effects join(time_point now, const std::vector<NodeHandle>& near, const std::vector<NodeHandle>& far);
     /// Hearsay: worth a probe if it would enter a table.
     [[nodiscard]] Effects learn(time_point now, const std::vector<NodeHandle>& nodes);
-    /// `node` did not answer somebody on this node: probe it.
-    [[nodiscard]] Effects suspect(time_point now, const base::NodeId& node);
+    /// These did not answer a question, of ours or of somebody who asks us: those in our tables are probed.
+    [[nodiscard]] Effects suspect(time_point now, const std::vector<base::NodeId>& nodes);
 
     [[nodiscard]] Effects route(time_point now, const base::Guid& key, base::Message message,
                                 std::optional<NodeHandle> hint);

@@ -30,6 +30,8 @@ Router::Step Router::next_hop(const base::Guid& key, const std::vector<base::Nod
         if (root->id() == self_.id()) return {.kind = Step::Kind::deliver};
         return {.kind = Step::Kind::send, .next = root, .to_root = true};
     }
+    // In doubt about our own neighbourhood: others believe that the key is ours or near us, and would send it back.
+    if (!active() || leaves_.covers(key)) return {};
     const auto prefix = self_.id().common_prefix(key);
     if (prefix < RoutingTable::kRows) {  // lines 4 and 5
         for (const auto& entry : table_.slot(prefix, key.digit(prefix))) {

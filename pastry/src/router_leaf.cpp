@@ -68,7 +68,9 @@ void Router::on_probe_reply(const NodeHandle& from, const Probe& probe) {
     if (timely) links_.sample(from.id(), rtt);
     table_.add(from, links_.rtt(from.id()).value_or(config_.initial_rto));
     if (!probe.leaf_exchange) return;
-    if (probe.settled) {
+    // Whoever misses somebody, or still believes in the dead, cannot say yet who comes after them.
+    const bool stale = std::ranges::any_of(probe.leaf_set, [&](const auto& n) { return failed_.contains(n.id()); });
+    if (probe.settled && !stale) {
         unsettled_.erase(from.id());
     } else {
         unsettled_.insert(from.id());
@@ -135,10 +137,11 @@ void Router::declare_faulty(const NodeHandle& suspect, Reason reason) {
         if (reason != Reason::rumour) to_announce_.push_back(node);
         leaf_exchange_pause_ = config_.heartbeat_interval;
         leaf_exchange_due_ = std::min(leaf_exchange_due_, now_ + jittered(leaf_exchange_pause_));
-        settle_rounds_ = 0;
-        asked_.clear();
         watch_neighbours();
     }
+    // Whoever named it, or stood beside it, may know more by now.
+    settle_rounds_ = 0;
+    asked_.clear();
     for (const auto hop_id : hops_.sent_to(node.id())) dispatch(hop_id);
     settle();
     announce_failures();
@@ -178,14 +181,15 @@ void Router::settle() {
             probe(*whom, Reason::leaf);
             asking = true;
         }
-        doubtful = doubtful || unsettled_.contains(whom->id());
+        const bool full = leaves_.side(side).size() == leaves_.per_side();
+        doubtful = doubtful || (!full && unsettled_.contains(whom->id()));
     }
     if (asking && probes_.count(Reason::leaf) > 0) return;
-    // A guide that misses somebody itself may know less than we need: give it time, but not for ever, because many
-    // that wait for each other would wait for ever. The leaf exchange finds what is missing then.
-    if (doubtful && settle_rounds_ < 3) {
+    // A guide in doubt may know less than we need: give it time, but not for ever, because many that wait for each
+    // other would wait for ever. The leaf exchange finds what is missing then.
+    if (doubtful && settle_rounds_ < config_.probe_retries + 3) {
         ++settle_rounds_;
-        settle_again_ = now_ + config_.probe_timeout / 4;
+        settle_again_ = now_ + config_.probe_timeout;
         asked_.clear();
         return;
     }
