@@ -21,23 +21,34 @@ base::Guid LeafSet::distance(Side which, const base::Guid& to) const {
                                     : base::clockwise_distance(to, self_.id());
 }
 
+// Where a node at this distance stands, or would stand.
+std::size_t LeafSet::place(Side which, const base::Guid& far) const {
+    const auto& all = at(which).far;
+    return static_cast<std::size_t>(std::ranges::lower_bound(all, far) - all.begin());
+}
+
 base::Guid LeafSet::reach(Side which) const {
     const Half& half = at(which);
     if (!half.settled) return half.horizon;
-    return half.nodes.empty() ? base::Guid{} : distance(which, half.nodes.back().id());
+    return half.far.empty() ? base::Guid{} : half.far.back();
 }
 
 bool LeafSet::add_to(Side which, const NodeHandle& node) {
-    auto& nodes = at(which).nodes;
+    Half& half = at(which);
     const auto far = distance(which, node.id());
-    const auto place = std::ranges::lower_bound(nodes, far, {}, [&](const auto& n) { return distance(which, n.id()); });
-    if (place != nodes.end() && place->id() == node.id()) {
-        *place = node;
+    const auto index = place(which, far);
+    if (index < half.far.size() && half.far[index] == far) {
+        half.nodes[index] = node;
         return false;
     }
-    if (place == nodes.end() && nodes.size() >= per_side_) return false;
-    nodes.insert(place, node);
-    if (nodes.size() > per_side_) nodes.pop_back();
+    if (index >= per_side_) return false;
+    const auto offset = static_cast<std::ptrdiff_t>(index);
+    half.nodes.insert(half.nodes.begin() + offset, node);
+    half.far.insert(half.far.begin() + offset, far);
+    if (half.nodes.size() > per_side_) {
+        half.nodes.pop_back();
+        half.far.pop_back();
+    }
     return true;
 }
 
@@ -50,13 +61,16 @@ bool LeafSet::add(const NodeHandle& node) {
 
 bool LeafSet::remove_from(Side which, const base::NodeId& node) {
     Half& half = at(which);
-    const auto found = std::ranges::find(half.nodes, node, &NodeHandle::id);
-    if (found == half.nodes.end()) return false;
+    const auto far = distance(which, node);
+    const auto index = place(which, far);
+    if (index >= half.far.size() || half.far[index] != far) return false;
     if (half.settled) {
         half.horizon = reach(which);
         half.settled = false;
     }
-    half.nodes.erase(found);
+    const auto offset = static_cast<std::ptrdiff_t>(index);
+    half.nodes.erase(half.nodes.begin() + offset);
+    half.far.erase(half.far.begin() + offset);
     return true;
 }
 
@@ -88,13 +102,10 @@ void LeafSet::unsettle() {
 bool LeafSet::would_add(const base::NodeId& node, std::span<const base::NodeId> hoped) const {
     if (node == self_.id() || contains(node)) return false;
     return std::ranges::any_of(kSides, [&](Side which) {
-        const auto& nodes = at(which).nodes;
         const auto far = distance(which, node);
-        if (nodes.size() >= per_side_ && !(far < distance(which, nodes.back().id()))) return false;
-        const auto place =
-            std::ranges::lower_bound(nodes, far, {}, [&](const auto& n) { return distance(which, n.id()); });
-        auto ahead = static_cast<std::size_t>(place - nodes.begin());
+        auto ahead = place(which, far);
         for (const auto& other : hoped) {
+            if (ahead >= per_side_) return false;
             if (other != node && distance(which, other) < far && !contains(other)) ++ahead;
         }
         return ahead < per_side_;
@@ -103,36 +114,44 @@ bool LeafSet::would_add(const base::NodeId& node, std::span<const base::NodeId> 
 
 const NodeHandle* LeafSet::find(const base::NodeId& node) const {
     for (const Side which : kSides) {
-        const auto found = std::ranges::find(side(which), node, &NodeHandle::id);
-        if (found != side(which).end()) return &*found;
+        const Half& half = at(which);
+        const auto far = distance(which, node);
+        const auto index = place(which, far);
+        if (index < half.far.size() && half.far[index] == far) return &half.nodes[index];
     }
     return nullptr;
 }
 
-std::vector<NodeHandle> LeafSet::members() const {
+std::vector<NodeHandle> LeafSet::everybody() const {
     std::vector<NodeHandle> all{clockwise_.nodes};
+    all.reserve(clockwise_.nodes.size() + counter_clockwise_.nodes.size());
     for (const auto& node : counter_clockwise_.nodes) {
-        const bool twice = std::ranges::find(clockwise_.nodes, node.id(), &NodeHandle::id) != clockwise_.nodes.end();
+        const auto far = distance(Side::clockwise, node.id());
+        const auto index = place(Side::clockwise, far);
+        const bool twice = index < clockwise_.far.size() && clockwise_.far[index] == far;
         if (!twice) all.push_back(node);
     }
+    return all;
+}
+
+std::vector<NodeHandle> LeafSet::members() const {
+    auto all = everybody();
     std::ranges::sort(all, [&](const auto& a, const auto& b) { return base::closer(self_.id(), a.id(), b.id()); });
     return all;
 }
 
 const NodeHandle* LeafSet::last_certain(Side which) const {
     const Half& half = at(which);
-    const auto limit = reach(which);
-    const auto found = std::ranges::find_if(half.nodes.rbegin(), half.nodes.rend(),
-                                            [&](const auto& node) { return distance(which, node.id()) <= limit; });
-    return found == half.nodes.rend() ? nullptr : &*found;
+    const auto within = std::ranges::upper_bound(half.far, reach(which)) - half.far.begin();
+    return within == 0 ? nullptr : &half.nodes[static_cast<std::size_t>(within - 1)];
 }
 
 bool LeafSet::wraps() const {
     if (!settled()) return false;
     if (empty()) return true;
-    const auto& there = counter_clockwise_.nodes;
-    return !clockwise_.nodes.empty() &&
-           std::ranges::find(there, clockwise_.nodes.back().id(), &NodeHandle::id) != there.end();
+    if (clockwise_.nodes.empty() || counter_clockwise_.nodes.empty()) return false;
+    // The farthest clockwise is one that we know counter-clockwise too.
+    return distance(Side::counter_clockwise, clockwise_.nodes.back().id()) <= counter_clockwise_.far.back();
 }
 
 bool LeafSet::covers(const base::Guid& key) const {
@@ -162,11 +181,10 @@ bool LeafSet::beyond_doubt(const base::Guid& key, const base::Guid& farthest_cho
 
 const NodeHandle* LeafSet::root_on(Side which, const base::Guid& key) const {
     const auto& nodes = at(which).nodes;
-    const auto next = std::ranges::lower_bound(nodes, distance(which, key), {},
-                                               [&](const auto& node) { return distance(which, node.id()); });
-    const NodeHandle* before = next == nodes.begin() ? &self_ : &*std::prev(next);
-    if (next == nodes.end()) return before;
-    return base::closer(key, next->id(), before->id()) ? &*next : before;
+    const auto next = place(which, distance(which, key));
+    const NodeHandle* before = next == 0 ? &self_ : &nodes[next - 1];
+    if (next == nodes.size()) return before;
+    return base::closer(key, nodes[next].id(), before->id()) ? &nodes[next] : before;
 }
 
 const NodeHandle* LeafSet::root(const base::Guid& key) const {

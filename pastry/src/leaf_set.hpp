@@ -43,6 +43,8 @@ class LeafSet {
     [[nodiscard]] const NodeHandle* right() const { return clockwise_.first(); }
     /// All of them, each once, nearest first.
     [[nodiscard]] std::vector<NodeHandle> members() const;
+    /// The same in the order of the sides, which costs less.
+    [[nodiscard]] std::vector<NodeHandle> everybody() const;
     [[nodiscard]] bool empty() const { return clockwise_.nodes.empty() && counter_clockwise_.nodes.empty(); }
     [[nodiscard]] std::size_t per_side() const { return per_side_; }
 
@@ -68,6 +70,7 @@ class LeafSet {
   private:
     struct Half {
         std::vector<NodeHandle> nodes;  // sorted by distance from self_, no duplicates
+        std::vector<base::Guid> far;    // their distances: what every search compares
         bool settled = false;
         base::Guid horizon;  // how far we know everybody, while not settled
         [[nodiscard]] const NodeHandle* first() const { return nodes.empty() ? nullptr : &nodes.front(); }
@@ -78,6 +81,7 @@ class LeafSet {
     }
     [[nodiscard]] Half& at(Side which) { return which == Side::clockwise ? clockwise_ : counter_clockwise_; }
     [[nodiscard]] base::Guid distance(Side which, const base::Guid& to) const;
+    [[nodiscard]] std::size_t place(Side which, const base::Guid& far) const;
     [[nodiscard]] base::Guid reach(Side which) const;
     [[nodiscard]] const NodeHandle* root_on(Side which, const base::Guid& key) const;
     [[nodiscard]] bool beyond_doubt(const base::Guid& key, const base::Guid& farthest_chosen) const;

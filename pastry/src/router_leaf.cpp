@@ -41,7 +41,7 @@ void Router::send_probe(Probes::Open& open) {
 
 Probe Router::leaf_probe(std::uint64_t id, bool reply) const {
     Probe probe{.probe_id = id, .reply = reply, .leaf_exchange = true, .settled = leaves_.settled()};
-    probe.leaf_set = leaves_.members();
+    probe.leaf_set = leaves_.everybody();
     // The latest failures first, as far as there is room.
     std::vector<std::pair<time_point, base::NodeId>> latest;
     for (const auto& [node, since] : failed_) latest.emplace_back(since, node);
