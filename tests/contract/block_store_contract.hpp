@@ -1,4 +1,4 @@
-// What every block store keeps to. A store's suite instantiates it:
+// What every block store keeps to. One file of a store's suite includes this and instantiates it:
 //
 //     INSTANTIATE_TEST_SUITE_P(SegmentStore, BlockStoreContract, testing::Values(...));
 //
@@ -14,10 +14,10 @@
 #include <string>
 
 #include "base/error.hpp"
-#include "base/hash.hpp"
 #include "base/limits.hpp"
 #include "base/sim/world.hpp"
 #include "base/task_group.hpp"
+#include "contract/blocks.hpp"
 #include "past/block_store.hpp"
 #include "past/error.hpp"
 
@@ -31,24 +31,6 @@ struct BlockStoreKind {
     bool survives = true;
     friend std::ostream& operator<<(std::ostream& out, const BlockStoreKind& kind) { return out << kind.name; }
 };
-
-/// A block of `size` bytes that follow from `seed`.
-inline past::Block block_of(std::uint64_t seed, std::size_t size) {
-    base::Bytes bytes(size);
-    std::uint64_t state = seed * 0x9E3779B97F4A7C15ULL + 1;
-    for (auto& byte : bytes) {
-        state ^= state << 13U;
-        state ^= state >> 7U;
-        state ^= state << 17U;
-        byte = static_cast<std::uint8_t>(state >> 24U);
-    }
-    past::Block block;
-    block.id = base::sha256(bytes);
-    block.bytes = base::SharedBytes{std::move(bytes)};
-    return block;
-}
-
-inline base::Guid guid_of(std::string_view name) { return base::sha256(base::as_bytes(name)); }
 
 class BlockStoreContract : public testing::TestWithParam<BlockStoreKind> {
   protected:

@@ -31,8 +31,7 @@ base::Task<base::Result<std::unique_ptr<past::BlockStore>>> open_tiny_segments(b
 INSTANTIATE_TEST_SUITE_P(Memory, BlockStoreContract,
                          testing::Values(BlockStoreKind{"memory", open_memory, /*survives=*/false}));
 INSTANTIATE_TEST_SUITE_P(Segments, BlockStoreContract, testing::Values(BlockStoreKind{"segments", open_segments}));
-INSTANTIATE_TEST_SUITE_P(TinySegments, BlockStoreContract,
-                         testing::Values(BlockStoreKind{"tiny", open_tiny_segments}));
+INSTANTIATE_TEST_SUITE_P(TinySegments, BlockStoreContract, testing::Values(BlockStoreKind{"tiny", open_tiny_segments}));
 
 }  // namespace
 }  // namespace contract

@@ -113,6 +113,7 @@ Result<void> read_log(Disk& disk, base::Log& log, const std::string& directory, 
         out.last_sequence = record.sequence;
         for (auto& op : record.ops) std::visit(Collector{out}, op);
     }
+    if (last && !mine && scan.records.empty()) out.unused_log = number;
     if (!last || !mine || bytes->size() < scan.end) return base::ok();
     out.log.number = number;
     BASE_TRY(out.log.file, disk.open(path, Disk::Mode::read_write));

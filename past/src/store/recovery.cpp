@@ -180,9 +180,9 @@ class Recovery {
         out_.checkpoints = files_.checkpoints;
         out_.log = std::move(files_.log);
         if (!out_.log.file) {
-            const auto number = std::max(out_.logs.empty() ? 0 : out_.logs.rbegin()->first,
-                                         out_.checkpoints.empty() ? 0 : out_.checkpoints.rbegin()->first) +
-                                1;
+            const auto newest = [](const auto& files) { return files.empty() ? 0 : files.rbegin()->first; };
+            auto number = std::max(newest(out_.logs), newest(out_.checkpoints)) + 1;
+            if (files_.unused_log != 0) number = files_.unused_log;
             files_.odd = files_.odd || number > 1;
             BASE_TRY(out_.log, create_log(disk_, config_.directory, number, store_, config_.state_ahead_bytes, {}));
         } else {

@@ -1,0 +1,188 @@
+// Every write, sync and rename of a workload, cut there in every way: what was acknowledged is there afterwards.
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "base/sim/crash_points.hpp"
+#include "ledger.hpp"
+
+namespace store_test {
+namespace {
+
+using base::NodeEnv;
+namespace sim = base::sim;
+
+const Tag kFirst{guid_of("volume a"), 1};
+const Tag kSecond{guid_of("volume b"), 4};
+
+std::vector<Block> some_blocks(std::uint64_t from, std::uint64_t count) {
+    std::vector<Block> blocks;
+    for (auto i = from; i < from + count; ++i) blocks.push_back(block_of(i, 100 + i * 177 % 900));
+    return blocks;
+}
+
+std::vector<Guid> ids_of(std::uint64_t from, std::uint64_t count) {
+    std::vector<Guid> ids;
+    for (const auto& block : some_blocks(from, count)) ids.push_back(block.id);
+    return ids;
+}
+
+/// Puts alone and together, dedup hits, touches, drops, records; segments and checkpoints roll over on the way.
+Task<void> use_store(NodeEnv& env, SegmentStore::Config config, std::shared_ptr<Ledger> ledger) {
+    const auto opened = co_await SegmentStore::open(env, config);
+    if (!opened) co_return;
+    auto& store = **opened;
+    const auto key = guid_of("key");
+    co_await ledger->put(store, kFirst, some_blocks(0, 6));
+    co_await ledger->put_record(store, key, "one");
+    co_await ledger->put(store, kSecond, some_blocks(4, 4));  // two of them held already
+    {
+        base::TaskGroup group{env.executor};
+        group.spawn(ledger->put(store, kFirst, some_blocks(10, 3)));
+        group.spawn(ledger->put(store, kFirst, some_blocks(13, 3)));
+        group.spawn(ledger->put_record(store, guid_of("other key"), "x"));
+        group.spawn(ledger->untag(store, kFirst, ids_of(0, 3)));
+        co_await group.join();
+    }
+    co_await ledger->touch(store, {kFirst.volume, 2}, ids_of(3, 5));
+    co_await ledger->put_record(store, key, "two");
+    co_await ledger->discard(store, ids_of(10, 2));
+    co_await ledger->put(store, kSecond, some_blocks(0, 2));  // again, after they were dropped
+    co_await ledger->untag(store, {kFirst.volume, 1}, ids_of(3, 12));
+    co_await ledger->untag(store, {kSecond.volume, 9}, ids_of(0, 8));
+    co_await ledger->put_record(store, key, "three");
+    co_await ledger->put(store, kFirst, some_blocks(20, 4));
+    co_await (*opened)->close();
+}
+
+/// Everything promised is there; and the store works, and keeps what it then showed.
+Task<std::string> check_store(NodeEnv& env, std::shared_ptr<Ledger> ledger) {
+    for (int round = 0; round < 2; ++round) {
+        const auto opened = co_await SegmentStore::open(env, tiny_config());
+        if (!opened) co_return "does not open: " + opened.error().message();
+        auto& store = **opened;
+        const auto wrong = co_await ledger->check(store);
+        if (!wrong.empty()) co_return (round == 0 ? "" : "opened again: ") + wrong;
+        if (store.damage().state_lost || store.damage().skipped_bytes > 0) co_return "takes a crash for damage";
+        const auto errors = ledger->errors().size();
+        co_await ledger->put(store, kFirst, some_blocks(30 + static_cast<std::uint64_t>(round), 1));
+        if (ledger->errors().size() > errors) co_return "takes no puts: " + ledger->errors().back().message();
+        co_await store.close();
+    }
+    co_return "";
+}
+
+struct Shared {
+    std::shared_ptr<Ledger> ledger = std::make_shared<Ledger>();
+};
+
+sim::CrashScenario scenario_with(SegmentStore::Config config) {
+    const auto shared = std::make_shared<Shared>();
+    sim::CrashScenario scenario;
+    scenario.reset = [shared] { shared->ledger = std::make_shared<Ledger>(); };
+    scenario.workload = [shared, config](NodeEnv& env) { return use_store(env, config, shared->ledger); };
+    scenario.check = [shared](NodeEnv& env) { return check_store(env, shared->ledger); };
+    return scenario;
+}
+
+TEST(StoreCrash, EverythingAcknowledgedSurvivesACrashAtEveryBoundary) {
+    sim::CrashPlan plan;
+    plan.losses = {sim::PowerLoss::lost, sim::PowerLoss::torn, sim::PowerLoss::reordered, sim::PowerLoss::kept};
+    plan.repeats = 3;
+    const auto report = sim::for_each_crash_point(scenario_with(tiny_config()), plan);
+    EXPECT_TRUE(report.ok()) << report.text();
+    EXPECT_GT(report.boundaries, 80U) << "the workload became too small to mean anything";
+    RecordProperty("crashes", static_cast<int>(report.crashes));
+}
+
+TEST(StoreCrash, ACrashWhileAStoreIsOpenedAfterACrashHarmsNothing) {
+    // The workload of the enumeration is the recovery itself, on what a torn workload left.
+    const auto shared = std::make_shared<Shared>();
+    sim::CrashScenario scenario;
+    scenario.reset = [shared] { shared->ledger = std::make_shared<Ledger>(); };
+    scenario.setup = [shared](NodeEnv& env) { return use_store(env, tiny_config(), shared->ledger); };
+    scenario.workload = [shared](NodeEnv& env) -> Task<void> {
+        const auto wrong = co_await check_store(env, shared->ledger);
+        if (!wrong.empty()) throw std::runtime_error{wrong};
+    };
+    scenario.check = [shared](NodeEnv& env) { return check_store(env, shared->ledger); };
+    const auto report = sim::for_each_crash_point(scenario, {});
+    EXPECT_TRUE(report.ok()) << report.text();
+}
+
+TEST(StoreCrash, AnIoErrorAtAnyCallLosesNothingAcknowledged) {
+    const auto report = sim::for_each_failing_call(scenario_with(tiny_config()), base::Errc::io_failed);
+    EXPECT_TRUE(report.ok()) << report.text();
+}
+
+TEST(StoreCrash, AFullDiskAtAnyCallLosesNothingAcknowledged) {
+    const auto report = sim::for_each_failing_call(scenario_with(tiny_config()), base::Errc::no_space);
+    EXPECT_TRUE(report.ok()) << report.text();
+}
+
+// --- what was seen after a kill stays after a power loss -------------------------------------------------------------
+
+Task<void> snapshot_into(NodeEnv& env, std::shared_ptr<std::map<Guid, std::vector<Tag>>> out) {
+    const auto opened = co_await SegmentStore::open(env, tiny_config());
+    if (!opened) co_return;
+    for (std::uint64_t i = 0; i < 24; ++i) {
+        const auto id = ids_of(i, 1)[0];
+        auto tags = (*opened)->tags(id);
+        if (!tags.empty() && co_await (*opened)->get(id)) (*out)[id] = std::move(tags);
+    }
+}
+
+TEST(StoreCrash, WhatWasShownAfterAKillIsStillThereAfterAPowerLoss) {
+    std::uint64_t boundaries = 200;
+    for (std::uint64_t at = 1; at <= boundaries; ++at) {
+        sim::World world{at};
+        auto& node = world.add_node();
+        const auto ledger = std::make_shared<Ledger>();
+        node.crash_on_disk(at, sim::CrashSide::after);
+        node.run(use_store(node.env(), tiny_config(), ledger));
+        if (!node.disk().crashed()) break;
+        node.restart();
+        const auto shown = std::make_shared<std::map<Guid, std::vector<Tag>>>();
+        node.run(snapshot_into(node.env(), shown));
+        node.power_off(sim::PowerLoss::lost);
+        node.restart();
+        const auto later = std::make_shared<std::map<Guid, std::vector<Tag>>>();
+        node.run(snapshot_into(node.env(), later));
+        ASSERT_EQ(*shown, *later) << "boundary " << at << ": " << node.disk().crash_site();
+    }
+}
+
+// --- the harness finds planted bugs ----------------------------------------------------------------------------------
+
+bool found(void (*plant)(SegmentStore::Testing&)) {
+    auto config = tiny_config();
+    plant(config.testing);
+    return !sim::for_each_crash_point(scenario_with(config), {}).ok();
+}
+
+TEST(StoreHarness, FindsAMissingSyncOfBlocks) {
+    EXPECT_TRUE(found([](SegmentStore::Testing& testing) { testing.skip_segment_sync = true; }));
+}
+
+TEST(StoreHarness, FindsAMissingSyncOfTheLog) {
+    EXPECT_TRUE(found([](SegmentStore::Testing& testing) { testing.skip_state_sync = true; }));
+}
+
+TEST(StoreHarness, FindsAFileThatIsSyncedWithoutItsName) {
+    EXPECT_TRUE(found([](SegmentStore::Testing& testing) { testing.skip_directory_sync = true; }));
+}
+
+TEST(StoreHarness, FindsADiskThatLiesAboutOneSyncInTheMiddle) {
+    // Not every sync matters to this workload; of the first forty at least some must.
+    unsigned noticed = 0;
+    for (std::uint64_t number = 8; number <= 24; number += 4) {
+        sim::CrashPlan plan;
+        plan.losses = {sim::PowerLoss::lost};
+        plan.faults.skip_sync_number = number;
+        noticed += sim::for_each_crash_point(scenario_with(tiny_config()), plan).ok() ? 0U : 1U;
+    }
+    EXPECT_GE(noticed, 2U);
+}
+
+}  // namespace
+}  // namespace store_test
