@@ -50,7 +50,7 @@ struct Item {
 };
 
 constexpr std::uint32_t kLiveNodeBytes = 32U << 10U;
-constexpr std::uint32_t kArchiveNodeBytes = 64U << 10U;
+constexpr std::uint32_t kArchiveNodeBytes = 32U << 10U;  // measured: docs/decisions/tree.md
 
 struct TreeShape {
     std::uint32_t node_bytes = kArchiveNodeBytes;  ///< mean of the encoded size; 1 KiB to 256 KiB
