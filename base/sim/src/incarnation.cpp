@@ -174,15 +174,16 @@ void Incarnation::run_last_words() {
     }
 }
 
-void Incarnation::end_coroutines() {
-    constexpr int kRounds = 10'000;
+bool Incarnation::end_coroutines() {
+    constexpr int kRounds = 1'000;
     for (int round = 0; round < kRounds; ++round) {
         run_last_words();
         const std::size_t asleep = boost::asio::use_service<Sleepers>(context).abort_all();
-        if (asleep + transport.abort_all() + workers.abort_all() == 0 && last_words.empty()) return;
+        if (asleep + transport.abort_all() + workers.abort_all() == 0 && last_words.empty()) return true;
     }
     world.fail(std::make_exception_ptr(
         Stuck{world.when() + " a coroutine of " + node.name() + " swallows its cancellation and goes on"}));
+    return false;
 }
 
 void Incarnation::reap() {
@@ -192,15 +193,17 @@ void Incarnation::reap() {
     world.withdraw(*this);
     for (auto& function : std::exchange(parked, {})) last_words.push_back(std::move(function));
     if (task_group) task_group->cancel();
-    end_coroutines();
-    if (node.disk_) node.disk_->set_gentle(true);  // destructors may use the disk, in vain; they cannot throw
-    root.reset();
-    end_coroutines();
-    transport.forget_handlers();
-    task_group.reset();
+    // What a coroutine that goes on refers to has to stay until the end of the world.
+    if (end_coroutines()) {
+        if (node.disk_) node.disk_->set_gentle(true);  // destructors may use the disk, in vain; they cannot throw
+        root.reset();
+        end_coroutines();
+        transport.forget_handlers();
+        task_group.reset();
+        end_coroutines();
+        if (node.disk_) node.disk_->set_gentle(false);
+    }
     world.queue.drop(this);
-    end_coroutines();
-    if (node.disk_) node.disk_->set_gentle(false);
     reaped = true;
     world.current = before;
 }

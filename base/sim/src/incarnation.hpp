@@ -183,7 +183,7 @@ struct Incarnation {
 
   private:
     void run_last_words();
-    void end_coroutines();
+    bool end_coroutines();  ///< false if one goes on for ever
 };
 
 }  // namespace base::sim
