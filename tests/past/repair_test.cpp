@@ -1,0 +1,194 @@
+#include "base/sim/harm.hpp"
+#include "cluster.hpp"
+
+namespace past::test {
+namespace {
+
+ClusterOptions quick() {
+    ClusterOptions options;
+    options.repair_after = 30s;
+    options.peer.config.check_period = 20s;
+    options.peer.config.discard_grace = 20s;
+    return options;
+}
+
+void put_all(Cluster& cluster, std::uint64_t count, std::uint64_t per_place = 4) {
+    for (std::uint64_t number = 1; number <= count; number += per_place) {
+        std::vector<Block> blocks;
+        for (std::uint64_t i = 0; i < per_place; ++i) blocks.push_back(make_block(number + i));
+        const auto outcome = cluster.put(number % 3, place_of(number), std::move(blocks), Wait::full);
+        ASSERT_TRUE(outcome) << outcome.error().message();
+        ASSERT_EQ(outcome->copies_stored, 3U);
+    }
+}
+
+bool all_at(Cluster& cluster, std::uint64_t count, std::size_t copies) {
+    for (std::uint64_t number = 1; number <= count; ++number) {
+        if (cluster.copies(number) != copies) return false;
+    }
+    return true;
+}
+
+std::string text(const NodeStatus& status) {
+    return "ours " + std::to_string(status.blocks_ours) + " whole " + std::to_string(status.blocks_whole) + " short " +
+           std::to_string(status.blocks_short) + " unchecked " + std::to_string(status.blocks_unchecked) + " backlog " +
+           std::to_string(status.backlog_blocks) + " to hand over " + std::to_string(status.blocks_to_hand_over);
+}
+
+TEST(Repair, EveryBlockIsAtThreeCopiesAgainAfterTwoOfFiveAreGone) {
+    sim::World world{1};
+    Cluster cluster{world, quick()};
+    put_all(cluster, 80);
+    EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 2min)) << text(cluster.total());
+    cluster.kill(3);
+    cluster.kill(4);
+    world.run_for(10s);
+    EXPECT_FALSE(cluster.whole()) << "the status says that copies are short";
+    EXPECT_EQ(cluster.total().blocks_repaired, 0U) << "nothing moves before repair_after";
+    EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 5min)) << text(cluster.total());
+    EXPECT_TRUE(all_at(cluster, 80, 3));
+    EXPECT_LE(world.elapsed(), 4min);
+    const auto repaired = cluster.total().blocks_repaired;
+    world.run_for(30min);
+    EXPECT_EQ(cluster.total().blocks_repaired, repaired) << "then there is peace";
+}
+
+TEST(Repair, AShortOutageMovesAlmostNothing) {
+    sim::World world{2};
+    auto options = quick();
+    options.repair_after = 5min;
+    Cluster cluster{world, options};
+    put_all(cluster, 80);
+    world.run_for(1min);
+    for (int flap = 0; flap < 20; ++flap) {  // faults matrix row 21
+        cluster.kill(2);
+        world.run_for(10s);
+        cluster.restart(2);
+        world.run_for(20s);
+        if (flap % 5 == 0) {
+            ASSERT_TRUE(cluster.put(0, 1000 + static_cast<std::uint64_t>(flap)));
+        }
+    }
+    EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 5min)) << text(cluster.total());
+    const auto sum = cluster.total();
+    EXPECT_LE(sum.blocks_repaired + sum.blocks_handed_over, 8U) << "only what was written meanwhile";
+    EXPECT_TRUE(all_at(cluster, 80, 3));
+}
+
+TEST(Repair, AJoinerIsGivenItsBlocksBeforeAnybodyLetsGo) {
+    sim::World world{3};
+    Cluster cluster{world, quick()};
+    put_all(cluster, 80);
+    world.run_for(1min);
+    const auto joiner = cluster.add_peer();
+    bool ever_below = false;
+    EXPECT_TRUE(world.run_until(
+        [&] {
+            for (std::uint64_t number = 1; number <= 80; ++number) ever_below = ever_below || cluster.copies(number) < 3;
+            return cluster.whole() && cluster.total().blocks_to_hand_over == 0 && world.elapsed() > 2min;
+        },
+        10min)) << text(cluster.total());
+    EXPECT_FALSE(ever_below);
+    EXPECT_TRUE(all_at(cluster, 80, 3)) << "and no more than three are kept";
+    EXPECT_GT(cluster.peer(joiner).store->usage().blocks, 0U);
+    EXPECT_GT(cluster.total().blocks_discarded, 0U);
+    for (std::uint64_t number = 1; number <= 80; number += 4) {
+        auto bytes = cluster.machine(joiner).run(cluster.node(joiner).get(place_of(number), make_block(number).id, cluster.in(30s)));
+        EXPECT_TRUE(*bytes);
+    }
+}
+
+TEST(Repair, WhatComesBackCountsAgain) {
+    sim::World world{4};
+    Cluster cluster{world, quick()};
+    put_all(cluster, 40);
+    world.run_for(1min);
+    cluster.kill(1);
+    EXPECT_TRUE(world.run_until([&] { return world.elapsed() > 3min && cluster.whole(); }, 10min));
+    const auto repaired = cluster.total().blocks_repaired;
+    EXPECT_GT(repaired, 0U);
+    cluster.restart(1);
+    EXPECT_TRUE(world.run_until([&] { return cluster.whole() && cluster.total().blocks_to_hand_over == 0 && cluster.peer(1).ready(); }, 10min))
+        << text(cluster.total());
+    EXPECT_EQ(cluster.total().blocks_repaired, repaired) << "its disk still has what it held";
+    EXPECT_TRUE(all_at(cluster, 40, 3));
+}
+
+TEST(Repair, TagsTravelWithTheBlocks) {
+    sim::World world{5};
+    Cluster cluster{world, quick()};
+    put_all(cluster, 4);
+    const Tag other{place_of(77), 3};
+    auto held = cluster.machine(0).run(cluster.node(0).touch(place_of(1), other, {make_block(1).id}, cluster.in(30s)));
+    ASSERT_TRUE(*held);
+    world.run_for(1s);
+    cluster.kill(cluster.holders_of(1)[0]);
+    world.run_for(3min);
+    ASSERT_EQ(cluster.copies(1), 3U);
+    for (const auto index : cluster.holders_of(1)) {
+        const auto tags = cluster.peer(index).store->tags(make_block(1).id);
+        EXPECT_TRUE(std::ranges::find(tags, other) != tags.end());
+        EXPECT_TRUE(std::ranges::find(tags, test_tag()) != tags.end());
+    }
+}
+
+TEST(Repair, AHolderThatLagsInTagsIsBroughtUpBeforeOthersLetGo) {
+    sim::World world{6};
+    auto options = quick();
+    Cluster cluster{world, options};
+    put_all(cluster, 4);
+    const auto holders = cluster.holders_of(1);
+    Tag newer = test_tag();
+    newer.generation += 1;
+    // Only one of three heard of the newer session, and it is the one that will have to hand over.
+    const auto farthest = *std::ranges::max_element(holders, [&](std::size_t a, std::size_t b) {
+        return base::closer(place_of(1), cluster.handle(a).id(), cluster.handle(b).id());
+    });
+    cluster.machine(farthest).run(cluster.peer(farthest).store->touch(newer, {make_block(1).id}));
+    while (cluster.holders_of(1).size() == 3 && cluster.peer(farthest).store->has(make_block(1).id)) {
+        cluster.add_peer();
+        world.run_for(3min);
+        ASSERT_LT(cluster.nodes.size(), 40U);
+    }
+    for (const auto index : cluster.holders_of(1)) {
+        EXPECT_EQ(cluster.peer(index).store->tags(make_block(1).id), std::vector<Tag>{newer});
+    }
+}
+
+TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
+    for (std::uint64_t seed = 1; seed <= 15; ++seed) {
+        sim::World world{seed};
+        auto options = quick();
+        options.peers = 6;
+        options.repair_after = 10s;
+        Cluster cluster{world, options};
+        put_all(cluster, 24);
+        cluster.follow_deaths();
+        world.harm(sim::Kill{.every = 20s, .down_for = 12s, .leave_at_least = 5},
+                   sim::PowerOff{.every = 30s, .down_for = 15s, .leave_at_least = 5});
+        world.run_for(5min);
+        world.stop_harm();
+        EXPECT_TRUE(world.run_until([&] { return cluster.whole() && all_at(cluster, 24, 3); }, 15min))
+            << "seed " << seed << ": " << text(cluster.total());
+        for (std::uint64_t number = 1; number <= 24; ++number) {
+            auto bytes = cluster.machine(0).run(cluster.node(0).get(place_of((number - 1) / 4 * 4 + 1), make_block(number).id, cluster.in(30s)));
+            ASSERT_TRUE(*bytes) << "seed " << seed << " block " << number;
+        }
+    }
+}
+
+TEST(Repair, ByteCountsHaveACause) {
+    sim::World world{7};
+    Cluster cluster{world, quick()};
+    put_all(cluster, 40);
+    const auto put_bytes = cluster.total().bytes_put;
+    EXPECT_GT(put_bytes, 0U);
+    cluster.kill(0);
+    world.run_for(5min);
+    const auto sum = cluster.total();
+    EXPECT_GT(sum.bytes_repaired, 0U);
+    EXPECT_LE(sum.bytes_repaired, 40U * 1000U) << "nothing is sent twice";
+}
+
+}  // namespace
+}  // namespace past::test
