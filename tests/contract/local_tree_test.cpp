@@ -8,9 +8,9 @@ namespace {
 
 class SimulatedTree final : public TreeUnderTest {
   public:
-    SimulatedTree() { tree_.make_directory("/work/here"); }
+    SimulatedTree() { tree_.make_directory("/home/here"); }
     LocalTree& tree() override { return tree_; }
-    std::string path() override { return "/work/here"; }
+    std::string path() override { return "/home/here"; }
 
   private:
     sim::LocalTree tree_;
