@@ -93,8 +93,8 @@ class TransportTest : public ::testing::Test {
                 .limits = limits};
     }
     [[nodiscard]] std::unique_ptr<base::host::TcpTransport> open(base::host::TcpOptions with) {
-        auto opened = base::host::TcpTransport::open(runtime.executor(), runtime.clock(), runtime.rng(), *log,
-                                                     std::move(with));
+        auto opened =
+            base::host::TcpTransport::open(runtime.executor(), runtime.clock(), runtime.rng(), *log, std::move(with));
         EXPECT_TRUE(opened) << opened.error().message();
         return std::move(*opened);
     }
@@ -121,8 +121,8 @@ inline std::string text_of(const Message& message) { return std::string{base::as
 
 /// Answers with what it was sent.
 inline void serve_echo(base::Transport& transport) {
-    transport.serve(
-        Service::pastry, [](base::Peer, Message message) -> Task<Result<Message>> { co_return message; }, {});
+    transport.serve(Service::pastry, [](base::Peer, Message message) -> Task<Result<Message>> { co_return message; },
+                    {});
 }
 
 }  // namespace host_test

@@ -68,24 +68,26 @@ Task<Result<Message>> Link::request(Message message, TimePoint deadline) {
     co_return std::move(*pending->result);
 }
 
-bool Link::fits(const Pending& pending) const {
-    const auto& limits = context_->limits;
-    return sent_.empty() ||
-           (sent_.size() < limits.requests_per_peer && sent_bytes_ + pending.bytes <= limits.in_flight_bytes_per_peer);
+/// One alone always fits, however large.
+bool Link::Load::admits(std::size_t more_bytes, const ConnectionLimits& limits) const {
+    return requests == 0 ||
+           (requests < limits.requests_per_peer && bytes + more_bytes <= limits.in_flight_bytes_per_peer);
 }
 
 void Link::submit(const std::shared_ptr<Pending>& pending) {
-    waiting_.push_back(pending);
+    window(pending->traffic).waiting.push_back(pending);
     admit_waiting();
 }
 
-/// In order of asking, as far as the window allows. A start can fail at once and come back here, hence the guard.
+/// In order of asking, as far as the windows allow. A start can fail at once and come back here, hence the guard.
 void Link::admit_waiting() {
     if (std::exchange(admitting_, true)) return;
-    while (!waiting_.empty() && fits(*waiting_.front())) {
-        const auto pending = std::move(waiting_.front());
-        waiting_.pop_front();
-        start(pending);
+    for (auto& [waiting, sent] : windows_) {
+        while (!waiting.empty() && sent.admits(waiting.front()->bytes, context_->limits)) {
+            const auto pending = std::move(waiting.front());
+            waiting.pop_front();
+            start(pending);
+        }
     }
     admitting_ = false;
 }
@@ -93,7 +95,9 @@ void Link::admit_waiting() {
 void Link::start(const std::shared_ptr<Pending>& pending) {
     pending->id = next_id_++;
     sent_.emplace(pending->id, pending);
-    sent_bytes_ += pending->bytes;
+    auto& load = window(pending->traffic).sent;
+    ++load.requests;
+    load.bytes += pending->bytes;
     send(Frame{FrameType::request, pending->id, std::move(pending->message)});
 }
 
@@ -101,10 +105,12 @@ void Link::finish(const std::shared_ptr<Pending>& pending, Result<Message> resul
     if (pending->result) return;
     pending->result.emplace(std::move(result));
     pending->done.set();
+    auto& [waiting, sent] = window(pending->traffic);
     if (pending->id == 0) {
-        std::erase(waiting_, pending);
+        std::erase(waiting, pending);
     } else if (sent_.erase(pending->id) > 0) {
-        sent_bytes_ -= pending->bytes;
+        --sent.requests;
+        sent.bytes -= pending->bytes;
     }
     admit_waiting();
 }
@@ -112,7 +118,9 @@ void Link::finish(const std::shared_ptr<Pending>& pending, Result<Message> resul
 void Link::fail_all(const Error& why) {
     std::vector<std::shared_ptr<Pending>> lost;
     for (const auto& [id, pending] : sent_) lost.push_back(pending);
-    if (context_->stopped) lost.insert(lost.end(), waiting_.begin(), waiting_.end());
+    if (context_->stopped) {
+        for (const auto& [waiting, sent] : windows_) lost.insert(lost.end(), waiting.begin(), waiting.end());
+    }
     for (const auto& pending : lost) finish(pending, why);
 }
 
@@ -158,33 +166,33 @@ void Link::on_frame(const std::shared_ptr<Connection>& from, Frame frame) {
 
 void Link::on_request(const std::shared_ptr<Connection>& from, Frame frame) {
     const auto& limits = context_->limits;
-    const auto bytes = frame.message.size();
-    const bool too_many = serving_ >= limits.requests_per_peer;
-    const bool too_much = serving_ > 0 && serving_bytes_ + bytes > limits.in_flight_bytes_per_peer;
     if (queued_bytes() > 2 * limits.in_flight_bytes_per_peer) {
         return from->close(Error{Errc::bad_format, "asks and does not read the answers"});
     }
-    if (too_many || too_much || queued_bytes() > limits.in_flight_bytes_per_peer) {
+    const auto traffic = traffic_of(frame.message);
+    auto& load = serving_[static_cast<std::size_t>(traffic)];
+    const bool flooded = traffic == Traffic::data && queued_bytes() > limits.in_flight_bytes_per_peer;
+    if (flooded || !load.admits(frame.message.size(), limits)) {
         return answer(frame.head.id, Error{Errc::busy, "too much under way"});
     }
-    ++serving_;
-    serving_bytes_ += bytes;
+    ++load.requests;
+    load.bytes += frame.message.size();
     context_->tasks.spawn(serve(from, frame.head.id, std::move(frame.message)));
 }
 
 Task<void> Link::serve(std::weak_ptr<Connection> origin, std::uint64_t id, Message message) {
     const auto self = shared_from_this();
     struct Served {
-        Link& link;
+        Load& load;
         std::size_t bytes;
         ~Served() {
-            --link.serving_;
-            link.serving_bytes_ -= bytes;
+            --load.requests;
+            load.bytes -= bytes;
         }
     };
     Result<Message> result = Error{Errc::stopped};
     {
-        const Served served{*this, message.size()};
+        const Served served{serving_[static_cast<std::size_t>(traffic_of(message))], message.size()};
         Peer sender = peer_;
         result = co_await context_->services.answer(std::move(sender), std::move(message));
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <boost/asio/dispatch.hpp>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -15,7 +16,7 @@
 namespace base::host {
 
 /// What the links of one transport share. The transport outlives its links' coroutines by owning `tasks`.
-struct LinkContext {
+struct LinkContext : std::enable_shared_from_this<LinkContext> {
     LinkContext(Executor executor_in, Clock& clock_in, Rng& rng_in, Log& log_in, ConnectionLimits limits_in)
         : executor{executor_in},
           clock{clock_in},
@@ -23,6 +24,12 @@ struct LinkContext {
           limits{limits_in},
           services{log_in},
           tasks{executor_in} {}
+
+    /// Ends all coroutines. From the loop or outside of it: Asio's co_spawn keeps a raw pointer when a signal reaches
+    /// it from outside, so the signals are always given from inside.
+    void cancel_tasks() {
+        boost::asio::dispatch(executor, [self = shared_from_this()] { self->tasks.cancel(); });
+    }
 
     Executor executor;
     Clock& clock;
@@ -61,15 +68,30 @@ class Link : public std::enable_shared_from_this<Link> {
     void close(const Error& why);
 
   private:
+    /// Two classes with a window each: what keeps the ring together must not queue behind what moves data.
+    enum class Traffic : std::uint8_t { overlay = 0, data = 1 };
+    [[nodiscard]] static Traffic traffic_of(const Message& message) {
+        return message.service() <= Service::tapestry ? Traffic::overlay : Traffic::data;
+    }
+    struct Load {
+        std::size_t requests = 0;
+        std::size_t bytes = 0;
+        [[nodiscard]] bool admits(std::size_t more_bytes, const ConnectionLimits& limits) const;
+    };
     /// A request of ours. `id` 0 until it was sent.
     struct Pending {
         Pending(Executor executor, Message content)
-            : message{std::move(content)}, bytes{message.size()}, done{executor} {}
+            : message{std::move(content)}, bytes{message.size()}, traffic{traffic_of(message)}, done{executor} {}
         Message message;
         std::size_t bytes;
+        Traffic traffic;
         std::uint64_t id = 0;
         std::optional<Result<Message>> result;
         Event done;
+    };
+    struct Window {
+        std::deque<std::shared_ptr<Pending>> waiting;
+        Load sent;
     };
     struct Waiting;  // RAII: takes a request out of the books when its caller leaves
 
@@ -90,7 +112,7 @@ class Link : public std::enable_shared_from_this<Link> {
     [[nodiscard]] std::size_t queued_bytes() const;
     void submit(const std::shared_ptr<Pending>& pending);
     void start(const std::shared_ptr<Pending>& pending);
-    [[nodiscard]] bool fits(const Pending& pending) const;
+    [[nodiscard]] Window& window(Traffic traffic) { return windows_[static_cast<std::size_t>(traffic)]; }
     [[nodiscard]] bool idle() const;
     [[nodiscard]] Error about(const Error& why) const;
     void finish(const std::shared_ptr<Pending>& pending, Result<Message> result);
@@ -123,12 +145,9 @@ class Link : public std::enable_shared_from_this<Link> {
 
     std::uint64_t next_id_;
     std::unordered_map<std::uint64_t, std::shared_ptr<Pending>> sent_;
-    std::deque<std::shared_ptr<Pending>> waiting_;  // for the window
-    std::size_t sent_bytes_ = 0;
+    std::array<Window, 2> windows_;
     bool admitting_ = false;
-
-    std::size_t serving_ = 0;  // requests of the peer
-    std::size_t serving_bytes_ = 0;
+    std::array<Load, 2> serving_;  // requests of the peer
     TimePoint last_used_;
 };
 

@@ -181,7 +181,9 @@ void Link::on_closed(const std::shared_ptr<Connection>& connection, const Error&
 
 bool Link::idle() const {
     const bool lanes_empty = lanes_[0].frames.empty() && lanes_[1].frames.empty();
-    return sent_.empty() && waiting_.empty() && serving_ == 0 && lanes_empty;
+    const bool serving = serving_[0].requests + serving_[1].requests > 0;
+    const bool asking = !sent_.empty() || !windows_[0].waiting.empty() || !windows_[1].waiting.empty();
+    return lanes_empty && !serving && !asking;
 }
 
 void Link::watch(TimePoint now) {

@@ -152,7 +152,7 @@ struct LocalServer::Impl : std::enable_shared_from_this<Impl> {
         struct stat status{};  // a successor may have put its own there already
         if (inode != 0 && ::lstat(path.c_str(), &status) == 0 && status.st_ino == inode) ::unlink(path.c_str());
         for (const auto& link : std::vector{*sessions}) link->close(Error{Errc::stopped});
-        context->tasks.cancel();
+        context->cancel_tasks();
         context->services.clear();
     }
 
@@ -222,7 +222,7 @@ class LocalClient final : public Transport {
     ~LocalClient() override {
         context_->stopped = true;
         link_->close(Error{Errc::stopped});
-        context_->tasks.cancel();
+        context_->cancel_tasks();
         context_->services.clear();
     }
     LocalClient(const LocalClient&) = delete;

@@ -105,7 +105,7 @@ void TcpTransport::Impl::shut_down() {
     boost::system::error_code ignored;
     if (acceptor) acceptor->close(ignored);
     for (const auto& [id, link] : std::exchange(links, {})) link->close(Error{Errc::stopped});
-    context->tasks.cancel();
+    context->cancel_tasks();
     context->services.clear();
     join_handler = {};
 }

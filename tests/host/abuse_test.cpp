@@ -1,0 +1,188 @@
+// A proven member that breaks the rules of the frames loses that connection, and nobody else loses anything.
+#include "base/limits.hpp"
+#include "raw_peer.hpp"
+
+namespace host_test {
+namespace {
+
+using base::host::Frame;
+using base::host::FrameHeader;
+using base::host::FrameType;
+using base::host::TlsContext;
+
+class AbuseTest : public TransportTest {
+  protected:
+    void SetUp() override {
+        limits.stall_window = 300ms;
+        victim = open(10);
+        friendly = open(11);
+        serve_echo(*victim);
+        ASSERT_TRUE(ask(*friendly, victim->self(), text_message("before")));
+        auto greeted = dial_raw(runtime, victim->self(), tls);
+        ASSERT_TRUE(greeted) << greeted.error().message();
+        stream = greeted->stream;
+        reader = std::move(greeted->reader);
+        pass(20ms);
+        ASSERT_EQ(victim->stats().connections, 2U);
+    }
+    bool write(const Bytes& bytes) { return write_raw(runtime, *stream, bytes); }
+    void expect_closed(bool for_cause = true) {
+        EXPECT_TRUE(is_closed_within(runtime, *stream, 5s));
+        pass(20ms);
+        EXPECT_EQ(victim->stats().connections, 1U);
+        EXPECT_EQ(victim->stats().closed_for_cause, for_cause ? 1U : 0U);
+        EXPECT_TRUE(ask(*friendly, victim->self(), text_message("after")));
+    }
+    static Bytes head(FrameType type, std::uint32_t header, std::uint32_t payload) {
+        return FrameHeader{type, 0x0201, 7, header, payload}.encode();
+    }
+
+    base::Certificate certificate = network.issue(key_of(20));
+    TlsContext tls{TlsContext::Side::client, key_of(20), &certificate};
+    std::unique_ptr<base::host::TcpTransport> victim;
+    std::unique_ptr<base::host::TcpTransport> friendly;
+    std::shared_ptr<base::host::TlsStream> stream;
+    std::unique_ptr<base::host::FrameReader> reader;
+};
+
+TEST_F(AbuseTest, AnUnknownFrameType) {
+    auto bytes = head(FrameType::request, 0, 0);
+    bytes[4] = 99;
+    write(bytes);
+    expect_closed();
+}
+
+TEST_F(AbuseTest, ALengthBeyondTheLimit) {
+    write(head(FrameType::request, 10, base::kMaxPayloadBytes + 1));
+    expect_closed();
+}
+
+TEST_F(AbuseTest, AHeaderLongerThanItsFrame) {
+    auto bytes = head(FrameType::request, 10, 0);
+    bytes[16] = 11;
+    write(bytes);
+    expect_closed();
+}
+
+TEST_F(AbuseTest, AllZeroes) {
+    write(Bytes(4096));
+    expect_closed();
+}
+
+TEST_F(AbuseTest, ASecondHello) {
+    const auto hello = base::host::Hello{}.encode();
+    auto bytes = head(FrameType::hello, static_cast<std::uint32_t>(hello.size()), 0);
+    bytes.insert(bytes.end(), hello.begin(), hello.end());
+    write(bytes);
+    expect_closed();
+}
+
+TEST_F(AbuseTest, AFrameThatIsCutOff) {
+    write(head(FrameType::request, 100, 100'000));
+    stream->close();
+    expect_closed(/*for_cause=*/false);
+}
+
+TEST_F(AbuseTest, AFrameThatNeverEnds) {
+    write(head(FrameType::request, 100, 100'000));
+    bool open = true;
+    for (int i = 0; i < 200 && open; ++i) {
+        pass(20ms);
+        open = write(Bytes(1));
+    }
+    EXPECT_FALSE(open);
+    stream->close();
+    expect_closed();
+}
+
+TEST_F(AbuseTest, HalfAFrameHeader) {
+    write(Bytes(3));
+    expect_closed();
+}
+
+TEST_F(AbuseTest, AnswersThatNobodyAskedForAreDropped) {
+    write(head(FrameType::response, 0, 0));
+    write(head(FrameType::error, 0, 0));
+    pass(50ms);
+    EXPECT_EQ(victim->stats().connections, 2U);
+}
+
+TEST_F(AbuseTest, AMalformedErrorIsABadAnswer) {
+    Bytes garbage(10, 0xFF);
+    std::optional<Errc> outcome;
+    // The victim asks us; we answer with nonsense.
+    const auto ask_us = [](base::Transport& from, base::NodeId to, base::TimePoint deadline,
+                           std::optional<Errc>& out) -> Task<void> {
+        auto message = text_message("?");
+        base::Address address{to, ""};
+        const auto answer = co_await from.request(std::move(address), std::move(message), deadline);
+        if (!answer) out = static_cast<Errc>(answer.error().code().value());
+    };
+    base::TaskGroup tasks{runtime.executor()};
+    tasks.spawn(ask_us(*victim, certificate.id(), in(5s), outcome));
+    auto asked = runtime.run(reader->next(base::kMaxFrameBytes));
+    ASSERT_TRUE(asked) << asked.error().message();
+    auto bytes = FrameHeader{FrameType::error, 0, asked->head.id, 10, 0}.encode();
+    bytes.insert(bytes.end(), garbage.begin(), garbage.end());
+    write(bytes);
+    runtime.run(tasks.join());
+    EXPECT_EQ(outcome, Errc::bad_format);
+}
+
+TEST_F(AbuseTest, AFloodOfRequestsIsAnsweredBusy) {
+    victim->serve(Service::pastry,
+                  [this](base::Peer, Message) -> Task<Result<Message>> {
+                      co_await runtime.clock().sleep_for(200ms);
+                      co_return Message{};
+                  },
+                  {});
+    Bytes flood;
+    for (std::uint64_t id = 1; id <= 100; ++id) {
+        const auto one = FrameHeader{FrameType::request, 0x0201, id, 0, 0}.encode();
+        flood.insert(flood.end(), one.begin(), one.end());
+    }
+    write(flood);
+    int busy = 0;
+    for (int i = 0; i < 100; ++i) {
+        const auto frame = runtime.run(reader->next(base::kMaxFrameBytes));
+        ASSERT_TRUE(frame);
+        if (frame->head.type != FrameType::error) continue;
+        const auto error = base::host::decode_error(frame->message.header);
+        ASSERT_TRUE(error);
+        EXPECT_EQ(*error, Errc::busy);
+        ++busy;
+    }
+    EXPECT_EQ(busy, 36);
+}
+
+TEST_F(AbuseTest, APeerThatStopsAnsweringIsPingedAndGivenUp) {
+    limits.silence_timeout = 200ms;
+    auto impatient = open(30);
+    auto greeted = dial_raw(runtime, impatient->self(), tls);
+    ASSERT_TRUE(greeted);
+    pass(20ms);
+    const auto answer = ask(*impatient, {certificate.id(), ""}, text_message("anybody there?"), 1min);
+    EXPECT_EQ(answer.error(), Errc::unreachable);
+}
+
+TEST_F(AbuseTest, APeerThatDoesNotReadIsGivenUp) {
+    const auto big = [](base::Transport& from, base::NodeId to, base::TimePoint deadline, int& failed) -> Task<void> {
+        Message message{Service::past, 1, {}, base::SharedBytes{Bytes(base::kMaxPayloadBytes)}};
+        base::Address address{to, ""};
+        const auto answer = co_await from.request(std::move(address), std::move(message), deadline);
+        if (!answer && answer.error() == Errc::unreachable) ++failed;
+    };
+    limits.bulk_wait = 50ms;
+    auto patient = open(30);
+    auto greeted = dial_raw(runtime, patient->self(), tls);
+    ASSERT_TRUE(greeted);
+    pass(20ms);
+    base::TaskGroup tasks{runtime.executor()};
+    int failed = 0;
+    for (int i = 0; i < 8; ++i) tasks.spawn(big(*patient, certificate.id(), in(1min), failed));
+    runtime.run(tasks.join());
+    EXPECT_EQ(failed, 8);
+}
+
+}  // namespace
+}  // namespace host_test
