@@ -6,7 +6,11 @@ namespace tools {
 
 /// In the order in which `pelago --help` lists them.
 void add_all_verbs(Verbs& verbs) {
+    add_archive_verbs(verbs);
+    add_volume_verbs(verbs);
     add_key_verbs(verbs);
+    add_raw_verbs(verbs);
+    add_bench_verbs(verbs);
     add_config_verbs(verbs);
     add_completion_verbs(verbs);
     add_version_verb(verbs);

@@ -144,7 +144,8 @@ base::Result<ExitCode> run_chosen(const CLI::App& program, const Verbs& verbs, c
     Context context{io, console, settings, program};
     try {
         auto result = verbs.chosen()(context);
-        if (!result && io.around().stop.stop_requested()) return base::Error{base::Errc::interrupted};
+        const bool stopped = !result && io.around().stop.stop_requested();
+        if (stopped && !(result.error() == base::Errc::interrupted)) return base::Error{base::Errc::interrupted};
         return result;
     } catch (const std::exception& error) {
         return explain(error, io.around().stop.stop_requested());

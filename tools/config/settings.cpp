@@ -23,7 +23,7 @@ constexpr std::array kSpecs{
                 "Passphrase of the owner key: first line of this file"},
     SettingSpec{"password_command", Kind::text, "PELAGO_PASSWORD_COMMAND", "--password-command", "COMMAND", "",
                 "Passphrase of the owner key: what this command prints"},
-    SettingSpec{"volume", Kind::text, "PELAGO_VOLUME", nullptr, "NAME", "archive", "Volume of the archive verbs"},
+    SettingSpec{"volume", Kind::text, "PELAGO_VOLUME", nullptr, "NAME", kDefaultVolume, "Volume of the archive verbs"},
     SettingSpec{"host", Kind::text, "PELAGO_HOST", nullptr, "NAME", "", "Name of this machine in snapshots"},
     SettingSpec{"capacity", Kind::size, "PELAGO_CAPACITY", nullptr, "SIZE", "",
                 "Space that the store of this machine may take"},

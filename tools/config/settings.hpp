@@ -27,6 +27,8 @@ struct SettingSpec {
 
 [[nodiscard]] std::span<const SettingSpec> setting_specs();
 
+constexpr const char* kDefaultVolume = "archive";
+
 class Settings {
   public:
     struct Value {

@@ -1,0 +1,440 @@
+#!/usr/bin/env python3
+"""pelago on one machine with nothing else started: stories with real processes, and everything that can be given wrong.
+
+usage: embedded_test.py PELAGO [TEST...]
+"""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import compare_trees
+import odd_tree
+
+PELAGO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "pelago"
+PATIENCE_S = 300  # before a busy machine is given up on; nothing is timed
+ROOT = os.geteuid() == 0
+
+
+class Failed(Exception):
+    pass
+
+
+class Skipped(Exception):
+    pass
+
+
+def check(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+class Machine:
+    """A scratch directory with a data directory of its own, and commands run on it."""
+
+    def __init__(self, scratch):
+        self.scratch = scratch
+        self.data = os.path.join(scratch, "data")
+        self.environment = {"PATH": os.environ["PATH"], "HOME": scratch, "PELAGO_DIR": self.data}
+
+    def path(self, *names):
+        return os.path.join(self.scratch, *names)
+
+    def start(self, *args, **more):
+        return subprocess.Popen([PELAGO, *args], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                stdin=subprocess.DEVNULL, **more)
+
+    def run(self, *args, expect=0, stdin=b"", **more):
+        done = subprocess.run([PELAGO, *args], env=self.environment, input=stdin, capture_output=True,
+                              timeout=PATIENCE_S, **more)
+        shown = f"pelago {' '.join(args)}: exit {done.returncode}\n{done.stdout[-2000:].decode(errors='replace')}" \
+                f"{done.stderr[-2000:].decode(errors='replace')}"
+        wanted = expect if isinstance(expect, tuple) else (expect,)
+        check(done.returncode in wanted, f"{shown}\nexpected {expect}")
+        if done.returncode not in (0, 3):
+            lines = [line for line in done.stderr.decode(errors="replace").splitlines() if "warning:" not in line]
+            check(len(lines) == 1 and lines[0].startswith("pelago: "), f"an error is one line:\n{shown}")
+        return done
+
+    def json(self, *args, **more):
+        return json.loads(self.run(*args, "--json", **more).stdout.splitlines()[-1])
+
+    def backup(self, *paths, **more):
+        return self.json("archive", "backup", *paths, **more)
+
+    def restore(self, target, snapshot="latest", **more):
+        self.run("archive", "restore", snapshot, "--target", target, **more)
+
+    def stored_bytes(self):
+        total = 0
+        for folder, _, names in os.walk(os.path.join(self.data, "node")):
+            total += sum(os.lstat(os.path.join(folder, name)).st_blocks * 512 for name in names)
+        return total
+
+    def segments(self):
+        blocks = os.path.join(self.data, "node", "blocks")
+        found = [os.path.join(folder, name) for folder, _, names in os.walk(blocks) for name in names]
+        return sorted(found, key=os.path.getsize, reverse=True)
+
+
+def same(source, restored):
+    found = compare_trees.differences(source, restored, owner=ROOT)
+    check(not found, f"{len(found)} differences:\n" + "\n".join(found[:20]))
+
+
+def random_tree(root, seed, files, size):
+    rng = random.Random(seed)
+    for n in range(files):
+        folder = os.path.join(root, str(n % 7))
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, str(n)), "wb") as out:
+            out.write(rng.randbytes(size))
+
+
+def test_a_tree_with_every_oddity_comes_back_the_same(m):
+    source = m.path("source")
+    odd_tree.make(source)
+    # An ordinary user cannot read one of the files; root reads all.
+    report = m.backup(source, expect=0 if ROOT else 3)
+    check(report["message_type"] == "summary" and report["snapshot_id"], str(report))
+    if not ROOT:
+        os.remove(os.path.join(source, "unreadable mode"))
+        m.backup(source)
+    m.restore(m.path("out"), expect=0 if ROOT else (0, 3))
+    same(source, m.path("out") + source)
+    m.run("archive", "restore", "latest", "--target", m.path("verified"), "--verify", expect=0 if ROOT else (0, 3))
+
+
+def test_a_second_backup_of_the_same_tree_stores_next_to_nothing(m):
+    random_tree(m.path("source"), 2, 200, 50_000)
+    first = m.backup(m.path("source"))
+    second = m.backup(m.path("source"))
+    check(second["files_new"] == 0 and second["files_unmodified"] == 200, str(second))
+    check(second["data_stored"] < first["data_stored"] / 1000, f"{second['data_stored']} of {first['data_stored']}")
+    check(second["parent"] == first["snapshot_id"], str(second))
+    snapshots = json.loads(m.run("archive", "snapshots", "--json").stdout)
+    check([s["id"] for s in snapshots] == [first["snapshot_id"], second["snapshot_id"]], str(snapshots))
+
+
+def test_a_part_of_a_snapshot_can_be_listed_and_restored(m):
+    source = m.path("source")
+    random_tree(source, 3, 20, 100)
+    m.backup(source)
+    listed = [json.loads(line) for line in m.run("archive", "ls", "-r", f"latest:{source}", "--json").stdout.splitlines()]
+    files = [node for node in listed if node["message_type"] == "node" and node["type"] == "file"]
+    check(len(files) == 20, str(listed))
+    m.restore(m.path("out"), f"latest:{source}/3")
+    same(source + "/3", m.path("out"))
+    m.run("archive", "restore", f"latest:{source}/none", "--target", m.path("no"), expect=1)
+    m.run("archive", "restore", "ffffffff", "--target", m.path("no"), expect=1)
+    m.run("archive", "restore", "latest", "--target", m.path("some"), "--include", source + "/4")
+    check(os.listdir(m.path("some") + source) == ["4"], str(os.listdir(m.path("some") + source)))
+
+
+def test_excluded_files_are_left_out(m):
+    source = m.path("source")
+    random_tree(source, 4, 14, 10)
+    with open(m.path("patterns"), "w") as out:
+        out.write("# comment\n/**/source/1\n")
+    m.run("archive", "backup", source, "--exclude", "13", "--exclude-file", m.path("patterns"))
+    m.restore(m.path("out"))
+    check(not os.path.exists(m.path("out") + source + "/1"), "an excluded directory is there")
+    check(os.listdir(m.path("out") + source + "/6") == ["6"], "an excluded file is there")
+    m.run("archive", "backup", source, "--exclude", "[unclosed", expect=2)
+
+
+def test_paths_can_come_from_a_list(m):
+    random_tree(m.path("source"), 5, 14, 10)
+    paths = f"{m.path('source/0')}\n{m.path('source/1')}\n".encode()
+    report = json.loads(m.run("archive", "backup", "--files-from", "-", "--json", stdin=paths).stdout.splitlines()[-1])
+    check(report["files_new"] == 4, str(report))
+    m.run("archive", "backup", expect=2)
+    m.run("archive", "backup", "--files-from", m.path("none"), expect=2)
+
+
+def test_a_dry_run_stores_nothing(m):
+    random_tree(m.path("source"), 6, 10, 10_000)
+    m.run("volume", "create", "archive")
+    before = m.stored_bytes()
+    report = m.backup(m.path("source"), "--dry-run")
+    check(report["dry_run"] and report["files_new"] == 10, str(report))
+    check(m.stored_bytes() <= before + 8192, f"{before} -> {m.stored_bytes()}")
+    check(json.loads(m.run("archive", "snapshots", "--json").stdout) == [], "there is a snapshot")
+
+
+def test_first_use_names_the_key_and_the_volume_once(m):
+    random_tree(m.path("source"), 7, 2, 10)
+    first = m.run("archive", "backup", m.path("source")).stderr.decode()
+    check("pelago key export" in first and "created volume 'archive'" in first, first)
+    second = m.run("archive", "backup", m.path("source")).stderr.decode()
+    check(second == "", second)
+    check(os.stat(os.path.join(m.data, "owner.key")).st_mode & 0o777 == 0o600, "the key is not private")
+    m.run("archive", "backup", m.path("source"), "--volume", "typo", expect=10)
+
+
+def test_a_key_alone_brings_everything_back(m):
+    random_tree(m.path("source"), 8, 10, 10_000)
+    m.backup(m.path("source"))
+    m.run("key", "export", m.path("recovery.key"))
+    os.remove(os.path.join(m.data, "owner.key"))
+    shutil.rmtree(os.path.join(m.data, "client"))
+    m.run("archive", "snapshots", expect=10)
+    m.run("key", "import", m.path("recovery.key"))
+    m.restore(m.path("out"))
+    same(m.path("source"), m.path("out") + m.path("source"))
+
+
+def test_another_key_sees_no_volume_and_a_wrong_passphrase_is_told(m):
+    random_tree(m.path("source"), 9, 3, 10)
+    m.backup(m.path("source"))
+    other = Machine(m.path("other"))
+    os.mkdir(other.scratch)
+    random_tree(other.path("source"), 9, 3, 10)
+    other.backup(other.path("source"))
+    other.run("key", "export", other.path("other.key"))
+    m.run("key", "import", "--replace", other.path("other.key"))
+    m.run("archive", "snapshots", expect=10)
+    with open(m.path("pass"), "w") as out:
+        out.write("correct horse\n")
+    m.run("key", "passwd", "--new-password-file", m.path("pass"))
+    m.run("archive", "snapshots", expect=12)
+    m.environment["PELAGO_PASSWORD"] = "wrong horse"
+    m.run("archive", "snapshots", expect=12)
+
+
+def wait_for_stored(m, process, at_least):
+    """True once so many bytes are stored; False if the process ended before."""
+    give_up = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up:
+        if process.poll() is not None:
+            return False
+        if os.path.isdir(os.path.join(m.data, "node")) and m.stored_bytes() >= at_least:
+            return True
+        time.sleep(0.01)
+    raise Failed("nothing is stored")
+
+
+def test_a_killed_backup_is_repeated_without_storing_again_what_is_there(m):
+    source = m.path("source")
+    random_tree(source, 10, 60, 1 << 20)
+    m.run("volume", "create", "archive")
+    kills = 0
+    for at_least in (8 << 20, 24 << 20, 40 << 20):
+        process = m.start("archive", "backup", source)
+        if wait_for_stored(m, process, at_least):
+            process.kill()
+            kills += 1
+        process.communicate()
+    check(kills > 0, "every backup was faster than the kill")
+    m.backup(source)
+    m.restore(m.path("out"))
+    same(source, m.path("out") + source)
+    # Some of what was on its way when the process died may be there twice; most must not be.
+    check(m.stored_bytes() < 150 << 20, f"{m.stored_bytes()} bytes for 60 MiB")
+
+
+def test_ctrl_c_ends_with_130_and_the_next_backup_goes_on(m):
+    source = m.path("source")
+    random_tree(source, 11, 60, 1 << 20)
+    process = m.start("archive", "backup", source)
+    if not wait_for_stored(m, process, 4 << 20):
+        raise Skipped("the backup was faster than the signal")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    check(process.returncode == 130, f"exit {process.returncode}: {err.decode()}")
+    check("interrupted" in err.decode(), err.decode())
+    m.backup(source)
+    m.restore(m.path("out"))
+    same(source, m.path("out") + source)
+
+
+def test_a_killed_restore_is_repeated(m):
+    source = m.path("source")
+    random_tree(source, 12, 60, 1 << 20)
+    m.backup(source)
+    process = m.start("archive", "restore", "latest", "--target", m.path("out"))
+    time.sleep(0.2)
+    process.kill()
+    process.communicate()
+    m.restore(m.path("out"))
+    same(source, m.path("out") + source)
+
+
+def test_damaged_blocks_are_found_named_and_never_restored(m):
+    source = m.path("source")
+    random_tree(source, 13, 20, 300_000)
+    m.backup(source)
+    segment = m.segments()[0]
+    size = os.path.getsize(segment)
+    with open(segment, "r+b") as out:
+        for at in range(size // 4, size - 64, size // 8):
+            out.seek(at)
+            out.write(b"\xa5" * 64)
+    done = m.run("archive", "restore", "latest", "--target", m.path("out"), expect=4)
+    check(b"damaged" in done.stderr, done.stderr.decode())
+    for folder, _, names in os.walk(m.path("out")):
+        for name in names:
+            path = os.path.join(folder, name)
+            original = path[len(m.path("out")):]
+            with open(path, "rb") as one, open(original, "rb") as other:
+                check(one.read() == other.read(), f"{path} was restored wrong")
+
+
+def test_a_truncated_store_is_no_crash(m):
+    source = m.path("source")
+    random_tree(source, 14, 20, 300_000)
+    m.backup(source)
+    for segment in m.segments():
+        with open(segment, "r+b") as out:
+            out.truncate(os.path.getsize(segment) // 3)
+    for verb in (["snapshots"], ["restore", "latest", "--target", m.path("out")], ["backup", source]):
+        done = m.run("archive", *verb, expect=(0, 1, 3, 4, 5, 10))
+        check(done.returncode >= 0, f"{verb}: killed by signal {-done.returncode}")
+
+
+def test_garbage_in_the_data_directory_is_no_crash(m):
+    random_tree(m.path("source"), 15, 3, 10)
+    m.backup(m.path("source"))
+    rng = random.Random(15)
+    for folder, _, names in os.walk(m.data):
+        for name in names:
+            with open(os.path.join(folder, name), "wb") as out:
+                out.write(rng.randbytes(200))
+    for verb in (["archive", "snapshots"], ["archive", "backup", m.path("source")], ["volume", "list"], ["key", "show"]):
+        m.run(*verb, expect=(1, 4, 10, 12))
+
+
+def test_a_store_at_its_capacity_says_so_and_keeps_what_it_has(m):
+    random_tree(m.path("small"), 16, 4, 100_000)
+    random_tree(m.path("large"), 17, 400, 1 << 20)
+    m.environment["PELAGO_CAPACITY"] = "200M"
+    first = m.backup(m.path("small"))
+    done = m.run("archive", "backup", m.path("large"), expect=6)
+    check(b"space" in done.stderr, done.stderr.decode())
+    m.restore(m.path("out"), first["snapshot_id"])
+    same(m.path("small"), m.path("out") + m.path("small"))
+
+
+def mounted(m, size):
+    """A file system of its own, or Skipped."""
+    os.makedirs(m.data)
+    if not ROOT or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", m.data], capture_output=True).returncode != 0:
+        raise Skipped("needs the right to mount")
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(m):
+    random_tree(m.path("small"), 18, 4, 100_000)
+    random_tree(m.path("large"), 19, 200, 1 << 20)
+    mounted(m, "100m")
+    try:
+        first = m.backup(m.path("small"))
+        m.run("archive", "backup", m.path("large"), expect=6)
+        m.restore(m.path("out"), first["snapshot_id"])
+        same(m.path("small"), m.path("out") + m.path("small"))
+    finally:
+        subprocess.run(["umount", "-l", m.data])
+
+
+def test_a_read_only_data_directory_is_told(m):
+    random_tree(m.path("source"), 20, 4, 100)
+    mounted(m, "100m")
+    try:
+        m.backup(m.path("source"))
+        subprocess.run(["mount", "-o", "remount,ro", m.data], check=True)
+        done = m.run("archive", "backup", m.path("source"), expect=1)
+        check(b"read-only" in done.stderr, done.stderr.decode())
+    finally:
+        subprocess.run(["umount", "-l", m.data])
+
+
+def test_a_missing_path_is_told_and_the_others_are_kept(m):
+    random_tree(m.path("source"), 21, 4, 100)
+    m.run("archive", "backup", m.path("none"), expect=1)
+    done = m.run("archive", "backup", m.path("source"), m.path("none"), expect=3)
+    check(m.path("none").encode() in done.stderr, done.stderr.decode())
+    m.restore(m.path("out"))
+    same(m.path("source"), m.path("out") + m.path("source"))
+
+
+def test_two_backups_at_once_both_end_well_or_one_is_told_to_wait(m):
+    random_tree(m.path("a"), 22, 30, 500_000)
+    random_tree(m.path("b"), 23, 30, 500_000)
+    m.run("volume", "create", "archive")
+    both = [m.start("archive", "backup", m.path(name)) for name in "ab"]
+    errors = [process.communicate(timeout=PATIENCE_S)[1].decode() for process in both]
+    codes = sorted(process.returncode for process in both)
+    check(codes in ([0, 0], [0, 11]), f"{codes}\n{errors}")
+    for name in "ab":
+        m.backup(m.path(name))
+    m.run("archive", "restore", "latest", "--path", m.path("a"), "--target", m.path("out"))
+    same(m.path("a"), m.path("out") + m.path("a"))
+
+
+def test_a_reader_that_leaves_early_is_no_error(m):
+    random_tree(m.path("source"), 24, 2000, 10)
+    m.backup(m.path("source"))
+    done = subprocess.run(f"'{PELAGO}' archive ls -r latest | head -1", shell=True, env=m.environment, capture_output=True)
+    check(done.stderr == b"", done.stderr.decode())
+
+
+def test_output_that_cannot_be_written_is_an_error(m):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([PELAGO, "version"], env=m.environment, stdout=full, stderr=subprocess.PIPE)
+    check(done.returncode == 6 and b"cannot write" in done.stderr, f"{done.returncode} {done.stderr.decode()}")
+
+
+def test_a_raw_block_is_put_got_and_removed(m):
+    data = random.Random(25).randbytes(1 << 20)
+    put = m.run("put", "-", stdin=data)
+    check(b"not encrypted" in put.stderr, put.stderr.decode())
+    name = put.stdout.decode().strip()
+    check(m.run("get", name).stdout == data, "other bytes")
+    m.run("put", "-", stdin=data + b"x", expect=2)
+    m.run("get", "0" * 64, expect=4)
+    m.run("get", "abc", expect=2)
+    check(m.json("remove", name, "--dry-run")["bytes"] == 1 << 20, "wrong size")
+    m.run("remove", name)
+    m.run("get", name, expect=4)
+    check(m.run("put", "-", stdin=data).stdout.decode().strip() == name, "another id")
+    check(m.run("get", name).stdout == data, "put again, and not there")
+
+
+def test_volumes_are_created_listed_and_shown(m):
+    m.run("volume", "create", "photos")
+    m.run("volume", "create", "photos", expect=1)
+    m.run("volume", "create", "a\nb", expect=2)
+    names = [volume["name"] for volume in json.loads(m.run("volume", "list", "--json").stdout)]
+    check(names == ["photos"], str(names))
+    check(m.json("volume", "info", "photos")["snapshots"] == 0, "snapshots")
+    m.run("volume", "info", "none", expect=10)
+
+
+def main():
+    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
+    wanted = sys.argv[2:]
+    failed = 0
+    for name, test in tests:
+        if wanted and name not in wanted:
+            continue
+        scratch = tempfile.mkdtemp(prefix="pelago-e2e-")
+        try:
+            test(Machine(scratch))
+            print(f"ok       {name}", flush=True)
+        except Skipped as why:
+            print(f"skipped  {name}: {why}", flush=True)
+        except (Failed, subprocess.TimeoutExpired) as error:
+            failed += 1
+            print(f"FAILED   {name}: {error}", flush=True)
+        finally:
+            subprocess.run(["chmod", "-R", "u+rwX", scratch], capture_output=True)
+            shutil.rmtree(scratch, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+// pelago archive backup
+#include "objstore/archive/backup.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "archive/reports.hpp"
+#include "archive/selection.hpp"
+#include "archive/verbs.hpp"
+#include "base/error.hpp"
+#include "cli/text.hpp"
+#include "volume/access.hpp"
+
+namespace tools {
+
+namespace {
+
+using objstore::archive::BackupOptions;
+using objstore::archive::BackupReport;
+using objstore::archive::ChangeCounts;
+
+struct Options {
+    std::vector<std::string> paths;
+    PathListOptions lists;
+    PatternOptions excludes;
+    bool exclude_caches = false;
+    bool one_file_system = false;
+    std::string host;
+    std::vector<std::string> tags;
+    std::string time;
+    bool dry_run = false;
+    bool force = false;
+    std::string parent;
+    int compression = 3;
+    std::string volume;
+};
+
+base::Result<BackupOptions> make_backup_options(Context& context, const Options& options) {
+    BackupOptions out;
+    out.paths = options.paths;
+    BASE_TRY(const auto listed, options.lists.read(context.io));
+    out.paths.insert(out.paths.end(), listed.begin(), listed.end());
+    if (out.paths.empty()) return usage_error("cannot back up nothing; name a directory, or give --files-from FILE");
+    BASE_TRY(out.scan.excludes, options.excludes.read());
+    out.scan.exclude_caches = options.exclude_caches;
+    out.scan.one_file_system = options.one_file_system;
+    out.host = context.settings.get("host", options.host);
+    if (out.host.empty()) out.host = context.io.around().host;
+    out.user = context.io.around().user;
+    out.tags = split_tags(options.tags);
+    out.program_version = "pelago " PELAGO_VERSION;
+    if (!options.time.empty()) {
+        out.time_ns = parse_time(options.time);
+        if (!out.time_ns) return usage_error("cannot read the time '" + options.time + "'; write 2026-11-20 14:30:00");
+    }
+    out.dry_run = options.dry_run;
+    out.reread = options.force;
+    if (!options.parent.empty()) out.parent = options.parent;
+    out.estimate = context.console.draws() || context.console.manner().json;
+    out.zstd_level = options.compression;
+    return out;
+}
+
+nlohmann::json summary(const BackupReport& report) {
+    const double seconds = std::chrono::duration<double>(report.duration).count();
+    nlohmann::json object{{"message_type", "summary"},
+                          {"files_new", report.files.added},
+                          {"files_changed", report.files.changed},
+                          {"files_unmodified", report.files.unchanged},
+                          {"dirs_new", report.directories.added},
+                          {"dirs_changed", report.directories.changed},
+                          {"dirs_unmodified", report.directories.unchanged},
+                          {"removed", report.removed},
+                          {"total_files_processed", report.files.added + report.files.changed + report.files.unchanged},
+                          {"total_bytes_processed", report.bytes},
+                          {"bytes_read", report.bytes_read},
+                          {"data_added", report.bytes_new},
+                          {"data_stored", report.bytes_stored},
+                          {"blocks_stored", report.blocks_stored},
+                          {"total_duration", seconds},
+                          {"copies_wanted", report.copies.copies_wanted},
+                          {"copies_stored", report.copies.copies_stored},
+                          {"warnings", to_json(report.warnings)},
+                          {"dry_run", !report.snapshot}};
+    if (report.parent) object["parent"] = report.parent->hex();
+    if (report.snapshot) object["snapshot_id"] = report.snapshot->id().hex();
+    return object;
+}
+
+std::string counts_line(const char* name, const ChangeCounts& counts) {
+    return fmt::format("{:<8}{} new, {} changed, {} unchanged\n", name, human_count(counts.added),
+                       human_count(counts.changed), human_count(counts.unchanged));
+}
+
+std::string report_text(const BackupReport& report) {
+    const double seconds = std::chrono::duration<double>(report.duration).count();
+    const double rate = seconds > 0 ? static_cast<double>(report.bytes) / seconds : 0;
+    std::string text = counts_line("Files:", report.files) + counts_line("Dirs:", report.directories);
+    text += fmt::format("Added:  {} of new content, {} stored\n", human_size(report.bytes_new),
+                        human_size(report.bytes_stored));
+    text += fmt::format("Total:  {} in {} ({}/s)\n", human_size(report.bytes),
+                        human_duration(std::chrono::duration_cast<std::chrono::seconds>(report.duration)),
+                        human_size(static_cast<std::uint64_t>(rate)));
+    if (report.copies.copies_wanted > 1) {
+        text += fmt::format("Copies: {} of {}\n", report.copies.copies_stored, report.copies.copies_wanted);
+    }
+    return text;
+}
+
+ExitCode report_outcome(Context& context, const BackupReport& report, const std::string& volume) {
+    Console& console = context.console;
+    print_warnings(console, report.warnings);
+    if (console.manner().json) {
+        console.print_json(summary(report));
+    } else if (!console.manner().quiet) {
+        const std::string saved = report.snapshot ? "snapshot " + report.snapshot->id().short_hex() +
+                                                        " saved in volume '" + printable(volume) + "'\n"
+                                                  : "dry run: nothing was stored\n";
+        console.print(report_text(report) + saved);
+    }
+    const ExitCode exit = exit_code_of(report.warnings);
+    if (report.snapshot && report.copies.copies_stored < report.copies.copies_wanted) {
+        console.warn(fmt::format("some blocks have {} of {} copies; the nodes go on copying by themselves",
+                                 report.copies.copies_stored, report.copies.copies_wanted));
+        return exit == ExitCode::done ? ExitCode::partial : exit;
+    }
+    return exit;
+}
+
+base::Error explain(const base::Error& error, const BackupOptions& options) {
+    if (error == base::Errc::interrupted) {
+        return error.with("the backup stops here; repeated, it goes on where it was");
+    }
+    return error.with("cannot back up " + options.paths.front() +
+                      (options.paths.size() > 1 ? fmt::format(" and {} more", options.paths.size() - 1) : ""));
+}
+
+base::Result<ExitCode> backup(Context& context, const Options& given) {
+    BASE_TRY(BackupOptions options, make_backup_options(context, given));
+    const std::string name = context.settings.get("volume", given.volume);
+    const auto if_absent = given.dry_run ? IfAbsent::refuse : IfAbsent::make_default;
+    BASE_TRY(const VolumeAccess access, open_volume(context, name, if_absent));
+    Session& session = *access.session;
+    options.cache_path = "dedup-" + access.volume->keys().aguid.hex();
+    Progress progress{context.console, "backup"};
+    auto report = session.run(
+        objstore::archive::backup(session.env(), session.files(), *access.volume, options, show_progress(progress)));
+    context.console.status("");
+    if (!report) return explain(report.error(), options);
+    return report_outcome(context, *report, name);
+}
+
+}  // namespace
+
+void add_backup(Verbs& verbs, CLI::App& archive) {
+    const auto options = std::make_shared<Options>();
+    CLI::App& verb =
+        verbs.add(archive,
+                  {"backup", "Keep directories and files as a new snapshot",
+                   "archive backup ~/Documents\n"
+                   "archive backup /home --exclude '*.o' --exclude /home/*/.cache --tag weekly\n"
+                   "find /etc -newer /var/lib/last -print0 | pelago archive backup --files-from-raw -",
+                   "Only what changed since the last snapshot is read, and only what is new is stored. Files "
+                   "that cannot be read are named, the rest is kept, and the exit code is 3."},
+                  [options](Context& context) { return backup(context, *options); });
+    verb.add_option("PATH", options->paths, "Directories and files to keep");
+    options->excludes.add_to(verb, "exclude", "Leave out what matches");
+    verb.add_flag("--exclude-caches", options->exclude_caches, "Leave out directories that hold a CACHEDIR.TAG");
+    options->lists.add_to(verb);
+    verb.add_flag("-x,--one-file-system", options->one_file_system, "Do not enter other file systems");
+    verb.add_option("--host", options->host, "Name of this machine in the snapshot")->type_name("NAME");
+    verb.add_option("--tag", options->tags, "Tag of the snapshot (again for more, or a,b)")
+        ->type_name("TAG")
+        ->allow_extra_args(false);
+    verb.add_option("--time", options->time, "Time of the snapshot instead of now")->type_name("TIME");
+    verb.add_flag("-n,--dry-run", options->dry_run, "Read everything, say what would be stored, store nothing");
+    verb.add_flag("-f,--force", options->force, "Read every file again, changed or not");
+    verb.add_option("--parent", options->parent, "Compare with this snapshot instead of the last one")
+        ->type_name("SNAP");
+    verb.add_option("--compression", options->compression, "zstd level; 1 is fast, 19 is small")
+        ->check(CLI::Range(1, 19))
+        ->type_name("LEVEL")
+        ->default_str("3");
+    add_volume_option(verb, options->volume);
+}
+
+}  // namespace tools

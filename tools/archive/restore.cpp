@@ -1,0 +1,152 @@
+// pelago archive restore
+#include "objstore/archive/restore.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "archive/reports.hpp"
+#include "archive/selection.hpp"
+#include "archive/verbs.hpp"
+#include "base/error.hpp"
+#include "cli/text.hpp"
+#include "objstore/archive/listing.hpp"
+#include "volume/access.hpp"
+
+namespace tools {
+
+namespace {
+
+using objstore::archive::Overwrite;
+using objstore::archive::RestoreOptions;
+using objstore::archive::RestoreReport;
+
+struct Options {
+    std::string what;
+    std::string target;
+    PatternOptions includes;
+    PatternOptions excludes;
+    FilterOptions filter;
+    std::string overwrite = "always";
+    bool verify = false;
+    bool dry_run = false;
+    std::string volume;
+};
+
+const std::map<std::string, Overwrite>& overwrite_words() {
+    static const std::map<std::string, Overwrite> kWords{{"always", Overwrite::always},
+                                                         {"if-changed", Overwrite::if_changed},
+                                                         {"if-newer", Overwrite::if_newer},
+                                                         {"never", Overwrite::never}};
+    return kWords;
+}
+
+base::Result<RestoreOptions> make_restore_options(const Options& options, const std::string& sub_path) {
+    RestoreOptions out;
+    out.target = options.target;
+    out.sub_path = sub_path;
+    BASE_TRY(out.includes, options.includes.read());
+    BASE_TRY(out.excludes, options.excludes.read());
+    if (!out.includes.empty() && !out.excludes.empty()) {
+        return usage_error("cannot take --include and --exclude together; give one of them");
+    }
+    out.overwrite = overwrite_words().at(options.overwrite);
+    out.verify = options.verify;
+    out.dry_run = options.dry_run;
+    return out;
+}
+
+nlohmann::json summary(const RestoreReport& report, const objstore::Snapshot& snapshot, const Options& options) {
+    return {{"message_type", "summary"},
+            {"snapshot_id", snapshot.id().hex()},
+            {"target", options.target},
+            {"files_restored", report.files},
+            {"dirs_restored", report.directories},
+            {"files_skipped", report.kept},
+            {"bytes_restored", report.bytes},
+            {"blocks_read", report.blocks_read},
+            {"files_verified", report.verified},
+            {"total_duration", std::chrono::duration<double>(report.duration).count()},
+            {"warnings", to_json(report.warnings)},
+            {"dry_run", options.dry_run}};
+}
+
+std::string report_text(const RestoreReport& report, const objstore::Snapshot& snapshot, const Options& options) {
+    const double seconds = std::chrono::duration<double>(report.duration).count();
+    const double rate = seconds > 0 ? static_cast<double>(report.bytes) / seconds : 0;
+    std::string text =
+        fmt::format("{} snapshot {} to {}\n{}, {}, {} in {} ({}/s)\n", options.dry_run ? "would restore" : "restored",
+                    snapshot.id().short_hex(), printable(options.target), plural(report.files, "file", "files"),
+                    plural(report.directories, "directory", "directories"), human_size(report.bytes),
+                    human_duration(std::chrono::duration_cast<std::chrono::seconds>(report.duration)),
+                    human_size(static_cast<std::uint64_t>(rate)));
+    if (report.kept > 0) text += plural(report.kept, "file was", "files were") + " there already and kept\n";
+    if (options.verify && !options.dry_run) {
+        text += plural(report.verified, "file", "files") + " read back and found equal\n";
+    }
+    return text;
+}
+
+base::Result<ExitCode> restore(Context& context, const Options& options) {
+    const auto [name, sub_path] = objstore::archive::parse_snapshot_path(options.what);
+    BASE_TRY(RestoreOptions restore_options, make_restore_options(options, sub_path));
+    BASE_TRY(const VolumeAccess access, open_volume(context, context.settings.get("volume", options.volume)));
+    Session& session = *access.session;
+    BASE_TRY(const auto snapshots, session.run(access.volume->snapshots()));
+    const auto snapshot = objstore::find_snapshot(snapshots, name, options.filter.filter);
+    if (!snapshot) return snapshot.error().with("cannot restore '" + options.what + "'");
+    Progress progress{context.console, "restore"};
+    auto report = session.run(objstore::archive::restore(session.env(), session.files(), *access.volume, *snapshot,
+                                                         std::move(restore_options), show_progress(progress)));
+    context.console.status("");
+    if (!report && report.error() == base::Errc::interrupted) {
+        return report.error().with(
+            "the restore stops here; repeated with --overwrite if-changed, it goes on where it was");
+    }
+    if (!report) return report.error().with("cannot restore '" + options.what + "' to " + options.target);
+
+    print_warnings(context.console, report->warnings);
+    if (context.console.manner().json) {
+        context.console.print_json(summary(*report, *snapshot, options));
+    } else if (!context.console.manner().quiet) {
+        context.console.print(report_text(*report, *snapshot, options));
+    }
+    return exit_code_of(report->warnings);
+}
+
+}  // namespace
+
+void add_restore(Verbs& verbs, CLI::App& archive) {
+    const auto options = std::make_shared<Options>();
+    CLI::App& verb =
+        verbs.add(archive,
+                  {"restore", "Make the files of a snapshot again",
+                   "archive restore latest --target /tmp/restored\n"
+                   "archive restore 40dc1520:/home/ann/letters --target . --verify",
+                   "The source path is made below the target; of SNAP:/a/b, what is in /a/b. Nothing is ever "
+                   "written outside the target."},
+                  [options](Context& context) { return restore(context, *options); });
+    verb.add_option("SNAP", options->what, "Snapshot id (its first digits), or 'latest'; SNAP:/path for a part of it")
+        ->required();
+    verb.add_option("-t,--target", options->target, "Directory to restore into; made if absent")
+        ->required()
+        ->type_name("DIR");
+    options->includes.add_to(verb, "include", "Restore only what matches");
+    options->excludes.add_to(verb, "exclude", "Leave out what matches");
+    std::vector<std::string> words;
+    for (const auto& [word, policy] : overwrite_words()) words.push_back(word);
+    verb.add_option("--overwrite", options->overwrite,
+                    "Files that are there already: always, if-changed, if-newer, never")
+        ->check(CLI::IsMember(words))
+        ->type_name("WHEN")
+        ->default_str("always");
+    verb.add_flag("--verify", options->verify, "Read every file back and compare");
+    verb.add_flag("-n,--dry-run", options->dry_run, "Say what would be made, make nothing");
+    options->filter.add_to(verb);
+    add_volume_option(verb, options->volume);
+}
+
+}  // namespace tools

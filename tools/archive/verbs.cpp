@@ -1,0 +1,43 @@
+#include "archive/verbs.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "cli/families.hpp"
+
+namespace tools {
+
+void FilterOptions::add_to(CLI::App& verb) {
+    verb.add_option("--host", filter.host, "Only snapshots of this machine")->type_name("NAME");
+    verb.add_option("--tag", filter.tags, "Only snapshots with this tag (again for more)")
+        ->type_name("TAG")
+        ->allow_extra_args(false);
+    verb.add_option("--path", filter.paths, "Only snapshots of this path (again for more)")
+        ->type_name("PATH")
+        ->allow_extra_args(false);
+}
+
+std::vector<std::string> split_tags(const std::vector<std::string>& given) {
+    std::vector<std::string> tags;
+    for (std::string_view rest : given) {
+        while (!rest.empty()) {
+            const auto comma = rest.find(',');
+            if (comma != 0) tags.emplace_back(rest.substr(0, comma));
+            rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
+        }
+    }
+    std::ranges::sort(tags);
+    const auto [first, last] = std::ranges::unique(tags);
+    tags.erase(first, last);
+    return tags;
+}
+
+void add_archive_verbs(Verbs& verbs) {
+    CLI::App& archive = verbs.group("archive", "Keep directories and get them back");
+    add_backup(verbs, archive);
+    add_restore(verbs, archive);
+    add_snapshots(verbs, archive);
+    add_ls(verbs, archive);
+}
+
+}  // namespace tools

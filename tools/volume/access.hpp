@@ -1,0 +1,36 @@
+// A volume as one command uses it: the session below it, the key that opens it, and the volume itself.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/crypto.hpp"
+#include "base/result.hpp"
+#include "cli/verbs.hpp"
+#include "objstore/volume.hpp"
+#include "session/session.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace tools {
+
+struct VolumeAccess {
+    std::unique_ptr<Session> session;
+    std::unique_ptr<objstore::Volume> volume;  // goes before what it stands on
+};
+
+enum class IfAbsent {
+    refuse,
+    make_default,  ///< a volume with the default name is made at first use, and said so; any other name may be a typo
+};
+
+/// Opens the volume of this name under the owner's key. Errors begin with "cannot open volume 'name'".
+[[nodiscard]] base::Result<VolumeAccess> open_volume(Context& context, const std::string& name,
+                                                     IfAbsent if_absent = IfAbsent::refuse);
+
+/// `--volume NAME` for a verb.
+void add_volume_option(CLI::App& verb, std::string& volume);
+
+}  // namespace tools

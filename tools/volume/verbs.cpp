@@ -1,0 +1,144 @@
+// pelago volume ...
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "cli/families.hpp"
+#include "cli/text.hpp"
+#include "cli/verbs.hpp"
+#include "keys/owner_key.hpp"
+#include "objstore/error.hpp"
+#include "volume/access.hpp"
+#include "volume/known_names.hpp"
+
+namespace tools {
+
+namespace {
+
+/// What there is to say about a volume.
+struct VolumeInfo {
+    std::string name;
+    base::Guid aguid;
+    objstore::VolumeState state;
+    std::vector<objstore::Snapshot> snapshots;
+};
+
+base::Result<VolumeInfo> describe_volume(Session& session, objstore::Volume& volume) {
+    VolumeInfo info{volume.name(), volume.keys().aguid, volume.state(), {}};
+    BASE_TRY(info.snapshots, session.run(volume.snapshots()));
+    return info;
+}
+
+nlohmann::json to_json(const VolumeInfo& info) {
+    nlohmann::json object{{"name", info.name},
+                          {"aguid", info.aguid.hex()},
+                          {"sequence", info.state.sequence},
+                          {"changed", rfc3339(info.state.time_ns)},
+                          {"snapshots", info.snapshots.size()}};
+    if (!info.snapshots.empty()) {
+        object["latest_snapshot"] = info.snapshots.back().id().hex();
+        object["latest_bytes"] = info.snapshots.back().bytes;
+    }
+    return object;
+}
+
+base::Result<ExitCode> create(Context& context, const std::string& name) {
+    BASE_CHECK(check_volume_name(name));
+    BASE_TRY(const base::SigningKey owner, owner_key(context));
+    BASE_TRY(const auto session, Session::open(context));
+    const auto volume =
+        session->run(objstore::Volume::create(session->env(), session->storage(), session->high_water(), owner, name));
+    if (!volume) return volume.error().with("cannot create volume '" + name + "'");
+    BASE_CHECK(remember_name(session->env().disk, name));
+    if (context.console.manner().json) {
+        BASE_TRY(const VolumeInfo info, describe_volume(*session, **volume));
+        context.console.print_json(to_json(info));
+    } else {
+        context.console.note("created volume '" + name + "', " + (*volume)->keys().aguid.short_hex());
+    }
+    return ExitCode::done;
+}
+
+base::Result<ExitCode> info(Context& context, const std::string& name) {
+    BASE_TRY(const VolumeAccess access, open_volume(context, name));
+    BASE_TRY(const VolumeInfo info, describe_volume(*access.session, *access.volume));
+    if (context.console.manner().json) {
+        context.console.print_json(to_json(info));
+        return ExitCode::done;
+    }
+    std::string text =
+        fmt::format("name       {}\naguid      {}\nsequence   {}\nchanged    {}\nsnapshots  {}\n", printable(info.name),
+                    info.aguid.hex(), info.state.sequence, local_time(info.state.time_ns), info.snapshots.size());
+    if (!info.snapshots.empty()) {
+        const auto& latest = info.snapshots.back();
+        text += fmt::format("latest     {}, {} in {}\n", latest.id().short_hex(), human_size(latest.bytes),
+                            plural(latest.files, "file", "files"));
+    }
+    context.console.print(text);
+    return ExitCode::done;
+}
+
+/// Opens each known name; those that are not there (any more) are left out.
+base::Result<std::vector<VolumeInfo>> find_volumes(Session& session, const base::SigningKey& owner) {
+    BASE_TRY(const auto names, known_names(session.env().disk));
+    std::vector<VolumeInfo> found;
+    for (const auto& name : names) {
+        const auto volume =
+            session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name));
+        if (!volume && volume.error() == objstore::Errc::no_such_volume) continue;
+        if (!volume) return volume.error().with("cannot open volume '" + name + "'");
+        BASE_TRY(found.emplace_back(), describe_volume(session, **volume));
+    }
+    return found;
+}
+
+base::Result<ExitCode> list(Context& context) {
+    BASE_TRY(const base::SigningKey owner, existing_owner_key(context));
+    BASE_TRY(const auto session, Session::open(context));
+    BASE_TRY(const auto volumes, find_volumes(*session, owner));
+    if (context.console.manner().json) {
+        auto document = nlohmann::json::array();
+        for (const auto& volume : volumes) document.push_back(to_json(volume));
+        context.console.print_json(document);
+        return ExitCode::done;
+    }
+    using enum Table::Align;
+    Table table{{"NAME", "AGUID", "SNAPSHOTS", "LATEST", "CHANGED"}, {left, left, right, right, left}};
+    for (const auto& volume : volumes) {
+        table.add({volume.name, volume.aguid.short_hex(), human_count(volume.snapshots.size()),
+                   volume.snapshots.empty() ? "-" : human_size(volume.snapshots.back().bytes),
+                   local_time(volume.state.time_ns)});
+    }
+    if (!table.empty()) context.console.print(table.str());
+    context.console.note(plural(volumes.size(), "volume", "volumes"));
+    return ExitCode::done;
+}
+
+}  // namespace
+
+void add_volume_verbs(Verbs& verbs) {
+    CLI::App& group = verbs.group("volume", "Volumes: what archives live in");
+    const auto created = std::make_shared<std::string>();
+    verbs
+        .add(group, {"create", "Make an empty volume", "volume create photos"},
+             [created](Context& context) { return create(context, *created); })
+        .add_option("NAME", *created, "Its name under your key")
+        ->required();
+    verbs.add(
+        group,
+        {"list", "List your volumes", "volume list",
+         "A volume's name is part of its key and is told to nobody. So the list holds the names that were used on "
+         "this machine; 'pelago volume info NAME' adds one that was made elsewhere with the same key."},
+        list);
+    const auto asked = std::make_shared<std::string>();
+    verbs
+        .add(group, {"info", "Show one volume", "volume info archive"},
+             [asked](Context& context) { return info(context, *asked); })
+        .add_option("NAME", *asked, "The volume")
+        ->required();
+}
+
+}  // namespace tools
