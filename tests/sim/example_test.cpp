@@ -128,6 +128,15 @@ TEST(Example, ASkippedDirectorySyncIsFound) {
     EXPECT_FALSE(for_each_crash_point(counting(acknowledged), plan).ok());
 }
 
+TEST(Example, TheCounterSurvivesAnErrorOfEveryCall) {
+    std::uint64_t acknowledged = 0;
+    for (const Errc error : {Errc::io_failed, Errc::no_space}) {
+        const auto report = for_each_failing_call(counting(acknowledged), Error{error});
+        EXPECT_TRUE(report.ok()) << report.text();
+        EXPECT_EQ(report.crashes, report.boundaries * 2);
+    }
+}
+
 SIMULATION(CountersNeverGoBack, .seeds = 20) {
     std::vector<std::uint64_t> acknowledged(5);
     world.add_nodes(5);
