@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/error.hpp"
 #include "base/result.hpp"
 
 namespace objstore::archive {

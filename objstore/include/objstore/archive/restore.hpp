@@ -1,0 +1,57 @@
+// A snapshot becomes files again, inside one directory and nowhere else, whatever the archive says.
+//
+// Every name goes through base::LocalDirectory, which refuses "..", '/' and NUL and follows no symbolic link; an entry
+// that is refused is a warning, and the rest goes on. On the node's executor; blocks are opened and files made on
+// Workers, pack by pack.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/env.hpp"
+#include "base/local_tree.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "objstore/archive/patterns.hpp"
+#include "objstore/archive/report.hpp"
+#include "objstore/snapshot.hpp"
+#include "objstore/volume.hpp"
+
+namespace objstore::archive {
+
+/// What happens to a file that is in the target already. Directories are always kept and filled.
+enum class Overwrite : std::uint8_t {
+    always,      ///< replaced in one step
+    if_changed,  ///< kept if size and time are those of the snapshot
+    if_newer,    ///< kept unless the snapshot's is newer
+    never,       ///< kept
+};
+
+struct RestoreOptions {
+    std::string target;          ///< made if absent
+    std::string sub_path = "/";  ///< what is below it goes into the target; of a file, the file itself
+    Patterns includes;           ///< empty: everything. Matched against paths in the snapshot
+    Patterns excludes;
+    Overwrite overwrite = Overwrite::always;
+    bool verify = false;   ///< read every file back and compare
+    bool dry_run = false;  ///< say what would be made
+};
+
+struct RestoreReport {
+    std::uint64_t files = 0;  ///< made, of every type but directories
+    std::uint64_t directories = 0;
+    std::uint64_t kept = 0;         ///< were there already (Overwrite)
+    std::uint64_t bytes = 0;        ///< of content written
+    std::uint64_t blocks_read = 0;  ///< fetched from storage
+    std::uint64_t verified = 0;     ///< files read back and found equal
+    base::Duration duration{};
+    Warnings warnings;
+};
+
+/// Errors: no_such_path for the sub path; those of LocalTree::create() for the target; holders_unreachable. What is
+/// wrong with single files is in the report's warnings.
+[[nodiscard]] base::Task<base::Result<RestoreReport>> restore(base::NodeEnv env, base::LocalTree& tree, Volume& volume,
+                                                              Snapshot snapshot, RestoreOptions options,
+                                                              ProgressFunction progress = {});
+
+}  // namespace objstore::archive

@@ -1,0 +1,444 @@
+#include "restore_run.hpp"
+
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <exception>
+
+#include "objstore/archive/scanner.hpp"
+#include "objstore/error.hpp"
+
+namespace objstore::archive {
+namespace {
+
+constexpr unsigned kMaxDepth = 2048;  // half of what a path can be long
+constexpr std::size_t kNodesAtOnce = 2048;
+constexpr std::size_t kWindowFiles = 8192;
+constexpr std::size_t kWindowExtents = 32'768;
+constexpr std::size_t kGroupFiles = 512;     // of files without content: a job's worth
+constexpr std::size_t kPrefetchExtents = 6;  // of a large file
+constexpr std::size_t kDirectoriesAtOnce = 512;
+constexpr std::size_t kMaxXattrBytes = 64U << 10U;  // what a kernel takes
+
+}  // namespace
+
+RestoreRun::RestoreRun(base::NodeEnv env, base::LocalTree& tree, Volume& volume, Snapshot snapshot,
+                       RestoreOptions options, ProgressFunction progress)
+    : env_{env},
+      tree_{tree},
+      volume_{volume},
+      snapshot_{std::move(snapshot)},
+      options_{std::move(options)},
+      progress_{std::move(progress)},
+      reader_{volume, snapshot_},
+      making_{env.executor, env.workers.parallelism() + 2},
+      group_{env.executor} {
+    shown_.total_files = snapshot_.files;
+    shown_.total_bytes = snapshot_.bytes;
+}
+
+base::Task<base::Result<RestoreReport>> RestoreRun::run() {
+    const auto started = env_.clock.now();
+    const auto fetched = volume_.reader().blocks_fetched();
+    std::exception_ptr cancelled;
+    std::optional<base::Error> error;
+    try {
+        if (auto done = co_await body(); !done) error = done.error();
+    } catch (...) {
+        cancelled = std::current_exception();
+    }
+    if (cancelled || error) {
+        // The jobs under way refer to this object: nothing goes before they have ended.
+        co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation{});
+        group_.cancel();
+        co_await group_.join();
+        if (cancelled) std::rethrow_exception(cancelled);
+        co_return *error;
+    }
+    report_.duration = env_.clock.now() - started;
+    report_.blocks_read = volume_.reader().blocks_fetched() - fetched;
+    report_.warnings = warnings_.take();
+    co_return std::move(report_);
+}
+
+base::Task<base::Result<void>> RestoreRun::body() {
+    BASE_CO_CHECK(co_await open_target());
+    BASE_CO_CHECK(co_await walk());
+    BASE_CO_CHECK(co_await flush_window());
+    co_await group_.join();
+    if (error_) co_return *error_;
+    BASE_CO_CHECK(co_await make_links());
+    co_return co_await finish_directories();
+}
+
+base::Task<base::Result<void>> RestoreRun::open_target() {
+    BASE_CO_TRY(auto top, co_await reader_.resolve(options_.sub_path));
+    std::string path = "/";
+    for (const auto name : split(options_.sub_path)) {
+        if (name != ".") path = joined(path, name);
+    }
+    DirectoryPtr directory;
+    if (!options_.dry_run) {
+        auto create = [this] { return tree_.create(options_.target); };
+        BASE_CO_TRY(auto created, co_await env_.workers.run(std::move(create)));
+        directory = std::move(created);
+    }
+    const bool replace = options_.overwrite != Overwrite::never;
+    target_ = std::make_unique<TargetTree>(std::move(directory), tree_.privileged(), replace, warnings_);
+    if (top.inode->type == base::FileType::directory) {
+        entered_.insert(top.number);
+        stack_.push_back({top.number, TargetTree::kTop, path, options_.includes.empty(), 0});
+        co_return base::ok();
+    }
+    const auto names = split(path);
+    Entry entry{std::string{names.back()}, top.number, top.inode->type};
+    Pending above;
+    above.path = path.substr(0, std::max<std::size_t>(1, path.rfind('/')));
+    above.selected = true;
+    co_return co_await take(std::move(above), std::move(entry), std::move(top));
+}
+
+// --- what is to be made
+// ------------------------------------------------------------------------------------------------
+
+base::Task<base::Result<void>> RestoreRun::walk() {
+    while (!stack_.empty()) {
+        auto directory = std::move(stack_.back());
+        stack_.pop_back();
+        const auto below = stack_.size();
+        BASE_CO_CHECK(co_await walk_directory(std::move(directory)));
+        // Subdirectories were pushed in order of their names: the first comes next, as in the walk of the backup.
+        std::reverse(stack_.begin() + static_cast<std::ptrdiff_t>(below), stack_.end());
+        tell();
+    }
+    co_return base::ok();
+}
+
+base::Task<base::Result<void>> RestoreRun::walk_directory(Pending directory) {
+    auto read = co_await reader_.entries(directory.number);
+    if (!read) {
+        if (serious(read.error())) co_return read.error();
+        warnings_.add(WarningKind::damaged, directory.path, read.error());
+        co_return base::ok();
+    }
+    const auto& entries = *read;
+    for (std::size_t begin = 0; begin < entries.size(); begin += kNodesAtOnce) {
+        const auto end = std::min(entries.size(), begin + kNodesAtOnce);
+        std::vector<InodeNumber> numbers;
+        for (auto i = begin; i < end; ++i) numbers.push_back(entries[i].inode);
+        auto nodes = co_await reader_.nodes(std::move(numbers));
+        if (!nodes) {
+            if (serious(nodes.error())) co_return nodes.error();
+            warnings_.add(WarningKind::damaged, directory.path, nodes.error());
+            continue;
+        }
+        for (auto i = begin; i < end; ++i) {
+            if (i > 0 && entries[i].name == entries[i - 1].name) {
+                warnings_.add(WarningKind::refused, joined(directory.path, entries[i].name),
+                              base::Error{Errc::damaged, "a second entry of that name"});
+                continue;
+            }
+            auto entry = entries[i];
+            auto node = std::move((*nodes)[i - begin]);
+            auto above = directory;
+            BASE_CO_CHECK(co_await take(std::move(above), std::move(entry), std::move(node)));
+        }
+    }
+    co_return base::ok();
+}
+
+base::Task<base::Result<void>> RestoreRun::take(Pending above, Entry entry, Node node) {
+    auto path = joined(above.path, entry.name);
+    if (!node.inode || node.inode->type != entry.type) {
+        warnings_.add(WarningKind::damaged, path, base::Error{Errc::damaged, "its inode is missing or another type"});
+        co_return base::ok();
+    }
+    const bool directory = node.inode->type == base::FileType::directory;
+    const auto names = split(path);
+    if (options_.excludes.matches(names, directory)) co_return base::ok();
+    const bool selected = above.selected || options_.includes.matches(names, directory);
+    if (!selected && !(directory && options_.includes.may_match_below(names))) co_return base::ok();
+
+    TargetFile file;
+    file.number = node.number;
+    file.directory = above.target;
+    file.name = std::move(entry.name);
+    file.attributes.inode = *node.inode;
+    if (!directory && node.inode->nlink > 1) {
+        if (const auto known = first_names_.find(node.number); known != first_names_.end()) {
+            links_.push_back(std::move(file));
+            co_return base::ok();
+        }
+        first_names_.emplace(node.number, MadeName{file.directory, file.name});
+    }
+    auto extents = usable_extents(node);
+    if (!extents) {
+        warnings_.add(WarningKind::refused, std::move(path), extents.error());
+        co_return base::ok();
+    }
+    file.extents = std::move(*extents);
+    file.link_target = base::as_text(node.inline_data);
+    const auto number = node.number;
+    if (!node.xattrs.empty()) {
+        BASE_CO_TRY(file.attributes.xattrs, co_await xattrs_of(std::move(node), path));
+    }
+    if (!directory) co_return co_await take_file(std::move(file));
+    if (!entered_.insert(number).second) {
+        warnings_.add(WarningKind::refused, std::move(path), base::Error{Errc::damaged, "a directory inside itself"});
+        co_return base::ok();
+    }
+    if (above.depth >= kMaxDepth) {
+        warnings_.add(WarningKind::refused, std::move(path), base::Error{Errc::damaged, "too deep"});
+        co_return base::ok();
+    }
+    const auto target = target_->add(above.target, std::move(file.name), std::move(file.attributes));
+    if (selected) target_->want(target);
+    stack_.push_back({number, target, std::move(path), selected, above.depth + 1});
+    co_return base::ok();
+}
+
+base::Task<base::Result<std::vector<base::Xattr>>> RestoreRun::xattrs_of(Node node, std::string path) {
+    std::vector<base::Xattr> xattrs;
+    for (auto& record : node.xattrs) {
+        auto name = record.name;
+        const auto* extent = std::get_if<Extent>(&record.value);
+        if (name.find('\0') != std::string::npos || (extent != nullptr && extent->length > kMaxXattrBytes)) {
+            warnings_.add(WarningKind::refused, path, base::Error{Errc::damaged, "extended attribute"});
+            continue;
+        }
+        auto value = co_await reader_.value_of(std::move(record));
+        if (!value) {
+            if (serious(value.error())) co_return value.error();
+            warnings_.add(WarningKind::damaged, path, value.error());
+            continue;
+        }
+        xattrs.push_back({std::move(name), std::move(*value)});
+    }
+    co_return xattrs;
+}
+
+base::Task<base::Result<void>> RestoreRun::take_file(TargetFile file) {
+    if (options_.dry_run) {
+        ++report_.files;
+        ++shown_.files;
+        for (const auto& stretch : file.extents) report_.bytes += stretch.extent.length;
+        co_return base::ok();
+    }
+    window_extents_ += file.extents.size();
+    window_.push_back(std::move(file));
+    if (window_.size() >= kWindowFiles || window_extents_ >= kWindowExtents) co_return co_await flush_window();
+    co_return base::ok();
+}
+
+// --- making it
+// ---------------------------------------------------------------------------------------------------------
+
+base::Task<base::Result<void>> RestoreRun::flush_window() {
+    auto window = std::exchange(window_, {});
+    window_extents_ = 0;
+    // Files of one block together, blocks in the order in which the walk met them: that is how they were packed.
+    std::unordered_map<base::Guid, std::size_t> group_of;
+    std::vector<std::pair<BlockRefPtr, std::shared_ptr<Group>>> groups;
+    std::shared_ptr<Group> without_content;
+    std::vector<TargetFile> large;
+    for (auto& file : window) {
+        if (file.extents.empty()) {
+            if (!without_content || without_content->size() >= kGroupFiles) {
+                without_content = std::make_shared<Group>();
+                groups.emplace_back(nullptr, without_content);
+            }
+            without_content->push_back(std::move(file));
+            continue;
+        }
+        const auto& block = file.extents.front().extent.block;
+        const bool in_one = std::all_of(file.extents.begin(), file.extents.end(), [&](const Node::Stretch& stretch) {
+            return stretch.extent.block->id == block->id;
+        });
+        if (!in_one) {
+            large.push_back(std::move(file));
+            continue;
+        }
+        const auto [at, added] = group_of.emplace(block->id, groups.size());
+        if (added) groups.emplace_back(block, std::make_shared<Group>());
+        groups[at->second].second->push_back(std::move(file));
+    }
+    for (auto& [block, group] : groups) {
+        auto permit = co_await making_.acquire();
+        if (error_) co_return *error_;
+        group_.spawn(make_group(std::move(block), std::move(group), std::move(permit)));
+    }
+    for (auto& file : large) {
+        auto permit = co_await making_.acquire();
+        if (error_) co_return *error_;
+        group_.spawn(make_large(std::move(file), std::move(permit)));
+    }
+    co_return base::ok();
+}
+
+// Not only this file is in danger: the rest would fail in the same way.
+bool RestoreRun::serious(const base::Error& error) const { return !(error == Errc::damaged); }
+
+base::Task<void> RestoreRun::make_group(BlockRefPtr block, std::shared_ptr<Group> group, base::Semaphore::Permit) {
+    std::shared_ptr<const OpenedBlock> opened;
+    if (block) {
+        auto read = co_await volume_.reader().read(block);
+        if (!read) {
+            if (serious(read.error())) error_ = read.error();
+            for (const auto& file : *group) {
+                warnings_.add(WarningKind::damaged, target_->path(file.directory, file.name), read.error());
+            }
+            co_return;
+        }
+        opened = std::move(*read);
+    }
+    auto job = [this, opened, group] {
+        std::vector<FileResult> results;
+        results.reserve(group->size());
+        for (const auto& file : *group) {
+            const bool regular = file.attributes.inode.type == base::FileType::regular;
+            results.push_back(regular ? write_file(file, opened.get())
+                                      : make_special_file(*target_, file, options_.overwrite, warnings_));
+        }
+        return results;
+    };
+    const auto results = co_await env_.workers.run(std::move(job));
+    for (std::size_t i = 0; i < results.size(); ++i) count((*group)[i], results[i], false);
+    current_ = target_->path(group->back().directory, group->back().name);
+    tell();
+}
+
+// On the pool: a file whose content lies in one block.
+FileResult RestoreRun::write_file(const TargetFile& file, const OpenedBlock* block) {
+    FileWriter writer{*target_, file, options_.overwrite, warnings_};
+    if (!writer.begin()) return writer.finish();
+    for (const auto& stretch : file.extents) {
+        const auto bytes = bytes_of(stretch.extent, *block);
+        if (!bytes) {
+            writer.fail(WarningKind::damaged, base::Error{Errc::damaged, "an extent reaches beyond its block"});
+            break;
+        }
+        if (!writer.write(stretch.offset, *bytes)) break;
+    }
+    auto result = writer.finish();
+    if (!options_.verify || result.made != Made::made) return result;
+    result.verified = std::all_of(file.extents.begin(), file.extents.end(), [&](const Node::Stretch& stretch) {
+        return writer.verify(stretch.offset, *bytes_of(stretch.extent, *block));
+    });
+    return result;
+}
+
+base::Task<void> RestoreRun::make_large(TargetFile file, base::Semaphore::Permit) {
+    const auto writer = std::make_shared<FileWriter>(*target_, std::move(file), options_.overwrite, warnings_);
+    auto begin = [writer] { return writer->begin(); };
+    if (co_await env_.workers.run(std::move(begin))) co_await write_large(writer, false);
+    auto finish = [writer] { return writer->finish(); };
+    auto result = co_await env_.workers.run(std::move(finish));
+    if (options_.verify && result.made == Made::made) result.verified = co_await write_large(writer, true);
+    count(writer->file(), result, true);
+    current_ = target_->path(writer->file().directory, writer->file().name);
+    tell();
+}
+
+// Goes through the extents, the next blocks being fetched and opened meanwhile. False after an error.
+base::Task<bool> RestoreRun::write_large(std::shared_ptr<FileWriter> writer, bool verify) {
+    const auto& extents = writer->file().extents;
+    for (std::size_t i = 0; i < extents.size(); ++i) {
+        for (auto ahead = i == 0 ? 1 : i + kPrefetchExtents - 1; ahead < extents.size() && ahead < i + kPrefetchExtents;
+             ++ahead) {
+            volume_.reader().prefetch(extents[ahead].extent.block);
+        }
+        auto block = co_await volume_.reader().read(extents[i].extent.block);
+        if (!block) {
+            if (serious(block.error())) error_ = block.error();
+            writer->fail(WarningKind::damaged, block.error());
+            co_return false;
+        }
+        auto job = [writer, verify, stretch = extents[i], opened = std::move(*block)] {
+            const auto bytes = bytes_of(stretch.extent, *opened);
+            if (!bytes) {
+                writer->fail(WarningKind::damaged, base::Error{Errc::damaged, "an extent reaches beyond its block"});
+                return false;
+            }
+            return verify ? writer->verify(stretch.offset, *bytes) : writer->write(stretch.offset, *bytes);
+        };
+        if (!co_await env_.workers.run(std::move(job))) co_return false;
+        if (!verify) shown_.bytes += extents[i].extent.length;
+        tell();
+    }
+    co_return true;
+}
+
+void RestoreRun::count(const TargetFile& file, const FileResult& result, bool shown_already) {
+    ++shown_.files;
+    if (!shown_already) shown_.bytes += result.bytes;
+    report_.bytes += result.bytes;
+    if (result.verified) ++report_.verified;
+    if (result.made == Made::kept) ++report_.kept;
+    if (result.made == Made::made) ++report_.files;
+    // Its other names are made as links to the first, or not at all.
+    if (result.made == Made::failed && file.attributes.inode.nlink > 1) first_names_.erase(file.number);
+}
+
+base::Task<base::Result<void>> RestoreRun::make_links() {
+    if (options_.dry_run) {
+        report_.files += links_.size();
+        co_return base::ok();
+    }
+    auto job = [this] {
+        std::vector<FileResult> results;
+        for (const auto& link : links_) {
+            const auto first = first_names_.find(link.number);
+            if (first == first_names_.end()) {
+                warnings_.add(WarningKind::unwritable, target_->path(link.directory, link.name),
+                              base::Error{base::Errc::not_found, "the file it is another name of was not made"});
+                results.emplace_back();
+                continue;
+            }
+            results.push_back(make_hard_link(*target_, link, first->second.directory, first->second.name,
+                                             options_.overwrite, warnings_));
+        }
+        return results;
+    };
+    const auto results = co_await env_.workers.run(std::move(job));
+    for (const auto& result : results) {
+        ++shown_.files;
+        if (result.made == Made::kept) ++report_.kept;
+        if (result.made == Made::made) ++report_.files;
+    }
+    co_return base::ok();
+}
+
+// Children have higher numbers than their parents: descending, every directory is finished after what is in it.
+base::Task<base::Result<void>> RestoreRun::finish_directories() {
+    if (options_.dry_run) {
+        report_.directories = target_->size() - 1;
+        co_return base::ok();
+    }
+    for (auto end = target_->size(); end > 1;) {
+        const auto begin = end > kDirectoriesAtOnce + 1 ? end - static_cast<std::uint32_t>(kDirectoriesAtOnce) : 1;
+        auto job = [this, begin, end] {
+            std::uint64_t made = 0;
+            for (auto directory = end; directory-- > begin;) made += target_->finish(directory) ? 1U : 0U;
+            return made;
+        };
+        report_.directories += co_await env_.workers.run(std::move(job));
+        end = begin;
+    }
+    co_return base::ok();
+}
+
+void RestoreRun::tell() {
+    if (!progress_) return;
+    shown_.warnings = warnings_.count();
+    shown_.current = &current_;
+    progress_(shown_);
+}
+
+base::Task<base::Result<RestoreReport>> restore(base::NodeEnv env, base::LocalTree& tree, Volume& volume,
+                                                Snapshot snapshot, RestoreOptions options, ProgressFunction progress) {
+    const auto run =
+        std::make_unique<RestoreRun>(env, tree, volume, std::move(snapshot), std::move(options), std::move(progress));
+    co_return co_await run->run();
+}
+
+}  // namespace objstore::archive

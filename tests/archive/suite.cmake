@@ -1,0 +1,8 @@
+if(TARGET base_sim AND TARGET objstore)
+  add_suite(archive LABEL unit LINK objstore base_sim fmt::fmt)
+endif()
+
+add_executable(archive_engine ${CMAKE_CURRENT_SOURCE_DIR}/archive/engine/engine_main.cpp)
+target_include_directories(archive_engine PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(archive_engine PRIVATE objstore base_host)
+pelago_use_pch(archive_engine)
