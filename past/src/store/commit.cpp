@@ -139,7 +139,16 @@ PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedB
     return record;
 }
 
+Task<void> SegmentStore::Core::refresh_space() {
+    auto& disk = env.disk;
+    auto job = [&disk] { return disk.space(); };
+    const auto space = co_await env.workers.run(std::move(job));
+    if (space) space_ = *space;
+}
+
 Task<void> SegmentStore::Core::write_blocks(Group& group) {
+    // Room may have come back since it was last asked for; others fill and empty the device too.
+    if (group.block_bytes > 0 && !has_room(2 * group.block_bytes)) co_await refresh_space();
     SegmentWrite write;
     auto record = admit_puts(group, write.payloads);
     if (record.batches.empty()) co_return;

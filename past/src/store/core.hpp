@@ -91,6 +91,7 @@ class SegmentStore::Core {
     store::Group take_group();
     store::Group::Part plan(std::shared_ptr<store::Request> request);
     store::PutRecord admit_puts(store::Group& group, std::vector<base::SharedBytes>& payloads);
+    base::Task<void> refresh_space();
     base::Task<void> write_blocks(store::Group& group);
     void take_written(const store::PutRecord& record, const base::Bytes& head, store::SegmentWritten written,
                       store::Group& group);

@@ -100,7 +100,7 @@ void Index::put_slot(Shard& shard, std::uint64_t hash, std::uint32_t item) {
 void Index::grow(std::size_t number) {
     auto& shard = shards_[number];
     const auto old = std::exchange(shard.slots, {});
-    shard.slots.assign(std::max<std::size_t>(16, old.size() + old.size() / 4), kEmptySlot);
+    shard.slots.assign(std::max<std::size_t>(16, old.size() + old.size() / 8), kEmptySlot);
     for (const auto slot : old) {
         if (slot == kEmptySlot) continue;
         const auto item = slot & kItemMask;

@@ -1,7 +1,7 @@
-// Which blocks are held, where, for whom: about 61 bytes a block in memory.
+// Which blocks are held, where, for whom: about 62 bytes a block in memory.
 //
-// 256 shards of an entry pool in small chunks and a table of 4-byte slots that grows by a quarter at a time: no growth
-// copies more than a shard's slots, and at most a fifth of them is empty for long. Blocks of a place are chained.
+// 256 shards of an entry pool in small chunks and a table of 4-byte slots that grows by an eighth at a time: no growth
+// copies more than a shard's slots, and at most a quarter of them is empty. Blocks of a place are chained.
 // A plain value: no clock, no disk. Not thread safe.
 #pragma once
 
@@ -67,7 +67,7 @@ class Index {
     }
 
   private:
-    static constexpr std::uint32_t kChunk = 64;
+    static constexpr std::uint32_t kChunk = 32;
     static constexpr std::uint32_t kEmptySlot = 0xFFFFFFFF;
     struct Entry {
         base::Guid id;

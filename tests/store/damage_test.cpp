@@ -1,0 +1,299 @@
+// What devices do to files: bits flip, pages are zeroed, files are swapped, cut or gone.
+#include <gtest/gtest.h>
+
+#include "base/sim/world.hpp"
+#include "ledger.hpp"
+#include "store/format.hpp"
+
+namespace store_test {
+namespace {
+
+namespace sim = base::sim;
+using past::store::file_name;
+using past::store::FileKind;
+
+/// A store on one simulated machine, opened and closed at will.
+class StoreDamage : public testing::Test {
+  protected:
+    StoreDamage() : node_{world_.add_node()} { config_.reserve_bytes = 0; }
+    ~StoreDamage() override { store_.reset(); }
+
+    base::Result<void> try_open() {
+        auto opened = node_.run(SegmentStore::open(node_.env(), config_));
+        if (!*opened) return opened->error();
+        store_ = std::move(**opened);
+        return base::ok();
+    }
+    void open() {
+        const auto opened = try_open();
+        ASSERT_TRUE(opened) << opened.error().message();
+    }
+    void close() {
+        if (store_) node_.run(store_->close());
+        store_.reset();
+    }
+    template <class T>
+    T run(Task<T> task) {
+        return std::move(*node_.run(std::move(task)));
+    }
+    std::vector<Block> fill(std::uint64_t count, std::size_t size = 600) {
+        std::vector<Block> all;
+        for (std::uint64_t i = 0; i < count; ++i) {
+            all.push_back(block_of(i, size));
+            const std::vector<Block> one{all.back()};
+            EXPECT_TRUE(run(store_->put(guid_of("place"), kTag, one)));
+        }
+        return all;
+    }
+    bool readable(const Block& block) {
+        const auto got = run(store_->get(block.id));
+        if (!got) return false;
+        EXPECT_EQ(base::to_bytes(got->view()), base::to_bytes(block.bytes.view())) << "wrong bytes";
+        return true;
+    }
+    std::size_t readable(const std::vector<Block>& blocks) {
+        std::size_t count = 0;
+        for (const auto& block : blocks) count += readable(block) ? 1 : 0;
+        return count;
+    }
+    std::string path(FileKind kind, std::uint32_t number) { return file_name("blocks", kind, number); }
+
+    const Tag kTag{guid_of("volume"), 5};
+    sim::World world_{1};
+    sim::Node& node_;
+    SegmentStore::Config config_;
+    std::unique_ptr<SegmentStore> store_;
+};
+
+TEST_F(StoreDamage, ADamagedBlockIsNeverReturnedAndIsForgottenUntilItIsPutAgain) {
+    open();
+    const auto blocks = fill(4);
+    node_.disk().flip_bit(path(FileKind::segment, 1), 64 + 152 + 100, 3);
+    EXPECT_EQ(run(store_->get(blocks[0].id)).error(), past::Errc::corrupt_block);
+    EXPECT_FALSE(store_->has(blocks[0].id));
+    EXPECT_EQ(run(store_->get(blocks[0].id)).error(), past::Errc::block_not_found);
+    EXPECT_EQ(readable(blocks), 3U);
+    EXPECT_EQ(store_->damage().corrupt_blocks, 1U);
+
+    close();
+    open();
+    EXPECT_FALSE(store_->has(blocks[0].id)) << "forgotten durably";
+    const std::vector<Block> again{blocks[0]};
+    ASSERT_TRUE(run(store_->put(guid_of("place"), kTag, again)));
+    EXPECT_EQ(readable(blocks), 4U);
+    close();
+    open();
+    EXPECT_EQ(readable(blocks), 4U);
+}
+
+TEST_F(StoreDamage, AReaderThatDoesNotHashIsFoundOut) {
+    config_.testing.skip_read_check = true;
+    open();
+    const auto blocks = fill(1);
+    node_.disk().flip_bit(path(FileKind::segment, 1), 64 + 152 + 100, 3);
+    const auto got = run(store_->get(blocks[0].id));
+    ASSERT_TRUE(got) << "the planted bug is not there";
+    EXPECT_NE(base::sha256(got->view()), blocks[0].id);
+}
+
+TEST_F(StoreDamage, AnyBitOfASegmentMayFlipAndCostsAtMostItsRecord) {
+    open();
+    const auto blocks = fill(3, 40);
+    close();
+    const auto name = path(FileKind::segment, 1);
+    const auto size = node_.disk().contents(name)->size();
+    for (std::uint64_t at = 0; at < size; ++at) {
+        const auto bit = static_cast<unsigned>(at % 8);
+        node_.disk().flip_bit(name, at, bit);
+        const auto saved = *node_.disk().contents(name);
+        open();
+        EXPECT_GE(readable(blocks), 2U) << "offset " << at;
+        close();
+        // As it was before, whatever opening made of it.
+        auto whole = saved;
+        whole[at] = static_cast<std::uint8_t>(whole[at] ^ 1U << bit);
+        node_.disk().erase(name);
+        auto file = node_.disk().open(name, base::Disk::Mode::create);
+        ASSERT_TRUE((*file)->write_at(0, base::ByteView{whole}));
+        for (const auto& other : node_.disk().files()) {
+            if (other.find("/state/") != other.npos) node_.disk().erase(other);
+        }
+    }
+}
+
+TEST_F(StoreDamage, DamageInTheMiddleOfASegmentIsReportedAndLaterRecordsAreKept) {
+    open();
+    const auto blocks = fill(20);
+    close();
+    node_.disk().zero_page(path(FileKind::segment, 1), 4096);
+    open();
+    const auto left = readable(blocks);
+    EXPECT_GE(left, 10U);
+    EXPECT_LT(left, 20U);
+    EXPECT_TRUE(readable(blocks.back()));
+    EXPECT_GT(store_->damage().skipped_bytes, 0U);
+    const std::vector<Block> one{block_of(100, 600)};
+    EXPECT_TRUE(run(store_->put(guid_of("place"), kTag, one)));
+}
+
+TEST_F(StoreDamage, IndexFilesAreOnlyACache) {
+    config_.segment_bytes = 4096;
+    open();
+    const auto blocks = fill(40);
+    close();
+    const auto files = node_.disk().files();
+    ASSERT_GE(std::count_if(files.begin(), files.end(), [](const auto& name) { return name.ends_with(".idx"); }), 4);
+    unsigned number = 0;
+    for (const auto& name : files) {
+        if (!name.ends_with(".idx")) continue;
+        switch (number++ % 4) {
+            case 0:
+                node_.disk().erase(name);
+                break;
+            case 1:
+                node_.disk().flip_bit(name, 100, 2);
+                break;
+            case 2:
+                node_.disk().cut(name, 90);
+                break;
+            case 3:
+                node_.disk().overwrite(name, 0, base::Bytes(64));
+                break;
+        }
+    }
+    open();
+    EXPECT_EQ(readable(blocks), 40U);
+    EXPECT_GE(store_->damage().index_files, 4U);
+    close();
+    open();
+    EXPECT_EQ(store_->damage().index_files, 0U) << "made again";
+    EXPECT_EQ(readable(blocks), 40U);
+}
+
+TEST_F(StoreDamage, SwappedSegmentsAreFoundOut) {
+    config_.segment_bytes = 4096;
+    open();
+    const auto blocks = fill(20);
+    close();
+    node_.disk().swap(path(FileKind::segment, 1), path(FileKind::segment, 2));
+    open();
+    const auto left = readable(blocks);  // never wrong bytes: readable() compares
+    EXPECT_GE(left, 8U);
+    EXPECT_LT(left, 20U);
+    EXPECT_GT(store_->damage().skipped_bytes, 0U);
+}
+
+TEST_F(StoreDamage, ASegmentThatIsGoneTakesOnlyItsOwnBlocks) {
+    config_.segment_bytes = 4096;
+    open();
+    const auto blocks = fill(20);
+    close();
+    node_.disk().erase(path(FileKind::segment, 2));
+    open();
+    EXPECT_GE(readable(blocks), 12U);
+}
+
+TEST_F(StoreDamage, FormatIsMadeAgainFromTheSegments) {
+    open();
+    const auto blocks = fill(3);
+    close();
+    node_.disk().erase("blocks/FORMAT");
+    open();
+    EXPECT_EQ(readable(blocks), 3U);
+    close();
+    node_.disk().flip_bit("blocks/FORMAT", 20, 1);
+    open();
+    EXPECT_EQ(readable(blocks), 3U);
+}
+
+TEST_F(StoreDamage, AStoreOfALaterVersionIsLeftAlone) {
+    open();
+    fill(1);
+    close();
+    const auto before = node_.disk().files();
+    base::Bytes later = *node_.disk().contents("blocks/FORMAT");
+    later[8] = 2;
+    later.resize(48);
+    node_.disk().overwrite("blocks/FORMAT", 0, later);
+    const auto refused = try_open();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), base::Errc::unsupported);
+    EXPECT_NE(refused.error().message().find("blocks"), std::string::npos);
+    EXPECT_EQ(node_.disk().files(), before);
+}
+
+TEST_F(StoreDamage, ADamagedCheckpointCostsNothing) {
+    config_.checkpoint_bytes = 2048;
+    open();
+    const auto blocks = fill(10);
+    for (std::uint64_t generation = 6; generation < 60; ++generation) {
+        for (const auto& block : blocks) {
+            const std::vector<Guid> ids{block.id};
+            ASSERT_TRUE(run(store_->touch({kTag.volume, generation}, ids)));
+        }
+    }
+    ASSERT_TRUE(run(store_->put_record(guid_of("key"), base::to_bytes("value"))));
+    close();
+    std::string newest;
+    for (const auto& name : node_.disk().files()) {
+        if (name.ends_with(".ckp")) newest = name;
+    }
+    ASSERT_FALSE(newest.empty());
+    node_.disk().flip_bit(newest, 80, 0);
+    open();
+    EXPECT_FALSE(store_->damage().state_lost);
+    for (const auto& block : blocks) EXPECT_EQ(store_->tags(block.id), (std::vector<Tag>{{kTag.volume, 59}}));
+    EXPECT_EQ(store_->record(guid_of("key")), base::to_bytes("value"));
+}
+
+TEST_F(StoreDamage, WhereOperationsAreLostBlocksAreKeptTooLongRatherThanDropped) {
+    open();
+    const auto blocks = fill(2);
+    for (std::uint64_t generation = 6; generation < 12; ++generation) {
+        const std::vector<Guid> ids{blocks[generation % 2].id};
+        ASSERT_TRUE(run(store_->touch({kTag.volume, generation}, ids)));
+    }
+    close();
+    node_.disk().flip_bit(path(FileKind::log, 1), 64 + 88 + 88 + 40, 1);
+    open();
+    EXPECT_TRUE(store_->damage().state_lost);
+    for (const auto& block : blocks) EXPECT_EQ(store_->tags(block.id), (std::vector<Tag>{{kTag.volume, 11}}));
+    close();
+    open();
+    for (const auto& block : blocks) EXPECT_EQ(store_->tags(block.id), (std::vector<Tag>{{kTag.volume, 11}}));
+}
+
+TEST_F(StoreDamage, AnyBitOfTheLogMayFlipAndNoBlockIsLost) {
+    open();
+    const auto blocks = fill(2, 40);
+    for (std::uint64_t generation = 6; generation < 9; ++generation) {
+        const std::vector<Guid> ids{blocks[generation % 2].id};
+        ASSERT_TRUE(run(store_->touch({kTag.volume, generation}, ids)));
+    }
+    close();
+    const auto name = path(FileKind::log, 1);
+    const auto saved = *node_.disk().contents(name);
+    for (std::uint64_t at = 0; at < 64 + 3 * 88; ++at) {
+        node_.disk().flip_bit(name, at, static_cast<unsigned>(at % 8));
+        open();
+        EXPECT_EQ(readable(blocks), 2U) << "offset " << at;
+        close();
+        for (const auto& other : node_.disk().files()) {
+            if (other.find("/state/") != other.npos) node_.disk().erase(other);
+        }
+        auto file = node_.disk().open(name, base::Disk::Mode::create);
+        ASSERT_TRUE((*file)->write_at(0, base::ByteView{saved}));
+    }
+}
+
+TEST_F(StoreDamage, ABlockThatCannotBeReadIsForgottenForRepair) {
+    open();
+    const auto blocks = fill(2);
+    node_.disk().fail(sim::DiskCall::read, 1, base::Errc::io_failed);
+    EXPECT_EQ(run(store_->get(blocks[0].id)).error(), past::Errc::corrupt_block);
+    EXPECT_FALSE(store_->has(blocks[0].id));
+    EXPECT_TRUE(readable(blocks[1]));
+}
+
+}  // namespace
+}  // namespace store_test
