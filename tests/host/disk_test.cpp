@@ -1,0 +1,164 @@
+// HostDisk where it differs from what tests/contract asks of every Disk: the real file system's oddities.
+#include "base/host/host_disk.hpp"
+
+#include <gmock/gmock.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/error.hpp"
+#include "scratch.hpp"
+
+namespace host_test {
+namespace {
+
+using base::Bytes;
+using base::Disk;
+using base::Errc;
+using base::host::HostDisk;
+using ::testing::HasSubstr;
+
+class DiskTest : public ::testing::Test {
+  protected:
+    Scratch scratch;
+    std::unique_ptr<Disk> disk = *HostDisk::open(scratch.root());
+
+    [[nodiscard]] unsigned mode_of(const std::string& name) const {
+        struct stat status{};
+        EXPECT_EQ(::lstat(scratch.path(name).c_str(), &status), 0);
+        return status.st_mode & 07777U;
+    }
+};
+
+TEST_F(DiskTest, FilesArePrivate) {
+    ASSERT_TRUE(disk->make_directory("d"));
+    ASSERT_TRUE(disk->open("d/f", Disk::Mode::create));
+    EXPECT_EQ(mode_of("d"), 0700U);
+    EXPECT_EQ(mode_of("d/f"), 0600U);
+}
+
+TEST_F(DiskTest, ErrorsNameTheWholePath) {
+    const auto missing = disk->open("a/b", Disk::Mode::read);
+    EXPECT_EQ(missing.error(), Errc::not_found);
+    EXPECT_EQ(missing.error().detail(), scratch.path("a/b"));
+}
+
+TEST_F(DiskTest, PathsThatLeaveTheDirectoryAreRefused) {
+    scratch.write("f", "x");
+    for (const std::string_view path :
+         {"..", "../f", "a/../../f", "/etc/passwd", "a//b", "./f", "f/", "", ".", "f/.."}) {
+        EXPECT_EQ(disk->open(path, Disk::Mode::create).error(), Errc::bad_argument) << path;
+        EXPECT_EQ(disk->remove(path).error(), Errc::bad_argument) << path;
+        EXPECT_EQ(disk->make_directory(path).error(), Errc::bad_argument) << path;
+        EXPECT_EQ(disk->rename("f", path).error(), Errc::bad_argument) << path;
+    }
+    EXPECT_EQ(disk->open(std::string_view{"f\0g", 3}, Disk::Mode::read).error(), Errc::bad_argument);
+}
+
+TEST_F(DiskTest, NoSymbolicLinkIsFollowed) {
+    const Scratch outside;
+    outside.write("secret", "x");
+    std::filesystem::create_symlink(outside.root(), scratch.path("link"));
+    std::filesystem::create_symlink(outside.path("secret"), scratch.path("file"));
+    EXPECT_FALSE(disk->open("link/secret", Disk::Mode::read));
+    EXPECT_FALSE(disk->open("file", Disk::Mode::read));
+    EXPECT_FALSE(disk->open("link/new", Disk::Mode::create));
+    EXPECT_FALSE(disk->remove("link/secret"));
+    EXPECT_FALSE(disk->list("link"));
+    EXPECT_EQ(disk->make_directory("link").error(), Errc::exists);
+    EXPECT_EQ(outside.read("secret"), "x");
+}
+
+TEST_F(DiskTest, AFifoDoesNotHangAnOpen) {
+    ASSERT_EQ(::mkfifo(scratch.path("fifo").c_str(), 0600), 0);
+    EXPECT_EQ(disk->open("fifo", Disk::Mode::read).error(), Errc::bad_argument);
+}
+
+TEST_F(DiskTest, AGatherWriteOfManyPartsArrivesInOrder) {
+    std::vector<Bytes> parts;
+    std::vector<base::ByteView> views;
+    Bytes whole;
+    for (int i = 0; i < 300; ++i) parts.emplace_back(static_cast<std::size_t>(i % 7), static_cast<std::uint8_t>(i));
+    for (const auto& part : parts) {
+        views.emplace_back(part);
+        whole.insert(whole.end(), part.begin(), part.end());
+    }
+    auto file = disk->open("f", Disk::Mode::create);
+    ASSERT_TRUE(file);
+    ASSERT_TRUE((*file)->write_at(1000, views));
+    Bytes back(whole.size() + 10);
+    EXPECT_EQ(*(*file)->read_at(1000, back), whole.size());
+    back.resize(whole.size());
+    EXPECT_EQ(back, whole);
+    EXPECT_EQ(*(*file)->size(), 1000 + whole.size());
+}
+
+TEST_F(DiskTest, OffsetsBeyondAnyFileAreRefused) {
+    auto file = disk->open("f", Disk::Mode::create);
+    ASSERT_TRUE(file);
+    const Bytes byte(1);
+    EXPECT_EQ((*file)->write_at(~std::uint64_t{0}, byte).error(), Errc::bad_argument);
+    EXPECT_EQ((*file)->truncate(~std::uint64_t{0}).error(), Errc::bad_argument);
+}
+
+TEST_F(DiskTest, TheDirectoryMayBeMovedWhileItIsUsed) {
+    ASSERT_TRUE(disk->make_directory("d"));
+    const auto elsewhere = scratch.root() + "-moved";
+    std::filesystem::rename(scratch.root(), elsewhere);
+    EXPECT_TRUE(disk->open("d/f", Disk::Mode::create));
+    EXPECT_TRUE(std::filesystem::exists(elsewhere + "/d/f"));
+    std::filesystem::rename(elsewhere, scratch.root());
+}
+
+TEST_F(DiskTest, ALockHoldsHereAndInOtherProcessesUntilItsHolderDies) {
+    auto lock = disk->lock("lock");
+    ASSERT_TRUE(lock);
+    EXPECT_EQ(disk->lock("lock").error(), Errc::locked);
+    const auto other = *HostDisk::open(scratch.root());
+    EXPECT_EQ(other->lock("lock").error(), Errc::locked);
+    lock->reset();
+    EXPECT_TRUE(other->lock("lock"));
+}
+
+TEST_F(DiskTest, OpeningSaysWhatIsWrongWithTheDirectory) {
+    EXPECT_EQ(HostDisk::open(scratch.path("absent")).error(), Errc::not_found);
+    scratch.write("file", "x");
+    EXPECT_EQ(HostDisk::open(scratch.path("file")).error(), Errc::bad_argument);
+    EXPECT_EQ(HostDisk::open("").error(), Errc::bad_argument);
+}
+
+TEST_F(DiskTest, CreateMakesTheDirectoryWithItsParents) {
+    auto made = HostDisk::create(scratch.path("a/b/c/"));
+    ASSERT_TRUE(made) << made.error().message();
+    EXPECT_EQ(mode_of("a/b/c"), 0700U);
+    EXPECT_TRUE(HostDisk::create(scratch.path("a/b/c")));
+    EXPECT_TRUE((*made)->open("f", Disk::Mode::create_new));
+}
+
+TEST_F(DiskTest, AFullAndAReadOnlyFileSystemAreTheirOwnErrors) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to mount";
+    // In a process and mount namespace of its own, so that nothing stays mounted whatever happens.
+    const auto small = scratch.path("small");
+    ASSERT_EQ(::mkdir(small.c_str(), 0700), 0);
+    EXPECT_EXIT(
+        {
+            if (::unshare(CLONE_NEWNS) != 0 || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+                ::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=256k") != 0) {
+                ::_exit(0);  // no rights to mount in this container
+            }
+            auto full = HostDisk::open(small);
+            auto file = (*full)->open("f", Disk::Mode::create);
+            const Bytes much(1 << 20);
+            if ((*file)->write_at(0, much).error() != Errc::no_space) ::_exit(1);
+            if (::mount(nullptr, small.c_str(), nullptr, MS_REMOUNT | MS_RDONLY | MS_BIND, nullptr) != 0) ::_exit(0);
+            full = HostDisk::open(small);
+            if ((*full)->open("g", Disk::Mode::create).error() != Errc::read_only) ::_exit(2);
+            if ((*full)->make_directory("d").error() != Errc::read_only) ::_exit(3);
+            ::_exit(0);
+        },
+        ::testing::ExitedWithCode(0), "");
+}
+
+}  // namespace
+}  // namespace host_test
