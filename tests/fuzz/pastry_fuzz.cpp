@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "codec.hpp"
+#include "../../pastry/src/codec.hpp"
 
 namespace {
 
