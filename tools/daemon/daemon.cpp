@@ -1,0 +1,145 @@
+#include "daemon/daemon.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/host/host_disk.hpp"
+#include "base/host/host_runtime.hpp"
+#include "base/host/local_socket.hpp"
+#include "base/host/tcp_transport.hpp"
+#include "base/network_directory.hpp"
+#include "daemon/control.hpp"
+#include "daemon/notify.hpp"
+#include "daemon/peer_stack.hpp"
+#include "daemon/questions.hpp"
+#include "past/local.hpp"
+#include "session/data_directory.hpp"
+#include "session/session.hpp"
+
+namespace tools {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+PeerConfig peer_config(const DaemonOptions& options, const base::Certificate& certificate) {
+    PeerConfig config;
+    config.overlay.heartbeat_interval = options.heartbeat;
+    // A neighbour that is looked after more often is also given up sooner; never so soon that a busy machine looks
+    // dead.
+    config.overlay.probe_timeout =
+        std::clamp<base::Duration>(options.heartbeat / 2, milliseconds{500}, config.overlay.probe_timeout);
+    config.store.capacity_bytes = options.capacity_bytes != 0 ? options.capacity_bytes : certificate.capacity_bytes;
+    return config;
+}
+
+/// Everything that lives as long as the daemon serves.
+struct Daemon {
+    Daemon(base::host::HostRuntime& runtime_in, DaemonOptions options_in)
+        : runtime{runtime_in}, options{std::move(options_in)}, directory{options.directory} {}
+
+    base::Result<void> open();
+    base::Task<base::Result<ExitCode>> serve(std::stop_token stop);
+    base::Task<base::Result<base::Message>> answer(base::Message message);
+
+    base::host::HostRuntime& runtime;
+    DaemonOptions options;
+    DataDirectory directory;
+    std::unique_ptr<base::Disk> disk;
+    std::unique_ptr<base::DirectoryLock> lock;
+    std::optional<base::NetworkDirectory> network;
+    std::unique_ptr<base::host::TcpTransport> transport;
+    std::unique_ptr<base::host::LocalServer> socket;
+    std::unique_ptr<PeerStack> stack;
+    std::unique_ptr<past::LocalServer> blocks;
+    ControlTable control;
+};
+
+base::Result<void> Daemon::open() {
+    auto opened = base::host::HostDisk::open(directory.node());
+    if (!opened && opened.error() == base::Errc::not_found) {
+        return base::Error{Errc::no_network, "there is no network in " + directory.path};
+    }
+    BASE_TRY(disk, std::move(opened));
+    auto known = base::NetworkDirectory::open(*disk);
+    if (!known && known.error() == base::Errc::not_found) {
+        return base::Error{Errc::no_network, "there is no network in " + directory.path};
+    }
+    BASE_TRY(network, std::move(known));
+    auto locked = disk->lock(kNetworkLock);
+    if (!locked) return locked.error().with("cannot run a node on " + directory.path);
+    lock = *std::move(locked);
+
+    base::host::TcpOptions tcp{.listen = options.listen,
+                               .advertise = options.advertise,
+                               .network = {network->network(), network->authority()},
+                               .key = network->key(),
+                               .certificate = network->certificate()};
+    BASE_TRY(transport, base::host::TcpTransport::open(runtime.executor(), runtime.clock(), runtime.rng(),
+                                                       runtime.log(), std::move(tcp)));
+    BASE_TRY(socket, base::host::LocalServer::open(runtime.executor(), runtime.clock(), runtime.rng(), runtime.log(),
+                                                   directory.socket()));
+    return base::ok();
+}
+
+base::Task<base::Result<base::Message>> Daemon::answer(base::Message message) {
+    if (message.verb() == kControlVerb) return control.handle(std::move(message));
+    if (past::LocalServer::owns(message.verb())) return blocks->handle(std::move(message));
+    return [](std::uint8_t verb) -> base::Task<base::Result<base::Message>> {
+        co_return base::Error{base::Errc::unsupported, "command number " + std::to_string(verb)};
+    }(message.verb());
+}
+
+base::Task<void> wait_for(std::stop_token stop, base::Executor executor) {
+    base::Event requested{executor};
+    const auto wake = [executor, &requested] { boost::asio::post(executor, [&requested] { requested.set(); }); };
+    const std::stop_callback on_stop{std::move(stop), wake};
+    co_await requested.wait();
+}
+
+base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
+    const base::NodeEnv env{runtime.executor(), runtime.clock(), runtime.rng(), *transport, *disk,
+                            runtime.workers(),  runtime.log()};
+    const auto config = peer_config(options, network->certificate());
+    BASE_CO_TRY(stack, co_await PeerStack::start(env, *network, config));
+    if (network->is_authority()) {
+        transport->serve_joins([this](base::PublicKey joiner, base::Message request) {
+            return stack->membership().admit(joiner, std::move(request));
+        });
+    }
+    const auto find_holders = [this](base::Guid place, base::TimePoint deadline) {
+        return stack->past().holders(place, deadline);
+    };
+    blocks = std::make_unique<past::LocalServer>(env, stack->past(), find_holders);
+    add_questions(control, env, *stack);
+    socket->serve(base::Service::local,
+                  [this](base::Peer, base::Message message) { return answer(std::move(message)); }, {});
+
+    runtime.log().write(base::Log::Level::info, "daemon",
+                        "node " + network->certificate().id().short_hex() + " of network '" + network->name() +
+                            "' listens on " + transport->self().endpoint);
+    notify_service_manager(options.notify_socket, "READY=1");
+    co_await wait_for(std::move(stop), runtime.executor());
+
+    notify_service_manager(options.notify_socket, "STOPPING=1");
+    runtime.log().write(base::Log::Level::info, "daemon", "stopping");
+    co_await socket->stop();
+    transport->serve_joins({});
+    co_await stack->stop();
+    co_await transport->stop();
+    co_return ExitCode::done;
+}
+
+}  // namespace
+
+base::Result<ExitCode> run_daemon(DaemonOptions options, std::stop_token stop) {
+    base::host::HostRuntime runtime{options.verbose ? base::Log::Level::debug : base::Log::Level::info};
+    Daemon daemon{runtime, std::move(options)};
+    BASE_CHECK(daemon.open());
+    return runtime.run(daemon.serve(std::move(stop)));
+}
+
+}  // namespace tools

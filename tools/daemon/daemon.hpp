@@ -1,0 +1,31 @@
+// The process behind `pelago node run`: a peer's stack on the doors of this machine, and a socket for commands.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <stop_token>
+#include <string>
+
+#include "base/result.hpp"
+#include "cli/exit_code.hpp"
+
+namespace tools {
+
+/// Held by whoever changes what a node remembers of its network.
+constexpr const char* kNetworkLock = "network.lock";
+
+struct DaemonOptions {
+    std::string directory;  ///< the data directory
+    std::string listen;
+    std::string advertise;               ///< "": what is listened on
+    std::uint64_t capacity_bytes = 0;    ///< 0: what the certificate says, else what the device has room for
+    std::chrono::seconds heartbeat{30};  ///< of the leaf set; probe time-outs follow it down to 250 ms
+    std::string notify_socket;           ///< of systemd; "": nobody to tell
+    bool verbose = false;
+};
+
+/// Runs until `stop` is requested, then drains. Errors before it serves: Errc::no_network, base::Errc::locked (another
+/// node on this directory), exists (the port is in use), read_only.
+[[nodiscard]] base::Result<ExitCode> run_daemon(DaemonOptions options, std::stop_token stop);
+
+}  // namespace tools

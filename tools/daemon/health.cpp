@@ -1,0 +1,31 @@
+#include "daemon/health.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace tools {
+
+std::optional<Trouble> diagnose(const nlohmann::json& status) {
+    const auto& store = status.at("store");
+    const auto& past = status.at("past");
+    const auto count = [](const nlohmann::json& number) { return std::to_string(number.get<std::uint64_t>()); };
+    if (status.at("state") != "active") {
+        return Trouble{ExitCode::unreachable, "the node is not part of the ring yet: no other member answers"};
+    }
+    if (store.at("read_only").get<bool>()) {
+        return Trouble{ExitCode::damage, "the store's disk failed: it keeps serving, but takes nothing new"};
+    }
+    if (past.at("live_holders").get<unsigned>() < past.at("min_copies").get<unsigned>()) {
+        return Trouble{ExitCode::unreachable, "fewer nodes are up than min-copies: nothing can be stored"};
+    }
+    if (past.at("blocks_short").get<std::uint64_t>() != 0) {
+        return Trouble{ExitCode::partial,
+                       count(past.at("blocks_short")) + " blocks have fewer copies than they should"};
+    }
+    if (store.at("disk_bytes").get<std::uint64_t>() + store.at("reserve_bytes").get<std::uint64_t>() >=
+        store.at("capacity_bytes").get<std::uint64_t>()) {
+        return Trouble{ExitCode::no_space, "the store is full: puts are refused"};
+    }
+    return std::nullopt;
+}
+
+}  // namespace tools

@@ -1,0 +1,105 @@
+#include "daemon/peer_stack.hpp"
+
+#include "objstore/heartbeat.hpp"
+
+namespace tools {
+
+namespace {
+
+constexpr std::chrono::seconds kRetryJoin{5};
+
+pastry::NodeHandle handle_of(const base::NodeEnv& env, const base::NetworkDirectory& network) {
+    pastry::NodeHandle self;
+    self.address = env.transport.self();
+    self.failure_domain = network.certificate().failure_domain;
+    return self;
+}
+
+std::vector<base::Address> addresses_of(const std::vector<pastry::NodeHandle>& nodes) {
+    std::vector<base::Address> addresses;
+    addresses.reserve(nodes.size());
+    for (const auto& node : nodes) addresses.push_back(node.address);
+    return addresses;
+}
+
+}  // namespace
+
+PeerStack::PeerStack(base::NodeEnv env, base::NetworkDirectory& network, PeerConfig config)
+    : env_{env},
+      network_{network},
+      config_{std::move(config)},
+      view_{network.policy(), network.roster()},
+      overlay_{env, handle_of(env, network), config_.overlay},
+      tasks_{env.executor} {}
+
+PeerStack::~PeerStack() = default;
+
+base::Task<base::Result<std::unique_ptr<PeerStack>>> PeerStack::start(base::NodeEnv env,
+                                                                      base::NetworkDirectory& network,
+                                                                      PeerConfig config) {
+    std::unique_ptr<PeerStack> stack{new PeerStack{env, network, std::move(config)}};
+    PeerStack& self = *stack;
+    BASE_CO_TRY(self.store_, co_await past::SegmentStore::open(env, self.config_.store));
+    past::Identity identity{network.key(), network.certificate().salt};
+    self.past_ = std::make_unique<past::Node>(env, self.overlay_, *self.store_, std::move(identity), self.view_,
+                                              &objstore::verify_heartbeat, self.config_.past);
+    self.membership_ = std::make_unique<base::MembershipService>(
+        env, network, [&self] { return addresses_of(self.overlay_.neighbours()); },
+        [&self] { self.view_.replace(self.network_.policy(), self.network_.roster()); });
+    self.tasks_.spawn(self.find_ring());
+    self.tasks_.spawn(self.remember_seeds());
+    co_return stack;
+}
+
+base::Task<void> PeerStack::find_ring() {
+    // The authority's node begins the ring, but only while nobody else was ever admitted: later there is one to join.
+    if (network_.is_authority() && network_.roster().storage_peers() <= 1) {
+        overlay_.found();
+        co_return;
+    }
+    bool told = false;
+    for (;;) {
+        auto seeds = network_.seeds();
+        const auto joined = co_await overlay_.join(std::move(seeds), env_.clock.now() + config_.join_timeout,
+                                                   pastry::Node::IfAllWait::found);
+        if (joined) break;
+        if (!told) {
+            env_.log.write(base::Log::Level::warning, "daemon",
+                           "not part of the ring yet, trying on: " + joined.error().message());
+        }
+        told = true;
+        co_await env_.clock.sleep_for(kRetryJoin);
+    }
+    env_.log.write(base::Log::Level::info, "daemon", "part of the ring");
+    membership_->spread();
+}
+
+base::Task<void> PeerStack::remember_seeds() {
+    for (;;) {
+        co_await env_.clock.sleep_for(config_.seeds_period);
+        // On the executor, although it writes a small file: the directory has one owner, and the list seldom changes.
+        if (const auto saved = network_.remember_seeds(addresses_of(overlay_.known_peers())); !saved) {
+            env_.log.write(base::Log::Level::warning, "daemon",
+                           "cannot write down who is up: " + saved.error().message());
+        }
+    }
+}
+
+void PeerStack::network_changed() {
+    view_.replace(network_.policy(), network_.roster());
+    membership_->spread();
+}
+
+base::Task<void> PeerStack::stop() {
+    tasks_.cancel();
+    co_await tasks_.join();
+    if (const auto known = addresses_of(overlay_.known_peers()); !known.empty()) {
+        (void)network_.remember_seeds(known);  // the next start would find its ring without, only later
+    }
+    membership_.reset();
+    if (past_) co_await past_->stop();
+    co_await overlay_.stop();
+    if (store_) co_await store_->close();
+}
+
+}  // namespace tools

@@ -1,0 +1,62 @@
+// A storage peer, from its doors to PAST: the one place where the layers of a member are wired, for the daemon and for
+// simulations of whole networks alike.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/env.hpp"
+#include "base/membership_service.hpp"
+#include "base/network_directory.hpp"
+#include "base/task_group.hpp"
+#include "past/node.hpp"
+#include "past/segment_store.hpp"
+#include "pastry/node.hpp"
+
+namespace tools {
+
+struct PeerConfig {
+    pastry::Config overlay;
+    past::Config past;
+    past::SegmentStore::Config store;
+    base::Duration join_timeout = std::chrono::seconds{60};  ///< of one try; it tries for ever
+    base::Duration seeds_period = std::chrono::seconds{60};  ///< of writing down who is up
+};
+
+class PeerStack {
+  public:
+    /// Opens the store and begins to serve; it looks for its ring in the background. `network` and the doors outlive
+    /// it. Errors are those of SegmentStore::open().
+    static base::Task<base::Result<std::unique_ptr<PeerStack>>> start(base::NodeEnv env,
+                                                                      base::NetworkDirectory& network,
+                                                                      PeerConfig config);
+    ~PeerStack();
+    /// Ends everything in order; await it before destroying the stack while the executor goes on running.
+    base::Task<void> stop();
+
+    [[nodiscard]] pastry::Node& overlay() { return overlay_; }
+    [[nodiscard]] past::Node& past() { return *past_; }
+    [[nodiscard]] past::SegmentStore& store() { return *store_; }
+    [[nodiscard]] base::MembershipService& membership() { return *membership_; }
+    [[nodiscard]] base::NetworkDirectory& network() { return network_; }
+    /// After a local command changed `network`: everybody is told, also in this process.
+    void network_changed();
+
+  private:
+    PeerStack(base::NodeEnv env, base::NetworkDirectory& network, PeerConfig config);
+    base::Task<void> find_ring();
+    base::Task<void> remember_seeds();
+
+    base::NodeEnv env_;
+    base::NetworkDirectory& network_;
+    PeerConfig config_;
+    past::MembershipView view_;
+    pastry::Node overlay_;
+    std::unique_ptr<past::SegmentStore> store_;
+    std::unique_ptr<past::Node> past_;
+    std::unique_ptr<base::MembershipService> membership_;
+    base::TaskGroup tasks_;
+};
+
+}  // namespace tools

@@ -1,0 +1,234 @@
+#include "daemon/questions.hpp"
+
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "daemon/route_probe.hpp"
+
+namespace tools {
+
+namespace {
+
+using nlohmann::json;
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::seconds;
+
+constexpr seconds kLookUpTimeout{20};
+constexpr std::int64_t kLongestInvitationS = 365LL * 86'400;
+
+template <class T>
+using Answer = base::Task<base::Result<T>>;
+
+json describe(const pastry::NodeHandle& node) {
+    return {{"id", node.id().hex()}, {"endpoint", node.address.endpoint}, {"failure_domain", node.failure_domain}};
+}
+
+json describe(const base::Policy& policy) {
+    return {{"version", policy.version},
+            {"copies", policy.copies},
+            {"min_copies", policy.min_copies},
+            {"repair_after_s", policy.repair_after.count() / 1000},
+            {"reclaim_grace_s", policy.reclaim_grace.count() / 1000}};
+}
+
+json describe(const pastry::Status& status) {
+    json neighbours = json::array();
+    for (const auto& node : status.leaf_set) neighbours.push_back(describe(node));
+    return {{"neighbours", std::move(neighbours)},
+            {"settled", status.settled},
+            {"table_rows", status.table_rows},
+            {"table_entries", status.table_entries},
+            {"estimated_nodes", status.estimated_nodes},
+            {"sent", status.sent},
+            {"received", status.received},
+            {"maintenance", status.maintenance},
+            {"delivered", status.delivered},
+            {"forwarded", status.forwarded},
+            {"lost", status.lost},
+            {"malformed", status.malformed},
+            {"declared_faulty", status.declared_faulty}};
+}
+
+json describe(const past::NodeStatus& status, std::size_t live_holders) {
+    return {{"copies", status.copies},
+            {"min_copies", status.min_copies},
+            {"live_holders", live_holders},
+            {"places", status.places},
+            {"blocks", status.blocks},
+            {"bytes", status.bytes},
+            {"blocks_ours", status.blocks_ours},
+            {"blocks_whole", status.blocks_whole},
+            {"blocks_short", status.blocks_short},
+            {"blocks_unchecked", status.blocks_unchecked},
+            {"blocks_to_hand_over", status.blocks_to_hand_over},
+            {"backlog_blocks", status.backlog_blocks},
+            {"registers", status.registers},
+            {"pending_reclaims", status.pending_reclaims},
+            {"puts", status.puts},
+            {"gets", status.gets},
+            {"hedged_gets", status.hedged_gets},
+            {"puts_refused", status.puts_refused},
+            {"bytes_repaired", status.bytes_repaired},
+            {"bytes_handed_over", status.bytes_handed_over},
+            {"blocks_repaired", status.blocks_repaired},
+            {"wrong_blocks", status.wrong_blocks},
+            {"corrupt_blocks", status.corrupt_blocks}};
+}
+
+json describe(const past::StoreUsage& usage) {
+    return {{"blocks", usage.blocks},
+            {"block_bytes", usage.block_bytes},
+            {"disk_bytes", usage.disk_bytes},
+            {"capacity_bytes", usage.capacity_bytes},
+            {"reserve_bytes", usage.reserve_bytes},
+            {"index_bytes", usage.index_bytes},
+            {"read_only", usage.read_only}};
+}
+
+/// Errc::bad_argument unless arguments[name] is 1 to 64 hexadecimal digits; they stand for the smallest key that begins
+/// with them.
+base::Result<base::Guid> key_argument(const json& arguments, const char* name) {
+    const auto text = arguments.value(name, std::string{});
+    const auto key = text.empty() ? std::nullopt : base::Guid::from_prefix(text);
+    if (!key) return base::Error{base::Errc::bad_argument, "'" + text + "' is not 1 to 64 hexadecimal digits"};
+    return *key;
+}
+
+class Questions {
+  public:
+    Questions(base::NodeEnv env, PeerStack& stack)
+        : env_{env}, stack_{stack}, started_{env.clock.now()}, probe_{env, stack.overlay()} {}
+
+    Answer<json> status() {
+        auto& network = stack_.network();
+        const auto overlay = stack_.overlay().status();
+        json absent = json::array();
+        for (const auto& gone : stack_.overlay().absent()) {
+            auto node = describe(gone.node);
+            node["away_s"] = duration_cast<seconds>(env_.clock.now() - gone.since).count();
+            absent.push_back(std::move(node));
+        }
+        auto overlay_document = describe(overlay);
+        overlay_document["absent"] = std::move(absent);
+        json document{{"id", network.certificate().id().hex()},
+                      {"pid", ::getpid()},
+                      {"network", network.network().hex()},
+                      {"network_name", network.name()},
+                      {"endpoint", env_.transport.self().endpoint},
+                      {"state", overlay.active ? "active" : "joining"},
+                      {"uptime_s", duration_cast<seconds>(env_.clock.now() - started_).count()},
+                      {"storage_peers", network.roster().storage_peers()},
+                      {"roster_version", network.roster().version},
+                      {"policy", describe(network.policy())},
+                      {"overlay", std::move(overlay_document)},
+                      {"past", describe(stack_.past().status(), overlay.leaf_set.size() + 1)},
+                      {"store", describe(stack_.store().usage())}};
+        co_return document;
+    }
+
+    Answer<json> trace(json arguments) {
+        BASE_CO_TRY(const auto key, key_argument(arguments, "key"));
+        BASE_CO_TRY(const auto hops, co_await stack_.overlay().trace(key, env_.clock.now() + kLookUpTimeout));
+        json list = json::array();
+        auto self = describe(stack_.overlay().self());
+        self["prefix"] = stack_.overlay().self().id().common_prefix(key);
+        self["rtt_us"] = 0;
+        const bool we_are_root = !hops.empty() && hops.front().node.id() == stack_.overlay().self().id();
+        if (!we_are_root) list.push_back(std::move(self));
+        for (const auto& hop : hops) {
+            auto node = describe(hop.node);
+            node["prefix"] = hop.prefix_length;
+            node["rtt_us"] = duration_cast<microseconds>(hop.rtt).count();
+            list.push_back(std::move(node));
+        }
+        co_return json{{"key", key.hex()}, {"hops", std::move(list)}};
+    }
+
+    Answer<json> ping(json arguments) {
+        const auto digits = arguments.value("node", std::string{});
+        BASE_CO_TRY(const auto node, find_node(digits));
+        BASE_CO_TRY(const auto rtt, co_await stack_.overlay().ping(node, env_.clock.now() + kLookUpTimeout));
+        auto answer = describe(node);
+        answer["rtt_us"] = duration_cast<microseconds>(rtt).count();
+        co_return answer;
+    }
+
+    Answer<json> route(json arguments) {
+        BASE_CO_TRY(const auto key, key_argument(arguments, "key"));
+        BASE_CO_TRY(const auto arrival, co_await probe_.send(key, env_.clock.now() + kLookUpTimeout));
+        co_return json{{"key", key.hex()},
+                       {"root", describe(arrival.root)},
+                       {"hops", arrival.hops},
+                       {"rtt_us", duration_cast<microseconds>(arrival.rtt).count()}};
+    }
+
+    Answer<json> invite(json arguments) {
+        const auto valid_s = arguments.value("valid_s", std::int64_t{0});
+        if (valid_s < 1 || valid_s > kLongestInvitationS) {
+            co_return base::Error{base::Errc::bad_argument, "an invitation is valid from 1 s to a year"};
+        }
+        const auto until = env_.clock.wall_ns() + valid_s * 1'000'000'000;
+        BASE_CO_TRY(const auto token, stack_.network().invite(env_.rng, env_.transport.self().endpoint, until));
+        co_return json{{"token", token.text()}, {"valid_s", valid_s}, {"issuer", token.issuer_endpoint}};
+    }
+
+    Answer<json> policy(json arguments) {
+        auto& network = stack_.network();
+        if (!arguments.is_object()) co_return base::Error{base::Errc::bad_argument, "a policy"};
+        if (!arguments.empty()) {
+            auto next = network.policy();
+            const auto copies = arguments.value("copies", unsigned{next.copies});
+            if (copies > 16) co_return base::Error{base::Errc::bad_argument, "copies must be 1 to 16"};
+            next.copies = static_cast<std::uint8_t>(copies);
+            const auto min_copies = arguments.value("min_copies", unsigned{std::min(next.min_copies, next.copies)});
+            if (min_copies > 16) co_return base::Error{base::Errc::bad_argument, "min-copies must be 1 to 16"};
+            next.min_copies = static_cast<std::uint8_t>(min_copies);
+            if (arguments.contains("repair_after_s")) {
+                next.repair_after = seconds{arguments["repair_after_s"].get<std::int64_t>()};
+            }
+            BASE_CO_CHECK(network.change_policy(next));
+            stack_.network_changed();
+        }
+        co_return describe(network.policy());
+    }
+
+  private:
+    /// The one member that we see whose id begins with these digits.
+    base::Result<pastry::NodeHandle> find_node(const std::string& digits) {
+        auto known = stack_.overlay().known_peers();
+        known.push_back(stack_.overlay().self());
+        std::optional<pastry::NodeHandle> found;
+        for (const auto& node : known) {
+            if (digits.empty() || !node.id().hex().starts_with(digits)) continue;
+            if (found && found->id() != node.id()) {
+                return base::Error{base::Errc::bad_argument,
+                                   "several nodes begin with '" + digits + "': give more digits"};
+            }
+            found = node;
+        }
+        if (!found) return base::Error{base::Errc::not_found, "no node that we see begins with '" + digits + "'"};
+        return *found;
+    }
+
+    base::NodeEnv env_;
+    PeerStack& stack_;
+    base::TimePoint started_;
+    RouteProbe probe_;
+};
+
+}  // namespace
+
+void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack) {
+    const auto questions = std::make_shared<Questions>(env, stack);
+    table.add("status", [questions](json) { return questions->status(); });
+    table.add("trace", [questions](json arguments) { return questions->trace(std::move(arguments)); });
+    table.add("route", [questions](json arguments) { return questions->route(std::move(arguments)); });
+    table.add("ping", [questions](json arguments) { return questions->ping(std::move(arguments)); });
+    table.add("invite", [questions](json arguments) { return questions->invite(std::move(arguments)); });
+    table.add("policy", [questions](json arguments) { return questions->policy(std::move(arguments)); });
+}
+
+}  // namespace tools

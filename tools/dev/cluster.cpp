@@ -1,0 +1,176 @@
+#include "dev/cluster.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/error.hpp"
+#include "base/host/host_disk.hpp"
+#include "base/host/host_runtime.hpp"
+#include "base/network_directory.hpp"
+#include "cli/files.hpp"
+#include "cli/text.hpp"
+#include "daemon/control.hpp"
+#include "dev/spawn.hpp"
+#include "network/join.hpp"
+#include "session/data_directory.hpp"
+#include "session/lone_identity.hpp"
+
+namespace tools {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kStartTimeout{60};
+constexpr seconds kStopTimeout{20};
+constexpr milliseconds kPoll{50};
+constexpr seconds kAskTimeout{5};
+
+std::string log_path(const std::string& node) { return join_path(node, "node.log"); }
+
+/// Nullopt if no node answers there.
+std::optional<nlohmann::json> ask_status(const std::string& node) {
+    if (!std::filesystem::exists(DataDirectory{node}.socket())) return std::nullopt;
+    auto answer = ask_daemon(node, "status", nlohmann::json::object(), kAskTimeout);
+    if (!answer) return std::nullopt;
+    return std::move(*answer);
+}
+
+base::Result<base::NetworkDirectory> open_network(const std::string& node) {
+    BASE_TRY(const auto disk, base::host::HostDisk::open(DataDirectory{node}.node()));
+    return base::NetworkDirectory::open(*disk);
+}
+
+}  // namespace
+
+std::string DevCluster::node_directory(unsigned number) const {
+    return join_path(directory_, "node-" + std::to_string(number));
+}
+
+std::vector<unsigned> DevCluster::numbers() const {
+    std::vector<unsigned> found;
+    for (unsigned number = 1; std::filesystem::exists(node_directory(number)); ++number) found.push_back(number);
+    return found;
+}
+
+base::Result<void> DevCluster::make_node(unsigned number, const Options& options) {
+    const auto node = node_directory(number);
+    BASE_TRY(const auto disk, base::host::HostDisk::create(DataDirectory{node}.node()));
+    if (base::NetworkDirectory::open(*disk)) return base::ok();
+    base::host::HostRuntime runtime{base::Log::Level::warning, 1};
+    base::NetworkDirectory::Wish wish;
+    if (number == 1) {
+        BASE_TRY(const auto identity, lone_identity(*disk, runtime.rng()));
+        BASE_CHECK(base::NetworkDirectory::create(*disk, runtime.rng(), "dev", identity.key, identity.salt, wish,
+                                                  options.policy, runtime.clock().wall_ns()));
+        return base::ok();
+    }
+    BASE_TRY(const auto answer, ask_daemon(node_directory(1), "invite", {{"valid_s", 600}}));
+    BASE_TRY(const auto token, base::Token::parse(answer["token"].get<std::string>()));
+    BASE_CHECK(runtime.run(join_network(runtime, *disk, token, wish)));
+    return base::ok();
+}
+
+base::Result<void> DevCluster::start_node(unsigned number, const Options& options) {
+    const auto node = node_directory(number);
+    if (ask_status(node)) return base::ok();
+    std::vector<std::string> args{"--dir", node, "node", "run", "--listen", "127.0.0.1:0", "--heartbeat", "1s"};
+    if (!options.capacity.empty()) args.insert(args.end(), {"--capacity", options.capacity});
+    BASE_TRY(const auto pid, spawn_self(args, log_path(node)));
+    const auto give_up = std::chrono::steady_clock::now() + kStartTimeout;
+    while (!ask_status(node)) {
+        if (!process_exists(pid)) {
+            return base::Error{base::Errc::io_failed,
+                               "node-" + std::to_string(number) + " did not start: " + last_line(log_path(node))};
+        }
+        if (std::chrono::steady_clock::now() > give_up) {
+            return base::Error{base::Errc::timed_out,
+                               "node-" + std::to_string(number) + " does not answer; see " + log_path(node)};
+        }
+        std::this_thread::sleep_for(kPoll);
+    }
+    return base::ok();
+}
+
+base::Result<void> DevCluster::await_active(unsigned number, std::size_t neighbours) const {
+    const auto node = node_directory(number);
+    const auto give_up = std::chrono::steady_clock::now() + kStartTimeout;
+    for (;;) {
+        const auto status = ask_status(node);
+        if (status && (*status)["state"] == "active" && (*status)["overlay"]["neighbours"].size() >= neighbours &&
+            (*status)["storage_peers"].get<std::size_t>() > neighbours) {
+            return base::ok();
+        }
+        if (std::chrono::steady_clock::now() > give_up) {
+            return base::Error{base::Errc::timed_out,
+                               "node-" + std::to_string(number) + " did not find the others; see " + log_path(node)};
+        }
+        std::this_thread::sleep_for(kPoll);
+    }
+}
+
+base::Result<void> DevCluster::up(Console& console, const Options& options) {
+    const auto wanted = std::max<unsigned>(options.nodes, static_cast<unsigned>(numbers().size()));
+    for (unsigned number = 1; number <= wanted; ++number) {
+        console.status("starting node " + std::to_string(number) + " of " + std::to_string(wanted));
+        BASE_CHECK(make_node(number, options));
+        BASE_CHECK(start_node(number, options));
+    }
+    for (unsigned number = 1; number <= wanted; ++number) {
+        console.status("waiting for node " + std::to_string(number) + " to see the others");
+        BASE_CHECK(await_active(number, wanted - 1));
+    }
+    console.status({});
+    return base::ok();
+}
+
+base::Result<void> DevCluster::down(Console& console) {
+    struct Running {
+        unsigned number;
+        pid_t pid;
+    };
+    std::vector<Running> running;
+    for (const auto number : numbers()) {
+        if (const auto status = ask_status(node_directory(number))) {
+            running.push_back({number, (*status)["pid"].get<pid_t>()});
+            ::kill(running.back().pid, SIGTERM);
+        }
+    }
+    const auto give_up = std::chrono::steady_clock::now() + kStopTimeout;
+    for (const auto& node : running) {
+        console.status("stopping node-" + std::to_string(node.number));
+        while (process_exists(node.pid) && std::chrono::steady_clock::now() < give_up) {
+            std::this_thread::sleep_for(kPoll);
+        }
+        if (process_exists(node.pid)) ::kill(node.pid, SIGKILL);  // loses nothing either
+    }
+    console.status({});
+    return base::ok();
+}
+
+base::Result<nlohmann::json> DevCluster::status() const {
+    nlohmann::json nodes = nlohmann::json::array();
+    for (const auto number : numbers()) {
+        const auto directory = node_directory(number);
+        nlohmann::json node{{"name", "node-" + std::to_string(number)}, {"directory", directory}};
+        if (const auto status = ask_status(directory)) {
+            node["id"] = (*status)["id"];
+            node["pid"] = (*status)["pid"];
+            node["state"] = (*status)["state"];
+            node["status"] = *status;
+        } else {
+            const auto network = open_network(directory);
+            node["id"] = network ? network->certificate().id().hex() : "";
+            node["pid"] = nullptr;
+            node["state"] = "down";
+        }
+        nodes.push_back(std::move(node));
+    }
+    return nlohmann::json{{"nodes", std::move(nodes)}};
+}
+
+}  // namespace tools

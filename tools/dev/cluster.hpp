@@ -1,0 +1,42 @@
+// A cluster of real processes on this machine, for trying things out and for tests.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "base/membership.hpp"
+#include "base/result.hpp"
+#include "cli/console.hpp"
+
+namespace tools {
+
+/// One directory with a node's directory each: node-1 (the authority), node-2, ...
+class DevCluster {
+  public:
+    explicit DevCluster(std::string directory) : directory_{std::move(directory)} {}
+
+    struct Options {
+        unsigned nodes = 5;
+        base::Policy policy;
+        std::string capacity;  ///< of each node; "": what fits
+    };
+    /// Makes what is missing and starts what does not run; returns when all are part of one ring. Safe to repeat.
+    [[nodiscard]] base::Result<void> up(Console& console, const Options& options);
+    /// Stops every node, gently first.
+    [[nodiscard]] base::Result<void> down(Console& console);
+    /// {"nodes": [{"name", "id", "pid", "state": "active" | "joining" | "down", "directory", "status": {...}}]}
+    [[nodiscard]] base::Result<nlohmann::json> status() const;
+    [[nodiscard]] std::string node_directory(unsigned number) const;
+
+  private:
+    [[nodiscard]] std::vector<unsigned> numbers() const;
+    [[nodiscard]] base::Result<void> make_node(unsigned number, const Options& options);
+    [[nodiscard]] base::Result<void> start_node(unsigned number, const Options& options);
+    [[nodiscard]] base::Result<void> await_active(unsigned number, std::size_t neighbours) const;
+
+    std::string directory_;
+};
+
+}  // namespace tools

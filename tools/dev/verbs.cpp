@@ -1,0 +1,118 @@
+// pelago dev up, status, down: five peers on this machine, to try things out.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "cli/families.hpp"
+#include "cli/files.hpp"
+#include "cli/text.hpp"
+#include "cli/verbs.hpp"
+#include "dev/cluster.hpp"
+
+namespace tools {
+
+namespace {
+
+constexpr unsigned kMostNodes = 64;
+
+std::string dev_directory(const Settings& settings) { return join_path(settings.get("dir"), "dev"); }
+
+struct UpFlags {
+    unsigned nodes = 5;
+    unsigned copies = 3;
+    unsigned min_copies = 2;
+    std::string repair_after = "10s";
+    std::string capacity;
+};
+
+base::Result<ExitCode> up(Context& context, const UpFlags& flags) {
+    if (flags.nodes < 1 || flags.nodes > kMostNodes) return usage_error("--nodes takes a number from 1 to 64");
+    DevCluster cluster{dev_directory(context.settings)};
+    DevCluster::Options options;
+    options.nodes = flags.nodes;
+    options.capacity = flags.capacity;
+    const auto repair_after = parse_duration(flags.repair_after);
+    if (!repair_after) return usage_error("--repair-after takes a time, like 10s or 1h");
+    if (flags.copies > 16 || flags.min_copies > 16) return usage_error("a block has at most 16 copies");
+    options.policy.repair_after = *repair_after;
+    options.policy.copies = static_cast<std::uint8_t>(flags.copies);
+    options.policy.min_copies = static_cast<std::uint8_t>(std::min(flags.min_copies, flags.copies));
+    BASE_CHECK(options.policy.check());
+    BASE_CHECK(cluster.up(context.console, options));
+    if (context.console.manner().json) {
+        BASE_TRY(const auto status, cluster.status());
+        context.console.print_json(status);
+    } else {
+        BASE_TRY(const auto status, cluster.status());
+        context.console.print(plural(status["nodes"].size(), "peer is", "peers are") +
+                              " up, each a process of its own\n");
+        context.console.note("to use them: export PELAGO_DIR=" + cluster.node_directory(1));
+    }
+    return ExitCode::done;
+}
+
+base::Result<ExitCode> status(Context& context) {
+    const DevCluster cluster{dev_directory(context.settings)};
+    BASE_TRY(const auto document, cluster.status());
+    if (context.console.manner().json) {
+        context.console.print_json(document);
+        return ExitCode::done;
+    }
+    if (document["nodes"].empty()) {
+        return base::Error{base::Errc::not_found, "there is no cluster here; 'pelago dev up' makes one"};
+    }
+    using Align = Table::Align;
+    Table table{{"NODE", "ID", "PID", "STATE", "SEES", "BLOCKS", "STORED", "WHOLE", "SHORT"},
+                {Align::left, Align::left, Align::right, Align::left, Align::right, Align::right, Align::right,
+                 Align::right, Align::right}};
+    for (const auto& node : document["nodes"]) {
+        const auto id = node["id"].get<std::string>().substr(0, 8);
+        if (!node.contains("status")) {
+            table.add({node["name"], id, "-", "down", "-", "-", "-", "-", "-"});
+            continue;
+        }
+        const auto& seen = node["status"];
+        table.add({node["name"], id, std::to_string(node["pid"].get<int>()), node["state"],
+                   std::to_string(seen["overlay"]["neighbours"].size()), human_count(seen["store"]["blocks"]),
+                   human_size(seen["store"]["block_bytes"]), human_count(seen["past"]["blocks_whole"]),
+                   human_count(seen["past"]["blocks_short"])});
+    }
+    context.console.print(table.str());
+    return ExitCode::done;
+}
+
+base::Result<ExitCode> down(Context& context) {
+    DevCluster cluster{dev_directory(context.settings)};
+    BASE_CHECK(cluster.down(context.console));
+    context.console.note("stopped; what they store stays in " + dev_directory(context.settings));
+    return ExitCode::done;
+}
+
+}  // namespace
+
+void add_dev_verbs(Verbs& verbs) {
+    CLI::App& group = verbs.group("dev", "A cluster of peers on this machine, to try things out");
+
+    auto flags = std::make_shared<UpFlags>();
+    CLI::App& up_verb = verbs.add(group,
+                                  {"up", "Start peers on this machine, each a process of its own", "dev up --nodes 5",
+                                   "Safe to repeat: what runs stays, what was killed is started again."},
+                                  [flags](Context& context) { return up(context, *flags); });
+    up_verb.add_option("--nodes", flags->nodes, "How many")->type_name("N")->capture_default_str();
+    up_verb.add_option("--copies", flags->copies, "Of each block")->type_name("N")->capture_default_str();
+    up_verb.add_option("--min-copies", flags->min_copies, "Refuse to store with fewer nodes up")
+        ->type_name("N")
+        ->capture_default_str();
+    up_verb.add_option("--repair-after", flags->repair_after, "Make new copies when a node is away for this long")
+        ->type_name("TIME")
+        ->capture_default_str();
+    up_verb.add_option("--capacity", flags->capacity, "Space that each store may take")->type_name("SIZE");
+
+    verbs.add(group, {"status", "Which peers run, and what lies on each", "dev status"},
+              [](Context& context) { return status(context); });
+    verbs.add(group, {"down", "Stop the peers; what they store stays", "dev down"},
+              [](Context& context) { return down(context); });
+}
+
+}  // namespace tools

@@ -1,0 +1,287 @@
+// pelago network create, invite, join, policy: who belongs together, and what the whole network keeps to.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/host/host_disk.hpp"
+#include "base/host/host_runtime.hpp"
+#include "base/network_directory.hpp"
+#include "cli/families.hpp"
+#include "cli/files.hpp"
+#include "cli/text.hpp"
+#include "cli/verbs.hpp"
+#include "daemon/control.hpp"
+#include "daemon/daemon.hpp"
+#include "network/join.hpp"
+#include "session/data_directory.hpp"
+#include "session/lone_identity.hpp"
+
+namespace tools {
+
+namespace {
+
+using base::NetworkDirectory;
+
+constexpr std::size_t kMaxTokenBytes = 4096;
+
+struct PolicyFlags {
+    unsigned copies = 0;
+    unsigned min_copies = 0;
+    std::string repair_after;
+
+    void add_to(CLI::App& verb) {
+        verb.add_option("--copies", copies, "How many nodes keep each block")->type_name("N");
+        verb.add_option("--min-copies", min_copies, "Refuse to store with fewer nodes up")->type_name("N");
+        verb.add_option("--repair-after", repair_after, "Make new copies when a node is away for this long")
+            ->type_name("TIME");
+    }
+    [[nodiscard]] bool given() const { return copies != 0 || min_copies != 0 || !repair_after.empty(); }
+
+    [[nodiscard]] base::Result<base::Policy> apply(base::Policy policy) const {
+        if (copies > 255 || min_copies > 255) return usage_error("a block has at most 16 copies");
+        if (copies != 0) {
+            policy.copies = static_cast<std::uint8_t>(copies);
+            // Who asks for fewer copies than the old minimum means both.
+            policy.min_copies = std::min(policy.min_copies, policy.copies);
+        }
+        if (min_copies != 0) policy.min_copies = static_cast<std::uint8_t>(min_copies);
+        if (!repair_after.empty()) {
+            const auto duration = parse_duration(repair_after);
+            if (!duration) return usage_error("--repair-after takes a time, like 90s, 15m or 1h");
+            policy.repair_after = *duration;
+        }
+        BASE_CHECK(policy.check());
+        return policy;
+    }
+};
+
+struct WishFlags {
+    std::string failure_domain;
+    std::string capacity;
+
+    void add_to(CLI::App& verb) {
+        verb.add_option("--failure-domain", failure_domain,
+                        "What fails together with this machine (a room, a site): copies go to different ones")
+            ->type_name("NAME");
+        verb.add_option("--capacity", capacity, "Space offered to the network (default: from the settings)")
+            ->type_name("SIZE");
+    }
+    [[nodiscard]] base::Result<NetworkDirectory::Wish> wish(const Settings& settings) const {
+        NetworkDirectory::Wish wish;
+        wish.failure_domain = failure_domain;
+        const auto text = settings.get("capacity", capacity);
+        if (!text.empty()) {
+            const auto size = parse_size(text);
+            if (!size) return usage_error("--capacity takes a size, like 10G or 500MiB");
+            wish.capacity_bytes = *size;
+        }
+        return wish;
+    }
+};
+
+nlohmann::json describe_policy(const base::Policy& policy) {
+    return {{"version", policy.version},
+            {"copies", policy.copies},
+            {"min_copies", policy.min_copies},
+            {"repair_after_s", policy.repair_after.count() / 1000},
+            {"reclaim_grace_s", policy.reclaim_grace.count() / 1000}};
+}
+
+void print_policy(Console& console, const nlohmann::json& policy) {
+    if (console.manner().json) return console.print_json(policy);
+    Table table{{"SETTING", "VALUE"}};
+    table.add({"copies", std::to_string(policy["copies"].get<unsigned>())});
+    table.add({"min-copies", std::to_string(policy["min_copies"].get<unsigned>())});
+    table.add({"repair-after", human_duration(std::chrono::seconds{policy["repair_after_s"].get<std::int64_t>()})});
+    console.print(table.str());
+}
+
+// --- create
+// -----------------------------------------------------------------------------------------------------------
+
+struct CreateFlags {
+    std::string name;
+    WishFlags wish;
+    PolicyFlags policy;
+};
+
+base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
+    const auto directory = DataDirectory{context.settings.get("dir")}.node();
+    BASE_TRY(const auto policy, flags.policy.apply(base::Policy{}));
+    BASE_TRY(const auto wish, flags.wish.wish(context.settings));
+    BASE_TRY(const auto disk, base::host::HostDisk::create(directory));
+    base::host::HostRuntime runtime{base::Log::Level::warning, 1};
+    // The node of a network of one keeps its identity, and so its archive: from now on others may hold copies of it.
+    BASE_TRY(const auto identity, lone_identity(*disk, runtime.rng()));
+    auto made = NetworkDirectory::create(*disk, runtime.rng(), flags.name, identity.key, identity.salt, wish, policy,
+                                         runtime.clock().wall_ns());
+    if (!made) return made.error().with("cannot create a network in " + directory);
+    const nlohmann::json document{{"network", made->network().hex()},
+                                  {"name", made->name()},
+                                  {"node", made->certificate().id().hex()},
+                                  {"directory", directory}};
+    if (context.console.manner().json) {
+        context.console.print_json(document);
+    } else {
+        context.console.print("network '" + printable(made->name()) + "' created; this node is " +
+                              made->certificate().id().short_hex() + "\n");
+        context.console.note("next: 'pelago node run', then 'pelago network invite' for each other machine");
+    }
+    return ExitCode::done;
+}
+
+// --- invite
+// -----------------------------------------------------------------------------------------------------------
+
+base::Result<ExitCode> invite(Context& context, const std::string& lifetime) {
+    const auto duration = parse_duration(lifetime);
+    if (!duration) return usage_error("--valid takes a time, like 1h or 7d");
+    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "invite", {{"valid_s", duration->count()}}));
+    if (context.console.manner().json) {
+        context.console.print_json(answer);
+    } else {
+        context.console.print(answer["token"].get<std::string>() + "\n");
+        context.console.note("good for one machine, for " + lifetime +
+                             ": there, 'pelago network join' reads it from standard input");
+    }
+    return ExitCode::done;
+}
+
+// --- join
+// -------------------------------------------------------------------------------------------------------------
+
+struct JoinFlags {
+    std::string token_file;
+    WishFlags wish;
+};
+
+base::Result<std::string> read_token(Context& context, const JoinFlags& flags) {
+    if (flags.token_file.empty()) {
+        BASE_TRY(const auto input, context.io.read_input(kMaxTokenBytes));
+        return std::string{base::as_text(input)};
+    }
+    BASE_TRY(const auto file, read_small_file(flags.token_file, kMaxTokenBytes));
+    if (!file) return base::Error{base::Errc::not_found, "cannot read the token file " + flags.token_file};
+    return std::string{base::as_text(*file)};
+}
+
+/// A joiner gets a new place on a ring that knows nothing of what this machine kept for itself alone: that archive
+/// would seem gone. Nothing is hidden silently.
+base::Result<void> refuse_if_it_has_an_archive(base::Disk& disk, const std::string& directory) {
+    if (base::NetworkDirectory::open(disk)) return base::ok();  // a repeated join
+    const auto blocks = disk.list("blocks");
+    if (!blocks || blocks->empty()) return base::ok();
+    return base::Error{base::Errc::exists, "cannot join: " + directory +
+                                               " keeps an archive of this machine alone, which the network would not "
+                                               "know; join with another --dir, or begin a network here"};
+}
+
+base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
+    const auto directory = DataDirectory{context.settings.get("dir")}.node();
+    BASE_TRY(const auto text, read_token(context, flags));
+    BASE_TRY(const auto token, base::Token::parse(text));
+    BASE_TRY(const auto wish, flags.wish.wish(context.settings));
+    BASE_TRY(const auto disk, base::host::HostDisk::create(directory));
+    if (const auto known = NetworkDirectory::open(*disk); known && known->network() != token.network) {
+        return base::Error{base::Errc::exists, "cannot join: " + directory + " already belongs to network '" +
+                                                   printable(known->name()) + "' (use another --dir)"};
+    }
+    BASE_CHECK(refuse_if_it_has_an_archive(*disk, directory));
+    base::host::HostRuntime runtime{base::Log::Level::warning, 1};
+    const auto joined = runtime.run(join_network(runtime, *disk, token, wish));
+    if (!joined) return joined.error().with("cannot join through " + token.issuer_endpoint);
+    const nlohmann::json document{{"network", joined->network().hex()},
+                                  {"name", joined->name()},
+                                  {"node", joined->certificate().id().hex()},
+                                  {"directory", directory}};
+    if (context.console.manner().json) {
+        context.console.print_json(document);
+    } else {
+        context.console.print("joined network '" + printable(joined->name()) + "' as node " +
+                              joined->certificate().id().short_hex() + "\n");
+        context.console.note("next: 'pelago node run'");
+    }
+    return ExitCode::done;
+}
+
+// --- policy
+// -----------------------------------------------------------------------------------------------------------
+
+/// Without a running node the directory is ours to change, and says so if somebody else has it.
+base::Result<base::Policy> change_policy_directly(const std::string& directory, const PolicyFlags& flags) {
+    BASE_TRY(const auto disk, base::host::HostDisk::open(DataDirectory{directory}.node()));
+    BASE_TRY(auto network, NetworkDirectory::open(*disk));
+    if (!flags.given()) return network.policy();
+    BASE_TRY(const auto lock, disk->lock(kNetworkLock));
+    BASE_TRY(const auto policy, flags.apply(network.policy()));
+    return network.change_policy(policy);
+}
+
+base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
+    const auto directory = context.settings.get("dir");
+    nlohmann::json arguments = nlohmann::json::object();
+    if (flags.copies != 0) arguments["copies"] = flags.copies;
+    if (flags.min_copies != 0) arguments["min_copies"] = flags.min_copies;
+    if (!flags.repair_after.empty()) {
+        const auto duration = parse_duration(flags.repair_after);
+        if (!duration) return usage_error("--repair-after takes a time, like 90s, 15m or 1h");
+        arguments["repair_after_s"] = duration->count();
+    }
+    auto answer = ask_daemon(directory, "policy", arguments);
+    if (!answer && answer.error() == Errc::no_node) {
+        auto changed = change_policy_directly(directory, flags);
+        if (!changed && changed.error() == base::Errc::not_found) {
+            return base::Error{Errc::no_network, "there is no network in " + directory};
+        }
+        BASE_TRY(const auto now, std::move(changed));
+        answer = describe_policy(now);
+    }
+    BASE_TRY(const auto document, std::move(answer));
+    print_policy(context.console, document);
+    return ExitCode::done;
+}
+
+}  // namespace
+
+void add_network_verbs(Verbs& verbs) {
+    CLI::App& group = verbs.group("network", "Peers that keep each other's blocks: create, invite, join, policy");
+
+    auto create_flags = std::make_shared<CreateFlags>();
+    CLI::App& create_verb = verbs.add(
+        group,
+        {"create", "Begin a network, with this machine as its first node and its authority", "network create home",
+         "The directory of this node then holds the authority's key: keep a copy of it. Only this node can invite."},
+        [create_flags](Context& context) { return create(context, *create_flags); });
+    create_verb.add_option("name", create_flags->name, "What people call it")->required()->type_name("NAME");
+    create_flags->wish.add_to(create_verb);
+    create_flags->policy.add_to(create_verb);
+
+    auto lifetime = std::make_shared<std::string>("1d");
+    CLI::App& invite_verb =
+        verbs.add(group,
+                  {"invite", "Print a token with which one machine can join", "network invite > token",
+                   "It names this node, is spent by the first machine that uses it, and is a secret until then."},
+                  [lifetime](Context& context) { return invite(context, *lifetime); });
+    invite_verb.add_option("--valid", *lifetime, "How long it can be used")->type_name("TIME")->capture_default_str();
+
+    auto join_flags = std::make_shared<JoinFlags>();
+    CLI::App& join_verb = verbs.add(
+        group,
+        {"join", "Join a network with a token", "network join --token-file token\nnetwork join < token",
+         "The token is read from standard input unless a file is named: never from the command line, where everybody "
+         "on this machine could see it. A join that broke off can be repeated with the same token."},
+        [join_flags](Context& context) { return join(context, *join_flags); });
+    join_verb.add_option("--token-file", join_flags->token_file, "Where the token is")->type_name("FILE");
+    join_flags->wish.add_to(join_verb);
+
+    auto policy_flags = std::make_shared<PolicyFlags>();
+    CLI::App& policy_verb =
+        verbs.add(group,
+                  {"policy", "Show, or on the authority's node change, what the whole network keeps to",
+                   "network policy\nnetwork policy --copies 4 --repair-after 30m"},
+                  [policy_flags](Context& context) { return policy(context, *policy_flags); });
+    policy_flags->add_to(policy_verb);
+}
+
+}  // namespace tools

@@ -1,0 +1,123 @@
+// pelago node run, status: this machine's peer.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/families.hpp"
+#include "cli/text.hpp"
+#include "cli/verbs.hpp"
+#include "daemon/control.hpp"
+#include "daemon/daemon.hpp"
+#include "daemon/health.hpp"
+
+namespace tools {
+
+namespace {
+
+// --- run
+// --------------------------------------------------------------------------------------------------------------
+
+struct RunFlags {
+    std::string listen = "0.0.0.0:7400";
+    std::string advertise;
+    std::string capacity;
+    std::string heartbeat = "30s";
+};
+
+base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
+    DaemonOptions options;
+    options.directory = context.settings.get("dir");
+    options.listen = flags.listen;
+    options.advertise = flags.advertise;
+    const auto heartbeat = parse_duration(flags.heartbeat);
+    if (!heartbeat || heartbeat->count() < 1) return usage_error("--heartbeat takes a time of at least 1s");
+    options.heartbeat = *heartbeat;
+    const auto capacity = context.settings.get("capacity", flags.capacity);
+    if (!capacity.empty()) {
+        const auto size = parse_size(capacity);
+        if (!size) return usage_error("--capacity takes a size, like 10G or 500MiB");
+        options.capacity_bytes = *size;
+    }
+    options.notify_socket = context.io.around().variable("NOTIFY_SOCKET").value_or("");
+    options.verbose = context.console.manner().verbose > 0;
+    return run_daemon(std::move(options), context.io.around().stop);
+}
+
+// --- status
+// -----------------------------------------------------------------------------------------------------------
+
+std::string show_duration(std::int64_t seconds) { return human_duration(std::chrono::seconds{seconds}); }
+
+void print_status(Console& console, const nlohmann::json& status) {
+    const auto& store = status["store"];
+    const auto& blocks = status["past"];
+    const auto& overlay = status["overlay"];
+    Table table{{"NODE", status["id"].get<std::string>()}};
+    table.add({"network", status["network_name"].get<std::string>()});
+    table.add({"state", status["state"].get<std::string>() + ", up " + show_duration(status["uptime_s"])});
+    table.add({"address", status["endpoint"].get<std::string>()});
+    table.add({"members", std::to_string(status["storage_peers"].get<int>()) + " storage peers, " +
+                              std::to_string(overlay["neighbours"].size()) + " neighbours up, " +
+                              std::to_string(overlay["absent"].size()) + " away"});
+    table.add({"copies", std::to_string(blocks["copies"].get<int>()) + " of each block, " +
+                             std::to_string(blocks["min_copies"].get<int>()) + " at least"});
+    table.add({"stored", human_count(store["blocks"]) + " blocks, " + human_size(store["disk_bytes"]) + " of " +
+                             human_size(store["capacity_bytes"])});
+    table.add({"whole", human_count(blocks["blocks_whole"]) + " of " + human_count(blocks["blocks_ours"]) +
+                            " blocks have all their copies"});
+    if (blocks["blocks_short"] != 0 || blocks["backlog_blocks"] != 0) {
+        table.add({"repair", human_count(blocks["blocks_short"]) + " blocks short of copies, " +
+                                 human_count(blocks["backlog_blocks"]) + " to send"});
+    }
+    table.add({"moved", human_size(blocks["bytes_repaired"]) + " repaired, " + human_size(blocks["bytes_handed_over"]) +
+                            " handed over"});
+    console.print(table.str());
+}
+
+base::Result<ExitCode> status(Context& context, bool check) {
+    BASE_TRY(const auto document, ask_daemon(context.settings.get("dir"), "status", nlohmann::json::object()));
+    const auto trouble = diagnose(document);
+    if (context.console.manner().json) {
+        auto extended = document;
+        extended["healthy"] = !trouble;
+        if (trouble) extended["trouble"] = trouble->sentence;
+        context.console.print_json(extended);
+    } else {
+        if (!context.console.manner().quiet || !check) print_status(context.console, document);
+        if (trouble) context.console.warn(trouble->sentence);
+    }
+    return check && trouble ? trouble->exit : ExitCode::done;
+}
+
+}  // namespace
+
+void add_node_verbs(Verbs& verbs) {
+    CLI::App& group = verbs.group("node", "This machine's peer: run it, look at it");
+
+    auto run_flags = std::make_shared<RunFlags>();
+    CLI::App& run_verb = verbs.add(
+        group,
+        {"run", "Be a peer of the network until stopped", "node run\nnode run --listen 192.0.2.7:7400 --capacity 200G",
+         "Runs in the foreground; tools/pelago.service runs it under systemd. SIGTERM stops it cleanly, kill -9 loses "
+         "nothing either."},
+        [run_flags](Context& context) { return run(context, *run_flags); });
+    run_verb.add_option("--listen", run_flags->listen, "Address and port to listen on; port 0 for any")
+        ->type_name("HOST:PORT")
+        ->capture_default_str();
+    run_verb
+        .add_option("--advertise", run_flags->advertise, "What others are told to dial (default: what is listened on)")
+        ->type_name("HOST:PORT");
+    run_verb.add_option("--capacity", run_flags->capacity, "Space that the store may take")->type_name("SIZE");
+    run_verb.add_option("--heartbeat", run_flags->heartbeat, "How often a neighbour is looked after")
+        ->type_name("TIME")
+        ->capture_default_str();
+
+    auto check = std::make_shared<bool>(false);
+    CLI::App& status_verb = verbs.add(group,
+                                      {"status", "How the running node does, and whether every block has its copies",
+                                       "node status\nnode status --check --quiet || echo look after it"},
+                                      [check](Context& context) { return status(context, *check); });
+    status_verb.add_flag("--check", *check, "Exit non-zero if something needs looking after, and name it");
+}
+
+}  // namespace tools
