@@ -11,6 +11,10 @@ void add_all_verbs(Verbs& verbs) {
     add_key_verbs(verbs);
     add_raw_verbs(verbs);
     add_bench_verbs(verbs);
+    add_network_verbs(verbs);
+    add_node_verbs(verbs);
+    add_dev_verbs(verbs);
+    add_overlay_verbs(verbs);
     add_config_verbs(verbs);
     add_completion_verbs(verbs);
     add_version_verb(verbs);
