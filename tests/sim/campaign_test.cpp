@@ -1,6 +1,7 @@
 // The harness itself: it must notice what it is for.
 #include "base/sim/campaign.hpp"
 
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 #include <boost/asio/this_coro.hpp>
@@ -91,6 +92,11 @@ TEST(Campaign, AWorldThatSpinsIsStuck) {
     });
     ASSERT_TRUE(result.failure);
     EXPECT_NE(result.failure->reason.find("spins"), std::string::npos) << result.failure->reason;
+}
+
+TEST(Campaign, AFailureNamesTheCommandThatRepeatsIt) {
+    EXPECT_NONFATAL_FAILURE(run_simulation({.seeds = 1}, [](World&) { throw std::runtime_error{"on purpose"}; }),
+                            "--gtest_filter=Campaign.AFailureNamesTheCommandThatRepeatsIt");
 }
 
 /// Something for the harms to disturb: each node greets all others every second.
