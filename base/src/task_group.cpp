@@ -4,6 +4,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
@@ -137,16 +138,20 @@ struct TaskGroup::State {
     bool cancelled = false;
     std::exception_ptr failure;
 
-    void cancel_all() {
-        cancelled = true;
-        // A task may end, and leave the list, while the signal is emitted to it.
-        for (auto next = running.begin(); next != running.end();) (next++)->emit(asio::cancellation_type::all);
+    /// On the executor: what co_spawn puts behind the signal would otherwise be posted, and may be gone when it runs.
+    static void cancel_all(const std::shared_ptr<State>& state) {
+        state->cancelled = true;
+        asio::dispatch(state->executor, [state] {
+            // A task may end, and leave the list, while the signal is emitted to it.
+            auto& tasks = state->running;
+            for (auto next = tasks.begin(); next != tasks.end();) (next++)->emit(asio::cancellation_type::all);
+        });
     }
 };
 
 TaskGroup::TaskGroup(Executor executor) : state_{std::make_shared<State>(std::move(executor))} {}
 
-TaskGroup::~TaskGroup() { state_->cancel_all(); }
+TaskGroup::~TaskGroup() { State::cancel_all(state_); }
 
 void TaskGroup::spawn(Task<void> task) {
     const auto state = state_;
@@ -171,7 +176,7 @@ Task<void> TaskGroup::join() {
     }
     if (cancelled) {
         // The caller was cancelled: so are the tasks, but we still wait, because they may use the caller's locals.
-        state->cancel_all();
+        State::cancel_all(state);
         co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
         co_await state->idle.wait();
         throw boost::system::system_error{asio::error::operation_aborted};
@@ -179,7 +184,7 @@ Task<void> TaskGroup::join() {
     if (state->failure) std::rethrow_exception(std::exchange(state->failure, nullptr));
 }
 
-void TaskGroup::cancel() { state_->cancel_all(); }
+void TaskGroup::cancel() { State::cancel_all(state_); }
 
 std::size_t TaskGroup::running() const { return state_->running.size(); }
 

@@ -77,6 +77,21 @@ TEST(TaskGroup, CancelWakesSleepersAndIsNoFailure) {
     EXPECT_EQ(woken, 0);
 }
 
+TEST(TaskGroup, MayBeCancelledFromOutsideTheLoopWhileItsTaskIsAboutToEnd) {
+    asio::io_context io;
+    Event event{io.get_executor()};
+    int woken = 0;
+    {
+        TaskGroup group{io.get_executor()};
+        group.spawn(wait_for(event, woken));
+        io.poll();
+        event.set();
+    }
+    io.restart();
+    io.poll();  // what the group left behind must not be called into once the task has ended
+    EXPECT_LE(woken, 1);
+}
+
 TEST(TaskGroup, ACancelledJoinCancelsItsTasksAndStillWaitsForThem) {
     asio::io_context io;
     TaskGroup outer{io.get_executor()};
