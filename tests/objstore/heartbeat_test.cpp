@@ -93,6 +93,14 @@ TEST_F(HeartbeatTest, NoVoteIsNoQuorum) {
     EXPECT_FALSE(accepted(bare));
 }
 
+TEST_F(HeartbeatTest, AVoteTooManyIsRefusedSoThatAStateHasOneRecord) {
+    auto padded = good_;
+    padded.votes.push_back(vote_for(test::owner_key(9), padded.body, 0, Phase::commit));
+    EXPECT_FALSE(accepted(padded));
+    padded.votes.back() = padded.votes.front();
+    EXPECT_FALSE(accepted(padded));
+}
+
 TEST_F(HeartbeatTest, AnEpochOrRingThatNobodyCanCheckIsRefused) {
     auto later = good_;
     later.body.epoch = 1;

@@ -74,10 +74,12 @@ std::optional<std::vector<BlockRef>> decode_references(base::ByteView plaintext)
     return children;
 }
 
-// Encoding, raw part, packed part: what K_body is taken of.
-base::Bytes encode_body(std::span<const BlockRefPtr> children, const BlockContent& content, int level) {
+// Encoding, raw part, packed part: what K_body is taken of. The view is of this thread's own buffer and holds until the
+// next call: a megabyte less to take from the system and give back for every block.
+base::ByteView encode_body(std::span<const BlockRefPtr> children, const BlockContent& content, int level) {
     const auto raw_bytes = children.size() * kKeyBytes + content.raw.size();
-    base::Bytes body;
+    thread_local base::Bytes body;
+    body.clear();
     body.reserve(16 + raw_bytes + 4 * children.size() + content.packed.size());
     body.push_back(kStored);
     put_varint(body, raw_bytes);

@@ -1,6 +1,5 @@
 #include "objstore/heartbeat.hpp"
 
-#include <algorithm>
 #include <array>
 
 #include "base/codec.hpp"
@@ -161,12 +160,13 @@ base::Result<std::uint64_t> verify_heartbeat(const base::Guid& aguid, base::Byte
     // them.
     if (body.epoch != 0) return bad_record("a heartbeat of an epoch this version does not know");
     if (body.ring_digest != owner_ring_digest(heartbeat->owner)) return bad_record("a heartbeat of another ring");
-    const bool quorum = std::any_of(heartbeat->votes.begin(), heartbeat->votes.end(), [&](const Vote& vote) {
-        return vote.signer == heartbeat->owner && vote.phase == Phase::commit &&
-               base::verify_signature(vote.signer, kVoteDomain, vote_message(body, vote.view, vote.phase),
-                                      vote.signature);
-    });
-    if (!quorum) return bad_record("a heartbeat without a quorum of votes");
+    // Exactly one: a vote more would be a second encoding of the same certified state, for anybody to make.
+    const auto& votes = heartbeat->votes;
+    if (votes.size() != 1 || votes.front().signer != heartbeat->owner || votes.front().phase != Phase::commit ||
+        !base::verify_signature(votes.front().signer, kVoteDomain,
+                                vote_message(body, votes.front().view, votes.front().phase), votes.front().signature)) {
+        return bad_record("a heartbeat without a quorum of votes");
+    }
     return body.sequence;
 }
 
