@@ -242,8 +242,8 @@ TEST_F(SegmentStoreTest, ABlockCostsAtMostSixtyFourBytesOfMemory) {
         ASSERT_TRUE(run(store_->put(guid_of("place"), kTag, std::move(some))));
     }
     reopen();
-    const auto heads = 36U * count;  // kept until the segment is full, for its index file: bounded by a segment's heads
-    EXPECT_LE((store_->usage().index_bytes - heads) / count, 72U);
+    EXPECT_LE(store_->usage().index_bytes / count,
+              68U);  // tables of a small store are emptier: index_test has a million
 }
 
 TEST_F(SegmentStoreTest, AfterCloseNothingIsTaken) {

@@ -171,17 +171,15 @@ Task<void> SegmentStore::Core::write_blocks(Group& group) {
     record.segment = write.number;
     record.unit = static_cast<std::uint32_t>(write.offset / kUnit);
     record.place_payloads();
-    auto head = record.encode(state.store);
-    write.head = head;
+    write.head = record.encode(state.store);
 
     auto& disk = env.disk;
     auto job = [&disk, write = std::move(write)]() mutable { return write_segment(disk, std::move(write)); };
     auto written = co_await env.workers.run(std::move(job));
-    take_written(record, head, std::move(written), group);
+    take_written(record, std::move(written), group);
 }
 
-void SegmentStore::Core::take_written(const PutRecord& record, const base::Bytes& head, SegmentWritten written,
-                                      Group& group) {
+void SegmentStore::Core::take_written(const PutRecord& record, SegmentWritten written, Group& group) {
     if (written.space) space_ = *written.space;
     if (!written.result) {
         state.next_segment = std::max(state.next_segment, record.segment + 1);
@@ -192,7 +190,7 @@ void SegmentStore::Core::take_written(const PutRecord& record, const base::Bytes
         }
         if (written.give_up) {
             seal_active();
-            sealed_.reset();  // read from its own bytes next time, and its end checked
+            sealed_.reset();  // no index file: its end is to be checked when the store is opened
         }
         return;
     }
@@ -207,8 +205,6 @@ void SegmentStore::Core::take_written(const PutRecord& record, const base::Bytes
     auto& segment = state.segments[state.active];
     segment.bytes += record.total_bytes();
     segment_bytes_ += record.total_bytes();
-    state.active_heads.insert(state.active_heads.end(), head.begin(), head.end());
-    ++state.active_records;
     auto batch = record.batches.begin();
     for (auto& part : group.parts) {
         if (part.request && !part.fresh.empty()) part.entries = (batch++)->blocks;

@@ -58,7 +58,7 @@ StoreUsage SegmentStore::Core::usage() const {
     out.disk_bytes = segment_bytes_ + state_bytes();
     out.capacity_bytes = config.capacity_bytes == 0 ? out.disk_bytes + space_.free_bytes : config.capacity_bytes;
     out.reserve_bytes = reserve_bytes_;
-    out.index_bytes = state.index.memory_bytes() + state.tag_sets.memory_bytes() + state.active_heads.capacity();
+    out.index_bytes = state.index.memory_bytes() + state.tag_sets.memory_bytes();
     return out;
 }
 

@@ -93,8 +93,7 @@ class SegmentStore::Core {
     store::PutRecord admit_puts(store::Group& group, std::vector<base::SharedBytes>& payloads);
     base::Task<void> refresh_space();
     base::Task<void> write_blocks(store::Group& group);
-    void take_written(const store::PutRecord& record, const base::Bytes& head, store::SegmentWritten written,
-                      store::Group& group);
+    void take_written(const store::PutRecord& record, store::SegmentWritten written, store::Group& group);
     base::Task<void> write_ops(store::Group& group);
     void apply(store::Group& group);
     void apply_put(store::Group::Part& part);
@@ -104,7 +103,7 @@ class SegmentStore::Core {
 
     // upkeep.cpp
     base::Task<void> upkeep();
-    base::Task<void> write_sealed_index();
+    static base::Task<void> write_sealed_index(std::shared_ptr<Core> self, std::uint32_t slot);
     base::Task<void> extend_log();
     base::Task<void> rotate_log();
     base::Task<void> remove_empty_segments();
@@ -114,14 +113,6 @@ class SegmentStore::Core {
     void drop_block(store::Index::Handle block);
     void remember_file(std::uint32_t slot, std::shared_ptr<base::File> file);
     [[nodiscard]] std::uint64_t state_bytes() const;
-
-    struct Sealed {
-        std::uint32_t slot;
-        std::uint32_t number;
-        std::uint64_t bytes;
-        std::uint64_t records;
-        base::Bytes heads;
-    };
 
     std::weak_ptr<Core> self_;
     std::unique_ptr<base::DirectoryLock> lock_;
@@ -133,8 +124,8 @@ class SegmentStore::Core {
 
     std::deque<std::shared_ptr<store::Request>> queue_;
     bool running_ = false;
-    std::optional<base::Error> failed_;  // read-only since then
-    std::optional<Sealed> sealed_;       // its index file is still to be written
+    std::optional<base::Error> failed_;    // read-only since then
+    std::optional<std::uint32_t> sealed_;  // slot whose index file is still to be written
     std::vector<std::uint32_t> maybe_empty_;
     bool checkpointing_ = false;
     bool checkpoint_now_ = false;

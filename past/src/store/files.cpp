@@ -126,19 +126,22 @@ Result<std::uint64_t> write_checkpoint(Disk& disk, const std::string& directory,
 }
 
 Result<std::uint64_t> write_index(Disk& disk, const std::string& directory, std::uint32_t number, const StoreId& store,
-                                  std::uint64_t segment_bytes, std::uint64_t records, const Bytes& heads) {
+                                  std::uint64_t segment_bytes, const std::vector<PutRecord>& records) {
     FileHeader header;
     header.kind = FileKind::index;
     header.number = number;
     header.store = store;
     header.a = segment_bytes;
-    header.b = records;
-    const auto bytes = header.encode();
+    header.b = records.size();
+    auto bytes = header.encode();
+    for (const auto& record : records) {
+        const auto head = record.encode(store);
+        bytes.insert(bytes.end(), head.begin(), head.end());
+    }
     BASE_TRY(auto file, disk.open(file_name(directory, FileKind::index, number), Disk::Mode::create));
     BASE_CHECK(file->truncate(0));
-    const std::array<ByteView, 2> parts{ByteView{bytes}, ByteView{heads}};
-    BASE_CHECK(file->write_at(0, parts));
-    return std::uint64_t{bytes.size() + heads.size()};
+    BASE_CHECK(file->write_at(0, ByteView{bytes}));
+    return std::uint64_t{bytes.size()};
 }
 
 Result<void> remove_segment(Disk& disk, const std::string& directory, std::uint32_t number) {

@@ -50,10 +50,13 @@ base::Result<LogFile> create_log(base::Disk& disk, const std::string& directory,
 /// Sorts, encodes, writes and syncs; returns its size.
 base::Result<std::uint64_t> write_checkpoint(base::Disk& disk, const std::string& directory, std::uint32_t number,
                                              const StoreId& store, Checkpoint checkpoint);
-/// A cache: neither synced nor an error that matters. Returns its size.
+/// Of a segment of this size. A cache: neither synced nor an error that matters. Returns its size.
 base::Result<std::uint64_t> write_index(base::Disk& disk, const std::string& directory, std::uint32_t number,
-                                        const StoreId& store, std::uint64_t segment_bytes, std::uint64_t records,
-                                        const base::Bytes& heads);
+                                        const StoreId& store, std::uint64_t segment_bytes,
+                                        const std::vector<PutRecord>& records);
+/// The same for a segment that nobody has the records of: they are read back.
+base::Result<std::uint64_t> index_segment(base::Disk& disk, const std::string& directory, std::uint32_t number,
+                                          const StoreId& store, std::uint64_t segment_bytes);
 base::Result<void> remove_segment(base::Disk& disk, const std::string& directory, std::uint32_t number);
 
 struct BlockRead {

@@ -206,4 +206,16 @@ Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& 
     return out;
 }
 
+Result<std::uint64_t> index_segment(Disk& disk, const std::string& directory, std::uint32_t number,
+                                    const StoreId& store, std::uint64_t segment_bytes) {
+    BASE_TRY(auto file, disk.open(file_name(directory, FileKind::segment, number), Disk::Mode::read));
+    Window window{*file, segment_bytes};
+    SegmentFile found;
+    found.number = number;
+    std::uint64_t skipped = 0;
+    BASE_CHECK(scan_segment(window, store, found, skipped));
+    if (skipped > 0 || found.bytes != segment_bytes) return base::Error{base::Errc::corrupt};
+    return write_index(disk, directory, number, store, segment_bytes, found.records);
+}
+
 }  // namespace past::store

@@ -65,13 +65,9 @@ class Recovery {
             return disk_.remove(file_name(config_.directory, FileKind::segment, segment.number));
         }
         const auto slot = state().add_segment(segment.number);
-        base::Bytes heads;
         for (const auto& record : segment.records) {
             state().next_sequence = std::max(state().next_sequence, record.sequence + 1);
             insert(record, slot);
-            if (!segment.file) continue;
-            const auto head = record.encode(store_);
-            heads.insert(heads.end(), head.begin(), head.end());
         }
         auto& known = state().segments[slot];
         known.bytes = segment.bytes;
@@ -80,11 +76,9 @@ class Recovery {
         if (last && segment.appendable && segment.bytes < config_.segment_bytes) {
             known.file = std::move(segment.file);
             state().active = slot;
-            state().active_heads = std::move(heads);
-            state().active_records = segment.records.size();
         } else if (segment.file && segment.appendable) {
-            const auto written = write_index(disk_, config_.directory, segment.number, store_, segment.bytes,
-                                             segment.records.size(), heads);
+            const auto written =
+                write_index(disk_, config_.directory, segment.number, store_, segment.bytes, segment.records);
             if (written) known.index_bytes = *written;
         }
         return base::ok();

@@ -41,8 +41,6 @@ struct State {
     std::vector<Segment> segments;  ///< by slot
     std::vector<std::uint32_t> free_slots;
     std::uint32_t active = kNoSlot;  ///< slot of the segment that is appended to
-    base::Bytes active_heads;        ///< heads of its records, for its index file
-    std::uint64_t active_records = 0;
     std::uint32_t next_segment = 1;
     std::uint64_t next_sequence = 1;
     SegmentStore::Damage damage;

@@ -19,31 +19,32 @@ constexpr std::uint64_t kRetryBytes = 256U << 10U;  // of log, before something 
 
 void SegmentStore::Core::seal_active() {
     if (state.active == State::kNoSlot) return;
-    const auto& segment = state.segments[state.active];
-    sealed_ = Sealed{state.active, segment.number, segment.bytes, state.active_records,
-                     std::exchange(state.active_heads, {})};
+    sealed_ = state.active;
     maybe_empty_.push_back(state.active);
     state.active = State::kNoSlot;
-    state.active_records = 0;
 }
 
 Task<void> SegmentStore::Core::upkeep() {
-    if (sealed_) co_await write_sealed_index();
+    if (sealed_) tasks.spawn(write_sealed_index(self_.lock(), *std::exchange(sealed_, std::nullopt)));
     if (log_.ahead - log_.end < config.state_ahead_bytes / 2) co_await extend_log();
     if (!checkpointing_ && (checkpoint_now_ || log_.end >= rotate_at_)) co_await rotate_log();
     if (!maybe_empty_.empty()) co_await remove_empty_segments();
 }
 
-Task<void> SegmentStore::Core::write_sealed_index() {
-    const auto sealed = *std::exchange(sealed_, std::nullopt);
-    auto& disk = env.disk;
-    auto job = [&disk, sealed, directory = config.directory, store = state.store] {
-        return write_index(disk, directory, sealed.number, store, sealed.bytes, sealed.records, sealed.heads);
+/// Beside the commits. The segment may be emptied and removed meanwhile; an index file without one does no harm.
+Task<void> SegmentStore::Core::write_sealed_index(std::shared_ptr<Core> self, std::uint32_t slot) {
+    const auto number = self->state.segments[slot].number;
+    if (number == 0) co_return;
+    auto& disk = self->env.disk;
+    auto job = [&disk, &config = self->config, number, store = self->state.store,
+                bytes = self->state.segments[slot].bytes] {
+        return index_segment(disk, config.directory, number, store, bytes);
     };
-    const auto written = co_await env.workers.run(std::move(job));
-    if (!written) co_return;
-    state.segments[sealed.slot].index_bytes = *written;
-    segment_bytes_ += *written;
+    const auto written = co_await self->env.workers.run(std::move(job));
+    auto& segment = self->state.segments[slot];
+    if (!written || segment.number != number) co_return;
+    segment.index_bytes = *written;
+    self->segment_bytes_ += *written;
 }
 
 Task<void> SegmentStore::Core::extend_log() {
