@@ -33,7 +33,8 @@ inline base::Bytes noise(std::size_t size, std::uint32_t seed) {
 
 /// Compresses about as source code does, and no two seeds share a chunk.
 inline std::string prose(std::size_t size, std::uint32_t seed) {
-    static constexpr const char* kWords[] = {"static ", "return ", "struct ", "int ", "(void) ", "->next", ";\n", "if (x) "};
+    static constexpr const char* kWords[] = {"static ", "return ", "struct ", "int ",
+                                             "(void) ", "->next",  ";\n",     "if (x) "};
     std::mt19937 random{seed};
     std::string text;
     while (text.size() < size) text += random() % 3 == 0 ? std::to_string(random() % 10'000) : kWords[random() % 8];
@@ -44,7 +45,8 @@ inline std::string prose(std::size_t size, std::uint32_t seed) {
 struct ArchiveWorld {
     explicit ArchiveWorld(std::uint64_t seed = 1) : world{seed}, env{world.env()} {
         // A second ago and ticking: nothing in the tree is so young that it could change unseen.
-        tree.set_time([this] { return env.clock.wall_ns() - 1'000'000'000 + ++ticks; });
+        const auto long_ago = env.clock.wall_ns() - 1'000'000'000;
+        tree.set_time([this, long_ago] { return long_ago + ++ticks; });
         volume = world.run(Volume::create(env, storage, *high_water, owner_key(), "archive")).value();
     }
 
@@ -98,7 +100,6 @@ struct ArchiveWorld {
     base::sim::LocalTree tree;
     std::unique_ptr<HighWater> high_water = make_disk_high_water(env, "marks");
     std::unique_ptr<Volume> volume;
-
 };
 
 }  // namespace objstore::archive::test

@@ -347,6 +347,9 @@ TEST(Backup, WhatHappensBesideThePathDoesNotChangeTheRoot) {
     world.tree.write("/tmp/of somebody else", "x");
     const auto second = world.backup(world.options({"/tmp/src"}));
     EXPECT_EQ(second.snapshot->root->id, first.snapshot->root->id);
+    EXPECT_EQ(second.directories.changed, 0U) << second.directories.added;
+    EXPECT_EQ(second.files.changed, 0U);
+    EXPECT_EQ(second.removed, 0U);
 }
 
 TEST(Backup, AMissingPathIsAWarningUnlessItIsTheOnlyOne) {

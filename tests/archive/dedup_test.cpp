@@ -58,7 +58,9 @@ TEST(DedupIndex, TakesAtMostFortyBytesAChunk) {
     DedupIndex index;
     for (std::uint32_t i = 0; i < 200'000; ++i) {
         index.add(hash_of(i), {});
-        if (i > 2000 && i % 997 == 0) EXPECT_LE(index.chunk_memory_bytes(), index.chunks() * 40) << i;
+        if (i > 2000 && i % 997 == 0) {
+            EXPECT_LE(index.chunk_memory_bytes(), index.chunks() * 40) << i;
+        }
     }
 }
 

@@ -147,7 +147,8 @@ TEST(Restore, ADamagedPackCostsItsFilesAndNoOthers) {
         }
     }
     world.storage.lose_block(largest);
-    world.volume = world.world.run(Volume::open(world.env, world.storage, *world.high_water, owner_key(), "archive")).value();
+    world.volume =
+        world.world.run(Volume::open(world.env, world.storage, *world.high_water, owner_key(), "archive")).value();
     const auto restored = world.restore(*report.snapshot);
     EXPECT_GT(restored.warnings.count(WarningKind::damaged), 50U);
     EXPECT_EQ(restored.files + restored.warnings.count(WarningKind::damaged), 1000U);
@@ -158,7 +159,8 @@ TEST(Restore, UnreachableHoldersEndIt) {
     ArchiveWorld world;
     world.fill("/src", 1000);
     const auto report = world.backup();
-    world.volume = world.world.run(Volume::open(world.env, world.storage, *world.high_water, owner_key(), "archive")).value();
+    world.volume =
+        world.world.run(Volume::open(world.env, world.storage, *world.high_water, owner_key(), "archive")).value();
     world.world.run(world.volume->snapshots()).value();
     unsigned gets = 0;
     world.storage.fail_get = [&](const auto&) -> std::optional<base::Error> {
@@ -174,7 +176,8 @@ TEST(Restore, EachPackIsFetchedOnce) {
     ArchiveWorld world;
     world.fill("/src", 3000);
     const auto report = world.backup();
-    world.volume = world.world.run(Volume::open(world.env, world.storage, *world.high_water, owner_key(), "archive")).value();
+    world.volume =
+        world.world.run(Volume::open(world.env, world.storage, *world.high_water, owner_key(), "archive")).value();
     const auto restored = world.restore(*report.snapshot);
     EXPECT_LE(restored.blocks_read, world.storage.blocks().size());
 }
@@ -244,9 +247,8 @@ TEST(Listing, ShowsPathsTypesAndTargets) {
     files.clear();
     world.world.run(list_files(*world.volume, *report.snapshot, "/", true, show)).value();
     EXPECT_EQ(files.size(), 1U + 1 + 2 + 30 + 1);
-    EXPECT_TRUE(std::is_sorted(files.begin(), files.end(), [](const auto& a, const auto& b) {
-        return split(a.path) < split(b.path);
-    }));
+    EXPECT_TRUE(std::is_sorted(files.begin(), files.end(),
+                               [](const auto& a, const auto& b) { return split(a.path) < split(b.path); }));
     const auto missing = world.world.run(list_files(*world.volume, *report.snapshot, "/src/x", true, show));
     ASSERT_FALSE(missing);
     EXPECT_EQ(missing.error(), Errc::no_such_path);

@@ -125,6 +125,7 @@ Listing Scanner::list(Pending pending) {
     listing.stat = pending.stat;
     // What leads to a path may hold symbolic links: the user typed them. Below a path none is followed.
     const bool on_the_way = pending.planned != nullptr && !pending.planned->wanted;
+    listing.on_the_way = on_the_way;
     auto opened =
         pending.parent && !on_the_way ? pending.parent->open_directory(pending.name) : tree_.open(pending.path);
     if (!opened) {

@@ -71,15 +71,21 @@ base::Task<base::Result<int>> work(Parts& parts, std::string source, std::string
         BASE_CO_TRY(const auto report,
                     co_await objstore::archive::backup(parts.env, parts.tree, *volume, std::move(options)));
         show("backup", report.warnings);
-        std::printf("backup %d: %.2f s, cpu %.2f s, files %llu new %llu changed %llu same, read %.1f MB, new %.1f MB, "
-                    "stored %.1f MB in %llu blocks, in memory %.1f MB, peak %.0f MB\n",
-                    round, std::chrono::duration<double>(report.duration).count(), cpu_seconds() - cpu,
-                    static_cast<unsigned long long>(report.files.added),
-                    static_cast<unsigned long long>(report.files.changed),
-                    static_cast<unsigned long long>(report.files.unchanged), static_cast<double>(report.bytes_read) / 1e6,
-                    static_cast<double>(report.bytes_new) / 1e6, static_cast<double>(report.bytes_stored) / 1e6,
-                    static_cast<unsigned long long>(report.blocks_stored),
-                    static_cast<double>(parts.storage.bytes_stored()) / 1e6, peak_mb());
+        std::printf("directories %llu new %llu changed %llu same, root %s, %llu bytes stored\n",
+                    static_cast<unsigned long long>(report.directories.added),
+                    static_cast<unsigned long long>(report.directories.changed),
+                    static_cast<unsigned long long>(report.directories.unchanged),
+                    report.snapshot->root->id.short_hex().c_str(),
+                    static_cast<unsigned long long>(report.bytes_stored));
+        std::printf(
+            "backup %d: %.2f s, cpu %.2f s, files %llu new %llu changed %llu same, read %.1f MB, new %.1f MB, "
+            "stored %.1f MB in %llu blocks, in memory %.1f MB, peak %.0f MB\n",
+            round, std::chrono::duration<double>(report.duration).count(), cpu_seconds() - cpu,
+            static_cast<unsigned long long>(report.files.added), static_cast<unsigned long long>(report.files.changed),
+            static_cast<unsigned long long>(report.files.unchanged), static_cast<double>(report.bytes_read) / 1e6,
+            static_cast<double>(report.bytes_new) / 1e6, static_cast<double>(report.bytes_stored) / 1e6,
+            static_cast<unsigned long long>(report.blocks_stored),
+            static_cast<double>(parts.storage.bytes_stored()) / 1e6, peak_mb());
     }
     if (target.empty()) co_return 0;
     BASE_CO_TRY(const auto snapshots, co_await volume->snapshots());
@@ -92,7 +98,8 @@ base::Task<base::Result<int>> work(Parts& parts, std::string source, std::string
     std::printf("restore: %.2f s, cpu %.2f s, %llu files, %llu directories, %.1f MB, %llu blocks, peak %.0f MB\n",
                 std::chrono::duration<double>(report.duration).count(), cpu_seconds() - cpu,
                 static_cast<unsigned long long>(report.files), static_cast<unsigned long long>(report.directories),
-                static_cast<double>(report.bytes) / 1e6, static_cast<unsigned long long>(report.blocks_read), peak_mb());
+                static_cast<double>(report.bytes) / 1e6, static_cast<unsigned long long>(report.blocks_read),
+                peak_mb());
     co_return 0;
 }
 
@@ -105,8 +112,8 @@ int main(int argc, char** argv) {
     auto disk = base::host::HostDisk::create(scratch);
     if (!disk) return 1;
     NoTransport transport;
-    const base::NodeEnv env{runtime.executor(), runtime.clock(), runtime.rng(),  transport,
-                            **disk,             runtime.workers(), runtime.log()};
+    const base::NodeEnv env{runtime.executor(), runtime.clock(), runtime.rng(), transport, **disk,
+                            runtime.workers(),  runtime.log()};
     const auto tree = base::host::make_local_tree();
     support::MemoryStorage storage{runtime.executor(), objstore::verify_heartbeat};
     Parts parts{env, *tree, storage};
