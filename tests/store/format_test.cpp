@@ -1,0 +1,127 @@
+// The bytes of docs/formats/store.md: golden, so that a change of them is seen.
+#include "store/format.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/error.hpp"
+#include "contract/blocks.hpp"
+
+namespace past::store {
+namespace {
+
+constexpr StoreId kStore{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+
+PutRecord put_record() {
+    PutRecord record;
+    record.sequence = 7;
+    record.segment = 3;
+    record.unit = 8;
+    PutBatch batch;
+    batch.place = contract::guid_of("place");
+    batch.tag = {contract::guid_of("volume"), 5};
+    batch.blocks = {{contract::guid_of("a"), 100, 0}, {contract::guid_of("b"), 0, 0}};
+    record.batches.push_back(batch);
+    record.place_payloads();
+    return record;
+}
+
+OpsRecord ops_record() {
+    OpsRecord record;
+    record.sequence = 9;
+    record.log = 2;
+    record.unit = 8;
+    const Tag tag{contract::guid_of("volume"), 6};
+    record.ops = {TagOp{tag, {{3, 24}}}, UntagOp{tag, {{3, 37}, {4, 9}}}, DropOp{{{3, 24}}},
+                  RecordOp{contract::guid_of("key"), base::to_bytes("value")}};
+    return record;
+}
+
+Checkpoint checkpoint() {
+    Checkpoint out;
+    out.sequence = 8;
+    out.tag_sets = {{{contract::guid_of("volume"), 5}}};
+    out.segments[3] = {{24, 0}, {300, 0}};
+    out.records[contract::guid_of("key")] = base::to_bytes("value");
+    return out;
+}
+
+std::string digest(const base::Bytes& bytes) { return std::to_string(bytes.size()) + " " + base::sha256(bytes).hex(); }
+
+TEST(StoreFormat, BytesAreAsTheyWereInVersion1) {
+    EXPECT_EQ(base::to_hex(encode_format(kStore)),
+              "504c4753544f524501000000000000000102030405060708090a0b0c0d0e0f10d185869d");
+    FileHeader header;
+    header.kind = FileKind::segment;
+    header.number = 42;
+    header.store = kStore;
+    EXPECT_EQ(base::to_hex(header.encode()),
+              "504c475345474d54010000002a0000000102030405060708090a0b0c0d0e0f100000000000000000000000000000000000000000"
+              "00000000000000004dd61595");
+    EXPECT_EQ(digest(put_record().encode(kStore)),
+              "192 0f7b74b527c681d78d0f91c123cd9db82d597644f6c87ef310697b8b04794f36");
+    EXPECT_EQ(digest(ops_record().encode(kStore)),
+              "208 6b086accc8009dc6b1689bd0dac6788b0fd11b851e89a6d2cefde7a170e861a7");
+    EXPECT_EQ(digest(checkpoint().encode(kStore, 2)),
+              "172 1070a56b54394d62adfaa14178f874de403479e6ba12ae6282e747de8f34d665");
+}
+
+TEST(StoreFormat, ARecordIsOnlyAcceptedWhereItWasWritten) {
+    const auto bytes = put_record().encode(kStore);
+    EXPECT_TRUE(decode_put(bytes, kStore, 3, 8));
+    EXPECT_FALSE(decode_put(bytes, kStore, 4, 8));
+    EXPECT_FALSE(decode_put(bytes, kStore, 3, 16));
+    auto other = kStore;
+    other[0] ^= 1;
+    EXPECT_FALSE(decode_put(bytes, other, 3, 8)) << "a record of another store";
+    const auto ops = ops_record().encode(kStore);
+    EXPECT_TRUE(decode_ops(ops, kStore, 2, 8));
+    EXPECT_FALSE(decode_ops(ops, kStore, 1, 8));
+    EXPECT_FALSE(decode_ops(ops, other, 2, 8));
+}
+
+TEST(StoreFormat, NoBitOfARecordMayDiffer) {
+    for (const bool put : {true, false}) {
+        const auto whole = put ? put_record().encode(kStore) : ops_record().encode(kStore);
+        const auto covered = put ? whole.size() : peek_ops(whole)->head_bytes;
+        for (std::size_t bit = 0; bit < covered * 8; ++bit) {
+            auto bytes = whole;
+            bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] ^ 1U << bit % 8);
+            if (put) {
+                EXPECT_FALSE(decode_put(bytes, kStore, 3, 8)) << bit;
+            } else {
+                EXPECT_FALSE(decode_ops(bytes, kStore, 2, 8)) << bit;
+            }
+        }
+    }
+}
+
+TEST(StoreFormat, NoBitOfACheckpointMayDifferAndNoneMayBeMissing) {
+    const auto whole = checkpoint().encode(kStore, 2);
+    EXPECT_TRUE(Checkpoint::decode(whole, kStore, 2));
+    EXPECT_FALSE(Checkpoint::decode(whole, kStore, 3));
+    for (std::size_t bit = 0; bit < whole.size() * 8; ++bit) {
+        auto bytes = whole;
+        bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] ^ 1U << bit % 8);
+        EXPECT_FALSE(Checkpoint::decode(bytes, kStore, 2)) << bit;
+    }
+    for (std::size_t size = 0; size < whole.size(); ++size)
+        EXPECT_FALSE(Checkpoint::decode(base::ByteView{whole}.first(size), kStore, 2));
+}
+
+TEST(StoreFormat, ALaterVersionIsUnsupportedNotCorrupt) {
+    auto bytes = encode_format(kStore);
+    bytes[8] = 2;
+    EXPECT_EQ(decode_format(bytes).error(), base::Errc::corrupt) << "the checksum covers the version";
+    bytes.resize(64);
+    EXPECT_EQ(decode_format(bytes).error(), base::Errc::unsupported);
+}
+
+TEST(StoreFormat, NamesAndNumbersGoTogether) {
+    EXPECT_EQ(file_name("blocks", FileKind::segment, 42), "blocks/segments/0000002a.seg");
+    EXPECT_EQ(number_in("0000002a.seg", FileKind::segment), 42U);
+    for (const auto* name : {"0000002a.idx", "2a.seg", "0000002g.seg", "0000002a.seg.new", "00000000.seg"})
+        EXPECT_EQ(number_in(name, FileKind::segment), 0U) << name;
+}
+
+}  // namespace
+}  // namespace past::store
