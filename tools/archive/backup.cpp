@@ -2,6 +2,7 @@
 #include "objstore/archive/backup.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -134,12 +135,25 @@ base::Error explain(const base::Error& error, const BackupOptions& options) {
     if (error == base::Errc::interrupted) {
         return error.with("the backup stops here; repeated, it goes on where it was");
     }
+    if (options.paths.size() == 1 && error.detail().starts_with(options.paths.front())) {
+        return error.with("cannot back up");
+    }
     return error.with("cannot back up " + options.paths.front() +
                       (options.paths.size() > 1 ? fmt::format(" and {} more", options.paths.size() - 1) : ""));
 }
 
+/// A mistyped path must not cost a key and a volume that nobody wanted.
+base::Result<void> check_paths(const std::vector<std::string>& paths) {
+    for (const auto& path : paths) {
+        struct stat info{};
+        if (::lstat(path.c_str(), &info) == 0) return base::ok();
+    }
+    return base::Error{std::make_error_code(std::errc::no_such_file_or_directory), "cannot back up " + paths.front()};
+}
+
 base::Result<ExitCode> backup(Context& context, const Options& given) {
     BASE_TRY(BackupOptions options, make_backup_options(context, given));
+    BASE_CHECK(check_paths(options.paths));
     const std::string name = context.settings.get("volume", given.volume);
     const auto if_absent = given.dry_run ? IfAbsent::refuse : IfAbsent::make_default;
     BASE_TRY(const VolumeAccess access, open_volume(context, name, if_absent));

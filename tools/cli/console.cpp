@@ -87,7 +87,10 @@ void Console::clear_status() {
 void ConsoleLog::write(Level level, const char* channel, std::string text) {
     if (!enabled(level)) return;
     if (level == Level::warning || level == Level::error) {
-        console_.warn(text);
+        const std::lock_guard lock{mutex_};
+        const unsigned before = warned_[channel]++;
+        if (before < kWarningsEach || console_.manner().verbose > 0) console_.warn(text);
+        if (before == kWarningsEach) console_.note("more of these with --verbose");
     } else {
         console_.note(std::string{channel} + ": " + printable(text));
     }

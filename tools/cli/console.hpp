@@ -2,6 +2,7 @@
 // bottom of a terminal. With --json results are JSON, and nothing else is on standard output.
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -62,7 +63,8 @@ class Console {
     bool status_shown_ = false;
 };
 
-/// What the layers report while a command runs: warnings and errors as warnings of the command; more with --verbose.
+/// What the layers report while a command runs: with --verbose all of it, else the first warnings of each. The command
+/// itself says in its result what was wrong and how often, so a thousand damaged blocks are not a thousand lines.
 class ConsoleLog final : public base::Log {
   public:
     explicit ConsoleLog(Console& console) : console_{console} {}
@@ -70,7 +72,11 @@ class ConsoleLog final : public base::Log {
     [[nodiscard]] bool enabled(Level level) const noexcept override;
 
   private:
+    static constexpr unsigned kWarningsEach = 3;
+
     Console& console_;
+    std::mutex mutex_;
+    std::map<std::string, unsigned, std::less<>> warned_;  // by channel
 };
 
 /// "pelago: cannot read x: permission denied; what to do", in one line.

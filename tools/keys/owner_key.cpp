@@ -67,7 +67,7 @@ base::Result<base::SigningKey> unlock(Context& context, const KeyFile& file, con
 base::Result<base::SigningKey> existing_owner_key(Context& context) {
     const std::string& path = context.settings.get("key_file");
     BASE_TRY(const auto file, read_key_file(context, path));
-    if (!file) return base::Error{Errc::no_key, "cannot open any volume: there is no " + path};
+    if (!file) return base::Error{Errc::no_key, "cannot find " + path};
     return unlock(context, *file, path);
 }
 

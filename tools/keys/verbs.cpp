@@ -23,7 +23,7 @@ struct Located {
 base::Result<Located> locate(Context& context) {
     const std::string& path = context.settings.get("key_file");
     BASE_TRY(auto file, read_key_file(context, path));
-    if (!file) return base::Error{Errc::no_key, "cannot find the owner key: there is no " + path};
+    if (!file) return base::Error{Errc::no_key, "cannot find " + path};
     return Located{path, std::move(*file)};
 }
 
