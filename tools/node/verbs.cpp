@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/families.hpp"
+#include "cli/host_io.hpp"
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
 #include "daemon/control.hpp"
@@ -40,6 +41,7 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
     }
     options.notify_socket = context.io.around().variable("NOTIFY_SOCKET").value_or("");
     options.verbose = context.console.manner().verbose > 0;
+    let_stop_take_its_time();  // a daemon drains
     return run_daemon(std::move(options), context.io.around().stop);
 }
 
