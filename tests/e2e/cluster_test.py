@@ -39,8 +39,11 @@ def wait_until(condition, text):
 
 
 def pelago(*args, directory, expect=0, stdin=None):
+    # One owner, whichever node is asked: the key is the person's, not the machine's.
+    key = next((p / "owner.key" for p in pathlib.Path(directory).parents if p.name.startswith("pelago-")), None)
+    environment = {**os.environ, "PELAGO_CONFIG": os.devnull, **({"PELAGO_KEY_FILE": str(key)} if key else {})}
     done = subprocess.run([PELAGO, "--dir", str(directory), *map(str, args)], capture_output=True, input=stdin,
-                          timeout=PATIENCE_S)
+                          timeout=PATIENCE_S, env=environment)
     check(done.returncode == expect,
           f"pelago {' '.join(map(str, args))}: exit {done.returncode}, expected {expect}\n"
           f"{done.stdout.decode(errors='replace')}{done.stderr.decode(errors='replace')}")
@@ -192,12 +195,14 @@ def test_the_ring_can_be_looked_at(scratch):
             check(hops[-1]["id"] == key, "the trace does not end at the root")
             pelago("ping", key[:12], directory=cluster.node(3))
         pelago("ping", "zz", directory=cluster.node(3), expect=1)
-        pelago("route", "not hexadecimal", directory=cluster.node(3), expect=1)
+        pelago("route", "not hexadecimal", directory=cluster.node(3), expect=2)
         pelago("node", "status", "--check", directory=cluster.node(1))
         # A second daemon on one directory, and a port in use.
         done = pelago("node", "run", "--listen", "127.0.0.1:0", directory=cluster.node(1), expect=11)
         check(b"\n" not in done.stderr.strip(), "more than one line")
         # Joined, but the node does not run: never a local copy.
+        (scratch / "letter").write_text("dear ada\n")
+        pelago("archive", "backup", scratch / "letter", directory=cluster.node(1))
         cluster.kill(2)
         wait_until(lambda: len(cluster.live()) == 3, "the peer is dead")
         done = pelago("archive", "snapshots", directory=cluster.node(2), expect=5)
