@@ -1,0 +1,140 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+
+#include "base/error.hpp"
+#include "base/limits.hpp"
+#include "samples.hpp"
+
+namespace past::test {
+namespace {
+
+/// Decodes whatever the name says; the value encoded anew.
+template <class T>
+base::Result<base::Bytes> again(base::ByteView bytes) {
+    BASE_TRY(const auto value, decode<T>(bytes));
+    return encode(value);
+}
+base::Result<base::Bytes> again_stored(base::ByteView bytes) {
+    BASE_TRY(const auto value, decode_stored_register(bytes));
+    return encode_stored(value);
+}
+
+using Again = base::Result<base::Bytes> (*)(base::ByteView);
+const std::map<std::string, Again> kDecoders{
+    {"store_request", &again<StoreRequest>},
+    {"store_reply", &again<StoreReply>},
+    {"fetch_request", &again<FetchRequest>},
+    {"touch_request", &again<TouchRequest>},
+    {"bits_reply", &again<BitsReply>},
+    {"reclaim", &again<Reclaim>},
+    {"holders_request", &again<HoldersRequest>},
+    {"holders_reply", &again<HoldersReply>},
+    {"compare_request", &again<CompareRequest>},
+    {"compare_reply", &again<CompareReply>},
+    {"ranges_request", &again<RangesRequest>},
+    {"ranges_reply", &again<RangesReply>},
+    {"offer_request", &again<OfferRequest>},
+    {"query_request", &again<QueryRequest>},
+    {"prepare_request", &again<PrepareRequest>},
+    {"accept_request", &again<AcceptRequest>},
+    {"register_reply", &again<RegisterReply>},
+    {"pull_request", &again<PullRequest>},
+    {"pull_reply", &again<PullReply>},
+    {"local_put", &again<LocalPut>},
+    {"put_outcome", &again<PutOutcome>},
+    {"local_get", &again<LocalGet>},
+    {"local_touch", &again<LocalTouch>},
+    {"local_remove", &again<LocalRemove>},
+    {"local_read_record", &again<LocalReadRecord>},
+    {"local_record", &again<LocalRecord>},
+    {"local_write_record", &again<LocalWriteRecord>},
+    {"local_holders", &again<LocalHolders>},
+    {"local_holders_reply", &again<LocalHoldersReply>},
+    {"stored_register", &again_stored},
+};
+
+TEST(Codec, WhatIsDecodedIsWhatWasEncoded) {
+    for (const auto& [name, bytes] : samples()) {
+        const auto back = kDecoders.at(name)(bytes);
+        ASSERT_TRUE(back) << name << ": " << back.error().message();
+        EXPECT_EQ(*back, bytes) << name;
+    }
+    EXPECT_EQ(samples().size(), kDecoders.size());
+}
+
+TEST(Codec, TruncatedAndChangedBytesNeverCrash) {
+    for (const auto& [name, bytes] : samples()) {
+        for (std::size_t length = 0; length < bytes.size(); ++length) {
+            (void)kDecoders.at(name)(base::ByteView{bytes}.first(length));
+        }
+        for (std::size_t i = 0; i < bytes.size(); ++i) {
+            for (const auto bit : {0x01U, 0x80U}) {
+                auto changed = bytes;
+                changed[i] = static_cast<std::uint8_t>(changed[i] ^ bit);
+                for (const auto& [other, decoder] : kDecoders) (void)decoder(changed);
+            }
+        }
+    }
+}
+
+// A change of bytes on the wire changes docs/formats/wire.md, this file and a version (CONTRIBUTING.md, rule 16).
+// PELAGO_GOLDEN=write makes it anew.
+TEST(Codec, BytesOnTheWireAreThoseOfTheGoldenFile) {
+    const std::string path = std::string{PELAGO_GOLDEN_DIR} + "/past_messages.txt";
+    std::string now;
+    for (const auto& [name, bytes] : samples()) now += name + " " + base::to_hex(bytes) + "\n";
+    if (const char* mode = std::getenv("PELAGO_GOLDEN"); mode != nullptr && std::string{mode} == "write") {
+        std::ofstream{path} << now;
+    }
+    std::ifstream file{path};
+    const std::string then{std::istreambuf_iterator<char>{file}, {}};
+    EXPECT_EQ(now, then);
+}
+
+TEST(Codec, LimitsAreKept) {
+    const auto place = sample_guid(1);
+    const Tag tag{sample_guid(2), 1};
+    const std::vector<base::Guid> too_many(kMaxBlocksPerRequest + 1, place);
+    EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, too_many})));
+    EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, {}})));
+    EXPECT_FALSE(decode<OfferRequest>(encode(OfferRequest{place, tag, too_many})));
+    StoreRequest store{place, {tag}, {place}, {base::kMaxBlockBytes}, Cause::put};
+    EXPECT_TRUE(decode<StoreRequest>(encode(store)));
+    store.lengths[0] += 1;
+    EXPECT_FALSE(decode<StoreRequest>(encode(store)));
+    store.ids.assign(5, place);
+    store.lengths.assign(5, base::kMaxBlockBytes);
+    EXPECT_FALSE(decode<StoreRequest>(encode(store))) << "more than a payload in all";
+    store.lengths.assign(4, 1);
+    EXPECT_FALSE(decode<StoreRequest>(encode(store))) << "a length for each id";
+    store.lengths.assign(5, 1);
+    store.tags.clear();
+    EXPECT_FALSE(decode<StoreRequest>(encode(store)));
+    store.tags.assign(kMaxTagsPerRequest + 1, tag);
+    EXPECT_FALSE(decode<StoreRequest>(encode(store)));
+    EXPECT_FALSE(decode<HoldersRequest>(encode(HoldersRequest{place, 0})));
+    EXPECT_FALSE(decode<HoldersRequest>(encode(HoldersRequest{place, kMaxHolders + 1})));
+}
+
+TEST(Codec, AMemberThatIsNamedTwiceIsRefused) {
+    RegisterReply reply;
+    reply.state = sample_state();
+    EXPECT_TRUE(decode<RegisterReply>(encode(reply)));
+    reply.state.value->members.push_back(reply.state.value->members[0]);
+    EXPECT_FALSE(decode<RegisterReply>(encode(reply)));
+    reply.state = sample_state();
+    reply.state.value->members.clear();
+    EXPECT_FALSE(decode<RegisterReply>(encode(reply)));
+    reply.state = sample_state();
+    reply.state.value->record.body.resize(kMaxRecordBytes + 1);
+    EXPECT_FALSE(decode<RegisterReply>(encode(reply)));
+    reply.state = sample_state();
+    reply.state.promised.counter = ~std::uint64_t{0};
+    EXPECT_FALSE(decode<RegisterReply>(encode(reply))) << "nobody could outbid it";
+}
+
+}  // namespace
+}  // namespace past::test

@@ -1,0 +1,104 @@
+// One value of every message, for golden bytes and the fuzzer's corpus.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "past/messages.hpp"
+
+namespace past::test {
+
+inline base::Guid sample_guid(std::uint8_t fill) {
+    base::Guid::Array bytes{};
+    bytes.fill(fill);
+    return base::Guid{bytes};
+}
+
+inline RegisterValue sample_value() {
+    RegisterValue value;
+    value.record = {7, base::to_bytes("body of the record")};
+    value.members = {{sample_guid(1), "one:7000"}, {sample_guid(2), "two:7000"}, {sample_guid(3), ""}};
+    value.previous = {{sample_guid(1), "one:7000"}};
+    return value;
+}
+
+inline RegisterState sample_state() {
+    RegisterState state;
+    state.promised.counter = 9;
+    state.promised.nonce.fill(4);
+    state.accepted.counter = 8;
+    state.accepted.nonce.fill(5);
+    state.value = sample_value();
+    return state;
+}
+
+inline std::vector<std::pair<std::string, base::Bytes>> samples() {
+    const Tag tag{sample_guid(0xA0), 3};
+    const std::vector<base::Guid> ids{sample_guid(0x10), sample_guid(0x11)};
+    const auto place = sample_guid(0x50);
+    Ballot ballot;
+    ballot.counter = 12;
+    ballot.nonce.fill(6);
+    StoreReply receipt;
+    receipt.time_ns = -5;
+    receipt.key.fill(1);
+    receipt.salt.fill(2);
+    receipt.signature.fill(3);
+    Reclaim reclaim;
+    reclaim.place = place;
+    reclaim.tag = tag;
+    reclaim.owner.fill(7);
+    reclaim.name_digest = sample_guid(8);
+    reclaim.blocks = ids;
+    reclaim.at_once = true;
+    reclaim.signature.fill(9);
+    HoldersReply holders;
+    holders.live.push_back({{sample_guid(1), "one:7000"}, "rack 1"});
+    holders.absent.push_back({{{sample_guid(2), "two:7000"}, ""}, 1500});
+    RangesReply ranges;
+    ranges.digests[255].fill(0xEE);
+    RegisterReply reply;
+    reply.done = true;
+    reply.state = sample_state();
+    PullReply pull;
+    pull.known = pull.settled = pull.more = true;
+    pull.entries.push_back({place, sample_state()});
+    LocalHoldersReply local_holders;
+    local_holders.holders.push_back({{{sample_guid(1), "one:7000"}, "rack 1"}, false, true});
+    StoredRegister stored{place, sample_state(), true};
+    return {
+        {"store_request", encode(StoreRequest{place, {tag}, ids, {100, 200}, Cause::repair})},
+        {"store_reply", encode(receipt)},
+        {"fetch_request", encode(FetchRequest{place, ids[0]})},
+        {"touch_request", encode(TouchRequest{place, tag, ids})},
+        {"bits_reply", encode(BitsReply{{0, 1, 2}})},
+        {"reclaim", encode(reclaim)},
+        {"holders_request", encode(HoldersRequest{place, 12})},
+        {"holders_reply", encode(holders)},
+        {"compare_request", encode(CompareRequest{{{place, 5, sample_guid(0xD0)}}})},
+        {"compare_reply", encode(CompareReply{{{5, sample_guid(0xD0)}}})},
+        {"ranges_request", encode(RangesRequest{place})},
+        {"ranges_reply", encode(ranges)},
+        {"offer_request", encode(OfferRequest{place, tag, ids})},
+        {"query_request", encode(QueryRequest{place, ids})},
+        {"prepare_request", encode(PrepareRequest{place, ids, ballot})},
+        {"accept_request", encode(AcceptRequest{place, ids, ballot, sample_value()})},
+        {"register_reply", encode(reply)},
+        {"pull_request", encode(PullRequest{place})},
+        {"pull_reply", encode(pull)},
+        {"local_put", encode(LocalPut{place, tag, ids, {100, 200}, Wait::full, 30'000})},
+        {"put_outcome", encode(PutOutcome{3, 2})},
+        {"local_get", encode(LocalGet{place, ids[0], 30'000})},
+        {"local_touch", encode(LocalTouch{{place, tag, ids}, 30'000})},
+        {"local_remove", encode(LocalRemove{reclaim, 30'000})},
+        {"local_read_record", encode(LocalReadRecord{place, 30'000})},
+        {"local_record", encode(LocalRecord{Record{7, base::to_bytes("body")}})},
+        {"local_write_record", encode(LocalWriteRecord{place, 6, {7, base::to_bytes("body")}, 30'000})},
+        {"local_holders", encode(LocalHolders{place, 30'000})},
+        {"local_holders_reply", encode(local_holders)},
+        {"stored_register", encode_stored(stored)},
+    };
+}
+
+}  // namespace past::test
