@@ -37,7 +37,7 @@ TEST(PastryPaper, AThousandJoinedNodesRouteInLogarithmicHopsToTheRoot) {
     record("mean_hops_1000", tally.mean_hops);
     record("max_hops_1000", tally.most_hops);
 
-    // Section 3.2 measures 10 % silent failures: 2.73 -> 2.96 hops without repair -> 2.74 after it.
+    // Section 3.4 measures 10 % silent failures: 2.73 -> 2.96 hops without repair -> 2.74 after it.
     ring.forget_deliveries();
     ring.power_off(0.1);
     ring.send_many(3000, 9s);  // nobody is declared faulty yet
