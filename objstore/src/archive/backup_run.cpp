@@ -319,6 +319,12 @@ base::Task<base::Result<void>> BackupRun::place_run(Run& run) {
     co_return base::ok();
 }
 
+base::Task<void> BackupRun::read_segment(std::shared_ptr<LargeReader> reader, std::shared_ptr<SegmentAhead> ahead) {
+    auto next = [reader] { return reader->next(); };
+    ahead->segment = co_await env_.workers.run(std::move(next));
+    ahead->done.set();
+}
+
 base::Task<base::Result<void>> BackupRun::place_large(SourceItem item) {
     co_await env_.clock.sleep_until(started_ + kClockTick);
     const auto reader = std::make_shared<LargeReader>(std::move(item), *chunker_, session_->keys().epoch);
@@ -326,12 +332,17 @@ base::Task<base::Result<void>> BackupRun::place_large(SourceItem item) {
     co_await env_.workers.run(std::move(open));
     current_ = reader->item().path();
     std::vector<TreeChanges::Stretch> stretches;
+    auto ahead = std::make_shared<SegmentAhead>(env_.executor);
     bool last = reader->outcome().lost;
-    auto next = [reader] { return reader->next(); };
+    if (!last) group_.spawn(read_segment(reader, ahead));
     while (!last) {
-        auto read_segment = next;
-        const auto segment = co_await env_.workers.run(std::move(read_segment));
+        co_await ahead->done.wait();
+        const auto segment = std::move(ahead->segment);
         last = segment.last;
+        if (!last) {
+            ahead = std::make_shared<SegmentAhead>(env_.executor);
+            group_.spawn(read_segment(reader, ahead));
+        }
         std::vector<ChunkHash> hashes;
         for (const auto& chunk : segment.chunks) hashes.push_back(chunk.hash);
         BASE_CO_CHECK(co_await packer_->confirm(std::move(hashes)));

@@ -59,6 +59,11 @@ class BackupRun {
         base::Event done;
     };
     using BatchPtr = std::shared_ptr<Batch>;
+    struct SegmentAhead {  // of a large file: read while the one before it is placed
+        explicit SegmentAhead(base::Executor executor) : done{std::move(executor)} {}
+        LargeReader::Segment segment;
+        base::Event done;
+    };
 
     // backup_run.cpp: the belts
     base::Task<base::Result<void>> prepare();
@@ -73,6 +78,7 @@ class BackupRun {
     base::Task<void> place_all();
     base::Task<base::Result<void>> place_run(Run& run);
     base::Task<base::Result<void>> place_large(SourceItem item);
+    base::Task<void> read_segment(std::shared_ptr<LargeReader> reader, std::shared_ptr<SegmentAhead> ahead);
     base::Task<base::Result<void>> finish();
     base::Task<base::Result<BlockRefPtr>> write_tree();
     base::Task<base::Result<void>> commit(BlockRefPtr root);

@@ -46,20 +46,36 @@ base::Task<base::Result<void>> Packer::confirm(std::vector<ChunkHash> hashes) {
         }
         covered = std::max(covered, static_cast<std::uint32_t>(end));
     }
-    for (auto& [place, blocks] : by_place) {
+    // All places at once: on a wide area each is a round trip to other nodes.
+    std::vector<std::pair<base::Guid, std::vector<std::uint32_t>>> questions;
+    for (const auto& [place, blocks] : by_place) {
         for (std::size_t at = 0; at < blocks.size(); at += kTouchIds) {
-            std::vector<base::Guid> ids;
-            const auto end = std::min(blocks.size(), at + kTouchIds);
-            for (auto i = at; i < end; ++i) ids.push_back(index_.block(blocks[i])->id);
-            const auto deadline = env_.clock.now() + config_.touch_timeout;
-            BASE_CO_TRY(const auto held, co_await storage_.touch(place, writer_.tag(), std::move(ids), deadline));
-            for (auto i = at; i < end; ++i) {
-                const bool here = i - at < held.size() && held[i - at];
-                index_.set_presence(blocks[i], here ? DedupIndex::Presence::here : DedupIndex::Presence::gone);
-            }
+            const auto begin = blocks.begin() + static_cast<std::ptrdiff_t>(at);
+            const auto count = std::min(blocks.size() - at, kTouchIds);
+            questions.emplace_back(place, std::vector(begin, begin + static_cast<std::ptrdiff_t>(count)));
         }
     }
+    if (questions.empty()) co_return base::ok();
+    const auto touching = std::make_shared<Touching>(env_.executor, questions.size());
+    for (auto& [place, blocks] : questions) group_.spawn(touch(place, std::move(blocks), touching));
+    co_await touching->done.wait();
+    if (touching->failed) co_return *touching->failed;
     co_return base::ok();
+}
+
+base::Task<void> Packer::touch(base::Guid place, std::vector<std::uint32_t> blocks,
+                               std::shared_ptr<Touching> touching) {
+    std::vector<base::Guid> ids;
+    ids.reserve(blocks.size());
+    for (const auto block : blocks) ids.push_back(index_.block(block)->id);
+    const auto deadline = env_.clock.now() + config_.touch_timeout;
+    const auto held = co_await storage_.touch(place, writer_.tag(), std::move(ids), deadline);
+    if (!held) touching->failed = held.error();
+    for (std::size_t i = 0; held && i < blocks.size(); ++i) {
+        const bool here = i < held->size() && (*held)[i];
+        index_.set_presence(blocks[i], here ? DedupIndex::Presence::here : DedupIndex::Presence::gone);
+    }
+    if (--touching->left == 0) touching->done.set();
 }
 
 ChunkPlace Packer::place(const ReadChunk& chunk, const Buffer& buffer, bool of_large_file) {

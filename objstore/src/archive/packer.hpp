@@ -58,6 +58,12 @@ class Packer {
         std::uint32_t length = 0;
         ChunkHash hash{};
     };
+    struct Touching {  // the questions of one confirm()
+        Touching(base::Executor executor, std::size_t questions) : left{questions}, done{std::move(executor)} {}
+        std::size_t left;
+        std::optional<base::Error> failed;
+        base::Event done;
+    };
     struct Draft {  // a block that is being filled or waits to be sealed
         BlockType type = BlockType::pack;
         std::uint32_t block = 0;
@@ -65,6 +71,7 @@ class Packer {
         std::vector<Slice> slices;
     };
 
+    base::Task<void> touch(base::Guid place, std::vector<std::uint32_t> blocks, std::shared_ptr<Touching> touching);
     void close_pack();
     base::Task<void> seal(Draft draft, base::Semaphore::Permit permit);
     base::Result<SealedBlock> seal_draft(Draft draft, CacheSalt salt) const;
