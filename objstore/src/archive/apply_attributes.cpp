@@ -43,7 +43,7 @@ void apply(const Setters& set, const Attributes& attributes, const std::string& 
     }
     base::Metadata metadata;
     if (inode.type != base::FileType::symlink) metadata.mode = inode.mode;
-    // A directory that only led to what was backed up has no time of its own (docs/formats/tree.md).
+    // A directory that only led to what was backed up has no time of its own (docs/formats/archive.md).
     const bool leading = inode.type == base::FileType::directory && inode.source_inode == 0 && inode.mtime_ns == 0;
     if (!leading) metadata.mtime_ns = inode.mtime_ns;
     if (!privileged && metadata.mode && inode.type == base::FileType::regular) {

@@ -1,7 +1,7 @@
 // A directory becomes a snapshot: walked beside its parent snapshot, read where it changed, cut, deduplicated, packed,
 // sealed, stored, listed.
 //
-// On the node's executor; everything heavy runs on Workers. Formats: docs/formats/chunks.md, docs/formats/tree.md.
+// On the node's executor; everything heavy runs on Workers. Formats: docs/formats/chunks.md, docs/formats/archive.md.
 // Deterministic: the same tree and parent give the same blocks, whatever the timing.
 #pragma once
 
