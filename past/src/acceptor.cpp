@@ -93,6 +93,9 @@ Task<Result<RegisterReply>> Acceptor::accept(AcceptRequest request) {
     if (first && !stored.state.value && !may_say_none(stored, request.genesis)) {
         co_return reply(stored, request.genesis, false);  // the roster moved on since the proposer looked
     }
+    // No honest proposer needs us for less than we hold; an old record, however well signed, does not come back.
+    const auto held = stored.state.value ? stored.state.value->record.sequence : 0;
+    if (request.value.record.sequence < held) co_return reply(stored, request.genesis, false);
     if (request.ballot != stored.state.accepted) {
         stored.state.promised = request.ballot;
         stored.state.accepted = request.ballot;
@@ -106,7 +109,8 @@ Task<Result<RegisterReply>> Acceptor::replace_alone(Guid key, std::uint64_t expe
     const auto lock_held = co_await lock(key);
     BASE_CO_TRY(auto stored, state(key));
     const std::vector<base::NodeId> genesis{context_.self()};
-    const bool ours = stored.state.value ? kept_by(*stored.state.value, context_.self()) : may_say_none(stored, genesis);
+    const bool ours =
+        stored.state.value ? kept_by(*stored.state.value, context_.self()) : may_say_none(stored, genesis);
     const auto sequence = stored.state.value ? stored.state.value->record.sequence : 0;
     if (!ours || sequence != expected) co_return reply(stored, genesis, false);
     stored.state.promised.counter += 1;

@@ -21,7 +21,8 @@ const base::SharedBytes& Batch::payload() const {
     } else {
         base::Bytes joined;
         joined.reserve(bytes);
-        for (const auto& block : blocks) joined.insert(joined.end(), block.bytes.view().begin(), block.bytes.view().end());
+        for (const auto& block : blocks)
+            joined.insert(joined.end(), block.bytes.view().begin(), block.bytes.view().end());
         payload_ = base::SharedBytes{std::move(joined)};
     }
     return payload_;

@@ -15,7 +15,8 @@ using base::ByteView;
 using base::Guid;
 namespace pb = v1;
 
-// --- from values ------------------------------------------------------------------------------------------------------
+// --- from values
+// ------------------------------------------------------------------------------------------------------
 
 Bytes serialize(const google::protobuf::MessageLite& message) {
     Bytes out(message.ByteSizeLong());
@@ -72,7 +73,8 @@ void put(pb::RemoveRequest* field, const Reclaim& reclaim) {
     put(field->mutable_signature(), ByteView{reclaim.signature});
 }
 
-// --- into values: each returns false on anything that breaks a limit ----------------------------------------------------
+// --- into values: each returns false on anything that breaks a limit
+// ----------------------------------------------------
 
 bool get(const std::string& field, Guid& out) {
     const auto guid = Guid::from_bytes(base::as_bytes(field));
@@ -183,7 +185,8 @@ Bytes receipt_body(const base::NodeId& holder, const StoreRequest& request, std:
     return out.take();
 }
 
-// --- blocks -------------------------------------------------------------------------------------------------------------
+// --- blocks
+// -------------------------------------------------------------------------------------------------------------
 
 Bytes encode(const StoreRequest& request) {
     pb::StoreRequest out;
@@ -284,7 +287,8 @@ base::Result<Reclaim> decode(ByteView bytes) {
     return out;
 }
 
-// --- holders and repair ---------------------------------------------------------------------------------------------------
+// --- holders and repair
+// ---------------------------------------------------------------------------------------------------
 
 Bytes encode(const HoldersRequest& request) {
     pb::HoldersRequest out;
@@ -423,7 +427,8 @@ base::Result<OfferRequest> decode(ByteView bytes) {
     return out;
 }
 
-// --- records --------------------------------------------------------------------------------------------------------------
+// --- records
+// --------------------------------------------------------------------------------------------------------------
 
 Bytes encode(const QueryRequest& request) {
     pb::QueryRequest out;
@@ -553,7 +558,8 @@ base::Result<StoredRegister> decode_stored_register(ByteView bytes) {
     return out;
 }
 
-// --- the local socket -------------------------------------------------------------------------------------------------------
+// --- the local socket
+// -------------------------------------------------------------------------------------------------------
 
 Bytes encode(const LocalPut& request) {
     pb::LocalPut out;

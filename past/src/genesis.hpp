@@ -1,8 +1,8 @@
 // Who may say that a record does not exist: a question that nobody's view of who is alive may decide.
 //
-// docs/formats/register.md#none. The five members of the roster nearest to a key answer for it until it has a value. That
-// is a pure function of the signed roster, so two sides of a partition agree on it. A member admitted later has to pull
-// what a majority of the earlier five knows before its "none" counts.
+// docs/formats/register.md#none. The five members of the roster nearest to a key answer for it until it has a value.
+// That is a pure function of the signed roster, so two sides of a partition agree on it. A member admitted later has to
+// pull what a majority of the earlier five knows before its "none" counts.
 #pragma once
 
 #include <set>
@@ -40,7 +40,8 @@ class Genesis {
         base::NodeId id;
         std::uint64_t serial = 0;
     };
-    [[nodiscard]] std::vector<base::NodeId> nearest(const std::vector<base::NodeId>& sorted, const base::Guid& key) const;
+    [[nodiscard]] std::vector<base::NodeId> nearest(const std::vector<base::NodeId>& sorted,
+                                                    const base::Guid& key) const;
     [[nodiscard]] bool taught_by_majority(const std::vector<base::NodeId>& members) const;
 
     base::NodeId self_;

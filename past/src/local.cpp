@@ -20,7 +20,8 @@ constexpr std::uint64_t kLongestMs = 3'600'000;  // of a deadline that another p
 
 }  // namespace
 
-// --- the command's side -----------------------------------------------------------------------------------------------------
+// --- the command's side
+// -----------------------------------------------------------------------------------------------------
 
 LocalClient::LocalClient(base::Transport& transport, base::Clock& clock, base::Address daemon)
     : transport_{transport}, clock_{clock}, daemon_{std::move(daemon)} {}
@@ -120,7 +121,8 @@ Task<Result<std::vector<Holder>>> LocalClient::holders(Guid place, TimePoint dea
     co_return std::move(reply.holders);
 }
 
-// --- the daemon's side --------------------------------------------------------------------------------------------------------
+// --- the daemon's side
+// --------------------------------------------------------------------------------------------------------
 
 LocalServer::LocalServer(base::NodeEnv env, Storage& storage, FindHolders find_holders)
     : env_{env}, storage_{storage}, find_holders_{std::move(find_holders)} {}
@@ -155,7 +157,8 @@ Task<Result<Message>> LocalServer::handle(Message message) {
         return Message{base::Service::local, message.verb(), std::move(header), std::move(payload)};
     };
     switch (static_cast<LocalVerb>(message.verb())) {
-        case LocalVerb::put: co_return co_await put(std::move(message));
+        case LocalVerb::put:
+            co_return co_await put(std::move(message));
         case LocalVerb::get: {
             BASE_CO_TRY(const auto request, decode<LocalGet>(message.header));
             const auto until = deadline(request.deadline_ms);
@@ -187,7 +190,8 @@ Task<Result<Message>> LocalServer::handle(Message message) {
         case LocalVerb::write_record: {
             BASE_CO_TRY(auto request, decode<LocalWriteRecord>(message.header));
             const auto until = deadline(request.deadline_ms);
-            BASE_CO_CHECK(co_await storage_.write_record(request.key, request.expected, std::move(request.next), until));
+            BASE_CO_CHECK(
+                co_await storage_.write_record(request.key, request.expected, std::move(request.next), until));
             co_return answer({});
         }
         case LocalVerb::holders: {

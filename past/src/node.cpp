@@ -19,7 +19,8 @@ using base::Result;
 using base::Task;
 using base::TimePoint;
 
-// --- membership ---------------------------------------------------------------------------------------------------------
+// --- membership
+// ---------------------------------------------------------------------------------------------------------
 
 MembershipView::MembershipView(base::Policy policy, base::Roster roster)
     : policy_{std::move(policy)}, roster_{std::move(roster)} {}
@@ -34,7 +35,8 @@ void MembershipView::replace(base::Policy policy, base::Roster roster) {
     if (on_change_) on_change_();
 }
 
-// --- the parts ------------------------------------------------------------------------------------------------------------
+// --- the parts
+// ------------------------------------------------------------------------------------------------------------
 
 struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Node::Parts> {
     Parts(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, Identity identity, MembershipView& membership,
@@ -54,12 +56,11 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     void start() {
         registers.load();
         reclaims.load();
-        context.env.transport.serve(
-            base::Service::past,
-            [weak = weak_from_this()](base::Peer from, base::Message message) {
-                return answer(weak.lock(), std::move(from), std::move(message));
-            },
-            {});
+        context.env.transport.serve(base::Service::past,
+                                    [weak = weak_from_this()](base::Peer from, base::Message message) {
+                                        return answer(weak.lock(), std::move(from), std::move(message));
+                                    },
+                                    {});
         context.kbr.attach(base::Service::past, this);
         context.membership.on_change([weak = weak_from_this()] {
             if (const auto parts = weak.lock()) parts->membership_changed();

@@ -41,9 +41,8 @@ HolderSet choose_holders(const base::Guid& key, std::size_t count, const std::ve
     for (const auto& node : absent) {
         if (seen.insert(node.id()).second) known.push_back({node, false, false});
     }
-    std::ranges::sort(known, [&](const Holder& a, const Holder& b) {
-        return base::closer(key, a.node.id(), b.node.id());
-    });
+    std::ranges::sort(known,
+                      [&](const Holder& a, const Holder& b) { return base::closer(key, a.node.id(), b.node.id()); });
     HolderSet set;
     for (const auto index : choose(known, count)) set.placement.push_back(known[index]);
 

@@ -9,8 +9,8 @@
 namespace past {
 
 struct HolderSet {
-    /// The placement set: the n nearest of the live and the recently absent, of distinct failure domains as far as there
-    /// are enough. Nearest first.
+    /// The placement set: the n nearest of the live and the recently absent, of distinct failure domains as far as
+    /// there are enough. Nearest first.
     std::vector<Holder> placement;
     /// The n live ones that take writes: the live of the placement set, and a stand-in for each absent one.
     std::vector<pastry::NodeHandle> writers;

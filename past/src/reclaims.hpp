@@ -1,7 +1,7 @@
 // Reclaims that wait for the grace time, and those that were executed: both survive a crash.
 //
-// Format: docs/formats/register.md#reclaims. Time is counted while the node runs, by the steady clock: a wrong wall clock
-// or a long power cut makes the grace longer, never shorter.
+// Format: docs/formats/register.md#reclaims. Time is counted while the node runs, by the steady clock: a wrong wall
+// clock or a long power cut makes the grace longer, never shorter.
 #pragma once
 
 #include <map>
@@ -29,11 +29,11 @@ class Reclaims {
   private:
     struct Entry {
         Reclaim reclaim;
-        std::vector<base::Guid> sorted;        // its blocks, to search
-        base::Guid digest;                     // of the encoded reclaim
-        base::Duration left{};                 // until it is executed, or forgotten
+        std::vector<base::Guid> sorted;  // its blocks, to search
+        base::Guid digest;               // of the encoded reclaim
+        base::Duration left{};           // until it is executed, or forgotten
         bool executed = false;
-        std::vector<std::uint32_t> slots;      // records that hold it
+        std::vector<std::uint32_t> slots;  // records that hold it
     };
 
     base::Task<base::Result<void>> save(Entry& entry);

@@ -46,12 +46,25 @@ Task<Result<Message>> Registers::answer(base::Peer from, Message message) {
         BASE_CO_TRY(reply, co_await acceptor_.prepare(std::move(request)));
     } else {
         BASE_CO_TRY(auto request, decode<AcceptRequest>(message.header));
+        const bool client = from.certificate && from.certificate->role == base::Role::client;
+        if (client && changes_members(request)) co_return base::Error{base::Errc::denied, "a client names no holders"};
         BASE_CO_TRY(reply, co_await acceptor_.accept(std::move(request)));
     }
     co_return Message{base::Service::past, message.verb(), encode(reply)};
 }
 
-// --- newcomers ------------------------------------------------------------------------------------------------------------
+bool Registers::changes_members(const AcceptRequest& request) const {
+    const auto stored = acceptor_.state(request.key);
+    if (!stored) return true;
+    const auto& value = stored->state.value;
+    if (value)
+        return ids_of(value->members) != ids_of(request.value.members) ||
+               ids_of(value->previous) != ids_of(request.value.previous);
+    return !request.value.previous.empty() || ids_of(request.value.members) != genesis_.members(request.key);
+}
+
+// --- newcomers
+// ------------------------------------------------------------------------------------------------------------
 
 Task<Result<Message>> Registers::pull(base::Peer from, Message message) {
     BASE_CO_TRY(const auto request, decode<PullRequest>(message.header));
@@ -121,7 +134,8 @@ Task<void> Registers::save_taught() {
     (void)co_await context_.store.put_record(taught_key(), std::move(bytes));
 }
 
-// --- members --------------------------------------------------------------------------------------------------------------
+// --- members
+// --------------------------------------------------------------------------------------------------------------
 
 Task<void> Registers::maintain() {
     for (const auto& key : acceptor_.keys()) {

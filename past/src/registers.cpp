@@ -15,8 +15,6 @@ using base::Result;
 using base::Task;
 using base::TimePoint;
 
-namespace {
-
 std::vector<NodeId> ids_of(const std::vector<Address>& addresses) {
     std::vector<NodeId> ids;
     for (const auto& address : addresses) ids.push_back(address.id);
@@ -24,11 +22,14 @@ std::vector<NodeId> ids_of(const std::vector<Address>& addresses) {
     return ids;
 }
 
+namespace {
+
 bool same_members(const std::vector<Address>& a, const std::vector<Address>& b) { return ids_of(a) == ids_of(b); }
 
 }  // namespace
 
-// --- asking -------------------------------------------------------------------------------------------------------------
+// --- asking
+// -------------------------------------------------------------------------------------------------------------
 
 /// One phase of one attempt: whom we asked, and what they said.
 struct Registers::Round {
@@ -229,7 +230,8 @@ Task<bool> Registers::accept(Guid key, Ballot ballot, RegisterValue value, bool 
     }
 }
 
-// --- reading and writing --------------------------------------------------------------------------------------------------
+// --- reading and writing
+// --------------------------------------------------------------------------------------------------
 
 Task<Result<std::optional<Record>>> Registers::read(Guid key, TimePoint deadline) {
     std::uint64_t counter = 0;

@@ -1,7 +1,7 @@
 // Small records that never go back: one register a key, kept by the members that its own value names.
 //
-// A register in the manner of CASPaxos (Rystsov 2018): no log, the state is the value; what is new here is that the set of
-// its keepers is part of the value. Protocol and proof: docs/formats/register.md.
+// A register in the manner of CASPaxos (Rystsov 2018): no log, the state is the value; what is new here is that the set
+// of its keepers is part of the value. Protocol and proof: docs/formats/register.md.
 #pragma once
 
 #include <map>
@@ -48,6 +48,9 @@ class Acceptor {
     std::map<base::Guid, std::weak_ptr<base::Semaphore>> locks_;
 };
 
+/// Sorted.
+[[nodiscard]] std::vector<base::NodeId> ids_of(const std::vector<base::Address>& addresses);
+
 class Registers {
   public:
     Registers(Context& context, Holders& holders)
@@ -75,10 +78,10 @@ class Registers {
   private:
     struct Learned {
         std::optional<std::pair<Ballot, RegisterValue>> best;
-        bool chosen = false;           ///< a majority of all its members accepted exactly this ballot
-        bool lagging = false;          ///< a member that answered has an older one
-        std::uint64_t counter = 0;     ///< the greatest promised to anybody who answered
-        bool refused = false;          ///< somebody promised a greater ballot
+        bool chosen = false;        ///< a majority of all its members accepted exactly this ballot
+        bool lagging = false;       ///< a member that answered has an older one
+        std::uint64_t counter = 0;  ///< the greatest promised to anybody who answered
+        bool refused = false;       ///< somebody promised a greater ballot
         bool enough = false;
     };
     struct Round;
@@ -97,6 +100,7 @@ class Registers {
     base::Task<void> back_off(unsigned attempt);
     base::Task<bool> pull_from(base::NodeId teacher);
     base::Task<base::Result<base::Message>> pull(base::Peer from, base::Message message);
+    [[nodiscard]] bool changes_members(const AcceptRequest& request) const;
     base::Task<void> maintain_one(base::Guid key, StoredRegister stored);
     [[nodiscard]] Ballot new_ballot(std::uint64_t above);
     [[nodiscard]] std::vector<std::vector<base::NodeId>> quorums(const RegisterValue& value) const;

@@ -62,7 +62,8 @@ Task<void> Repair::pause() {
     while (context_.now() < until) {
         if (kicked_) {
             kicked_ = false;
-            until = std::min(until, context_.now() + std::chrono::duration_cast<base::Duration>(config.settle * jitter / 3));
+            until = std::min(until,
+                             context_.now() + std::chrono::duration_cast<base::Duration>(config.settle * jitter / 3));
         }
         const auto timer = context_.env.clock.schedule(until, [wake = wake_] { wake->pulse(); });
         co_await wake_->wait();
@@ -75,7 +76,8 @@ Task<void> Repair::round() {
     const auto usage = context_.store.usage();
     const bool changed = usage.blocks != seen_usage_.blocks || usage.block_bytes != seen_usage_.block_bytes;
     if (now >= full_check_at_) full_check_ = true;
-    if (const auto expiry = holders_.next_expiry(); expiry && *expiry - now < context_.config.settle) full_check_ = true;
+    if (const auto expiry = holders_.next_expiry(); expiry && *expiry - now < context_.config.settle)
+        full_check_ = true;
     if (!full_check_ && !changed && all_well()) co_return;
     seen_usage_ = usage;
     const bool full = std::exchange(full_check_, false);
@@ -148,19 +150,14 @@ Task<void> Repair::compare_all() {
     const auto gather = std::make_shared<Gather<Result<CompareReply>>>(context_.env.executor);
     std::vector<std::pair<NodeId, std::vector<Guid>>> asked;
     for (auto& [id, entry] : by_peer) {
-        for (std::size_t begin = 0; begin < entry.second.size(); begin += kMaxCompareEntries) {
-            const auto end = std::min(entry.second.size(), begin + kMaxCompareEntries);
-            std::vector<Guid> part(entry.second.begin() + static_cast<std::ptrdiff_t>(begin),
-                                   entry.second.begin() + static_cast<std::ptrdiff_t>(end));
-            asked.emplace_back(id, part);
-            spawn(context_.work, gather, compare_with(entry.first, std::move(part)));
-        }
+        asked.emplace_back(id, entry.second);
+        spawn(context_.work, gather, compare_with(std::move(entry.first), std::move(entry.second)));
     }
     while (gather->pending > 0) co_await gather->changed.wait();
     for (std::size_t i = 0; i < asked.size(); ++i) {
         const auto& answer = *gather->answers[i];
-        if (!answer || answer->entries.size() != asked[i].second.size()) continue;
-        for (std::size_t j = 0; j < asked[i].second.size(); ++j) {
+        if (!answer) continue;
+        for (std::size_t j = 0; j < std::min(answer->entries.size(), asked[i].second.size()); ++j) {
             auto& place = places_.at(asked[i].second[j]);
             auto& peer = place.peers.at(asked[i].first);
             const auto& theirs = answer->entries[j];
@@ -178,19 +175,27 @@ Task<void> Repair::compare_all() {
 }
 
 Task<Result<CompareReply>> Repair::compare_with(NodeHandle peer, std::vector<Guid> places) {
-    CompareRequest request;
-    for (const auto& key : places) {
-        const auto& summary = places_.at(key).summary;
-        request.entries.push_back({key, summary.blocks, summary.digest});
+    CompareReply all;
+    for (std::size_t begin = 0; begin < places.size(); begin += kMaxCompareEntries) {
+        CompareRequest request;
+        for (std::size_t i = begin; i < std::min(places.size(), begin + kMaxCompareEntries); ++i) {
+            const auto& summary = places_.at(places[i]).summary;
+            request.entries.push_back({places[i], summary.blocks, summary.digest});
+        }
+        auto header = encode(request);
+        const auto deadline = context_.now() + context_.config.call_timeout;
+        auto to = peer.address;
+        const auto answer = co_await context_.call(std::move(to), Verb::compare, std::move(header), deadline);
+        if (!answer) co_return answer.error();
+        BASE_CO_TRY(const auto reply, decode<CompareReply>(answer->header));
+        if (reply.entries.size() != request.entries.size()) co_return base::Errc::bad_format;
+        all.entries.insert(all.entries.end(), reply.entries.begin(), reply.entries.end());
     }
-    auto header = encode(request);
-    const auto deadline = context_.now() + context_.config.call_timeout;
-    const auto answer = co_await context_.call(std::move(peer.address), Verb::compare, std::move(header), deadline);
-    if (!answer) co_return answer.error();
-    co_return decode<CompareReply>(answer->header);
+    co_return all;
 }
 
-// --- sending what others lack -----------------------------------------------------------------------------------------------
+// --- sending what others lack
+// -----------------------------------------------------------------------------------------------
 
 /// Of the live holders other than `peer`, how many are nearer to the place than we are: that many get to act before us.
 std::size_t Repair::rank_against(const Place& place, const NodeId& peer) const {
@@ -263,8 +268,8 @@ Task<void> Repair::help(Job job) {
     }
 }
 
-/// Which of our blocks of the place the peer does not have. `everything`: also where digests say that it has them, so that
-/// their tags are brought up to ours before we let the blocks go.
+/// Which of our blocks of the place the peer does not have. `everything`: also where digests say that it has them, so
+/// that their tags are brought up to ours before we let the blocks go.
 Task<Result<std::vector<Guid>>> Repair::find_lacking(Job job, bool everything) {
     std::array<bool, kRanges> differs{};
     differs.fill(true);
@@ -371,7 +376,8 @@ Task<Result<void>> Repair::push(Job job, std::vector<Guid> ids) {
     co_return base::ok();
 }
 
-// --- letting go -------------------------------------------------------------------------------------------------------------
+// --- letting go
+// -------------------------------------------------------------------------------------------------------------
 
 /// Drops blocks that all the holders of their place have, where we are not one of them: after a while, so that somebody
 /// who left for a moment finds us as we were.
@@ -410,7 +416,8 @@ Task<void> Repair::let_go() {
     }
 }
 
-// --- what people want to know -----------------------------------------------------------------------------------------------
+// --- what people want to know
+// -----------------------------------------------------------------------------------------------
 
 bool Repair::all_well() const {
     return std::ranges::all_of(places_, [&](const auto& entry) {
@@ -440,13 +447,14 @@ void Repair::report(NodeStatus& status) const {
             continue;
         }
         status.blocks_ours += summary.blocks;
-        const bool complete = place.set.placement.size() >= copies &&
-                              place.peers.size() + 1 == place.set.placement.size();
+        const bool complete =
+            place.set.placement.size() >= copies && place.peers.size() + 1 == place.set.placement.size();
         std::uint64_t lacking = 0;
         bool current = place.summary.digest == summary.digest;
         for (const auto& [id, peer] : place.peers) {
             current = current && peer.compared && peer.ours == summary.digest;
-            if (!peer.has_all_of_ours) lacking = std::max<std::uint64_t>(lacking, std::max<std::size_t>(1, peer.lacking.size()));
+            if (!peer.has_all_of_ours)
+                lacking = std::max<std::uint64_t>(lacking, std::max<std::size_t>(1, peer.lacking.size()));
             if (rank_against(place, id) == 0) status.backlog_blocks += peer.lacking.size();
         }
         if (!complete) {

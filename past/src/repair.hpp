@@ -1,8 +1,8 @@
-// Keeps every block at all its copies: compares with the other holders, sends what they lack, and lets go of what others
-// hold in our stead.
+// Keeps every block at all its copies: compares with the other holders, sends what they lack, and lets go of what
+// others hold in our stead.
 //
-// Periodic and paced, never a burst on every suspicion (Rhea et al. 2004; classical.md rule 1 is why). Summaries per place
-// instead of exact holder lists per block (Carbonite's authors went back to those as well).
+// Periodic and paced, never a burst on every suspicion (Rhea et al. 2004; classical.md rule 1 is why). Summaries per
+// place instead of exact holder lists per block (Carbonite's authors went back to those as well).
 #pragma once
 
 #include <map>
@@ -19,7 +19,11 @@ class Registers;
 class TokenBucket {
   public:
     TokenBucket(base::Clock& clock, std::uint64_t per_second, std::uint64_t burst)
-        : clock_{clock}, per_second_{per_second}, burst_{burst}, tokens_{static_cast<double>(burst)}, at_{clock.now()} {}
+        : clock_{clock},
+          per_second_{per_second},
+          burst_{burst},
+          tokens_{static_cast<double>(burst)},
+          at_{clock.now()} {}
     /// Resumes once `bytes` may go. Debts are allowed, so that a batch above the burst goes through.
     base::Task<void> take(std::uint64_t bytes);
 
@@ -43,15 +47,15 @@ class Repair {
   private:
     /// What we know of one other holder of one place.
     struct Peer {
-        base::Guid ours;               // digests when last compared
+        base::Guid ours;  // digests when last compared
         base::Guid theirs;
         std::uint64_t their_blocks = 0;
         bool compared = false;
-        bool has_all_of_ours = false;  // for these digests
-        bool offered = false;          // tags too
-        std::vector<base::Guid> lacking;          // sorted
+        bool has_all_of_ours = false;     // for these digests
+        bool offered = false;             // tags too
+        std::vector<base::Guid> lacking;  // sorted
         base::TimePoint lacking_since;
-        base::TimePoint progress_at;   // somebody sent it something
+        base::TimePoint progress_at;  // somebody sent it something
     };
     struct Place {
         PlaceSummary summary;

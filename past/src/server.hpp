@@ -35,8 +35,8 @@ class Server {
     std::size_t reclaims_under_way_ = 0;
 };
 
-/// Exclusive or of the first half of SHA-256(id) over the ids of each range; the range is the last byte of the id, because
-/// the blocks of a place share their first bits.
+/// Exclusive or of the first half of SHA-256(id) over the ids of each range; the range is the last byte of the id,
+/// because the blocks of a place share their first bits.
 [[nodiscard]] RangesReply range_digests(const BlockStore& store, const base::Guid& place);
 
 }  // namespace past

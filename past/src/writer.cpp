@@ -13,7 +13,8 @@ using base::Task;
 using base::TimePoint;
 using pastry::NodeHandle;
 
-// --- put ----------------------------------------------------------------------------------------------------------------
+// --- put
+// ----------------------------------------------------------------------------------------------------------------
 
 std::size_t Writer::needed_for_majority(unsigned copies) const {
     const auto needed = majority(copies);
@@ -26,7 +27,8 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
     if (!set) co_return set.error();
     if (set->live() < context_.membership.min_copies()) {
         ++context_.counters.puts_refused;
-        co_return base::Error{Errc::below_min_copies, fmt::format("{} of {}", set->live(), context_.membership.min_copies())};
+        co_return base::Error{Errc::below_min_copies,
+                              fmt::format("{} of {}", set->live(), context_.membership.min_copies())};
     }
     std::vector<Tag> tags{tag};
     BASE_CO_TRY(auto batch, make_batch(place, std::move(tags), std::move(blocks), Cause::put));
@@ -60,8 +62,8 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
     co_return PutOutcome{copies, static_cast<unsigned>(put->stored)};
 }
 
-/// A holder that lags far behind must not fill our memory: it is left out while a majority remains, and repair brings it
-/// what it missed. Whoever waits for all copies wants it asked all the same.
+/// A holder that lags far behind must not fill our memory: it is left out while a majority remains, and repair brings
+/// it what it missed. Whoever waits for all copies wants it asked all the same.
 std::vector<NodeHandle> Writer::without_the_slowest(std::vector<NodeHandle> writers, std::size_t needed,
                                                     Wait wait) const {
     if (wait == Wait::full) return writers;
@@ -69,8 +71,8 @@ std::vector<NodeHandle> Writer::without_the_slowest(std::vector<NodeHandle> writ
     std::size_t may_drop = writers.size() > needed ? writers.size() - needed : 0;
     for (auto& holder : writers) {
         const auto under_way = context_.bytes_under_way.find(holder.id());
-        const bool lags = under_way != context_.bytes_under_way.end() &&
-                          under_way->second > context_.config.max_lagging_bytes;
+        const bool lags =
+            under_way != context_.bytes_under_way.end() && under_way->second > context_.config.max_lagging_bytes;
         if (lags && may_drop > 0) {
             --may_drop;
         } else {
@@ -114,7 +116,8 @@ Task<Result<void>> Writer::store(std::shared_ptr<Put> put, NodeHandle holder) {
     co_return result;
 }
 
-// --- touch --------------------------------------------------------------------------------------------------------------
+// --- touch
+// --------------------------------------------------------------------------------------------------------------
 
 Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
     if (ids.empty()) co_return std::vector<bool>{};
@@ -146,9 +149,8 @@ Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<G
             ++answered;
             for (std::size_t i = 0; i < count; ++i) held[i] += (**answer)[i] ? 1 : 0;
         }
-        const bool decided = std::ranges::all_of(held, [&](std::size_t votes) {
-            return votes >= needed || votes + gather->pending < needed;
-        });
+        const bool decided = std::ranges::all_of(
+            held, [&](std::size_t votes) { return votes >= needed || votes + gather->pending < needed; });
         if (gather->pending == 0 || (decided && answered >= needed)) break;
         // Saying "no" for a slow holder costs a block sent again, not more: after a majority it gets little time.
         if (answered >= needed && !patience) patience = context_.now() + 4 * context_.latencies.hedge();
@@ -177,7 +179,8 @@ Task<Result<std::vector<bool>>> Writer::touch_at(NodeHandle holder, std::shared_
     co_return held;
 }
 
-// --- remove -------------------------------------------------------------------------------------------------------------
+// --- remove
+// -------------------------------------------------------------------------------------------------------------
 
 Task<Result<void>> Writer::remove(Reclaim reclaim, TimePoint deadline) {
     BASE_CO_CHECK(check_reclaim(reclaim));

@@ -1,8 +1,8 @@
 // A network of one: the embedded store of a command, and what its disk survives.
+#include "pastry/alone.hpp"
 #include "base/error.hpp"
 #include "base/sim/crash_points.hpp"
 #include "cluster.hpp"
-#include "pastry/alone.hpp"
 
 namespace past::test {
 namespace {
@@ -44,7 +44,8 @@ TEST(Alone, OneCopyIsFullAndNothingIsSent) {
     const auto deadline = world.now() + 10s;
     for (std::uint64_t number = 1; number <= 20; ++number) {
         std::vector<Block> blocks{make_block(number), make_block(number + 1000)};
-        const auto outcome = *machine.run(node.put(place_of(number), test_tag(), std::move(blocks), Wait::full, deadline));
+        const auto outcome =
+            *machine.run(node.put(place_of(number), test_tag(), std::move(blocks), Wait::full, deadline));
         ASSERT_TRUE(outcome) << outcome.error().message();
         EXPECT_EQ(outcome->copies_wanted, 1U);
         EXPECT_EQ(outcome->copies_stored, 1U);
@@ -53,7 +54,8 @@ TEST(Alone, OneCopyIsFullAndNothingIsSent) {
     ASSERT_TRUE(bytes);
     EXPECT_EQ(base::sha256(*bytes), make_block(3).id);
     EXPECT_EQ((*machine.run(node.get(place_of(3), make_block(77).id, deadline))).error(), Errc::block_not_found);
-    const auto held = *machine.run(node.touch(place_of(3), test_tag(), {make_block(3).id, make_block(77).id}, deadline));
+    const auto held =
+        *machine.run(node.touch(place_of(3), test_tag(), {make_block(3).id, make_block(77).id}, deadline));
     EXPECT_EQ(*held, (std::vector<bool>{true, false}));
     EXPECT_EQ(world.network().traffic(machine.index()).requests_sent, 0U);
     const auto status = node.status();

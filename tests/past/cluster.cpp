@@ -61,25 +61,34 @@ std::vector<pastry::AbsentNode> FixedKbr::absent() const {
     return absent;
 }
 
-PeerProcess::PeerProcess(base::NodeEnv& env, std::shared_ptr<FixedRing> ring, const sim::Node& machine, base::Policy policy,
-                         base::Roster roster, Options options)
+PeerProcess::PeerProcess(base::NodeEnv& env, std::shared_ptr<FixedRing> ring, const sim::Node& machine,
+                         base::Policy policy, base::Roster roster, std::vector<base::Address> seeds, Options options)
     : membership{std::move(policy), std::move(roster)}, env_{env}, tasks_{env.executor} {
     NodeHandle self{machine.address(), machine.certificate().failure_domain};
-    kbr = std::make_unique<FixedKbr>(env, std::move(ring), self, options.reach);
+    if (options.overlay) {
+        kbr = std::make_unique<pastry::Node>(env, self, *options.overlay);
+    } else {
+        kbr = std::make_unique<FixedKbr>(env, std::move(ring), self, options.reach);
+    }
     Identity identity{machine.key(), machine.certificate().salt};
-    tasks_.spawn(open(std::move(options.store), options.config, std::move(identity)));
+    tasks_.spawn(open(std::move(options), std::move(identity), std::move(seeds)));
 }
 
 PeerProcess::~PeerProcess() = default;
 
-Task<void> PeerProcess::open(SegmentStore::Config config, Config node_config, Identity identity) {
-    auto opened = co_await SegmentStore::open(env_, std::move(config));
+Task<void> PeerProcess::open(Options options, Identity identity, std::vector<base::Address> seeds) {
+    auto opened = co_await SegmentStore::open(env_, std::move(options.store));
     if (!opened) {
         failure = opened.error().message();
         co_return;
     }
     store = std::move(*opened);
-    node = std::make_unique<Node>(env_, *kbr, *store, std::move(identity), membership, &verify_record, node_config);
+    node = std::make_unique<Node>(env_, *kbr, *store, std::move(identity), membership, &verify_record, options.config);
+    if (!options.overlay) co_return;
+    const auto deadline = env_.clock.now() + 1h;
+    auto& overlay = static_cast<pastry::Node&>(*kbr);
+    const auto joined = co_await overlay.join(std::move(seeds), deadline, pastry::Node::IfAllWait::found);
+    if (!joined) failure = joined.error().message();
 }
 
 Block make_block(std::uint64_t number, std::size_t size) {
@@ -139,6 +148,18 @@ Cluster::Cluster(sim::World& world_in, ClusterOptions options_in) : world{world_
     }
     for (std::size_t i = 0; i < options.peers; ++i) boot(i);
     world.run_for(5s);
+    if (options.peer.overlay) {
+        const bool joined = world.run_until(
+            [this] {
+                for (std::size_t i = 0; i < nodes.size(); ++i) {
+                    if (!peer(i).ready()) return false;
+                }
+                return true;
+            },
+            10min);
+        EXPECT_TRUE(joined) << "the ring did not come together";
+        world.run_for(30s);
+    }
 }
 
 NodeHandle Cluster::handle(std::size_t index) {
@@ -151,8 +172,10 @@ void Cluster::boot(std::size_t index) {
     auto* node = &machine(index);
     auto peer_options = options.peer;
     node->start([cluster, node, peer_options](base::NodeEnv& env) {
-        return std::make_unique<PeerProcess>(env, cluster->shared_ring, *node, cluster->policy_, cluster->world.roster(),
-                                             peer_options);
+        std::vector<base::Address> seeds;
+        for (const auto other : cluster->nodes) seeds.push_back(cluster->world.node(other).address());
+        return std::make_unique<PeerProcess>(env, cluster->shared_ring, *node, cluster->policy_,
+                                             cluster->world.roster(), std::move(seeds), peer_options);
     });
 }
 

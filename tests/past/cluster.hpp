@@ -1,7 +1,7 @@
 // Storage peers in a simulated world, over a ring whose membership the test decides.
 //
-// The ring (FixedRing) is a Kbr that knows everybody: the tests of PAST say when a death is noticed, and need no overlay
-// traffic. tests/past/ring_test.cpp has the same over pastry::Node.
+// The ring (FixedRing) is a Kbr that knows everybody: the tests of PAST say when a death is noticed, and need no
+// overlay traffic. tests/past/ring_test.cpp has the same over pastry::Node.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -16,7 +17,7 @@
 #include "base/task_group.hpp"
 #include "past/node.hpp"
 #include "past/segment_store.hpp"
-#include "pastry/kbr.hpp"
+#include "pastry/node.hpp"
 
 namespace past::test {
 
@@ -46,7 +47,8 @@ class FixedRing {
 
 class FixedKbr final : public pastry::Kbr {
   public:
-    /// Knows for certain only keys of which it is among the `reach` nearest nodes; asks for the others (one round trip).
+    /// Knows for certain only keys of which it is among the `reach` nearest nodes; asks for the others (one round
+    /// trip).
     FixedKbr(base::NodeEnv& env, std::shared_ptr<FixedRing> ring, pastry::NodeHandle self, std::size_t reach)
         : env_{env}, held_{std::move(ring)}, ring_{*held_}, self_{std::move(self)}, reach_{reach} {}
     ~FixedKbr() override { ring_.applications_.erase(self_.id()); }
@@ -62,7 +64,7 @@ class FixedKbr final : public pastry::Kbr {
     void route(const base::Guid&, base::Message, std::optional<pastry::NodeHandle>) override {}
     [[nodiscard]] std::vector<pastry::NodeHandle> replica_set(const base::Guid& key, std::size_t count) const override;
     base::Task<base::Result<std::vector<pastry::NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
-                                                                              base::TimePoint deadline) override;
+                                                                               base::TimePoint deadline) override;
     [[nodiscard]] std::vector<pastry::NodeHandle> neighbours() const override;
     [[nodiscard]] std::vector<pastry::AbsentNode> absent() const override;
     [[nodiscard]] bool active() const override { return true; }
@@ -82,21 +84,22 @@ class PeerProcess {
         SegmentStore::Config store;
         Config config;
         std::size_t reach = 1000;
+        std::optional<pastry::Config> overlay;  ///< a real Pastry node instead of the fixed ring
     };
-    PeerProcess(base::NodeEnv& env, std::shared_ptr<FixedRing> ring, const sim::Node& machine, base::Policy policy, base::Roster roster,
-                Options options);
+    PeerProcess(base::NodeEnv& env, std::shared_ptr<FixedRing> ring, const sim::Node& machine, base::Policy policy,
+                base::Roster roster, std::vector<base::Address> seeds, Options options);
     ~PeerProcess();
 
-    [[nodiscard]] bool ready() const { return node != nullptr; }
+    [[nodiscard]] bool ready() const { return node != nullptr && kbr->active(); }
 
     MembershipView membership;
-    std::unique_ptr<FixedKbr> kbr;
+    std::unique_ptr<pastry::Kbr> kbr;
     std::unique_ptr<SegmentStore> store;
     std::unique_ptr<Node> node;
     std::string failure;  ///< of opening the store
 
   private:
-    base::Task<void> open(SegmentStore::Config config, Config node_config, Identity identity);
+    base::Task<void> open(Options options, Identity identity, std::vector<base::Address> seeds);
 
     base::NodeEnv& env_;
     base::TaskGroup tasks_;
@@ -142,7 +145,8 @@ class Cluster {
     /// For harms of the world: the ring follows who is up, `notice` later, from now on.
     void follow_deaths();
 
-    base::Result<PutOutcome> put(std::size_t from, std::uint64_t number, Wait wait = Wait::full, std::size_t size = 1000);
+    base::Result<PutOutcome> put(std::size_t from, std::uint64_t number, Wait wait = Wait::full,
+                                 std::size_t size = 1000);
     base::Result<PutOutcome> put(std::size_t from, const base::Guid& place, std::vector<Block> blocks, Wait wait);
     base::Result<base::SharedBytes> get(std::size_t from, std::uint64_t number, std::size_t size = 1000);
     /// How many peers that are up hold the block.

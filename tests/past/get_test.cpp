@@ -74,7 +74,8 @@ TEST(PlantedBug, TrustingFetchedBytesIsFound) {
     const auto reader = stranger_of(cluster);
     for (const auto holder : other_holders(cluster, reader)) {
         world.network().set_liar(cluster.nodes[holder], [](sim::Letter& letter) {
-            if (letter.kind == sim::Letter::Kind::answer && letter.content) letter.content->payload = make_block(2).bytes;
+            if (letter.kind == sim::Letter::Kind::answer && letter.content)
+                letter.content->payload = make_block(2).bytes;
         });
     }
     const auto bytes = cluster.get(reader, 1);
@@ -153,7 +154,8 @@ TEST(Get, OneSlowHolderDoesNotDoubleTheTail) {
             for (std::uint64_t number = 1; number <= 100; ++number) {
                 const auto begun = world.now();
                 EXPECT_TRUE(cluster.get(0, number));
-                if (round > 0 && !cluster.peer(0).store->has(make_block(number).id)) times.push_back(world.now() - begun);
+                if (round > 0 && !cluster.peer(0).store->has(make_block(number).id))
+                    times.push_back(world.now() - begun);
             }
         }
         std::ranges::sort(times);

@@ -1,7 +1,7 @@
 // A command and the daemon on its machine: the same Storage on both sides of a socket.
+#include "past/local.hpp"
 #include "base/error.hpp"
 #include "cluster.hpp"
-#include "past/local.hpp"
 
 namespace past::test {
 namespace {
@@ -9,14 +9,14 @@ namespace {
 /// The daemon's end: hands the verbs of PAST to a LocalServer, as tools/daemon does.
 struct Daemon {
     Daemon(base::NodeEnv env, Node& node)
-        : server{env, node, [&node](base::Guid place, base::TimePoint deadline) { return node.holders(place, deadline); }} {
-        env.transport.serve(
-            base::Service::local,
-            [this](base::Peer, base::Message message) -> base::Task<base::Result<base::Message>> {
-                if (!LocalServer::owns(message.verb())) return refuse();
-                return server.handle(std::move(message));
-            },
-            {});
+        : server{env, node,
+                 [&node](base::Guid place, base::TimePoint deadline) { return node.holders(place, deadline); }} {
+        env.transport.serve(base::Service::local,
+                            [this](base::Peer, base::Message message) -> base::Task<base::Result<base::Message>> {
+                                if (!LocalServer::owns(message.verb())) return refuse();
+                                return server.handle(std::move(message));
+                            },
+                            {});
     }
     static base::Task<base::Result<base::Message>> refuse() { co_return base::Errc::unsupported; }
     LocalServer server;
@@ -32,18 +32,21 @@ struct DaemonAndCommand {
 TEST(Local, ACommandSeesWhatTheNodeSees) {
     DaemonAndCommand s;
     const auto deadline = s.cluster.in(30s);
-    const auto put = s.world.run(s.client.put(place_of(1), test_tag(), {make_block(1), make_block(2)}, Wait::full, deadline));
+    const auto put =
+        s.world.run(s.client.put(place_of(1), test_tag(), {make_block(1), make_block(2)}, Wait::full, deadline));
     ASSERT_TRUE(put) << put.error().message();
     EXPECT_EQ(put->copies_stored, 3U);
     const auto bytes = s.world.run(s.client.get(place_of(1), make_block(2).id, deadline));
     ASSERT_TRUE(bytes) << bytes.error().message();
     EXPECT_EQ(base::sha256(*bytes), make_block(2).id);
     EXPECT_EQ(s.world.run(s.client.get(place_of(1), make_block(3).id, deadline)).error(), Errc::block_not_found);
-    const auto held = s.world.run(s.client.touch(place_of(1), test_tag(), {make_block(1).id, make_block(3).id}, deadline));
+    const auto held =
+        s.world.run(s.client.touch(place_of(1), test_tag(), {make_block(1).id, make_block(3).id}, deadline));
     EXPECT_EQ(*held, (std::vector<bool>{true, false}));
     EXPECT_FALSE(s.world.run(s.client.read_record(place_of(9), deadline))->has_value());
     ASSERT_TRUE(s.world.run(s.client.write_record(place_of(9), 0, make_record(1, "a"), deadline)));
-    EXPECT_EQ(s.world.run(s.client.write_record(place_of(9), 0, make_record(1, "b"), deadline)).error(), Errc::conflict);
+    EXPECT_EQ(s.world.run(s.client.write_record(place_of(9), 0, make_record(1, "b"), deadline)).error(),
+              Errc::conflict);
     const auto record = s.world.run(s.client.read_record(place_of(9), deadline));
     ASSERT_TRUE(record && *record);
     EXPECT_EQ((*record)->body, make_record(1, "a").body);
@@ -67,7 +70,8 @@ TEST(Local, TheDaemonDoesNotTakeACommandsWordForAnId) {
 TEST(Local, ADeadDaemonIsUnreachable) {
     DaemonAndCommand s;
     s.cluster.kill(0);
-    EXPECT_EQ(s.world.run(s.client.get(place_of(1), make_block(1).id, s.cluster.in(5s))).error(), base::Errc::unreachable);
+    EXPECT_EQ(s.world.run(s.client.get(place_of(1), make_block(1).id, s.cluster.in(5s))).error(),
+              base::Errc::unreachable);
 }
 
 }  // namespace

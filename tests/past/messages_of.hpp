@@ -8,7 +8,8 @@ namespace past::test {
 inline base::Result<base::Message> ask(sim::World& world, Cluster& cluster, std::size_t peer, Verb verb,
                                        base::Bytes header, base::SharedBytes payload = {}) {
     base::Message message{base::Service::past, static_cast<std::uint8_t>(verb), std::move(header), std::move(payload)};
-    return world.run(world.env().transport.request(cluster.machine(peer).address(), std::move(message), cluster.in(30s)));
+    return world.run(
+        world.env().transport.request(cluster.machine(peer).address(), std::move(message), cluster.in(30s)));
 }
 
 }  // namespace past::test

@@ -58,7 +58,8 @@ TEST(Placement, ANodeInBothListsIsAlive) {
     EXPECT_EQ(names(set.placement), (Names{"51", "53"}));
 }
 
-// --- who may say "none" -----------------------------------------------------------------------------------------------------
+// --- who may say "none"
+// -----------------------------------------------------------------------------------------------------
 
 base::Roster roster_of(std::size_t count) {
     base::Roster roster;

@@ -77,7 +77,8 @@ TEST(Put, AStandInTakesTheWritesOfAnAbsentHolder) {
     EXPECT_EQ(outcome->copies_stored, 3U);
     EXPECT_EQ(cluster.copies(1), 3U);
     cluster.restart(gone);
-    EXPECT_TRUE(world.run_until([&] { return cluster.peer(gone).ready() && cluster.peer(gone).store->has(make_block(1).id); }, 5min))
+    EXPECT_TRUE(world.run_until(
+        [&] { return cluster.peer(gone).ready() && cluster.peer(gone).store->has(make_block(1).id); }, 5min))
         << "handed back to the holder";
 }
 
@@ -134,7 +135,8 @@ TEST(Put, AFullHolderDoesNotKeepAMajorityFromTakingIt) {
     EXPECT_LT(stored, 60U);
     for (std::size_t i = 0; i < 2; ++i) cluster.machine(i).disk().set_capacity(64U << 10U);
     base::Result<PutOutcome> outcome = PutOutcome{};
-    for (std::uint64_t number = 21; number <= 400 && outcome; ++number) outcome = cluster.put(0, number, Wait::full, 100'000);
+    for (std::uint64_t number = 21; number <= 400 && outcome; ++number)
+        outcome = cluster.put(0, number, Wait::full, 100'000);
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error(), Errc::no_space);
     for (std::uint64_t number = 1; number <= 20; ++number) {
@@ -170,7 +172,8 @@ std::size_t lost_after_power_cut(bool planted) {
         // The copies on their way are held up for longer than the writer's peer lives.
         std::vector<std::size_t> slow;
         for (std::size_t i = 0; i < 5; ++i) {
-            if (cluster.handle(i).id() == nearest[1].id() || cluster.handle(i).id() == nearest[2].id()) slow.push_back(i);
+            if (cluster.handle(i).id() == nearest[1].id() || cluster.handle(i).id() == nearest[2].id())
+                slow.push_back(i);
         }
         std::size_t writer = 0;
         while (cluster.handle(writer).id() != nearest[0].id()) ++writer;

@@ -58,7 +58,8 @@ TEST(Register, UnverifiedRecordsAreRefusedByWriterAndHolder) {
     request.value.record = forged;
     request.value.members = {cluster.machine(0).address()};
     base::Message message{base::Service::past, static_cast<std::uint8_t>(Verb::accept), encode(request)};
-    auto answer = world.run(world.env().transport.request(cluster.machine(0).address(), std::move(message), cluster.in(5s)));
+    auto answer =
+        world.run(world.env().transport.request(cluster.machine(0).address(), std::move(message), cluster.in(5s)));
     EXPECT_EQ(answer.error(), Errc::bad_record);
 }
 
@@ -162,7 +163,8 @@ TEST(Register, FollowsTheRingWhenNearerNodesJoin) {
     const auto nearest = cluster.ring.nearest(kKey, 5);
     std::size_t founders = 0;
     for (std::size_t i = 0; i < 5; ++i) {
-        const bool holds = std::ranges::any_of(nearest, [&](const auto& n) { return n.id() == cluster.handle(i).id(); });
+        const bool holds =
+            std::ranges::any_of(nearest, [&](const auto& n) { return n.id() == cluster.handle(i).id(); });
         if (holds) {
             ++founders;
         } else {
@@ -194,7 +196,8 @@ TEST(Register, AnAcknowledgedWriteSurvivesThePowerOfAll) {
     }
 }
 
-// --- histories ------------------------------------------------------------------------------------------------------------
+// --- histories
+// ------------------------------------------------------------------------------------------------------------
 
 struct Clients {
     std::vector<Operation> history;
@@ -333,7 +336,8 @@ bool old_members_still_write(bool planted) {
     std::vector<sim::NodeIndex> old_side;
     std::size_t old_writer = 0, new_writer = 0;
     for (std::size_t i = 0; i < 10; ++i) {
-        const bool was = std::ranges::any_of(old, [&](const auto& node) { return node.id() == cluster.handle(i).id(); });
+        const bool was =
+            std::ranges::any_of(old, [&](const auto& node) { return node.id() == cluster.handle(i).id(); });
         if (was) old_side.push_back(cluster.nodes[i]);
         (was ? old_writer : new_writer) = i;
     }

@@ -84,16 +84,19 @@ TEST(Repair, AJoinerIsGivenItsBlocksBeforeAnybodyLetsGo) {
     bool ever_below = false;
     EXPECT_TRUE(world.run_until(
         [&] {
-            for (std::uint64_t number = 1; number <= 80; ++number) ever_below = ever_below || cluster.copies(number) < 3;
+            for (std::uint64_t number = 1; number <= 80; ++number)
+                ever_below = ever_below || cluster.copies(number) < 3;
             return cluster.whole() && cluster.total().blocks_to_hand_over == 0 && world.elapsed() > 2min;
         },
-        10min)) << text(cluster.total());
+        10min))
+        << text(cluster.total());
     EXPECT_FALSE(ever_below);
     EXPECT_TRUE(all_at(cluster, 80, 3)) << "and no more than three are kept";
     EXPECT_GT(cluster.peer(joiner).store->usage().blocks, 0U);
     EXPECT_GT(cluster.total().blocks_discarded, 0U);
     for (std::uint64_t number = 1; number <= 80; number += 4) {
-        auto bytes = cluster.machine(joiner).run(cluster.node(joiner).get(place_of(number), make_block(number).id, cluster.in(30s)));
+        auto bytes = cluster.machine(joiner).run(
+            cluster.node(joiner).get(place_of(number), make_block(number).id, cluster.in(30s)));
         EXPECT_TRUE(*bytes);
     }
 }
@@ -108,7 +111,8 @@ TEST(Repair, WhatComesBackCountsAgain) {
     const auto repaired = cluster.total().blocks_repaired;
     EXPECT_GT(repaired, 0U);
     cluster.restart(1);
-    EXPECT_TRUE(world.run_until([&] { return cluster.whole() && cluster.total().blocks_to_hand_over == 0 && cluster.peer(1).ready(); }, 10min))
+    EXPECT_TRUE(world.run_until(
+        [&] { return cluster.whole() && cluster.total().blocks_to_hand_over == 0 && cluster.peer(1).ready(); }, 10min))
         << text(cluster.total());
     EXPECT_EQ(cluster.total().blocks_repaired, repaired) << "its disk still has what it held";
     EXPECT_TRUE(all_at(cluster, 40, 3));
@@ -171,7 +175,8 @@ TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
         EXPECT_TRUE(world.run_until([&] { return cluster.whole() && all_at(cluster, 24, 3); }, 15min))
             << "seed " << seed << ": " << text(cluster.total());
         for (std::uint64_t number = 1; number <= 24; ++number) {
-            auto bytes = cluster.machine(0).run(cluster.node(0).get(place_of((number - 1) / 4 * 4 + 1), make_block(number).id, cluster.in(30s)));
+            auto bytes = cluster.machine(0).run(
+                cluster.node(0).get(place_of((number - 1) / 4 * 4 + 1), make_block(number).id, cluster.in(30s)));
             ASSERT_TRUE(*bytes) << "seed " << seed << " block " << number;
         }
     }

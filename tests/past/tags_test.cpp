@@ -12,7 +12,8 @@ struct Owner {
     [[nodiscard]] Tag tag(std::uint64_t generation) const {
         return {volume_tag(volume_guid(key.public_key(), name)), generation};
     }
-    [[nodiscard]] Reclaim reclaim(const base::Guid& place, std::uint64_t generation, std::vector<base::Guid> ids) const {
+    [[nodiscard]] Reclaim reclaim(const base::Guid& place, std::uint64_t generation,
+                                  std::vector<base::Guid> ids) const {
         Reclaim reclaim;
         reclaim.place = place;
         reclaim.tag = tag(generation);
@@ -36,7 +37,8 @@ base::Result<std::vector<bool>> touch(Cluster& cluster, std::size_t from, const 
 }
 base::Result<PutOutcome> put(Cluster& cluster, std::size_t from, const base::Guid& place, Tag tag,
                              std::vector<Block> blocks) {
-    auto put = cluster.machine(from).run(cluster.node(from).put(place, tag, std::move(blocks), Wait::full, cluster.in(30s)));
+    auto put =
+        cluster.machine(from).run(cluster.node(from).put(place, tag, std::move(blocks), Wait::full, cluster.in(30s)));
     return *put;
 }
 

@@ -50,13 +50,14 @@ struct Config {
     using Milliseconds = std::chrono::milliseconds;
 
     // Asking others
-    Milliseconds store_timeout{15'000};   ///< one attempt at one holder
+    Milliseconds store_timeout{15'000};  ///< one attempt at one holder
     Milliseconds fetch_timeout{5'000};
-    Milliseconds call_timeout{3'000};     ///< small questions
+    Milliseconds call_timeout{3'000};  ///< small questions
     Milliseconds holders_cached_for{30'000};
     std::size_t max_cached_places = 4096;
-    std::size_t max_put_bytes_in_flight = 64U << 20U;       ///< of this node's own puts; more wait
-    std::size_t max_lagging_bytes = 64U << 20U;  ///< copies still on their way after a put returned; more are left to repair
+    std::size_t max_put_bytes_in_flight = 64U << 20U;  ///< of this node's own puts; more wait
+    std::size_t max_lagging_bytes =
+        64U << 20U;                 ///< copies still on their way after a put returned; more are left to repair
     Milliseconds first_hedge{200};  ///< until enough fetches were timed
     Milliseconds least_hedge{5};
     Milliseconds greatest_hedge{2'000};
@@ -68,14 +69,14 @@ struct Config {
 
     // Repair
     bool repair = true;
-    Milliseconds check_period{60'000};     ///< of comparing with the other holders, once all is well; jittered
-    Milliseconds recheck_period{4'000};    ///< while copies are short or were not compared yet
-    Milliseconds settle{3'000};            ///< a difference must last as long before bytes move
-    Milliseconds patience{20'000};         ///< the next nearest holder pushes if the nearest made no progress so long
-    Milliseconds discard_grace{60'000};    ///< handed-over blocks are kept as long after all holders had them
+    Milliseconds check_period{60'000};   ///< of comparing with the other holders, once all is well; jittered
+    Milliseconds recheck_period{4'000};  ///< while copies are short or were not compared yet
+    Milliseconds settle{3'000};          ///< a difference must last as long before bytes move
+    Milliseconds patience{20'000};       ///< the next nearest holder pushes if the nearest made no progress so long
+    Milliseconds discard_grace{60'000};  ///< handed-over blocks are kept as long after all holders had them
     std::uint64_t repair_bytes_per_second = 64U << 20U;
     std::uint64_t repair_burst_bytes = 8U << 20U;
-    std::size_t repair_jobs = 4;           ///< (place, peer) pairs pushed at one time
+    std::size_t repair_jobs = 4;  ///< (place, peer) pairs pushed at one time
 
     /// Planted bugs, to prove that the tests can find them. All off but in those tests.
     struct Testing {
@@ -88,28 +89,28 @@ struct Config {
 /// What `node status` shows. Counters since start. The cluster keeps every block at all its copies exactly if on every
 /// node blocks_short, backlog_blocks and blocks_unchecked are 0.
 struct NodeStatus {
-    unsigned copies = 0;      ///< effective
+    unsigned copies = 0;  ///< effective
     unsigned min_copies = 0;
-    std::uint64_t places = 0;          ///< of which blocks are held here
+    std::uint64_t places = 0;  ///< of which blocks are held here
     std::uint64_t blocks = 0;
     std::uint64_t bytes = 0;
-    std::uint64_t blocks_ours = 0;     ///< held here, and this node is among the holders of their place
-    std::uint64_t blocks_whole = 0;    ///< of those: all other holders were seen to have the same set
-    std::uint64_t blocks_short = 0;    ///< of those: a holder is away or lacks them (an estimate while repair runs)
-    std::uint64_t blocks_unchecked = 0;///< of those: not compared since they changed
+    std::uint64_t blocks_ours = 0;       ///< held here, and this node is among the holders of their place
+    std::uint64_t blocks_whole = 0;      ///< of those: all other holders were seen to have the same set
+    std::uint64_t blocks_short = 0;      ///< of those: a holder is away or lacks them (an estimate while repair runs)
+    std::uint64_t blocks_unchecked = 0;  ///< of those: not compared since they changed
     std::uint64_t blocks_to_hand_over = 0;  ///< held here for others: absent holders, new holders
-    std::uint64_t backlog_blocks = 0;  ///< known to be missing elsewhere, and ours to send
+    std::uint64_t backlog_blocks = 0;       ///< known to be missing elsewhere, and ours to send
     std::uint64_t registers = 0;
     std::uint64_t pending_reclaims = 0;
 
     std::uint64_t puts = 0, gets = 0, hedged_gets = 0;
-    std::uint64_t bytes_put = 0;         ///< received from clients
-    std::uint64_t bytes_repaired = 0;    ///< sent to holders that lacked them
-    std::uint64_t bytes_handed_over = 0; ///< sent by a node that is no longer a holder
+    std::uint64_t bytes_put = 0;          ///< received from clients
+    std::uint64_t bytes_repaired = 0;     ///< sent to holders that lacked them
+    std::uint64_t bytes_handed_over = 0;  ///< sent by a node that is no longer a holder
     std::uint64_t blocks_repaired = 0, blocks_handed_over = 0, blocks_discarded = 0;
-    std::uint64_t puts_refused = 0;      ///< full, busy or below min_copies
-    std::uint64_t wrong_blocks = 0;      ///< bytes that did not hash to their id, from peers
-    std::uint64_t corrupt_blocks = 0;    ///< in our own store
+    std::uint64_t puts_refused = 0;    ///< full, busy or below min_copies
+    std::uint64_t wrong_blocks = 0;    ///< bytes that did not hash to their id, from peers
+    std::uint64_t corrupt_blocks = 0;  ///< in our own store
     std::uint64_t requests_sent = 0;
 };
 
