@@ -1,8 +1,16 @@
 #include "base/guid.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace base {
+namespace {
+
+constexpr std::uint64_t big_endian(std::uint64_t word) {
+    return std::endian::native == std::endian::little ? __builtin_bswap64(word) : word;
+}
+
+}  // namespace
 
 std::optional<Guid> Guid::from_bytes(ByteView view) {
     if (view.size() != kBytes) return std::nullopt;
@@ -35,15 +43,24 @@ std::size_t Guid::common_prefix(const Guid& other) const {
     return kDigits;
 }
 
+// In words, not bytes: it is the innermost step of every leaf-set search.
 Guid clockwise_distance(const Guid& from, const Guid& to) {
-    Guid::Array difference;
-    int borrow = 0;
-    for (std::size_t i = Guid::kBytes; i-- > 0;) {
-        const int digit = int{to.bytes()[i]} - int{from.bytes()[i]} - borrow;
-        borrow = digit < 0 ? 1 : 0;
-        difference[i] = static_cast<std::uint8_t>(digit);  // modulo 256
+    constexpr std::size_t kWords = Guid::kBytes / 8;
+    std::array<std::uint64_t, kWords> a;
+    std::array<std::uint64_t, kWords> b;
+    std::memcpy(a.data(), from.bytes().data(), Guid::kBytes);
+    std::memcpy(b.data(), to.bytes().data(), Guid::kBytes);
+    std::uint64_t borrow = 0;
+    for (std::size_t i = kWords; i-- > 0;) {
+        const std::uint64_t subtrahend = big_endian(a[i]);
+        const std::uint64_t minuend = big_endian(b[i]);
+        const std::uint64_t difference = minuend - subtrahend - borrow;
+        borrow = minuend < subtrahend || (minuend == subtrahend && borrow != 0) ? 1 : 0;
+        b[i] = big_endian(difference);
     }
-    return Guid{difference};
+    Guid::Array bytes;
+    std::memcpy(bytes.data(), b.data(), Guid::kBytes);
+    return Guid{bytes};
 }
 
 Guid ring_distance(const Guid& a, const Guid& b) {

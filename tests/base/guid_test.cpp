@@ -40,6 +40,13 @@ TEST(Guid, DistanceGoesTheShorterWayRound) {
     EXPECT_EQ(clockwise_distance(guid("01"), guid("ff")), guid("fe"));
 }
 
+TEST(Guid, DistanceBorrowsAcrossAllItsDigits) {
+    const auto one = *Guid::from_hex(std::string(63, '0') + "1");
+    EXPECT_EQ(clockwise_distance(one, Guid{}), *Guid::from_hex(std::string(64, 'f')));
+    EXPECT_EQ(clockwise_distance(one, guid("8")), *Guid::from_hex("7" + std::string(63, 'f')));
+    EXPECT_EQ(clockwise_distance(one, one), Guid{});
+}
+
 TEST(Guid, OfTwoEquallyCloseNodesTheSmallerIsCloser) {
     EXPECT_TRUE(closer(guid("50"), guid("4f"), guid("51")));
     EXPECT_FALSE(closer(guid("50"), guid("51"), guid("4f")));
