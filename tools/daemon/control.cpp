@@ -3,8 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/host/host_disk.hpp"
 #include "base/host/host_runtime.hpp"
 #include "base/host/local_socket.hpp"
+#include "base/network_directory.hpp"
 #include "cli/exit_code.hpp"
 #include "session/data_directory.hpp"
 
@@ -44,7 +46,12 @@ base::Task<base::Result<nlohmann::json>> ask_daemon(base::Transport& daemon, bas
 base::Result<nlohmann::json> ask_daemon(const std::string& directory, const std::string& question,
                                         const nlohmann::json& arguments, base::Duration timeout) {
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
-    return runtime.run(ask_once(runtime, DataDirectory{directory}.socket(), question, arguments, timeout));
+    auto answer = runtime.run(ask_once(runtime, DataDirectory{directory}.socket(), question, arguments, timeout));
+    if (answer || answer.error() != Errc::no_node) return answer;
+    const auto disk = base::host::HostDisk::open(DataDirectory{directory}.node());
+    const bool member = disk && base::NetworkDirectory::open(**disk);
+    if (!member) return base::Error{Errc::no_network, "there is no network in " + directory};
+    return base::Error{Errc::no_node, "cannot ask the node of " + directory};
 }
 
 void ControlTable::add(std::string question, Answer answer) { answers_[std::move(question)] = std::move(answer); }
