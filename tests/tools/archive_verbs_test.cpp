@@ -1,0 +1,250 @@
+// The archive verbs over a real store in a scratch directory, in this process.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "recorded_io.hpp"
+
+namespace tools {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::Scratch;
+using testing::User;
+
+struct Archivist : User {
+    Archivist() {
+        source.write("a.txt", "first");
+        source.write("sub/b.txt", "second");
+        source.write("sub/c.o", "third");
+    }
+    nlohmann::json backup(std::vector<std::string> more = {}) {
+        std::vector<std::string> args{"archive", "backup", source.path(), "--json"};
+        args.insert(args.end(), more.begin(), more.end());
+        const auto outcome = (*this)(args);
+        EXPECT_EQ(outcome.code, 0) << outcome.err;
+        return outcome.lines().back();
+    }
+    Outcome restore(const std::string& what, std::vector<std::string> more = {}) {
+        std::vector<std::string> args{"archive", "restore", what, "--target", target.path("out")};
+        args.insert(args.end(), more.begin(), more.end());
+        return (*this)(args);
+    }
+    [[nodiscard]] std::string restored(const std::string& name) const { return "out" + source.path(name); }
+
+    using Outcome = testing::Outcome;
+    Scratch source;
+    Scratch target;
+};
+
+TEST(Archive, ABackupComesBack) {
+    Archivist user;
+    user.backup();
+    EXPECT_EQ(user.restore("latest").code, 0);
+    EXPECT_EQ(user.target.read(user.restored("a.txt")), "first");
+    EXPECT_EQ(user.target.read(user.restored("sub/b.txt")), "second");
+}
+
+TEST(Archive, TheSummaryHasResticsFields) {
+    Archivist user;
+    const auto summary = user.backup({"--tag", "b,a", "--tag", "a", "--host", "elsewhere"});
+    EXPECT_EQ(summary.at("message_type"), "summary");
+    EXPECT_EQ(summary.at("files_new"), 3);
+    EXPECT_EQ(summary.at("files_changed"), 0);
+    EXPECT_EQ(summary.at("files_unmodified"), 0);
+    EXPECT_EQ(summary.at("total_files_processed"), 3);
+    EXPECT_EQ(summary.at("total_bytes_processed"), 16);
+    EXPECT_EQ(summary.at("snapshot_id").get<std::string>().size(), 64U);
+    EXPECT_EQ(summary.at("copies_wanted"), 1);
+    EXPECT_TRUE(summary.at("warnings").empty());
+
+    const auto snapshots = user({"archive", "snapshots", "--json"}).json();
+    ASSERT_EQ(snapshots.size(), 1U);
+    EXPECT_EQ(snapshots[0].at("id"), summary.at("snapshot_id"));
+    EXPECT_EQ(snapshots[0].at("hostname"), "elsewhere");
+    EXPECT_EQ(snapshots[0].at("username"), "ann");
+    EXPECT_EQ(snapshots[0].at("tags"), (std::vector<std::string>{"a", "b"}));
+    EXPECT_EQ(snapshots[0].at("paths"), std::vector<std::string>{user.source.path()});
+    EXPECT_EQ(snapshots[0].at("files"), 3);
+}
+
+TEST(Archive, ForPeopleItIsAFewLines) {
+    Archivist user;
+    const auto outcome = user({"archive", "backup", user.source.path()});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_THAT(outcome.out, HasSubstr("Files:  3 new, 0 changed, 0 unchanged\n"));
+    EXPECT_THAT(outcome.out, HasSubstr(" saved in volume 'archive'\n"));
+    EXPECT_THAT(outcome.err, HasSubstr("pelago key export FILE"));
+    const auto quiet = user({"archive", "backup", user.source.path(), "-q"});
+    EXPECT_EQ(quiet.out + quiet.err, "");
+}
+
+TEST(Archive, OnlyTheDefaultVolumeIsMadeByItself) {
+    Archivist user;
+    const auto outcome = user({"archive", "backup", user.source.path(), "--volume", "phtos"});
+    EXPECT_EQ(outcome.code, 10);
+    EXPECT_EQ(user({"volume", "create", "photos"}).code, 0);
+    user.around.environment["PELAGO_VOLUME"] = "photos";
+    user.backup();
+    user.around.environment.erase("PELAGO_VOLUME");
+    EXPECT_EQ(user({"archive", "snapshots", "--volume", "photos", "--json"}).json().size(), 1U);
+    EXPECT_EQ(user({"archive", "snapshots"}).code, 10);
+}
+
+TEST(Archive, AnExcludeTakesOnePatternAndLeavesThePathAlone) {
+    Archivist user;
+    const auto outcome =
+        user({"archive", "backup", "--exclude", "*.o", "--iexclude", "B.TXT", user.source.path(), "--json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(outcome.lines().back().at("files_new"), 1);
+}
+
+TEST(Archive, LsWalksADirectoryOrEverything) {
+    Archivist user;
+    user.backup();
+    const auto flat = user({"archive", "ls", "latest:" + user.source.path(), "--json"}).lines();
+    EXPECT_EQ(flat.front().at("message_type"), "snapshot");
+    EXPECT_EQ(flat.size(), 4U) << "snapshot, directory, a.txt, sub";
+    const auto all = user({"archive", "ls", "-r", "latest:" + user.source.path()});
+    EXPECT_EQ(all.out, user.source.path() + "\n" + user.source.path("a.txt") + "\n" + user.source.path("sub") + "\n" +
+                           user.source.path("sub/b.txt") + "\n" + user.source.path("sub/c.o") + "\n");
+    EXPECT_THAT(user({"archive", "ls", "-l", "latest:" + user.source.path("a.txt")}).out, HasSubstr(" 5 "));
+}
+
+TEST(Archive, WhatIsNotThereIsNamed) {
+    Archivist user;
+    user.backup();
+    EXPECT_THAT(user({"archive", "ls", "0000"}).err, HasSubstr("cannot list '0000'"));
+    EXPECT_EQ(user({"archive", "ls", "0000"}).code, 1);
+    EXPECT_EQ(user({"archive", "ls", "latest:/none"}).code, 1);
+    EXPECT_EQ(user.restore("latest:/none").code, 1);
+    EXPECT_EQ(user({"archive", "snapshots", "--volume", "none"}).code, 10);
+    EXPECT_EQ(user({"archive", "backup", "/nowhere"}).code, 1);
+}
+
+TEST(Archive, WhatMakesNoSenseIsAUsageError) {
+    Archivist user;
+    const std::vector<std::vector<std::string>> wrong{
+        {"archive"},
+        {"archive", "backup"},
+        {"archive", "backup", user.source.path(), "--exclude", "[x"},
+        {"archive", "backup", user.source.path(), "--exclude-file", "/nowhere"},
+        {"archive", "backup", "--files-from", "/nowhere"},
+        {"archive", "backup", user.source.path(), "--time", "soon"},
+        {"archive", "backup", user.source.path(), "--compression", "99"},
+        {"archive", "restore", "latest"},
+        {"archive", "restore", "latest", "--target", "/tmp/x", "--include", "a", "--exclude", "b"},
+        {"archive", "restore", "latest", "--target", "/tmp/x", "--overwrite", "maybe"},
+        {"put", "/dev/zero"},
+        {"get", "123"},
+        {"volume", "create", ""},
+        {"volume", "create", "a\x1b[2J"},
+    };
+    for (const auto& args : wrong) {
+        const auto outcome = user(args);
+        EXPECT_EQ(outcome.code, 2) << args.back() << ": " << outcome.err;
+        EXPECT_EQ(outcome.out, "") << args.back();
+    }
+    EXPECT_FALSE(user.home.has(".local/share/pelago/owner.key")) << "a mistake made a key";
+}
+
+TEST(Archive, RestoreKeepsWhatItIsToldToKeep) {
+    Archivist user;
+    user.backup();
+    EXPECT_EQ(user.restore("latest").code, 0);
+    user.target.write(user.restored("a.txt"), "mine");
+    EXPECT_EQ(user.restore("latest", {"--overwrite", "never"}).code, 0);
+    EXPECT_EQ(user.target.read(user.restored("a.txt")), "mine");
+    EXPECT_EQ(user.restore("latest", {"--dry-run"}).code, 0);
+    EXPECT_EQ(user.target.read(user.restored("a.txt")), "mine");
+    EXPECT_EQ(user.restore("latest").code, 0);
+    EXPECT_EQ(user.target.read(user.restored("a.txt")), "first");
+}
+
+TEST(Archive, TheSnapshotsOfATimeGivenAreSortedByIt) {
+    Archivist user;
+    user.backup({"--time", "2020-01-02 03:04:05"});
+    user.backup({"--time", "2019-01-02T03:04:05Z"});
+    const auto snapshots = user({"archive", "snapshots", "--json"}).json();
+    ASSERT_EQ(snapshots.size(), 2U);
+    EXPECT_EQ(snapshots[0].at("time"), "2019-01-02T03:04:05.000000000Z");
+    EXPECT_EQ(user({"archive", "snapshots", "--latest", "1", "--json"}).json().size(), 1U);
+}
+
+TEST(Archive, AStopRequestIsExitCode130) {
+    Archivist user;
+    std::stop_source stop;
+    stop.request_stop();
+    user.around.stop = stop.get_token();
+    EXPECT_EQ(user({"archive", "backup", user.source.path()}).code, 130);
+    user.around.stop = {};
+    user.backup();
+    EXPECT_EQ(user.restore("latest").code, 0);
+}
+
+TEST(Archive, AFileThatCannotBeReadIsAWarningAndExitCode3) {
+    if (::geteuid() == 0) GTEST_SKIP() << "root reads everything";
+    Archivist user;
+    ASSERT_EQ(::chmod(user.source.path("a.txt").c_str(), 0), 0);
+    const auto outcome = user({"archive", "backup", user.source.path()});
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_THAT(outcome.err, HasSubstr(user.source.path("a.txt")));
+}
+
+TEST(Archive, APathThatIsGoneIsAWarningAndExitCode3) {
+    Archivist user;
+    const auto outcome = user({"archive", "backup", user.source.path(), "/nowhere/at/all", "--json"});
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_EQ(outcome.lines().back().at("warnings").at(0).at("first_path"), "/nowhere/at/all");
+}
+
+TEST(Volumes, AreListedInfoedAndNeverMadeTwice) {
+    User user;
+    EXPECT_EQ(user({"volume", "create", "photos"}).code, 0);
+    EXPECT_EQ(user({"volume", "create", "photos"}).code, 1);
+    const auto list = user({"volume", "list", "--json"}).json();
+    ASSERT_EQ(list.size(), 1U);
+    EXPECT_EQ(list[0].at("name"), "photos");
+    EXPECT_EQ(list[0].at("snapshots"), 0);
+    EXPECT_EQ(user({"volume", "info", "photos", "--json"}).json().at("aguid"), list[0].at("aguid"));
+    EXPECT_EQ(user({"volume", "info", "other"}).code, 10);
+}
+
+TEST(Raw, ABlockComesBackByItsHash) {
+    User user;
+    user.input = "hello\n";
+    const auto put = user({"put", "-"});
+    EXPECT_EQ(put.out, "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\n");
+    EXPECT_THAT(put.err, HasSubstr("not encrypted"));
+    EXPECT_EQ(user({"get", put.out.substr(0, 64)}).out, "hello\n");
+    EXPECT_EQ(user({"remove", put.out.substr(0, 64), "--dry-run", "--json"}).json().at("bytes"), 6);
+    EXPECT_EQ(user({"remove", put.out.substr(0, 64)}).code, 0);
+    EXPECT_EQ(user({"get", put.out.substr(0, 64)}).code, 4);
+    user.input = std::string((1 << 20) + 1, 'x');
+    EXPECT_EQ(user({"put", "-"}).code, 2);
+}
+
+TEST(Raw, BinaryDataIsKeptOffATerminal) {
+    User user;
+    user.input = std::string("\0\x1b[2J", 5);
+    const auto id = user({"put", "-"}).out.substr(0, 64);
+    user.around.out_is_terminal = true;
+    EXPECT_EQ(user({"get", id}).code, 2);
+    EXPECT_EQ(user({"get", id, "--output", user.home.path("file")}).code, 0);
+    EXPECT_EQ(user.home.read("file"), user.input);
+    EXPECT_EQ(user({"get", id, "--output", user.home.path("file")}).code, 1) << "never overwritten";
+}
+
+TEST(Data, ADirectoryThatIsAFileIsToldInOneLine) {
+    User user;
+    user.home.write("file", "x");
+    user.home.write("source/a", "x");
+    const auto outcome = user({"--dir", user.home.path("file"), "archive", "backup", user.home.path("source")});
+    EXPECT_NE(outcome.code, 0);
+    EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(user.home.path("file")));
+}
+
+}  // namespace
+}  // namespace tools
