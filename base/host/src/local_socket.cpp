@@ -23,6 +23,7 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kGreetingBuffer = 1024;
 constexpr std::size_t kMaxSessions = 256;
+constexpr Duration kAcceptPause = std::chrono::milliseconds{50};  // when out of descriptors
 
 /// A greeted connection over `socket`, or why not.
 Task<Result<std::shared_ptr<Connection>>> greet(std::shared_ptr<LinkContext> context, Unix::socket socket,
@@ -116,7 +117,7 @@ struct LocalServer::Impl : std::enable_shared_from_this<Impl> {
             auto [error, socket] = co_await self->acceptor.async_accept(kAwait);
             if (self->context->stopped) break;
             if (error) {
-                co_await self->context->clock.sleep_for(std::chrono::milliseconds{50});
+                co_await self->context->clock.sleep_for(kAcceptPause);
                 continue;
             }
             if (!may_command(socket)) {

@@ -16,6 +16,7 @@ namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kGreetingBuffer = 1024;
 constexpr std::size_t kMaxJoinBytes = 64U << 10U;
+constexpr Duration kAcceptPause = std::chrono::milliseconds{50};  // when out of descriptors
 
 /// What the handshake found out about whoever knocks.
 struct Caller {
@@ -72,7 +73,7 @@ Task<void> TcpTransport::Impl::accept_loop(std::shared_ptr<Impl> self) {
         if (self->context->stopped) break;
         if (error) {
             // Out of descriptors, or the peer left already: neither may end or spin the loop.
-            co_await self->context->clock.sleep_for(std::chrono::milliseconds{50});
+            co_await self->context->clock.sleep_for(kAcceptPause);
             continue;
         }
         boost::system::error_code gone;

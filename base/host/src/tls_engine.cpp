@@ -47,7 +47,8 @@ int bio_read(BIO* bio, char* out, int size) {
 
 int bio_write(BIO* bio, const char* bytes, int size) {
     auto& output = state_of(bio).output;
-    output.insert(output.end(), bytes, bytes + size);
+    const auto* begin = reinterpret_cast<const std::uint8_t*>(bytes);  // of char it would copy one at a time
+    output.insert(output.end(), begin, begin + size);
     return size;
 }
 
