@@ -250,6 +250,45 @@ TEST(Backup, AFileThatVanishesIsLeftOut) {
     EXPECT_EQ(report.snapshot->files, 39U);
 }
 
+TEST(Backup, ADirectoryThatVanishesIsLeftOut) {
+    ArchiveWorld world;
+    world.fill("/src", 60);
+    world.tree.before("/src/d1", base::sim::TreeCall::open, [&] {
+        if (world.tree.exists("/src/d1")) world.tree.remove("/src/d1");
+    });
+    const auto report = world.backup();
+    EXPECT_EQ(report.warnings.count(WarningKind::vanished), 1U);
+    const auto paths = world.list(*report.snapshot);
+    EXPECT_EQ(std::count(paths.begin(), paths.end(), "/src/d1"), 0);
+    world.restore(*report.snapshot);
+    EXPECT_TRUE(world.tree.exists("/restored/src/d2"));
+}
+
+TEST(Backup, AListOfThousandsOfPathsIsRecordedByItsDirectories) {
+    ArchiveWorld world;
+    std::vector<std::string> paths;
+    for (int i = 0; i < 3000; ++i) {
+        paths.push_back("/src/d" + std::to_string(i / 100) + "/file" + std::to_string(i));
+        world.tree.write(paths.back(), "x");
+        world.tree.write(paths.back() + " not asked for", "x");
+    }
+    const auto report = world.backup(world.options(paths));
+    EXPECT_EQ(report.files.added, 3000U);
+    EXPECT_EQ(report.snapshot->paths.size(), 30U);
+    const auto second = world.backup(world.options(paths));
+    EXPECT_EQ(second.snapshot->root->id, report.snapshot->root->id);
+}
+
+TEST(Backup, TextsThatNoSnapshotCanHoldAreRefusedBeforeAnythingIsRead) {
+    ArchiveWorld world;
+    world.fill("/src", 20);
+    auto options = world.options();
+    options.tags.assign(1, std::string(100'000, 't'));
+    const auto refused = world.try_backup(options);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), base::Errc::bad_argument);
+}
+
 TEST(Backup, AFileThatChangesWhileItIsReadIsReadAgainNextTime) {
     ArchiveWorld world;
     world.fill("/src", 40);

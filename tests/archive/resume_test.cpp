@@ -91,6 +91,16 @@ TEST(Resume, ACacheThatIsLostIsMadeAgainFromTheVolume) {
     EXPECT_EQ(third.bytes_new, 0U);
 }
 
+TEST(Resume, ABackupBesideAnotherAsksTheVolumeInsteadOfTheCache) {
+    ArchiveWorld world;
+    world.fill("/src", 500);
+    world.backup();
+    const auto other = world.env.disk.lock("cache/dedup.lock").value();
+    auto options = world.options();
+    options.no_parent = true;
+    EXPECT_EQ(world.backup(options).bytes_new, 0U);
+}
+
 TEST(Resume, ADamagedCacheIsMadeAgain) {
     ArchiveWorld world;
     world.fill("/src", 500);

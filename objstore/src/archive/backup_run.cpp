@@ -73,6 +73,9 @@ base::Task<base::Result<void>> BackupRun::prepare() {
     for (auto& failure : scanner_->take_failures()) {
         report_.warnings.add(WarningKind::unreadable, std::move(failure.path), std::move(failure.error));
     }
+    auto planned = describe();
+    planned.root = std::make_shared<const BlockRef>();
+    BASE_CO_CHECK(planned.check());  // now, not after hours of reading
     BASE_CO_TRY(session_, co_await volume_.begin(options_.wait));
     chunker_.emplace(session_->keys().epoch.gear);
     BASE_CO_CHECK(co_await open_parent());
@@ -98,7 +101,7 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
         BASE_CO_TRY(auto named, find_snapshot(session_->snapshots(), *options_.parent));
         parent_snapshot_ = std::move(named);
     } else {
-        parent_snapshot_ = choose_parent(session_->snapshots(), options_.host, scanner_->paths());
+        parent_snapshot_ = choose_parent(session_->snapshots(), options_.host, recorded_paths());
     }
     if (!parent_snapshot_) co_return base::ok();
     Tree tree{session_->reader(), parent_snapshot_->root};
@@ -128,15 +131,16 @@ base::Task<base::Result<void>> BackupRun::load_dedup() {
     if (!options_.cache_path.empty()) {
         auto open = [this] { return DedupCache::open(env_.disk, options_.cache_path, session_->keys(), index_); };
         auto opened = co_await env_.workers.run(std::move(open));
-        const bool busy = !opened && opened.error() == base::Errc::locked;
         if (opened) {
             cache_ = std::move(*opened);
-        } else if (!busy) {
-            if (!(opened.error() == base::Errc::not_found)) {
+        } else {
+            // Another backup has it: this one asks the volume, and keeps what it learns to itself.
+            const bool busy = opened.error() == base::Errc::locked;
+            if (!busy && !(opened.error() == base::Errc::not_found)) {
                 env_.log.write(base::Log::Level::warning, "archive",
                                "rebuilding the cache: " + opened.error().message());
             }
-            BASE_CO_CHECK(co_await rebuild_dedup());
+            BASE_CO_CHECK(co_await rebuild_dedup(!busy && !options_.dry_run));
         }
     }
     packer_ = std::make_unique<Packer>(env_, session_->storage(), session_->writer(), session_->keys().tag, index_,
@@ -145,11 +149,13 @@ base::Task<base::Result<void>> BackupRun::load_dedup() {
 }
 
 // From the newest snapshot of each host and set of paths: what only older ones hold is stored again if it comes back.
-base::Task<base::Result<void>> BackupRun::rebuild_dedup() {
+base::Task<base::Result<void>> BackupRun::rebuild_dedup(bool with_file) {
     index_ = DedupIndex{};
-    auto create = [this] { return DedupCache::create(env_.disk, options_.cache_path, session_->keys()); };
-    auto created = co_await env_.workers.run(std::move(create));
-    if (created) cache_ = std::move(*created);  // else this backup goes without
+    if (with_file) {
+        auto create = [this] { return DedupCache::create(env_.disk, options_.cache_path, session_->keys()); };
+        auto created = co_await env_.workers.run(std::move(create));
+        if (created) cache_ = std::move(*created);  // else this backup goes without
+    }
     std::map<base::Guid, CacheRecord> records;
     std::set<base::Guid> roots;
     std::map<std::pair<std::string, std::vector<std::string>>, const Snapshot*> newest;
@@ -222,7 +228,8 @@ base::Task<void> BackupRun::estimate() {
             for (const auto& entry : listing.entries) {
                 if (entry.directory != 0) continue;
                 ++shown_.total_files;
-                if (entry.stat.type == base::FileType::regular) shown_.total_bytes += entry.stat.size;
+                if (entry.stat.type != base::FileType::regular) continue;
+                shown_.total_bytes += std::min(entry.stat.size, entry.stat.allocated_bytes);
             }
         }
     }
@@ -311,7 +318,7 @@ base::Task<base::Result<void>> BackupRun::place_run(Run& run) {
             changes_.put_extent(item.number, {chunk.file_offset, place, chunk.hash});
         }
         report_.bytes_read += outcome.data_bytes;
-        shown_.bytes += item.stat.type == base::FileType::regular ? item.stat.size : 0;
+        shown_.bytes += outcome.data_bytes;
     }
     BASE_CO_CHECK(co_await packer_->settle());
     current_ = run.items.back().path();
@@ -394,29 +401,51 @@ base::Task<base::Result<BlockRefPtr>> BackupRun::write_tree() {
     co_return co_await changes_.apply(update, index_);
 }
 
+// What is known before the first file is read.
+Snapshot BackupRun::describe() const {
+    Snapshot snapshot;
+    snapshot.host = options_.host;
+    snapshot.user = options_.user;
+    snapshot.paths = recorded_paths();
+    snapshot.tags = options_.tags;
+    std::sort(snapshot.tags.begin(), snapshot.tags.end());
+    snapshot.tags.erase(std::unique(snapshot.tags.begin(), snapshot.tags.end()), snapshot.tags.end());
+    snapshot.time_ns = options_.time_ns.value_or(started_wall_ns_);
+    snapshot.program_version = options_.program_version;
+    return snapshot;
+}
+
+// A list of thousands of files does not fit a snapshot's record: then the directories they lie in, or those above.
+std::vector<std::string> BackupRun::recorded_paths() const {
+    auto paths = scanner_->paths();
+    const auto too_many = [&paths] {
+        std::size_t bytes = 0;
+        for (const auto& path : paths) bytes += path.size() + 2;
+        return paths.size() > kMaxSnapshotPaths || bytes > kMaxSnapshotBytes / 2;
+    };
+    while (too_many()) {
+        for (auto& path : paths) path.resize(std::max<std::size_t>(1, path.rfind('/')));
+        std::sort(paths.begin(), paths.end());
+        paths.erase(std::unique(paths.begin(), paths.end()), paths.end());
+    }
+    return paths;
+}
+
 base::Task<base::Result<void>> BackupRun::commit(BlockRefPtr root) {
     BASE_CO_TRY(report_.copies, co_await session_->writer().flush());
     const auto totals = session_->writer().totals();
     report_.bytes_stored = totals.bytes;
     report_.blocks_stored = totals.blocks;
-    Snapshot snapshot;
+    auto snapshot = describe();
     snapshot.root = std::move(root);
-    snapshot.host = options_.host;
-    snapshot.user = options_.user;
-    snapshot.paths = scanner_->paths();
-    snapshot.tags = options_.tags;
-    snapshot.time_ns = options_.time_ns.value_or(started_wall_ns_);
-    snapshot.parent = report_.parent;
     const auto& files = report_.files;
     const auto& directories = report_.directories;
+    snapshot.parent = report_.parent;
     snapshot.files = files.added + files.changed + files.unchanged;
     snapshot.directories = directories.added + directories.changed + directories.unchanged;
     snapshot.bytes = report_.bytes;
     snapshot.added_bytes = totals.bytes;
     snapshot.partial = report_.warnings.count();
-    snapshot.program_version = options_.program_version;
-    std::sort(snapshot.tags.begin(), snapshot.tags.end());
-    snapshot.tags.erase(std::unique(snapshot.tags.begin(), snapshot.tags.end()), snapshot.tags.end());
     BASE_CO_TRY(auto outcome, co_await volume_.commit(*session_, std::move(snapshot)));
     report_.snapshot = std::move(outcome.snapshot);
     report_.copies = outcome.copies;

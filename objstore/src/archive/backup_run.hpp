@@ -36,6 +36,7 @@ class BackupRun {
     struct Directory {  // whose listing is still to come
         InodeNumber number = 0;
         std::uint32_t old = ParentIndex::kNone;
+        InodeNumber listed_in = 0;
     };
     struct Identity {
         InodeNumber number = 0;
@@ -69,7 +70,9 @@ class BackupRun {
     base::Task<base::Result<void>> prepare();
     base::Task<base::Result<void>> open_parent();
     base::Task<base::Result<void>> load_dedup();
-    base::Task<base::Result<void>> rebuild_dedup();
+    base::Task<base::Result<void>> rebuild_dedup(bool with_file);
+    [[nodiscard]] Snapshot describe() const;
+    [[nodiscard]] std::vector<std::string> recorded_paths() const;
     base::Task<void> scan();
     base::Task<void> estimate();
     base::Task<base::Result<void>> walk();
@@ -90,7 +93,7 @@ class BackupRun {
     Identity identify(const base::FileStat& stat, const ParentIndex::Name* old_name, bool on_the_way);
     std::uint32_t old_of(const base::FileStat& stat, const ParentIndex::Name* old_name, bool on_the_way);
     InodeNumber fresh_number() { return next_number_++; }
-    void take_entry(const ScannedEntry& entry, const Identity& identity);
+    void take_entry(InodeNumber listed_in, const ScannedEntry& entry, const Identity& identity);
     void take_directory(const Listing& listing, const Directory& directory, std::vector<Entry> entries,
                         bool same_names);
     [[nodiscard]] bool unchanged(std::uint32_t old, const base::FileStat& stat, bool on_the_way) const;

@@ -42,6 +42,15 @@ void BackupRun::take(Listing& listing) {
     const auto directory = found->second;
     directories_.erase(found);
     current_ = listing.path;
+    if (listing.vanished) {
+        SourceItem gone;
+        gone.number = directory.number;
+        gone.listed_in = directory.listed_in;
+        gone.known = directory.old != ParentIndex::kNone;
+        gone.name = listing.path.substr(listing.path.rfind('/') + 1);
+        gone.stat.type = base::FileType::directory;
+        return lose(gone);
+    }
 
     const auto names = parent_.names(directory.old);
     std::vector<Entry> entries;
@@ -56,7 +65,7 @@ void BackupRun::take(Listing& listing) {
                      old_name->type == entry.stat.type;
         entries.push_back({entry.name, identity.number, entry.stat.type});
         if (!identity.first) other_names_.emplace(identity.number, std::pair{directory.number, entry.name});
-        take_entry(entry, identity);
+        take_entry(directory.number, entry, identity);
         if (identity.first && entry.directory == 0 && !unchanged(identity.old, entry.stat, false)) {
             SourceItem item;
             item.number = identity.number;
@@ -119,9 +128,9 @@ bool BackupRun::unchanged(std::uint32_t old, const base::FileStat& stat, bool on
 }
 
 // Counts it; a directory is expected from now on.
-void BackupRun::take_entry(const ScannedEntry& entry, const Identity& identity) {
+void BackupRun::take_entry(InodeNumber listed_in, const ScannedEntry& entry, const Identity& identity) {
     if (entry.directory != 0) {
-        directories_.emplace(entry.directory, Directory{identity.number, identity.old});
+        directories_.emplace(entry.directory, Directory{identity.number, identity.old, listed_in});
         return;
     }
     if (identity.old == ParentIndex::kNone) {
@@ -130,7 +139,7 @@ void BackupRun::take_entry(const ScannedEntry& entry, const Identity& identity) 
         ++report_.files.unchanged;
         if (!identity.first) return;
         report_.bytes += parent_.file(identity.old).data_bytes;
-        shown_.bytes += entry.stat.size;
+        shown_.bytes += parent_.file(identity.old).data_bytes;
         ++shown_.files;
     } else {
         ++report_.files.changed;
@@ -237,7 +246,7 @@ void BackupRun::put_xattrs(InodeNumber number, ReadOutcome& outcome, const Buffe
 void BackupRun::lose(const SourceItem& item) {
     if (item.known) changes_.erase(item.number, item.number + 1);
     if (item.listed_in == 0) return;
-    --(item.known ? report_.files.changed : report_.files.added);
+    if (item.stat.type != base::FileType::directory) --(item.known ? report_.files.changed : report_.files.added);
     const auto& keys = session_->keys().epoch;
     const auto drop = [&](InodeNumber directory, const std::string& name) {
         changes_.drop({.inode = directory, .kind = Kind::entry, .sub = entry_hash(keys, directory, name)});

@@ -129,6 +129,7 @@ Listing Scanner::list(Pending pending) {
     auto opened =
         pending.parent && !on_the_way ? pending.parent->open_directory(pending.name) : tree_.open(pending.path);
     if (!opened) {
+        listing.vanished = opened.error() == base::Errc::not_found;
         fail(listing.path, opened.error());
         return listing;
     }

@@ -42,6 +42,7 @@ struct Listing {
     std::string path;  ///< absolute: "/" or "/a/b"
     base::FileStat stat;
     bool on_the_way = false;
+    bool vanished = false;                            ///< it was there when its parent was listed, and is not any more
     std::shared_ptr<base::LocalDirectory> directory;  ///< null if it could not be opened: `entries` is then empty
     std::vector<ScannedEntry> entries;                ///< sorted by name
 };
