@@ -21,7 +21,6 @@ constexpr std::uint64_t kLongestMs = 3'600'000;  // of a deadline that another p
 }  // namespace
 
 // --- the command's side
-// -----------------------------------------------------------------------------------------------------
 
 LocalClient::LocalClient(base::Transport& transport, base::Clock& clock, base::Address daemon)
     : transport_{transport}, clock_{clock}, daemon_{std::move(daemon)} {}
@@ -122,7 +121,6 @@ Task<Result<std::vector<Holder>>> LocalClient::holders(Guid place, TimePoint dea
 }
 
 // --- the daemon's side
-// --------------------------------------------------------------------------------------------------------
 
 LocalServer::LocalServer(base::NodeEnv env, Storage& storage, FindHolders find_holders)
     : env_{env}, storage_{storage}, find_holders_{std::move(find_holders)} {}

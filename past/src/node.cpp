@@ -20,7 +20,6 @@ using base::Task;
 using base::TimePoint;
 
 // --- membership
-// ---------------------------------------------------------------------------------------------------------
 
 MembershipView::MembershipView(base::Policy policy, base::Roster roster)
     : policy_{std::move(policy)}, roster_{std::move(roster)} {}
@@ -36,7 +35,6 @@ void MembershipView::replace(base::Policy policy, base::Roster roster) {
 }
 
 // --- the parts
-// ------------------------------------------------------------------------------------------------------------
 
 struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Node::Parts> {
     Parts(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, Identity identity, MembershipView& membership,

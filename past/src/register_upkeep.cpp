@@ -64,7 +64,6 @@ bool Registers::changes_members(const AcceptRequest& request) const {
 }
 
 // --- newcomers
-// ------------------------------------------------------------------------------------------------------------
 
 Task<Result<Message>> Registers::pull(base::Peer from, Message message) {
     BASE_CO_TRY(const auto request, decode<PullRequest>(message.header));
@@ -135,7 +134,6 @@ Task<void> Registers::save_taught() {
 }
 
 // --- members
-// --------------------------------------------------------------------------------------------------------------
 
 Task<void> Registers::maintain() {
     for (const auto& key : acceptor_.keys()) {

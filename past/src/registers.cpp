@@ -29,7 +29,6 @@ bool same_members(const std::vector<Address>& a, const std::vector<Address>& b) 
 }  // namespace
 
 // --- asking
-// -------------------------------------------------------------------------------------------------------------
 
 /// One phase of one attempt: whom we asked, and what they said.
 struct Registers::Round {
@@ -231,7 +230,6 @@ Task<bool> Registers::accept(Guid key, Ballot ballot, RegisterValue value, bool 
 }
 
 // --- reading and writing
-// --------------------------------------------------------------------------------------------------
 
 Task<Result<std::optional<Record>>> Registers::read(Guid key, TimePoint deadline) {
     std::uint64_t counter = 0;

@@ -195,7 +195,6 @@ Task<Result<CompareReply>> Repair::compare_with(NodeHandle peer, std::vector<Gui
 }
 
 // --- sending what others lack
-// -----------------------------------------------------------------------------------------------
 
 /// Of the live holders other than `peer`, how many are nearer to the place than we are: that many get to act before us.
 std::size_t Repair::rank_against(const Place& place, const NodeId& peer) const {
@@ -377,7 +376,6 @@ Task<Result<void>> Repair::push(Job job, std::vector<Guid> ids) {
 }
 
 // --- letting go
-// -------------------------------------------------------------------------------------------------------------
 
 /// Drops blocks that all the holders of their place have, where we are not one of them: after a while, so that somebody
 /// who left for a moment finds us as we were.
@@ -417,7 +415,6 @@ Task<void> Repair::let_go() {
 }
 
 // --- what people want to know
-// -----------------------------------------------------------------------------------------------
 
 bool Repair::all_well() const {
     return std::ranges::all_of(places_, [&](const auto& entry) {

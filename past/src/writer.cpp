@@ -14,7 +14,6 @@ using base::TimePoint;
 using pastry::NodeHandle;
 
 // --- put
-// ----------------------------------------------------------------------------------------------------------------
 
 std::size_t Writer::needed_for_majority(unsigned copies) const {
     const auto needed = majority(copies);
@@ -117,7 +116,6 @@ Task<Result<void>> Writer::store(std::shared_ptr<Put> put, NodeHandle holder) {
 }
 
 // --- touch
-// --------------------------------------------------------------------------------------------------------------
 
 Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
     if (ids.empty()) co_return std::vector<bool>{};
@@ -180,7 +178,6 @@ Task<Result<std::vector<bool>>> Writer::touch_at(NodeHandle holder, std::shared_
 }
 
 // --- remove
-// -------------------------------------------------------------------------------------------------------------
 
 Task<Result<void>> Writer::remove(Reclaim reclaim, TimePoint deadline) {
     BASE_CO_CHECK(check_reclaim(reclaim));

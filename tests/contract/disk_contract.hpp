@@ -69,7 +69,6 @@ class DiskContract : public testing::TestWithParam<DiskMaker> {
 inline std::string maker_name(const testing::TestParamInfo<DiskMaker>& info) { return info.param.name; }
 
 // --- files
-// ------------------------------------------------------------------------------------------------------------
 
 TEST_P(DiskContract, WhatIsWrittenIsRead) {
     const auto file = open("a", Mode::create);
@@ -133,7 +132,6 @@ TEST_P(DiskContract, SyncOfAFileSucceeds) {
 }
 
 // --- opening
-// ----------------------------------------------------------------------------------------------------------
 
 TEST_P(DiskContract, OnlyCreateModesMakeAFile) {
     EXPECT_EQ(disk().open("a", Mode::read).error(), Errc::not_found);
@@ -184,7 +182,6 @@ TEST_P(DiskContract, AMissingParentIsNotFound) {
 }
 
 // --- names
-// ------------------------------------------------------------------------------------------------------------
 
 TEST_P(DiskContract, ListsAreSortedByName) {
     write("b", "");
@@ -264,7 +261,6 @@ TEST_P(DiskContract, ARemovedFileCanBeReadByWhoeverHasItOpen) {
 }
 
 // --- locks, space, helpers
-// --------------------------------------------------------------------------------------------
 
 TEST_P(DiskContract, ALockKeepsEverybodyElseOut) {
     auto lock = disk().lock("lock");

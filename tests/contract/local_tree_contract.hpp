@@ -64,7 +64,6 @@ class LocalTreeContract : public testing::TestWithParam<TreeMaker> {
 inline std::string tree_maker_name(const testing::TestParamInfo<TreeMaker>& info) { return info.param.name; }
 
 // --- confinement
-// ------------------------------------------------------------------------------------------------------
 
 TEST_P(LocalTreeContract, NamesThatAreNoSingleComponentAreRefusedEverywhere) {
     const auto inside = top().make_directory("inside").value();
@@ -122,7 +121,6 @@ TEST_P(LocalTreeContract, TheDirectoryThatIsOpenStaysTheSameWhenItsNameGoes) {
 }
 
 // --- files
-// ------------------------------------------------------------------------------------------------------------
 
 TEST_P(LocalTreeContract, WhatIsWrittenIsRead) {
     const auto file = make(top(), "a", "hello");
@@ -194,7 +192,6 @@ TEST_P(LocalTreeContract, XattrsAreKeptAndSorted) {
 }
 
 // --- links and specials
-// -----------------------------------------------------------------------------------------------
 
 TEST_P(LocalTreeContract, SymbolicLinksKeepTheirTargetsWhateverTheySay) {
     for (const std::string target : {"/etc/passwd", "../../x", "dangling", "with space\n"}) {
@@ -243,7 +240,6 @@ TEST_P(LocalTreeContract, SpecialsAreMadeAndNeverOpened) {
 }
 
 // --- directories
-// ------------------------------------------------------------------------------------------------------
 
 TEST_P(LocalTreeContract, ListsAreSortedByBytesAndSayTheType) {
     make(top(), "b", "");
@@ -292,7 +288,6 @@ TEST_P(LocalTreeContract, RemoveAndRenameStayInTheDirectory) {
 }
 
 // --- paths that a user typed
-// ------------------------------------------------------------------------------------------
 
 TEST_P(LocalTreeContract, OpenFollowsLinksInTheTypedPath) {
     make(*top().make_directory("d").value(), "a", "text");

@@ -175,7 +175,6 @@ TEST_F(HandshakeTest, OneAddressCannotFillTheDoorstep) {
 }
 
 // --- Joining
-// ------------------------------------------------------------------------------------------------------------
 
 class JoinTest : public HandshakeTest {
   protected:

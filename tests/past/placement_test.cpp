@@ -59,7 +59,6 @@ TEST(Placement, ANodeInBothListsIsAlive) {
 }
 
 // --- who may say "none"
-// -----------------------------------------------------------------------------------------------------
 
 base::Roster roster_of(std::size_t count) {
     base::Roster roster;

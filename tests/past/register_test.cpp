@@ -197,7 +197,6 @@ TEST(Register, AnAcknowledgedWriteSurvivesThePowerOfAll) {
 }
 
 // --- histories
-// ------------------------------------------------------------------------------------------------------------
 
 struct Clients {
     std::vector<Operation> history;

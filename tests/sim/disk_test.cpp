@@ -164,7 +164,6 @@ TEST(SimDisk, AnAppendCanGrowTheFileWithoutItsBytes) {
 }
 
 // --- errors
-// -----------------------------------------------------------------------------------------------------------
 
 TEST(SimDisk, WhatAFailedSyncLeftBehindIsLostEvenIfALaterSyncSucceeds) {
     Disk disk;
@@ -234,7 +233,6 @@ TEST(SimDisk, DamageIsSeenByReaders) {
 }
 
 // --- crashes
-// ----------------------------------------------------------------------------------------------------------
 
 void expect_cancelled(const std::function<void()>& call) {
     try {

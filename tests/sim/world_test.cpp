@@ -115,7 +115,6 @@ TEST(Node, ACertificateOfTheWorldVerifies) {
 }
 
 // --- death
-// ------------------------------------------------------------------------------------------------------------
 
 /// Counts up for ever, and notes in what order things end.
 struct Ticker {

@@ -44,12 +44,15 @@ Task<void> use_store(NodeEnv& env, SegmentStore::Config config, std::shared_ptr<
         group.spawn(ledger->untag(store, kFirst, ids_of(0, 3)));
         co_await group.join();
     }
-    co_await ledger->touch(store, {kFirst.volume, 2}, ids_of(3, 5));
+    const Tag touched{kFirst.volume, 2};
+    const Tag dropped{kFirst.volume, 1};
+    const Tag all_of_second{kSecond.volume, 9};
+    co_await ledger->touch(store, touched, ids_of(3, 5));
     co_await ledger->put_record(store, key, "two");
     co_await ledger->discard(store, ids_of(10, 2));
     co_await ledger->put(store, kSecond, some_blocks(0, 2));  // again, after they were dropped
-    co_await ledger->untag(store, {kFirst.volume, 1}, ids_of(3, 12));
-    co_await ledger->untag(store, {kSecond.volume, 9}, ids_of(0, 8));
+    co_await ledger->untag(store, dropped, ids_of(3, 12));
+    co_await ledger->untag(store, all_of_second, ids_of(0, 8));
     co_await ledger->put_record(store, key, "three");
     co_await ledger->put(store, kFirst, some_blocks(20, 4));
     co_await (*opened)->close();

@@ -98,7 +98,6 @@ void print_policy(Console& console, const nlohmann::json& policy) {
 }
 
 // --- create
-// -----------------------------------------------------------------------------------------------------------
 
 struct CreateFlags {
     std::string name;
@@ -132,7 +131,6 @@ base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
 }
 
 // --- invite
-// -----------------------------------------------------------------------------------------------------------
 
 base::Result<ExitCode> invite(Context& context, const std::string& lifetime) {
     const auto duration = parse_duration(lifetime);
@@ -149,7 +147,6 @@ base::Result<ExitCode> invite(Context& context, const std::string& lifetime) {
 }
 
 // --- join
-// -------------------------------------------------------------------------------------------------------------
 
 struct JoinFlags {
     std::string token_file;
@@ -206,7 +203,6 @@ base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
 }
 
 // --- policy
-// -----------------------------------------------------------------------------------------------------------
 
 /// Without a running node the directory is ours to change, and says so if somebody else has it.
 base::Result<base::Policy> change_policy_directly(const std::string& directory, const PolicyFlags& flags) {

@@ -16,7 +16,6 @@ namespace tools {
 namespace {
 
 // --- run
-// --------------------------------------------------------------------------------------------------------------
 
 struct RunFlags {
     std::string listen = "0.0.0.0:7400";
@@ -46,7 +45,6 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
 }
 
 // --- status
-// -----------------------------------------------------------------------------------------------------------
 
 std::string show_duration(std::int64_t seconds) { return human_duration(std::chrono::seconds{seconds}); }
 

@@ -139,7 +139,6 @@ void Link::notify(Message message) {
 }
 
 // --- Frames of the peer
-// -----------------------------------------------------------------------------------------------
 
 void Link::on_frame(const std::shared_ptr<Connection>& from, Frame frame) {
     last_used_ = context_->clock.now();

@@ -70,7 +70,6 @@ bool may_command(Unix::socket& socket) {
 }  // namespace
 
 // --- The daemon's end
-// -------------------------------------------------------------------------------------------------
 
 struct LocalServer::Impl : std::enable_shared_from_this<Impl> {
     Impl(Executor executor, Clock& clock, Rng& rng, Log& log_in, std::string path_in, ConnectionLimits limits)
@@ -190,7 +189,6 @@ Task<void> LocalServer::stop() {
 }
 
 // --- A command's end
-// --------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -122,7 +122,6 @@ Hello TcpTransport::Impl::hello(Channel channel) const {
 }
 
 // --- Links
-// ------------------------------------------------------------------------------------------------------------
 
 std::shared_ptr<Link> TcpTransport::Impl::link_to(const Peer& peer) {
     auto& link = links[peer.address.id];
@@ -180,7 +179,6 @@ Task<void> TcpTransport::Impl::watch_links(std::shared_ptr<Impl> self) {
 }
 
 // --- Ourselves
-// --------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -228,7 +226,6 @@ void TcpTransport::Impl::notify_self(Message message) {
 }
 
 // --- The face
-// ---------------------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<TcpTransport>> TcpTransport::open(Executor executor, Clock& clock, Rng& rng, Log& log,
                                                          TcpOptions options) {

@@ -73,7 +73,6 @@ const BIO_METHOD* buffer_method() {
 }
 
 // --- Callbacks of the handshake
-// ---------------------------------------------------------------------------------------
 
 std::string_view agreed_alpn(const SSL* ssl) {
     const unsigned char* name = nullptr;

@@ -61,7 +61,6 @@ std::string_view to_string(CrashSide side) {
 }
 
 // --- calls
-// ------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -371,7 +370,6 @@ class ProcessDoor final : public base::Disk {
 }  // namespace
 
 // --- Disk
-// -------------------------------------------------------------------------------------------------------------
 
 Disk::Disk(std::uint64_t seed, DiskOptions options) : state_{std::make_shared<State>(seed, options)} {}
 Disk::~Disk() = default;
@@ -454,7 +452,6 @@ std::size_t Disk::pending() const {
 }
 
 // --- damage and looking
-// -----------------------------------------------------------------------------------------------
 
 void Disk::flip_bit(std::string_view path, std::uint64_t offset, unsigned bit) {
     auto& data = state_->must_find(path)->data;
@@ -528,7 +525,6 @@ std::optional<Bytes> Disk::contents(std::string_view path) const {
 }
 
 // --- LyingDisk
-// --------------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -34,7 +34,6 @@ Disk::State::State(std::uint64_t seed, DiskOptions options_in) : rng{mix(seed, "
 }
 
 // --- names
-// ------------------------------------------------------------------------------------------------------------
 
 Result<DiskNodePtr> Disk::State::find(std::string_view path) const {
     BASE_TRY(const auto names, split(path));
@@ -145,7 +144,6 @@ void Disk::State::make_names_durable(const DiskNodePtr& directory) {
 }
 
 // --- contents
-// ---------------------------------------------------------------------------------------------------------
 
 Result<void> Disk::State::reserve(const DiskNode& node, std::uint64_t offset, std::uint64_t length) {
     const auto missing = node.data.pages_missing(offset, length);

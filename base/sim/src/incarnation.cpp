@@ -39,7 +39,6 @@ bool is_cancellation(const std::exception_ptr& error) {
 void throw_cancelled() { throw boost::system::system_error{boost::asio::error::operation_aborted}; }
 
 // --- clock
-// ------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -87,7 +86,6 @@ Clock::TimerId NodeClock::schedule(time_point when, Callback callback) {
 bool NodeClock::cancel(TimerId timer) { return process_.world.queue.cancel(timer); }
 
 // --- disk and log
-// -----------------------------------------------------------------------------------------------------
 
 base::Disk& NodeDisk::door() {
     if (!door_) {
@@ -116,7 +114,6 @@ void NodeLog::write(Level level, const char* channel, std::string text) {
 }
 
 // --- life and death
-// ---------------------------------------------------------------------------------------------------
 
 Incarnation::Incarnation(WorldState& world_in, Node& node_in, unsigned generation_in)
     : world{world_in},

@@ -13,7 +13,6 @@ LocalTree::LocalTree() : state_{std::make_shared<State>()} {}
 LocalTree::~LocalTree() = default;
 
 // --- the door
-// ---------------------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<LocalDirectory>> LocalTree::open(std::string_view path) {
     if (path.empty() || path.find('\0') != path.npos) return Error{Errc::bad_argument, "no path was named"};
@@ -60,7 +59,6 @@ Result<std::string> LocalTree::absolute(std::string_view path) {
 bool LocalTree::privileged() const { return state_->privileged; }
 
 // --- making a tree
-// ----------------------------------------------------------------------------------------------------
 
 void LocalTree::write(std::string_view path, ByteView bytes) {
     resize(path, 0);
@@ -185,7 +183,6 @@ void LocalTree::rename(std::string_view from, std::string_view to) {
 }
 
 // --- looking
-// ----------------------------------------------------------------------------------------------------------
 
 bool LocalTree::exists(std::string_view path) const { return state_->find(path, /*follow=*/false).node != nullptr; }
 Bytes LocalTree::read(std::string_view path) const { return state_->must_find(path)->data.all(); }
@@ -275,7 +272,6 @@ std::string LocalTree::describe(std::string_view path) const {
 }
 
 // --- what goes wrong
-// --------------------------------------------------------------------------------------------------
 
 void LocalTree::fail(std::string_view path, TreeCall call, Error error) {
     state_->failures[{joined(names_of(path)), call}] = std::move(error);

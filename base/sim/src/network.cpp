@@ -24,7 +24,6 @@ Network::Network(World& world) : state_{std::make_unique<State>(*world.state_)} 
 Network::~Network() = default;
 
 // --- latency
-// ----------------------------------------------------------------------------------------------------------
 
 void Network::use_uniform_latency(Duration least, Duration most) {
     assert(least >= Duration{} && least <= most);
@@ -89,7 +88,6 @@ void Network::set_bandwidth(NodeIndex node, std::uint64_t bytes_per_second) {
 }
 
 // --- what goes wrong
-// ----------------------------------------------------------------------------------------------------
 
 void Network::set_loss(double share) { state_->loss = share; }
 void Network::set_loss(NodeIndex from, NodeIndex to, double share) { state_->pair_loss[pair_of(from, to)] = share; }
@@ -185,7 +183,6 @@ void Network::set_liar(NodeIndex node, std::function<void(Letter&)> liar) {
 }
 
 // --- counters
-// ---------------------------------------------------------------------------------------------------------
 
 Traffic Network::traffic(NodeIndex node) const {
     if (node >= state_->counters.size()) return {};

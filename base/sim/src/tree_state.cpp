@@ -148,7 +148,6 @@ void LocalTree::State::drop(TreeNode& node) {
 }
 
 // --- attributes
-// -------------------------------------------------------------------------------------------------------
 
 std::vector<Xattr> list_xattrs(const LocalTree::State& tree, const TreeNode& node) {
     std::vector<Xattr> out;

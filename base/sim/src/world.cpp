@@ -34,7 +34,6 @@ std::optional<Log::Level> log_level_from_environment() {
 }  // namespace
 
 // --- the loop
-// ---------------------------------------------------------------------------------------------------------
 
 WorldState::WorldState(World& owner_in, std::uint64_t seed_in, WorldOptions options_in)
     : owner{owner_in},
@@ -137,7 +136,6 @@ void WorldState::reap_the_dead() {
 }
 
 // --- World
-// ------------------------------------------------------------------------------------------------------------
 
 World::World(std::uint64_t seed, WorldOptions options)
     : state_{std::make_unique<State>(*this, seed, std::move(options))} {

@@ -99,7 +99,6 @@ base::Task<base::Result<void>> RestoreRun::open_target() {
 }
 
 // --- what is to be made
-// ------------------------------------------------------------------------------------------------
 
 base::Task<base::Result<void>> RestoreRun::walk() {
     while (!stack_.empty()) {
@@ -231,7 +230,6 @@ base::Task<base::Result<void>> RestoreRun::take_file(TargetFile file) {
 }
 
 // --- making it
-// ---------------------------------------------------------------------------------------------------------
 
 base::Task<base::Result<void>> RestoreRun::flush_window() {
     auto window = std::exchange(window_, {});

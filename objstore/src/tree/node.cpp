@@ -73,7 +73,6 @@ struct Before {
 };
 
 // --- Writing
-// ----------------------------------------------------------------------------------------------------------
 
 class LeafEncoder {
   public:
@@ -192,7 +191,6 @@ void encode_children(const TreeNode& node, EncodedNode& out) {
 }
 
 // --- Checks
-// -----------------------------------------------------------------------------------------------------------
 
 bool valid_type(base::FileType type) { return type >= base::FileType::regular && type <= base::FileType::block; }
 
@@ -238,7 +236,6 @@ struct Validity {
 };
 
 // --- Reading
-// ----------------------------------------------------------------------------------------------------------
 
 base::Error malformed(std::string_view what) { return base::Error{base::Errc::bad_format, std::string{what}}; }
 

@@ -106,7 +106,6 @@ base::Task<base::Result<std::vector<Item>>> Tree::range(TreeKey from, TreeKey to
 }
 
 // --- TreeCursor
-// -------------------------------------------------------------------------------------------------------
 
 struct TreeCursor::State {
     struct Frame {

@@ -59,7 +59,6 @@ past::PutOutcome worse(const past::PutOutcome& a, const past::PutOutcome& b) {
 }  // namespace
 
 // --- Session
-// ----------------------------------------------------------------------------------------------------------
 
 struct Session::State {
     VolumeState pinned;
@@ -84,7 +83,6 @@ BlockReader& Session::reader() { return *state_->reader; }
 past::Storage& Session::storage() { return state_->storage; }
 
 // --- Volume
-// -----------------------------------------------------------------------------------------------------------
 
 struct Volume::State {
     State(base::NodeEnv doors, past::Storage& store, HighWater& marks, base::SigningKey key, std::string volume_name,
