@@ -19,6 +19,7 @@ constexpr const char* kSeedsFile = "network/seeds";
 constexpr std::uint8_t kFileVersion = 1;
 constexpr std::size_t kMaxSmallFile = 1U << 20U;
 constexpr std::size_t kMaxRosterFile = 16U << 20U;
+constexpr std::size_t kMaxIssuerFile = 16U << 20U;  // kMaxInvitations with their certificates, and room
 constexpr std::size_t kMaxInvitations = 10'000;
 constexpr std::size_t kMaxSeeds = 64;
 constexpr std::size_t kMaxCertificateBytes = 1024;
@@ -62,23 +63,22 @@ Result<void> save_key(Disk& disk, const SigningKey& key) {
 }
 
 Result<void> verify(const Policy& policy, const Guid& network, const PublicKey& authority) {
-    if (policy.network != network ||
-        !verify_signature(authority, "pelago policy", policy.body(), policy.signature)) {
+    if (policy.network != network || !verify_signature(authority, "pelago policy", policy.body(), policy.signature)) {
         return Error{Errc::bad_signature, "a network policy that the authority did not sign"};
     }
     return policy.check();
 }
 
 Result<void> verify(const Roster& roster, const Guid& network, const PublicKey& authority) {
-    if (roster.network != network ||
-        !verify_signature(authority, "pelago roster", roster.body(), roster.signature)) {
+    if (roster.network != network || !verify_signature(authority, "pelago roster", roster.body(), roster.signature)) {
         return Error{Errc::bad_signature, "a network roster that the authority did not sign"};
     }
     return ok();
 }
 
 Result<void> check_name(std::string_view name) {
-    if (name.empty() || name.size() > kMaxNameBytes) return Error{Errc::bad_argument, "a network name has 1 to 255 bytes"};
+    if (name.empty() || name.size() > kMaxNameBytes)
+        return Error{Errc::bad_argument, "a network name has 1 to 255 bytes"};
     return ok();
 }
 
@@ -163,7 +163,7 @@ Result<NetworkDirectory> NetworkDirectory::open(Disk& disk) {
     BASE_TRY(self.roster_, Roster::decode(roster));
     BASE_CHECK(verify(self.roster_, self.network(), self.authority_));
 
-    if (const auto issuer = load(disk, kIssuerFile)) {
+    if (const auto issuer = load(disk, kIssuerFile, kMaxIssuerFile)) {
         Reader state{*issuer};
         const auto state_version = state.u8();
         self.issuer_.emplace(Issuer{SigningKey{state.array<32>()}, state.u64(), {}});
@@ -238,7 +238,9 @@ Result<void> NetworkDirectory::enroll(const Certificate& certificate) {
     member.id = certificate.id();
     member.role = certificate.role;
     member.failure_domain = certificate.failure_domain;
+    // In the order of enrolment, also for a certificate whose enrolment failed at first: registers count on it.
     member.serial = certificate.serial;
+    for (const auto& earlier : next.members) member.serial = std::max(member.serial, earlier.serial + 1);
     next.members.insert(place, std::move(member));
     ++next.version;
     next.signature = issuer_->key.sign("pelago roster", next.body());
@@ -273,11 +275,20 @@ Result<Policy> NetworkDirectory::change_policy(Policy policy) {
     return policy;
 }
 
-Result<Token> NetworkDirectory::invite(Rng& rng, const std::string& endpoint, std::int64_t not_after_ns) {
+// Spent ones are kept until they expire, so that their replay is told from an unknown token; then forgotten.
+void NetworkDirectory::forget_expired(std::int64_t wall_ns) {
+    std::erase_if(issuer_->invitations, [wall_ns](const Invitation& old) {
+        return wall_ns > old.not_after_ns && wall_ns - old.not_after_ns > kClockSlackNs;
+    });
+}
+
+Result<Token> NetworkDirectory::invite(Rng& rng, const std::string& endpoint, std::int64_t wall_ns,
+                                       std::int64_t not_after_ns) {
     if (!issuer_) return Error{Errc::denied, "only the node that created the network can invite"};
     if (endpoint.empty() || endpoint.size() > kMaxEndpointBytes) {
         return Error{Errc::bad_argument, "the node has no address that others can dial; start it with --listen"};
     }
+    forget_expired(wall_ns);
     if (issuer_->invitations.size() >= kMaxInvitations) {
         return Error{Errc::busy, "10,000 invitations are open; wait until some expire"};
     }
@@ -292,7 +303,10 @@ Result<Token> NetworkDirectory::invite(Rng& rng, const std::string& endpoint, st
     invitation.secret_hash = sha256(token.secret);
     invitation.not_after_ns = not_after_ns;
     issuer_->invitations.push_back(std::move(invitation));
-    BASE_CHECK(save_issuer());
+    if (const auto saved = save_issuer(); !saved) {
+        issuer_->invitations.pop_back();
+        return saved.error();
+    }
     return token;
 }
 
@@ -324,10 +338,7 @@ Result<NetworkDirectory::Admission> NetworkDirectory::admit(Rng& rng, const Publ
     Admission admission;
     BASE_TRY(admission.certificate, Certificate::decode(found->certificate));
     BASE_CHECK(enroll(admission.certificate));
-    // Spent ones are kept until they expire, so that their replay is told from an unknown token; then forgotten.
-    std::erase_if(invitations, [wall_ns](const Invitation& old) {
-        return wall_ns > old.not_after_ns && wall_ns - old.not_after_ns > kClockSlackNs;
-    });
+    forget_expired(wall_ns);
     admission.policy = policy_;
     admission.roster = roster_;
     admission.network_name = name_;

@@ -21,7 +21,7 @@ Holders::Known Holders::local_candidates(const Guid& key, std::size_t count) con
     std::erase_if(known.live, [&](const auto& node) { return !usable(node.id()); });
     for (const auto& absent : context_.kbr.absent()) {
         const bool recent = context_.now() - absent.since < context_.membership.policy().repair_after;
-        if (recent && usable(absent.node.id())) known.absent.push_back(absent.node);
+        if (usable(absent.node.id())) (recent ? known.absent : known.gone).push_back(absent.node);
     }
     return known;
 }
@@ -29,7 +29,7 @@ Holders::Known Holders::local_candidates(const Guid& key, std::size_t count) con
 std::optional<HolderSet> Holders::local(const Guid& key, std::size_t count) const {
     const auto known = local_candidates(key, count);
     if (known.live.empty()) return std::nullopt;
-    return choose_holders(key, count, known.live, known.absent);
+    return choose_holders(key, count, known.live, known.absent, known.gone);
 }
 
 Task<Result<HolderSet>> Holders::find(Guid key, std::size_t count, TimePoint deadline) {
@@ -45,7 +45,7 @@ Task<Result<HolderSet>> Holders::find(Guid key, std::size_t count, TimePoint dea
         cache_[key] = std::move(*asked);
     }
     const auto& known = cache_[key];
-    co_return choose_holders(key, count, known.live, known.absent);
+    co_return choose_holders(key, count, known.live, known.absent, known.gone);
 }
 
 Task<Result<Holders::Known>> Holders::ask(Guid key, std::size_t count, TimePoint deadline) {
@@ -67,12 +67,13 @@ Task<Result<Holders::Known>> Holders::ask(Guid key, std::size_t count, TimePoint
         known.live = std::move(reply->live);
         const auto patience = static_cast<std::uint64_t>(context_.membership.policy().repair_after.count());
         for (auto& absent : reply->absent) {
-            if (absent.age_ms < patience) known.absent.push_back(std::move(absent.node));
+            (absent.age_ms < patience ? known.absent : known.gone).push_back(std::move(absent.node));
         }
         break;
     }
     std::erase_if(known.live, [&](const auto& node) { return !usable(node.id()); });
     std::erase_if(known.absent, [&](const auto& node) { return !usable(node.id()); });
+    std::erase_if(known.gone, [&](const auto& node) { return !usable(node.id()); });
     co_return known;
 }
 

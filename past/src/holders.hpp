@@ -31,6 +31,7 @@ class Holders {
         base::TimePoint until;
         std::vector<pastry::NodeHandle> live;
         std::vector<pastry::NodeHandle> absent;
+        std::vector<pastry::NodeHandle> gone;  // away for repair_after and longer
     };
     [[nodiscard]] Known local_candidates(const base::Guid& key, std::size_t count) const;
     [[nodiscard]] bool usable(const base::NodeId& node) const;

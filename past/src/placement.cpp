@@ -32,7 +32,7 @@ bool HolderSet::written_by(const base::NodeId& node) const {
 }
 
 HolderSet choose_holders(const base::Guid& key, std::size_t count, const std::vector<pastry::NodeHandle>& live,
-                         const std::vector<pastry::NodeHandle>& absent) {
+                         const std::vector<pastry::NodeHandle>& absent, const std::vector<pastry::NodeHandle>& gone) {
     std::vector<Holder> known;
     std::set<base::NodeId> seen;
     for (const auto& node : live) {
@@ -45,6 +45,14 @@ HolderSet choose_holders(const base::Guid& key, std::size_t count, const std::ve
                       [&](const Holder& a, const Holder& b) { return base::closer(key, a.node.id(), b.node.id()); });
     HolderSet set;
     for (const auto index : choose(known, count)) set.placement.push_back(known[index]);
+
+    if (!gone.empty()) {
+        auto all = absent;
+        all.insert(all.end(), gone.begin(), gone.end());
+        const auto once = choose_holders(key, count, live, all);
+        set.gone = static_cast<std::size_t>(std::ranges::count_if(
+            once.placement, [&](const Holder& holder) { return !holder.live && !set.placed_on(holder.node.id()); }));
+    }
 
     // An absent holder's stand-in is whoever would hold in its stead: the choice among the live alone.
     std::erase_if(known, [](const Holder& holder) { return !holder.live; });

@@ -16,16 +16,20 @@ struct HolderSet {
     std::vector<pastry::NodeHandle> writers;
     /// Live ones beyond these, nearest first.
     std::vector<pastry::NodeHandle> spare;
+    /// How many would be placed here but are away for longer than repair_after. What nobody else has may be with them:
+    /// unreachable, not gone.
+    std::size_t gone = 0;
 
     [[nodiscard]] std::size_t live() const { return writers.size() + spare.size(); }
     [[nodiscard]] bool placed_on(const base::NodeId& node) const;
     [[nodiscard]] bool written_by(const base::NodeId& node) const;
 };
 
-/// `absent`: away for less than repair_after. A node in both lists counts as live.
+/// `absent`: away for less than repair_after; `gone`: for longer. A node in several lists counts as live.
 [[nodiscard]] HolderSet choose_holders(const base::Guid& key, std::size_t count,
                                        const std::vector<pastry::NodeHandle>& live,
-                                       const std::vector<pastry::NodeHandle>& absent);
+                                       const std::vector<pastry::NodeHandle>& absent,
+                                       const std::vector<pastry::NodeHandle>& gone = {});
 
 /// How many nodes near a key are looked at for `count` holders: enough to find other failure domains and stand-ins.
 [[nodiscard]] constexpr std::size_t candidates_for(std::size_t count) {

@@ -43,7 +43,7 @@ Task<Reader::Answer> Reader::fetch_from_others(HolderSet set, Guid place, Guid i
     std::vector<TimePoint> begun;
     std::size_t read = 0;  // answers looked at
     std::vector<bool> seen;
-    std::size_t unreachable = 0, wrong = corrupt_here ? 1 : 0;
+    std::size_t unreachable = set.gone, wrong = corrupt_here ? 1 : 0;
     for (const auto& holder : set.placement) unreachable += holder.live ? 0 : 1;
     TimePoint next_start = context_.now();
 

@@ -27,7 +27,7 @@ struct Village {
                                                    first.rng.secret(), {}, Policy{}, kNow);
         for (NodeIndex i = 1; i < kMembers; ++i) {
             auto& env = world.node(i).env();
-            const auto token = *authority.invite(first.rng, "n0", kNow * 2);
+            const auto token = *authority.invite(first.rng, "n0", kNow, kNow * 2);
             const auto key = *NetworkDirectory::prepare_join(env.disk, env.rng);
             const auto admission = *authority.admit(first.rng, key.public_key(), token.secret, {}, kNow);
             (void)*NetworkDirectory::finish_join(env.disk, token, admission, key, kNow);

@@ -52,7 +52,7 @@ TEST(NetworkDirectory, ATokenAdmitsOneMachineAndTheSameMachineAgain) {
     sim::World world{1};
     Founder founder{world};
     auto network = founder.found();
-    const auto token = network.invite(founder.env.rng, "n0:1", kNow + kDay);
+    const auto token = network.invite(founder.env.rng, "n0:1", kNow, kNow + kDay);
     ASSERT_TRUE(token);
     const auto first = network.admit(founder.env.rng, joiner(1), token->secret, {}, kNow);
     ASSERT_TRUE(first);
@@ -63,11 +63,29 @@ TEST(NetworkDirectory, ATokenAdmitsOneMachineAndTheSameMachineAgain) {
     EXPECT_EQ(network.roster().storage_peers(), 2U);
 }
 
+TEST(NetworkDirectory, SerialsOfTheRosterRiseInTheOrderOfEnrolment) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    const auto first = *network.invite(founder.env.rng, "n0:1", kNow, kNow + kDay);
+    const auto second = *network.invite(founder.env.rng, "n0:1", kNow, kNow + kDay);
+    // The first joiner's certificate is issued, but its enrolment fails: the second one is enrolled before it.
+    world.node(0).disk().fail(sim::DiskCall::rename, 2);
+    EXPECT_FALSE(network.admit(founder.env.rng, joiner(1), first.secret, {}, kNow));
+    const auto later = network.admit(founder.env.rng, joiner(2), second.secret, {}, kNow);
+    ASSERT_TRUE(later);
+    const auto again = network.admit(founder.env.rng, joiner(1), first.secret, {}, kNow);
+    ASSERT_TRUE(again);
+    EXPECT_LT(again->certificate.serial, later->certificate.serial);
+    EXPECT_GT(network.roster().find(again->certificate.id())->serial,
+              network.roster().find(later->certificate.id())->serial);
+}
+
 TEST(NetworkDirectory, UnknownAndExpiredTokensAreDenied) {
     sim::World world{1};
     Founder founder{world};
     auto network = founder.found();
-    const auto token = network.invite(founder.env.rng, "n0:1", kNow + kDay);
+    const auto token = network.invite(founder.env.rng, "n0:1", kNow, kNow + kDay);
     EXPECT_EQ(network.admit(founder.env.rng, joiner(1), Key{99}, {}, kNow).error(), Errc::denied);
     EXPECT_EQ(network.admit(founder.env.rng, joiner(1), token->secret, {}, kNow + 2 * kDay).error(), Errc::denied);
     EXPECT_EQ(network.roster().storage_peers(), 1U);
@@ -77,13 +95,13 @@ TEST(NetworkDirectory, OnlyTheAuthoritysNodeInvitesAdmitsAndChangesThePolicy) {
     sim::World world{1};
     Founder founder{world};
     auto network = founder.found();
-    const auto token = *network.invite(founder.env.rng, "n0:1", kNow + kDay);
+    const auto token = *network.invite(founder.env.rng, "n0:1", kNow, kNow + kDay);
     auto& other = world.add_node().env();
     const auto key = *NetworkDirectory::prepare_join(other.disk, other.rng);
     const auto admission = *network.admit(founder.env.rng, key.public_key(), token.secret, {}, kNow);
     auto member = NetworkDirectory::finish_join(other.disk, token, admission, key, kNow);
     ASSERT_TRUE(member);
-    EXPECT_EQ(member->invite(other.rng, "n1:1", kNow + kDay).error(), Errc::denied);
+    EXPECT_EQ(member->invite(other.rng, "n1:1", kNow, kNow + kDay).error(), Errc::denied);
     EXPECT_EQ(member->change_policy(Policy{}).error(), Errc::denied);
     EXPECT_EQ(member->admit(other.rng, joiner(3), token.secret, {}, kNow).error(), Errc::denied);
     EXPECT_EQ(NetworkDirectory::open(other.disk)->network(), network.network());
@@ -93,7 +111,7 @@ TEST(NetworkDirectory, AJoinerKeepsNothingThatTheTokenDoesNotCoverFor) {
     sim::World world{1};
     Founder founder{world};
     auto network = founder.found();
-    const auto token = *network.invite(founder.env.rng, "n0:1", kNow + kDay);
+    const auto token = *network.invite(founder.env.rng, "n0:1", kNow, kNow + kDay);
     auto& other = world.add_node().env();
     const auto key = *NetworkDirectory::prepare_join(other.disk, other.rng);
     const auto good = *network.admit(founder.env.rng, key.public_key(), token.secret, {}, kNow);
@@ -131,8 +149,8 @@ TEST(NetworkDirectory, ARottenFileIsNamedAndNeverBelieved) {
     Founder founder{world};
     founder.found();
     auto& disk = world.node(0).disk();
-    for (const auto* file : {"network/identity", "network/node.key", "network/policy", "network/roster",
-                             "network/issuer"}) {
+    for (const auto* file :
+         {"network/identity", "network/node.key", "network/policy", "network/roster", "network/issuer"}) {
         disk.flip_bit(file, 5, 3);
         const auto opened = NetworkDirectory::open(founder.env.disk);
         ASSERT_FALSE(opened) << file;
@@ -143,7 +161,8 @@ TEST(NetworkDirectory, ARottenFileIsNamedAndNeverBelieved) {
     EXPECT_TRUE(NetworkDirectory::open(founder.env.disk));
 }
 
-// --- every crash point ------------------------------------------------------------------------------------------------
+// --- every crash point
+// ------------------------------------------------------------------------------------------------
 
 /// What the outside world was told before the crash.
 struct Told {
@@ -159,7 +178,7 @@ Task<void> found_network(NodeEnv& env) {
 
 Task<void> invite_and_admit(NodeEnv& env, Told& told) {
     auto network = *NetworkDirectory::open(env.disk);
-    const auto token = network.invite(env.rng, "n0:1", kNow + kDay);
+    const auto token = network.invite(env.rng, "n0:1", kNow, kNow + kDay);
     if (!token) co_return;
     told.token = *token;
     const auto admission = network.admit(env.rng, joiner(1), token->secret, {}, kNow);

@@ -170,8 +170,9 @@ class Questions {
         if (valid_s < 1 || valid_s > kLongestInvitationS) {
             co_return base::Error{base::Errc::bad_argument, "an invitation is valid from 1 s to a year"};
         }
-        const auto until = env_.clock.wall_ns() + valid_s * 1'000'000'000;
-        BASE_CO_TRY(const auto token, stack_.network().invite(env_.rng, env_.transport.self().endpoint, until));
+        const auto now = env_.clock.wall_ns();
+        BASE_CO_TRY(const auto token, stack_.network().invite(env_.rng, env_.transport.self().endpoint, now,
+                                                              now + valid_s * 1'000'000'000));
         co_return json{{"token", token.text()}, {"valid_s", valid_s}, {"issuer", token.issuer_endpoint}};
     }
 

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/host/host_disk.hpp"
@@ -26,8 +27,8 @@ using base::NetworkDirectory;
 constexpr std::size_t kMaxTokenBytes = 4096;
 
 struct PolicyFlags {
-    unsigned copies = 0;
-    unsigned min_copies = 0;
+    std::optional<unsigned> copies;
+    std::optional<unsigned> min_copies;
     std::string repair_after;
 
     void add_to(CLI::App& verb) {
@@ -36,16 +37,16 @@ struct PolicyFlags {
         verb.add_option("--repair-after", repair_after, "Make new copies when a node is away for this long")
             ->type_name("TIME");
     }
-    [[nodiscard]] bool given() const { return copies != 0 || min_copies != 0 || !repair_after.empty(); }
+    [[nodiscard]] bool given() const { return copies || min_copies || !repair_after.empty(); }
 
     [[nodiscard]] base::Result<base::Policy> apply(base::Policy policy) const {
-        if (copies > 255 || min_copies > 255) return usage_error("a block has at most 16 copies");
-        if (copies != 0) {
-            policy.copies = static_cast<std::uint8_t>(copies);
+        if (copies.value_or(1) > 16 || min_copies.value_or(1) > 16) return usage_error("a block has at most 16 copies");
+        if (copies) {
+            policy.copies = static_cast<std::uint8_t>(*copies);
             // Who asks for fewer copies than the old minimum means both.
             policy.min_copies = std::min(policy.min_copies, policy.copies);
         }
-        if (min_copies != 0) policy.min_copies = static_cast<std::uint8_t>(min_copies);
+        if (min_copies) policy.min_copies = static_cast<std::uint8_t>(*min_copies);
         if (!repair_after.empty()) {
             const auto duration = parse_duration(repair_after);
             if (!duration) return usage_error("--repair-after takes a time, like 90s, 15m or 1h");
@@ -217,8 +218,8 @@ base::Result<base::Policy> change_policy_directly(const std::string& directory, 
 base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
     const auto directory = context.settings.get("dir");
     nlohmann::json arguments = nlohmann::json::object();
-    if (flags.copies != 0) arguments["copies"] = flags.copies;
-    if (flags.min_copies != 0) arguments["min_copies"] = flags.min_copies;
+    if (flags.copies) arguments["copies"] = *flags.copies;
+    if (flags.min_copies) arguments["min_copies"] = *flags.min_copies;
     if (!flags.repair_after.empty()) {
         const auto duration = parse_duration(flags.repair_after);
         if (!duration) return usage_error("--repair-after takes a time, like 90s, 15m or 1h");

@@ -61,7 +61,7 @@ class NetworkDirectory {
 
     /// Authority only (else Errc::denied).
     Result<Policy> change_policy(Policy policy);  ///< signs it as the next version
-    Result<Token> invite(Rng& rng, const std::string& endpoint, std::int64_t not_after_ns);
+    Result<Token> invite(Rng& rng, const std::string& endpoint, std::int64_t wall_ns, std::int64_t not_after_ns);
     /// Spends the token durably, then issues. The same key may repeat its request and gets the same certificate; a spent
     /// token in another hand, an unknown and an expired one are Errc::denied.
     Result<Admission> admit(Rng& rng, const PublicKey& joiner, const Key& token_secret, const Wish& wish,
@@ -87,6 +87,7 @@ class NetworkDirectory {
     NetworkDirectory(Disk& disk, SigningKey key) : disk_{&disk}, key_{key} {}
     Certificate issue(const PublicKey& key, const Key& salt, const Wish& wish, std::int64_t wall_ns);
     Result<void> enroll(const Certificate& certificate);
+    void forget_expired(std::int64_t wall_ns);
     Result<void> save_issuer();
     Result<void> save_identity();
 
