@@ -4,6 +4,7 @@
 #include "base/sim/testing.hpp"
 #include "cluster.hpp"
 #include "history.hpp"
+#include "messages_of.hpp"
 
 namespace past::test {
 namespace {
@@ -56,11 +57,42 @@ TEST(Register, UnverifiedRecordsAreRefusedByWriterAndHolder) {
     request.key = kKey;
     request.ballot.counter = 5;
     request.value.record = forged;
-    request.value.members = {cluster.machine(0).address()};
-    base::Message message{base::Service::past, static_cast<std::uint8_t>(Verb::accept), encode(request)};
-    auto answer =
-        world.run(world.env().transport.request(cluster.machine(0).address(), std::move(message), cluster.in(5s)));
-    EXPECT_EQ(answer.error(), Errc::bad_record);
+    for (std::size_t i = 0; i < 5; ++i) request.value.members.push_back(cluster.machine(i).address());
+    EXPECT_EQ(ask(world, cluster, 0, Verb::accept, encode(request)).error(), Errc::bad_record);
+}
+
+TEST(Register, AnOldRecordDoesNotComeBackThoughItWasSignedOnce) {
+    sim::World world{14};
+    Cluster cluster{world};
+    ASSERT_TRUE(write(cluster, 0, kKey, 0, "first"));
+    ASSERT_TRUE(write(cluster, 0, kKey, 1, "second"));
+    AcceptRequest replay;
+    replay.key = kKey;
+    replay.ballot.counter = 1'000'000;
+    replay.value.record = make_record(1, "first");
+    for (std::size_t i = 0; i < 5; ++i) replay.value.members.push_back(cluster.machine(i).address());
+    for (std::size_t i = 0; i < 5; ++i) {
+        const auto answer = ask(world, cluster, i, Verb::accept, encode(replay));
+        ASSERT_TRUE(answer) << answer.error().message();
+        EXPECT_FALSE(decode<RegisterReply>(answer->header)->done);
+    }
+    const auto found = read(cluster, 3, kKey);
+    ASSERT_TRUE(found && *found);
+    EXPECT_EQ((*found)->sequence, 2U);
+}
+
+TEST(Register, AClientNamesNoHolders) {
+    sim::World world{15};
+    Cluster cluster{world};
+    ASSERT_TRUE(write(cluster, 0, kKey, 0, "first"));
+    AcceptRequest capture;
+    capture.key = kKey;
+    capture.ballot.counter = 1'000'000;
+    capture.value.record = make_record(1, "first");
+    capture.value.members = {cluster.machine(2).address()};
+    for (std::size_t i = 0; i < 5; ++i) {
+        EXPECT_EQ(ask(world, cluster, i, Verb::accept, encode(capture)).error(), base::Errc::denied);
+    }
 }
 
 TEST(Register, AForgersAnswerIsNone) {
