@@ -101,7 +101,7 @@ ChunkPlace Packer::place(const ReadChunk& chunk, const Buffer& buffer, bool of_l
         const bool full = pack_ && (pack_->bytes + chunk.length > kPackBytes || pack_->slices.size() >= kPackChunks);
         if (full) close_pack();
         if (!pack_) {
-            pack_.emplace();
+            pack_ = Draft{};
             pack_->block = index_.add_block(nullptr, DedupIndex::Presence::here);
         }
         place.block = pack_->block;
