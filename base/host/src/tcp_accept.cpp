@@ -53,17 +53,19 @@ std::string reason_of(const Error& error) {
 }  // namespace
 
 Doorstep::Place Doorstep::step_on(const asio::ip::address& from) {
-    auto& here = by_address_[from];
-    if (size_ >= limits_.unproven || here >= limits_.unproven_per_address) {
-        if (here == 0) by_address_.erase(from);
+    auto& [by_address, size] = *crowd_;
+    auto& here = by_address[from];
+    if (size >= most_ || here >= most_per_address_) {
+        if (here == 0) by_address.erase(from);
         return nullptr;
     }
     ++here;
-    ++size_;
-    return Place{this, [this, from](void*) {
-                     --size_;
-                     const auto found = by_address_.find(from);
-                     if (--found->second == 0) by_address_.erase(found);
+    ++size;
+    // Owns the crowd: compilers differ in which parameter of a coroutine goes first, the transport or the place.
+    return Place{crowd_.get(), [crowd = crowd_, from](void*) {
+                     --crowd->size;
+                     const auto found = crowd->by_address.find(from);
+                     if (--found->second == 0) crowd->by_address.erase(found);
                  }};
 }
 

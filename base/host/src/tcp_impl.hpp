@@ -16,18 +16,23 @@ namespace base::host {
 /// Connections that have not proven who they are: few, and few from one place.
 class Doorstep {
   public:
-    explicit Doorstep(const ConnectionLimits& limits) : limits_{limits} {}
+    explicit Doorstep(const ConnectionLimits& limits)
+        : most_{limits.unproven}, most_per_address_{limits.unproven_per_address} {}
 
-    /// Held by a connection until it is proven or gone.
+    /// Held by a connection until it is proven or gone. May outlive the Doorstep.
     using Place = std::shared_ptr<void>;
-    /// Null if the doorstep is full. The Doorstep must outlive the Place.
+    /// Null if the doorstep is full.
     [[nodiscard]] Place step_on(const boost::asio::ip::address& from);
-    [[nodiscard]] std::size_t size() const { return size_; }
+    [[nodiscard]] std::size_t size() const { return crowd_->size; }
 
   private:
-    const ConnectionLimits& limits_;
-    std::map<boost::asio::ip::address, std::size_t> by_address_;
-    std::size_t size_ = 0;
+    struct Crowd {
+        std::map<boost::asio::ip::address, std::size_t> by_address;
+        std::size_t size = 0;
+    };
+    std::size_t most_;
+    std::size_t most_per_address_;
+    std::shared_ptr<Crowd> crowd_ = std::make_shared<Crowd>();
 };
 
 struct TcpTransport::Impl : std::enable_shared_from_this<Impl> {
