@@ -30,7 +30,7 @@ else()
 endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wno-missing-field-initializers
-                    -Werror=return-type -Werror=unused-result -fstack-protector-strong -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+                    -Werror=return-type -Werror=unused-result -fstack-protector-strong)
 add_compile_definitions(BOOST_ASIO_NO_DEPRECATED _FILE_OFFSET_BITS=64)
 option(PELAGO_WERROR "Warnings are errors" ON)
 if(PELAGO_WERROR)

@@ -173,12 +173,6 @@ TEST(Alone, EveryCrashPointKeepsWhatWasAcknowledged) {
     EXPECT_GT(report.boundaries, 10U);
 }
 
-TEST(Alone, EveryFailingCallKeepsWhatWasAcknowledged) {
-    Kept kept;
-    const auto report = sim::for_each_failing_call(scenario(kept), base::Errc::io_failed);
-    EXPECT_TRUE(report.ok()) << report.text();
-}
-
 TEST(PlantedBug, ASkippedSyncUnderARecordOrABlockIsFound) {
     Kept kept;
     sim::CrashPlan plan;
