@@ -286,6 +286,21 @@ TEST_F(StoreDamage, AnyBitOfTheLogMayFlipAndNoBlockIsLost) {
     }
 }
 
+TEST_F(StoreDamage, ASegmentThatCannotBeReadDoesNotKeepTheStoreClosed) {
+    config_.segment_bytes = 4096;
+    open();
+    const auto blocks = fill(20);
+    close();
+    // FORMAT, then the log, then the header of the first segment.
+    node_.disk().fail(sim::DiskCall::read, 3, base::Errc::io_failed);
+    open();
+    EXPECT_EQ(store_->damage().unreadable_segments, 1U);
+    EXPECT_GE(readable(blocks), 12U);
+    close();
+    open();
+    EXPECT_EQ(readable(blocks), 20U);
+}
+
 TEST_F(StoreDamage, ABlockThatCannotBeReadIsForgottenForRepair) {
     open();
     const auto blocks = fill(2);

@@ -37,12 +37,13 @@ class SegmentStore final : public BlockStore {
     };
     /// What open() met and get() found. Logged too; nothing needs to be done about it.
     struct Damage {
-        std::uint64_t torn_bytes = 0;      ///< unfinished writes at the end of files, cut
-        std::uint64_t skipped_bytes = 0;   ///< in the middle of files: what they held is lost here
-        std::uint64_t corrupt_blocks = 0;  ///< dropped because their bytes did not match
-        std::uint64_t index_files = 0;     ///< missing or unusable, made again from the segment
-        bool state_lost = false;           ///< operations were lost: tags were taken at their newest generation, and
-                                           ///< records may be older than acknowledged
+        std::uint64_t torn_bytes = 0;           ///< unfinished writes at the end of files, cut
+        std::uint64_t skipped_bytes = 0;        ///< in the middle of files: what they held is lost here
+        std::uint64_t corrupt_blocks = 0;       ///< dropped because their bytes did not match
+        std::uint64_t unreadable_segments = 0;  ///< left alone; their blocks are not held until the device reads them
+        std::uint64_t index_files = 0;          ///< missing or unusable, made again from the segment
+        bool state_lost = false;  ///< operations were lost: tags were taken at their newest generation, and
+                                  ///< records may be older than acknowledged
     };
 
     /// Makes the store if it is not there. Errors: base::Errc::locked (the detail names the directory), unsupported

@@ -267,10 +267,11 @@ void SegmentStore::Core::apply(Group& group) {
 
 void SegmentStore::Core::apply_put(Group::Part& part) {
     const auto& request = *part.request;
+    const auto tags = state.tag_sets.intern({request.tag});
     for (const auto& entry : part.entries) {
-        const auto tags = state.tag_sets.intern({request.tag});
-        state.insert(entry.id, {state.active, entry.unit, entry.length}, request.place, tags);
+        state.insert(entry.id, {state.active, entry.unit, entry.length}, request.place, state.tag_sets.share(tags));
     }
+    state.tag_sets.release(tags);
     bool complete = true;
     for (const auto& block : request.blocks) {
         const auto held = state.index.find(block.id);

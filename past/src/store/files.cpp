@@ -101,17 +101,25 @@ Result<void> write_ahead(File& file, std::uint64_t from, std::uint64_t bytes) {
 
 Result<LogFile> create_log(Disk& disk, const std::string& directory, std::uint32_t number, const StoreId& store,
                            std::uint64_t ahead_bytes, const SegmentStore::Testing& testing) {
+    const auto path = file_name(directory, FileKind::log, number);
     LogFile log;
     log.number = number;
-    BASE_TRY(log.file, disk.open(file_name(directory, FileKind::log, number), Disk::Mode::create));
-    BASE_CHECK(log.file->truncate(0));
-    auto bytes = file_header(FileKind::log, number, store);
-    log.end = bytes.size();
-    bytes.resize(bytes.size() + padded(ahead_bytes));
-    BASE_CHECK(log.file->write_at(0, ByteView{bytes}));
-    BASE_CHECK(log.file->sync());
-    if (!testing.skip_directory_sync) BASE_CHECK(disk.sync_directory(directory + "/state"));
-    log.ahead = bytes.size();
+    const auto make = [&]() -> Result<void> {
+        BASE_TRY(log.file, disk.open(path, Disk::Mode::create));
+        BASE_CHECK(log.file->truncate(0));
+        auto bytes = file_header(FileKind::log, number, store);
+        log.end = bytes.size();
+        bytes.resize(bytes.size() + padded(ahead_bytes));
+        log.ahead = bytes.size();
+        BASE_CHECK(log.file->write_at(0, ByteView{bytes}));
+        BASE_CHECK(log.file->sync());
+        return testing.skip_directory_sync ? base::ok() : disk.sync_directory(directory + "/state");
+    };
+    if (auto made = make(); !made) {
+        log.file.reset();
+        (void)disk.remove(path);  // it would only take up room
+        return made.error();
+    }
     return log;
 }
 

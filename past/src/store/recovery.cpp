@@ -24,7 +24,9 @@ class Recovery {
         state().next_sequence = files_.last_sequence + 1;
         state().next_segment = files_.last_segment + 1;
         state().records = std::move(files_.base.records);
+        for (auto& set : files_.base.tag_sets) base_sets_.push_back(state().tag_sets.intern(std::move(set)));
         BASE_CHECK(read_segments());
+        for (const auto set : base_sets_) state().tag_sets.release(set);
         if (state().damage.state_lost) take_newest_generations();
         BASE_CHECK(ready_log());
         remove_old();
@@ -50,8 +52,17 @@ class Recovery {
         }
         for (const auto number : numbers) {
             const bool last = number == numbers.back();
-            BASE_TRY(auto segment, read_segment(disk_, log_, config_.directory, store_, number, last, state().damage));
-            BASE_CHECK(take(std::move(segment), last));
+            auto segment = read_segment(disk_, log_, config_.directory, store_, number, last, state().damage);
+            if (segment) {
+                BASE_CHECK(take(std::move(*segment), last));
+            } else if (segment.error() == base::Errc::io_failed) {
+                // A device that cannot read one file must not keep the others from being served.
+                state().next_segment = std::max(state().next_segment, number + 1);
+                ++state().damage.unreadable_segments;
+                log_.write(base::Log::Level::error, "past", "segment skipped: " + segment.error().message());
+            } else {
+                return segment.error();
+            }
         }
         return base::ok();
     }
@@ -72,7 +83,7 @@ class Recovery {
         auto& known = state().segments[slot];
         known.bytes = segment.bytes;
         known.index_bytes = segment.index_bytes;
-        for (const auto& block : segment.torn) drop(slot, block);
+        if (!segment.torn.empty()) drop_torn(slot, segment);
         if (last && segment.appendable && segment.bytes < config_.segment_bytes) {
             known.file = std::move(segment.file);
             state().active = slot;
@@ -86,18 +97,21 @@ class Recovery {
 
     void insert(const PutRecord& record, std::uint32_t slot) {
         const auto* listed = record.sequence <= files_.base.sequence ? listed_in(record.segment) : nullptr;
+        auto& sets = state().tag_sets;
         for (const auto& batch : record.batches) {
+            const auto as_put = sets.intern({batch.tag});
             for (const auto& block : batch.blocks) {
                 auto tags = TagSets::kEmpty;
                 if (record.sequence > files_.base.sequence) {
-                    tags = state().tag_sets.intern({batch.tag});
+                    tags = sets.share(as_put);
                 } else if (const auto* live = find_live(listed, block.unit)) {
-                    tags = state().tag_sets.intern(files_.base.tag_sets[live->tags]);
+                    tags = sets.share(base_sets_[live->tags]);
                 }
                 tags = replay({record.segment, block.unit}, tags);
                 if (tags != TagSets::kEmpty)
                     state().insert(block.id, {slot, block.unit, block.length}, batch.place, tags);
             }
+            sets.release(as_put);
         }
     }
 
@@ -138,14 +152,18 @@ class Recovery {
         return tags;
     }
 
-    void drop(std::uint32_t slot, const Location& block) {
-        dropped_.push_back(block);
-        auto found = Index::kNone;
-        state().index.for_each([&](Index::Handle handle) {
-            const auto where = state().index.where(handle);
-            if (where.slot == slot && where.unit == block.unit) found = handle;
-        });
-        if (found != Index::kNone) state().erase(found);
+    /// Blocks of the last record that turned out torn.
+    void drop_torn(std::uint32_t slot, const SegmentFile& segment) {
+        for (const auto& batch : segment.records.back().batches) {
+            for (const auto& block : batch.blocks) {
+                const Location location{segment.number, block.unit};
+                if (!std::binary_search(segment.torn.begin(), segment.torn.end(), location)) continue;
+                dropped_.push_back(location);
+                const auto held = state().index.find(block.id);
+                if (held != Index::kNone && state().index.where(held) == Index::Where{slot, block.unit, block.length})
+                    state().erase(held);
+            }
+        }
     }
 
     void take_newest_generations() {
@@ -215,6 +233,7 @@ class Recovery {
     StoreId store_{};
     StateFiles files_;
     Recovered out_;
+    std::vector<TagSets::Ref> base_sets_;  // of the checkpoint, by its numbers
     std::vector<Location> dropped_;
 };
 
