@@ -66,8 +66,9 @@ class Machine:
     def backup(self, *paths, **more):
         return self.json("archive", "backup", *paths, **more)
 
-    def restore(self, target, snapshot="latest", *args, **more):
-        self.run("archive", "restore", snapshot, "--target", target, *args, **more)
+    def restore(self, target, snapshot="latest", *args):
+        # An ordinary user may lack the right to give the directories above the source their owner: said, with exit 3.
+        self.run("archive", "restore", snapshot, "--target", target, *args, expect=0 if ROOT else (0, 3))
 
     def stored_bytes(self):
         total = 0
@@ -131,7 +132,7 @@ def test_a_part_of_a_snapshot_can_be_listed_and_restored(m):
     same(source + "/3", m.path("out"), "--ignore-top")  # the target itself stays the user's own
     m.run("archive", "restore", f"latest:{source}/none", "--target", m.path("no"), expect=1)
     m.run("archive", "restore", "ffffffff", "--target", m.path("no"), expect=1)
-    m.run("archive", "restore", "latest", "--target", m.path("some"), "--include", source + "/4")
+    m.restore(m.path("some"), "latest", "--include", source + "/4")
     check(os.listdir(m.path("some") + source) == ["4"], str(os.listdir(m.path("some") + source)))
 
 
@@ -371,7 +372,7 @@ def test_two_backups_at_once_both_end_well_or_one_is_told_to_wait(m):
     check(codes in ([0, 0], [0, 11]), f"{codes}\n{errors}")
     for name in "ab":
         m.backup(m.path(name))
-    m.run("archive", "restore", "latest", "--path", m.path("a"), "--target", m.path("out"))
+    m.restore(m.path("out"), "latest", "--path", m.path("a"))
     same(m.path("a"), m.path("out") + m.path("a"))
 
 

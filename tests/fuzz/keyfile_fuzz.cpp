@@ -6,6 +6,7 @@
 #include "config/settings.hpp"
 #include "keys/key_file.hpp"
 #include "session/lone_identity.hpp"
+#include "volume/known_names.hpp"
 
 namespace {
 
@@ -31,6 +32,9 @@ void check_texts(std::string_view text) {
     (void)tools::parse_duration(text);
     (void)tools::parse_time(text);
     (void)tools::parse_settings(text, "fuzz");
+    for (const auto& name : tools::parse_names(base::as_bytes(text))) {
+        if (!tools::check_volume_name(name)) std::abort();
+    }
     for (const char c : tools::printable(text)) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) std::abort();
     }

@@ -14,6 +14,7 @@ using pastry::NodeHandle;
 
 void FixedRing::change(const NodeHandle& node, bool live, base::TimePoint now) {
     auto [entry, fresh] = members_.try_emplace(node.id(), Member{node, live, now});
+    live_.clear();
     if (!fresh && entry->second.live == live) return;
     entry->second.live = live;
     entry->second.since = now;
@@ -24,9 +25,19 @@ void FixedRing::change(const NodeHandle& node, bool live, base::TimePoint now) {
 }
 
 std::vector<NodeHandle> FixedRing::nearest(const Guid& key, std::size_t count) const {
+    if (live_.empty()) {
+        for (const auto& [id, member] : members_) {
+            if (member.live) live_.push_back(member.node);
+        }
+    }
     std::vector<NodeHandle> nodes;
-    for (const auto& [id, member] : members_) {
-        if (member.live) nodes.push_back(member.node);
+    const auto total = live_.size();
+    const auto each_side = std::min(count, total);
+    const auto at =
+        std::ranges::lower_bound(live_, key, {}, [](const auto& node) { return node.id(); }) - live_.begin();
+    const auto span = std::min(total, 2 * each_side);
+    for (std::size_t i = 0; i < span; ++i) {
+        nodes.push_back(live_[(static_cast<std::size_t>(at) + total - each_side + i) % total]);
     }
     std::ranges::sort(nodes, [&](const auto& a, const auto& b) { return base::closer(key, a.id(), b.id()); });
     nodes.resize(std::min(nodes.size(), count));

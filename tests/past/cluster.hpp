@@ -42,6 +42,7 @@ class FixedRing {
     void change(const pastry::NodeHandle& node, bool live, base::TimePoint now);
 
     std::map<base::NodeId, Member> members_;
+    mutable std::vector<pastry::NodeHandle> live_;  // sorted by id; empty after a change
     std::map<base::NodeId, pastry::Application*> applications_;
 };
 

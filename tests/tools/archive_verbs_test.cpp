@@ -10,6 +10,7 @@ namespace tools {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::Outcome;
 using testing::Scratch;
 using testing::User;
 
@@ -33,7 +34,6 @@ struct Archivist : User {
     }
     [[nodiscard]] std::string restored(const std::string& name) const { return "out" + source.path(name); }
 
-    using Outcome = testing::Outcome;
     Scratch source;
     Scratch target;
 };

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "base/error.hpp"
@@ -67,6 +71,31 @@ TEST(KeyFile, WithoutPassphraseOpensWithAny) {
 
 TEST(KeyFile, AnotherPassphraseIsAWrongKeyAndNothingElse) {
     EXPECT_EQ(sealed("right").open("wrong").error(), base::Errc::wrong_key);
+}
+
+/// 0, 1, 2, ...
+class CountingRng final : public base::Rng {
+  public:
+    void fill(std::span<std::uint8_t> out) override { std::iota(out.begin(), out.end(), std::uint8_t{0}); }
+};
+
+// docs/formats/keyfile.md, version 1: bytes that were written once must open for ever. PELAGO_WRITE_GOLDEN=1 writes
+// them.
+TEST(KeyFile, TheFirstFormatStaysReadable) {
+    CountingRng rng;
+    const auto check = [&](const std::string& name, std::string_view passphrase) {
+        const std::filesystem::path path = std::filesystem::path{PELAGO_GOLDEN_DIR} / name;
+        const std::string text = KeyFile::seal(some_key(), passphrase, rng, kCheap)->encode();
+        if (std::getenv("PELAGO_WRITE_GOLDEN") != nullptr) std::ofstream{path} << text;
+        std::ifstream in{path};
+        const std::string golden{std::istreambuf_iterator<char>{in}, {}};
+        EXPECT_EQ(golden, text) << path;
+        const auto file = KeyFile::decode(base::as_bytes(golden));
+        ASSERT_TRUE(file) << path;
+        EXPECT_EQ(file->open(passphrase)->seed(), some_key().seed());
+    };
+    check("keyfile_plain.key", "");
+    check("keyfile_scrypt.key", "correct horse");
 }
 
 TEST(KeyFile, NeverHoldsTheSeedInTheOpen) {

@@ -55,13 +55,18 @@ std::string progress_line(const ProgressState& state, double bytes_per_second, s
     } else {
         line = fmt::format("[{}]  {}", human_duration(elapsed), human_size(state.bytes_done));
     }
-    line += fmt::format("  {}/s", human_size(static_cast<std::uint64_t>(bytes_per_second)));
+    if (line.size() > columns) return line.substr(0, columns);
+
+    // What does not fit is left out whole, the least important last.
+    const auto add = [&](const std::string& piece) {
+        if (line.size() + 2 + piece.size() <= columns) line += "  " + piece;
+    };
+    add(human_size(static_cast<std::uint64_t>(bytes_per_second)) + "/s");
     if (state.bytes_total && bytes_per_second >= 1 && *state.bytes_total > state.bytes_done) {
         const double left = static_cast<double>(*state.bytes_total - state.bytes_done) / bytes_per_second;
-        line += "  " + human_duration(std::chrono::seconds{std::llround(std::min(left, 3.6e6))}) + " left";
+        add(human_duration(std::chrono::seconds{std::llround(std::min(left, 3.6e6))}) + " left");
     }
-    line += "  " + plural(state.files_done, "file", "files");
-    if (line.size() > columns) return line.substr(0, columns);
+    add(plural(state.files_done, "file", "files"));
     if (!state.current.empty() && columns > line.size() + 12) {
         line += "  " + shorten(printable(state.current), columns - line.size() - 2);
     }

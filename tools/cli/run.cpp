@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "cli/console.hpp"
+#include "cli/help.hpp"
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
 #include "config/settings.hpp"
@@ -19,7 +20,7 @@ constexpr const char* kSummary = "Pelago: archival storage without servers";
 constexpr const char* kFooter =
     "Start here:\n"
     "  pelago archive backup ~/Documents            keep a directory\n"
-    "  pelago archive restore latest --target /tmp/r  and get it back\n"
+    "  pelago archive restore latest --target DIR   and get it back\n"
     "  pelago dev up                                try it with five peers on this machine\n\n"
     "'pelago VERB --help' explains a verb and shows an example.";
 
@@ -95,6 +96,13 @@ std::string parsed_path(const CLI::App& program) {
     }
 }
 
+std::string help_of_parsed(const CLI::App& program) {
+    const std::string path = parsed_path(program);
+    const CLI::App* app = &program;
+    while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+    return app->help(app == &program ? "" : path.substr(0, path.rfind(' ')));
+}
+
 std::string lower_first(std::string text) {
     if (text.size() > 1 && std::islower(static_cast<unsigned char>(text[1])) != 0) {
         text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
@@ -137,7 +145,7 @@ Manner manner_of(const Invocation& invocation, const Surroundings& around) {
 base::Result<ExitCode> run_chosen(const CLI::App& program, const Verbs& verbs, const Invocation& invocation,
                                   Console& console, Io& io) {
     if (!verbs.chosen()) {
-        io.err(parsed_path(program) == "pelago" ? program.help() : program.get_subcommands().front()->help());
+        io.err(help_of_parsed(program));
         return ExitCode::usage;
     }
     BASE_TRY(const Settings settings, load_settings(invocation.overrides, io.around()));
@@ -159,8 +167,7 @@ int run(std::span<const std::string> args, Io& io) {
     program.footer(kFooter);
     program.fallthrough();  // common options may stand after the verb
     program.require_subcommand(0, 1);
-    program.get_formatter()->column_width(34);
-    program.get_formatter()->label("TEXT", "");
+    program.formatter(std::make_shared<HelpFormatter>());
     Invocation invocation;
     add_common_options(program, invocation);
     Verbs verbs{program};
@@ -176,9 +183,7 @@ int run(std::span<const std::string> args, Io& io) {
             program.parse(std::move(reversed));
         }
     } catch (const CLI::CallForHelp&) {
-        const CLI::App* app = &program;
-        while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
-        io.out(app->help(app == &program ? "" : parsed_path(program).substr(0, parsed_path(program).rfind(' '))));
+        io.out(help_of_parsed(program));
         return static_cast<int>(io.finish() ? ExitCode::done : ExitCode::fatal);
     } catch (const CLI::ParseError& parse_error) {
         error = explain(parse_error, program);
