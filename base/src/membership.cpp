@@ -77,7 +77,8 @@ Guid network_id(const PublicKey& authority, std::string_view name) {
 
 NodeId node_id(const PublicKey& key, const Key& salt) { return sha256({as_bytes("pelago node"), key, salt}); }
 
-// --- Certificate ------------------------------------------------------------------------------------------------------
+// --- Certificate
+// ------------------------------------------------------------------------------------------------------
 
 Bytes Certificate::body() const {
     Writer out;
@@ -126,7 +127,8 @@ Result<void> check_certificate(const Certificate& certificate, const Guid& netwo
     return ok();
 }
 
-// --- Policy -----------------------------------------------------------------------------------------------------------
+// --- Policy
+// -----------------------------------------------------------------------------------------------------------
 
 Bytes Policy::body() const {
     Writer out;
@@ -165,7 +167,8 @@ Result<void> Policy::check() const {
     return ok();
 }
 
-// --- Roster -----------------------------------------------------------------------------------------------------------
+// --- Roster
+// -----------------------------------------------------------------------------------------------------------
 
 Bytes Roster::body() const {
     Writer out;
@@ -221,7 +224,8 @@ unsigned effective_copies(const Policy& policy, const Roster& roster) {
     return static_cast<unsigned>(std::min<std::size_t>(policy.copies, peers));
 }
 
-// --- Token ------------------------------------------------------------------------------------------------------------
+// --- Token
+// ------------------------------------------------------------------------------------------------------------
 
 std::string Token::text() const {
     Writer out;

@@ -69,7 +69,8 @@ Result<NetworkDirectory::Admission> decode_admission(ByteView bytes) {
     return admission;
 }
 
-MembershipService::MembershipService(NodeEnv env, NetworkDirectory& directory, Neighbours neighbours, OnChange on_change)
+MembershipService::MembershipService(NodeEnv env, NetworkDirectory& directory, Neighbours neighbours,
+                                     OnChange on_change)
     : env_{env},
       directory_{directory},
       neighbours_{std::move(neighbours)},
@@ -138,8 +139,8 @@ void MembershipService::on_notify(const Peer& from, Message message) {
 
 Task<void> MembershipService::catch_up(Address from) {
     auto request = message_of(Verb::fetch, {});
-    const auto answer = co_await env_.transport.request(std::move(from), std::move(request),
-                                                        env_.clock.now() + kFetchTimeout);
+    const auto answer =
+        co_await env_.transport.request(std::move(from), std::move(request), env_.clock.now() + kFetchTimeout);
     catching_up_ = false;
     if (!answer) co_return;
     Reader in{answer->payload};

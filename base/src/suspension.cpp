@@ -50,7 +50,7 @@ Task<void> suspend(std::shared_ptr<Suspension> self, std::function<void()> on_ca
         self->register_sleeper();
     };
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void(boost::system::error_code)>(start,
-                                                                                                 asio::use_awaitable);
+                                                                                                  asio::use_awaitable);
 }
 
 }  // namespace base

@@ -26,8 +26,8 @@ class Suspension : public Sleepers::Hook {
     Executor executor_;
 };
 
-/// Sleeps until self->wake(). When the coroutine is cancelled `on_cancel` is called (to take the sleeper off a list) and
-/// it resumes with operation_aborted.
+/// Sleeps until self->wake(). When the coroutine is cancelled `on_cancel` is called (to take the sleeper off a list)
+/// and it resumes with operation_aborted.
 Task<void> suspend(std::shared_ptr<Suspension> self, std::function<void()> on_cancel);
 
 }  // namespace base

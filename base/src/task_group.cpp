@@ -31,7 +31,8 @@ bool is_cancellation(const std::exception_ptr& error) {
 
 }  // namespace
 
-// --- Event ------------------------------------------------------------------------------------------------------------
+// --- Event
+// ------------------------------------------------------------------------------------------------------------
 
 struct Event::State {
     bool set = false;
@@ -65,7 +66,8 @@ Task<void> Event::wait() {
     co_await suspend(sleeper, std::move(on_cancel));
 }
 
-// --- Semaphore --------------------------------------------------------------------------------------------------------
+// --- Semaphore
+// --------------------------------------------------------------------------------------------------------
 
 struct SemaphoreState {
     struct Waiter {
@@ -127,7 +129,8 @@ Task<Semaphore::Permit> Semaphore::acquire(std::size_t permits) {
 
 std::size_t Semaphore::available() const { return state_->available; }
 
-// --- TaskGroup --------------------------------------------------------------------------------------------------------
+// --- TaskGroup
+// --------------------------------------------------------------------------------------------------------
 
 struct TaskGroup::State {
     explicit State(Executor executor_in) : executor{std::move(executor_in)}, idle{executor} { idle.set(); }

@@ -31,9 +31,9 @@ TEST(Hash, InPiecesOrAtOnceIsTheSame) {
 TEST(Hash, HmacMatchesRfc4231) {
     EXPECT_EQ(to_hex(hmac_sha256(Bytes(20, 0x0b), {as_bytes("Hi "), as_bytes("There")})),
               "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
-    EXPECT_EQ(to_hex(hmac_sha256(Bytes(131, 0xaa),
-                                 {as_bytes("Test Using Larger Than Block-Size Key - Hash Key First")})),
-              "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    EXPECT_EQ(
+        to_hex(hmac_sha256(Bytes(131, 0xaa), {as_bytes("Test Using Larger Than Block-Size Key - Hash Key First")})),
+        "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
 TEST(Hash, KeysOfDifferentLabelsOrContextsDiffer) {

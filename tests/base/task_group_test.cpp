@@ -135,8 +135,8 @@ TEST(Semaphore, GivesPermitsInOrderOfAskingAndNeverMoreThanItHas) {
     std::vector<int> order;
     TaskGroup group{io.get_executor()};
     group.spawn(hold(semaphore, 2, first, order, 1));
-    group.spawn(hold(semaphore, 2, rest, order, 2));   // must wait
-    group.spawn(hold(semaphore, 1, rest, order, 3));   // would fit, but may not overtake
+    group.spawn(hold(semaphore, 2, rest, order, 2));  // must wait
+    group.spawn(hold(semaphore, 1, rest, order, 3));  // would fit, but may not overtake
     io.poll();
     EXPECT_EQ(order, (std::vector{1}));
     first.set();

@@ -36,10 +36,18 @@ Input mutate(Input input, std::mt19937_64& random) {
     for (std::uint64_t i = 0; i < edits; ++i) {
         const auto at = input.empty() ? 0 : random() % input.size();
         switch (random() % 5) {
-            case 0: if (!input.empty()) input[at] ^= static_cast<std::uint8_t>(1U << random() % 8); break;
-            case 1: if (!input.empty()) input[at] = static_cast<std::uint8_t>(random() % 3 == 0 ? 0xff : random()); break;
-            case 2: input.resize(at); break;
-            case 3: input.insert(input.begin() + static_cast<std::ptrdiff_t>(at), 1 + random() % 8, 0x80); break;
+            case 0:
+                if (!input.empty()) input[at] ^= static_cast<std::uint8_t>(1U << random() % 8);
+                break;
+            case 1:
+                if (!input.empty()) input[at] = static_cast<std::uint8_t>(random() % 3 == 0 ? 0xff : random());
+                break;
+            case 2:
+                input.resize(at);
+                break;
+            case 3:
+                input.insert(input.begin() + static_cast<std::ptrdiff_t>(at), 1 + random() % 8, 0x80);
+                break;
             case 4: {
                 const auto length = random() % kLongestRandom;
                 for (std::uint64_t n = 0; n < length; ++n) input.push_back(static_cast<std::uint8_t>(random()));

@@ -20,7 +20,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const base::ByteView input{data, size};
     check<base::Certificate>(input);
     check<base::Roster>(input);
-    if (const auto policy = base::Policy::decode(input); policy && base::Policy::decode(policy->encode())->body() != policy->body()) {
+    if (const auto policy = base::Policy::decode(input);
+        policy && base::Policy::decode(policy->encode())->body() != policy->body()) {
         std::abort();
     }
     if (const auto token = base::Token::parse(base::as_text(input)); token && !base::Token::parse(token->text())) {

@@ -22,9 +22,8 @@ struct RouteProbe::Waiting {
 
 RouteProbe::RouteProbe(base::NodeEnv env, pastry::Kbr& kbr) : env_{env}, kbr_{kbr} {
     kbr_.attach(base::Service::diagnostics, this);
-    env_.transport.serve(base::Service::diagnostics, {}, [this](const base::Peer& from, base::Message message) {
-        on_answer(from, message);
-    });
+    env_.transport.serve(base::Service::diagnostics, {},
+                         [this](const base::Peer& from, base::Message message) { on_answer(from, message); });
 }
 
 RouteProbe::~RouteProbe() {

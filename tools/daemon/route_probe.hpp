@@ -25,7 +25,8 @@ class RouteProbe final : public pastry::Application {
     /// base::Errc::timed_out if no answer came.
     base::Task<base::Result<Arrival>> send(base::Guid key, base::TimePoint deadline);
 
-    void deliver(const base::Guid& key, const pastry::NodeHandle& origin, base::Message message, unsigned hops) override;
+    void deliver(const base::Guid& key, const pastry::NodeHandle& origin, base::Message message,
+                 unsigned hops) override;
 
   private:
     struct Waiting;

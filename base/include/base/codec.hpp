@@ -25,7 +25,7 @@ class Writer {
     Writer& varint(std::uint64_t value);  ///< LEB128, 1 to 10 bytes
     Writer& raw(ByteView bytes);          ///< no length
     Writer& guid(const Guid& guid) { return raw(guid.view()); }
-    Writer& bytes(ByteView bytes);        ///< varint length, then the bytes
+    Writer& bytes(ByteView bytes);  ///< varint length, then the bytes
     Writer& text(std::string_view text) { return bytes(as_bytes(text)); }
 
     [[nodiscard]] const Bytes& view() const { return out_; }
@@ -36,8 +36,8 @@ class Writer {
     Bytes out_;
 };
 
-/// Reads foreign bytes: after the first short or malformed field everything reads as zero or empty and ok() is false, so
-/// a parser checks once, at the end (and before it allocates by a count that it read: see fits()).
+/// Reads foreign bytes: after the first short or malformed field everything reads as zero or empty and ok() is false,
+/// so a parser checks once, at the end (and before it allocates by a count that it read: see fits()).
 class Reader {
   public:
     explicit Reader(ByteView bytes) : rest_{bytes} {}
@@ -47,8 +47,8 @@ class Reader {
     [[nodiscard]] std::uint32_t u32();
     [[nodiscard]] std::uint64_t u64();
     [[nodiscard]] std::int64_t i64() { return static_cast<std::int64_t>(u64()); }
-    [[nodiscard]] std::uint64_t varint();               ///< only the shortest encoding is accepted
-    [[nodiscard]] ByteView raw(std::size_t length);     ///< a view into the input
+    [[nodiscard]] std::uint64_t varint();            ///< only the shortest encoding is accepted
+    [[nodiscard]] ByteView raw(std::size_t length);  ///< a view into the input
     [[nodiscard]] Guid guid();
     template <std::size_t N>
     [[nodiscard]] std::array<std::uint8_t, N> array() {
@@ -57,12 +57,15 @@ class Reader {
         if (ok_) std::copy(view.begin(), view.end(), out.begin());
         return out;
     }
-    [[nodiscard]] ByteView bytes(std::size_t limit);    ///< varint length (fails above `limit`), then a view
+    [[nodiscard]] ByteView bytes(std::size_t limit);  ///< varint length (fails above `limit`), then a view
     [[nodiscard]] std::string text(std::size_t limit) { return std::string{as_text(bytes(limit))}; }
 
     /// False, and failed from now on, unless `count` items of at least `bytes_each` can still be in the input.
     [[nodiscard]] bool fits(std::uint64_t count, std::size_t bytes_each);
-    void fail() { ok_ = false; rest_ = {}; }
+    void fail() {
+        ok_ = false;
+        rest_ = {};
+    }
     [[nodiscard]] bool ok() const { return ok_; }
     [[nodiscard]] std::size_t remaining() const { return rest_.size(); }
     /// Everything was read and nothing failed: trailing bytes are an error.

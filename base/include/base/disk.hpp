@@ -1,5 +1,5 @@
-// A node's own directory as every layer sees it: the host's file system, or the simulator's, which tears, loses what was
-// not synced (directory entries too), flips bits and fills up.
+// A node's own directory as every layer sees it: the host's file system, or the simulator's, which tears, loses what
+// was not synced (directory entries too), flips bits and fills up.
 //
 // Calls block: make them from a Workers job. All are thread safe, except that one File is used by one thread at a time
 // for writing. Paths are relative to the node's directory, with '/' between names; "..", empty names and absolute paths

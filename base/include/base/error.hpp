@@ -8,26 +8,26 @@ namespace base {
 
 /// The comment of each value says what is true afterwards.
 enum class Errc {
-    bad_format = 1,    ///< Foreign bytes did not parse, or broke a limit; nothing was taken over from them.
-    bad_signature,     ///< A signature or a keyed tag did not verify; the bytes were dropped.
-    bad_argument,      ///< The caller's input is not acceptable; nothing was done.
-    unsupported,       ///< A format or feature of a later version; nothing was touched.
-    not_found,         ///< The named thing does not exist here, and that is certain.
-    exists,            ///< The named thing is there already; it is unchanged.
-    locked,            ///< Another process holds the directory; nothing was touched.
-    no_space,          ///< No room on the device or under the cap; what was acknowledged before is intact.
-    io_failed,         ///< The device failed; what was not yet acknowledged may be lost.
-    read_only,         ///< The device or directory does not take writes; nothing was changed.
-    denied,            ///< The operating system or a peer refused for lack of rights; nothing was done.
-    corrupt,           ///< Bytes on disk do not match their checksum; they were not returned.
-    unreachable,       ///< The peer could not be dialled, or broke off; whether it acted is unknown.
-    timed_out,         ///< The deadline passed; whether the peer acted is unknown.
-    not_a_member,      ///< The other side is no member of this network; the connection is closed.
-    peer_failed,       ///< The peer answered with an error of a kind this version does not know.
-    busy,              ///< A bounded queue is full; nothing was taken; try later.
-    stopped,           ///< This node is shutting down; nothing was done.
-    interrupted,       ///< The user stopped it; what was acknowledged stays.
-    wrong_key,         ///< The passphrase or key does not open this; nothing was touched.
+    bad_format = 1,  ///< Foreign bytes did not parse, or broke a limit; nothing was taken over from them.
+    bad_signature,   ///< A signature or a keyed tag did not verify; the bytes were dropped.
+    bad_argument,    ///< The caller's input is not acceptable; nothing was done.
+    unsupported,     ///< A format or feature of a later version; nothing was touched.
+    not_found,       ///< The named thing does not exist here, and that is certain.
+    exists,          ///< The named thing is there already; it is unchanged.
+    locked,          ///< Another process holds the directory; nothing was touched.
+    no_space,        ///< No room on the device or under the cap; what was acknowledged before is intact.
+    io_failed,       ///< The device failed; what was not yet acknowledged may be lost.
+    read_only,       ///< The device or directory does not take writes; nothing was changed.
+    denied,          ///< The operating system or a peer refused for lack of rights; nothing was done.
+    corrupt,         ///< Bytes on disk do not match their checksum; they were not returned.
+    unreachable,     ///< The peer could not be dialled, or broke off; whether it acted is unknown.
+    timed_out,       ///< The deadline passed; whether the peer acted is unknown.
+    not_a_member,    ///< The other side is no member of this network; the connection is closed.
+    peer_failed,     ///< The peer answered with an error of a kind this version does not know.
+    busy,            ///< A bounded queue is full; nothing was taken; try later.
+    stopped,         ///< This node is shutting down; nothing was done.
+    interrupted,     ///< The user stopped it; what was acknowledged stays.
+    wrong_key,       ///< The passphrase or key does not open this; nothing was touched.
 };
 
 [[nodiscard]] const std::error_category& error_category() noexcept;

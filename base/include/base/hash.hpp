@@ -39,7 +39,8 @@ class Sha256 {
 /// HKDF-Expand after Extract with an empty salt; `label` names the use, so that no two uses share a key.
 [[nodiscard]] Key derive_key(ByteView secret, std::string_view label, ByteView context = {});
 
-/// CRC-32C (Castagnoli) of `bytes`, continuing from `seed`. Finds torn and rotten bytes; proves nothing to an adversary.
+/// CRC-32C (Castagnoli) of `bytes`, continuing from `seed`. Finds torn and rotten bytes; proves nothing to an
+/// adversary.
 [[nodiscard]] std::uint32_t crc32c(ByteView bytes, std::uint32_t seed = 0);
 
 }  // namespace base

@@ -1,8 +1,8 @@
 // The user's files, as backup reads them and restore makes them: a walk that never leaves the directory it began in.
 //
-// Every name is one path component: "", ".", "..", and names with '/' or NUL are refused with Errc::bad_argument, and no
-// symbolic link is ever followed, so a hostile archive cannot write outside the target (docs/model.md). Calls block: make
-// them from a Workers job. Objects are thread safe as long as one thread writes one file.
+// Every name is one path component: "", ".", "..", and names with '/' or NUL are refused with Errc::bad_argument, and
+// no symbolic link is ever followed, so a hostile archive cannot write outside the target (docs/model.md). Calls block:
+// make them from a Workers job. Objects are thread safe as long as one thread writes one file.
 #pragma once
 
 #include <cstdint>
@@ -29,10 +29,10 @@ struct FileStat {
     std::uint64_t allocated_bytes = 0;
     std::int64_t mtime_ns = 0;
     std::int64_t ctime_ns = 0;
-    std::uint64_t device = 0;   ///< of the file system
+    std::uint64_t device = 0;  ///< of the file system
     std::uint64_t inode = 0;
     std::uint64_t nlink = 1;
-    std::uint64_t rdev = 0;     ///< of a device node
+    std::uint64_t rdev = 0;  ///< of a device node
 };
 
 struct Xattr {
@@ -85,7 +85,7 @@ class LocalDirectory {
     virtual Result<std::unique_ptr<LocalDirectory>> open_directory(std::string_view name) = 0;
     virtual Result<std::unique_ptr<LocalFile>> open_file(std::string_view name) = 0;  ///< regular, to read
     virtual Result<std::string> read_link(std::string_view name) = 0;
-    virtual Result<std::vector<Xattr>> xattrs() = 0;                     ///< of the directory itself
+    virtual Result<std::vector<Xattr>> xattrs() = 0;  ///< of the directory itself
     virtual Result<std::vector<Xattr>> xattrs(std::string_view name) = 0;
 
     /// Errc::exists if the name is taken by anything but a directory; an existing directory is opened.
@@ -97,9 +97,9 @@ class LocalDirectory {
     virtual Result<void> make_link(std::string_view name, LocalDirectory& from, std::string_view from_name) = 0;
     /// fifo, socket, character or block.
     virtual Result<void> make_special(std::string_view name, FileType type, std::uint64_t rdev) = 0;
-    virtual Result<void> set_xattr(const Xattr& xattr) = 0;              ///< of the directory itself
+    virtual Result<void> set_xattr(const Xattr& xattr) = 0;  ///< of the directory itself
     virtual Result<void> set_xattr(std::string_view name, const Xattr& xattr) = 0;
-    virtual Result<void> set_metadata(const Metadata& metadata) = 0;     ///< of the directory itself
+    virtual Result<void> set_metadata(const Metadata& metadata) = 0;  ///< of the directory itself
     virtual Result<void> set_metadata(std::string_view name, const Metadata& metadata) = 0;
     /// A file, link or special, or an empty directory.
     virtual Result<void> remove(std::string_view name) = 0;

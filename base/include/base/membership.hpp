@@ -40,7 +40,7 @@ struct Certificate {
     std::uint64_t serial = 0;          ///< distinct per network
     std::int64_t not_before_ns = 0;    ///< wall clock, ns since 1970
     std::int64_t not_after_ns = 0;
-    Signature signature{};             ///< by the authority, domain "pelago certificate"
+    Signature signature{};  ///< by the authority, domain "pelago certificate"
 
     [[nodiscard]] NodeId id() const { return node_id(key, salt); }
     [[nodiscard]] Bytes body() const;    ///< what is signed

@@ -1,5 +1,6 @@
-// What a node remembers of the network it belongs to: its key and certificate, the newest policy and roster, and, on the
-// node that created the network, the authority's key and the tokens given out. Kept under "network/" of the node's Disk.
+// What a node remembers of the network it belongs to: its key and certificate, the newest policy and roster, and, on
+// the node that created the network, the authority's key and the tokens given out. Kept under "network/" of the node's
+// Disk.
 //
 // Formats: docs/formats/membership.md. Calls block (they write files); not thread safe: one owner.
 #pragma once
@@ -42,8 +43,9 @@ class NetworkDirectory {
     [[nodiscard]] static Result<SigningKey> prepare_join(Disk& disk, Rng& rng);
     /// Checks everything against the token (network, authority, our key) and keeps it. Errc::not_a_member or bad_format
     /// if the issuer sent something else; then nothing is kept.
-    [[nodiscard]] static Result<NetworkDirectory> finish_join(Disk& disk, const Token& token, const Admission& admission,
-                                                              const SigningKey& key, std::int64_t wall_ns);
+    [[nodiscard]] static Result<NetworkDirectory> finish_join(Disk& disk, const Token& token,
+                                                              const Admission& admission, const SigningKey& key,
+                                                              std::int64_t wall_ns);
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] const Guid& network() const { return certificate_.network; }
@@ -62,8 +64,8 @@ class NetworkDirectory {
     /// Authority only (else Errc::denied).
     Result<Policy> change_policy(Policy policy);  ///< signs it as the next version
     Result<Token> invite(Rng& rng, const std::string& endpoint, std::int64_t wall_ns, std::int64_t not_after_ns);
-    /// Spends the token durably, then issues. The same key may repeat its request and gets the same certificate; a spent
-    /// token in another hand, an unknown and an expired one are Errc::denied.
+    /// Spends the token durably, then issues. The same key may repeat its request and gets the same certificate; a
+    /// spent token in another hand, an unknown and an expired one are Errc::denied.
     Result<Admission> admit(Rng& rng, const PublicKey& joiner, const Key& token_secret, const Wish& wish,
                             std::int64_t wall_ns);
 

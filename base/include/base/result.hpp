@@ -64,9 +64,9 @@ using Result = boost::system::result<T, Error>;
 // BASE_TRY(auto x, f());        x is f()'s value, or the enclosing function returns f()'s error.
 // BASE_CO_TRY(auto x, co_await g());   the same in a coroutine.
 // BASE_CHECK / BASE_CO_CHECK:   for Result<void>, or where the value does not matter.
-#define BASE_TRY_(return_, temporary, declaration, ...)            \
-    auto&& temporary = (__VA_ARGS__);                              \
-    if (!temporary) return_ std::move(temporary).error();          \
+#define BASE_TRY_(return_, temporary, declaration, ...)   \
+    auto&& temporary = (__VA_ARGS__);                     \
+    if (!temporary) return_ std::move(temporary).error(); \
     declaration = *std::move(temporary)
 #define BASE_TRY(declaration, ...) BASE_TRY_(return, BASE_JOIN(result_, __COUNTER__), declaration, __VA_ARGS__)
 #define BASE_CO_TRY(declaration, ...) BASE_TRY_(co_return, BASE_JOIN(result_, __COUNTER__), declaration, __VA_ARGS__)

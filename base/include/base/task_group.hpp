@@ -44,9 +44,9 @@ class Event {
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
 
-    void set();     ///< wakes all, and lets later waiters through
+    void set();  ///< wakes all, and lets later waiters through
     void reset();
-    void pulse();   ///< wakes those who wait now
+    void pulse();  ///< wakes those who wait now
     [[nodiscard]] bool is_set() const;
     Task<void> wait();
 

@@ -1,4 +1,5 @@
-// Messages between nodes: TLS connections on a host, a modelled network in simulation, a Unix socket to the local daemon.
+// Messages between nodes: TLS connections on a host, a modelled network in simulation, a Unix socket to the local
+// daemon.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,7 @@ enum class Service : std::uint8_t {
     past = 4,
     objstore = 5,
     diagnostics = 6,  ///< `pelago route`
-    local = 16,  ///< commands to the daemon, over the Unix socket only
+    local = 16,       ///< commands to the daemon, over the Unix socket only
 };
 
 /// A small Protocol Buffers header and opaque bytes that never pass through Protocol Buffers.

@@ -1,4 +1,5 @@
-// A pool for what would keep an event loop waiting: hashing, compression, sealing, and every call on Disk and LocalTree.
+// A pool for what would keep an event loop waiting: hashing, compression, sealing, and every call on Disk and
+// LocalTree.
 #pragma once
 
 #include <functional>

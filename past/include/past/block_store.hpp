@@ -38,12 +38,12 @@ struct PlaceSummary {
 
 struct StoreUsage {
     std::uint64_t blocks = 0;
-    std::uint64_t block_bytes = 0;   ///< payload of the live blocks
-    std::uint64_t disk_bytes = 0;    ///< files of the store, garbage included: what the cap counts
+    std::uint64_t block_bytes = 0;  ///< payload of the live blocks
+    std::uint64_t disk_bytes = 0;   ///< files of the store, garbage included: what the cap counts
     std::uint64_t capacity_bytes = 0;
-    std::uint64_t reserve_bytes = 0; ///< kept for deletes and records: puts are refused before they eat it
-    std::uint64_t index_bytes = 0;   ///< memory
-    bool read_only = false;          ///< the disk failed: the store keeps serving, but takes nothing new
+    std::uint64_t reserve_bytes = 0;  ///< kept for deletes and records: puts are refused before they eat it
+    std::uint64_t index_bytes = 0;    ///< memory
+    bool read_only = false;           ///< the disk failed: the store keeps serving, but takes nothing new
 };
 
 class BlockStore {

@@ -6,16 +6,16 @@
 namespace past {
 
 enum class Errc {
-    block_not_found = 1,   ///< Every holder answered and none has the block: damage, never "no such file".
-    holders_unreachable,   ///< Not enough holders answered in time; nothing is known about the block or record.
-    too_few_copies,        ///< Fewer than a majority acknowledged; the copies that were stored remain.
-    below_min_copies,      ///< Fewer live holders than the policy's min_copies; refused before anything was stored.
-    no_space,              ///< A holder is full; refused before it acknowledged; what it held is intact.
-    corrupt_block,         ///< The bytes did not hash to their id; they were not returned.
-    too_large,             ///< Above kMaxBlockBytes; refused before any byte left this node.
-    conflict,              ///< The record is not at the sequence the writer expected; nothing was changed.
-    bad_record,            ///< The record's certificate did not verify; it was not taken.
-    not_owner,             ///< The reclaim is not signed by the tag's owner; nothing was dropped.
+    block_not_found = 1,  ///< Every holder answered and none has the block: damage, never "no such file".
+    holders_unreachable,  ///< Not enough holders answered in time; nothing is known about the block or record.
+    too_few_copies,       ///< Fewer than a majority acknowledged; the copies that were stored remain.
+    below_min_copies,     ///< Fewer live holders than the policy's min_copies; refused before anything was stored.
+    no_space,             ///< A holder is full; refused before it acknowledged; what it held is intact.
+    corrupt_block,        ///< The bytes did not hash to their id; they were not returned.
+    too_large,            ///< Above kMaxBlockBytes; refused before any byte left this node.
+    conflict,             ///< The record is not at the sequence the writer expected; nothing was changed.
+    bad_record,           ///< The record's certificate did not verify; it was not taken.
+    not_owner,            ///< The reclaim is not signed by the tag's owner; nothing was dropped.
 };
 
 [[nodiscard]] const std::error_category& error_category() noexcept;

@@ -32,11 +32,11 @@ struct PutOutcome {
 /// Asks the holders to drop a tag. Signed by the owner of the volume, domain "pelago reclaim".
 struct Reclaim {
     base::Guid place;
-    Tag tag;                        ///< drops tags of this volume up to this generation
+    Tag tag;  ///< drops tags of this volume up to this generation
     base::PublicKey owner{};
-    base::Guid name_digest;         ///< with `owner` it proves the tag: see volume_tag()
-    std::vector<base::Guid> blocks; ///< at most 4096
-    bool at_once = false;           ///< without the policy's grace: only where name_digest == raw_name_digest()
+    base::Guid name_digest;          ///< with `owner` it proves the tag: see volume_tag()
+    std::vector<base::Guid> blocks;  ///< at most 4096
+    bool at_once = false;            ///< without the policy's grace: only where name_digest == raw_name_digest()
     base::Signature signature{};
 
     [[nodiscard]] base::Bytes body() const;  ///< what is signed
@@ -87,8 +87,8 @@ class Storage {
     /// none. Linearizable with write_record(). Error: holders_unreachable.
     virtual base::Task<base::Result<std::optional<Record>>> read_record(base::Guid key, base::TimePoint deadline) = 0;
     /// Replaces the record whose sequence is `expected` (0: there is none) by one of sequence expected + 1. Of two
-    /// writers exactly one succeeds, the other gets Errc::conflict. After holders_unreachable or timed_out the write may
-    /// or may not have happened: read again.
+    /// writers exactly one succeeds, the other gets Errc::conflict. After holders_unreachable or timed_out the write
+    /// may or may not have happened: read again.
     virtual base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, Record next,
                                                         base::TimePoint deadline) = 0;
 };

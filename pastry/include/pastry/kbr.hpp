@@ -63,7 +63,7 @@ class Kbr {
     [[nodiscard]] virtual std::vector<NodeHandle> replica_set(const base::Guid& key, std::size_t count) const = 0;
     /// The same for any key: asks its root when we cannot tell. Fewer than `count` only if the network is that small.
     virtual base::Task<base::Result<std::vector<NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
-                                                                              base::TimePoint deadline) = 0;
+                                                                               base::TimePoint deadline) = 0;
     /// Our leaf set, nearest first, without ourselves.
     [[nodiscard]] virtual std::vector<NodeHandle> neighbours() const = 0;
     /// Neighbours declared dead, remembered for `Config::remember_absent`. A node that comes back leaves this list.

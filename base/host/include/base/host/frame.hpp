@@ -69,8 +69,8 @@ constexpr std::size_t kMaxHelloBytes = 512;
 
 /// The body of an error frame: category name, value, detail. The detail is cut to fit kMaxErrorBytes.
 [[nodiscard]] Bytes encode_error(const Error& error);
-/// The error itself if this process knows its category, else Errc::peer_failed with what it said. Nullopt for bytes that
-/// are no error.
+/// The error itself if this process knows its category, else Errc::peer_failed with what it said. Nullopt for bytes
+/// that are no error.
 [[nodiscard]] std::optional<Error> decode_error(ByteView bytes);
 constexpr std::size_t kMaxErrorBytes = 4096;
 
