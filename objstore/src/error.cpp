@@ -12,35 +12,23 @@ class Category final : public std::error_category {
     const char* name() const noexcept override { return "objstore"; }
     std::string message(int value) const override {
         switch (static_cast<Errc>(value)) {
-            case Errc::no_such_volume:
-                return "no such volume";
-            case Errc::no_such_snapshot:
-                return "no such snapshot";
-            case Errc::no_such_path:
-                return "no such file or directory in the snapshot";
-            case Errc::damaged:
-                return "the volume is damaged here";
-            case Errc::wrong_key:
-                return "the key does not open this volume";
-            case Errc::stale:
-                return "the storage nodes offer an older state than this client has seen";
+            case Errc::no_such_volume: return "no such volume";
+            case Errc::no_such_snapshot: return "no such snapshot";
+            case Errc::no_such_path: return "no such file or directory in the snapshot";
+            case Errc::damaged: return "the volume is damaged here";
+            case Errc::wrong_key: return "the key does not open this volume";
+            case Errc::stale: return "the storage nodes offer an older state than this client has seen";
         }
         return "unknown error " + std::to_string(value);
     }
     std::error_condition default_error_condition(int value) const noexcept override {
         switch (static_cast<Errc>(value)) {
-            case Errc::no_such_volume:
-                return std::errc::no_such_file_or_directory;
-            case Errc::no_such_snapshot:
-                return std::errc::no_such_file_or_directory;
-            case Errc::no_such_path:
-                return std::errc::no_such_file_or_directory;
-            case Errc::damaged:
-                return std::errc::io_error;
-            case Errc::wrong_key:
-                return std::errc::permission_denied;
-            case Errc::stale:
-                return std::errc::io_error;
+            case Errc::no_such_volume: return std::errc::no_such_file_or_directory;
+            case Errc::no_such_snapshot: return std::errc::no_such_file_or_directory;
+            case Errc::no_such_path: return std::errc::no_such_file_or_directory;
+            case Errc::damaged: return std::errc::io_error;
+            case Errc::wrong_key: return std::errc::permission_denied;
+            case Errc::stale: return std::errc::io_error;
         }
         return {value, *this};
     }

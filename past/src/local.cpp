@@ -155,8 +155,7 @@ Task<Result<Message>> LocalServer::handle(Message message) {
         return Message{base::Service::local, message.verb(), std::move(header), std::move(payload)};
     };
     switch (static_cast<LocalVerb>(message.verb())) {
-        case LocalVerb::put:
-            co_return co_await put(std::move(message));
+        case LocalVerb::put: co_return co_await put(std::move(message));
         case LocalVerb::get: {
             BASE_CO_TRY(const auto request, decode<LocalGet>(message.header));
             const auto until = deadline(request.deadline_ms);

@@ -39,16 +39,11 @@ Task<Result<Message>> Server::answer(Peer from, Message message) {
     const auto verb = static_cast<Verb>(message.verb());
     const bool client = from.certificate && from.certificate->role == base::Role::client;
     switch (verb) {
-        case Verb::store:
-            co_return co_await store(std::move(message));
-        case Verb::fetch:
-            co_return co_await fetch(std::move(message));
-        case Verb::touch:
-            co_return co_await touch(std::move(message));
-        case Verb::remove:
-            co_return co_await remove(std::move(message));
-        case Verb::holders:
-            co_return co_await holders(std::move(message));
+        case Verb::store: co_return co_await store(std::move(message));
+        case Verb::fetch: co_return co_await fetch(std::move(message));
+        case Verb::touch: co_return co_await touch(std::move(message));
+        case Verb::remove: co_return co_await remove(std::move(message));
+        case Verb::holders: co_return co_await holders(std::move(message));
         case Verb::compare:
         case Verb::ranges:
         case Verb::offer:
@@ -57,27 +52,21 @@ Task<Result<Message>> Server::answer(Peer from, Message message) {
             break;
         case Verb::query:
         case Verb::prepare:
-        case Verb::accept:
-            break;
+        case Verb::accept: break;
     }
     switch (verb) {
-        case Verb::compare:
-            co_return co_await compare(std::move(message));
-        case Verb::ranges:
-            co_return co_await ranges(std::move(message));
-        case Verb::offer:
-            co_return co_await offer(std::move(from), std::move(message));
+        case Verb::compare: co_return co_await compare(std::move(message));
+        case Verb::ranges: co_return co_await ranges(std::move(message));
+        case Verb::offer: co_return co_await offer(std::move(from), std::move(message));
         case Verb::query:
         case Verb::prepare:
         case Verb::accept:
-        case Verb::pull:
-            co_return co_await registers_.answer(std::move(from), std::move(message));
+        case Verb::pull: co_return co_await registers_.answer(std::move(from), std::move(message));
         case Verb::store:
         case Verb::fetch:
         case Verb::touch:
         case Verb::remove:
-        case Verb::holders:
-            break;
+        case Verb::holders: break;
     }
     co_return base::Errc::unsupported;
 }

@@ -245,23 +245,15 @@ base::Message encode_ping() { return wrap(Verb::ping, v1::Ping{}); }
 
 base::Result<Notice> decode_notice(base::Message message) {
     switch (static_cast<Verb>(message.verb())) {
-        case Verb::routed:
-            return take_routed(std::move(message));
-        case Verb::ack:
-            return take_ack(message.header);
-        case Verb::heartbeat:
-            return take_heartbeat(message.header);
-        case Verb::probe:
-            return take_probe(message.header, false);
-        case Verb::probe_reply:
-            return take_probe(message.header, true);
-        case Verb::row_request:
-            return take_row_request(message.header);
-        case Verb::row:
-            return take_row(message.header);
+        case Verb::routed: return take_routed(std::move(message));
+        case Verb::ack: return take_ack(message.header);
+        case Verb::heartbeat: return take_heartbeat(message.header);
+        case Verb::probe: return take_probe(message.header, false);
+        case Verb::probe_reply: return take_probe(message.header, true);
+        case Verb::row_request: return take_row_request(message.header);
+        case Verb::row: return take_row(message.header);
         case Verb::lookup:
-        case Verb::ping:
-            break;
+        case Verb::ping: break;
     }
     return Errc::unsupported;
 }

@@ -248,18 +248,10 @@ void Router::exchange_leaves() {
     const auto counter = leaves_.side(Side::counter_clockwise);
     if (clockwise.empty() || counter.empty()) return;
     switch (leaf_exchange_turn_++ % 4) {
-        case 0:
-            probe(counter.front(), Reason::leaf);
-            break;
-        case 1:
-            probe(clockwise.back(), Reason::leaf);
-            break;
-        case 2:
-            probe(clockwise.front(), Reason::leaf);
-            break;
-        case 3:
-            probe(counter.back(), Reason::leaf);
-            break;
+        case 0: probe(counter.front(), Reason::leaf); break;
+        case 1: probe(clockwise.back(), Reason::leaf); break;
+        case 2: probe(clockwise.front(), Reason::leaf); break;
+        case 3: probe(counter.back(), Reason::leaf); break;
     }
 }
 

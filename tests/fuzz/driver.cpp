@@ -42,12 +42,8 @@ Input mutate(Input input, std::mt19937_64& random) {
             case 1:
                 if (!input.empty()) input[at] = static_cast<std::uint8_t>(random() % 3 == 0 ? 0xff : random());
                 break;
-            case 2:
-                input.resize(at);
-                break;
-            case 3:
-                input.insert(input.begin() + static_cast<std::ptrdiff_t>(at), 1 + random() % 8, 0x80);
-                break;
+            case 2: input.resize(at); break;
+            case 3: input.insert(input.begin() + static_cast<std::ptrdiff_t>(at), 1 + random() % 8, 0x80); break;
             case 4: {
                 const auto length = random() % kLongestRandom;
                 for (std::uint64_t n = 0; n < length; ++n) input.push_back(static_cast<std::uint8_t>(random()));

@@ -22,12 +22,8 @@ TreeKey random_key(Random& random, std::uint64_t inodes) {
     TreeKey key;
     key.inode = 1 + random() % inodes;
     switch (random() % 4) {
-        case 0:
-            key.kind = Kind::inode;
-            break;
-        case 1:
-            key.kind = Kind::inline_data;
-            break;
+        case 0: key.kind = Kind::inode; break;
+        case 1: key.kind = Kind::inline_data; break;
         case 2:
             key.kind = Kind::extent;
             key.sub = random() % 4 * 4096;
@@ -43,10 +39,8 @@ TreeKey random_key(Random& random, std::uint64_t inodes) {
 
 Value random_value(const TreeKey& key, Random& random) {
     switch (key.kind) {
-        case Kind::inode:
-            return test::some_inode(random() % 1000);
-        case Kind::inline_data:
-            return InlineData{base::Bytes(random() % 300, static_cast<std::uint8_t>(random()))};
+        case Kind::inode: return test::some_inode(random() % 1000);
+        case Kind::inline_data: return InlineData{base::Bytes(random() % 300, static_cast<std::uint8_t>(random()))};
         case Kind::extent: {
             Extent extent;
             extent.length = 1 + random() % 4096;

@@ -147,18 +147,10 @@ TEST_F(StoreDamage, IndexFilesAreOnlyACache) {
     for (const auto& name : files) {
         if (!name.ends_with(".idx")) continue;
         switch (number++ % 4) {
-            case 0:
-                node_.disk().erase(name);
-                break;
-            case 1:
-                node_.disk().flip_bit(name, 100, 2);
-                break;
-            case 2:
-                node_.disk().cut(name, 90);
-                break;
-            case 3:
-                node_.disk().overwrite(name, 0, base::Bytes(64));
-                break;
+            case 0: node_.disk().erase(name); break;
+            case 1: node_.disk().flip_bit(name, 100, 2); break;
+            case 2: node_.disk().cut(name, 90); break;
+            case 3: node_.disk().overwrite(name, 0, base::Bytes(64)); break;
         }
     }
     open();

@@ -28,40 +28,26 @@ struct Options {
 
 const char* type_name(FileType type) {
     switch (type) {
-        case FileType::regular:
-            return "file";
-        case FileType::directory:
-            return "dir";
-        case FileType::symlink:
-            return "symlink";
-        case FileType::fifo:
-            return "fifo";
-        case FileType::socket:
-            return "socket";
-        case FileType::character:
-            return "chardev";
-        case FileType::block:
-            return "dev";
+        case FileType::regular: return "file";
+        case FileType::directory: return "dir";
+        case FileType::symlink: return "symlink";
+        case FileType::fifo: return "fifo";
+        case FileType::socket: return "socket";
+        case FileType::character: return "chardev";
+        case FileType::block: return "dev";
     }
     return "";
 }
 
 char type_letter(FileType type) {
     switch (type) {
-        case FileType::regular:
-            return '-';
-        case FileType::directory:
-            return 'd';
-        case FileType::symlink:
-            return 'l';
-        case FileType::fifo:
-            return 'p';
-        case FileType::socket:
-            return 's';
-        case FileType::character:
-            return 'c';
-        case FileType::block:
-            return 'b';
+        case FileType::regular: return '-';
+        case FileType::directory: return 'd';
+        case FileType::symlink: return 'l';
+        case FileType::fifo: return 'p';
+        case FileType::socket: return 's';
+        case FileType::character: return 'c';
+        case FileType::block: return 'b';
     }
     return '?';
 }

@@ -98,14 +98,10 @@ void ConsoleLog::write(Level level, const char* channel, std::string text) {
 
 bool ConsoleLog::enabled(Level level) const noexcept {
     switch (level) {
-        case Level::debug:
-            return console_.manner().verbose >= 2;
-        case Level::info:
-            return console_.manner().verbose >= 1;
-        case Level::warning:
-            return true;
-        case Level::error:
-            return true;
+        case Level::debug: return console_.manner().verbose >= 2;
+        case Level::info: return console_.manner().verbose >= 1;
+        case Level::warning: return true;
+        case Level::error: return true;
     }
     return true;
 }

@@ -17,40 +17,26 @@ class Category final : public std::error_category {
 
     std::string message(int value) const override {
         switch (static_cast<Errc>(value)) {
-            case Errc::usage:
-                return "that is not how it is used";
-            case Errc::bad_setting:
-                return "that setting is not acceptable";
-            case Errc::no_node:
-                return "this machine joined a network, but its node is not running";
-            case Errc::no_network:
-                return "no network was joined";
-            case Errc::no_key:
-                return "there is no owner key yet";
-            case Errc::no_passphrase:
-                return "the key has a passphrase, and none was given";
-            case Errc::key_exists:
-                return "there is an owner key already";
+            case Errc::usage: return "that is not how it is used";
+            case Errc::bad_setting: return "that setting is not acceptable";
+            case Errc::no_node: return "this machine joined a network, but its node is not running";
+            case Errc::no_network: return "no network was joined";
+            case Errc::no_key: return "there is no owner key yet";
+            case Errc::no_passphrase: return "the key has a passphrase, and none was given";
+            case Errc::key_exists: return "there is an owner key already";
         }
         return "unknown error";
     }
 
     std::error_condition default_error_condition(int value) const noexcept override {
         switch (static_cast<Errc>(value)) {
-            case Errc::usage:
-                return std::errc::invalid_argument;
-            case Errc::bad_setting:
-                return std::errc::invalid_argument;
-            case Errc::no_node:
-                return std::errc::not_connected;
-            case Errc::no_network:
-                return std::errc::network_unreachable;
-            case Errc::no_key:
-                return std::errc::no_such_file_or_directory;
-            case Errc::no_passphrase:
-                return std::errc::permission_denied;
-            case Errc::key_exists:
-                return std::errc::file_exists;
+            case Errc::usage: return std::errc::invalid_argument;
+            case Errc::bad_setting: return std::errc::invalid_argument;
+            case Errc::no_node: return std::errc::not_connected;
+            case Errc::no_network: return std::errc::network_unreachable;
+            case Errc::no_key: return std::errc::no_such_file_or_directory;
+            case Errc::no_passphrase: return std::errc::permission_denied;
+            case Errc::key_exists: return std::errc::file_exists;
         }
         return {value, *this};
     }

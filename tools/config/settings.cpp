@@ -37,10 +37,8 @@ base::Result<void> check_value(const SettingSpec& spec, const std::string& text,
                                                   source + ": it must be " + std::string{wanted}};
     };
     switch (spec.kind) {
-        case Kind::text:
-            break;
-        case Kind::path:
-            break;
+        case Kind::text: break;
+        case Kind::path: break;
         case Kind::size:
             if (!parse_size(text)) return refuse("a size, like 10G or 500MiB");
             break;

@@ -98,13 +98,9 @@ void Connection::handle(Frame frame) {
             if (queued_bytes_ > limits_.in_flight_bytes_per_peer) return;  // it does not read them
             enqueue(Frame{FrameType::pong, frame.head.id, Bytes{}});
             return;
-        case FrameType::pong:
-            return;
-        case FrameType::bye:
-            return;
-        case FrameType::hello:
-            close(Error{Errc::bad_format, "a second hello"});
-            return;
+        case FrameType::pong: return;
+        case FrameType::bye: return;
+        case FrameType::hello: close(Error{Errc::bad_format, "a second hello"}); return;
         case FrameType::request:
         case FrameType::response:
         case FrameType::error:

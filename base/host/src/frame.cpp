@@ -20,19 +20,15 @@ struct Sizes {
 /// The most a frame of this type may carry; nothing for an unknown type.
 std::optional<Sizes> most_for(FrameType type) {
     switch (type) {
-        case FrameType::hello:
-            return Sizes{kMaxHelloBytes, 0};
+        case FrameType::hello: return Sizes{kMaxHelloBytes, 0};
         case FrameType::request:
         case FrameType::response:
-        case FrameType::notify:
-            return Sizes{kMaxHeaderBytes, kMaxPayloadBytes};
-        case FrameType::error:
-            return Sizes{kMaxErrorBytes, 0};
+        case FrameType::notify: return Sizes{kMaxHeaderBytes, kMaxPayloadBytes};
+        case FrameType::error: return Sizes{kMaxErrorBytes, 0};
         case FrameType::ping:
         case FrameType::pong:
         case FrameType::want_bulk:
-        case FrameType::bye:
-            return Sizes{};
+        case FrameType::bye: return Sizes{};
     }
     return std::nullopt;
 }

@@ -236,14 +236,10 @@ class RootedDisk final : public Disk {
 
     static int flags_of(Mode mode) {
         switch (mode) {
-            case Mode::read:
-                return O_RDONLY;
-            case Mode::read_write:
-                return O_RDWR;
-            case Mode::create:
-                return O_RDWR | O_CREAT;
-            case Mode::create_new:
-                return O_RDWR | O_CREAT | O_EXCL;
+            case Mode::read: return O_RDONLY;
+            case Mode::read_write: return O_RDWR;
+            case Mode::create: return O_RDWR | O_CREAT;
+            case Mode::create_new: return O_RDWR | O_CREAT | O_EXCL;
         }
         return O_RDONLY;
     }

@@ -30,20 +30,13 @@ Result<std::string> component(std::string_view name) {
 
 FileType from_dirent(unsigned char type) {
     switch (type) {
-        case DT_DIR:
-            return FileType::directory;
-        case DT_LNK:
-            return FileType::symlink;
-        case DT_FIFO:
-            return FileType::fifo;
-        case DT_SOCK:
-            return FileType::socket;
-        case DT_CHR:
-            return FileType::character;
-        case DT_BLK:
-            return FileType::block;
-        default:
-            return FileType::regular;
+        case DT_DIR: return FileType::directory;
+        case DT_LNK: return FileType::symlink;
+        case DT_FIFO: return FileType::fifo;
+        case DT_SOCK: return FileType::socket;
+        case DT_CHR: return FileType::character;
+        case DT_BLK: return FileType::block;
+        default: return FileType::regular;
     }
 }
 
@@ -169,22 +162,13 @@ class HostDirectory final : public LocalDirectory {
         BASE_TRY(const auto entry, component(name));
         mode_t kind = 0;
         switch (type) {
-            case FileType::fifo:
-                kind = S_IFIFO;
-                break;
-            case FileType::socket:
-                kind = S_IFSOCK;
-                break;
-            case FileType::character:
-                kind = S_IFCHR;
-                break;
-            case FileType::block:
-                kind = S_IFBLK;
-                break;
+            case FileType::fifo: kind = S_IFIFO; break;
+            case FileType::socket: kind = S_IFSOCK; break;
+            case FileType::character: kind = S_IFCHR; break;
+            case FileType::block: kind = S_IFBLK; break;
             case FileType::regular:
             case FileType::directory:
-            case FileType::symlink:
-                return Error{Errc::bad_argument, whole(entry)};
+            case FileType::symlink: return Error{Errc::bad_argument, whole(entry)};
         }
         const bool device = kind == S_IFCHR || kind == S_IFBLK;
         return done(::mknodat(fd(), entry.c_str(), kind | 0600U, device ? static_cast<dev_t>(rdev) : 0), entry);

@@ -42,14 +42,10 @@ std::string printable(std::string_view text) {
 
 spdlog::level::level_enum level_of(Log::Level level) {
     switch (level) {
-        case Log::Level::debug:
-            return spdlog::level::debug;
-        case Log::Level::info:
-            return spdlog::level::info;
-        case Log::Level::warning:
-            return spdlog::level::warn;
-        case Log::Level::error:
-            return spdlog::level::err;
+        case Log::Level::debug: return spdlog::level::debug;
+        case Log::Level::info: return spdlog::level::info;
+        case Log::Level::warning: return spdlog::level::warn;
+        case Log::Level::error: return spdlog::level::err;
     }
     return spdlog::level::err;
 }
@@ -57,14 +53,10 @@ spdlog::level::level_enum level_of(Log::Level level) {
 /// sd-daemon(3): the kernel's priorities.
 const char* journal_prefix(Log::Level level) {
     switch (level) {
-        case Log::Level::debug:
-            return "<7>";
-        case Log::Level::info:
-            return "<6>";
-        case Log::Level::warning:
-            return "<4>";
-        case Log::Level::error:
-            return "<3>";
+        case Log::Level::debug: return "<7>";
+        case Log::Level::info: return "<6>";
+        case Log::Level::warning: return "<4>";
+        case Log::Level::error: return "<3>";
     }
     return "<3>";
 }

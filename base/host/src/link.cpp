@@ -143,11 +143,9 @@ void Link::notify(Message message) {
 void Link::on_frame(const std::shared_ptr<Connection>& from, Frame frame) {
     last_used_ = context_->clock.now();
     switch (frame.head.type) {
-        case FrameType::request:
-            return on_request(from, std::move(frame));
+        case FrameType::request: return on_request(from, std::move(frame));
         case FrameType::response:
-        case FrameType::error:
-            return on_answer(std::move(frame));
+        case FrameType::error: return on_answer(std::move(frame));
         case FrameType::notify: {
             const Peer sender = peer_;  // the handler may change what we know of the peer
             return context_->services.deliver(sender, std::move(frame.message));
@@ -158,8 +156,7 @@ void Link::on_frame(const std::shared_ptr<Connection>& from, Frame frame) {
         case FrameType::hello:
         case FrameType::ping:
         case FrameType::pong:
-        case FrameType::bye:
-            return;  // the connection's own
+        case FrameType::bye: return;  // the connection's own
     }
 }
 

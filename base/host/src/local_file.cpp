@@ -38,20 +38,13 @@ std::array<timespec, 2> to_times(std::int64_t mtime_ns) {
 
 FileType type_of(mode_t mode) {
     switch (mode & S_IFMT) {
-        case S_IFDIR:
-            return FileType::directory;
-        case S_IFLNK:
-            return FileType::symlink;
-        case S_IFIFO:
-            return FileType::fifo;
-        case S_IFSOCK:
-            return FileType::socket;
-        case S_IFCHR:
-            return FileType::character;
-        case S_IFBLK:
-            return FileType::block;
-        default:
-            return FileType::regular;
+        case S_IFDIR: return FileType::directory;
+        case S_IFLNK: return FileType::symlink;
+        case S_IFIFO: return FileType::fifo;
+        case S_IFSOCK: return FileType::socket;
+        case S_IFCHR: return FileType::character;
+        case S_IFBLK: return FileType::block;
+        default: return FileType::regular;
     }
 }
 

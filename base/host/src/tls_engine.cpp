@@ -139,10 +139,8 @@ bool is_refusal_of_us(int reason) {
         case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
         case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
         case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
-        case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-            return true;
-        default:
-            return false;
+        case SSL_R_TLSV1_ALERT_UNKNOWN_CA: return true;
+        default: return false;
     }
 }
 
@@ -202,12 +200,9 @@ TlsEngine::~TlsEngine() = default;
 
 TlsEngine::Status TlsEngine::explain(int result) {
     switch (SSL_get_error(state_->ssl.get(), result)) {
-        case SSL_ERROR_WANT_READ:
-            return Status::want_input;
-        case SSL_ERROR_ZERO_RETURN:
-            return Status::closed;
-        default:
-            break;
+        case SSL_ERROR_WANT_READ: return Status::want_input;
+        case SSL_ERROR_ZERO_RETURN: return Status::closed;
+        default: break;
     }
     const auto newest = ERR_peek_last_error();
     if (state_->verdict) {

@@ -12,50 +12,34 @@ namespace base::sim {
 
 std::string_view to_string(PowerLoss loss) {
     switch (loss) {
-        case PowerLoss::lost:
-            return "lost";
-        case PowerLoss::torn:
-            return "torn";
-        case PowerLoss::reordered:
-            return "reordered";
-        case PowerLoss::kept:
-            return "kept";
+        case PowerLoss::lost: return "lost";
+        case PowerLoss::torn: return "torn";
+        case PowerLoss::reordered: return "reordered";
+        case PowerLoss::kept: return "kept";
     }
     return "?";
 }
 
 std::string_view to_string(DiskCall call) {
     switch (call) {
-        case DiskCall::read:
-            return "read";
-        case DiskCall::write:
-            return "write";
-        case DiskCall::truncate:
-            return "truncate";
-        case DiskCall::sync:
-            return "sync";
-        case DiskCall::create:
-            return "create";
-        case DiskCall::rename:
-            return "rename";
-        case DiskCall::remove:
-            return "remove";
-        case DiskCall::make_directory:
-            return "make-directory";
-        case DiskCall::sync_directory:
-            return "sync-directory";
+        case DiskCall::read: return "read";
+        case DiskCall::write: return "write";
+        case DiskCall::truncate: return "truncate";
+        case DiskCall::sync: return "sync";
+        case DiskCall::create: return "create";
+        case DiskCall::rename: return "rename";
+        case DiskCall::remove: return "remove";
+        case DiskCall::make_directory: return "make-directory";
+        case DiskCall::sync_directory: return "sync-directory";
     }
     return "?";
 }
 
 std::string_view to_string(CrashSide side) {
     switch (side) {
-        case CrashSide::before:
-            return "before";
-        case CrashSide::during:
-            return "during";
-        case CrashSide::after:
-            return "after";
+        case CrashSide::before: return "before";
+        case CrashSide::during: return "during";
+        case CrashSide::after: return "after";
     }
     return "?";
 }

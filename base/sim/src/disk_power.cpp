@@ -21,10 +21,8 @@ class Fates {
 
     Fate next() {
         switch (loss_) {
-            case PowerLoss::lost:
-                return Fate::lost;
-            case PowerLoss::kept:
-                return Fate::kept;
+            case PowerLoss::lost: return Fate::lost;
+            case PowerLoss::kept: return Fate::kept;
             case PowerLoss::torn: {
                 const auto number = number_++;
                 if (number == survivors_) return Fate::torn;
@@ -76,11 +74,8 @@ void redo(SparseBytes& data, const DataChange& change, ByteView written, Fate fa
         return;
     }
     switch (fate) {
-        case Fate::lost:
-            return;
-        case Fate::kept:
-            data.write(change.offset, written);
-            return;
+        case Fate::lost: return;
+        case Fate::kept: data.write(change.offset, written); return;
         case Fate::torn: {
             const auto first = change.offset / kSector;
             const auto sectors = (change.offset + change.length - 1) / kSector - first + 1;

@@ -197,20 +197,13 @@ namespace {
 
 const char* letter_of(FileType type) {
     switch (type) {
-        case FileType::regular:
-            return "-";
-        case FileType::directory:
-            return "d";
-        case FileType::symlink:
-            return "l";
-        case FileType::fifo:
-            return "p";
-        case FileType::socket:
-            return "s";
-        case FileType::character:
-            return "c";
-        case FileType::block:
-            return "b";
+        case FileType::regular: return "-";
+        case FileType::directory: return "d";
+        case FileType::symlink: return "l";
+        case FileType::fifo: return "p";
+        case FileType::socket: return "s";
+        case FileType::character: return "c";
+        case FileType::block: return "b";
     }
     return "?";
 }

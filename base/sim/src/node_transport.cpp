@@ -217,10 +217,8 @@ void NodeTransport::receive(Delivery& delivery) {
             if (delivery.error) return finish(delivery.request, over_the_wire(*delivery.error));
             if (too_big(delivery.message)) return finish(delivery.request, Errc::bad_format);
             return finish(delivery.request, std::move(delivery.message));
-        case Delivery::Kind::refused:
-            return finish(delivery.request, Error{Errc::unreachable, "connection refused"});
-        case Delivery::Kind::none:
-            return;
+        case Delivery::Kind::refused: return finish(delivery.request, Error{Errc::unreachable, "connection refused"});
+        case Delivery::Kind::none: return;
     }
 }
 

@@ -17,16 +17,13 @@ std::string temporary_name(const TargetFile& file) { return ".pelago-" + std::to
 
 bool keeps(Overwrite overwrite, const base::FileStat& there, const Inode& ours) {
     switch (overwrite) {
-        case Overwrite::always:
-            return false;
+        case Overwrite::always: return false;
         case Overwrite::if_changed: {
             const bool same_size = ours.type != base::FileType::regular || there.size == ours.size;
             return there.type == ours.type && same_size && there.mtime_ns == ours.mtime_ns;
         }
-        case Overwrite::if_newer:
-            return there.mtime_ns >= ours.mtime_ns;
-        case Overwrite::never:
-            return true;
+        case Overwrite::if_newer: return there.mtime_ns >= ours.mtime_ns;
+        case Overwrite::never: return true;
     }
     return true;
 }

@@ -4,30 +4,18 @@ namespace objstore::archive {
 
 const char* describe(WarningKind kind) {
     switch (kind) {
-        case WarningKind::unreadable:
-            return "could not be read";
-        case WarningKind::vanished:
-            return "was removed while the backup ran";
-        case WarningKind::changed:
-            return "changed while it was read";
-        case WarningKind::attributes:
-            return "extended attributes were left out";
-        case WarningKind::owner:
-            return "the owner could not be set";
-        case WarningKind::metadata:
-            return "mode or time could not be set";
-        case WarningKind::unprivileged:
-            return "needs privileges and was left out";
-        case WarningKind::refused:
-            return "is not a name or file that can be restored, and was left out";
-        case WarningKind::unwritable:
-            return "could not be made";
-        case WarningKind::damaged:
-            return "is damaged in the archive";
-        case WarningKind::differs:
-            return "differs from the snapshot";
-        case WarningKind::skipped:
-            return "exists and was kept";
+        case WarningKind::unreadable: return "could not be read";
+        case WarningKind::vanished: return "was removed while the backup ran";
+        case WarningKind::changed: return "changed while it was read";
+        case WarningKind::attributes: return "extended attributes were left out";
+        case WarningKind::owner: return "the owner could not be set";
+        case WarningKind::metadata: return "mode or time could not be set";
+        case WarningKind::unprivileged: return "needs privileges and was left out";
+        case WarningKind::refused: return "is not a name or file that can be restored, and was left out";
+        case WarningKind::unwritable: return "could not be made";
+        case WarningKind::damaged: return "is damaged in the archive";
+        case WarningKind::differs: return "differs from the snapshot";
+        case WarningKind::skipped: return "exists and was kept";
     }
     return "";
 }

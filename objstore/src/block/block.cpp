@@ -196,14 +196,10 @@ base::Result<OpenedBlock> decode_body(const BlockRef& ref, std::vector<BlockRef>
 
 std::size_t max_content_bytes(BlockType type) {
     switch (type) {
-        case BlockType::data:
-            return std::size_t{1} << 20U;
-        case BlockType::pack:
-            return std::size_t{4} << 20U;
-        case BlockType::tree_leaf:
-            return std::size_t{1} << 20U;
-        case BlockType::tree_inner:
-            return std::size_t{1} << 20U;
+        case BlockType::data: return std::size_t{1} << 20U;
+        case BlockType::pack: return std::size_t{4} << 20U;
+        case BlockType::tree_leaf: return std::size_t{1} << 20U;
+        case BlockType::tree_inner: return std::size_t{1} << 20U;
     }
     return 0;
 }

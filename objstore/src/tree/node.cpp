@@ -297,25 +297,16 @@ class LeafDecoder {
 
     bool value(Item& item) {
         switch (item.key.kind) {
-            case Kind::inode:
-                item.value = inode();
-                return true;
-            case Kind::xattr:
-                item.value = xattr();
-                return true;
+            case Kind::inode: item.value = inode(); return true;
+            case Kind::xattr: item.value = xattr(); return true;
             case Kind::inline_data: {
                 item.value = InlineData{base::to_bytes(blob(kData, number(kDataLength)))};
                 return true;
             }
-            case Kind::extent:
-                item.value = extent(before_.likely_length(item.key));
-                return true;
-            case Kind::entry:
-                item.value = entry();
-                return true;
+            case Kind::extent: item.value = extent(before_.likely_length(item.key)); return true;
+            case Kind::entry: item.value = entry(); return true;
             case Kind::live:
-            case Kind::snapshot:
-                break;
+            case Kind::snapshot: break;
         }
         if (!opaque_kind(item.key.kind)) return false;
         item.value = opaque();

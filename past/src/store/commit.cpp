@@ -40,15 +40,11 @@ std::optional<Op> operation_of(const Group::Part& part) {
     if (part.locations.empty()) return std::nullopt;
     switch (request.kind) {
         case Request::Kind::put:
-        case Request::Kind::touch:
-            return TagOp{request.tag, part.locations};
-        case Request::Kind::untag:
-            return UntagOp{request.tag, part.locations};
+        case Request::Kind::touch: return TagOp{request.tag, part.locations};
+        case Request::Kind::untag: return UntagOp{request.tag, part.locations};
         case Request::Kind::discard:
-        case Request::Kind::forget:
-            return DropOp{part.locations};
-        case Request::Kind::record:
-            break;
+        case Request::Kind::forget: return DropOp{part.locations};
+        case Request::Kind::record: break;
     }
     return std::nullopt;
 }
@@ -247,19 +243,12 @@ void SegmentStore::Core::apply(Group& group) {
             continue;
         }
         switch (part.request->kind) {
-            case Request::Kind::put:
-                apply_put(part);
-                break;
+            case Request::Kind::put: apply_put(part); break;
             case Request::Kind::touch:
             case Request::Kind::untag:
-            case Request::Kind::discard:
-                apply_ids(part);
-                break;
-            case Request::Kind::record:
-                state.records[part.request->place] = std::move(part.request->value);
-                break;
-            case Request::Kind::forget:
-                break;  // get() has done it
+            case Request::Kind::discard: apply_ids(part); break;
+            case Request::Kind::record: state.records[part.request->place] = std::move(part.request->value); break;
+            case Request::Kind::forget: break;  // get() has done it
         }
         if (part.request) part.answer(base::ok());
     }
@@ -304,8 +293,7 @@ void SegmentStore::Core::apply_ids(Group::Part& part) {
                 break;
             case Request::Kind::put:
             case Request::Kind::forget:
-            case Request::Kind::record:
-                break;
+            case Request::Kind::record: break;
         }
     }
 }

@@ -29,14 +29,10 @@ struct KindText {
 };
 constexpr KindText text_of(FileKind kind) {
     switch (kind) {
-        case FileKind::segment:
-            return {"PLGSEGMT", "segments", ".seg"};
-        case FileKind::index:
-            return {"PLGINDEX", "segments", ".idx"};
-        case FileKind::log:
-            return {"PLGSTATE", "state", ".log"};
-        case FileKind::checkpoint:
-            return {"PLGCHECK", "state", ".ckp"};
+        case FileKind::segment: return {"PLGSEGMT", "segments", ".seg"};
+        case FileKind::index: return {"PLGINDEX", "segments", ".idx"};
+        case FileKind::log: return {"PLGSTATE", "state", ".log"};
+        case FileKind::checkpoint: return {"PLGCHECK", "state", ".ckp"};
     }
     return {};
 }
@@ -297,8 +293,7 @@ Op read_op(Reader& in) {
             if (static_cast<OpCode>(code) == OpCode::tag) return TagOp{tag, std::move(blocks)};
             return UntagOp{tag, std::move(blocks)};
         }
-        case OpCode::drop:
-            return DropOp{read_locations(in)};
+        case OpCode::drop: return DropOp{read_locations(in)};
         case OpCode::record: {
             RecordOp op;
             op.key = in.guid();

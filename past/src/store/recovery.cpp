@@ -140,9 +140,7 @@ class Recovery {
                     // A copy without tags is gone and stays so.
                     if (tags != TagSets::kEmpty) tags = sets.with(tags, step.tag);
                     break;
-                case StateFiles::Step::Kind::untag:
-                    tags = sets.without(tags, step.tag);
-                    break;
+                case StateFiles::Step::Kind::untag: tags = sets.without(tags, step.tag); break;
                 case StateFiles::Step::Kind::drop:
                     sets.release(tags);
                     tags = TagSets::kEmpty;
