@@ -1,5 +1,5 @@
 # One precompiled header for the tree: the standard library and Asio, which cost most of a translation unit. It saves
-# time only; every source includes what it uses (the lint test compiles public headers alone, without it).
+# time only; every source includes what it uses (tools/check compiles the public headers alone, without it).
 option(PELAGO_PCH "Use a precompiled header" ON)
 if(PELAGO_PCH)
   file(WRITE ${CMAKE_BINARY_DIR}/pch.cpp "")

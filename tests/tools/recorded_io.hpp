@@ -55,7 +55,9 @@ class Scratch {
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
 
-    [[nodiscard]] std::string path(const std::string& name = {}) const { return (path_ / name).string(); }
+    [[nodiscard]] std::string path(const std::string& name = {}) const {
+        return name.empty() ? path_.string() : (path_ / name).string();
+    }
     void write(const std::string& name, const std::string& text) const {
         std::filesystem::create_directories((path_ / name).parent_path());
         std::ofstream{path_ / name, std::ios::binary} << text;
