@@ -20,17 +20,24 @@ bool kept_by(const RegisterValue& value, const base::NodeId& node) {
 }  // namespace
 
 void Acceptor::load() {
+    promises_.load();
     for (const auto& name : context_.store.record_keys()) {
         const auto record = context_.store.record(name);
         if (!record) continue;
         const auto stored = decode_stored_register(*record);
-        if (stored && record_key(stored->key) == name) keys_.insert(stored->key);
+        if (stored && record_key(stored->key) == name && stored->state.value) keys_.insert(stored->key);
     }
 }
 
 Result<StoredRegister> Acceptor::state(const Guid& key) const {
     const auto record = context_.store.record(record_key(key));
-    if (!record) return StoredRegister{key, {}, false};
+    if (!record) {
+        BASE_TRY(const auto promised, promises_.of(key));
+        StoredRegister fresh;
+        fresh.key = key;
+        fresh.state.promised = promised;
+        return fresh;
+    }
     auto stored = decode_stored_register(*record);
     if (!stored || stored->key != key) return base::Error{base::Errc::corrupt, "register " + key.short_hex()};
     return stored;
@@ -51,10 +58,20 @@ Task<Acceptor::Lock> Acceptor::lock(Guid key) {
 
 Task<Result<void>> Acceptor::save(StoredRegister stored) {
     const auto key = stored.key;
+    if (!stored.state.value && !stored.exists) co_return co_await promises_.raise(key, stored.state.promised);
     auto bytes = encode_stored(stored);
     auto saved = co_await context_.store.put_record(record_key(key), std::move(bytes));
-    if (saved) keys_.insert(key);
-    co_return saved;
+    if (!saved) co_return saved;
+    promises_.release(key);
+    if (stored.state.value) keys_.insert(key);
+    co_return base::ok();
+}
+
+/// A value names storage members of this network and nobody else: who they are says the signed roster, not the
+/// proposer.
+bool Acceptor::are_members(const RegisterValue& value) const {
+    const auto known = [&](const base::Address& member) { return genesis_.knows(member.id); };
+    return std::ranges::all_of(value.members, known) && std::ranges::all_of(value.previous, known);
 }
 
 bool Acceptor::may_say_none(const StoredRegister& stored, const std::vector<base::NodeId>& genesis) const {
@@ -75,7 +92,9 @@ Task<Result<RegisterReply>> Acceptor::query(QueryRequest request) {
 Task<Result<RegisterReply>> Acceptor::prepare(PrepareRequest request) {
     const auto lock_held = co_await lock(request.key);
     BASE_CO_TRY(auto stored, state(request.key));
-    if (request.ballot < stored.state.promised) co_return reply(stored, request.genesis, false);
+    if (request.ballot < stored.state.promised || too_far(request.ballot, stored.state.promised)) {
+        co_return reply(stored, request.genesis, false);
+    }
     if (request.ballot > stored.state.promised) {
         stored.state.promised = request.ballot;
         BASE_CO_CHECK(co_await save(stored));
@@ -88,7 +107,10 @@ Task<Result<RegisterReply>> Acceptor::accept(AcceptRequest request) {
     if (!sequence || *sequence != request.value.record.sequence) co_return Errc::bad_record;
     const auto lock_held = co_await lock(request.key);
     BASE_CO_TRY(auto stored, state(request.key));
-    if (request.ballot < stored.state.promised) co_return reply(stored, request.genesis, false);
+    if (request.ballot < stored.state.promised || too_far(request.ballot, stored.state.promised)) {
+        co_return reply(stored, request.genesis, false);
+    }
+    if (!are_members(request.value)) co_return reply(stored, request.genesis, false);  // or not yet in our roster
     const bool first = !request.genesis.empty();
     if (first && !stored.state.value && !may_say_none(stored, request.genesis)) {
         co_return reply(stored, request.genesis, false);  // the roster moved on since the proposer looked
@@ -113,7 +135,7 @@ Task<Result<RegisterReply>> Acceptor::replace_alone(Guid key, std::uint64_t expe
         stored.state.value ? kept_by(*stored.state.value, context_.self()) : may_say_none(stored, genesis);
     const auto sequence = stored.state.value ? stored.state.value->record.sequence : 0;
     if (!ours || sequence != expected) co_return reply(stored, genesis, false);
-    stored.state.promised.counter += 1;
+    stored.state.promised.counter = next_counter(stored.state.promised.counter);
     context_.env.rng.fill(stored.state.promised.nonce);
     stored.state.accepted = stored.state.promised;
     stored.state.value = std::move(value);
@@ -125,10 +147,11 @@ Task<Result<void>> Acceptor::learn(Guid key, RegisterState learned) {
     if (!learned.value) co_return base::ok();
     const auto sequence = context_.verify(key, learned.value->record.body);
     if (!sequence || *sequence != learned.value->record.sequence) co_return Errc::bad_record;
+    if (!are_members(*learned.value)) co_return Errc::bad_record;
     const auto lock_held = co_await lock(key);
     BASE_CO_TRY(auto stored, state(key));
     if (learned.accepted <= stored.state.accepted) co_return base::ok();
-    if (learned.accepted >= stored.state.promised) {
+    if (learned.accepted >= stored.state.promised && !too_far(learned.accepted, stored.state.promised)) {
         stored.state.promised = learned.accepted;
         stored.state.accepted = learned.accepted;
         stored.state.value = std::move(learned.value);

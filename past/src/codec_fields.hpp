@@ -112,8 +112,7 @@ inline bool get(const pb::NodeInfo& field, pastry::NodeHandle& out) {
 }
 inline bool get(const pb::Ballot& field, Ballot& out) {
     out.counter = field.counter();
-    // The largest counter could not be outbid: refusing it keeps arithmetic on ballots from wrapping.
-    return out.counter < (std::uint64_t{1} << 62U) && get(field.nonce(), out.nonce);
+    return out.counter <= kMaxBallotCounter && get(field.nonce(), out.nonce);
 }
 inline bool get(const google::protobuf::RepeatedPtrField<pb::Member>& field, std::vector<base::Address>& out) {
     if (static_cast<std::size_t>(field.size()) > kMaxRegisterMembers) return false;

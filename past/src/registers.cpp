@@ -24,6 +24,8 @@ std::vector<NodeId> ids_of(const std::vector<Address>& addresses) {
 
 namespace {
 
+constexpr unsigned kMostSteps = 8;  // of a member that is led up to a ballot, in one attempt
+
 bool same_members(const std::vector<Address>& a, const std::vector<Address>& b) { return ids_of(a) == ids_of(b); }
 
 }  // namespace
@@ -47,6 +49,7 @@ struct Registers::Round {
     std::shared_ptr<Gather<Result<RegisterReply>>> gather;
     std::vector<bool> seen;
     std::map<NodeId, RegisterReply> answers;
+    std::set<NodeId> unreachable;  // the call failed; a slow one has not
     Learned learned;
 
     void name(const std::vector<Address>& nodes) {
@@ -76,6 +79,20 @@ std::vector<std::vector<NodeId>> Registers::quorums(const RegisterValue& value) 
 
 Task<Result<RegisterReply>> Registers::ask(Address member, Verb verb, Guid key, std::vector<NodeId> genesis,
                                            Ballot ballot, std::optional<RegisterValue> value, TimePoint deadline) {
+    auto reply = co_await ask_once(member, verb, key, genesis, ballot, value, deadline);
+    for (unsigned step = 0; step < kMostSteps; ++step) {
+        if (!reply || reply->done || !too_far(ballot, reply->state.promised)) break;
+        auto next = ballot;
+        next.counter = reply->state.promised.counter + kMaxBallotStep;
+        auto led = co_await ask_once(member, Verb::prepare, key, genesis, next, std::nullopt, deadline);
+        if (!led) co_return std::move(led).error();
+        reply = co_await ask_once(member, verb, key, genesis, ballot, value, deadline);
+    }
+    co_return reply;
+}
+
+Task<Result<RegisterReply>> Registers::ask_once(Address member, Verb verb, Guid key, std::vector<NodeId> genesis,
+                                                Ballot ballot, std::optional<RegisterValue> value, TimePoint deadline) {
     const bool here = member.id == context_.self();
     base::Bytes header;
     if (verb == Verb::query) {
@@ -100,26 +117,54 @@ Task<Result<RegisterReply>> Registers::ask(Address member, Verb verb, Guid key, 
     co_return decode<RegisterReply>(answer->header);
 }
 
+/// What no honest node would say counts as not said.
+bool Registers::credible(const Guid& key, const RegisterState& state) const {
+    if (!state.value) return true;
+    const auto& record = state.value->record;
+    const auto sequence = context_.verify(key, record.body);
+    if (!sequence || *sequence != record.sequence) return false;
+    const auto known = [&](const Address& member) { return genesis_.knows(member.id); };
+    return std::ranges::all_of(state.value->members, known) && std::ranges::all_of(state.value->previous, known);
+}
+
+namespace {
+
+/// The greatest counter that somebody promised, but for those far above what half of them say: honest ones are near
+/// each other, and who believed the others would propose what honest acceptors refuse.
+std::uint64_t greatest_counter(const std::map<NodeId, RegisterReply>& answers) {
+    std::vector<std::uint64_t> counters;
+    for (const auto& [id, reply] : answers) {
+        if (reply.state.promised.counter > 0) counters.push_back(reply.state.promised.counter);
+    }
+    if (counters.empty()) return 0;
+    std::ranges::sort(counters);
+    const auto middle = counters[(counters.size() - 1) / 2];
+    while (counters.back() - middle > kMaxBallotStep) counters.pop_back();
+    return counters.back();
+}
+
+}  // namespace
+
 void Registers::take_answers(Round& round) const {
     auto& learned = round.learned;
     for (std::size_t i = 0; i < round.asked.size(); ++i) {
         const auto& answer = round.gather->answers[i];
         if (!answer || round.seen[i]) continue;
         round.seen[i] = true;
-        if (!*answer) continue;
+        if (!*answer && answer->error() == base::Errc::unreachable) round.unreachable.insert(round.asked[i]);
+        if (!*answer || !credible(round.key, (*answer)->state)) continue;
         const auto& reply = **answer;
-        if (reply.state.value) {
-            const auto& record = reply.state.value->record;
-            const auto sequence = context_.verify(round.key, record.body);
-            if (!sequence || *sequence != record.sequence) continue;  // a forger's answer is none
-        }
         round.answers[round.asked[i]] = reply;
-        learned.counter = std::max(learned.counter, reply.state.promised.counter);
-        if (!reply.done) learned.refused = true;
-        if (reply.state.value && (!learned.best || reply.state.accepted > learned.best->first)) {
+        if (!reply.state.value) continue;
+        // Who refuses to promise has no say in what the state is: else one that always did could keep all from writing.
+        if (!reply.done) {
+            round.name(reply.state.value->members);
+            round.name(reply.state.value->previous);
+        } else if (!learned.best || reply.state.accepted > learned.best->first) {
             learned.best.emplace(reply.state.accepted, *reply.state.value);
         }
     }
+    learned.counter = greatest_counter(round.answers);
     const auto done = [](const RegisterReply& reply) { return reply.done; };
     const auto none = [](const RegisterReply& reply) { return reply.done && reply.settled; };
     learned.chosen = learned.lagging = false;
@@ -138,10 +183,41 @@ void Registers::take_answers(Round& round) const {
         const auto found = round.answers.find(member.id);
         if (found != round.answers.end() && !current(found->second)) learned.lagging = true;
     }
-    if (round.verb == Verb::prepare && ballot > round.ballot) {
-        learned.refused = true;  // overtaken: whoever accepted that will refuse us
-        learned.enough = false;
+    if (round.verb == Verb::prepare) look_for_what_was_begun(round);
+}
+
+/// Whether waiting is in vain: everybody asked has answered or cannot be reached, and those leave no majority.
+void Registers::count_the_unreachable(Round& round) const {
+    auto& learned = round.learned;
+    auto gone = round.unreachable;
+    for (const auto& absent : context_.kbr.absent()) {
+        if (!round.answers.contains(absent.node.id())) gone.insert(absent.node.id());
     }
+    bool silent = false;  // somebody may still answer, and name others
+    for (std::size_t i = 0; i < round.asked.size(); ++i) {
+        if (!round.gather->answers[i] && !gone.contains(round.asked[i])) silent = true;
+    }
+    learned.hopeless = false;
+    std::size_t shortest = 0;
+    const auto sets = learned.best ? quorums(learned.best->second) : std::vector<std::vector<NodeId>>{round.genesis};
+    for (const auto& set : sets) {
+        const auto lost =
+            static_cast<std::size_t>(std::ranges::count_if(set, [&](const NodeId& id) { return gone.contains(id); }));
+        const auto answered = static_cast<std::size_t>(
+            std::ranges::count_if(set, [&](const NodeId& id) { return round.answers.contains(id); }));
+        if (!silent && set.size() - lost < majority(set.size())) learned.hopeless = true;
+        const auto lacking = majority(set.size()) - std::min(answered, majority(set.size()));
+        if (lacking < shortest) continue;
+        shortest = lacking;
+        learned.answered = answered;
+        learned.members = set.size();
+    }
+}
+
+base::Error Registers::unreachable(const Guid& key, const Learned& learned) const {
+    return {Errc::holders_unreachable,
+            fmt::format("{} of the {} that keep record {} answered, {} are needed", learned.answered, learned.members,
+                        key.short_hex(), majority(learned.members))};
 }
 
 void Registers::ask_newly_named(Round& round, TimePoint deadline) {
@@ -163,16 +239,45 @@ Task<Registers::Learned> Registers::learn(Verb verb, Guid key, Ballot ballot, Ti
         ask_newly_named(*round, deadline);
         take_answers(*round);
         if (round->named.size() > round->asked.size()) continue;
+        count_the_unreachable(*round);
         const auto& learned = round->learned;
         // A read that finds one ballot at a majority is done; a little patience may spare it writing that back.
-        const bool finished = learned.enough && (verb != Verb::query || !learned.best || learned.chosen);
-        if (finished || round->gather->pending == 0) break;
+        const bool certain = !learned.best || (verb == Verb::query ? learned.chosen : !learned.contested);
+        const bool finished = learned.enough && certain;
+        if (finished || learned.hopeless || round->gather->pending == 0) break;
         if (learned.enough && !patience) patience = context_.now() + context_.latencies.hedge();
         const auto until = std::min(deadline, patience.value_or(deadline));
         if (context_.now() >= until) break;
         co_await next_answer(context_.env.clock, round->gather, until);
     }
-    co_return std::move(round->learned);
+    auto& learned = round->learned;
+    if (learned.begun) learned.best->second.record = std::move(*learned.begun);
+    co_return std::move(learned);
+}
+
+/// A write that was broken off may lie at lower ballots than the state before it, written back since. Its holder takes
+/// no less any more, so a majority may need it: it is finished as if its writer came only now. Never that of a lone
+/// member that is further ahead: nobody knows what it followed.
+void Registers::look_for_what_was_begun(Round& round) const {
+    auto& learned = round.learned;
+    const auto& value = learned.best->second;
+    const auto sets = quorums(value);
+    learned.begun.reset();
+    learned.contested = false;
+    for (const auto& [id, reply] : round.answers) {
+        if (!reply.done || !reply.state.value) continue;
+        const auto& record = reply.state.value->record;
+        if (record.sequence <= (learned.begun ? learned.begun->sequence : value.record.sequence)) continue;
+        const auto as_late = [&](const RegisterReply& other) {
+            return other.done && other.state.value && other.state.value->record.sequence >= record.sequence;
+        };
+        const bool known = std::ranges::all_of(sets, [&](const auto& set) { return round.majority_of(set, as_late); });
+        if (known || record.sequence == value.record.sequence + 1) {
+            learned.begun = record;
+        } else {
+            learned.contested = true;
+        }
+    }
 }
 
 Task<std::vector<Address>> Registers::starting_points(Guid key, TimePoint deadline) {
@@ -196,7 +301,7 @@ Task<std::vector<Address>> Registers::starting_points(Guid key, TimePoint deadli
 
 Ballot Registers::new_ballot(std::uint64_t above) {
     Ballot ballot;
-    ballot.counter = above + 1;
+    ballot.counter = next_counter(above);
     context_.env.rng.fill(ballot.nonce);
     return ballot;
 }
@@ -233,17 +338,20 @@ Task<bool> Registers::accept(Guid key, Ballot ballot, RegisterValue value, bool 
 
 Task<Result<std::optional<Record>>> Registers::read(Guid key, TimePoint deadline) {
     std::uint64_t counter = 0;
+    bool hopeless_before = false;
     for (unsigned tries = 0;; ++tries) {
         const auto until = context_.attempt(deadline, context_.config.call_timeout);
         auto learned = co_await learn(Verb::query, key, Ballot{}, until);
         if (learned.enough && !learned.best) co_return std::optional<Record>{};
         if (learned.enough && learned.chosen) co_return std::optional<Record>{std::move(learned.best->second.record)};
-        counter = std::max(counter, learned.counter);
+        if (learned.hopeless && hopeless_before) co_return unreachable(key, learned);
+        hopeless_before = learned.hopeless;
+        if (learned.counter > 0) counter = learned.counter;
         if (learned.enough) {
             // Somebody's write is under way or was broken off: finish it, so that whoever reads next sees it as well.
             const auto ballot = new_ballot(counter);
             learned = co_await learn(Verb::prepare, key, ballot, until);
-            counter = std::max(counter, learned.counter);
+            if (learned.counter > 0) counter = learned.counter;
             if (learned.enough && learned.best) {
                 auto record = learned.best->second.record;
                 if (co_await accept(key, ballot, std::move(learned.best->second), false, until)) {
@@ -251,8 +359,8 @@ Task<Result<std::optional<Record>>> Registers::read(Guid key, TimePoint deadline
                 }
             }
         }
-        if (context_.now() >= deadline) co_return base::Error{Errc::holders_unreachable, key.short_hex()};
-        co_await back_off(tries);
+        if (context_.now() >= deadline) co_return unreachable(key, learned);
+        co_await back_off(learned.hopeless ? std::max(tries, 4U) : tries);
     }
 }
 
@@ -273,11 +381,14 @@ Task<Result<void>> Registers::write(Guid key, std::uint64_t expected, Record nex
     }
     bool sent = false;
     std::uint64_t counter = 0;
+    bool hopeless_before = false;
     for (unsigned tries = 0;; ++tries) {
         const auto until = context_.attempt(deadline, context_.config.call_timeout);
         const auto ballot = new_ballot(counter);
         auto learned = co_await learn(Verb::prepare, key, ballot, until);
-        counter = std::max(counter, learned.counter);
+        if (learned.hopeless && hopeless_before) co_return unreachable(key, learned);
+        hopeless_before = learned.hopeless;
+        if (learned.counter > 0) counter = learned.counter;
         if (learned.enough) {
             const bool first = !learned.best;
             auto now = first ? RegisterValue{} : std::move(learned.best->second);
@@ -300,10 +411,8 @@ Task<Result<void>> Registers::write(Guid key, std::uint64_t expected, Record nex
                 co_return base::Error{Errc::holders_unreachable, "written to meanwhile; read again"};
             }
         }
-        if (context_.now() >= deadline) {
-            co_return base::Error{Errc::holders_unreachable, key.short_hex()};
-        }
-        co_await back_off(tries);
+        if (context_.now() >= deadline) co_return unreachable(key, learned);
+        co_await back_off(learned.hopeless ? std::max(tries, 4U) : tries);
     }
 }
 
@@ -318,12 +427,15 @@ Task<std::vector<Address>> Registers::addresses(std::vector<NodeId> nodes, TimeP
 
 Task<Result<void>> Registers::reconfigure(Guid key, std::vector<Address> desired, TimePoint deadline) {
     std::uint64_t counter = 0;
+    bool hopeless_before = false;
     std::optional<RegisterValue> joint;  // one that we know majorities of both sets have
     for (unsigned tries = 0;; ++tries) {
         const auto until = context_.attempt(deadline, context_.config.call_timeout);
         const auto ballot = new_ballot(counter);
         auto learned = co_await learn(Verb::prepare, key, ballot, until);
-        counter = std::max(counter, learned.counter);
+        if (learned.hopeless && hopeless_before) co_return unreachable(key, learned);
+        hopeless_before = learned.hopeless;
+        if (learned.counter > 0) counter = learned.counter;
         if (learned.enough) {
             if (!learned.best) co_return Errc::conflict;
             auto value = std::move(learned.best->second);
@@ -343,8 +455,8 @@ Task<Result<void>> Registers::reconfigure(Guid key, std::vector<Address> desired
                 continue;
             }
         }
-        if (context_.now() >= deadline) co_return base::Error{Errc::holders_unreachable, key.short_hex()};
-        co_await back_off(tries);
+        if (context_.now() >= deadline) co_return unreachable(key, learned);
+        co_await back_off(learned.hopeless ? std::max(tries, 4U) : tries);
     }
 }
 

@@ -10,13 +10,22 @@
 #include "base/task_group.hpp"
 #include "genesis.hpp"
 #include "holders.hpp"
+#include "promises.hpp"
 
 namespace past {
+
+/// How far a ballot may go beyond what its acceptor promised before. Honest ones go up by one, so whoever wanted to use
+/// up the counters would need 2^42 promises, each of them synced by a majority.
+constexpr std::uint64_t kMaxBallotStep = std::uint64_t{1} << 20U;
+
+[[nodiscard]] constexpr bool too_far(const Ballot& ballot, const Ballot& promised) {
+    return ballot.counter > promised.counter && ballot.counter - promised.counter > kMaxBallotStep;
+}
 
 /// What this node promised and accepted: one state a key, synced before it is told to anybody.
 class Acceptor {
   public:
-    Acceptor(Context& context, Genesis& genesis) : context_{context}, genesis_{genesis} {}
+    Acceptor(Context& context, Genesis& genesis) : context_{context}, genesis_{genesis}, promises_{context} {}
 
     base::Task<base::Result<RegisterReply>> query(QueryRequest request);
     base::Task<base::Result<RegisterReply>> prepare(PrepareRequest request);
@@ -28,6 +37,7 @@ class Acceptor {
 
     /// A fresh state if there is none. base::Errc::corrupt: then this node must not take part.
     [[nodiscard]] base::Result<StoredRegister> state(const base::Guid& key) const;
+    /// Of the registers that have a value.
     [[nodiscard]] std::vector<base::Guid> keys() const { return {keys_.begin(), keys_.end()}; }
     void load();
 
@@ -38,12 +48,14 @@ class Acceptor {
     };
     base::Task<Lock> lock(base::Guid key);
     base::Task<base::Result<void>> save(StoredRegister stored);
+    [[nodiscard]] bool are_members(const RegisterValue& value) const;
     [[nodiscard]] RegisterReply reply(const StoredRegister& stored, const std::vector<base::NodeId>& genesis,
                                       bool done) const;
     [[nodiscard]] bool may_say_none(const StoredRegister& stored, const std::vector<base::NodeId>& genesis) const;
 
     Context& context_;
     Genesis& genesis_;
+    Promises promises_;
     std::set<base::Guid> keys_;
     std::map<base::Guid, std::weak_ptr<base::Semaphore>> locks_;
 };
@@ -80,19 +92,30 @@ class Registers {
         std::optional<std::pair<Ballot, RegisterValue>> best;
         bool chosen = false;        ///< a majority of all its members accepted exactly this ballot
         bool lagging = false;       ///< a member that answered has an older one
-        std::uint64_t counter = 0;  ///< the greatest promised to anybody who answered
-        bool refused = false;       ///< somebody promised a greater ballot
+        std::uint64_t counter = 0;  ///< the greatest promised to anybody, of what can be believed; 0: nobody answered
         bool enough = false;
+        std::optional<Record> begun;  ///< a write to be finished: a later record than that of `best`
+        bool contested = false;       ///< a member shows a record that is further ahead than others confirm
+        bool hopeless = false;        ///< so many members cannot be reached that no others could make it enough
+        std::size_t answered = 0, members = 0;  ///< of the set that is shortest of a majority
     };
     struct Round;
 
+    /// Leads a member that lags far behind up to the ballot, some steps at a time.
     base::Task<base::Result<RegisterReply>> ask(base::Address member, Verb verb, base::Guid key,
                                                 std::vector<base::NodeId> genesis, Ballot ballot,
                                                 std::optional<RegisterValue> value, base::TimePoint deadline);
+    base::Task<base::Result<RegisterReply>> ask_once(base::Address member, Verb verb, base::Guid key,
+                                                     std::vector<base::NodeId> genesis, Ballot ballot,
+                                                     std::optional<RegisterValue> value, base::TimePoint deadline);
     /// Asks everybody who may know, following the members that the answers name, until majorities have answered.
     base::Task<Learned> learn(Verb verb, base::Guid key, Ballot ballot, base::TimePoint deadline);
     void ask_newly_named(Round& round, base::TimePoint deadline);
     void take_answers(Round& round) const;
+    [[nodiscard]] bool credible(const base::Guid& key, const RegisterState& state) const;
+    void count_the_unreachable(Round& round) const;
+    void look_for_what_was_begun(Round& round) const;
+    [[nodiscard]] base::Error unreachable(const base::Guid& key, const Learned& learned) const;
     /// True once majorities of the value's members, the previous ones too, have accepted it.
     base::Task<bool> accept(base::Guid key, Ballot ballot, RegisterValue value, bool first, base::TimePoint deadline);
     base::Task<std::vector<base::Address>> starting_points(base::Guid key, base::TimePoint deadline);

@@ -135,6 +135,54 @@ TEST(Register, AMinorityNeitherReadsNorWrites) {
     EXPECT_EQ((*found)->sequence, 2U);
 }
 
+TEST(Register, AWriteThatReachedOneMemberIsFinishedWhenThatMemberIsNeeded) {
+    sim::World world{17};
+    ClusterOptions options;
+    options.peer.config.repair = false;  // nobody tidies up meanwhile
+    Cluster cluster{world, options};
+    ASSERT_TRUE(write(cluster, 0, kKey, 0, "first"));
+    AcceptRequest request;
+    request.key = kKey;
+    for (std::size_t i = 0; i < 5; ++i) request.value.members.push_back(cluster.machine(i).address());
+    const auto accept = [&](std::size_t at, std::uint64_t counter, std::uint64_t sequence, std::string_view text) {
+        request.ballot.counter = counter;
+        request.value.record = make_record(sequence, text);
+        const auto answer = ask(world, cluster, at, Verb::accept, encode(request));
+        EXPECT_TRUE(answer && decode<RegisterReply>(answer->header)->done);
+    };
+    accept(0, 100, 2, "broken off");
+    for (const std::size_t i : {1U, 2U, 3U}) accept(i, 200, 1, "first");  // a read that did not hear of it
+    cluster.kill(3);
+    cluster.kill(4);
+    world.run_for(5s);
+    const auto found = read(cluster, 1, kKey);
+    ASSERT_TRUE(found && *found) << found.error().message();
+    EXPECT_EQ((*found)->body, make_record(2, "broken off").body);
+    EXPECT_TRUE(write(cluster, 2, kKey, 2, "third"));
+}
+
+TEST(Register, AMajorityKnownToBeDeadIsSaidWithoutWaitingForTheDeadline) {
+    sim::World world{16};
+    Cluster cluster{world};
+    ASSERT_TRUE(write(cluster, 0, kKey, 0, "first"));
+    cluster.kill(1);
+    cluster.kill(2);
+    cluster.power_off(3);  // its address does not even refuse
+    world.run_for(5s);
+    for (const bool writes : {false, true}) {
+        const auto begun = world.now();
+        const auto error =
+            writes ? write(cluster, 0, kKey, 1, "more", 60s).error() : read(cluster, 4, kKey, 60s).error();
+        EXPECT_EQ(error, Errc::holders_unreachable);
+        EXPECT_NE(error.message().find("2 of the 5"), std::string::npos) << error.message();
+        EXPECT_NE(error.message().find("3 are needed"), std::string::npos) << error.message();
+        EXPECT_LT(world.now() - begun, 2s);
+    }
+    cluster.restart(2);
+    world.run_for(5s);
+    EXPECT_TRUE(write(cluster, 0, kKey, 1, "more"));
+}
+
 TEST(Register, SurvivesTheDeathOfTwoOfFiveAndOfTheirSuccessors) {
     sim::World world{6};
     ClusterOptions options;

@@ -144,6 +144,11 @@ struct Ballot {
     friend auto operator<=>(const Ballot&, const Ballot&) = default;
     friend bool operator==(const Ballot&, const Ballot&) = default;
 };
+constexpr std::uint64_t kMaxBallotCounter = (std::uint64_t{1} << 62U) - 1;
+/// Never wraps: at the end of the counters the nonce alone decides.
+[[nodiscard]] constexpr std::uint64_t next_counter(std::uint64_t counter) {
+    return counter < kMaxBallotCounter ? counter + 1 : kMaxBallotCounter;
+}
 /// What a register holds: the record and who keeps it. While `previous` is not empty both sets must agree to a change.
 struct RegisterValue {
     Record record;
