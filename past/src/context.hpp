@@ -9,6 +9,7 @@
 #include "base/env.hpp"
 #include "base/error.hpp"
 #include "base/task_group.hpp"
+#include "foreground.hpp"
 #include "latencies.hpp"
 #include "past/node.hpp"
 
@@ -25,6 +26,7 @@ struct Context {
           verify{std::move(verifier)},
           config{config_in},
           latencies{config},
+          foreground{env.clock, config},
           put_bytes{env.executor, config.max_put_bytes_in_flight},
           work{env.executor} {}
 
@@ -36,6 +38,7 @@ struct Context {
     RecordVerifier verify;
     const Config config;
     Latencies latencies;
+    Foreground foreground;
     NodeStatus counters;
     base::Semaphore put_bytes;
     std::map<base::NodeId, std::size_t> bytes_under_way;  ///< to each holder

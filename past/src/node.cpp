@@ -100,6 +100,13 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
         co_return std::move(*answered);
     }
 
+    /// Repair gives way to it.
+    template <class T>
+    static Task<T> for_client(std::shared_ptr<Parts> parts, Task<T> task) {
+        const Foreground::Call call{parts->context.foreground};
+        co_return co_await std::move(task);
+    }
+
     // pastry::Application
     void deliver(const Guid&, const pastry::NodeHandle&, base::Message, unsigned) override {}  // nothing is routed here
     void update(const pastry::NodeHandle&, bool) override { repair.kick(); }
@@ -133,13 +140,13 @@ Task<void> Node::stop() {
 }
 
 Task<Result<PutOutcome>> Node::put(Guid place, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {
-    return parts_->writer.put(place, tag, std::move(blocks), wait, deadline);
+    return Parts::for_client(parts_, parts_->writer.put(place, tag, std::move(blocks), wait, deadline));
 }
 Task<Result<base::SharedBytes>> Node::get(Guid place, Guid id, TimePoint deadline) {
-    return parts_->reader.get(place, id, deadline);
+    return Parts::for_client(parts_, parts_->reader.get(place, id, deadline));
 }
 Task<Result<std::vector<bool>>> Node::touch(Guid place, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
-    return parts_->writer.touch(place, tag, std::move(ids), deadline);
+    return Parts::for_client(parts_, parts_->writer.touch(place, tag, std::move(ids), deadline));
 }
 Task<Result<void>> Node::remove(Reclaim reclaim, TimePoint deadline) {
     return parts_->writer.remove(std::move(reclaim), deadline);

@@ -334,29 +334,38 @@ Task<Result<void>> Repair::push(Job job, std::vector<Guid> ids) {
     const bool holder = ours(places_.at(job.place));
     const auto cause = holder ? Cause::repair : Cause::handover;
     std::size_t next = 0;
+    std::optional<Block> read;  // the next one, too large for the batch before
     while (next < ids.size()) {
-        // One batch: blocks of equal tags, up to a payload.
+        // One batch: blocks of equal tags.
         std::vector<Block> blocks;
         std::vector<Tag> tags;
         std::size_t bytes = 0;
         for (; next < ids.size() && blocks.size() < kMaxBlocksPerRequest; ++next) {
             auto its_tags = context_.store.tags(ids[next]);
-            if (its_tags.empty()) continue;  // reclaimed meanwhile
-            its_tags.resize(std::min(its_tags.size(), kMaxTagsPerRequest));
-            if (!blocks.empty() && its_tags != tags) break;
-            auto one = co_await context_.store.get(ids[next]);
-            if (!one) {
-                if (one.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
+            if (its_tags.empty()) {  // reclaimed meanwhile
+                read.reset();
                 continue;
             }
-            if (bytes + one->size() > base::kMaxPayloadBytes) break;
-            bytes += one->size();
+            its_tags.resize(std::min(its_tags.size(), kMaxTagsPerRequest));
+            if (!blocks.empty() && its_tags != tags) break;
+            if (!read) {
+                auto one = co_await context_.store.get(ids[next]);
+                if (!one) {
+                    if (one.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
+                    continue;
+                }
+                read = Block{ids[next], std::move(*one)};
+            }
+            if (!blocks.empty() && bytes + read->bytes.size() > context_.config.repair_batch_bytes) break;
+            bytes += read->bytes.size();
             tags = std::move(its_tags);
-            blocks.push_back({ids[next], std::move(*one)});
+            blocks.push_back(std::move(*read));
+            read.reset();
         }
         if (blocks.empty()) continue;
         const auto count = blocks.size();
         co_await bucket_.take(bytes);
+        co_await context_.foreground.give_way(bytes);
         BASE_CO_TRY(auto batch, make_batch(job.place, std::move(tags), std::move(blocks), cause));
         const auto deadline = context_.now() + context_.config.store_timeout;
         auto to = job.peer.address;

@@ -80,6 +80,14 @@ Task<Result<Message>> Server::store(Message message) {
         co_return base::Error{base::Errc::busy, "too many blocks are being stored"};
     }
     const Hold hold{bytes_in_flight_, bytes};
+    std::optional<Foreground::Call> call;
+    if (request.cause == Cause::put) {
+        call.emplace(context_.foreground);
+    } else if (context_.foreground.waiting_bytes() > context_.config.max_repair_bytes_waiting) {
+        co_return base::Error{base::Errc::busy, "clients go first"};
+    } else {
+        co_await context_.foreground.give_way(bytes);
+    }
     auto blocks = cut_blocks(request.ids, request.lengths, message.payload);
     auto verified = co_await verify_blocks(context_, blocks);
     if (!verified) {
@@ -107,6 +115,7 @@ Task<Result<Message>> Server::store(Message message) {
 
 Task<Result<Message>> Server::fetch(Message message) {
     BASE_CO_TRY(const auto request, decode<FetchRequest>(message.header));
+    const Foreground::Call call{context_.foreground};
     auto bytes = co_await context_.store.get(request.id);
     if (!bytes) {
         if (bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
@@ -117,6 +126,7 @@ Task<Result<Message>> Server::fetch(Message message) {
 
 Task<Result<Message>> Server::touch(Message message) {
     BASE_CO_TRY(auto request, decode<TouchRequest>(message.header));
+    const Foreground::Call call{context_.foreground};
     BASE_CO_TRY(const auto held, co_await context_.store.touch(request.tag, std::move(request.ids)));
     BitsReply bits;
     for (const bool one : held) bits.bits.push_back(one ? 1 : 0);

@@ -182,6 +182,81 @@ TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
     }
 }
 
+// --- clients go first
+
+base::Task<void> keep_reading(Cluster* cluster, std::size_t index, std::uint64_t count, base::Duration pause,
+                              base::TimePoint until, std::shared_ptr<std::uint64_t> reads) {
+    auto& node = cluster->node(index);
+    for (std::uint64_t number = 1; cluster->world.now() < until; number = number % count + 1) {
+        const auto place = place_of((number - 1) / 4 * 4 + 1);
+        const auto bytes = co_await node.get(place, make_block(number, 20'000).id, cluster->in(30s));
+        EXPECT_TRUE(bytes);
+        ++*reads;
+        co_await cluster->world.env().clock.sleep_for(pause);
+    }
+}
+
+struct Race {
+    std::uint64_t repaired_soon = 0;  ///< bytes, 20 s after repair began
+    std::uint64_t reads = 0;          ///< until then
+    base::Duration whole{};           ///< from the beginning of repair until all copies are there again
+};
+
+/// Two of five die while the others read; `readers` at a time at each, with a pause between two reads.
+Race race(std::size_t readers, base::Duration pause, base::Duration busy = 20s) {
+    constexpr std::uint64_t kBlocks = 400;
+    sim::World world{8};
+    auto options = quick();
+    options.peer.config.repair_bytes_per_second = 4U << 20U;
+    options.peer.config.repair_burst_bytes = 1U << 20U;
+    options.peer.config.repair_batch_bytes = 64U << 10U;
+    options.peer.config.repair_floor_bytes_per_second = 64U << 10U;
+    Cluster cluster{world, options};
+    for (std::uint64_t number = 1; number <= kBlocks; number += 4) {
+        std::vector<Block> blocks;
+        for (std::uint64_t i = 0; i < 4; ++i) blocks.push_back(make_block(number + i, 20'000));
+        EXPECT_TRUE(cluster.put(number % 3, place_of(number), std::move(blocks), Wait::full));
+    }
+    EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 2min));
+    cluster.kill(3);
+    cluster.kill(4);
+    EXPECT_TRUE(world.run_until([&] { return cluster.total().blocks_repaired > 0; }, 2min));
+    const auto begun = world.now();
+    const auto before = cluster.total().bytes_repaired;
+    const auto reads = std::make_shared<std::uint64_t>(0);
+    for (std::size_t i = 0; i < 3; ++i) {
+        for (std::size_t j = 0; j < readers; ++j) {
+            cluster.machine(i).spawn(keep_reading(&cluster, i, kBlocks, pause, begun + busy, reads));
+        }
+    }
+    world.run_for(20s);
+    Race result;
+    result.repaired_soon = cluster.total().bytes_repaired - before;
+    result.reads = *reads;
+    EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 30min)) << text(cluster.total());
+    result.whole = world.now() - begun;
+    return result;
+}
+
+TEST(Repair, GoesOnAtItsFloorWhileClientsAreServed) {
+    const auto alone = race(0, 0s);
+    const auto beside = race(4, 5ms);
+    // The floor holds for what a node sends and for what it takes: three nodes, 64 KiB a second each.
+    EXPECT_LE(beside.repaired_soon, 20U * 3U * (64U << 10U) * 5 / 4);
+    EXPECT_GE(beside.repaired_soon, 20U * (64U << 10U)) << "but repair never starves";
+    EXPECT_GE(alone.repaired_soon, 2 * beside.repaired_soon);
+    EXPECT_LE(alone.whole, 30s);
+    RecordProperty("repaired_in_20s_alone", static_cast<int>(alone.repaired_soon));
+    RecordProperty("repaired_in_20s_beside_clients", static_cast<int>(beside.repaired_soon));
+}
+
+TEST(Repair, IsNotHeldUpByAClientThatComesNowAndThen) {
+    const auto alone = race(0, 0s);
+    const auto beside = race(1, 400ms, 2min);
+    EXPECT_GT(beside.reads, 100U);
+    EXPECT_LE(beside.whole, 2 * alone.whole);
+}
+
 TEST(Repair, ByteCountsHaveACause) {
     sim::World world{7};
     Cluster cluster{world, quick()};
