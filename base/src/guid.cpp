@@ -6,8 +6,44 @@
 namespace base {
 namespace {
 
+// A GUID as a number in words, the most significant first: distances are the innermost step of every search for the
+// nodes nearest to a key.
+constexpr std::size_t kWords = Guid::kBytes / 8;
+using Number = std::array<std::uint64_t, kWords>;
+
 constexpr std::uint64_t big_endian(std::uint64_t word) {
     return std::endian::native == std::endian::little ? __builtin_bswap64(word) : word;
+}
+
+Number number_of(const Guid& guid) {
+    Number number;
+    std::memcpy(number.data(), guid.bytes().data(), Guid::kBytes);
+    for (auto& word : number) word = big_endian(word);
+    return number;
+}
+
+Guid guid_of(Number number) {
+    for (auto& word : number) word = big_endian(word);
+    Guid::Array bytes;
+    std::memcpy(bytes.data(), number.data(), Guid::kBytes);
+    return Guid{bytes};
+}
+
+/// Modulo 2^256.
+Number minus(const Number& a, const Number& b) {
+    Number difference;
+    std::uint64_t borrow = 0;
+    for (std::size_t i = kWords; i-- > 0;) {
+        difference[i] = a[i] - b[i] - borrow;
+        borrow = a[i] < b[i] || (a[i] == b[i] && borrow != 0) ? 1 : 0;
+    }
+    return difference;
+}
+
+Number shorter_way(const Number& a, const Number& b) {
+    const auto clockwise = minus(b, a);
+    constexpr auto kHalf = std::uint64_t{1} << 63U;
+    return clockwise[0] < kHalf ? clockwise : minus(Number{}, clockwise);
 }
 
 }  // namespace
@@ -43,33 +79,14 @@ std::size_t Guid::common_prefix(const Guid& other) const {
     return kDigits;
 }
 
-// In words, not bytes: it is the innermost step of every leaf-set search.
-Guid clockwise_distance(const Guid& from, const Guid& to) {
-    constexpr std::size_t kWords = Guid::kBytes / 8;
-    std::array<std::uint64_t, kWords> a;
-    std::array<std::uint64_t, kWords> b;
-    std::memcpy(a.data(), from.bytes().data(), Guid::kBytes);
-    std::memcpy(b.data(), to.bytes().data(), Guid::kBytes);
-    std::uint64_t borrow = 0;
-    for (std::size_t i = kWords; i-- > 0;) {
-        const std::uint64_t subtrahend = big_endian(a[i]);
-        const std::uint64_t minuend = big_endian(b[i]);
-        const std::uint64_t difference = minuend - subtrahend - borrow;
-        borrow = minuend < subtrahend || (minuend == subtrahend && borrow != 0) ? 1 : 0;
-        b[i] = big_endian(difference);
-    }
-    Guid::Array bytes;
-    std::memcpy(bytes.data(), b.data(), Guid::kBytes);
-    return Guid{bytes};
-}
+Guid clockwise_distance(const Guid& from, const Guid& to) { return guid_of(minus(number_of(to), number_of(from))); }
 
-Guid ring_distance(const Guid& a, const Guid& b) {
-    return std::min(clockwise_distance(a, b), clockwise_distance(b, a));
-}
+Guid ring_distance(const Guid& a, const Guid& b) { return guid_of(shorter_way(number_of(a), number_of(b))); }
 
 bool closer(const Guid& key, const Guid& a, const Guid& b) {
-    const auto to_a = ring_distance(key, a);
-    const auto to_b = ring_distance(key, b);
+    const auto at = number_of(key);
+    const auto to_a = shorter_way(at, number_of(a));
+    const auto to_b = shorter_way(at, number_of(b));
     return to_a != to_b ? to_a < to_b : a < b;
 }
 

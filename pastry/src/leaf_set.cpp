@@ -198,13 +198,22 @@ const NodeHandle* LeafSet::root(const base::Guid& key) const {
 
 std::vector<NodeHandle> LeafSet::closest(const base::Guid& key, std::size_t count) const {
     if (count == 0 || !covers(key)) return {};
-    auto all = members();
+    auto all = everybody();
     all.push_back(self_);
-    std::ranges::sort(all, [&](const auto& a, const auto& b) { return base::closer(key, a.id(), b.id()); });
-    if (count < all.size()) all.resize(count);
-    if (wraps()) return all;
-    if (all.size() < count || !beyond_doubt(key, all.back().id())) return {};
-    return all;
+    // Asked for every place of every round of repair: distances are taken once, and no node moves but those wanted.
+    std::vector<std::pair<base::Guid, std::size_t>> order;
+    order.reserve(all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) order.emplace_back(base::ring_distance(key, all[i].id()), i);
+    const auto nearest = order.begin() + static_cast<std::ptrdiff_t>(std::min(count, order.size()));
+    std::ranges::partial_sort(order, nearest, [&](const auto& a, const auto& b) {
+        return a.first != b.first ? a.first < b.first : all[a.second].id() < all[b.second].id();
+    });
+    std::vector<NodeHandle> found;
+    found.reserve(static_cast<std::size_t>(nearest - order.begin()));
+    for (auto at = order.begin(); at != nearest; ++at) found.push_back(std::move(all[at->second]));
+    if (wraps()) return found;
+    if (found.size() < count || !beyond_doubt(key, found.back().id())) return {};
+    return found;
 }
 
 }  // namespace pastry
