@@ -182,14 +182,26 @@ TEST(Restore, EachPackIsFetchedOnce) {
     EXPECT_LE(restored.blocks_read, world.storage.blocks().size());
 }
 
-TEST(Restore, AFullTargetIsAWarningAFile) {
+TEST(Restore, AFullTargetEndsItAndIsNamed) {
     ArchiveWorld world;
     world.fill("/src", 100);
     const auto report = world.backup();
     world.tree.set_capacity(1'000'000);
+    const auto restored = world.try_restore(*report.snapshot, {});
+    ASSERT_FALSE(restored);
+    EXPECT_EQ(restored.error(), base::Errc::no_space);
+    EXPECT_TRUE(restored.error().detail().starts_with("/src/d")) << restored.error().detail();
+}
+
+TEST(Restore, AUserWhoMadeTheTreeGetsItBackWithoutAWarning) {
+    ArchiveWorld world;
+    world.fill("/home/ann/letters", 30);
+    world.tree.set_owner("/home", 5, 5);  // somebody else's; what is made anew in this world is ours, 0:0
+    const auto report = world.backup(world.options({"/home/ann/letters"}));
+    world.tree.set_privileged(false);
     const auto restored = world.restore(*report.snapshot);
-    EXPECT_GT(restored.warnings.count(WarningKind::unwritable), 0U);
-    EXPECT_EQ(restored.files + restored.warnings.count(WarningKind::unwritable), 100U);
+    EXPECT_EQ(restored.warnings.count(), 0U);
+    EXPECT_EQ(world.tree.describe("/restored/home/ann/letters"), world.tree.describe("/home/ann/letters"));
 }
 
 TEST(Restore, VerifyFindsWhatTheDiskGotWrong) {

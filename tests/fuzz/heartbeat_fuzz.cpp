@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto heartbeat = Heartbeat::decode(input)) {
         same(heartbeat->encode());  // one value, one encoding: votes are for a hash of it
         (void)verify_heartbeat(heartbeat->body.aguid, input);
-        (void)open_pointer(EpochKeys{0, base::Key{}}, heartbeat->body);
+        (void)open_pointers(EpochKeys{0, base::Key{}}, heartbeat->body);
     }
     if (const auto body = HeartbeatBody::decode(input)) same(body->encode());
     if (verify_heartbeat(base::Guid{}, input)) std::abort();

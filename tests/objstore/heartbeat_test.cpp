@@ -118,19 +118,43 @@ TEST_F(HeartbeatTest, SequenceZeroDoesNotExist) {
 }
 
 TEST_F(HeartbeatTest, ThePointerOpensForReadersOnly) {
-    const auto root = open_pointer(keys_.epoch, good_.body);
+    const auto root = open_pointers(keys_.epoch, good_.body);
     ASSERT_TRUE(root);
-    EXPECT_EQ(*root, *test::some_block(3));
-    EXPECT_EQ(open_pointer(VolumeKeys::of_owner(owner_, "other").epoch, good_.body).error(), Errc::wrong_key);
+    EXPECT_EQ(root->root, *test::some_block(3));
+    EXPECT_FALSE(root->spare);
+    EXPECT_TRUE(root->earlier.empty());
+    EXPECT_EQ(open_pointers(VolumeKeys::of_owner(owner_, "other").epoch, good_.body).error(), Errc::wrong_key);
 }
 
 TEST_F(HeartbeatTest, ThePointerIsBoundToItsState) {
     auto moved = good_.body;
     ++moved.sequence;
-    EXPECT_EQ(open_pointer(keys_.epoch, moved).error(), Errc::wrong_key);
+    EXPECT_EQ(open_pointers(keys_.epoch, moved).error(), Errc::wrong_key);
     auto other_root = good_.body;
     other_root.vguid = base::sha256(base::as_bytes("other"));
-    EXPECT_EQ(open_pointer(keys_.epoch, other_root).error(), Errc::wrong_key);
+    EXPECT_EQ(open_pointers(keys_.epoch, other_root).error(), Errc::wrong_key);
+}
+
+TEST_F(HeartbeatTest, SpareAndEarlierRootsComeBackInTheirOrder) {
+    auto body = good_.body;
+    body.pointers.push_back(seal_pointer(keys_.epoch, body, *test::some_block(4), PointerKind::spare));
+    body.pointers.push_back(seal_pointer(keys_.epoch, body, *test::some_block(5), PointerKind::earlier));
+    body.pointers.push_back(seal_pointer(keys_.epoch, body, *test::some_block(6), PointerKind::earlier));
+    const auto roots = open_pointers(keys_.epoch, body);
+    ASSERT_TRUE(roots);
+    EXPECT_EQ(roots->root, *test::some_block(3));
+    EXPECT_EQ(roots->spare, *test::some_block(4));
+    EXPECT_EQ(roots->earlier, (std::vector<BlockRef>{*test::some_block(5), *test::some_block(6)}));
+}
+
+TEST_F(HeartbeatTest, APointerIsBoundToItsKind) {
+    auto body = good_.body;
+    auto pointer = seal_pointer(keys_.epoch, body, *test::some_block(4), PointerKind::earlier);
+    pointer.kind = PointerKind::spare;
+    body.pointers.push_back(pointer);
+    EXPECT_FALSE(open_pointers(keys_.epoch, body)->spare);
+    body.pointers = {seal_pointer(keys_.epoch, body, *test::some_block(3), PointerKind::spare)};
+    EXPECT_EQ(open_pointers(keys_.epoch, body).error(), Errc::wrong_key);  // no root among them
 }
 
 TEST_F(HeartbeatTest, TwoPointersOfOneStateNeverShareAKey) {

@@ -259,6 +259,104 @@ TEST_F(VolumeTest, ASessionPinsWhatItBeganWith) {
     EXPECT_EQ(hosts(*volume).size(), 2U);
 }
 
+// --- blocks that are lost
+
+TEST_F(VolumeTest, TheSpareCopyStandsInForALostRoot) {
+    const auto volume = create();
+    for (std::uint64_t i = 1; i <= 3; ++i) ASSERT_TRUE(world_.run(back_up(*volume, i, "host" + std::to_string(i))));
+    storage_.lose_block(volume->state().forest->id);
+    const auto fresh = *open();
+    EXPECT_EQ(hosts(*fresh), (std::vector<std::string>{"host1", "host2", "host3"}));
+    ASSERT_TRUE(fresh->damage());
+    EXPECT_TRUE(fresh->damage()->complete);
+    EXPECT_EQ(fresh->damage()->error, Errc::damaged);
+
+    ASSERT_TRUE(world_.run(back_up(*fresh, 4, "host4")));
+    const auto after = *open();
+    EXPECT_EQ(hosts(*after).size(), 4U);
+    EXPECT_FALSE(after->damage());
+}
+
+TEST_F(VolumeTest, RootAndSpareAreTwoBlocks) {
+    const auto volume = create();
+    for (std::uint64_t i = 0; i < 3; ++i) {
+        const auto& state = volume->state();
+        ASSERT_TRUE(state.spare);
+        EXPECT_NE(state.spare->id, state.forest->id);
+        EXPECT_TRUE(storage_.blocks().contains(state.spare->id));
+        EXPECT_EQ(state.earlier.size(), i);
+        ASSERT_TRUE(world_.run(back_up(*volume, i + 1, "atoll")));
+    }
+}
+
+TEST_F(VolumeTest, WithoutAnyRootTheStateBeforeIsListedAndSaidToBeIncomplete) {
+    const auto volume = create();
+    for (std::uint64_t i = 1; i <= 3; ++i) ASSERT_TRUE(world_.run(back_up(*volume, i, "host" + std::to_string(i))));
+    storage_.lose_block(volume->state().forest->id);
+    storage_.lose_block(volume->state().spare->id);
+    const auto fresh = *open();
+    EXPECT_EQ(hosts(*fresh), (std::vector<std::string>{"host1", "host2"}));
+    ASSERT_TRUE(fresh->damage());
+    EXPECT_FALSE(fresh->damage()->complete);
+
+    ASSERT_TRUE(world_.run(back_up(*fresh, 4, "host4")));
+    const auto after = *open();
+    EXPECT_EQ(hosts(*after), (std::vector<std::string>{"host1", "host2", "host4"}));
+    EXPECT_FALSE(after->damage());
+}
+
+TEST_F(VolumeTest, AVolumeThatLostEveryListStillTakesSnapshots) {
+    const auto volume = create();
+    ASSERT_TRUE(world_.run(back_up(*volume, 1, "atoll")));
+    while (!storage_.blocks().empty()) storage_.lose_block(storage_.blocks().begin()->first);
+    const auto fresh = *open();
+    EXPECT_TRUE(hosts(*fresh).empty());
+    EXPECT_FALSE(fresh->damage()->complete);
+    ASSERT_TRUE(world_.run(back_up(*fresh, 2, "reef")));
+    EXPECT_EQ(hosts(**open()), (std::vector<std::string>{"reef"}));
+}
+
+TEST_F(VolumeTest, ALeafOfALongListThatIsLostCostsOnlyWhatOnlyItKnew) {
+    const auto volume = create();
+    constexpr std::uint64_t kSnapshots = 400;
+    for (std::uint64_t i = 1; i <= kSnapshots; ++i) ASSERT_TRUE(world_.run(back_up(*volume, i, "atoll")));
+    const Tree forest{volume->reader(), volume->state().forest};
+    const auto nodes = *world_.run(forest.nodes());
+    ASSERT_GT(nodes.size(), 2U);
+    storage_.lose_block(nodes.back().id);
+    const auto fresh = *open();
+    const auto left = hosts(*fresh).size();
+    EXPECT_LT(left, kSnapshots);
+    EXPECT_GT(left, kSnapshots / 4);
+    EXPECT_FALSE(fresh->damage()->complete);
+    ASSERT_TRUE(world_.run(back_up(*fresh, kSnapshots + 1, "atoll")));
+    const auto after = *open();
+    EXPECT_EQ(hosts(*after).size(), left + 1);
+    EXPECT_FALSE(after->damage());
+}
+
+TEST_F(VolumeTest, AListThatWasLostBehindTheReadersBackIsStoredAgain) {
+    const auto volume = create();
+    for (std::uint64_t i = 1; i <= 300; ++i) ASSERT_TRUE(world_.run(back_up(*volume, i, "atoll")));
+    const auto session = *world_.run(volume->begin());  // read, and in the cache from now on
+    const auto root = world_.run(write_tree(*session, 301));
+    const Tree forest{volume->reader(), volume->state().forest};
+    for (const auto& node : *world_.run(forest.nodes())) storage_.lose_block(node.id);
+    ASSERT_TRUE(world_.run(volume->commit(*session, snapshot_of(*root, 301, "atoll"))));
+    const auto fresh = *open();
+    EXPECT_EQ(hosts(*fresh).size(), 301U);
+    EXPECT_FALSE(fresh->damage());
+}
+
+TEST_F(VolumeTest, HoldersThatAreAwayAreNoDamage) {
+    const auto volume = create();
+    ASSERT_TRUE(world_.run(back_up(*volume, 1, "atoll")));
+    const auto fresh = *open();
+    storage_.fail_get = [](const auto&) { return std::optional<base::Error>{past::Errc::holders_unreachable}; };
+    EXPECT_EQ(world_.run(fresh->snapshots()).error(), past::Errc::holders_unreachable);
+    EXPECT_EQ(world_.run(back_up(*fresh, 2, "reef")).error(), past::Errc::holders_unreachable);
+}
+
 TEST_F(VolumeTest, FewerCopiesThanWantedAreReported) {
     const auto volume = create();
     storage_.outcome = {.copies_wanted = 3, .copies_stored = 2};

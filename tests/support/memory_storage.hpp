@@ -33,6 +33,9 @@ class MemoryStorage final : public past::Storage {
     // What a test may turn. A hook returns the error to fail with, or nothing; it runs before anything is changed.
     std::function<std::optional<base::Error>(const std::vector<past::Block>&)> fail_put;
     std::function<std::optional<base::Error>(const base::Guid&)> fail_get;
+    std::function<std::optional<base::Error>(const std::vector<base::Guid>&)> fail_touch;
+    /// Blocks that too few holders have: touch() says no, and get() finds one that has it.
+    std::function<bool(const base::Guid&)> thin;
     /// Runs at the beginning of write_record(), before it looks at what is there: for races.
     std::function<std::optional<base::Error>(const base::Guid&)> fail_write_record;
     /// Runs after the record was replaced: an error here is an answer that was lost.
@@ -50,6 +53,7 @@ class MemoryStorage final : public past::Storage {
     [[nodiscard]] std::uint64_t puts() const { return puts_; }
     [[nodiscard]] std::uint64_t blocks_sent() const { return blocks_sent_; }
     [[nodiscard]] std::uint64_t gets() const { return gets_; }
+    [[nodiscard]] std::uint64_t touches() const { return touches_; }
     /// The most bytes that were in puts under way at one time.
     [[nodiscard]] std::uint64_t most_bytes_in_flight() const { return most_in_flight_; }
 
@@ -103,10 +107,14 @@ class MemoryStorage final : public past::Storage {
                                                       base::TimePoint) override {
         co_await turn();
         if (ids.size() > 4096) co_return past::Errc::too_large;
+        ++touches_;
+        if (fail_touch) {
+            if (auto error = fail_touch(ids)) co_return std::move(*error);
+        }
         std::vector<bool> held;
         for (const auto& id : ids) {
             const auto found = blocks_.find(id);
-            held.push_back(found != blocks_.end() && found->second.place == place);
+            held.push_back(found != blocks_.end() && found->second.place == place && !(thin && thin(id)));
             if (!held.back()) continue;
             auto& generation = found->second.tags[tag.volume];
             generation = std::max(generation, tag.generation);
@@ -170,6 +178,7 @@ class MemoryStorage final : public past::Storage {
     std::uint64_t puts_ = 0;
     std::uint64_t blocks_sent_ = 0;
     std::uint64_t gets_ = 0;
+    std::uint64_t touches_ = 0;
     std::uint64_t in_flight_ = 0;
     std::uint64_t most_in_flight_ = 0;
 };

@@ -46,6 +46,10 @@ class BlockWriter {
     /// in BlockContent.
     base::Task<base::Result<BlockRefPtr>> write(BlockType type, std::vector<BlockRefPtr> children, base::Bytes packed,
                                                 base::Bytes raw = {});
+    /// The same content as another block: sealed under keys of its own, so that losing one loses nothing. For the few
+    /// blocks on which everything else hangs.
+    base::Task<base::Result<BlockRefPtr>> write_spare(BlockType type, std::vector<BlockRefPtr> children,
+                                                      base::Bytes packed, base::Bytes raw = {});
     /// Queues a block that a job of the caller's own sealed with context(). Resumes when there is room. Returns the
     /// first error of any put so far.
     base::Task<base::Result<void>> put(SealedBlock block);
@@ -57,8 +61,23 @@ class BlockWriter {
 
   private:
     struct State;
+    base::Task<base::Result<BlockRefPtr>> seal_and_put(bool spare, BlockType type, std::vector<BlockRefPtr> children,
+                                                       base::Bytes packed, base::Bytes raw);
     std::shared_ptr<State> state_;
 };
+
+/// What it takes to ask for a block.
+struct BlockName {
+    base::Guid id;
+    std::uint8_t place_bits = kMinPlaceBits;
+    friend bool operator==(const BlockName&, const BlockName&) = default;
+};
+
+/// For each block whether its holders still have it; those they have are tagged anew. What is not held cannot be built
+/// upon: it has to be stored again. Requests of up to 4096 blocks of one place, several at a time. Errors: those of
+/// past::Storage::touch(), after which nothing is known of any block.
+[[nodiscard]] base::Task<base::Result<std::vector<bool>>> touch_blocks(base::NodeEnv env, past::Storage& storage,
+                                                                       past::Tag tag, std::vector<BlockName> blocks);
 
 struct ReaderConfig {
     std::size_t cache_bytes = 32U << 20U;  ///< opened blocks, least recently used go first

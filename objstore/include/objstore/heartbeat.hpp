@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -25,8 +26,10 @@ constexpr std::size_t kMaxPointerBytes = 512;
 
 /// Who can open a root pointer.
 enum class PointerKind : std::uint8_t {
-    read = 1,    ///< sealed for holders of the key epoch's pointer key: everything in BlockRef
-    verify = 2,  ///< reserved for the verify capability: K_ref, length, place
+    read = 1,     ///< sealed for holders of the key epoch's pointer key: everything in BlockRef
+    verify = 2,   ///< reserved for the verify capability: K_ref, length, place
+    spare = 3,    ///< as read, of a second copy of the root: the same content under other keys, so another block
+    earlier = 4,  ///< as read, of the root of a state before this one; the newest first
 };
 
 struct SealedPointer {
@@ -89,9 +92,17 @@ struct Heartbeat {
 /// Digest of the ring state of epoch 0: one member, the owner, and no updates remembered.
 [[nodiscard]] base::Guid owner_ring_digest(const base::PublicKey& owner);
 
-/// Seals the reference of the root for readers; bound to everything else in `body` (its pointers are left out).
-[[nodiscard]] SealedPointer seal_pointer(const EpochKeys& keys, const HeartbeatBody& body, const BlockRef& root);
+/// Roots that a reader finds in a heartbeat.
+struct RootPointers {
+    BlockRef root;
+    std::optional<BlockRef> spare;  ///< to read when the root cannot be
+    std::vector<BlockRef> earlier;  ///< to fall back to when neither can
+};
+
+/// Seals the reference of a root for readers; bound to everything else in `body` (its pointers are left out).
+[[nodiscard]] SealedPointer seal_pointer(const EpochKeys& keys, const HeartbeatBody& body, const BlockRef& root,
+                                         PointerKind kind = PointerKind::read);
 /// Errc::wrong_key if none of the body's pointers opens with these keys.
-[[nodiscard]] base::Result<BlockRef> open_pointer(const EpochKeys& keys, const HeartbeatBody& body);
+[[nodiscard]] base::Result<RootPointers> open_pointers(const EpochKeys& keys, const HeartbeatBody& body);
 
 }  // namespace objstore

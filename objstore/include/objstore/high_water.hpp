@@ -28,7 +28,7 @@ struct Mark {
 class HighWater {
   public:
     virtual ~HighWater() = default;
-    /// Nullopt if this client has never seen the volume.
+    /// Nullopt if this client has never seen the volume. base::Errc::corrupt if the mark is damaged.
     virtual base::Task<base::Result<std::optional<Mark>>> load(base::Guid aguid) = 0;
     /// Durable when it returns. Never lowers a mark: a lower sequence is ignored.
     virtual base::Task<base::Result<void>> raise(base::Guid aguid, Mark mark) = 0;

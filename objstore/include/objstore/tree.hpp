@@ -61,6 +61,12 @@ struct TreeShape {
 struct TreeNode;  // objstore/src/tree/node.hpp
 struct TreeState;
 
+/// What is left of a damaged tree.
+struct Salvage {
+    std::vector<Item> items;
+    std::uint64_t nodes_lost = 0;  ///< with all that lay below them
+};
+
 /// One version, to read. Cheap to copy; keeps a few decoded nodes. The reader outlives it. One executor.
 class Tree {
   public:
@@ -71,6 +77,10 @@ class Tree {
     base::Task<base::Result<std::optional<Item>>> find(TreeKey key) const;
     /// Items in [from, to), at most `limit`.
     base::Task<base::Result<std::vector<Item>>> range(TreeKey from, TreeKey to, std::size_t limit = SIZE_MAX) const;
+    /// Everything that can still be read of a tree that lost nodes, in key order. For small trees.
+    base::Task<base::Result<Salvage>> salvage() const;
+    /// Of all its nodes, the root first. Reads the inner ones only.
+    base::Task<base::Result<std::vector<BlockName>>> nodes() const;
 
   private:
     friend class TreeCursor;
@@ -127,6 +137,8 @@ class TreeUpdate {
     base::Task<base::Result<void>> erase(TreeKey key);
     /// The root of the new version: the base's own if nothing changed. Its blocks are durable after writer.flush().
     base::Task<base::Result<BlockRefPtr>> finish();
+    /// After finish(): a second copy of the root (BlockWriter::write_spare()). Null if the root was not written anew.
+    base::Task<base::Result<BlockRefPtr>> write_spare(BlockRefPtr root);
 
     [[nodiscard]] const TreeChange& change() const;
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,8 +35,16 @@ struct VolumeConfig {
 struct VolumeState {
     std::uint64_t sequence = 0;
     base::Guid body_hash;
-    BlockRefPtr forest;  ///< root of the forest
+    BlockRefPtr forest;                ///< root of the forest
+    BlockRefPtr spare;                 ///< its second copy, if there is one
+    std::vector<BlockRefPtr> earlier;  ///< roots of the states before, the newest first
     std::int64_t time_ns = 0;
+};
+
+/// What reading the list of snapshots met. The next commit() writes a good list again.
+struct ForestDamage {
+    base::Error error;     ///< of the first block of it that could not be read
+    bool complete = true;  ///< the spare copy told everything; else snapshots are missing, the newest before all
 };
 
 /// A piece of work on a volume: pins the state it began with, so that blocks reachable from it may be used again, and
@@ -91,8 +100,11 @@ class Volume {
 
     /// Reads the newest state. Errors as open().
     base::Task<base::Result<void>> refresh();
-    /// Of state(), sorted by time.
+    /// Of state(), sorted by time. Blocks that are lost make it no error: what can be read is returned, and damage()
+    /// says the rest.
     base::Task<base::Result<std::vector<Snapshot>>> snapshots();
+    /// What snapshots() or begin() met when it last read the list; nothing if all is well.
+    [[nodiscard]] const std::optional<ForestDamage>& damage() const;
     /// refresh(), then a session that pins what was read. `wait`: what its writer's puts, and commit(), wait for.
     base::Task<base::Result<std::unique_ptr<Session>>> begin(past::Wait wait = past::Wait::majority);
     /// Lists the snapshot in the newest forest, whoever wrote that meanwhile. Flushes the session's writer first:

@@ -19,14 +19,20 @@ void set_owner(const Setters& set, const Inode& inode, const std::string& path, 
                SharedWarnings& warnings) {
     const auto stat = set.stat();
     if (stat && stat->uid == inode.uid && stat->gid == inode.gid) return;
-    if (!privileged) {
+    if (!privileged && stat && stat->uid != inode.uid) {
         warnings.add(WarningKind::owner, path, base::Error{base::Errc::denied, "only root gives files away"});
         return;
     }
     base::Metadata owner;
-    owner.uid = inode.uid;
-    owner.gid = inode.gid;
+    if (privileged) owner.uid = inode.uid;
+    owner.gid = inode.gid;  // anybody may give to a group of theirs
     warn_of(warnings, WarningKind::owner, path, set.set_metadata(owner));
+}
+
+// What only led to what was backed up belonged to whoever it did; a user who makes it anew for themselves loses
+// nothing.
+bool is_leading(const Inode& inode) {
+    return inode.type == base::FileType::directory && inode.source_inode == 0 && inode.mtime_ns == 0;
 }
 
 // chown takes set-id bits and security.capability away, and an attribute can only be set while the mode lets us write:
@@ -34,6 +40,13 @@ void set_owner(const Setters& set, const Inode& inode, const std::string& path, 
 void apply(const Setters& set, const Attributes& attributes, const std::string& path, bool privileged,
            SharedWarnings& warnings) {
     const auto& inode = attributes.inode;
+    const bool leading = is_leading(inode);
+    if (leading && !privileged) {
+        base::Metadata metadata;
+        metadata.mode = inode.mode;
+        std::ignore = set.set_metadata(metadata);
+        return;
+    }
     set_owner(set, inode, path, privileged, warnings);
     for (const auto& xattr : attributes.xattrs) {
         const auto done = set.set_xattr(xattr);
@@ -43,8 +56,6 @@ void apply(const Setters& set, const Attributes& attributes, const std::string& 
     }
     base::Metadata metadata;
     if (inode.type != base::FileType::symlink) metadata.mode = inode.mode;
-    // A directory that only led to what was backed up has no time of its own (docs/formats/archive.md).
-    const bool leading = inode.type == base::FileType::directory && inode.source_inode == 0 && inode.mtime_ns == 0;
     if (!leading) metadata.mtime_ns = inode.mtime_ns;
     if (!privileged && metadata.mode && inode.type == base::FileType::regular) {
         // Set-id bits for another owner than the file got would hand our rights to strangers.

@@ -7,6 +7,9 @@
 #include <set>
 #include <tuple>
 
+#include "objstore/error.hpp"
+#include "past/error.hpp"
+
 namespace objstore::archive {
 namespace {
 
@@ -105,13 +108,17 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
     }
     if (!parent_snapshot_) co_return base::ok();
     Tree tree{session_->reader(), parent_snapshot_->root};
-    BASE_CO_TRY(const auto shape, co_await tree.shape());
-    if (shape.name_epoch != session_->keys().epoch.epoch) {
-        // Its names are ordered by a key of an earlier epoch: a tree of the new epoch shares nothing with it.
+    const auto usable = co_await load_usable(tree);
+    if (!usable && usable.error() == Errc::damaged) {
+        report_.parent_lost = usable.error();
+    } else if (!usable) {
+        co_return usable.error();
+    }
+    if (!usable || !*usable) {
+        parent_ = {};
         parent_snapshot_.reset();
         co_return base::ok();
     }
-    BASE_CO_TRY(parent_, co_await load_parent(tree));
     parent_tree_ = std::move(tree);
     report_.parent = parent_snapshot_->id();
     // Numbers of removed inodes are never given again: each generation has a range of its own.
@@ -119,6 +126,44 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
     shown_.total_files = parent_snapshot_->files;
     shown_.total_bytes = parent_snapshot_->bytes;
     co_return base::ok();
+}
+
+// A node that too few holders have: what one of them still has is put where it belongs.
+base::Task<base::Result<void>> BackupRun::store_node_again(BlockName name) {
+    auto& storage = session_->storage();
+    const auto place = place_of(session_->tag().volume, name.place_bits, name.id);
+    auto bytes = co_await storage.get(place, name.id, env_.clock.now() + ReaderConfig{}.get_timeout);
+    if (!bytes && (bytes.error() == past::Errc::block_not_found || bytes.error() == past::Errc::corrupt_block)) {
+        co_return base::Error{Errc::damaged, "block " + name.id.hex() + ": " + bytes.error().message()};
+    }
+    if (!bytes) co_return bytes.error();
+    if (options_.dry_run) co_return base::ok();
+    SealedBlock block;
+    block.ref.id = name.id;
+    block.ref.place_bits = name.place_bits;
+    block.bytes = std::move(*bytes);
+    co_return co_await session_->writer().put(std::move(block));
+}
+
+// Fills parent_ if a new version of the tree may be built upon this one: false if its names are ordered by a key of an
+// earlier epoch, since a tree of the new epoch shares nothing with it. What the new snapshot takes over without reading
+// counts only after a touch, like every dedup hit: a block that is gone would be missing in it too. A file that lost
+// one is read again; a tree that lost a node is not used at all (Errc::damaged).
+base::Task<base::Result<bool>> BackupRun::load_usable(Tree tree) {
+    BASE_CO_TRY(const auto shape, co_await tree.shape());
+    if (shape.name_epoch != session_->keys().epoch.epoch) co_return false;
+    BASE_CO_TRY(parent_, co_await load_parent(tree));
+    BASE_CO_TRY(auto names, co_await tree.nodes());
+    const auto nodes = names.size();
+    names.insert(names.end(), parent_.blocks().begin(), parent_.blocks().end());
+    BASE_CO_TRY(const auto held, co_await touch_blocks(env_, session_->storage(), session_->tag(), names));
+    const auto first_block = held.begin() + static_cast<std::ptrdiff_t>(nodes);
+    for (std::size_t i = 0; i < nodes; ++i) {
+        if (!held[i]) BASE_CO_CHECK(co_await store_node_again(names[i]));
+    }
+    report_.blocks_lost = static_cast<std::uint64_t>(std::count(first_block, held.end(), false));
+    if (report_.blocks_lost > 0) parent_.lose({first_block, held.end()});
+    co_return true;
 }
 
 // --- deduplication ---------------------------------------------------------------------------------------------------
@@ -143,8 +188,7 @@ base::Task<base::Result<void>> BackupRun::load_dedup() {
             BASE_CO_CHECK(co_await rebuild_dedup(!busy && !options_.dry_run));
         }
     }
-    packer_ = std::make_unique<Packer>(env_, session_->storage(), session_->writer(), session_->keys().tag, index_,
-                                       cache_.get(), config);
+    packer_ = std::make_unique<Packer>(env_, session_->storage(), session_->writer(), index_, cache_.get(), config);
     co_return base::ok();
 }
 
@@ -164,7 +208,10 @@ base::Task<base::Result<void>> BackupRun::rebuild_dedup(bool with_file) {
         if (!roots.insert(snapshot->root->id).second) continue;
         TreeCursor cursor{Tree{session_->reader(), snapshot->root}};
         for (;;) {
-            BASE_CO_TRY(const auto items, co_await cursor.next_items());
+            const auto read = co_await cursor.next_items();
+            if (!read && read.error() == Errc::damaged) break;  // what it still tells is as good as nothing to know
+            if (!read) co_return read.error();
+            const auto items = *read;
             if (items.empty()) break;
             for (const auto& item : items) {
                 const auto* extent = std::get_if<Extent>(&item.value);
@@ -381,6 +428,8 @@ void BackupRun::tell(const std::string* current) {
 // --- the end ---------------------------------------------------------------------------------------------------------
 
 base::Task<base::Result<void>> BackupRun::finish() {
+    shown_.ending = true;
+    tell(nullptr);
     erase_unclaimed();
     if (packer_) BASE_CO_CHECK(co_await packer_->finish());
     if (packer_) report_.bytes_new = packer_->totals().bytes_new;

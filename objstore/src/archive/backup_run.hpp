@@ -69,6 +69,8 @@ class BackupRun {
     // backup_run.cpp: the belts
     base::Task<base::Result<void>> prepare();
     base::Task<base::Result<void>> open_parent();
+    base::Task<base::Result<bool>> load_usable(Tree tree);
+    base::Task<base::Result<void>> store_node_again(BlockName name);
     base::Task<base::Result<void>> load_dedup();
     base::Task<base::Result<void>> rebuild_dedup(bool with_file);
     [[nodiscard]] Snapshot describe() const;

@@ -120,6 +120,7 @@ BackupRun::Identity BackupRun::identify(const base::FileStat& stat, const Parent
 bool BackupRun::unchanged(std::uint32_t old, const base::FileStat& stat, bool on_the_way) const {
     if (old == ParentIndex::kNone) return false;
     const auto& file = parent_.files()[old];
+    if (file.lost) return false;
     if (on_the_way) {
         return file.source_inode == 0 && file.mode == stat.mode && file.uid == stat.uid && file.gid == stat.gid;
     }
@@ -150,11 +151,12 @@ void BackupRun::take_directory(const Listing& listing, const Directory& director
                                bool same_names) {
     ++shown_.directories;
     const bool known = directory.old != ParentIndex::kNone;
+    const bool top = directory.number == kRootInode;  // the same in every snapshot, and never restored: not counted
     if (same_names && unchanged(directory.old, listing.stat, listing.on_the_way)) {
-        ++report_.directories.unchanged;
+        if (!top) ++report_.directories.unchanged;
         return;
     }
-    ++(known ? report_.directories.changed : report_.directories.added);
+    if (!top) ++(known ? report_.directories.changed : report_.directories.added);
     put_entries(directory.number, std::move(entries));
     SourceItem item;
     item.number = directory.number;

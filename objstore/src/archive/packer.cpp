@@ -1,7 +1,6 @@
 #include "packer.hpp"
 
 #include <algorithm>
-#include <map>
 
 namespace objstore::archive {
 namespace {
@@ -9,16 +8,14 @@ namespace {
 constexpr std::uint64_t kSyncCacheBytes = 8U << 20U;
 // Blocks stored one after another tend to be asked for one after another: they are touched together.
 constexpr std::uint32_t kTouchAhead = 256;
-constexpr std::size_t kTouchIds = 4096;
 
 }  // namespace
 
-Packer::Packer(base::NodeEnv env, past::Storage& storage, BlockWriter& writer, base::Guid volume_tag, DedupIndex& index,
-               DedupCache* cache, Config config)
+Packer::Packer(base::NodeEnv env, past::Storage& storage, BlockWriter& writer, DedupIndex& index, DedupCache* cache,
+               Config config)
     : env_{env},
       storage_{storage},
       writer_{writer},
-      volume_tag_{volume_tag},
       index_{index},
       cache_{cache},
       config_{config},
@@ -29,53 +26,30 @@ Packer::Packer(base::NodeEnv env, past::Storage& storage, BlockWriter& writer, b
 }
 
 base::Task<base::Result<void>> Packer::confirm(std::vector<ChunkHash> hashes) {
-    std::map<base::Guid, std::vector<std::uint32_t>> by_place;
-    std::uint32_t covered = 0;  // blocks below this are asked about already
     std::vector<std::uint32_t> doubtful;
     for (const auto& hash : hashes) {
         const auto known = index_.find(hash);
         if (known && index_.presence(known->block) == DedupIndex::Presence::unknown) doubtful.push_back(known->block);
     }
     std::sort(doubtful.begin(), doubtful.end());
+    std::uint32_t covered = 0;  // blocks below this are asked about already
+    std::vector<std::uint32_t> blocks;
+    std::vector<BlockName> names;
     for (const auto first : doubtful) {
         const auto end = std::min<std::uint64_t>(std::uint64_t{first} + kTouchAhead, index_.blocks());
         for (auto block = std::max(first, covered); block < end; ++block) {
             if (index_.presence(block) != DedupIndex::Presence::unknown) continue;
-            const auto& ref = *index_.block(block);
-            by_place[place_of(volume_tag_, ref.place_bits, ref.id)].push_back(block);
+            blocks.push_back(block);
+            names.push_back({index_.block(block)->id, index_.block(block)->place_bits});
         }
         covered = std::max(covered, static_cast<std::uint32_t>(end));
     }
-    // All places at once: on a wide area each is a round trip to other nodes.
-    std::vector<std::pair<base::Guid, std::vector<std::uint32_t>>> questions;
-    for (const auto& [place, blocks] : by_place) {
-        for (std::size_t at = 0; at < blocks.size(); at += kTouchIds) {
-            const auto begin = blocks.begin() + static_cast<std::ptrdiff_t>(at);
-            const auto count = std::min(blocks.size() - at, kTouchIds);
-            questions.emplace_back(place, std::vector(begin, begin + static_cast<std::ptrdiff_t>(count)));
-        }
+    if (blocks.empty()) co_return base::ok();
+    BASE_CO_TRY(const auto held, co_await touch_blocks(env_, storage_, writer_.tag(), std::move(names)));
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        index_.set_presence(blocks[i], held[i] ? DedupIndex::Presence::here : DedupIndex::Presence::gone);
     }
-    if (questions.empty()) co_return base::ok();
-    const auto touching = std::make_shared<Touching>(env_.executor, questions.size());
-    for (auto& [place, blocks] : questions) group_.spawn(touch(place, std::move(blocks), touching));
-    co_await touching->done.wait();
-    if (touching->failed) co_return *touching->failed;
     co_return base::ok();
-}
-
-base::Task<void> Packer::touch(base::Guid place, std::vector<std::uint32_t> blocks,
-                               std::shared_ptr<Touching> touching) {
-    std::vector<base::Guid> ids;
-    ids.reserve(blocks.size());
-    for (const auto block : blocks) ids.push_back(index_.block(block)->id);
-    const auto deadline = env_.clock.now() + config_.touch_timeout;
-    const auto held = co_await storage_.touch(place, writer_.tag(), std::move(ids), deadline);
-    if (!held) touching->failed = held.error();
-    for (std::size_t i = 0; held && i < blocks.size(); ++i) {
-        const bool here = i < held->size() && (*held)[i];
-        index_.set_presence(blocks[i], here ? DedupIndex::Presence::here : DedupIndex::Presence::gone);
-    }
-    if (--touching->left == 0) touching->done.set();
 }
 
 ChunkPlace Packer::place(const ReadChunk& chunk, const Buffer& buffer, bool of_large_file) {

@@ -31,12 +31,11 @@ class Packer {
     struct Config {
         int zstd_level = 3;
         bool dry_run = false;  ///< seal to learn the sizes, store nothing
-        base::Duration touch_timeout = std::chrono::seconds{60};
     };
 
     /// `cache` may be null. Everything outlives the packer; finish() or stop() must be awaited before it goes.
-    Packer(base::NodeEnv env, past::Storage& storage, BlockWriter& writer, base::Guid volume_tag, DedupIndex& index,
-           DedupCache* cache, Config config);
+    Packer(base::NodeEnv env, past::Storage& storage, BlockWriter& writer, DedupIndex& index, DedupCache* cache,
+           Config config);
 
     /// Finds out which blocks that hold any of these chunks are still there. Before place() of them.
     base::Task<base::Result<void>> confirm(std::vector<ChunkHash> hashes);
@@ -58,12 +57,6 @@ class Packer {
         std::uint32_t length = 0;
         ChunkHash hash{};
     };
-    struct Touching {  // the questions of one confirm()
-        Touching(base::Executor executor, std::size_t questions) : left{questions}, done{std::move(executor)} {}
-        std::size_t left;
-        std::optional<base::Error> failed;
-        base::Event done;
-    };
     struct Draft {  // a block that is being filled or waits to be sealed
         BlockType type = BlockType::pack;
         std::uint32_t block = 0;
@@ -71,7 +64,6 @@ class Packer {
         std::vector<Slice> slices;
     };
 
-    base::Task<void> touch(base::Guid place, std::vector<std::uint32_t> blocks, std::shared_ptr<Touching> touching);
     void close_pack();
     base::Task<void> seal(Draft draft, base::Semaphore::Permit permit);
     base::Result<SealedBlock> seal_draft(Draft draft, CacheSalt salt) const;
@@ -80,7 +72,6 @@ class Packer {
     base::NodeEnv env_;
     past::Storage& storage_;
     BlockWriter& writer_;
-    base::Guid volume_tag_;
     DedupIndex& index_;
     DedupCache* cache_;
     Config config_;

@@ -30,21 +30,49 @@ void ParentIndex::add(std::span<const Item> items) {
             file.gid = inode->gid;
             file.type = inode->type;
             file.first_entry = static_cast<std::uint32_t>(names_.size());
+            file.first_block = static_cast<std::uint32_t>(used_.size());
             files_.push_back(file);
             continue;
         }
         if (files_.empty() || files_.back().number != item.key.inode) continue;  // an inode without its record: ignored
         if (const auto* extent = std::get_if<Extent>(&item.value)) {
             if (extent->block) files_.back().data_bytes += extent->length;
+            use(extent->block);
         } else if (const auto* entry = std::get_if<Entry>(&item.value)) {
             names_.push_back({arena_.size(), entry->inode, static_cast<std::uint8_t>(entry->name.size()), entry->type});
             arena_.insert(arena_.end(), entry->name.begin(), entry->name.end());
             ++files_.back().entries;
+        } else if (const auto* xattr = std::get_if<XattrRecord>(&item.value)) {
+            if (const auto* value = std::get_if<Extent>(&xattr->value)) use(value->block);
         }
     }
 }
 
+void ParentIndex::use(const BlockRefPtr& block) {
+    if (!block) return;
+    auto& file = files_.back();
+    if (block == last_used_ && file.blocks > 0) return;
+    if (block != last_used_) {
+        const auto [at, added] = block_of_.emplace(block->id, static_cast<std::uint32_t>(blocks_.size()));
+        if (added) blocks_.push_back({block->id, block->place_bits});
+        last_used_ = block;
+        last_number_ = at->second;
+    }
+    used_.push_back(last_number_);
+    ++file.blocks;
+}
+
+void ParentIndex::lose(const std::vector<bool>& held) {
+    for (auto& file : files_) {
+        const auto begin = used_.begin() + file.first_block;
+        file.lost =
+            file.lost || std::any_of(begin, begin + file.blocks, [&](std::uint32_t block) { return !held[block]; });
+    }
+}
+
 void ParentIndex::finish() {
+    block_of_.clear();
+    last_used_.reset();
     for (const auto& file : files_) {
         const auto begin = names_.begin() + file.first_entry;
         std::sort(begin, begin + file.entries, [this](const Name& a, const Name& b) { return text(a) < text(b); });

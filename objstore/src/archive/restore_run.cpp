@@ -301,6 +301,7 @@ base::Task<void> RestoreRun::make_group(BlockRefPtr block, std::shared_ptr<Group
     };
     const auto results = co_await env_.workers.run(std::move(job));
     for (std::size_t i = 0; i < results.size(); ++i) count((*group)[i], results[i], false);
+    if (!error_) error_ = warnings_.full();
     current_ = target_->path(group->back().directory, group->back().name);
     tell();
 }
@@ -333,6 +334,7 @@ base::Task<void> RestoreRun::make_large(TargetFile file, base::Semaphore::Permit
     auto result = co_await env_.workers.run(std::move(finish));
     if (options_.verify && result.made == Made::made) result.verified = co_await write_large(writer, true);
     count(writer->file(), result, true);
+    if (!error_) error_ = warnings_.full();
     current_ = target_->path(writer->file().directory, writer->file().name);
     tell();
 }
@@ -403,6 +405,7 @@ base::Task<base::Result<void>> RestoreRun::make_links() {
         if (result.made == Made::kept) ++report_.kept;
         if (result.made == Made::made) ++report_.files;
     }
+    if (auto full = warnings_.full()) co_return std::move(*full);
     co_return base::ok();
 }
 
@@ -420,6 +423,7 @@ base::Task<base::Result<void>> RestoreRun::finish_directories() {
             return made;
         };
         report_.directories += co_await env_.workers.run(std::move(job));
+        if (auto full = warnings_.full()) co_return std::move(*full);
         end = begin;
     }
     co_return base::ok();

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/local_tree.hpp"
 #include "objstore/archive/report.hpp"
 #include "objstore/records.hpp"
@@ -25,6 +26,7 @@ class SharedWarnings {
   public:
     void add(WarningKind kind, std::string path, base::Error error) {
         const std::lock_guard guard{mutex_};
+        if (!full_ && error == base::Errc::no_space) full_ = error.with(path);
         warnings_.add(kind, std::move(path), std::move(error));
     }
     [[nodiscard]] Warnings take() { return std::move(warnings_); }
@@ -33,9 +35,16 @@ class SharedWarnings {
         return warnings_.count();
     }
 
+    /// The first that was for want of room: the rest would fail in the same way.
+    [[nodiscard]] std::optional<base::Error> full() const {
+        const std::lock_guard guard{mutex_};
+        return full_;
+    }
+
   private:
     mutable std::mutex mutex_;
     Warnings warnings_;
+    std::optional<base::Error> full_;
 };
 
 /// Everything to be set on something that was made.

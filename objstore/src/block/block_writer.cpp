@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/crypto.hpp"
 #include "base/limits.hpp"
 #include "base/task_group.hpp"
 #include "objstore/block_io.hpp"
@@ -25,11 +26,14 @@ struct BlockWriter::State {
         : env{doors},
           storage{store},
           context{std::move(seal)},
+          spare_context{context},
           tag{std::move(session)},
           wait{until},
           config{limits},
           progress{env.executor},
-          sending{env.executor} {}
+          sending{env.executor} {
+        spare_context.dedup_key = base::derive_key(context.dedup_key, "pelago spare block");
+    }
 
     static base::Task<void> send(std::shared_ptr<State> self, base::Guid place, Batch batch);
     void dispatch(const std::shared_ptr<State>& self, std::map<base::Guid, Batch>::iterator at);
@@ -43,6 +47,7 @@ struct BlockWriter::State {
     base::NodeEnv env;
     past::Storage& storage;
     SealContext context;
+    SealContext spare_context;
     past::Tag tag;
     past::Wait wait;
     WriterConfig config;
@@ -118,9 +123,20 @@ WriteTotals BlockWriter::totals() const { return state_->totals; }
 
 base::Task<base::Result<BlockRefPtr>> BlockWriter::write(BlockType type, std::vector<BlockRefPtr> children,
                                                          base::Bytes packed, base::Bytes raw) {
+    return seal_and_put(false, type, std::move(children), std::move(packed), std::move(raw));
+}
+
+base::Task<base::Result<BlockRefPtr>> BlockWriter::write_spare(BlockType type, std::vector<BlockRefPtr> children,
+                                                               base::Bytes packed, base::Bytes raw) {
+    return seal_and_put(true, type, std::move(children), std::move(packed), std::move(raw));
+}
+
+base::Task<base::Result<BlockRefPtr>> BlockWriter::seal_and_put(bool spare, BlockType type,
+                                                                std::vector<BlockRefPtr> children, base::Bytes packed,
+                                                                base::Bytes raw) {
     const auto state = state_;
-    auto job = [&context = state->context, type, children = std::move(children), packed = std::move(packed),
-                raw = std::move(raw)] {
+    auto job = [&context = spare ? state->spare_context : state->context, type, children = std::move(children),
+                packed = std::move(packed), raw = std::move(raw)] {
         const BlockContent content{.packed = packed, .raw = raw};
         return seal_block(context, type, children, content);
     };

@@ -105,6 +105,61 @@ base::Task<base::Result<std::vector<Item>>> Tree::range(TreeKey from, TreeKey to
     co_return out;
 }
 
+base::Task<base::Result<Salvage>> Tree::salvage() const {
+    const auto state = state_;
+    Salvage out;
+    struct Frame {
+        TreeNodePtr node;
+        std::size_t next = 0;
+    };
+    std::vector<Frame> path;
+    // Takes a node, or counts it as lost; any other error ends the walk.
+    const auto take = [&](base::Result<TreeNodePtr> node) -> base::Result<void> {
+        if (!node && node.error() == Errc::damaged) {
+            ++out.nodes_lost;
+        } else if (!node) {
+            return node.error();
+        } else if ((*node)->leaf()) {
+            out.items.insert(out.items.end(), (*node)->items.begin(), (*node)->items.end());
+        } else {
+            Frame frame;
+            frame.node = std::move(*node);
+            path.push_back(std::move(frame));
+        }
+        return base::ok();
+    };
+    BASE_CO_CHECK(take(co_await load_node(state, state->root, std::nullopt)));
+    while (!path.empty()) {
+        auto& frame = path.back();
+        if (frame.next == frame.node->children.size()) {
+            path.pop_back();
+            continue;
+        }
+        const auto node = frame.node;
+        BASE_CO_CHECK(take(co_await load_child(state, node, frame.next++)));
+    }
+    co_return out;
+}
+
+base::Task<base::Result<std::vector<BlockName>>> Tree::nodes() const {
+    const auto state = state_;
+    std::vector<BlockName> names{{state->root->id, state->root->place_bits}};
+    BASE_CO_TRY(const auto root, co_await load_node(state, state->root, std::nullopt));
+    std::vector<TreeNodePtr> inner;
+    if (!root->leaf()) inner.push_back(root);
+    while (!inner.empty()) {
+        const auto node = std::move(inner.back());
+        inner.pop_back();
+        for (std::size_t i = 0; i < node->children.size(); ++i) {
+            names.push_back({node->children[i].ref->id, node->children[i].ref->place_bits});
+            if (node->level == 1) continue;
+            BASE_CO_TRY(auto child, co_await load_child(state, node, i));
+            inner.push_back(std::move(child));
+        }
+    }
+    co_return names;
+}
+
 // --- TreeCursor
 
 struct TreeCursor::State {

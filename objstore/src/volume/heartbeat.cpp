@@ -178,36 +178,64 @@ base::Guid owner_ring_digest(const base::PublicKey& owner) {
     return base::sha256({base::as_bytes("pelago ring state"), state.view()});
 }
 
+namespace {
+
+// What a pointer is bound to. Its kind is in it, but for the first kind there was.
+base::Bytes pointer_context(const HeartbeatBody& body, PointerKind kind) {
+    auto context = encode_state(body);
+    if (kind != PointerKind::read) context.push_back(static_cast<std::uint8_t>(kind));
+    return context;
+}
+
+std::optional<BlockRef> open_pointer(const EpochKeys& keys, const HeartbeatBody& body, const SealedPointer& pointer) {
+    if (pointer.key_epoch != keys.epoch || pointer.sealed.size() < 32) return std::nullopt;
+    const auto context = pointer_context(body, pointer.kind);
+    const auto tag = base::ByteView{pointer.sealed}.first(32);
+    const auto key = base::derive_key(keys.pointer, "pelago root pointer", tag);
+    const auto plaintext = base::open_once(key, context, base::ByteView{pointer.sealed}.subspan(32));
+    if (!plaintext) return std::nullopt;
+    if (!base::equal_in_constant_time(base::hmac_sha256(keys.pointer, {context, *plaintext}), tag)) return std::nullopt;
+    return decode_root(*plaintext);
+}
+
+}  // namespace
+
 // A synthetic nonce in the manner of SIV: the tag of what is sealed, under the pointer key, is both the proof that the
 // key is right (it commits to it) and what the one-time key follows from. So two heartbeats never share a key, whatever
 // a writer does.
-SealedPointer seal_pointer(const EpochKeys& keys, const HeartbeatBody& body, const BlockRef& root) {
-    const auto state = encode_state(body);
+SealedPointer seal_pointer(const EpochKeys& keys, const HeartbeatBody& body, const BlockRef& root, PointerKind kind) {
+    const auto context = pointer_context(body, kind);
     const auto plaintext = encode_root(root);
-    const auto tag = base::hmac_sha256(keys.pointer, {state, plaintext});
+    const auto tag = base::hmac_sha256(keys.pointer, {context, plaintext});
     const auto key = base::derive_key(keys.pointer, "pelago root pointer", tag);
     SealedPointer out;
-    out.kind = PointerKind::read;
+    out.kind = kind;
     out.key_epoch = keys.epoch;
     out.sealed.assign(tag.begin(), tag.end());
-    base::seal_once_to(out.sealed, key, state, plaintext);
+    base::seal_once_to(out.sealed, key, context, plaintext);
     return out;
 }
 
-base::Result<BlockRef> open_pointer(const EpochKeys& keys, const HeartbeatBody& body) {
-    const auto state = encode_state(body);
+base::Result<RootPointers> open_pointers(const EpochKeys& keys, const HeartbeatBody& body) {
+    RootPointers out;
+    bool found = false;
     for (const auto& pointer : body.pointers) {
-        if (pointer.kind != PointerKind::read || pointer.key_epoch != keys.epoch || pointer.sealed.size() < 32)
-            continue;
-        const auto tag = base::ByteView{pointer.sealed}.first(32);
-        const auto key = base::derive_key(keys.pointer, "pelago root pointer", tag);
-        const auto plaintext = base::open_once(key, state, base::ByteView{pointer.sealed}.subspan(32));
-        if (!plaintext) continue;
-        if (!base::equal_in_constant_time(base::hmac_sha256(keys.pointer, {state, *plaintext}), tag)) continue;
-        const auto root = decode_root(*plaintext);
-        if (root && root->id == body.vguid) return *root;
+        if (pointer.kind == PointerKind::verify) continue;
+        auto root = open_pointer(keys, body, pointer);
+        if (!root) continue;
+        switch (pointer.kind) {
+            case PointerKind::read:
+                if (found || root->id != body.vguid) break;
+                out.root = std::move(*root);
+                found = true;
+                break;
+            case PointerKind::spare: out.spare = std::move(root); break;
+            case PointerKind::earlier: out.earlier.push_back(std::move(*root)); break;
+            case PointerKind::verify: break;
+        }
     }
-    return base::Error{Errc::wrong_key};
+    if (!found) return base::Error{Errc::wrong_key};
+    return out;
 }
 
 }  // namespace objstore

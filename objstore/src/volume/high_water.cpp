@@ -40,13 +40,23 @@ class DiskHighWater final : public HighWater {
         return directory_ + "/" + aguid.hex() + ".mark";
     }
 
+    // However its bytes break the format, they are not those that were written. Going on without it is the user's
+    // choice: this once the holders are believed, whatever they show.
+    static base::Error damaged(const std::string& path) {
+        return {base::Errc::corrupt, path +
+                                         ", what this client has seen of the volume (without that file it believes its "
+                                         "holders)"};
+    }
+
     static base::Result<std::optional<Mark>> read(base::Disk& disk, const std::string& path, const base::Guid& aguid) {
         auto bytes = base::read_file(disk, path, kMarkBytes);
         if (!bytes) {
             if (bytes.error() == base::Errc::not_found) return std::optional<Mark>{};
+            if (bytes.error() == base::Errc::bad_format) return damaged(path);  // too long
             return bytes.error().with(path);
         }
         auto mark = Mark::decode(aguid, *bytes);
+        if (!mark && mark.error() == base::Errc::bad_format) return damaged(path);
         if (!mark) return mark.error().with(path);
         return std::optional<Mark>{*mark};
     }

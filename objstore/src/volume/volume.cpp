@@ -1,6 +1,7 @@
 #include "objstore/volume.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -10,6 +11,7 @@
 namespace objstore {
 namespace {
 
+constexpr std::size_t kEarlierRoots = 4;  // that a heartbeat names
 constexpr Kind kAfterSnapshots = static_cast<Kind>(static_cast<std::uint8_t>(Kind::snapshot) + 1);
 
 TreeKey snapshot_key(const base::Guid& id) {
@@ -18,20 +20,73 @@ TreeKey snapshot_key(const base::Guid& id) {
     return key;
 }
 
+struct Forest {
+    std::vector<Snapshot> snapshots;  // sorted by time
+    std::optional<ForestDamage> damage;
+};
+
+base::Result<Snapshot> decode_snapshot(const Item& item, const BlockRef& forest) {
+    const auto* record = std::get_if<Opaque>(&item.value);
+    if (record == nullptr) return base::Error{Errc::damaged, "forest " + forest.id.hex()};
+    auto snapshot = Snapshot::decode(*record);
+    if (snapshot) return snapshot;
+    if (snapshot.error() == base::Errc::unsupported) return snapshot.error().with("forest " + forest.id.hex());
+    return base::Error{Errc::damaged, "forest " + forest.id.hex() + ": " + snapshot.error().detail()};
+}
+
 base::Task<base::Result<std::vector<Snapshot>>> read_snapshots(Tree forest) {
     BASE_CO_TRY(const auto items,
                 co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::first(0, kAfterSnapshots)));
     std::vector<Snapshot> out;
     for (const auto& item : items) {
-        auto snapshot = Snapshot::decode(std::get<Opaque>(item.value));
-        if (!snapshot) {
-            const auto forest_id = forest.root()->id.hex();
-            if (snapshot.error() == base::Errc::unsupported) co_return snapshot.error().with("forest " + forest_id);
-            co_return base::Error{Errc::damaged, "forest " + forest_id + ": " + snapshot.error().detail()};
-        }
-        out.push_back(*std::move(snapshot));
+        BASE_CO_TRY(auto snapshot, decode_snapshot(item, *forest.root()));
+        out.push_back(std::move(snapshot));
     }
-    std::sort(out.begin(), out.end(), [](const Snapshot& a, const Snapshot& b) {
+    co_return out;
+}
+
+/// What can be read of a damaged list; adds to `found`.
+base::Task<base::Result<void>> salvage_snapshots(Tree forest, std::map<base::Guid, Snapshot>& found) {
+    BASE_CO_TRY(const auto left, co_await forest.salvage());
+    for (const auto& item : left.items) {
+        if (item.key.kind != Kind::snapshot) continue;
+        auto snapshot = decode_snapshot(item, *forest.root());
+        if (!snapshot) continue;
+        const auto id = snapshot->id();
+        found.emplace(id, std::move(*snapshot));
+    }
+    co_return base::ok();
+}
+
+/// The root, else its spare copy, else whatever is left of them and of the states before. With those a snapshot that
+/// was forgotten since may come back: better than to lose one that was not.
+base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState state) {
+    Forest out;
+    Tree root{reader, state.forest};
+    auto whole = co_await read_snapshots(std::move(root));
+    if (!whole && whole.error() == Errc::damaged) {
+        out.damage = ForestDamage{whole.error(), true};
+    }
+    if (!whole && out.damage && state.spare) {
+        Tree spare{reader, state.spare};
+        whole = co_await read_snapshots(std::move(spare));
+    }
+    if (whole) {
+        out.snapshots = std::move(*whole);
+    } else {
+        if (!(whole.error() == Errc::damaged)) co_return whole.error();
+        out.damage->complete = false;
+        std::vector<BlockRefPtr> roots{state.forest};
+        if (state.spare) roots.push_back(state.spare);
+        roots.insert(roots.end(), state.earlier.begin(), state.earlier.end());
+        std::map<base::Guid, Snapshot> found;
+        for (const auto& each : roots) {
+            Tree forest{reader, each};
+            BASE_CO_CHECK(co_await salvage_snapshots(std::move(forest), found));
+        }
+        for (auto& [id, snapshot] : found) out.snapshots.push_back(std::move(snapshot));
+    }
+    std::sort(out.snapshots.begin(), out.snapshots.end(), [](const Snapshot& a, const Snapshot& b) {
         return a.time_ns != b.time_ns ? a.time_ns < b.time_ns : a.id() < b.id();
     });
     co_return out;
@@ -84,6 +139,23 @@ past::Storage& Session::storage() { return state_->storage; }
 
 // --- Volume
 
+namespace {
+
+struct NewForest {
+    BlockRefPtr root;
+    BlockRefPtr spare;
+};
+
+/// Writes what is left to write of the new list, and its second copy.
+base::Task<base::Result<NewForest>> finish_forest(TreeUpdate& update) {
+    NewForest out;
+    BASE_CO_TRY(out.root, co_await update.finish());
+    BASE_CO_TRY(out.spare, co_await update.write_spare(out.root));
+    co_return out;
+}
+
+}  // namespace
+
 struct Volume::State {
     State(base::NodeEnv doors, past::Storage& store, HighWater& marks, base::SigningKey key, std::string volume_name,
           VolumeConfig settings)
@@ -98,13 +170,17 @@ struct Volume::State {
 
     [[nodiscard]] base::TimePoint deadline() const { return env.clock.now() + config.record_timeout; }
     [[nodiscard]] SealContext seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const;
-    [[nodiscard]] Heartbeat next_heartbeat(const BlockRef& forest) const;
+    [[nodiscard]] Heartbeat next_heartbeat(const NewForest& forest) const;
     /// Takes a record over if it is good and no older than what was seen.
     base::Result<Heartbeat> accept(const past::Record& record, const std::optional<Mark>& mark) const;
     base::Result<void> adopt(const Heartbeat& heartbeat);
 
     static base::Task<base::Result<bool>> read_newest(State* self);
-    static base::Task<base::Result<BlockRefPtr>> list_snapshot(State* self, BlockWriter& writer, Snapshot snapshot);
+    static base::Task<base::Result<Forest>> read_list(State* self);
+    static base::Task<base::Result<bool>> list_is_held(State* self, past::Tag tag);
+    static base::Task<base::Result<NewForest>> add_to_list(State* self, BlockWriter& writer, Snapshot snapshot);
+    static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer,
+                                                          std::vector<Snapshot> snapshots);
     static base::Task<base::Result<void>> publish(State* self, Heartbeat heartbeat);
     static base::Task<base::Result<void>> create(State* self);
     static base::Task<base::Result<past::PutOutcome>> commit_once(State* self, Snapshot snapshot, past::Wait wait);
@@ -119,6 +195,7 @@ struct Volume::State {
     VolumeKeys keys;
     std::shared_ptr<BlockReader> reader;
     VolumeState newest;  // sequence 0: nothing was read yet
+    std::optional<ForestDamage> damage;
 };
 
 SealContext Volume::State::seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const {
@@ -131,19 +208,26 @@ SealContext Volume::State::seal_context(std::uint64_t birth, std::uint64_t volum
     return context;
 }
 
-Heartbeat Volume::State::next_heartbeat(const BlockRef& forest) const {
+Heartbeat Volume::State::next_heartbeat(const NewForest& forest) const {
     Heartbeat out;
     out.owner = owner.public_key();
     out.name_digest = name_digest(name);
     out.body.aguid = keys.aguid;
     out.body.sequence = newest.sequence + 1;
-    out.body.vguid = forest.id;
+    out.body.vguid = forest.root->id;
     out.body.root_sequence = out.body.sequence;  // the tail is empty: the root holds everything
     out.body.tail_digest = empty_tail_digest();
     out.body.ring_digest = owner_ring_digest(owner.public_key());
     out.body.previous = newest.body_hash;
     out.body.time_ns = env.clock.wall_ns();
-    out.body.pointers.push_back(seal_pointer(keys.epoch, out.body, forest));
+    const auto point_to = [&](const BlockRef& root, PointerKind kind) {
+        out.body.pointers.push_back(seal_pointer(keys.epoch, out.body, root, kind));
+    };
+    point_to(*forest.root, PointerKind::read);
+    if (forest.spare) point_to(*forest.spare, PointerKind::spare);
+    if (newest.forest) point_to(*newest.forest, PointerKind::earlier);
+    for (std::size_t i = 0; i < newest.earlier.size() && i + 1 < kEarlierRoots; ++i)
+        point_to(*newest.earlier[i], PointerKind::earlier);
     out.votes.push_back(vote_for(owner, out.body, 0, Phase::commit));
     return out;
 }
@@ -164,11 +248,14 @@ base::Result<Heartbeat> Volume::State::accept(const past::Record& record, const 
 }
 
 base::Result<void> Volume::State::adopt(const Heartbeat& heartbeat) {
-    BASE_TRY(auto root, open_pointer(keys.epoch, heartbeat.body));
+    BASE_TRY(auto pointers, open_pointers(keys.epoch, heartbeat.body));
     newest.sequence = heartbeat.body.sequence;
     newest.body_hash = heartbeat.body.hash();
     newest.time_ns = heartbeat.body.time_ns;
-    newest.forest = std::make_shared<const BlockRef>(std::move(root));
+    newest.forest = std::make_shared<const BlockRef>(pointers.root);
+    newest.spare = pointers.spare ? std::make_shared<const BlockRef>(*pointers.spare) : nullptr;
+    newest.earlier.clear();
+    for (const auto& root : pointers.earlier) newest.earlier.push_back(std::make_shared<const BlockRef>(root));
     return base::ok();
 }
 
@@ -208,11 +295,9 @@ base::Task<base::Result<void>> Volume::State::create(State* self) {
     const past::Tag tag{.volume = self->keys.tag, .generation = 1};
     BlockWriter writer{self->env, self->storage,        self->seal_context(1, 0),
                        tag,       past::Wait::majority, self->config.writer};
-    const TreeShape shape{.node_bytes = kLiveNodeBytes, .name_epoch = self->keys.epoch.epoch};
-    TreeUpdate forest{writer, shape};
-    BASE_CO_TRY(const auto root, co_await forest.finish());
+    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, {}));
     BASE_CO_CHECK(co_await writer.flush());
-    auto heartbeat = self->next_heartbeat(*root);
+    auto heartbeat = self->next_heartbeat(forest);
     const auto ours = heartbeat.body.hash();
     auto published = co_await publish(self, std::move(heartbeat));
     if (published) co_return published;
@@ -224,26 +309,53 @@ base::Task<base::Result<void>> Volume::State::create(State* self) {
     co_return published;
 }
 
-// The newest forest with the snapshot in it: the forest's own root if it is listed already.
-base::Task<base::Result<BlockRefPtr>> Volume::State::list_snapshot(State* self, BlockWriter& writer,
-                                                                   Snapshot snapshot) {
+base::Task<base::Result<Forest>> Volume::State::read_list(State* self) {
+    auto forest = co_await read_forest(*self->reader, self->newest);
+    if (forest) self->damage = forest->damage;
+    co_return forest;
+}
+
+// What a new list takes over from the present one has to be there still, like every block that is used again.
+base::Task<base::Result<bool>> Volume::State::list_is_held(State* self, past::Tag tag) {
     const Tree forest{*self->reader, self->newest.forest};
-    const auto id = snapshot.id();
+    BASE_CO_TRY(auto names, co_await forest.nodes());
+    BASE_CO_TRY(const auto held, co_await touch_blocks(self->env, self->storage, tag, std::move(names)));
+    co_return std::find(held.begin(), held.end(), false) == held.end();
+}
+
+base::Task<base::Result<NewForest>> Volume::State::add_to_list(State* self, BlockWriter& writer, Snapshot snapshot) {
+    const Tree forest{*self->reader, self->newest.forest};
     Item item;
-    item.key = snapshot_key(id);
+    item.key = snapshot_key(snapshot.id());
     auto after = item.key;
     ++after.sub;
     if (after.sub == 0) after = TreeKey::first(0, kAfterSnapshots);
     BASE_CO_TRY(const auto alike, co_await forest.range(item.key, after));
-    for (const auto& other : alike) {
-        const auto listed = Snapshot::decode(std::get<Opaque>(other.value));
-        if (listed && listed->id() == id) co_return self->newest.forest;
-        item.key.tie = other.key.tie + 1;
-    }
+    if (!alike.empty()) item.key.tie = alike.back().key.tie + 1;
     item.value = snapshot.encode();
     TreeUpdate update{writer, forest};
     BASE_CO_CHECK(co_await update.put(std::move(item)));
-    co_return co_await update.finish();
+    co_return co_await finish_forest(update);
+}
+
+// From nothing. Equal content gives equal nodes: where the present list lost some, these are stored again, and the rest
+// is there already.
+base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, BlockWriter& writer,
+                                                              std::vector<Snapshot> snapshots) {
+    std::vector<Item> items;
+    for (const auto& snapshot : snapshots) {
+        Item item;
+        item.key = snapshot_key(snapshot.id());
+        item.value = snapshot.encode();
+        items.push_back(std::move(item));
+    }
+    std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.key < b.key; });
+    TreeUpdate update{writer, TreeShape{.node_bytes = kLiveNodeBytes, .name_epoch = self->keys.epoch.epoch}};
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        if (i > 0 && items[i].key.sub == items[i - 1].key.sub) items[i].key.tie = items[i - 1].key.tie + 1;
+    }
+    for (auto& item : items) BASE_CO_CHECK(co_await update.put(std::move(item)));
+    co_return co_await finish_forest(update);
 }
 
 base::Task<base::Result<past::PutOutcome>> Volume::State::commit_once(State* self, Snapshot snapshot, past::Wait wait) {
@@ -252,10 +364,24 @@ base::Task<base::Result<past::PutOutcome>> Volume::State::commit_once(State* sel
     const auto generation = self->newest.sequence + 1;
     const past::Tag tag{.volume = self->keys.tag, .generation = generation};
     BlockWriter writer{self->env, self->storage, self->seal_context(generation, 0), tag, wait, self->config.writer};
-    BASE_CO_TRY(const auto root, co_await list_snapshot(self, writer, std::move(snapshot)));
-    if (root == self->newest.forest) co_return past::PutOutcome{};
+    BASE_CO_TRY(auto list, co_await read_list(self));
+    const auto id = snapshot.id();
+    const auto is_it = [&](const Snapshot& listed) { return listed.id() == id; };
+    const bool listed = std::any_of(list.snapshots.begin(), list.snapshots.end(), is_it);
+    if (listed && !list.damage) co_return past::PutOutcome{};
+    bool sound = !list.damage;
+    if (sound) {
+        BASE_CO_TRY(sound, co_await list_is_held(self, tag));
+    }
+    NewForest forest;
+    if (sound) {
+        BASE_CO_TRY(forest, co_await add_to_list(self, writer, std::move(snapshot)));
+    } else {
+        if (!listed) list.snapshots.push_back(std::move(snapshot));
+        BASE_CO_TRY(forest, co_await write_list(self, writer, std::move(list.snapshots)));
+    }
     BASE_CO_TRY(const auto copies, co_await writer.flush());
-    auto heartbeat = self->next_heartbeat(*root);
+    auto heartbeat = self->next_heartbeat(forest);
     BASE_CO_CHECK(co_await publish(self, std::move(heartbeat)));
     co_return copies;
 }
@@ -303,9 +429,10 @@ base::Task<base::Result<void>> Volume::refresh() {
 }
 
 base::Task<base::Result<std::vector<Snapshot>>> Volume::snapshots() {
-    Tree forest{*state_->reader, state_->newest.forest};
-    return read_snapshots(std::move(forest));
+    BASE_CO_TRY(auto forest, co_await State::read_list(state_.get()));
+    co_return std::move(forest.snapshots);
 }
+const std::optional<ForestDamage>& Volume::damage() const { return state_->damage; }
 
 base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait) {
     auto* const state = state_.get();

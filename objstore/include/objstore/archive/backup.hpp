@@ -56,7 +56,9 @@ struct BackupReport {
     std::uint64_t blocks_stored = 0;
     base::Duration duration{};
     Warnings warnings;
-    std::optional<base::Guid> parent;  ///< snapshot that was compared with
+    std::optional<base::Guid> parent;        ///< snapshot that was compared with
+    std::optional<base::Error> parent_lost;  ///< why the one that should have been could not be: all files were read
+    std::uint64_t blocks_lost = 0;  ///< of the parent: what they held was read and stored again, if it was still there
     std::optional<Snapshot> snapshot;  ///< none after a dry run
     past::PutOutcome copies;
 };

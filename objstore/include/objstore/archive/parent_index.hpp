@@ -1,11 +1,12 @@
 // What the parent snapshot knows about every file, so that a backup reads only what changed.
 //
-// About 100 bytes a file and 40 a name, filled by one pass over the parent's tree in key order. A plain value.
+// About 110 bytes a file and 40 a name, filled by one pass over the parent's tree in key order. A plain value.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/local_tree.hpp"
@@ -34,8 +35,11 @@ class ParentIndex {
         std::uint32_t gid = 0;
         base::FileType type = base::FileType::regular;
         bool claimed = false;  ///< the new snapshot has it too
+        bool lost = false;     ///< a block that holds some of it is gone
         std::uint32_t first_entry = 0;
         std::uint32_t entries = 0;
+        std::uint32_t first_block = 0;
+        std::uint32_t blocks = 0;
 
         /// Nothing that lstat tells has changed. The device is not compared: it gets another number at each boot.
         [[nodiscard]] bool same_as(const base::FileStat& stat) const;
@@ -52,6 +56,11 @@ class ParentIndex {
     /// After the last add(): sorts what is looked up.
     void finish();
 
+    /// That hold contents and attributes of the files, each once.
+    [[nodiscard]] const std::vector<BlockName>& blocks() const { return blocks_; }
+    /// `held`: for each of blocks() whether it is still there. Files that lie in one that is not are lost.
+    void lose(const std::vector<bool>& held);
+
     [[nodiscard]] bool empty() const { return files_.empty(); }
     [[nodiscard]] File& file(std::uint32_t index) { return files_[index]; }
     [[nodiscard]] const std::vector<File>& files() const { return files_; }
@@ -64,10 +73,17 @@ class ParentIndex {
     [[nodiscard]] std::uint32_t by_source(std::uint64_t device, std::uint64_t inode) const;
 
   private:
+    void use(const BlockRefPtr& block);
+
     std::vector<File> files_;  // ascending by number
     std::vector<Name> names_;
     std::vector<char> arena_;
-    mutable std::vector<std::uint32_t> by_source_;  // made when first asked for: most backups never do
+    std::vector<BlockName> blocks_;
+    std::vector<std::uint32_t> used_;                         // blocks of each file, one file after the other
+    std::unordered_map<base::Guid, std::uint32_t> block_of_;  // until finish()
+    BlockRefPtr last_used_;                                   // likewise: neighbours lie in one pack
+    std::uint32_t last_number_ = 0;                           // of last_used_
+    mutable std::vector<std::uint32_t> by_source_;            // made when first asked for: most backups never do
 };
 
 /// Reads the whole tree.

@@ -58,6 +58,7 @@ struct Progress {
     std::uint64_t total_files = 0;
     std::uint64_t total_bytes = 0;
     std::uint64_t warnings = 0;
+    bool ending = false;  ///< backup: everything is read, and what is left of it is on its way to its holders
     const std::string* current = nullptr;  ///< a path that is being worked on; valid during the call
 };
 /// Called on the node's executor, often: look at a clock before printing.

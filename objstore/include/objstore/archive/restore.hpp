@@ -48,8 +48,9 @@ struct RestoreReport {
     Warnings warnings;
 };
 
-/// Errors: no_such_path for the sub path; those of LocalTree::create() for the target; holders_unreachable. What is
-/// wrong with single files is in the report's warnings.
+/// Errors: no_such_path for the sub path; those of LocalTree::create() for the target; holders_unreachable;
+/// base::Errc::no_space naming what there was no room for (what was made stays). What is wrong with single files is in
+/// the report's warnings.
 [[nodiscard]] base::Task<base::Result<RestoreReport>> restore(base::NodeEnv env, base::LocalTree& tree, Volume& volume,
                                                               Snapshot snapshot, RestoreOptions options,
                                                               ProgressFunction progress = {});
