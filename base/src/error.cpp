@@ -16,7 +16,7 @@ class Category final : public std::error_category {
         switch (static_cast<Errc>(value)) {
             case Errc::bad_format: return "malformed data";
             case Errc::bad_signature: return "the signature or tag does not verify";
-            case Errc::bad_argument: return "not acceptable";
+            case Errc::bad_argument: return "it cannot be used";
             case Errc::unsupported: return "not supported by this version";
             case Errc::not_found: return "no such thing";
             case Errc::exists: return "exists already";

@@ -163,6 +163,31 @@ def test_a_bare_put_survives_the_death_of_the_peer_that_took_it(scratch):
         cluster.down()
 
 
+def test_a_peer_that_hangs_is_told_from_one_that_is_down(scratch):
+    cluster = Cluster(scratch, 3, "--copies", "3")
+    try:
+        (scratch / "letter").write_text("dear ada\n")
+        pelago("archive", "backup", scratch / "letter", directory=cluster.node(1))
+        hung = cluster.status()[2]
+        os.kill(hung["pid"], signal.SIGSTOP)
+        cluster.kill(2)
+        wait_until(lambda: cluster.status()[1]["state"] == "down", "the killed peer is down")
+        seen = cluster.status()[2]
+        check((seen["state"], seen["pid"]) == ("not answering", hung["pid"]), str(seen))
+        check(b"not answering" in pelago("dev", "status", directory=cluster.home).stdout, "the table does not say so")
+        relative = os.path.relpath(cluster.home)
+        done = subprocess.run([PELAGO, "dev", "up"], env={**os.environ, "PELAGO_DIR": relative}, capture_output=True)
+        check(done.returncode == 5 and b"does not answer" in done.stderr, f"{done.returncode} {done.stderr.decode()}")
+        os.kill(hung["pid"], signal.SIGCONT)
+        done = subprocess.run([PELAGO, "dev", "up"], env={**os.environ, "PELAGO_DIR": relative}, capture_output=True)
+        check(f"PELAGO_DIR={cluster.node(1)}".encode() in done.stderr, done.stderr.decode())
+        os.kill(hung["pid"], signal.SIGSTOP)
+        cluster.down()
+        check({node["state"] for node in cluster.status()} == {"down"}, str(cluster.status()))
+    finally:
+        cluster.down()
+
+
 def test_strangers_get_no_further_than_the_handshake(scratch):
     cluster = Cluster(scratch, 2, "--copies", "2", "--min-copies", "1")
     try:

@@ -9,6 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::RecordedIo;
+using testing::User;
 
 ProgressState state(std::uint64_t done, std::optional<std::uint64_t> total) {
     ProgressState out;
@@ -88,6 +89,20 @@ TEST(Progress, JsonGetsAnObjectASecond) {
     EXPECT_EQ(first.at("total_bytes"), 20);
     EXPECT_DOUBLE_EQ(first.at("percent_done"), 0.2);
     EXPECT_EQ(watched.io.err_, "");
+}
+
+TEST(Progress, ATickDrawsTheLastStateAgainWhileTheWorkWaits) {
+    User user;
+    user.around.err_is_terminal = true;
+    RecordedIo io{user.around};
+    Console console{io, {}};
+    auto now = std::chrono::steady_clock::time_point{};
+    Progress progress{console, "backup", [&now] { return now; }};
+    progress.update(state(1 << 20, {}));
+    EXPECT_EQ(io.err_, "");
+    now += 3s;
+    progress.tick();
+    EXPECT_NE(io.err_.find("1.00 MiB"), std::string::npos) << io.err_;
 }
 
 }  // namespace

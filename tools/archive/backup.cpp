@@ -84,6 +84,8 @@ nlohmann::json summary(const BackupReport& report) {
                           {"total_duration", seconds},
                           {"copies_wanted", report.copies.copies_wanted},
                           {"copies_stored", report.copies.copies_stored},
+                          {"parent_damaged", report.parent_lost.has_value()},
+                          {"blocks_lost", report.blocks_lost},
                           {"warnings", to_json(report.warnings)},
                           {"dry_run", !report.snapshot}};
     if (report.parent) object["parent"] = report.parent->hex();
@@ -111,8 +113,21 @@ std::string report_text(const BackupReport& report) {
     return text;
 }
 
+/// What the storage lost of the snapshot before. The new one is whole.
+void warn_of_losses(Console& console, const BackupReport& report) {
+    if (report.parent_lost) {
+        console.warn("the snapshot before is damaged (" + report.parent_lost->message() +
+                     "): all files were read, and what was missing was stored again");
+    }
+    if (report.blocks_lost > 0) {
+        console.warn(plural(report.blocks_lost, "block", "blocks") +
+                     " of the snapshot before are lost: the files in them were read and stored again");
+    }
+}
+
 ExitCode report_outcome(Context& context, const BackupReport& report, const std::string& volume) {
     Console& console = context.console;
+    warn_of_losses(console, report);
     print_warnings(console, report.warnings);
     if (console.manner().json) {
         console.print_json(summary(report));
@@ -161,10 +176,11 @@ base::Result<ExitCode> backup(Context& context, const Options& given) {
     options.cache_path = "dedup-" + access.volume->keys().aguid.hex();
     Progress progress{context.console, "backup"};
     auto report = session.run(
-        objstore::archive::backup(session.env(), session.files(), *access.volume, options, show_progress(progress)));
+        objstore::archive::backup(session.env(), session.files(), *access.volume, options, show_progress(progress)),
+        [&progress] { progress.tick(); });
     context.console.status("");
     if (!report) return explain(report.error(), options);
-    return report_outcome(context, *report, name);
+    return report_damage(context, *access.volume, report_outcome(context, *report, name));
 }
 
 }  // namespace

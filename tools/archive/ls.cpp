@@ -99,7 +99,7 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
     Session& session = *access.session;
     BASE_TRY(const auto snapshots, session.run(access.volume->snapshots()));
     const auto snapshot = objstore::find_snapshot(snapshots, name, options.filter.filter);
-    if (!snapshot) return snapshot.error().with("cannot list '" + options.what + "'");
+    if (!snapshot) return snapshot.error().with("cannot list '" + options.what + "'" + damage_note(*access.volume));
     Console& console = context.console;
     const bool json = console.manner().json;
     if (json) {
@@ -107,7 +107,10 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
         head["message_type"] = "snapshot";
         console.print_json(head);
     }
+    // As restic does: a snapshot is listed whole, a directory of it as ls(1) would.
+    const bool whole = options.what.find(':') == std::string::npos;
     const auto show = [&](const ListedFile& file) {
+        if (whole && file.path == "/") return;
         if (json) {
             console.print_json(node(file));
         } else {
@@ -115,18 +118,20 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
         }
     };
     const auto listed =
-        session.run(objstore::archive::list_files(*access.volume, *snapshot, path, options.recursive, show));
+        session.run(objstore::archive::list_files(*access.volume, *snapshot, path, whole || options.recursive, show));
     if (!listed) return listed.error().with("cannot list '" + options.what + "'");
-    return ExitCode::done;
+    return report_damage(context, *access.volume, ExitCode::done);
 }
 
 }  // namespace
 
 void add_ls(Verbs& verbs, CLI::App& archive) {
     const auto options = std::make_shared<Options>();
-    CLI::App& verb = verbs.add(
-        archive, {"ls", "List the files of a snapshot", "archive ls latest:/home/ann\narchive ls -lr 40dc1520"},
-        [options](Context& context) { return list(context, *options); });
+    CLI::App& verb =
+        verbs.add(archive,
+                  {"ls", "List the files of a snapshot", "archive ls latest\narchive ls -l 40dc1520:/home/ann",
+                   "Of a snapshot, every path; of SNAP:/directory, what is in it, with -r everything below it."},
+                  [options](Context& context) { return list(context, *options); });
     verb.add_option("SNAP", options->what, "Snapshot id (its first digits), or 'latest'; SNAP:/path for a part of it")
         ->required();
     verb.add_flag("-r,--recursive", options->recursive, "Everything below, too");

@@ -17,6 +17,7 @@ objstore::archive::ProgressFunction show_progress(Progress& progress) {
         if (now.total_files > 0) state.files_total = now.total_files;
         if (now.total_bytes > 0) state.bytes_total = now.total_bytes;
         if (now.current != nullptr) state.current = *now.current;
+        if (now.ending) state.current = "storing the last blocks and all copies";
         progress.update(state);
     };
 }

@@ -23,6 +23,7 @@ namespace {
 using objstore::archive::Overwrite;
 using objstore::archive::RestoreOptions;
 using objstore::archive::RestoreReport;
+using objstore::archive::WarningKind;
 
 struct Options {
     std::string what;
@@ -85,7 +86,12 @@ std::string report_text(const RestoreReport& report, const objstore::Snapshot& s
                     human_size(static_cast<std::uint64_t>(rate)));
     if (report.kept > 0) text += plural(report.kept, "file was", "files were") + " there already and kept\n";
     if (options.verify && !options.dry_run) {
-        text += plural(report.verified, "file", "files") + " read back and found equal\n";
+        const auto checked = report.verified + report.warnings.count(WarningKind::differs);
+        text += plural(report.verified, "file", "files") + " read back and found equal";
+        if (checked < report.files)
+            text +=
+                "; the other " + human_count(report.files - checked) + " are links or special files, without content";
+        text += "\n";
     }
     return text;
 }
@@ -97,10 +103,11 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
     Session& session = *access.session;
     BASE_TRY(const auto snapshots, session.run(access.volume->snapshots()));
     const auto snapshot = objstore::find_snapshot(snapshots, name, options.filter.filter);
-    if (!snapshot) return snapshot.error().with("cannot restore '" + options.what + "'");
+    if (!snapshot) return snapshot.error().with("cannot restore '" + options.what + "'" + damage_note(*access.volume));
     Progress progress{context.console, "restore"};
     auto report = session.run(objstore::archive::restore(session.env(), session.files(), *access.volume, *snapshot,
-                                                         std::move(restore_options), show_progress(progress)));
+                                                         std::move(restore_options), show_progress(progress)),
+                              [&progress] { progress.tick(); });
     context.console.status("");
     if (!report && report.error() == base::Errc::interrupted) {
         return report.error().with(
@@ -114,7 +121,7 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
     } else if (!context.console.manner().quiet) {
         context.console.print(report_text(*report, *snapshot, options));
     }
-    return exit_code_of(report->warnings);
+    return report_damage(context, *access.volume, exit_code_of(report->warnings));
 }
 
 }  // namespace

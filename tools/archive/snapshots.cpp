@@ -52,7 +52,7 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
     } else {
         print_table(context.console, *snapshots);
     }
-    return ExitCode::done;
+    return report_damage(context, *access.volume, ExitCode::done);
 }
 
 }  // namespace
@@ -63,7 +63,9 @@ void add_snapshots(Verbs& verbs, CLI::App& archive) {
         verbs.add(archive, {"snapshots", "List the snapshots, oldest first", "archive snapshots --tag weekly"},
                   [options](Context& context) { return list(context, *options); });
     options->filter.add_to(verb);
-    verb.add_option("--latest", options->latest, "Only the newest N")->type_name("N");
+    verb.add_option("--latest", options->latest, "Only the newest N")
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}))
+        ->type_name("N");
     add_volume_option(verb, options->volume);
 }
 

@@ -18,12 +18,16 @@ class Category final : public std::error_category {
     std::string message(int value) const override {
         switch (static_cast<Errc>(value)) {
             case Errc::usage: return "that is not how it is used";
-            case Errc::bad_setting: return "that setting is not acceptable";
+            case Errc::bad_setting: return "that setting cannot be used";
             case Errc::no_node: return "this machine joined a network, but its node is not running";
             case Errc::no_network: return "no network was joined";
             case Errc::no_key: return "there is no owner key yet";
             case Errc::no_passphrase: return "the key has a passphrase, and none was given";
             case Errc::key_exists: return "there is an owner key already";
+            case Errc::key_missing: return "the owner key is missing";
+            case Errc::key_damaged: return "the file of the owner key is damaged";
+            case Errc::no_block: return "there is no such block";
+            case Errc::other_node: return "it belongs to another store than the one beside it";
         }
         return "unknown error";
     }
@@ -37,6 +41,10 @@ class Category final : public std::error_category {
             case Errc::no_key: return std::errc::no_such_file_or_directory;
             case Errc::no_passphrase: return std::errc::permission_denied;
             case Errc::key_exists: return std::errc::file_exists;
+            case Errc::key_missing: return std::errc::no_such_file_or_directory;
+            case Errc::key_damaged: return std::errc::io_error;
+            case Errc::no_block: return std::errc::no_such_file_or_directory;
+            case Errc::other_node: return std::errc::invalid_argument;
         }
         return {value, *this};
     }
@@ -52,6 +60,7 @@ constexpr std::string_view kPassphraseAdvice =
     "give the passphrase in PELAGO_PASSWORD_FILE, PELAGO_PASSWORD_COMMAND, PELAGO_PASSWORD_FD or PELAGO_PASSWORD";
 constexpr std::string_view kStatusAdvice = "see who is up with 'pelago node status'";
 constexpr std::string_view kSpaceAdvice = "make room, or raise the capacity; what was stored before is intact";
+constexpr std::string_view kLocalSpaceAdvice = "make room there and run the command again";
 constexpr std::string_view kAgainAdvice = "run the command again: it goes on where it was";
 constexpr std::string_view kLockedAdvice = "another pelago command is using it; try again when that has ended";
 
@@ -66,6 +75,14 @@ const auto& table() {
             "'pelago archive backup' makes one, 'pelago key import FILE' brings yours from another machine"},
         Row{Errc::no_passphrase, ExitCode::wrong_key, kPassphraseAdvice},
         Row{Errc::key_exists, ExitCode::fatal, ""},
+        Row{Errc::key_missing, ExitCode::wrong_key,
+            "'pelago key import FILE' brings it back from its recovery file; only 'pelago volume create NAME' makes "
+            "another one"},
+        Row{Errc::key_damaged, ExitCode::damage,
+            "'pelago key import FILE --replace' brings the key back from its recovery file"},
+        Row{Errc::no_block, ExitCode::fatal, ""},
+        Row{Errc::other_node, ExitCode::fatal,
+            "put back the one that was made with it, or move this one away: a new one is made then"},
 
         Row{base::Errc::bad_argument, ExitCode::usage, ""},
         Row{base::Errc::corrupt, ExitCode::damage, ""},
@@ -73,7 +90,7 @@ const auto& table() {
         Row{base::Errc::unreachable, ExitCode::unreachable, kStatusAdvice},
         Row{base::Errc::timed_out, ExitCode::unreachable, kStatusAdvice},
         Row{base::Errc::not_a_member, ExitCode::unreachable, "join its network with 'pelago network join'"},
-        Row{base::Errc::no_space, ExitCode::no_space, kSpaceAdvice},
+        Row{base::Errc::no_space, ExitCode::no_space, kLocalSpaceAdvice},
         Row{base::Errc::locked, ExitCode::busy, kLockedAdvice},
         Row{base::Errc::busy, ExitCode::busy, "try again in a moment"},
         Row{base::Errc::interrupted, ExitCode::interrupted, ""},
@@ -104,7 +121,7 @@ const auto& table() {
         Row{objstore::Errc::stale, ExitCode::damage, "its holders keep back newer versions"},
 
         Row{std::make_error_code(std::errc::operation_canceled), ExitCode::interrupted, ""},
-        Row{std::make_error_code(std::errc::no_space_on_device), ExitCode::no_space, kSpaceAdvice},
+        Row{std::make_error_code(std::errc::no_space_on_device), ExitCode::no_space, kLocalSpaceAdvice},
     };
     return kRows;
 }

@@ -28,8 +28,12 @@ enum class Errc {
     no_node,        ///< A network was joined, but no node of ours runs; nothing was done.
     no_network,     ///< This needs a network, and none was joined; nothing was done.
     no_key,         ///< There is no owner key yet, so there can be no volume either; nothing was done.
+    key_missing,    ///< The owner key that should be there is not; nothing was done, no other was made.
+    key_damaged,    ///< The file of the owner key is not what was written; it is unchanged.
     no_passphrase,  ///< The key has a passphrase, and none was given; nothing was done.
     key_exists,     ///< A key is there already; it is unchanged.
+    no_block,       ///< Every holder answered, and none has a block of that id.
+    other_node,     ///< The node's identity is not the one that its store was made with; nothing was done.
 };
 
 [[nodiscard]] const std::error_category& error_category() noexcept;

@@ -114,9 +114,7 @@ std::string HelpFormatter::make_help(const CLI::App* app, std::string name, CLI:
     }
     if (name.starts_with("pelago ")) name.erase(0, 7);
     const bool program = app->get_parent() == nullptr;
-    const std::string path = program                            ? "pelago"
-                             : name.empty() || name == "pelago" ? app->get_name()
-                                                                : name + " " + app->get_name();
+    const std::string path = program ? "pelago" : name;
     std::string out = description_text(app->get_description()) + usage(*app, path, !verbs.empty());
     out += rows_text("Arguments", option_rows(*app, true)) + rows_text("Verbs", verbs);
     out += rows_text(program ? "Options of every verb" : "Options", option_rows(*app, false));

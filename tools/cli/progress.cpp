@@ -97,17 +97,25 @@ Progress::Progress(Console& console, std::string what, Clock clock)
 Progress::~Progress() { console_.status(""); }
 
 void Progress::update(const ProgressState& state) {
+    state_ = state;
+    tick();
+}
+
+void Progress::tick() {
     const auto now = clock_();
-    if (now < next_) return;
+    if (now >= next_) draw(now);
+}
+
+void Progress::draw(std::chrono::steady_clock::time_point now) {
     const bool json = console_.manner().json;
     next_ = now + (json ? kJsonInterval : kRedraw);
-    rate_.add(now, state.bytes_done);
+    rate_.add(now, state_.bytes_done);
     const auto seconds = now - begin_;
     if (json && !console_.manner().quiet) {
         console_.print_json(
-            status_object(what_, state, rate_.bytes_per_second(), std::chrono::duration<double>(seconds).count()));
+            status_object(what_, state_, rate_.bytes_per_second(), std::chrono::duration<double>(seconds).count()));
     } else if (console_.draws()) {
-        console_.status(progress_line(state, rate_.bytes_per_second(),
+        console_.status(progress_line(state_, rate_.bytes_per_second(),
                                       std::chrono::duration_cast<std::chrono::seconds>(seconds),
                                       console_.columns() - 1));
     }

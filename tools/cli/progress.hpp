@@ -49,10 +49,15 @@ class Progress {
     Progress& operator=(const Progress&) = delete;
 
     void update(const ProgressState& state);
+    /// Draws the last state again, if that is due: the work waits, and the watcher sees that it is alive.
+    void tick();
     [[nodiscard]] std::chrono::nanoseconds elapsed() const { return clock_() - begin_; }
 
   private:
+    void draw(std::chrono::steady_clock::time_point now);
+
     Console& console_;
+    ProgressState state_;
     std::string what_;
     Clock clock_;
     std::chrono::steady_clock::time_point begin_;

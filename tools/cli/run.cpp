@@ -145,6 +145,8 @@ Manner manner_of(const Invocation& invocation, const Surroundings& around) {
 base::Result<ExitCode> run_chosen(const CLI::App& program, const Verbs& verbs, const Invocation& invocation,
                                   Console& console, Io& io) {
     if (!verbs.chosen()) {
+        const std::string path = parsed_path(program);
+        if (invocation.json) return usage_error("'" + path + "' needs a verb; '" + path + " --help' lists them all");
         io.err(help_of_parsed(program));
         return ExitCode::usage;
     }
@@ -160,42 +162,62 @@ base::Result<ExitCode> run_chosen(const CLI::App& program, const Verbs& verbs, c
     }
 }
 
+/// The command line with everything that it can say.
+struct Program {
+    Program() {
+        app.footer(kFooter);
+        app.fallthrough();  // common options may stand after the verb
+        app.require_subcommand(0, 1);
+        app.formatter(std::make_shared<HelpFormatter>());
+        app.set_version_flag("--version", "pelago " PELAGO_VERSION, "Print the version");
+        add_common_options(app, invocation);
+        add_all_verbs(verbs);
+    }
+    /// Text that was asked for instead of a run (--help, --version), or nothing. Errc::usage.
+    base::Result<std::optional<std::string>> parse(std::span<const std::string> args) {
+        try {
+            BASE_CHECK(check_verbs(app, args));
+            std::vector<std::string> reversed{args.rbegin(), args.rend()};  // as CLI11 wants them
+            app.parse(std::move(reversed));
+            return std::optional<std::string>{};
+        } catch (const CLI::CallForHelp&) {
+            return std::optional{help_of_parsed(app)};
+        } catch (const CLI::CallForVersion& version) {
+            return std::optional{std::string{version.what()} + "\n"};
+        } catch (const CLI::ParseError& error) {
+            return explain(error, app);
+        }
+    }
+
+    CLI::App app{kSummary, "pelago"};
+    Invocation invocation;
+    Verbs verbs{app};
+};
+
 }  // namespace
 
-int run(std::span<const std::string> args, Io& io) {
-    CLI::App program{kSummary, "pelago"};
-    program.footer(kFooter);
-    program.fallthrough();  // common options may stand after the verb
-    program.require_subcommand(0, 1);
-    program.formatter(std::make_shared<HelpFormatter>());
-    Invocation invocation;
-    add_common_options(program, invocation);
-    Verbs verbs{program};
-    add_all_verbs(verbs);
+base::Result<void> check_command_line(std::span<const std::string> args) {
+    Program program;
+    BASE_CHECK(program.parse(args));
+    return base::ok();
+}
 
-    std::optional<base::Error> error;
-    try {
-        if (auto checked = check_verbs(program, args); !checked) {
-            error = checked.error();
-            invocation.json = std::ranges::find(args, "--json") != args.end();
-        } else {
-            std::vector<std::string> reversed{args.rbegin(), args.rend()};  // as CLI11 wants them
-            program.parse(std::move(reversed));
-        }
-    } catch (const CLI::CallForHelp&) {
-        io.out(help_of_parsed(program));
+int run(std::span<const std::string> args, Io& io) {
+    Program program;
+    Invocation& invocation = program.invocation;
+    const auto parsed = program.parse(args);
+    if (parsed && *parsed) {
+        io.out(**parsed);
         return static_cast<int>(io.finish() ? ExitCode::done : ExitCode::fatal);
-    } catch (const CLI::ParseError& parse_error) {
-        error = explain(parse_error, program);
-        // A flag may stand after what did not parse: a script that asked for JSON gets JSON.
-        invocation.json = invocation.json || std::ranges::find(args, "--json") != args.end();
     }
+    // A flag may stand after what did not parse: a script that asked for JSON gets JSON.
+    if (!parsed) invocation.json = invocation.json || std::ranges::find(args, "--json") != args.end();
 
     Console console{io, manner_of(invocation, io.around())};
     ExitCode exit = ExitCode::done;
-    if (error) {
-        exit = console.fail(*error);
-    } else if (const auto result = run_chosen(program, verbs, invocation, console, io); result) {
+    if (!parsed) {
+        exit = console.fail(parsed.error());
+    } else if (const auto result = run_chosen(program.app, program.verbs, invocation, console, io); result) {
         exit = *result;
     } else {
         exit = console.fail(result.error());

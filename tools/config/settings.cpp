@@ -38,7 +38,9 @@ base::Result<void> check_value(const SettingSpec& spec, const std::string& text,
     };
     switch (spec.kind) {
         case Kind::text: break;
-        case Kind::path: break;
+        case Kind::path:
+            if (text.empty()) return refuse("a path");
+            break;
         case Kind::size:
             if (!parse_size(text)) return refuse("a size, like 10G or 500MiB");
             break;
@@ -115,12 +117,16 @@ base::Result<Settings> load_settings(const std::map<std::string, std::string, st
         settings.files_.push_back(file.path);
     }
     for (const SettingSpec& spec : kSpecs) {
-        if (const auto value = around.variable(spec.variable)) settings.values_[spec.key] = {*value, spec.variable};
+        const auto variable = around.environment.find(spec.variable);
+        // An empty variable says nothing, but for a path: a script whose own variable is unset is to hear of it.
+        if (variable != around.environment.end() && (!variable->second.empty() || spec.kind == Kind::path))
+            settings.values_[spec.key] = {variable->second, spec.variable};
         if (const auto flag = flags.find(spec.key); flag != flags.end()) {
             settings.values_[spec.key] = {flag->second, spec.flag != nullptr ? spec.flag : "the command line"};
         }
         const auto& [text, source] = settings.value(spec.key);
-        if (!text.empty()) BASE_CHECK(check_value(spec, text, source));
+        if (!text.empty() || (spec.kind == Kind::path && source != "default"))
+            BASE_CHECK(check_value(spec, text, source));
     }
     auto& key_file = settings.values_["key_file"];
     if (key_file.text.empty()) key_file.text = join_path(settings.get("dir"), "owner.key");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -38,6 +39,15 @@ std::optional<nlohmann::json> ask_status(const std::string& node) {
     auto answer = ask_daemon(node, "status", nlohmann::json::object(), kAskTimeout);
     if (!answer) return std::nullopt;
     return std::move(*answer);
+}
+
+/// Of each, asked all at once: one that hangs costs the others nothing.
+std::vector<std::optional<nlohmann::json>> ask_all(const std::vector<std::string>& nodes) {
+    std::vector<std::future<std::optional<nlohmann::json>>> asked;
+    for (const auto& node : nodes) asked.push_back(std::async(std::launch::async, ask_status, node));
+    std::vector<std::optional<nlohmann::json>> answers;
+    for (auto& answer : asked) answers.push_back(answer.get());
+    return answers;
 }
 
 base::Result<base::NetworkDirectory> open_network(const std::string& node) {
@@ -78,6 +88,10 @@ base::Result<void> DevCluster::make_node(unsigned number, const Options& options
 base::Result<void> DevCluster::start_node(unsigned number, const Options& options) {
     const auto node = node_directory(number);
     if (ask_status(node)) return base::ok();
+    if (const auto pid = listener_of(DataDirectory{node}.socket())) {
+        return base::Error{base::Errc::timed_out, "node-" + std::to_string(number) + " (pid " + std::to_string(*pid) +
+                                                      ") runs and does not answer; 'pelago dev down' ends it"};
+    }
     std::vector<std::string> args{"--dir", node, "node", "run", "--listen", "127.0.0.1:0", "--heartbeat", "1s"};
     if (!options.capacity.empty()) args.insert(args.end(), {"--capacity", options.capacity});
     BASE_TRY(const auto pid, spawn_self(args, log_path(node)));
@@ -135,10 +149,11 @@ base::Result<void> DevCluster::down(Console& console) {
     };
     std::vector<Running> running;
     for (const auto number : numbers()) {
-        if (const auto status = ask_status(node_directory(number))) {
-            running.push_back({number, (*status)["pid"].get<pid_t>()});
-            ::kill(running.back().pid, SIGTERM);
-        }
+        const auto pid = listener_of(DataDirectory{node_directory(number)}.socket());
+        if (!pid) continue;
+        running.push_back({number, *pid});
+        ::kill(*pid, SIGTERM);
+        ::kill(*pid, SIGCONT);  // one that was stopped takes it only when it goes on
     }
     const auto give_up = std::chrono::steady_clock::now() + kStopTimeout;
     for (const auto& node : running) {
@@ -153,11 +168,14 @@ base::Result<void> DevCluster::down(Console& console) {
 }
 
 base::Result<nlohmann::json> DevCluster::status() const {
+    std::vector<std::string> directories;
+    for (const auto number : numbers()) directories.push_back(node_directory(number));
+    const auto answers = ask_all(directories);
     nlohmann::json nodes = nlohmann::json::array();
-    for (const auto number : numbers()) {
-        const auto directory = node_directory(number);
-        nlohmann::json node{{"name", "node-" + std::to_string(number)}, {"directory", directory}};
-        if (const auto status = ask_status(directory)) {
+    for (std::size_t i = 0; i < directories.size(); ++i) {
+        const auto& directory = directories[i];
+        nlohmann::json node{{"name", "node-" + std::to_string(i + 1)}, {"directory", directory}};
+        if (const auto& status = answers[i]) {
             node["id"] = (*status)["id"];
             node["pid"] = (*status)["pid"];
             node["state"] = (*status)["state"];
@@ -165,8 +183,9 @@ base::Result<nlohmann::json> DevCluster::status() const {
         } else {
             const auto network = open_network(directory);
             node["id"] = network ? network->certificate().id().hex() : "";
-            node["pid"] = nullptr;
-            node["state"] = "down";
+            const auto pid = listener_of(DataDirectory{directory}.socket());
+            node["pid"] = pid ? nlohmann::json(*pid) : nlohmann::json();
+            node["state"] = pid ? "not answering" : "down";
         }
         nodes.push_back(std::move(node));
     }

@@ -26,7 +26,8 @@ class DevCluster {
     [[nodiscard]] base::Result<void> up(Console& console, const Options& options);
     /// Stops every node, gently first.
     [[nodiscard]] base::Result<void> down(Console& console);
-    /// {"nodes": [{"name", "id", "pid", "state": "active" | "joining" | "down", "directory", "status": {...}}]}
+    /// {"nodes": [{"name", "id", "pid", "state": "active" | "joining" | "not answering" | "down",
+    /// "directory", "status": {...}}]}
     [[nodiscard]] base::Result<nlohmann::json> status() const;
     [[nodiscard]] std::string node_directory(unsigned number) const;
 

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +72,22 @@ bool process_exists(pid_t pid) {
     int status = 0;
     (void)::waitpid(pid, &status, WNOHANG);  // a child of ours that ended would linger as a zombie
     return ::kill(pid, 0) == 0 || errno == EPERM;
+}
+
+std::optional<pid_t> listener_of(const std::string& socket) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (socket.size() >= sizeof address.sun_path) return std::nullopt;
+    std::memcpy(static_cast<void*>(address.sun_path), socket.data(), socket.size());
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return std::nullopt;
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    const bool known = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+                       ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+    ::close(fd);
+    if (!known) return std::nullopt;
+    return peer.pid;
 }
 
 std::string last_line(const std::string& path) {

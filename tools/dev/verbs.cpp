@@ -1,5 +1,6 @@
 // pelago dev up, status, down: five peers on this machine, to try things out.
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -50,7 +51,9 @@ base::Result<ExitCode> up(Context& context, UpFlags flags) {
         BASE_TRY(const auto status, cluster.status());
         context.console.print(plural(status["nodes"].size(), "peer is", "peers are") +
                               " up, each a process of its own\n");
-        context.console.note("to use them: export PELAGO_DIR=" + cluster.node_directory(1));
+        context.console.note(
+            "to use them: export PELAGO_DIR=" +
+            printable(std::filesystem::absolute(cluster.node_directory(1)).lexically_normal().string()));
     }
     return ExitCode::done;
 }
@@ -72,7 +75,8 @@ base::Result<ExitCode> status(Context& context) {
     for (const auto& node : document["nodes"]) {
         const auto id = node["id"].get<std::string>().substr(0, 8);
         if (!node.contains("status")) {
-            table.add({node["name"], id, "-", "down", "-", "-", "-", "-", "-"});
+            const auto pid = node["pid"].is_null() ? "-" : std::to_string(node["pid"].get<int>());
+            table.add({node["name"], id, pid, node["state"], "-", "-", "-", "-", "-"});
             continue;
         }
         const auto& seen = node["status"];

@@ -4,6 +4,7 @@
 #include "base/host/host_rng.hpp"
 #include "cli/files.hpp"
 #include "cli/text.hpp"
+#include "session/data_directory.hpp"
 
 namespace tools {
 
@@ -35,7 +36,7 @@ base::Result<std::optional<KeyFile>> read_key_file(Context& context, const std::
     if (!bytes) return bytes.error().with("cannot read the owner key");
     if (!*bytes) return std::optional<KeyFile>{};
     auto file = KeyFile::decode(**bytes);
-    if (!file) return file.error().with("cannot use the owner key " + path);
+    if (!file) return file.error().with("cannot use " + path);
     if (const auto mode = mode_of(path); mode && (*mode & 0077U) != 0 && !file->has_passphrase()) {
         context.console.warn("others on this machine can read the owner key " + path + "; 'chmod 600' it");
     }
@@ -64,18 +65,34 @@ base::Result<base::SigningKey> unlock(Context& context, const KeyFile& file, con
     }
 }
 
-base::Result<base::SigningKey> existing_owner_key(Context& context) {
-    const std::string& path = context.settings.get("key_file");
-    BASE_TRY(const auto file, read_key_file(context, path));
-    if (!file) return base::Error{Errc::no_key, "cannot find " + path};
-    return unlock(context, *file, path);
+base::Result<KeyFile> owner_key_file(Context& context) {
+    const auto& [path, source] = context.settings.value("key_file");
+    auto read = read_key_file(context, path);
+    if (!read && read.error() == base::Errc::corrupt) return base::Error{Errc::key_damaged, "cannot use " + path};
+    if (!read && read.error() == base::Errc::bad_format)
+        return read.error().with("another key can be put there with 'pelago key import FILE --replace'");
+    if (!read) return read.error();
+    if (*read) return std::move(**read);
+    // On the command line a file is meant that is there; a setting says where the key is to be.
+    const bool named = source == "--key-file";
+    const bool used = holds_archives(DataDirectory{context.settings.get("dir")});
+    const std::string what = "cannot find " + path;
+    if (!named && !used) return base::Error{Errc::no_key, what};
+    return base::Error{Errc::key_missing,
+                       what + (named ? " (from " + source + ")" : ", which opens what was archived here")};
 }
 
-base::Result<base::SigningKey> owner_key(Context& context) {
+base::Result<base::SigningKey> owner_key(Context& context, IfNoKey if_none) {
     const std::string& path = context.settings.get("key_file");
-    BASE_TRY(const auto file, read_key_file(context, path));
-    if (!file) BASE_CHECK(make_owner_key(context, path));
-    return existing_owner_key(context);
+    auto file = owner_key_file(context);
+    const bool never = !file && file.error() == Errc::no_key;
+    const bool missing = !file && file.error() == Errc::key_missing;
+    if ((never && if_none != IfNoKey::refuse) || (missing && if_none == IfNoKey::make)) {
+        BASE_CHECK(make_owner_key(context, path));
+        file = owner_key_file(context);
+    }
+    if (!file) return file.error();
+    return unlock(context, *file, path);
 }
 
 }  // namespace tools

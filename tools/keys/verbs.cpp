@@ -15,16 +15,16 @@ namespace tools {
 
 namespace {
 
+constexpr std::size_t kMostOldBytes = 1U << 20U;  // of whatever lies where the key should
+
 struct Located {
     std::string path;
     KeyFile file;
 };
 
 base::Result<Located> locate(Context& context) {
-    const std::string& path = context.settings.get("key_file");
-    BASE_TRY(auto file, read_key_file(context, path));
-    if (!file) return base::Error{Errc::no_key, "cannot find " + path};
-    return Located{path, std::move(*file)};
+    BASE_TRY(auto file, owner_key_file(context));
+    return Located{context.settings.get("key_file"), std::move(file)};
 }
 
 base::Result<ExitCode> show(Context& context) {
@@ -54,9 +54,12 @@ base::Result<ExitCode> export_to(Context& context, const std::string& target) {
     return ExitCode::done;
 }
 
-base::Result<void> keep_old_key(Context& context, const Located& old) {
-    const std::string beside = old.path + ".old-" + old.file.name();
-    auto kept = write_new_file(beside, base::as_bytes(old.file.encode()));
+/// What is there under the key's name, be it damaged.
+base::Result<void> keep_old_key(Context& context, const std::string& path, const std::string& suffix) {
+    const std::string beside = path + suffix;
+    BASE_TRY(const auto bytes, read_small_file(path, kMostOldBytes));
+    if (!bytes) return base::ok();
+    auto kept = write_new_file(beside, *bytes);
     if (!kept && !(kept.error() == base::Errc::exists)) return kept.error().with("cannot keep the old owner key");
     context.console.note("kept the old key as " + printable(beside));
     return base::ok();
@@ -67,17 +70,20 @@ base::Result<ExitCode> import_from(Context& context, const std::string& source, 
     if (!file) return base::Error{base::Errc::not_found, "cannot import " + source};
     BASE_CHECK(unlock(context, *file, source));
     const std::string& path = context.settings.get("key_file");
-    BASE_TRY(const auto old, read_key_file(context, path));
-    if (old && old->public_key != file->public_key) {
-        if (!replace) {
-            return base::Error{Errc::key_exists,
-                               "cannot import over " + path + " (it is another key; --replace keeps it beside)"};
-        }
-        BASE_CHECK(keep_old_key(context, {path, *old}));
+    const auto old = read_key_file(context, path);
+    const bool damaged = !old && (old.error() == base::Errc::corrupt || old.error() == base::Errc::bad_format);
+    if (!old && !damaged) return old.error();
+    const bool other = damaged || (*old && (*old)->public_key != file->public_key);
+    if (other && !replace) {
+        return base::Error{Errc::key_exists, "cannot import over " + path + " (it is " +
+                                                 (damaged ? "damaged" : "another key") +
+                                                 "; --replace keeps it beside)"};
     }
+    if (other) BASE_CHECK(keep_old_key(context, path, damaged ? ".damaged" : ".old-" + (*old)->name()));
     BASE_CHECK(make_directories(parent_path(path)));
     const std::string text = file->encode();
-    auto written = old ? replace_small_file(path, base::as_bytes(text)) : write_new_file(path, base::as_bytes(text));
+    const bool there = damaged || *old;
+    auto written = there ? replace_small_file(path, base::as_bytes(text)) : write_new_file(path, base::as_bytes(text));
     if (!written) return written.error().with("cannot import the owner key");
     context.console.note("imported owner key " + file->name() + " to " + printable(path));
     return ExitCode::done;

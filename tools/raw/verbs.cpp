@@ -52,7 +52,7 @@ base::Result<base::Guid> parse_id(const std::string& text) {
 
 base::Result<ExitCode> put(Context& context, const std::string& path) {
     BASE_TRY(base::Bytes bytes, read_block(context, path));
-    BASE_TRY(const base::SigningKey owner, owner_key(context));
+    BASE_TRY(const base::SigningKey owner, owner_key(context, IfNoKey::make_at_first_use));
     BASE_TRY(const auto session, Session::open(context));
     const base::Guid id = base::sha256(bytes);
     const std::size_t size = bytes.size();
@@ -60,7 +60,8 @@ base::Result<ExitCode> put(Context& context, const std::string& path) {
     blocks.push_back({id, std::move(bytes)});
     auto env = session->env();
     const auto outcome = session->run(session->storage().put(id, raw_tag(owner, env.clock), std::move(blocks),
-                                                             past::Wait::full, env.clock.now() + kTimeout));
+                                                             past::Wait::full, env.clock.now() + kTimeout),
+                                      "the copies of the block");
     if (!outcome) return outcome.error().with("cannot put " + path);
     context.console.note("stored as it is, not encrypted: whoever knows the id can read it");
     if (context.console.manner().json) {
@@ -79,7 +80,10 @@ base::Result<ExitCode> put(Context& context, const std::string& path) {
 
 base::Result<base::SharedBytes> fetch(Session& session, const base::Guid& id) {
     auto env = session.env();
-    return session.run(session.storage().get(id, id, env.clock.now() + kTimeout));
+    auto bytes = session.run(session.storage().get(id, id, env.clock.now() + kTimeout), "the holders of the block");
+    // Nothing says that it was ever put: an id may be mistyped, and a block be removed.
+    if (!bytes && bytes.error() == past::Errc::block_not_found) return base::Error{Errc::no_block};
+    return bytes;
 }
 
 base::Result<ExitCode> get(Context& context, const std::string& text, const std::string& output) {
@@ -103,7 +107,7 @@ base::Result<ExitCode> get(Context& context, const std::string& text, const std:
 
 base::Result<ExitCode> remove(Context& context, const std::string& text, bool dry_run) {
     BASE_TRY(const base::Guid id, parse_id(text));
-    BASE_TRY(const base::SigningKey owner, existing_owner_key(context));
+    BASE_TRY(const base::SigningKey owner, owner_key(context, IfNoKey::refuse));
     BASE_TRY(const auto session, Session::open(context));
     const auto bytes = fetch(*session, id);
     if (!bytes) return bytes.error().with("cannot remove " + text);

@@ -7,6 +7,8 @@
 
 namespace tools {
 
+constexpr const char* kMarksDirectory = "marks";  ///< below client()
+
 /// DIR/owner.key   the owner's key (docs/formats/keyfile.md)
 /// DIR/node/       what this machine keeps for its network, or for itself alone: blocks, registers, membership
 /// DIR/node.sock   where the running node takes commands
@@ -18,5 +20,8 @@ struct DataDirectory {
     [[nodiscard]] std::string socket() const { return join_path(path, "node.sock"); }
     [[nodiscard]] std::string client() const { return join_path(path, "client"); }
 };
+
+/// True if something was kept here under an owner's key: a volume was opened, or a node of a network of one has blocks.
+[[nodiscard]] bool holds_archives(const DataDirectory& directory);
 
 }  // namespace tools

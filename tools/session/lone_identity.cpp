@@ -36,17 +36,29 @@ base::Result<past::Identity> decode_lone_identity(base::ByteView bytes) {
     return past::Identity{base::SigningKey{seed}, salt};
 }
 
-base::Result<past::Identity> lone_identity(base::Disk& disk, base::Rng& rng) {
+base::Result<std::optional<past::Identity>> read_lone_identity(base::Disk& disk) {
     const auto bytes = base::read_file(disk, kFile, kLimit);
-    if (bytes) {
-        auto identity = decode_lone_identity(*bytes);
-        if (!identity) return identity.error().with("cannot use the node's identity file " + std::string{kFile});
-        return identity;
-    }
-    if (!(bytes.error() == base::Errc::not_found)) return bytes.error();
-    past::Identity identity{base::SigningKey{rng.secret()}, rng.secret()};
-    BASE_CHECK(base::replace_file(disk, kFile, encode_lone_identity(identity)));
-    return identity;
+    if (!bytes && bytes.error() == base::Errc::not_found) return std::optional<past::Identity>{};
+    if (!bytes && !(bytes.error() == base::Errc::bad_format)) return bytes.error().with(kFile);
+    auto identity = bytes ? decode_lone_identity(*bytes) : base::Result<past::Identity>{bytes.error()};
+    if (identity) return std::optional<past::Identity>{std::move(*identity)};
+    const bool later = identity.error() == base::Errc::unsupported;
+    return base::Error{later ? base::Errc::unsupported : base::Errc::corrupt,
+                       "the node's identity node/" + std::string{kFile}};
+}
+
+base::Result<void> write_lone_identity(base::Disk& disk, const past::Identity& identity) {
+    return base::replace_file(disk, kFile, encode_lone_identity(identity));
+}
+
+past::Identity draw_lone_identity(base::Rng& rng) { return {base::SigningKey{rng.secret()}, rng.secret()}; }
+
+base::Result<past::Identity> lone_identity(base::Disk& disk, base::Rng& rng) {
+    BASE_TRY(auto present, read_lone_identity(disk));
+    if (present) return std::move(*present);
+    auto drawn = draw_lone_identity(rng);
+    BASE_CHECK(write_lone_identity(disk, drawn));
+    return drawn;
 }
 
 }  // namespace tools

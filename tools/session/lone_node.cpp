@@ -1,6 +1,8 @@
 #include "session/lone_node.hpp"
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
+#include "cli/exit_code.hpp"
 #include "objstore/heartbeat.hpp"
 #include "session/lone_identity.hpp"
 
@@ -9,6 +11,8 @@ namespace tools {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr std::string_view kIdentityRecord = "pelago lone node";
 
 /// Nobody else has copies, so there is nothing to compare and nothing to repair.
 past::Config lone_config() {
@@ -35,20 +39,55 @@ base::Address address_of(const past::Identity& identity) {
 
 }  // namespace
 
-LoneNode::LoneNode(base::host::HostRuntime& runtime, base::Disk& disk, past::Identity identity)
-    : self_{address_of(identity)},
-      identity_{std::move(identity)},
-      transport_{self_},
+LoneNode::LoneNode(base::host::HostRuntime& runtime, base::Disk& disk)
+    : transport_{base::Address{}},
       env_{runtime.executor(), runtime.clock(), runtime.rng(), transport_, disk, runtime.workers(), runtime.log()} {}
+
+// The file and the store's copy stand in for each other (docs/formats/lone-node.md): the registers are ours only.
+base::Task<base::Result<void>> LoneNode::find_identity(LoneNode* self) {
+    auto& disk = self->env_.disk;
+    auto read = [&disk] { return read_lone_identity(disk); };
+    auto file = co_await self->env_.workers.run(std::move(read));
+    const bool damaged = !file && file.error() == base::Errc::corrupt;
+    if (!file && !damaged) co_return file.error();
+    const bool have_file = file && *file;
+    const auto key = base::sha256(base::as_bytes(kIdentityRecord));
+    const auto record = self->store_->record(key);
+    std::optional<past::Identity> kept;
+    if (record) {
+        BASE_CO_TRY(kept, decode_lone_identity(*record));
+    }
+    if (!kept && damaged) co_return file.error();
+    if (have_file && kept && encode_lone_identity(**file) != *record) {
+        co_return base::Error{Errc::other_node, "cannot use the node's identity node/lone.id"};
+    }
+    self->identity_ = have_file ? std::move(*file) : kept ? kept : draw_lone_identity(self->env_.rng);
+    if (!kept) BASE_CO_CHECK(co_await self->store_->put_record(key, encode_lone_identity(*self->identity_)));
+    if (have_file) co_return base::ok();
+    if (kept || self->store_->usage().blocks > 0) {
+        const std::string what = damaged ? "was damaged" : "was missing";
+        self->env_.log.write(base::Log::Level::warning, "node",
+                             "the node's identity node/lone.id " + what +
+                                 (kept ? "; it was written again from the store's copy"
+                                       : " beside a store that has blocks; a new one was made"));
+    }
+    auto write = [&disk, &identity = *self->identity_] { return write_lone_identity(disk, identity); };
+    co_return co_await self->env_.workers.run(std::move(write));
+}
 
 base::Task<base::Result<std::unique_ptr<LoneNode>>> LoneNode::open(base::host::HostRuntime& runtime, base::Disk& disk,
                                                                    LoneNodeConfig config) {
-    BASE_CO_TRY(auto identity, lone_identity(disk, runtime.rng()));
-    std::unique_ptr<LoneNode> node{new LoneNode{runtime, disk, std::move(identity)}};
+    std::unique_ptr<LoneNode> node{new LoneNode{runtime, disk}};
     BASE_CO_TRY(node->store_, co_await open_store(node->env_, config));
-    node->overlay_.emplace(node->env_, pastry::NodeHandle{node->self_, ""});
+    auto found = co_await find_identity(node.get());
+    if (!found) {
+        co_await node->store_->close();
+        co_return found.error();
+    }
+    node->transport_.become(address_of(*node->identity_));
+    node->overlay_.emplace(node->env_, pastry::NodeHandle{node->transport_.self(), ""});
     past::RecordVerifier verifier = objstore::verify_heartbeat;
-    node->past_ = std::make_unique<past::Node>(node->env_, *node->overlay_, *node->store_, node->identity_,
+    node->past_ = std::make_unique<past::Node>(node->env_, *node->overlay_, *node->store_, *node->identity_,
                                                node->membership_, std::move(verifier), lone_config());
     co_return node;
 }

@@ -24,8 +24,8 @@ struct LoneNodeConfig {
 
 class LoneNode {
   public:
-    /// `disk` is the node's directory. Errc::locked if another command still uses it after lock_wait. The runtime and
-    /// the disk outlive it.
+    /// `disk` is the node's directory. Errc::locked if another command still uses it after lock_wait; Errc::other_node
+    /// if its identity is that of another store. The runtime and the disk outlive it.
     static base::Task<base::Result<std::unique_ptr<LoneNode>>> open(base::host::HostRuntime& runtime, base::Disk& disk,
                                                                     LoneNodeConfig config);
     /// Await before destroying it.
@@ -35,10 +35,10 @@ class LoneNode {
     [[nodiscard]] const past::SegmentStore& store() const { return *store_; }
 
   private:
-    LoneNode(base::host::HostRuntime& runtime, base::Disk& disk, past::Identity identity);
+    LoneNode(base::host::HostRuntime& runtime, base::Disk& disk);
+    static base::Task<base::Result<void>> find_identity(LoneNode* self);
 
-    base::Address self_;
-    past::Identity identity_;
+    std::optional<past::Identity> identity_;
     LoneTransport transport_;
     base::NodeEnv env_;
     past::MembershipView membership_;

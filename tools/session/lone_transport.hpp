@@ -10,6 +10,8 @@ namespace tools {
 class LoneTransport final : public base::Transport {
   public:
     explicit LoneTransport(base::Address self) : self_{std::move(self)} {}
+    /// Before anything is sent or served: the store that knows who we are is opened first.
+    void become(base::Address self) { self_ = std::move(self); }
 
     [[nodiscard]] const base::Address& self() const override { return self_; }
     /// To ourselves it is a call; anybody else is unreachable.

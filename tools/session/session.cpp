@@ -11,12 +11,16 @@
 #include "base/host/host_local_tree.hpp"
 #include "base/host/local_socket.hpp"
 #include "base/network_directory.hpp"
+#include "cli/text.hpp"
 #include "past/local.hpp"
 #include "session/lone_transport.hpp"
 
 namespace tools {
 
 namespace {
+
+constexpr auto kTick = std::chrono::milliseconds{500};
+constexpr int kTicksBeforeTelling = 4;
 
 /// True if a process listens on this socket. Asked before the store is touched: a node that runs has it locked.
 bool somebody_listens(const std::string& path) {
@@ -46,7 +50,8 @@ base::Result<std::optional<std::string>> joined_network(const std::string& node_
 }  // namespace
 
 Session::Session(Context& context, DataDirectory directory)
-    : directory_{std::move(directory)},
+    : console_{context.console},
+      directory_{std::move(directory)},
       stop_{context.io.around().stop},
       runtime_{std::make_unique<ConsoleLog>(context.console)},
       files_{base::host::make_local_tree()} {}
@@ -74,8 +79,21 @@ base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
         const bool whole = opened.error() == Errc::no_node;
         return whole ? opened.error() : opened.error().with("cannot use the data directory " + path);
     }
-    session->high_water_ = objstore::make_disk_high_water(session->env(), "marks");
+    session->high_water_ = objstore::make_disk_high_water(session->env(), kMarksDirectory);
     return session;
+}
+
+base::Task<void> Session::tick_on(base::Clock* clock, std::function<void()> tick) {
+    for (;;) {
+        co_await clock->sleep_for(kTick);
+        tick();
+    }
+}
+
+std::function<void()> Session::tell_after_a_while(std::string waits_for) {
+    return [this, waits_for = std::move(waits_for), ticks = 0]() mutable {
+        if (++ticks == kTicksBeforeTelling) console_.status("waiting for " + printable(waits_for));
+    };
 }
 
 base::Result<void> Session::open_client() {
@@ -95,7 +113,7 @@ base::Result<void> Session::open_lone_node(const Settings& settings) {
     transport_ = std::make_unique<LoneTransport>(base::Address{});
     LoneNodeConfig config;
     config.capacity_bytes = settings.size("capacity").value_or(0);
-    BASE_TRY(lone_, run(LoneNode::open(runtime_, *node_disk_, config)));
+    BASE_TRY(lone_, run(LoneNode::open(runtime_, *node_disk_, config), "another pelago command that uses the store"));
     storage_ = &lone_->storage();
     return base::ok();
 }

@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -17,6 +18,7 @@
 #include "base/local_tree.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
+#include "base/task_group.hpp"
 #include "cli/verbs.hpp"
 #include "objstore/high_water.hpp"
 #include "past/storage.hpp"
@@ -67,13 +69,40 @@ class Session {
     base::Result<T> run(base::Task<base::Result<T>> task) {
         return runtime_.run(until_stopped(std::move(task), stop_));
     }
+    /// The same, calling `tick` twice a second meanwhile.
+    template <class T>
+    base::Result<T> run(base::Task<base::Result<T>> task, std::function<void()> tick) {
+        return run(ticking(std::move(task), &runtime_.clock(), std::move(tick)));
+    }
+    /// The same; a terminal is told after two seconds what is waited for.
+    template <class T>
+    base::Result<T> run(base::Task<base::Result<T>> task, std::string waits_for) {
+        auto result = run(std::move(task), tell_after_a_while(std::move(waits_for)));
+        console_.status("");
+        return result;
+    }
 
   private:
     Session(Context& context, DataDirectory directory);
     base::Result<void> open_client();
     base::Result<void> connect_to_node();
     base::Result<void> open_lone_node(const Settings& settings);
+    [[nodiscard]] std::function<void()> tell_after_a_while(std::string waits_for);
 
+    static base::Task<void> tick_on(base::Clock* clock, std::function<void()> tick);
+    template <class T>
+    static base::Task<base::Result<T>> ticking(base::Task<base::Result<T>> task, base::Clock* clock,
+                                               std::function<void()> tick) {
+        const auto executor = co_await boost::asio::this_coro::executor;
+        base::TaskGroup group{executor};
+        group.spawn(tick_on(clock, std::move(tick)));
+        auto result = co_await std::move(task);
+        group.cancel();
+        co_await group.join();
+        co_return result;
+    }
+
+    Console& console_;
     DataDirectory directory_;
     std::stop_token stop_;
     base::host::HostRuntime runtime_;

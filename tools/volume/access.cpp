@@ -10,12 +10,13 @@ namespace tools {
 
 base::Result<VolumeAccess> open_volume(Context& context, const std::string& name, IfAbsent if_absent) {
     const bool may_make = if_absent == IfAbsent::make_default && name == kDefaultVolume;
-    BASE_TRY(const base::SigningKey owner, may_make ? owner_key(context) : existing_owner_key(context));
+    BASE_TRY(const base::SigningKey owner, owner_key(context, may_make ? IfNoKey::make_at_first_use : IfNoKey::refuse));
     VolumeAccess access;
     BASE_TRY(access.session, Session::open(context));
     Session& session = *access.session;
     auto volume =
-        session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name));
+        session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name),
+                    "the holders of volume '" + name + "'");
     if (!volume && volume.error() == objstore::Errc::no_such_volume && may_make) {
         volume =
             session.run(objstore::Volume::create(session.env(), session.storage(), session.high_water(), owner, name));
@@ -25,6 +26,23 @@ base::Result<VolumeAccess> open_volume(Context& context, const std::string& name
     access.volume = std::move(*volume);
     BASE_CHECK(remember_name(session.env().disk, name));
     return access;
+}
+
+ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise) {
+    const auto& damage = volume.damage();
+    if (!damage) return otherwise;
+    if (damage->complete) {
+        context.console.warn("a block of the list of snapshots is lost (" + damage->error.message() +
+                             "); its spare copy was used, and a backup writes both again");
+        return otherwise;
+    }
+    return context.console.fail(damage->error.with(
+        "the list of snapshots is damaged, some may be missing from it; a backup makes it whole again"));
+}
+
+std::string damage_note(const objstore::Volume& volume) {
+    const auto& damage = volume.damage();
+    return damage && !damage->complete ? " (the list of snapshots is damaged, some may be missing from it)" : "";
 }
 
 void add_volume_option(CLI::App& verb, std::string& volume) {

@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/limits.hpp"
+#include "cli/exit_code.hpp"
 #include "cli/text.hpp"
 #include "config/settings.hpp"
 
@@ -32,8 +33,8 @@ base::Result<void> check_volume_name(std::string_view name) {
     const bool sound = !name.empty() && name.size() <= base::kMaxNameBytes && printable(name) == name &&
                        name.front() != ' ' && name.back() != ' ';
     if (sound) return base::ok();
-    return base::Error{base::Errc::bad_argument, "'" + std::string{name.substr(0, base::kMaxNameBytes)} +
-                                                     "' cannot name a volume: 1 to 255 bytes of plain text"};
+    return base::Error{Errc::usage, "'" + std::string{name.substr(0, base::kMaxNameBytes)} +
+                                        "' cannot name a volume: 1 to 255 bytes of plain text"};
 }
 
 std::vector<std::string> parse_names(base::ByteView text) {

@@ -11,7 +11,7 @@
 
 namespace tools {
 
-/// Errc::bad_argument unless `name` can be a volume's: 1 to 255 bytes, no control characters, no surrounding blanks.
+/// Errc::usage unless `name` can be a volume's: 1 to 255 bytes, no control characters, no surrounding blanks.
 [[nodiscard]] base::Result<void> check_volume_name(std::string_view name);
 
 /// Sorted. A name a line; lines that can be none are skipped. Pure.

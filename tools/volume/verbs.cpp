@@ -47,7 +47,7 @@ nlohmann::json to_json(const VolumeInfo& info) {
 
 base::Result<ExitCode> create(Context& context, const std::string& name) {
     BASE_CHECK(check_volume_name(name));
-    BASE_TRY(const base::SigningKey owner, owner_key(context));
+    BASE_TRY(const base::SigningKey owner, owner_key(context, IfNoKey::make));
     BASE_TRY(const auto session, Session::open(context));
     const auto volume =
         session->run(objstore::Volume::create(session->env(), session->storage(), session->high_water(), owner, name));
@@ -67,7 +67,7 @@ base::Result<ExitCode> info(Context& context, const std::string& name) {
     BASE_TRY(const VolumeInfo info, describe_volume(*access.session, *access.volume));
     if (context.console.manner().json) {
         context.console.print_json(to_json(info));
-        return ExitCode::done;
+        return report_damage(context, *access.volume, ExitCode::done);
     }
     std::string text =
         fmt::format("name       {}\naguid      {}\nsequence   {}\nchanged    {}\nsnapshots  {}\n", printable(info.name),
@@ -78,11 +78,12 @@ base::Result<ExitCode> info(Context& context, const std::string& name) {
                             plural(latest.files, "file", "files"));
     }
     context.console.print(text);
-    return ExitCode::done;
+    return report_damage(context, *access.volume, ExitCode::done);
 }
 
 /// Opens each known name; those that are not there (any more) are left out.
-base::Result<std::vector<VolumeInfo>> find_volumes(Session& session, const base::SigningKey& owner) {
+base::Result<std::vector<VolumeInfo>> find_volumes(Context& context, Session& session, const base::SigningKey& owner,
+                                                   ExitCode& exit) {
     BASE_TRY(const auto names, known_names(session.env().disk));
     std::vector<VolumeInfo> found;
     for (const auto& name : names) {
@@ -91,19 +92,21 @@ base::Result<std::vector<VolumeInfo>> find_volumes(Session& session, const base:
         if (!volume && volume.error() == objstore::Errc::no_such_volume) continue;
         if (!volume) return volume.error().with("cannot open volume '" + name + "'");
         BASE_TRY(found.emplace_back(), describe_volume(session, **volume));
+        exit = report_damage(context, **volume, exit);
     }
     return found;
 }
 
 base::Result<ExitCode> list(Context& context) {
-    BASE_TRY(const base::SigningKey owner, existing_owner_key(context));
+    BASE_TRY(const base::SigningKey owner, owner_key(context, IfNoKey::refuse));
     BASE_TRY(const auto session, Session::open(context));
-    BASE_TRY(const auto volumes, find_volumes(*session, owner));
+    ExitCode exit = ExitCode::done;
+    BASE_TRY(const auto volumes, find_volumes(context, *session, owner, exit));
     if (context.console.manner().json) {
         auto document = nlohmann::json::array();
         for (const auto& volume : volumes) document.push_back(to_json(volume));
         context.console.print_json(document);
-        return ExitCode::done;
+        return exit;
     }
     using enum Table::Align;
     Table table{{"NAME", "AGUID", "SNAPSHOTS", "LATEST", "CHANGED"}, {left, left, right, right, left}};
@@ -114,7 +117,7 @@ base::Result<ExitCode> list(Context& context) {
     }
     if (!table.empty()) context.console.print(table.str());
     context.console.note(plural(volumes.size(), "volume", "volumes"));
-    return ExitCode::done;
+    return exit;
 }
 
 }  // namespace

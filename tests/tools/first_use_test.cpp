@@ -1,0 +1,152 @@
+// What was here once and is not any more: keys, identities, marks. Nothing is made anew in silence.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "recorded_io.hpp"
+
+namespace tools {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::Scratch;
+using testing::User;
+
+struct Keeper : User {
+    Keeper() { source.write("a.txt", "first"); }
+
+    testing::Outcome backup(std::vector<std::string> more = {}) {
+        std::vector<std::string> args{"archive", "backup", source.path()};
+        args.insert(args.end(), more.begin(), more.end());
+        return (*this)(args);
+    }
+    [[nodiscard]] std::string data(const std::string& name) const { return home.path(".local/share/pelago/" + name); }
+    [[nodiscard]] std::string mark() const {
+        for (const auto& file : std::filesystem::directory_iterator{data("client/marks")}) return file.path();
+        return {};
+    }
+    void damage(const std::string& path) const {
+        std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
+        file.seekg(50);
+        const int was = file.get();
+        file.seekp(50);
+        file.put(was == 'A' ? 'B' : 'A');
+    }
+
+    Scratch source;
+};
+
+TEST(FirstUse, ALostKeyIsNotReplacedByAnother) {
+    Keeper user;
+    ASSERT_EQ(user.backup().code, 0);
+    ASSERT_EQ(user({"key", "export", user.home.path("recovery")}).code, 0);
+    std::filesystem::remove(user.data("owner.key"));
+    for (const std::vector<std::string>& args : {std::vector<std::string>{"archive", "backup", user.source.path()},
+                                                 {"archive", "snapshots"},
+                                                 {"key", "show"}}) {
+        const auto outcome = user(args);
+        EXPECT_EQ(outcome.code, 12) << outcome.err;
+        EXPECT_THAT(outcome.err, HasSubstr("pelago key import FILE"));
+        EXPECT_THAT(outcome.err, HasSubstr(user.data("owner.key")));
+    }
+    EXPECT_FALSE(std::filesystem::exists(user.data("owner.key")));
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery")}).code, 0);
+    EXPECT_EQ(user({"archive", "snapshots", "--json"}).json().size(), 1U);
+}
+
+TEST(FirstUse, ALostKeyIsNoticedByTheBlocksAlone) {
+    Keeper user;
+    ASSERT_EQ(user.backup().code, 0);
+    std::filesystem::remove(user.data("owner.key"));
+    std::filesystem::remove_all(user.data("client"));
+    EXPECT_EQ(user.backup().code, 12);
+}
+
+TEST(FirstUse, AKeyFileThatWasNamedIsNeverMadeByABackup) {
+    Keeper user;
+    const auto named = user.home.path("my.key");
+    const auto outcome = user.backup({"--key-file", named});
+    EXPECT_EQ(outcome.code, 12);
+    EXPECT_THAT(outcome.err, HasSubstr(named + " (from --key-file)"));
+    EXPECT_FALSE(std::filesystem::exists(named));
+    EXPECT_EQ(user({"volume", "create", "archive", "--key-file", named}).code, 0);
+    EXPECT_EQ(user.backup({"--key-file", named}).code, 0);
+}
+
+TEST(FirstUse, AnEmptyPathIsNoPath) {
+    Keeper user;
+    for (const auto* flag : {"--dir", "--key-file"}) {
+        const auto outcome = user.backup({flag, ""});
+        EXPECT_EQ(outcome.code, 2) << outcome.err;
+        EXPECT_THAT(outcome.err, HasSubstr(std::string{"from "} + flag));
+    }
+    user.around.environment["PELAGO_DIR"] = "";
+    const auto outcome = user.backup();
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("from PELAGO_DIR: it must be a path"));
+}
+
+TEST(FirstUse, ADamagedKeyIsDamageAndTheRecoveryFileMendsIt) {
+    Keeper user;
+    ASSERT_EQ(user.backup().code, 0);
+    ASSERT_EQ(user({"key", "export", user.home.path("recovery")}).code, 0);
+    user.damage(user.data("owner.key"));
+    const auto outcome = user.backup();
+    EXPECT_EQ(outcome.code, 4) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("pelago key import FILE --replace"));
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery")}).code, 1);
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery"), "--replace"}).code, 0);
+    EXPECT_TRUE(std::filesystem::exists(user.data("owner.key.damaged")));
+    EXPECT_EQ(user.backup().code, 0);
+}
+
+TEST(FirstUse, ADamagedMarkIsDamageAndNamesItsFile) {
+    Keeper user;
+    ASSERT_EQ(user.backup().code, 0);
+    user.damage(user.mark());
+    const auto outcome = user({"archive", "snapshots"});
+    EXPECT_EQ(outcome.code, 4) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(std::filesystem::path{user.mark()}.filename().string()));
+    std::filesystem::remove(user.mark());
+    EXPECT_EQ(user({"archive", "snapshots", "--json"}).json().size(), 1U);
+}
+
+TEST(FirstUse, AnIdentityThatIsLostOrDamagedComesBackFromTheStore) {
+    Keeper user;
+    ASSERT_EQ(user.backup().code, 0);
+    const auto identity = user.data("node/lone.id");
+    const auto before = user.home.read(".local/share/pelago/node/lone.id");
+    for (const bool lost : {true, false}) {
+        if (lost) {
+            std::filesystem::remove(identity);
+        } else {
+            user.damage(identity);
+        }
+        const auto outcome = user({"archive", "snapshots"});
+        EXPECT_EQ(outcome.code, 0) << outcome.err;
+        EXPECT_THAT(outcome.err, HasSubstr(lost ? "lone.id was missing" : "lone.id was damaged"));
+        EXPECT_EQ(user.home.read(".local/share/pelago/node/lone.id"), before);
+        EXPECT_THAT(user({"archive", "snapshots"}).err, Not(HasSubstr("lone.id")));
+    }
+    EXPECT_EQ(user.backup().code, 0);
+}
+
+TEST(FirstUse, AnIdentityOfAnotherStoreIsRefused) {
+    Keeper user;
+    Keeper other;
+    ASSERT_EQ(user.backup().code, 0);
+    ASSERT_EQ(other.backup().code, 0);
+    const auto replace = std::filesystem::copy_options::overwrite_existing;
+    std::filesystem::copy_file(other.data("node/lone.id"), user.data("node/lone.id"), replace);
+    const auto outcome = user.backup();
+    EXPECT_EQ(outcome.code, 1) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("another store"));
+    EXPECT_THAT(outcome.err, HasSubstr("node/lone.id"));
+    std::filesystem::remove(user.data("node/lone.id"));
+    EXPECT_EQ(user.backup().code, 0);
+}
+
+}  // namespace
+}  // namespace tools
