@@ -88,7 +88,9 @@ Task<void> Repair::round() {
     std::map<Guid, Place> fresh;
     for (const auto& summary : context_.store.places()) {
         auto known = places_.extract(summary.place);
+        const bool first = !known;
         auto& place = known ? fresh.insert(std::move(known)).position->second : fresh[summary.place];
+        if (first) place.worked_at = now;
         if (place.summary.digest != summary.digest) place.changed_at = now;
         place.summary = summary;
         if (full) {
@@ -209,9 +211,12 @@ std::size_t Repair::rank_against(const Place& place, const NodeId& peer) const {
 
 Task<void> Repair::run_jobs() {
     const auto jobs = std::make_shared<std::vector<Job>>();
-    for (const auto& [key, place] : places_) {
-        // While a place is being written to, copies on their way look like differences.
-        if (context_.now() - place.changed_at < context_.config.settle) continue;
+    const auto now = context_.now();
+    const auto& config = context_.config;
+    for (auto& [key, place] : places_) {
+        // While a place is being written to, copies on their way look like differences. But a backup may last for days.
+        if (now - place.changed_at < config.settle && now - place.worked_at < config.patience) continue;
+        place.worked_at = now;
         for (const auto& node : others(place)) {
             const auto& peer = place.peers.at(node.id());
             if (!peer.compared || (peer.has_all_of_ours && (ours(place) || peer.offered))) continue;
@@ -220,7 +225,7 @@ Task<void> Repair::run_jobs() {
     }
     const auto next = std::make_shared<std::size_t>(0);
     const auto gather = std::make_shared<Gather<int>>(context_.env.executor);
-    for (std::size_t i = 0; i < std::min(context_.config.repair_jobs, jobs->size()); ++i) {
+    for (std::size_t i = 0; i < std::min(config.repair_jobs, jobs->size()); ++i) {
         ++gather->pending;
         gather->answers.emplace_back();
         context_.work.spawn([](Repair* self, auto all, auto at, auto done) -> Task<void> {

@@ -62,6 +62,7 @@ class Repair {
         HolderSet set;
         std::map<base::NodeId, Peer> peers;
         base::TimePoint changed_at;
+        base::TimePoint worked_at;  // last time that its differences were looked into; at first, when we saw it
         std::optional<base::TimePoint> safe_since;  // all holders have all of ours, and we are none of them
     };
     struct Job {

@@ -257,6 +257,32 @@ TEST(Repair, IsNotHeldUpByAClientThatComesNowAndThen) {
     EXPECT_LE(beside.whole, 2 * alone.whole);
 }
 
+base::Task<void> keep_writing(Cluster* cluster, base::Guid place, std::shared_ptr<bool> on) {
+    for (std::uint64_t number = 1000; *on; ++number) {
+        std::vector<Block> blocks{make_block(number)};
+        const auto outcome =
+            co_await cluster->node(0).put(place, test_tag(), std::move(blocks), Wait::majority, cluster->in(30s));
+        EXPECT_TRUE(outcome);
+        co_await cluster->world.env().clock.sleep_for(700ms);
+    }
+}
+
+TEST(Repair, DoesNotWaitForABackupToEnd) {
+    sim::World world{9};
+    Cluster cluster{world, quick()};
+    put_all(cluster, 4);
+    EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 2min));
+    const auto on = std::make_shared<bool>(true);
+    cluster.machine(0).spawn(keep_writing(&cluster, place_of(1), on));
+    world.run_for(10s);
+    auto holders = cluster.holders_of(1);
+    std::erase(holders, 0U);
+    cluster.kill(holders.back());
+    EXPECT_TRUE(world.run_until([&] { return all_at(cluster, 4, 3); }, 3min)) << "to a place written to all the time";
+    *on = false;
+    EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 3min)) << text(cluster.total());
+}
+
 TEST(Repair, ByteCountsHaveACause) {
     sim::World world{7};
     Cluster cluster{world, quick()};
