@@ -175,6 +175,7 @@ def test_a_peer_that_hangs_is_told_from_one_that_is_down(scratch):
         seen = cluster.status()[2]
         check((seen["state"], seen["pid"]) == ("not answering", hung["pid"]), str(seen))
         check(b"not answering" in pelago("dev", "status", directory=cluster.home).stdout, "the table does not say so")
+        check(b"not answering" in pelago("dev", "status", directory=cluster.node(1)).stdout, "a node's directory leads nowhere")
         relative = os.path.relpath(cluster.home)
         done = subprocess.run([PELAGO, "dev", "up"], env={**os.environ, "PELAGO_DIR": relative}, capture_output=True)
         check(done.returncode == 5 and b"does not answer" in done.stderr, f"{done.returncode} {done.stderr.decode()}")

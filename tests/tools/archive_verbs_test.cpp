@@ -142,7 +142,9 @@ TEST(Archive, OnlyANumberOfSnapshotsThatMakesSenseIsTaken) {
 TEST(Archive, WhatIsNotThereIsNamed) {
     Archivist user;
     user.backup();
-    EXPECT_THAT(user({"archive", "ls", "0000"}).err, HasSubstr("cannot list '0000'"));
+    EXPECT_THAT(user({"archive", "ls", "0000"}).err, HasSubstr("cannot list '0000': no such snapshot; "));
+    EXPECT_THAT(user({"archive", "restore", "latest", "--target", user.source.path("a.txt/x")}).err,
+                HasSubstr("a.txt/x (Not a directory)\n"));
     EXPECT_EQ(user({"archive", "ls", "0000"}).code, 1);
     EXPECT_EQ(user({"archive", "ls", "latest:/none"}).code, 1);
     EXPECT_EQ(user.restore("latest:/none").code, 1);

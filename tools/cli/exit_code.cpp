@@ -20,12 +20,13 @@ class Category final : public std::error_category {
             case Errc::usage: return "that is not how it is used";
             case Errc::bad_setting: return "that setting cannot be used";
             case Errc::no_node: return "this machine joined a network, but its node is not running";
-            case Errc::no_network: return "no network was joined";
+            case Errc::no_network: return "no network was joined there";
             case Errc::no_key: return "there is no owner key yet";
             case Errc::no_passphrase: return "the key has a passphrase, and none was given";
             case Errc::key_exists: return "there is an owner key already";
             case Errc::key_missing: return "the owner key is missing";
             case Errc::key_damaged: return "the file of the owner key is damaged";
+            case Errc::no_cluster: return "no cluster was made there";
             case Errc::no_block: return "there is no such block";
             case Errc::other_node: return "it belongs to another store than the one beside it";
         }
@@ -43,6 +44,7 @@ class Category final : public std::error_category {
             case Errc::key_exists: return std::errc::file_exists;
             case Errc::key_missing: return std::errc::no_such_file_or_directory;
             case Errc::key_damaged: return std::errc::io_error;
+            case Errc::no_cluster: return std::errc::no_such_file_or_directory;
             case Errc::no_block: return std::errc::no_such_file_or_directory;
             case Errc::other_node: return std::errc::invalid_argument;
         }
@@ -81,6 +83,7 @@ const auto& table() {
         Row{Errc::key_damaged, ExitCode::damage,
             "'pelago key import FILE --replace' brings the key back from its recovery file"},
         Row{Errc::no_block, ExitCode::fatal, ""},
+        Row{Errc::no_cluster, ExitCode::fatal, "'pelago dev up' makes one"},
         Row{Errc::other_node, ExitCode::fatal,
             "put back the one that was made with it, or move this one away: a new one is made then"},
 

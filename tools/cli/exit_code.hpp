@@ -33,6 +33,7 @@ enum class Errc {
     no_passphrase,  ///< The key has a passphrase, and none was given; nothing was done.
     key_exists,     ///< A key is there already; it is unchanged.
     no_block,       ///< Every holder answered, and none has a block of that id.
+    no_cluster,     ///< There is no cluster of development in this directory.
     other_node,     ///< The node's identity is not the one that its store was made with; nothing was done.
 };
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "base/error.hpp"
@@ -14,7 +15,12 @@ namespace tools {
 
 namespace {
 
-base::Error failed(const std::string& path) { return {base::from_errno(errno), path}; }
+base::Error failed(const std::string& path) {
+    const int reason = errno;
+    const auto code = base::from_errno(reason);
+    if (code == base::Errc::bad_argument) return {code, path + " (" + std::strerror(reason) + ")"};  // one of many
+    return {code, path};
+}
 
 class Descriptor {
   public:

@@ -50,7 +50,7 @@ base::Result<nlohmann::json> ask_daemon(const std::string& directory, const std:
     if (answer || answer.error() != Errc::no_node) return answer;
     const auto disk = base::host::HostDisk::open(DataDirectory{directory}.node());
     const bool member = disk && base::NetworkDirectory::open(**disk);
-    if (!member) return base::Error{Errc::no_network, "there is no network in " + directory};
+    if (!member) return base::Error{Errc::no_network, "cannot use " + directory};
     return base::Error{Errc::no_node, "cannot ask the node of " + directory};
 }
 

@@ -61,12 +61,12 @@ struct Daemon {
 base::Result<void> Daemon::open() {
     auto opened = base::host::HostDisk::open(directory.node());
     if (!opened && opened.error() == base::Errc::not_found) {
-        return base::Error{Errc::no_network, "there is no network in " + directory.path};
+        return base::Error{Errc::no_network, "cannot use " + directory.path};
     }
     BASE_TRY(disk, std::move(opened));
     auto known = base::NetworkDirectory::open(*disk);
     if (!known && known.error() == base::Errc::not_found) {
-        return base::Error{Errc::no_network, "there is no network in " + directory.path};
+        return base::Error{Errc::no_network, "cannot use " + directory.path};
     }
     BASE_TRY(network, std::move(known));
     auto locked = disk->lock(kNetworkLock);

@@ -17,7 +17,13 @@ namespace {
 
 constexpr unsigned kMostNodes = 64;
 
-std::string dev_directory(const Settings& settings) { return join_path(settings.get("dir"), "dev"); }
+/// Whoever uses a node of the cluster (PELAGO_DIR=.../dev/node-1, as `dev up` says) means the cluster it belongs to.
+std::string dev_directory(const Settings& settings) {
+    const auto path = std::filesystem::absolute(settings.get("dir")).lexically_normal();
+    const auto parent = path.parent_path();
+    const bool of_node = parent.filename() == "dev" && path.filename().string().starts_with("node-");
+    return of_node ? parent.string() : join_path(settings.get("dir"), "dev");
+}
 
 struct UpFlags {
     unsigned nodes = 5;
@@ -66,7 +72,7 @@ base::Result<ExitCode> status(Context& context) {
         return ExitCode::done;
     }
     if (document["nodes"].empty()) {
-        return base::Error{base::Errc::not_found, "there is no cluster here; 'pelago dev up' makes one"};
+        return base::Error{Errc::no_cluster, "cannot look into " + dev_directory(context.settings)};
     }
     using Align = Table::Align;
     Table table{{"NODE", "ID", "PID", "STATE", "SEES", "BLOCKS", "STORED", "WHOLE", "SHORT"},

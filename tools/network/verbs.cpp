@@ -229,7 +229,7 @@ base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
     if (!answer && answer.error() == Errc::no_node) {
         auto changed = change_policy_directly(directory, flags);
         if (!changed && changed.error() == base::Errc::not_found) {
-            return base::Error{Errc::no_network, "there is no network in " + directory};
+            return base::Error{Errc::no_network, "cannot use " + directory};
         }
         BASE_TRY(const auto now, std::move(changed));
         answer = describe_policy(now);
