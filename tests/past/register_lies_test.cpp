@@ -1,5 +1,5 @@
 // What one member that lies can do to a register, and what it cannot (docs/model.md).
-#include "base/sim/harm.hpp"
+#include "base/codec.hpp"
 #include "cluster.hpp"
 #include "messages_of.hpp"
 #include "registers.hpp"
@@ -185,6 +185,20 @@ TEST(RegisterLies, NoPromiseIsForgottenHoweverManyFollow) {
     world.run_for(5s);
     EXPECT_FALSE(prepare(cluster, 1, key, 49).done) << "nor after the power was gone";
     EXPECT_TRUE(prepare(cluster, 1, key, 51).done);
+}
+
+TEST(RegisterLies, PromisesLieInOneRecordAsTheFormatSays) {
+    sim::World world{10};
+    Cluster cluster{world};
+    ASSERT_TRUE(prepare(cluster, 1, place_of(10), 0x0102).done);
+    ASSERT_TRUE(prepare(cluster, 1, place_of(11), 7).done);
+    const auto record = cluster.peer(1).store->record(base::sha256(base::as_bytes("pelago past promises")));
+    ASSERT_TRUE(record);
+    base::Writer expected;
+    expected.u8(5).u64(0).raw(base::Bytes(16));
+    expected.guid(place_of(10)).u64(0x0102).raw(base::Bytes(16));
+    expected.guid(place_of(11)).u64(7).raw(base::Bytes(16));
+    EXPECT_EQ(*record, expected.take()) << "docs/formats/register.md#on-disk";
 }
 
 TEST(RegisterLies, PromisesThatCannotBeReadAreNotTakenForNone) {
