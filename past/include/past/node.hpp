@@ -79,7 +79,7 @@ struct Config {
     std::size_t repair_jobs = 4;                 ///< (place, peer) pairs pushed at one time
     std::size_t repair_batch_bytes = 1U << 20U;  ///< sent at once; a single block may be larger
     /// While clients are served, sent and taken each: then they go first, but repair goes on.
-    std::uint64_t repair_floor_bytes_per_second = 8U << 20U;
+    std::uint64_t repair_floor_bytes_per_second = 4U << 20U;
     std::size_t max_repair_bytes_waiting = 16U << 20U;  ///< sent to us while clients are served; more are refused: busy
 
     /// Planted bugs, to prove that the tests can find them. All off but in those tests.
