@@ -388,4 +388,45 @@ base::Result<StoredRegister> decode_stored_register(ByteView bytes) {
     return out;
 }
 
+namespace {
+
+constexpr std::uint8_t kPromises = 5;  // first byte of the record; 1 is a register
+
+void put_ballot(base::Writer& out, const Ballot& ballot) { out.u64(ballot.counter).raw(ballot.nonce); }
+
+Ballot get_ballot(base::Reader& in) {
+    Ballot ballot;
+    ballot.counter = in.u64();
+    if (ballot.counter > kMaxBallotCounter) in.fail();
+    const auto nonce = in.raw(ballot.nonce.size());
+    if (in.ok()) std::ranges::copy(nonce, ballot.nonce.begin());
+    return ballot;
+}
+
+}  // namespace
+
+Bytes encode_stored(const StoredPromises& stored) {
+    base::Writer out;
+    out.u8(kPromises);
+    put_ballot(out, stored.floor);
+    for (const auto& entry : stored.entries) {
+        out.guid(entry.key);
+        put_ballot(out, entry.ballot);
+    }
+    return out.take();
+}
+base::Result<StoredPromises> decode_stored_promises(ByteView bytes) {
+    base::Reader in{bytes};
+    StoredPromises out;
+    if (in.u8() != kPromises) return base::Error{base::Errc::unsupported, "promises"};
+    out.floor = get_ballot(in);
+    while (in.ok() && in.remaining() > 0) {
+        if (out.entries.size() == kMaxPromises) return bad("promises");
+        const auto key = in.guid();
+        out.entries.push_back({key, get_ballot(in)});
+    }
+    if (!in.complete()) return bad("promises");
+    return out;
+}
+
 }  // namespace past

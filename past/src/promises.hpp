@@ -6,13 +6,9 @@
 // (docs/formats/register.md#promises).
 #pragma once
 
-#include <vector>
-
 #include "context.hpp"
 
 namespace past {
-
-constexpr std::size_t kMaxPromises = 256;
 
 class Promises {
   public:
@@ -27,16 +23,9 @@ class Promises {
     void load();
 
   private:
-    struct Entry {
-        base::Guid key;
-        Ballot ballot;
-    };
-    [[nodiscard]] base::Bytes encoded() const;
-
     Context& context_;
     base::Semaphore writing_;
-    Ballot floor_;
-    std::vector<Entry> entries_;  // the one raised last comes last
+    StoredPromises held_;
     bool unreadable_ = false;
 };
 

@@ -51,6 +51,7 @@ constexpr std::size_t kMaxCompareEntries = 1024;
 constexpr std::size_t kMaxHolders = 64;
 constexpr std::size_t kMaxRegisterMembers = 31;  ///< 2 x 16 - 1
 constexpr std::size_t kGenesisMembers = 5;
+constexpr std::size_t kMaxPromises = 256;  ///< about keys without a value
 constexpr std::size_t kRanges = 256;
 
 struct StoreRequest {
@@ -301,5 +302,19 @@ struct StoredRegister {
 };
 [[nodiscard]] base::Bytes encode_stored(const StoredRegister& stored);
 [[nodiscard]] base::Result<StoredRegister> decode_stored_register(base::ByteView bytes);
+
+/// What one node promised about keys without a value, as it keeps it in its store.
+struct StoredPromises {
+    struct Entry {
+        base::Guid key;
+        Ballot ballot;
+        friend bool operator==(const Entry&, const Entry&) = default;
+    };
+    Ballot floor;                ///< holds for every key
+    std::vector<Entry> entries;  ///< at most kMaxPromises; the one raised last comes last
+    friend bool operator==(const StoredPromises&, const StoredPromises&) = default;
+};
+[[nodiscard]] base::Bytes encode_stored(const StoredPromises& stored);
+[[nodiscard]] base::Result<StoredPromises> decode_stored_promises(base::ByteView bytes);
 
 }  // namespace past
