@@ -80,7 +80,13 @@ void blocks_survive_churn(sim::World& world) {
     }
     world.stop_harm();
     EXPECT_GT(acknowledged.size(), 30U);
-    EXPECT_TRUE(world.run_until([&] { return cluster->whole(); }, 20min));
+    const auto all_ready = [&] {
+        for (std::size_t i = 0; i < 12; ++i) {
+            if (!cluster->machine(i).running() || !cluster->peer(i).ready()) return false;
+        }
+        return true;
+    };
+    EXPECT_TRUE(world.run_until([&] { return all_ready() && cluster->whole(); }, 20min));
     for (const auto number : acknowledged) {
         const auto bytes = cluster->get(number % 12, number);
         EXPECT_TRUE(bytes) << number << ": " << bytes.error().message();
