@@ -28,6 +28,11 @@ void Alone::deliver(const base::Guid& key, base::Message message) {
     if (found != applications_.end()) found->second->deliver(key, self_, std::move(message), 0);
 }
 
+std::vector<NextHop> Alone::next_hops(const base::Guid& /*key*/, std::size_t count) const {
+    if (count == 0) return {};
+    return {{self_, {}}};
+}
+
 std::vector<NodeHandle> Alone::replica_set(const base::Guid& /*key*/, std::size_t count) const {
     if (count == 0) return {};
     return {self_};

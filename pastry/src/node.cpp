@@ -256,6 +256,10 @@ void Node::route(const base::Guid& key, base::Message message, std::optional<Nod
     impl_->route(key, std::move(message), std::move(hint));
 }
 
+std::vector<NextHop> Node::next_hops(const base::Guid& key, std::size_t count) const {
+    return impl_->router().next_hops(key, count);
+}
+
 std::vector<NodeHandle> Node::replica_set(const base::Guid& key, std::size_t count) const {
     if (!active()) return {};
     return impl_->router().leaves().closest(key, count);

@@ -123,6 +123,8 @@ class Router {
         bool to_root = false;
     };
     [[nodiscard]] Step next_hop(const base::Guid& key, const std::vector<base::NodeId>& excluded = {}) const;
+    /// See Kbr::next_hops.
+    [[nodiscard]] std::vector<NextHop> next_hops(const base::Guid& key, std::size_t count) const;
 
   private:
     struct Absent {

@@ -46,6 +46,22 @@ Router::Step Router::next_hop(const base::Guid& key, const std::vector<base::Nod
     return {};
 }
 
+std::vector<NextHop> Router::next_hops(const base::Guid& key, std::size_t count) const {
+    std::vector<NextHop> hops;
+    std::vector<base::NodeId> excluded;
+    while (hops.size() < count) {
+        const Step step = next_hop(key, excluded);
+        if (step.kind == Step::Kind::deliver && active() && hops.empty()) hops.push_back({self_, {}});
+        if (step.kind != Step::Kind::send) break;
+        const auto& id = step.next->id();
+        const auto* entry = table_.find(id);
+        hops.push_back({*step.next, links_.rtt(id).value_or(entry == nullptr ? base::Duration{} : entry->rtt)});
+        if (step.to_root) break;  // nobody else will do
+        excluded.push_back(id);
+    }
+    return hops;
+}
+
 const NodeHandle* Router::rare_case(const base::Guid& key, std::size_t prefix,
                                     const std::vector<base::NodeId>& excluded, bool spare_suspects) const {
     const NodeHandle* best = nullptr;

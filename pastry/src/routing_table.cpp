@@ -56,11 +56,12 @@ bool RoutingTable::remove(const base::NodeId& node) {
     return gone > 0;
 }
 
-bool RoutingTable::contains(const base::NodeId& node) const {
-    if (node == self_) return false;
+const RoutingTable::Entry* RoutingTable::find(const base::NodeId& node) const {
+    if (node == self_) return nullptr;
     const auto row = self_.common_prefix(node);
     const auto there = slot(row, node.digit(row));
-    return std::ranges::any_of(there, [&](const Entry& entry) { return entry.node.id() == node; });
+    const auto found = std::ranges::find(there, node, [](const Entry& entry) { return entry.node.id(); });
+    return found == there.end() ? nullptr : &*found;
 }
 
 bool RoutingTable::wants(const base::NodeId& node) const {

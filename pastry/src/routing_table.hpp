@@ -35,7 +35,9 @@ class RoutingTable {
     bool add(const NodeHandle& node, base::Duration rtt);
     bool remove(const base::NodeId& node);
 
-    [[nodiscard]] bool contains(const base::NodeId& node) const;
+    [[nodiscard]] bool contains(const base::NodeId& node) const { return find(node) != nullptr; }
+    /// Valid until the next call that is not const.
+    [[nodiscard]] const Entry* find(const base::NodeId& node) const;
     /// True if `node` is unknown and its slot has room: worth a probe at once. Others are worth a sample now and then.
     [[nodiscard]] bool wants(const base::NodeId& node) const;
     /// True if nobody is known with that prefix and digit (our own digit's slot always is: look one row down).

@@ -63,6 +63,11 @@ class FixedKbr final : public pastry::Kbr {
         }
     }
     void route(const base::Guid&, base::Message, std::optional<pastry::NodeHandle>) override {}
+    [[nodiscard]] std::vector<pastry::NextHop> next_hops(const base::Guid& key, std::size_t count) const override {
+        std::vector<pastry::NextHop> hops;
+        for (auto& node : ring_.nearest(key, std::min<std::size_t>(count, 1))) hops.push_back({std::move(node), {}});
+        return hops;
+    }
     [[nodiscard]] std::vector<pastry::NodeHandle> replica_set(const base::Guid& key, std::size_t count) const override;
     base::Task<base::Result<std::vector<pastry::NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
                                                                                base::TimePoint deadline) override;

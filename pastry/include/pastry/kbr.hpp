@@ -32,6 +32,12 @@ struct AbsentNode {
     base::TimePoint since;
 };
 
+/// A node that a message may go to next.
+struct NextHop {
+    NodeHandle node;
+    base::Duration rtt{};  ///< as measured lately; 0 if it never was, or if it is ourselves
+};
+
 /// The upcalls. On the node's executor; must not block and must not destroy the Kbr.
 class Application {
   public:
@@ -58,6 +64,9 @@ class Kbr {
     /// present holder dies, and may, rarely, arrive twice. `hint`: the first hop to take.
     virtual void route(const base::Guid& key, base::Message message, std::optional<NodeHandle> hint = {}) = 0;
 
+    /// Where a message for `key` would go from here, best first, at most `count` (the common API's local_lookup):
+    /// ourselves alone if we are the root, the root alone if it is in our leaf set; empty while that is in doubt.
+    [[nodiscard]] virtual std::vector<NextHop> next_hops(const base::Guid& key, std::size_t count) const = 0;
     /// The `count` live nodes nearest to `key`, nearest first, ourselves included, as far as this node alone knows them
     /// for certain; empty if `key` lies outside what our leaf set covers.
     [[nodiscard]] virtual std::vector<NodeHandle> replica_set(const base::Guid& key, std::size_t count) const = 0;

@@ -72,6 +72,7 @@ class Node final : public Kbr {
     [[nodiscard]] const NodeHandle& self() const override;
     void attach(base::Service service, Application* application) override;
     void route(const base::Guid& key, base::Message message, std::optional<NodeHandle> hint = {}) override;
+    [[nodiscard]] std::vector<NextHop> next_hops(const base::Guid& key, std::size_t count) const override;
     [[nodiscard]] std::vector<NodeHandle> replica_set(const base::Guid& key, std::size_t count) const override;
     base::Task<base::Result<std::vector<NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
                                                                        base::TimePoint deadline) override;
