@@ -1,0 +1,55 @@
+// Decentralised object location and routing: objects are found where they are, nearest copy first.
+//
+// Interface: Coulouris Figure 10.5; Dabek et al. (IPTPS 2003), section 2.2. Implemented by tapestry::Node. On the
+// node's executor.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/clock.hpp"
+#include "base/guid.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "base/transport.hpp"
+
+namespace tapestry {
+
+/// A live publisher of an object, as a node on the way to its root knows it.
+struct Location {
+    base::Address holder;
+    base::Duration delay{};  ///< one way, from the node that knew it; what the asker measures itself is better
+};
+
+struct Located {
+    std::vector<Location> holders;   ///< nearest to where the pointer was met first; distinct; never empty
+    std::vector<base::Address> way;  ///< nodes that the question crossed, the one with the pointer last; if traced
+    unsigned root = 0;               ///< on the way to which root of the object
+};
+
+class Dolr {
+  public:
+    virtual ~Dolr() = default;
+
+    /// This node holds these objects from now on, and says so again and again until unpublish(). Duplicates are fine.
+    virtual void publish(const std::vector<base::Guid>& objects) = 0;
+    virtual void unpublish(const std::vector<base::Guid>& objects) = 0;
+
+    /// Some holders, ourselves first if we are one. Errors: not_published, roots_unreachable.
+    virtual base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline,
+                                                     bool trace = false) = 0;
+    /// To the nearest holder, or to `replicas` (1 to 16) distinct ones; how many took it, at least 1. After an error
+    /// but not_published it is unknown whether somebody did. Errors: the same, and base::Errc::bad_argument above
+    /// kMaxPayloadBytes.
+    virtual base::Task<base::Result<unsigned>> send_to_object(base::Guid object, base::SharedBytes message,
+                                                              unsigned replicas, base::TimePoint deadline) = 0;
+
+    /// What comes for objects that we published. False: we do not have it (any more); then others forget that we said
+    /// so.
+    using OnMessage =
+        std::function<base::Task<bool>(base::Guid object, base::Address asker, base::SharedBytes message)>;
+    virtual void on_message(OnMessage handler) = 0;
+};
+
+}  // namespace tapestry

@@ -1,0 +1,87 @@
+// One node of a Tapestry mesh over any key-based routing: publishes what it holds, keeps pointers for others, finds.
+//
+// Papers: Zhao et al., JSAC 2004; Hildrum et al., SPAA 2002 (pointers that move with the mesh); Stribling et al.
+// (backup pointers near the publisher). Bytes and rules: docs/formats/tapestry.md.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+#include "base/env.hpp"
+#include "pastry/kbr.hpp"
+#include "tapestry/dolr.hpp"
+
+namespace tapestry {
+
+struct Config {
+    using Milliseconds = std::chrono::milliseconds;
+
+    unsigned roots = 2;         ///< of each object, tried in turn; the same on every node of a network
+    unsigned root_backups = 2;  ///< neighbours of a root that keep its pointers as well
+    unsigned near_hops = 2;     ///< so many first hops of a publish also tell the backups of the next hop
+    unsigned backups_told = 2;  ///< how many of them
+    Milliseconds republish_period{300'000};
+    Milliseconds lease{750'000};  ///< 2.5 periods: one lost republish is no loss
+    Milliseconds gather{50};      ///< what is published within so long travels together
+    Milliseconds settle{500};     ///< after a neighbour came or went, before pointers are moved
+    Milliseconds call_timeout{3'000};
+    Milliseconds find_timeout{4'000};  ///< for one root's answer, before the next root is asked
+    std::size_t max_pointers = 1U << 20U;
+    std::size_t max_pointers_per_object = 8;
+    std::size_t locations = 4;  ///< in one answer
+};
+
+/// For `node status`.
+struct Status {
+    std::size_t published = 0;
+    std::size_t pointers = 0;
+    std::size_t publishers = 0;
+    std::uint64_t publishes_sent = 0;  ///< messages
+    std::uint64_t parcels_sent = 0;
+    std::uint64_t bytes_sent = 0;      ///< of publish messages
+    std::uint64_t refused = 0;         ///< announcements: forged, not of a member, stale, over a limit
+    std::uint64_t finds_answered = 0;  ///< here, because a pointer was met
+    std::uint64_t dead_pointers = 0;   ///< dropped: their publisher did not answer
+    std::uint64_t lies = 0;            ///< dropped: their publisher did not have it
+};
+
+class Node final : public Dolr {
+  public:
+    /// True for storage members of the network that are not revoked.
+    using IsMember = std::function<bool(const base::NodeId&)>;
+    struct Identity {
+        base::SigningKey key;  ///< node_id(key, salt) is our id
+        base::Key salt{};
+        base::Guid network;
+    };
+
+    /// The doors and `kbr` outlive this.
+    Node(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMember is_member, Config config = {});
+    ~Node() override;
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    /// Begins to republish. A node that entered a ring asks its neighbours for the pointers that are its own now, and
+    /// until it has them it says "not published" of nothing; the `first` of a ring has nobody to ask.
+    void start(bool first = false);
+    /// Ends what the Node does of its own accord. Await it before destroying the Node while the executor runs.
+    base::Task<void> stop();
+
+    void publish(const std::vector<base::Guid>& objects) override;
+    void unpublish(const std::vector<base::Guid>& objects) override;
+    base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace = false) override;
+    base::Task<base::Result<unsigned>> send_to_object(base::Guid object, base::SharedBytes message, unsigned replicas,
+                                                      base::TimePoint deadline) override;
+    void on_message(OnMessage handler) override;
+
+    [[nodiscard]] Status status() const;
+    /// Publishers of `object` that this node has pointers to, nearest first: for tests and `node status`.
+    [[nodiscard]] std::vector<base::NodeId> pointers_to(const base::Guid& object) const;
+
+  private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace tapestry

@@ -1,0 +1,223 @@
+#include "codec.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+
+#include "base/error.hpp"
+#include "base/limits.hpp"
+#include "tapestry.pb.h"
+
+namespace tapestry {
+
+using base::Errc;
+using base::Guid;
+using base::Message;
+using base::Result;
+
+namespace {
+
+std::string bytes_of(base::ByteView view) { return std::string{base::as_text(view)}; }
+
+void put(v1::Node* out, const base::Address& address) {
+    out->set_id(bytes_of(address.id.view()));
+    out->set_endpoint(address.endpoint);
+}
+
+template <class Proto>
+Message wrap(Verb verb, const Proto& proto, base::SharedBytes payload = {}) {
+    base::Bytes header(proto.ByteSizeLong());
+    (void)proto.SerializeToArray(header.data(), static_cast<int>(header.size()));
+    return {base::Service::tapestry, static_cast<std::uint8_t>(verb), std::move(header), std::move(payload)};
+}
+
+std::uint64_t microseconds(base::Duration span) {
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(span).count());
+}
+
+/// The first thing that breaks a limit spoils the whole.
+class Taker {
+  public:
+    Guid guid(const std::string& bytes) {
+        const auto guid = Guid::from_bytes(base::as_bytes(bytes));
+        ok_ = ok_ && guid.has_value();
+        return guid.value_or(Guid{});
+    }
+    base::Address node(const v1::Node& in) {
+        require(in.endpoint().size() <= base::kMaxEndpointBytes);
+        if (!ok_) return {};
+        return {guid(in.id()), in.endpoint()};
+    }
+    base::Duration delay(std::uint64_t us) {
+        require(us <= 3'600'000'000ULL);  // an hour is longer than any way
+        return std::chrono::microseconds{ok_ ? us : 0};
+    }
+    template <class Repeated>
+    std::vector<base::Address> nodes(const Repeated& in, std::size_t limit) {
+        std::vector<base::Address> out;
+        require(static_cast<std::size_t>(in.size()) <= limit);
+        if (!ok_) return out;
+        for (const auto& each : in) out.push_back(node(each));
+        return out;
+    }
+    void require(bool holds) { ok_ = ok_ && holds; }
+    [[nodiscard]] bool ok() const { return ok_; }
+
+  private:
+    bool ok_ = true;
+};
+
+template <class Proto>
+bool parse(Proto& proto, base::ByteView header) {
+    return header.size() <= static_cast<std::size_t>(std::numeric_limits<int>::max()) &&
+           proto.ParseFromArray(header.data(), static_cast<int>(header.size()));
+}
+
+}  // namespace
+
+Message encode(const std::vector<Parcel>& parcels) {
+    v1::Publish out;
+    base::Bytes payload;
+    for (const auto& parcel : parcels) {
+        auto* one = out.add_parcels();
+        const auto sealed = parcel.announcement.sealed().view();
+        one->set_bytes(static_cast<std::uint32_t>(sealed.size()));
+        one->set_begin(static_cast<std::uint32_t>(parcel.range.begin));
+        one->set_end(static_cast<std::uint32_t>(parcel.range.end));
+        one->set_hops(parcel.hops);
+        one->set_delay_us(microseconds(parcel.delay));
+        one->set_last(parcel.last);
+        payload.insert(payload.end(), sealed.begin(), sealed.end());
+    }
+    return wrap(Verb::publish, out, std::move(payload));
+}
+
+Message encode(const Find& find, base::SharedBytes payload) {
+    v1::Find out;
+    out.set_object(bytes_of(find.object.view()));
+    out.set_root(find.root);
+    out.set_count(find.count);
+    out.set_send(find.send);
+    put(out.mutable_asker(), find.asker);
+    out.set_number(find.number);
+    for (const auto& id : find.tried) out.add_tried(bytes_of(id.view()));
+    out.set_trace(find.trace);
+    for (const auto& node : find.way) put(out.add_way(), node);
+    return wrap(Verb::find, out, std::move(payload));
+}
+
+Message encode(const Found& found) {
+    v1::Found out;
+    out.set_number(found.number);
+    out.set_root(found.root);
+    for (const auto& place : found.places) {
+        auto* one = out.add_places();
+        put(one->mutable_holder(), place.holder);
+        one->set_delay_us(microseconds(place.delay));
+    }
+    out.set_reached(found.reached);
+    out.set_last(found.last);
+    out.set_certain(found.certain);
+    for (const auto& node : found.way) put(out.add_way(), node);
+    return wrap(Verb::found, out);
+}
+
+Message encode(const Deliver& deliver, base::SharedBytes payload) {
+    v1::Deliver out;
+    out.set_object(bytes_of(deliver.object.view()));
+    put(out.mutable_asker(), deliver.asker);
+    return wrap(Verb::deliver, out, std::move(payload));
+}
+
+Message encode(const Delivered& delivered) {
+    v1::Delivered out;
+    out.set_taken(delivered.taken);
+    return wrap(Verb::deliver, out);
+}
+
+Message encode_hand_over() { return wrap(Verb::hand_over, v1::HandOver{}); }
+
+Result<std::vector<Parcel>> decode_publish(const Message& message) {
+    v1::Publish in;
+    if (!parse(in, message.header) || static_cast<std::size_t>(in.parcels_size()) > kMaxParcels) {
+        return Errc::bad_format;
+    }
+    Taker take;
+    std::vector<Parcel> parcels;
+    std::size_t at = 0;
+    for (const auto& one : in.parcels()) {
+        if (one.bytes() > message.payload.size() - at) return Errc::bad_format;
+        BASE_TRY(auto announcement, Announcement::decode(message.payload.slice(at, one.bytes())));
+        at += one.bytes();
+        take.require(one.begin() < one.end() && one.end() <= announcement.size() && one.hops() <= kMaxWay);
+        parcels.push_back({.announcement = std::move(announcement),
+                           .range = {one.begin(), one.end()},
+                           .hops = one.hops(),
+                           .delay = take.delay(one.delay_us()),
+                           .last = one.last()});
+    }
+    if (!take.ok() || at != message.payload.size()) return Errc::bad_format;
+    return parcels;
+}
+
+Result<Find> decode_find(base::ByteView header) {
+    v1::Find in;
+    if (!parse(in, header)) return Errc::bad_format;
+    Taker take;
+    take.require(in.root() < kMaxRoots && in.count() >= 1 && in.count() <= kMaxReplicas);
+    take.require(static_cast<std::size_t>(in.tried_size()) <= kMaxTried);
+    if (!take.ok()) return Errc::bad_format;
+    Find find;
+    find.object = take.guid(in.object());
+    find.root = in.root();
+    find.count = in.count();
+    find.send = in.send();
+    find.asker = take.node(in.asker());
+    find.number = in.number();
+    for (const auto& id : in.tried()) find.tried.push_back(take.guid(id));
+    find.trace = in.trace();
+    find.way = take.nodes(in.way(), kMaxWay);
+    if (!take.ok()) return Errc::bad_format;
+    return find;
+}
+
+Result<Found> decode_found(base::ByteView header) {
+    v1::Found in;
+    if (!parse(in, header)) return Errc::bad_format;
+    Taker take;
+    take.require(in.root() < kMaxRoots && in.reached() <= kMaxReplicas);
+    take.require(static_cast<std::size_t>(in.places_size()) <= kMaxPlaces);
+    if (!take.ok()) return Errc::bad_format;
+    Found found;
+    found.number = in.number();
+    found.root = in.root();
+    for (const auto& place : in.places()) {
+        auto holder = take.node(place.holder());
+        found.places.push_back({std::move(holder), take.delay(place.delay_us())});
+    }
+    found.reached = in.reached();
+    found.last = in.last();
+    found.certain = in.certain();
+    found.way = take.nodes(in.way(), kMaxWay);
+    if (!take.ok()) return Errc::bad_format;
+    return found;
+}
+
+Result<Deliver> decode_deliver(base::ByteView header) {
+    v1::Deliver in;
+    if (!parse(in, header)) return Errc::bad_format;
+    Taker take;
+    Deliver deliver;
+    deliver.object = take.guid(in.object());
+    deliver.asker = take.node(in.asker());
+    if (!take.ok()) return Errc::bad_format;
+    return deliver;
+}
+
+Result<Delivered> decode_delivered(base::ByteView header) {
+    v1::Delivered in;
+    if (!parse(in, header)) return Errc::bad_format;
+    return Delivered{in.taken()};
+}
+
+}  // namespace tapestry

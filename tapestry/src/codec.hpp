@@ -1,0 +1,24 @@
+// Messages to bytes and back. Everything foreign is checked here: counts, lengths, ids.
+#pragma once
+
+#include "base/result.hpp"
+#include "messages.hpp"
+
+namespace tapestry {
+
+/// At most kMaxParcels.
+[[nodiscard]] base::Message encode(const std::vector<Parcel>& parcels);
+[[nodiscard]] base::Message encode(const Find& find, base::SharedBytes payload);
+[[nodiscard]] base::Message encode(const Found& found);
+[[nodiscard]] base::Message encode(const Deliver& deliver, base::SharedBytes payload);
+[[nodiscard]] base::Message encode(const Delivered& delivered);
+[[nodiscard]] base::Message encode_hand_over();
+
+/// All: base::Errc::bad_format. Announcements are decoded, not verified.
+[[nodiscard]] base::Result<std::vector<Parcel>> decode_publish(const base::Message& message);
+[[nodiscard]] base::Result<Find> decode_find(base::ByteView header);
+[[nodiscard]] base::Result<Found> decode_found(base::ByteView header);
+[[nodiscard]] base::Result<Deliver> decode_deliver(base::ByteView header);
+[[nodiscard]] base::Result<Delivered> decode_delivered(base::ByteView header);
+
+}  // namespace tapestry

@@ -1,0 +1,115 @@
+#include "tapestry/node.hpp"
+
+#include "codec.hpp"
+#include "node_impl.hpp"
+
+namespace tapestry {
+
+using base::Address;
+using base::Guid;
+using base::Message;
+using base::NodeId;
+using base::Result;
+using base::Task;
+using base::TimePoint;
+
+Node::Impl::Impl(base::NodeEnv env, pastry::Kbr& kbr, Node::Identity identity, IsMember is_member, Config config)
+    : env_{env},
+      kbr_{kbr},
+      identity_{identity.key, identity.salt, identity.network},
+      is_member_{std::move(is_member)},
+      config_{config},
+      table_{
+          {.per_object = config.max_pointers_per_object, .pointers = config.max_pointers, .tombstone = config.lease}},
+      news_{env.executor},
+      tasks_{env.executor} {
+    env_.transport.serve(
+        base::Service::tapestry,
+        [this](base::Peer from, Message message) { return on_request(std::move(from), std::move(message)); },
+        [this](const base::Peer& from, Message message) { on_notice(from, message); });
+    kbr_.attach(base::Service::tapestry, this);
+}
+
+Node::Impl::~Impl() {
+    kbr_.attach(base::Service::tapestry, nullptr);
+    env_.transport.serve(base::Service::tapestry, {}, {});
+}
+
+void Node::Impl::start(bool first) {
+    settled_ = first;
+    if (!first) tasks_.spawn(take_over());
+    tasks_.spawn(announce_forever());
+}
+
+Task<void> Node::Impl::stop() {
+    tasks_.cancel();
+    co_await tasks_.join();
+}
+
+Task<Result<Message>> Node::Impl::call(Address to, Message message) {
+    const auto deadline = now() + config_.call_timeout;
+    return env_.transport.request(std::move(to), std::move(message), deadline);
+}
+
+Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
+    switch (static_cast<Verb>(message.verb())) {
+        case Verb::publish: co_return co_await on_publish(std::move(message));
+        case Verb::deliver: co_return co_await on_deliver(std::move(message));
+        case Verb::hand_over: co_return co_await on_hand_over(from.address.id);
+        case Verb::find:
+        case Verb::found: break;
+    }
+    co_return base::Errc::unsupported;
+}
+
+void Node::Impl::on_notice(const base::Peer& /*from*/, const Message& message) {
+    if (message.verb() == static_cast<std::uint8_t>(Verb::found)) on_found(message);
+}
+
+void Node::Impl::update(const pastry::NodeHandle& node, bool joined) {
+    if (joined) {
+        joined_.insert(node.id());
+    } else {
+        joined_.erase(node.id());
+        left_ = true;
+    }
+    if (std::exchange(moving_, true)) return;
+    tasks_.spawn(move_pointers());
+}
+
+Status Node::Impl::status() const {
+    auto status = counters_;
+    status.published = own_.size();
+    status.pointers = table_.pointers();
+    status.publishers = table_.publishers();
+    return status;
+}
+
+std::vector<NodeId> Node::Impl::pointers_to(const Guid& object) const {
+    std::vector<NodeId> nodes;
+    for (const auto& pointer : table_.find(now(), object)) nodes.push_back(pointer.publisher.id);
+    return nodes;
+}
+
+// ---- the face
+
+Node::Node(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMember is_member, Config config)
+    : impl_{std::make_unique<Impl>(env, kbr, std::move(identity), std::move(is_member), config)} {}
+Node::~Node() = default;
+
+void Node::start(bool first) { impl_->start(first); }
+Task<void> Node::stop() { return impl_->stop(); }
+void Node::publish(const std::vector<Guid>& objects) { impl_->publish(objects); }
+void Node::unpublish(const std::vector<Guid>& objects) { impl_->unpublish(objects); }
+Task<Result<Located>> Node::locate(Guid object, TimePoint deadline, bool trace) {
+    return impl_->locate(object, deadline, trace);
+}
+Task<Result<unsigned>> Node::send_to_object(Guid object, base::SharedBytes message, unsigned replicas,
+                                            TimePoint deadline) {
+    return impl_->send(object, std::move(message), replicas, deadline);
+}
+void Node::on_message(OnMessage handler) { impl_->on_message(std::move(handler)); }
+Status Node::status() const { return impl_->status(); }
+std::vector<NodeId> Node::pointers_to(const Guid& object) const { return impl_->pointers_to(object); }
+
+}  // namespace tapestry

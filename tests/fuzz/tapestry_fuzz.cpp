@@ -1,0 +1,43 @@
+// Whatever parses comes out the same when it is written again.
+#include <cstdlib>
+
+#include "base/bytes.hpp"
+#include "../../tapestry/src/codec.hpp"
+
+namespace {
+
+base::Message foreign(base::ByteView bytes) {
+    // The first two bytes divide the rest into header and payload.
+    base::Message message;
+    if (bytes.size() < 2) return message;
+    const std::size_t cut =
+        std::min<std::size_t>(bytes[0] | (static_cast<std::size_t>(bytes[1]) << 8U), bytes.size() - 2);
+    message.header = base::to_bytes(bytes.subspan(2, cut));
+    message.payload = base::to_bytes(bytes.subspan(2 + cut));
+    return message;
+}
+
+template <class T>
+void must_be(const T& holds) {
+    if (!holds) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    using namespace tapestry;
+    const base::ByteView bytes{data, size};
+    if (const auto announcement = Announcement::decode(base::to_bytes(bytes))) {
+        must_be(announcement->size() > 0 && announcement->size() <= kMaxObjects);
+        (void)announcement->verify(base::Guid{});
+    }
+    if (const auto parcels = decode_publish(foreign(bytes))) {
+        const auto again = decode_publish(encode(*parcels));
+        must_be(again && again->size() == parcels->size());
+    }
+    if (const auto find = decode_find(bytes)) must_be(decode_find(encode(*find, {}).header));
+    if (const auto found = decode_found(bytes)) must_be(decode_found(encode(*found).header));
+    if (const auto deliver = decode_deliver(bytes)) must_be(decode_deliver(encode(*deliver, {}).header));
+    if (const auto delivered = decode_delivered(bytes)) must_be(decode_delivered(encode(*delivered).header));
+    return 0;
+}

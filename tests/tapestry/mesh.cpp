@@ -1,0 +1,125 @@
+#include "mesh.hpp"
+
+#include <algorithm>
+
+#include "base/membership.hpp"
+
+namespace tapestry::testing {
+
+namespace {
+
+pastry::NodeHandle handle_of(base::sim::Node& machine) { return {machine.address(), {}}; }
+
+}  // namespace
+
+Member::Member(Mesh& mesh, NodeIndex index, base::NodeEnv& env)
+    : ring{env, handle_of(mesh.world.node(index)), mesh.options.ring},
+      dolr{env, ring, mesh.identities.at(index),
+           [&mesh](const base::NodeId& node) { return mesh.members.contains(node); }, mesh.options.dolr} {
+    dolr.on_message([this, &mesh, index](base::Guid object, base::Address, base::SharedBytes message) {
+        return [](Member& self, Mesh& to, NodeIndex at, base::Guid what, std::string text) -> base::Task<bool> {
+            if (self.denies) co_return false;
+            to.received.push_back({at, what, std::move(text), to.world.now()});
+            co_return true;
+        }(*this, mesh, index, object, std::string{base::as_text(message.view())});
+    });
+}
+
+Mesh::Mesh(std::uint64_t seed, MeshOptions options_in)
+    : world{seed, options_in.world}, options{std::move(options_in)} {}
+
+NodeIndex Mesh::add(const Node::Identity& identity) {
+    base::sim::NodeOptions machine_options;
+    machine_options.id = base::node_id(identity.key.public_key(), identity.salt);
+    auto& machine = world.add_node(machine_options);
+    identities.push_back(identity);
+    members.insert(machine.id());
+    machine.start(
+        [this, index = machine.index()](base::NodeEnv& env) { return std::make_unique<Member>(*this, index, env); });
+    return machine.index();
+}
+
+void Mesh::add_directly(std::size_t count, std::size_t samples) {
+    for (std::size_t i = 0; i < count; ++i) {
+        base::Key seed{};
+        base::Key salt{};
+        world.rng().fill(seed);
+        world.rng().fill(salt);
+        add({base::SigningKey{seed}, salt, world.network_id()});
+    }
+    std::vector<pastry::Node*> nodes;
+    for (NodeIndex i = 0; i < world.size(); ++i) nodes.push_back(&ring(i));
+    pastry::testing::build_directly(
+        nodes,
+        [this](std::size_t a, std::size_t b) {
+            return 2 * world.network().latency(static_cast<NodeIndex>(a), static_cast<NodeIndex>(b));
+        },
+        samples);
+    start_all();
+}
+
+void Mesh::start_all() {
+    for (NodeIndex i = 0; i < world.size(); ++i) dolr(i).start(true);
+    world.run_for(2s);
+}
+
+bool Mesh::join(std::size_t count) {
+    for (; count > 0; --count) {
+        const auto through = world.node(random_live()).address();
+        base::Key seed{};
+        base::Key salt{};
+        world.rng().fill(seed);
+        world.rng().fill(salt);
+        const auto index = add({base::SigningKey{seed}, salt, world.network_id()});
+        const auto joined = world.node(index).run(ring(index).join({through}, world.now() + 1min));
+        if (!joined || !*joined) return false;
+        dolr(index).start();
+    }
+    return true;
+}
+
+std::vector<NodeIndex> Mesh::live_nodes() {
+    std::vector<NodeIndex> out;
+    for (NodeIndex i = 0; i < world.size(); ++i) {
+        if (live(i)) out.push_back(i);
+    }
+    return out;
+}
+
+NodeIndex Mesh::random_live() {
+    for (;;) {
+        const auto index = static_cast<NodeIndex>(world.rng().below(world.size()));
+        if (live(index)) return index;
+    }
+}
+
+NodeIndex Mesh::root_of(const base::Guid& key) {
+    const auto all = live_nodes();
+    return *std::ranges::min_element(all, [&](NodeIndex a, NodeIndex b) { return base::closer(key, id(a), id(b)); });
+}
+
+base::Result<Located> Mesh::locate(NodeIndex from, const base::Guid& object, bool trace) {
+    auto result = world.node(from).run(dolr(from).locate(object, world.now() + 30s, trace));
+    if (!result) return base::Error{base::Errc::stopped};
+    return std::move(*result);
+}
+
+base::Result<unsigned> Mesh::send(NodeIndex from, const base::Guid& object, const std::string& text,
+                                  unsigned replicas) {
+    base::SharedBytes message{base::to_bytes(text)};
+    auto result = world.node(from).run(dolr(from).send_to_object(object, message, replicas, world.now() + 30s));
+    if (!result) return base::Error{base::Errc::stopped};
+    return *result;
+}
+
+Node::Identity identity_of(const base::Guid& network, std::string_view digits) {
+    const base::SigningKey key{base::Key{7}};
+    const auto wanted = *base::Guid::from_prefix(digits);
+    base::Key salt{};
+    for (std::uint32_t n = 0;; ++n) {
+        for (std::size_t i = 0; i < 4; ++i) salt[i] = static_cast<std::uint8_t>(n >> (8 * i));
+        if (base::node_id(key.public_key(), salt).common_prefix(wanted) >= digits.size()) return {key, salt, network};
+    }
+}
+
+}  // namespace tapestry::testing

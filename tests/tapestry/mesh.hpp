@@ -1,0 +1,83 @@
+// A simulated mesh: Pastry and Tapestry on every machine.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/sim/world.hpp"
+#include "pastry/node.hpp"
+#include "pastry/oracle.hpp"
+#include "tapestry/error.hpp"
+#include "tapestry/node.hpp"
+
+namespace tapestry::testing {
+
+using base::sim::NodeIndex;
+using namespace std::chrono_literals;
+
+struct Received {
+    NodeIndex at = 0;
+    base::Guid object;
+    std::string text;
+    base::TimePoint when{};
+};
+
+class Mesh;
+
+/// What runs on each machine.
+struct Member {
+    Member(Mesh& mesh, NodeIndex index, base::NodeEnv& env);
+
+    pastry::Node ring;
+    Node dolr;
+    bool denies = false;  ///< says that it does not have what it published
+};
+
+struct MeshOptions {
+    pastry::Config ring;
+    Config dolr;
+    base::sim::WorldOptions world;
+};
+
+class Mesh {
+  public:
+    explicit Mesh(std::uint64_t seed, MeshOptions options = {});
+
+    base::sim::World world;
+
+    /// Machines that are one ring at once, tables as after a long time (pastry::testing::build_directly).
+    /// In each slot of a table the nearest of so many that fit.
+    void add_directly(std::size_t count, std::size_t samples = 16);
+    /// A machine with this identity, not yet part of a ring.
+    NodeIndex add(const Node::Identity& identity);
+    /// Machines that join one after the other through a random live one; true if all got in.
+    bool join(std::size_t count);
+    void start_all();
+
+    [[nodiscard]] Member& member(NodeIndex index) { return world.node(index).root<Member>(); }
+    [[nodiscard]] Node& dolr(NodeIndex index) { return member(index).dolr; }
+    [[nodiscard]] pastry::Node& ring(NodeIndex index) { return member(index).ring; }
+    [[nodiscard]] base::NodeId id(NodeIndex index) { return world.node(index).id(); }
+    [[nodiscard]] bool live(NodeIndex index) { return world.node(index).running(); }
+    [[nodiscard]] std::vector<NodeIndex> live_nodes();
+    [[nodiscard]] NodeIndex random_live();
+    /// The live node nearest to the key.
+    [[nodiscard]] NodeIndex root_of(const base::Guid& key);
+
+    base::Result<Located> locate(NodeIndex from, const base::Guid& object, bool trace = false);
+    base::Result<unsigned> send(NodeIndex from, const base::Guid& object, const std::string& text,
+                                unsigned replicas = 1);
+
+    std::vector<Received> received;
+    MeshOptions options;
+    std::vector<Node::Identity> identities;  ///< by index
+    std::set<base::NodeId> members;          ///< the roster
+};
+
+/// An identity whose node id begins with these digits (at most five: they are found by trying).
+[[nodiscard]] Node::Identity identity_of(const base::Guid& network, std::string_view digits);
+
+}  // namespace tapestry::testing

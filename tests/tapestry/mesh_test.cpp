@@ -1,0 +1,140 @@
+// Publishing, finding and sending on whole meshes.
+#include <gtest/gtest.h>
+
+#include "mesh.hpp"
+
+namespace tapestry::testing {
+namespace {
+
+TEST(Mesh, WhatOneNodePublishesAllOthersFind) {
+    Mesh mesh{1};
+    mesh.add_directly(100);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(3).publish({object});
+    mesh.world.run_for(2s);
+    for (NodeIndex from = 0; from < 100; ++from) {
+        const auto found = mesh.locate(from, object);
+        ASSERT_TRUE(found) << from << ": " << found.error().message();
+        ASSERT_EQ(found->holders.size(), 1U);
+        EXPECT_EQ(found->holders[0].holder.id, mesh.id(3));
+    }
+}
+
+TEST(Mesh, NobodyPublishesItIsSaidOnlyByTheRootsTogether) {
+    Mesh mesh{2};
+    mesh.add_directly(50);
+    const auto found = mesh.locate(7, mesh.world.rng().guid());
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error(), Errc::not_published);
+}
+
+TEST(Mesh, AMessageReachesAsManyDistinctReplicasAsAsked) {
+    Mesh mesh{3};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    for (const NodeIndex holder : {4U, 20U, 33U, 51U}) mesh.dolr(holder).publish({object});
+    mesh.world.run_for(2s);
+    const auto reached = mesh.send(11, object, "hello", 3);
+    ASSERT_TRUE(reached) << reached.error().message();
+    EXPECT_EQ(*reached, 3U);
+    std::set<NodeIndex> at;
+    for (const auto& one : mesh.received) at.insert(one.at);
+    EXPECT_EQ(at.size(), 3U);
+    EXPECT_EQ(mesh.received.size(), 3U);
+    EXPECT_EQ(mesh.received[0].text, "hello");
+}
+
+TEST(Mesh, AfterUnpublishNobodyFindsItAndTheRootsSaySo) {
+    Mesh mesh{4};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(5).publish({object});
+    mesh.world.run_for(2s);
+    ASSERT_TRUE(mesh.locate(9, object));
+    mesh.dolr(5).unpublish({object});
+    mesh.world.run_for(2s);
+    const auto found = mesh.locate(9, object);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error(), Errc::not_published);
+}
+
+TEST(Mesh, ADeadReplicaIsDroppedAndTheNextTried) {
+    Mesh mesh{5};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    for (const NodeIndex holder : {10U, 30U}) mesh.dolr(holder).publish({object});
+    mesh.world.run_for(2s);
+    for (const NodeIndex dead : {10U, 30U}) {
+        Mesh other{5};
+        other.add_directly(60);
+        other.dolr(10).publish({object});
+        other.dolr(30).publish({object});
+        other.world.run_for(2s);
+        other.world.node(dead).power_off();
+        const auto reached = other.send(44, object, "still there");
+        ASSERT_TRUE(reached) << reached.error().message();
+        EXPECT_EQ(other.received.at(0).at, dead == 10U ? 30U : 10U);
+    }
+}
+
+TEST(Mesh, ADeadHolderIsUnreachableNotUnpublished) {
+    Mesh mesh{6};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    mesh.world.node(10).power_off();
+    const auto reached = mesh.send(44, object, "anybody?");
+    ASSERT_FALSE(reached);
+    EXPECT_EQ(reached.error(), Errc::roots_unreachable);
+}
+
+TEST(Mesh, APublisherThatDoesNotHaveItLosesItsPointers) {
+    Mesh mesh{7};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    mesh.member(10).denies = true;
+    EXPECT_FALSE(mesh.send(44, object, "give"));
+    EXPECT_FALSE(mesh.send(44, object, "give"));
+    const auto found = mesh.locate(44, object);
+    EXPECT_FALSE(found);
+}
+
+TEST(Mesh, ANewcomerKnowsWhatItIsTheRootOf) {
+    Mesh mesh{8};
+    mesh.add_directly(40);
+    std::vector<base::Guid> objects;
+    for (int i = 0; i < 400; ++i) objects.push_back(mesh.world.rng().guid());
+    mesh.dolr(3).publish(objects);
+    mesh.world.run_for(2s);
+    ASSERT_TRUE(mesh.join(20));
+    mesh.world.run_for(10s);
+    std::size_t at_newcomers = 0;
+    for (const auto& object : objects) {
+        const auto root = mesh.root_of(object);
+        if (root == 3) continue;  // the publisher itself
+        EXPECT_EQ(mesh.dolr(root).pointers_to(object).size(), 1U) << root;
+        if (root >= 40) ++at_newcomers;
+    }
+    EXPECT_GT(at_newcomers, 50U);
+}
+
+TEST(Mesh, WhenARootDiesItsNeighbourKnows) {
+    Mesh mesh{9};
+    mesh.add_directly(60);
+    std::vector<base::Guid> objects;
+    for (int i = 0; i < 200; ++i) objects.push_back(mesh.world.rng().guid());
+    mesh.dolr(3).publish(objects);
+    mesh.world.run_for(2s);
+    for (NodeIndex dead = 20; dead < 30; ++dead) mesh.world.node(dead).power_off();
+    mesh.world.run_for(1min);
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+        const auto found = mesh.locate(mesh.random_live(), objects[i]);
+        EXPECT_TRUE(found) << i << ": " << found.error().message();
+    }
+}
+
+}  // namespace
+}  // namespace tapestry::testing

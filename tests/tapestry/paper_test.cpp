@@ -1,0 +1,134 @@
+// What the papers promise, measured on simulated meshes: Zhao et al., JSAC 2004 (**Z**); docs/papers.md#tapestry.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "mesh.hpp"
+
+namespace tapestry::testing {
+namespace {
+
+double at_share(const std::vector<double>& sorted, double share) {
+    return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
+}
+
+// Z 5.2.2: "relative delay penalty" to the nearest replica, here one: the time of a message to the object over the time
+// of the straight way. 4,000 nodes on a plane, tables filled by an oracle: in each slot the nearest.
+TEST(TapestryPaper, RelativeDelayPenaltyToTheNearestReplica) {
+    MeshOptions options;
+    options.dolr.roots = 1;
+    Mesh mesh{42, options};
+    mesh.world.network().use_plane_latency(50us, 100us);
+    mesh.add_directly(4000, 4000);
+    constexpr std::size_t kObjects = 300;
+    std::vector<std::pair<base::Guid, NodeIndex>> objects;
+    for (std::size_t i = 0; i < kObjects; ++i) {
+        objects.emplace_back(mesh.world.rng().guid(), mesh.random_live());
+        mesh.dolr(objects.back().second).publish({objects.back().first});
+    }
+    mesh.world.run_for(5s);
+
+    struct Sample {
+        base::Duration straight;
+        double penalty;
+    };
+    std::vector<Sample> samples;
+    for (std::size_t i = 0; i < 3000; ++i) {
+        const auto& [object, holder] = objects[mesh.world.rng().below(objects.size())];
+        const auto from = mesh.random_live();
+        if (from == holder) continue;
+        mesh.received.clear();
+        const auto began = mesh.world.now();
+        const auto sent = mesh.send(from, object, "x");
+        ASSERT_TRUE(sent) << i << " " << sent.error().message() << ", root " << mesh.root_of(object) << " knows "
+                          << mesh.dolr(mesh.root_of(object)).pointers_to(object).size() << ", holder " << holder;
+        ASSERT_EQ(mesh.received.size(), 1U);
+        const auto straight = mesh.world.network().latency(from, holder);
+        const auto took = mesh.received[0].when - began;
+        samples.push_back({straight, static_cast<double>(took.count()) / static_cast<double>(straight.count())});
+    }
+    std::ranges::sort(samples, {}, &Sample::straight);
+    std::printf("relative delay penalty by distance (median, p90 of each tenth, nearest first):\n");
+    for (std::size_t tenth = 0; tenth < 10; ++tenth) {
+        std::vector<double> part;
+        for (std::size_t i = samples.size() * tenth / 10; i < samples.size() * (tenth + 1) / 10; ++i) {
+            part.push_back(samples[i].penalty);
+        }
+        std::ranges::sort(part);
+        std::printf("  %5.1f ms: %.2f %.2f\n",
+                    std::chrono::duration<double, std::milli>(samples[samples.size() * tenth / 10].straight).count(),
+                    at_share(part, 0.5), at_share(part, 0.9));
+    }
+    std::vector<double> all;
+    for (const auto& sample : samples) all.push_back(sample.penalty);
+    std::ranges::sort(all);
+    std::printf("all: median %.2f, p90 %.2f\n", at_share(all, 0.5), at_share(all, 0.9));
+    EXPECT_LE(at_share(all, 0.5), 1.8);
+    EXPECT_LE(at_share(all, 0.9), 3.6);
+}
+
+// Z 5.4: 830 nodes; a fifth fails at once, then half as many join: objects are found again within a minute.
+TEST(TapestryPaper, AfterAFifthDiedAndHalfAsManyJoinedObjectsAreFoundAgain) {
+    Mesh mesh{43};
+    mesh.add_directly(830);
+    std::vector<std::pair<base::Guid, NodeIndex>> objects;
+    for (std::size_t i = 0; i < 500; ++i) {
+        objects.emplace_back(mesh.world.rng().guid(), mesh.random_live());
+        mesh.dolr(objects.back().second).publish({objects.back().first});
+    }
+    mesh.world.run_for(5s);
+    const auto found = [&] {
+        std::size_t asked = 0;
+        std::size_t good = 0;
+        for (const auto& [object, holder] : objects) {
+            if (!mesh.live(holder)) continue;
+            ++asked;
+            if (mesh.locate(mesh.random_live(), object)) ++good;
+        }
+        return static_cast<double>(good) / static_cast<double>(asked);
+    };
+    EXPECT_EQ(found(), 1.0);
+    for (std::size_t i = 0; i < 166; ++i) mesh.world.node(mesh.random_live()).power_off();
+    mesh.world.run_for(1min);
+    const auto after_deaths = found();
+    ASSERT_TRUE(mesh.join(332));
+    mesh.world.run_for(1min);
+    const auto after_joins = found();
+    std::printf("found: %.4f a minute after 20 %% died, %.4f a minute after 50 %% joined\n", after_deaths, after_joins);
+    EXPECT_GE(after_deaths, 0.999);
+    EXPECT_GE(after_joins, 0.999);
+}
+
+// A full republish is bounded in messages by next hops (and by bytes: a message carries 256 KiB), not by objects.
+TEST(TapestryPaper, ARepublishCostsMessagesByNextHopsNotByObjects) {
+    MeshOptions options;
+    Mesh mesh{44, options};
+    mesh.add_directly(200);
+    constexpr std::size_t kObjects = 100'000;
+    std::vector<base::Guid> objects;
+    for (std::size_t i = 0; i < kObjects; ++i) objects.push_back(mesh.world.rng().guid());
+    mesh.dolr(0).publish(objects);
+    mesh.world.run_for(30s);
+    const auto first = mesh.dolr(0).status();
+    mesh.world.run_for(options.dolr.republish_period * 5 / 4);
+    const auto second = mesh.dolr(0).status();
+    std::set<base::NodeId> next;
+    for (const auto& object : objects) {
+        for (const auto& hop : mesh.ring(0).next_hops(object, 3)) next.insert(hop.node.id());
+    }
+    const auto messages = second.publishes_sent - first.publishes_sent;
+    const auto bytes = second.bytes_sent - first.bytes_sent;
+    std::size_t pointers = 0;
+    for (NodeIndex i = 0; i < 200; ++i) pointers += mesh.dolr(i).status().pointers;
+    std::printf("%zu objects, %zu next hops: a republish is %llu messages, %.1f MB; %zu pointers on 200 nodes\n",
+                kObjects, next.size(), static_cast<unsigned long long>(messages), static_cast<double>(bytes) / 1e6,
+                pointers);
+    // Each root's part is sent in slices of 1 MiB; a slice opens at most one message to each next hop.
+    const auto slices = options.dolr.roots * (kObjects * base::Guid::kBytes / (1U << 20U) + 2);
+    EXPECT_LE(messages, bytes / (128U << 10U) + slices * next.size());
+    EXPECT_LT(messages, kObjects / 100);
+}
+
+}  // namespace
+}  // namespace tapestry::testing

@@ -1,0 +1,167 @@
+// What a node remembers, forgets, and refuses.
+#include "pointer_table.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/membership.hpp"
+
+namespace tapestry {
+namespace {
+
+using namespace std::chrono_literals;
+using Taken = PointerTable::Taken;
+
+base::Guid guid(std::string_view digits) { return *base::Guid::from_prefix(digits); }
+
+/// A publisher by number.
+struct Publisher {
+    explicit Publisher(std::uint8_t number) : identity{base::SigningKey{base::Key{number}}, base::Key{number}, {}} {}
+    [[nodiscard]] base::NodeId id() const { return base::node_id(identity.key.public_key(), identity.salt); }
+    [[nodiscard]] Held says(std::vector<base::Guid> objects, std::uint64_t stamp, std::chrono::seconds lease = 60s,
+                            base::Duration delay = 1ms) const {
+        std::ranges::sort(objects);
+        return {Announcement::sign(identity, {"h:1", 0, stamp, lease}, objects), delay, 1, {}};
+    }
+    Identity identity;
+};
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+struct Table : ::testing::Test {
+    Taken take(Held held) {
+        const auto size = held.announcement.size();
+        return table.take(now, std::move(held), {0, size}, true);
+    }
+    std::vector<base::NodeId> publishers(const base::Guid& of) {
+        std::vector<base::NodeId> ids;
+        for (const auto& pointer : table.find(now, of)) ids.push_back(pointer.publisher.id);
+        return ids;
+    }
+
+    base::TimePoint now{};
+    PointerTable table{{.per_object = 4, .pointers = 2000, .tombstone = 100s, .penalty = 10s, .forgiven = 1}};
+    Publisher ann{1};
+    Publisher bob{2};
+    base::Guid object = guid("42");
+};
+
+using PointerTableTest = Table;
+
+TEST_F(PointerTableTest, TheNearestPublisherComesFirst) {
+    take(ann.says({object}, 1, 60s, 30ms));
+    take(bob.says({object}, 1, 60s, 5ms));
+    EXPECT_EQ(publishers(object), (std::vector{bob.id(), ann.id()}));
+}
+
+TEST_F(PointerTableTest, ALeaseEndsUnlessItIsRenewed) {
+    take(ann.says({object}, kSecond));
+    now += 50s;
+    EXPECT_EQ(take(ann.says({object}, 51 * kSecond)), Taken::news);
+    now += 50s;
+    EXPECT_EQ(publishers(object).size(), 1U);
+    now += 11s;
+    EXPECT_TRUE(publishers(object).empty());
+    table.expire(now);
+    EXPECT_EQ(table.pointers(), 0U);
+    EXPECT_FALSE(table.next_expiry());
+}
+
+TEST_F(PointerTableTest, AReplayedAnnouncementRenewsNothing) {
+    const auto first = ann.says({object}, kSecond);
+    take(first);
+    now += 50s;
+    EXPECT_EQ(take(first), Taken::nothing);
+    now += 11s;
+    EXPECT_TRUE(publishers(object).empty());
+}
+
+TEST_F(PointerTableTest, AWithdrawalIsNotUndoneByWhatWasSignedBefore) {
+    const auto before = ann.says({object}, kSecond);
+    take(ann.says({object}, 2 * kSecond, 0s));
+    EXPECT_EQ(take(before), Taken::nothing);
+    EXPECT_TRUE(publishers(object).empty());
+    EXPECT_FALSE(table.known(now, object));
+}
+
+TEST_F(PointerTableTest, NorByWhatIsOlderThanTheMemoryOfWithdrawals) {
+    const auto before = ann.says({object}, kSecond);
+    take(ann.says({object}, 2 * kSecond, 0s));
+    now += 101s;  // the withdrawal is forgotten, but not that the publisher has said newer things
+    take(ann.says({guid("1")}, 103 * kSecond));
+    EXPECT_EQ(take(before), Taken::refused);
+}
+
+TEST_F(PointerTableTest, NobodyCanSpeakForAnother) {
+    take(ann.says({object}, kSecond));
+    take(bob.says({object}, 9 * kSecond, 0s));  // bob withdraws what ann has
+    EXPECT_EQ(publishers(object), (std::vector{ann.id()}));
+}
+
+TEST_F(PointerTableTest, KnownFromABackupPointerItIsStillPassedOnOnce) {
+    const auto said = ann.says({object}, kSecond);
+    EXPECT_EQ(table.take(now, said, {0, 1}, false), Taken::news);
+    EXPECT_EQ(table.take(now, said, {0, 1}, true), Taken::news);
+    EXPECT_EQ(table.take(now, said, {0, 1}, true), Taken::nothing);
+}
+
+TEST_F(PointerTableTest, OfTooManyPublishersTheNearestAndTheFarthestStay) {
+    for (std::uint8_t i = 0; i < 20; ++i) {
+        take(Publisher{static_cast<std::uint8_t>(i + 10)}.says({object}, 1, 60s, std::chrono::milliseconds{1 + i}));
+    }
+    const auto kept = table.find(now, object);
+    ASSERT_EQ(kept.size(), 4U);
+    EXPECT_EQ(kept.front().delay, 1ms);
+    EXPECT_EQ(kept.back().delay, 20ms);
+}
+
+TEST_F(PointerTableTest, WhoeverFloodsMakesRoomForOthers) {
+    std::uint64_t next = 0;
+    const auto some = [&](std::size_t count) {
+        std::vector<base::Guid> objects;
+        for (std::size_t i = 0; i < count; ++i) {
+            const auto number = ++next;
+            objects.push_back(base::sha256({base::ByteView{reinterpret_cast<const std::uint8_t*>(&number), 8}}));
+        }
+        return objects;
+    };
+    for (std::uint64_t stamp = 1; stamp <= 10; ++stamp) take(ann.says(some(500), stamp));
+    EXPECT_LE(table.pointers(), 2000U);
+    EXPECT_EQ(take(ann.says(some(500), 11)), Taken::refused);
+    EXPECT_EQ(take(bob.says({object}, 1)), Taken::news);
+    EXPECT_EQ(publishers(object), (std::vector{bob.id()}));
+    EXPECT_LE(table.pointers(), 2000U);
+}
+
+TEST_F(PointerTableTest, ASilentPublisherIsLeftOutButNotForgotten) {
+    take(ann.says({object}, kSecond));
+    table.suspect(object, ann.id());
+    EXPECT_TRUE(publishers(object).empty());
+    EXPECT_TRUE(table.known(now, object));
+    take(ann.says({object}, 2 * kSecond));
+    EXPECT_EQ(publishers(object).size(), 1U);
+}
+
+TEST_F(PointerTableTest, APublisherThatLiedIsRefusedForAWhile) {
+    take(ann.says({object, guid("43")}, kSecond));
+    table.accuse(now, object, ann.id());
+    EXPECT_FALSE(table.known(now, object));
+    EXPECT_EQ(take(ann.says({object}, 2 * kSecond)), Taken::news);  // once may be an accident
+    table.accuse(now, object, ann.id());
+    EXPECT_EQ(take(ann.says({object}, 3 * kSecond)), Taken::refused);
+    now += 11s;
+    EXPECT_EQ(take(ann.says({object}, 4 * kSecond)), Taken::news);
+    table.accuse(now, object, ann.id());
+    now += 11s;
+    EXPECT_EQ(take(ann.says({object}, 5 * kSecond)), Taken::refused);  // twice as long
+}
+
+TEST_F(PointerTableTest, TheRunsOfWantedKeysAreVisited) {
+    take(ann.says({guid("1"), guid("2"), guid("3"), guid("4"), guid("5")}, kSecond));
+    std::vector<Range> runs;
+    table.for_each([](const base::Guid& key) { return key != guid("3"); },
+                   [&](const Held&, Range range) { runs.push_back(range); });
+    EXPECT_EQ(runs, (std::vector<Range>{{0, 2}, {3, 5}}));
+}
+
+}  // namespace
+}  // namespace tapestry
