@@ -133,17 +133,6 @@ TEST(FirstUse, AnIdentityThatIsLostOrDamagedComesBackFromTheStore) {
     EXPECT_EQ(user.backup().code, 0);
 }
 
-TEST(FirstUse, ANetworkIsNotMadeUnderAnotherIdentityThanTheArchives) {
-    Keeper user;
-    ASSERT_EQ(user.backup().code, 0);
-    std::filesystem::remove(user.data("node/lone.id"));
-    const auto outcome = user({"network", "create", "home"});
-    EXPECT_EQ(outcome.code, 4) << outcome.err;
-    EXPECT_THAT(outcome.err, HasSubstr("'pelago volume list' writes it again"));
-    EXPECT_EQ(user({"volume", "list"}).code, 0);
-    EXPECT_EQ(user({"network", "create", "home"}).code, 0);
-}
-
 TEST(FirstUse, AnIdentityOfAnotherStoreIsRefused) {
     Keeper user;
     Keeper other;

@@ -180,7 +180,7 @@ base::Result<ExitCode> backup(Context& context, const Options& given) {
         [&progress] { progress.tick(); });
     context.console.status("");
     if (!report) return explain(report.error(), options);
-    return report_damage(context, *access.volume, report_outcome(context, *report, name), !given.dry_run);
+    return report_damage(context, *access.volume, report_outcome(context, *report, name));
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
     Session& session = *access.session;
     BASE_TRY(const auto snapshots, session.run(access.volume->snapshots()));
     const auto snapshot = objstore::find_snapshot(snapshots, name, options.filter.filter);
-    if (!snapshot) return no_snapshot(snapshot.error(), *access.volume, "cannot list '" + options.what + "'");
+    if (!snapshot) return explain(snapshot.error(), "cannot list '" + options.what + "'" + damage_note(*access.volume));
     Console& console = context.console;
     const bool json = console.manner().json;
     if (json) {

@@ -103,7 +103,8 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
     Session& session = *access.session;
     BASE_TRY(const auto snapshots, session.run(access.volume->snapshots()));
     const auto snapshot = objstore::find_snapshot(snapshots, name, options.filter.filter);
-    if (!snapshot) return no_snapshot(snapshot.error(), *access.volume, "cannot restore '" + options.what + "'");
+    if (!snapshot)
+        return explain(snapshot.error(), "cannot restore '" + options.what + "'" + damage_note(*access.volume));
     Progress progress{context.console, "restore"};
     auto report = session.run(objstore::archive::restore(session.env(), session.files(), *access.volume, *snapshot,
                                                          std::move(restore_options), show_progress(progress)),

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/families.hpp"
+#include "objstore/error.hpp"
 
 namespace tools {
 
@@ -30,6 +31,10 @@ std::vector<std::string> split_tags(const std::vector<std::string>& given) {
     const auto [first, last] = std::ranges::unique(tags);
     tags.erase(first, last);
     return tags;
+}
+
+base::Error explain(const base::Error& not_found, const std::string& what) {
+    return not_found == objstore::Errc::no_such_snapshot ? base::Error{not_found.code(), what} : not_found.with(what);
 }
 
 void add_archive_verbs(Verbs& verbs) {

@@ -20,6 +20,9 @@ struct FilterOptions {
     void add_to(CLI::App& verb);
 };
 
+/// What find_snapshot() said, after what could not be done, which names the snapshot.
+[[nodiscard]] base::Error explain(const base::Error& not_found, const std::string& what);
+
 /// "a,b" and "--tag a --tag b" are the same two tags. Sorted, no duplicates.
 [[nodiscard]] std::vector<std::string> split_tags(const std::vector<std::string>& given);
 

@@ -6,6 +6,7 @@
 #include "objstore/error.hpp"
 #include "past/error.hpp"
 #include "pastry/error.hpp"
+#include "tapestry/error.hpp"
 
 namespace tools {
 
@@ -25,7 +26,6 @@ class Category final : public std::error_category {
             case Errc::no_passphrase: return "the key has a passphrase, and none was given";
             case Errc::key_exists: return "there is an owner key already";
             case Errc::key_missing: return "the owner key is missing";
-            case Errc::not_a_key: return "that is no owner key";
             case Errc::key_damaged: return "the file of the owner key is damaged";
             case Errc::no_cluster: return "no cluster was made there";
             case Errc::no_block: return "there is no such block";
@@ -44,7 +44,6 @@ class Category final : public std::error_category {
             case Errc::no_passphrase: return std::errc::permission_denied;
             case Errc::key_exists: return std::errc::file_exists;
             case Errc::key_missing: return std::errc::no_such_file_or_directory;
-            case Errc::not_a_key: return std::errc::io_error;
             case Errc::key_damaged: return std::errc::io_error;
             case Errc::no_cluster: return std::errc::no_such_file_or_directory;
             case Errc::no_block: return std::errc::no_such_file_or_directory;
@@ -82,7 +81,6 @@ const auto& table() {
         Row{Errc::key_missing, ExitCode::wrong_key,
             "'pelago key import FILE' brings it back from its recovery file; only 'pelago volume create NAME' makes "
             "another one"},
-        Row{Errc::not_a_key, ExitCode::fatal, "'pelago key import FILE --replace' puts yours there"},
         Row{Errc::key_damaged, ExitCode::damage,
             "'pelago key import FILE --replace' brings the key back from its recovery file"},
         Row{Errc::no_block, ExitCode::fatal, ""},
@@ -107,6 +105,9 @@ const auto& table() {
         Row{pastry::Errc::not_active, ExitCode::unreachable, kStatusAdvice},
         Row{pastry::Errc::no_route, ExitCode::unreachable, kStatusAdvice},
         Row{pastry::Errc::join_failed, ExitCode::unreachable, "is any peer of the network up and dialable?"},
+
+        Row{tapestry::Errc::not_published, ExitCode::fatal, "'pelago publish' on the node that holds it"},
+        Row{tapestry::Errc::roots_unreachable, ExitCode::unreachable, kStatusAdvice},
 
         Row{past::Errc::block_not_found, ExitCode::damage, ""},
         Row{past::Errc::corrupt_block, ExitCode::damage, ""},

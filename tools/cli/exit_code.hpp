@@ -29,7 +29,6 @@ enum class Errc {
     no_network,     ///< This needs a network, and none was joined; nothing was done.
     no_key,         ///< There is no owner key yet, so there can be no volume either; nothing was done.
     key_missing,    ///< The owner key that should be there is not; nothing was done, no other was made.
-    not_a_key,      ///< What lies where the owner key should be is something else; it is unchanged.
     key_damaged,    ///< The file of the owner key is not what was written; it is unchanged.
     no_passphrase,  ///< The key has a passphrase, and none was given; nothing was done.
     key_exists,     ///< A key is there already; it is unchanged.

@@ -30,6 +30,14 @@ PeerStack::PeerStack(base::NodeEnv env, base::NetworkDirectory& network, PeerCon
       config_{std::move(config)},
       view_{network.policy(), network.roster()},
       overlay_{env, handle_of(env, network), config_.overlay},
+      location_{env,
+                overlay_,
+                {network.key(), network.certificate().salt, network.network()},
+                [this](const base::NodeId& node) {
+                    const auto* member = network_.roster().find(node);
+                    return member != nullptr && member->role == base::Role::storage && !member->revoked;
+                },
+                config_.location},
       tasks_{env.executor} {}
 
 PeerStack::~PeerStack() = default;
@@ -55,6 +63,7 @@ base::Task<void> PeerStack::find_ring() {
     // The authority's node begins the ring, but only while nobody else was ever admitted: later there is one to join.
     if (network_.is_authority() && network_.roster().storage_peers() <= 1) {
         overlay_.found();
+        location_.start(true);
         co_return;
     }
     bool told = false;
@@ -71,6 +80,7 @@ base::Task<void> PeerStack::find_ring() {
         co_await env_.clock.sleep_for(kRetryJoin);
     }
     env_.log.write(base::Log::Level::info, "daemon", "part of the ring");
+    location_.start();
     membership_->spread();
 }
 
@@ -98,6 +108,7 @@ base::Task<void> PeerStack::stop() {
     }
     membership_.reset();
     if (past_) co_await past_->stop();
+    co_await location_.stop();
     co_await overlay_.stop();
     if (store_) co_await store_->close();
 }

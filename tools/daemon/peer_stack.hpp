@@ -13,11 +13,13 @@
 #include "past/node.hpp"
 #include "past/segment_store.hpp"
 #include "pastry/node.hpp"
+#include "tapestry/node.hpp"
 
 namespace tools {
 
 struct PeerConfig {
     pastry::Config overlay;
+    tapestry::Config location;
     past::Config past;
     past::SegmentStore::Config store;
     base::Duration join_timeout = std::chrono::seconds{60};  ///< of one try; it tries for ever
@@ -36,6 +38,7 @@ class PeerStack {
     base::Task<void> stop();
 
     [[nodiscard]] pastry::Node& overlay() { return overlay_; }
+    [[nodiscard]] tapestry::Node& location() { return location_; }
     [[nodiscard]] past::Node& past() { return *past_; }
     [[nodiscard]] past::SegmentStore& store() { return *store_; }
     [[nodiscard]] base::MembershipService& membership() { return *membership_; }
@@ -53,6 +56,7 @@ class PeerStack {
     PeerConfig config_;
     past::MembershipView view_;
     pastry::Node overlay_;
+    tapestry::Node location_;
     std::unique_ptr<past::SegmentStore> store_;
     std::unique_ptr<past::Node> past_;
     std::unique_ptr<base::MembershipService> membership_;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "cli/text.hpp"
 #include "daemon/route_probe.hpp"
 
 namespace tools {
@@ -50,6 +51,18 @@ json describe(const pastry::Status& status) {
             {"lost", status.lost},
             {"malformed", status.malformed},
             {"declared_faulty", status.declared_faulty}};
+}
+
+json describe(const tapestry::Status& status) {
+    return {{"published", status.published},
+            {"pointers", status.pointers},
+            {"publishers", status.publishers},
+            {"publishes_sent", status.publishes_sent},
+            {"bytes_sent", status.bytes_sent},
+            {"refused", status.refused},
+            {"finds_answered", status.finds_answered},
+            {"dead_pointers", status.dead_pointers},
+            {"lies", status.lies}};
 }
 
 json describe(const past::NodeStatus& status, std::size_t live_holders) {
@@ -100,7 +113,11 @@ base::Result<base::Guid> key_argument(const json& arguments, const char* name) {
 class Questions {
   public:
     Questions(base::NodeEnv env, PeerStack& stack)
-        : env_{env}, stack_{stack}, started_{env.clock.now()}, probe_{env, stack.overlay()} {}
+        : env_{env}, stack_{stack}, started_{env.clock.now()}, probe_{env, stack.overlay()} {
+        stack_.location().on_message([this](base::Guid object, base::Address asker, base::SharedBytes message) {
+            return take(object, std::move(asker), std::move(message));
+        });
+    }
 
     Answer<json> status() {
         auto& network = stack_.network();
@@ -124,6 +141,7 @@ class Questions {
                       {"roster_version", network.roster().version},
                       {"policy", describe(network.policy())},
                       {"overlay", std::move(overlay_document)},
+                      {"location", describe(stack_.location().status())},
                       {"past", describe(stack_.past().status(), overlay.leaf_set.size() + 1)},
                       {"store", describe(stack_.store().usage())}};
         co_return document;
@@ -165,6 +183,47 @@ class Questions {
                        {"rtt_us", duration_cast<microseconds>(arrival.rtt).count()}};
     }
 
+    Answer<json> publish(json arguments, bool withdraw) {
+        BASE_CO_TRY(const auto object, key_argument(arguments, "object"));
+        const std::vector<base::Guid> objects{object};
+        if (withdraw) {
+            stack_.location().unpublish(objects);
+        } else {
+            stack_.location().publish(objects);
+        }
+        co_return json{{"object", object.hex()}, {"published", stack_.location().status().published}};
+    }
+
+    Answer<json> locate(json arguments) {
+        BASE_CO_TRY(const auto object, key_argument(arguments, "object"));
+        const auto began = env_.clock.now();
+        BASE_CO_TRY(const auto located, co_await stack_.location().locate(object, began + kLookUpTimeout, true));
+        json holders = json::array();
+        for (const auto& location : located.holders) {
+            holders.push_back({{"id", location.holder.id.hex()},
+                               {"endpoint", location.holder.endpoint},
+                               {"delay_us", duration_cast<microseconds>(location.delay).count()}});
+        }
+        json way = json::array();
+        for (const auto& node : located.way) way.push_back({{"id", node.id.hex()}, {"endpoint", node.endpoint}});
+        co_return json{{"object", object.hex()},
+                       {"holders", std::move(holders)},
+                       {"way", std::move(way)},
+                       {"root", located.root},
+                       {"took_us", duration_cast<microseconds>(env_.clock.now() - began).count()}};
+    }
+
+    Answer<json> send(json arguments) {
+        BASE_CO_TRY(const auto object, key_argument(arguments, "object"));
+        const auto replicas = arguments.value("replicas", 1U);
+        if (replicas < 1 || replicas > 16) co_return base::Error{base::Errc::bad_argument, "replicas must be 1 to 16"};
+        base::SharedBytes message{base::to_bytes(arguments.value("message", std::string{}))};
+        const auto deadline = env_.clock.now() + kLookUpTimeout;
+        BASE_CO_TRY(const auto reached,
+                    co_await stack_.location().send_to_object(object, std::move(message), replicas, deadline));
+        co_return json{{"object", object.hex()}, {"reached", reached}};
+    }
+
     Answer<json> invite(json arguments) {
         const auto valid_s = arguments.value("valid_s", std::int64_t{0});
         if (valid_s < 1 || valid_s > kLongestInvitationS) {
@@ -197,6 +256,15 @@ class Questions {
     }
 
   private:
+    /// What comes for an object that was published from the command line is written to the log.
+    base::Task<bool> take(base::Guid object, base::Address asker, base::SharedBytes message) {
+        constexpr std::size_t kShown = 256;
+        const auto shown = printable(base::as_text(message.view()).substr(0, kShown));
+        env_.log.write(base::Log::Level::info, "daemon",
+                       "a message for " + object.short_hex() + " from " + asker.id.short_hex() + ": " + shown);
+        co_return true;
+    }
+
     /// The one member that we see whose id begins with these digits.
     base::Result<pastry::NodeHandle> find_node(const std::string& digits) {
         auto known = stack_.overlay().known_peers();
@@ -228,6 +296,10 @@ void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack) {
     table.add("trace", [questions](json arguments) { return questions->trace(std::move(arguments)); });
     table.add("route", [questions](json arguments) { return questions->route(std::move(arguments)); });
     table.add("ping", [questions](json arguments) { return questions->ping(std::move(arguments)); });
+    table.add("publish", [questions](json arguments) { return questions->publish(std::move(arguments), false); });
+    table.add("unpublish", [questions](json arguments) { return questions->publish(std::move(arguments), true); });
+    table.add("locate", [questions](json arguments) { return questions->locate(std::move(arguments)); });
+    table.add("send", [questions](json arguments) { return questions->send(std::move(arguments)); });
     table.add("invite", [questions](json arguments) { return questions->invite(std::move(arguments)); });
     table.add("policy", [questions](json arguments) { return questions->policy(std::move(arguments)); });
 }

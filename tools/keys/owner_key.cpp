@@ -69,7 +69,8 @@ base::Result<KeyFile> owner_key_file(Context& context) {
     const auto& [path, source] = context.settings.value("key_file");
     auto read = read_key_file(context, path);
     if (!read && read.error() == base::Errc::corrupt) return base::Error{Errc::key_damaged, "cannot use " + path};
-    if (!read && read.error() == base::Errc::bad_format) return base::Error{Errc::not_a_key, "cannot use " + path};
+    if (!read && read.error() == base::Errc::bad_format)
+        return read.error().with("another key can be put there with 'pelago key import FILE --replace'");
     if (!read) return read.error();
     if (*read) return std::move(**read);
     // On the command line a file is meant that is there; a setting says where the key is to be.

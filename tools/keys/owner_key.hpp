@@ -25,8 +25,7 @@ enum class IfNoKey : std::uint8_t {
     make,
 };
 /// The owner's key. One that is made gets the passphrase that is given, or none; it is said where it is and that a
-/// recovery file is wanted. Errors: Errc::no_key where there never was one, key_missing where there was, key_damaged,
-/// not_a_key.
+/// recovery file is wanted. Errors: Errc::no_key where there never was one, key_missing where there was, key_damaged.
 [[nodiscard]] base::Result<base::SigningKey> owner_key(Context& context, IfNoKey if_none);
 /// The file that holds it. Errors as above.
 [[nodiscard]] base::Result<KeyFile> owner_key_file(Context& context);

@@ -1,4 +1,4 @@
-// pelago route, trace, ping: Pastry seen from the command line.
+// pelago route, trace, ping, publish, unpublish, locate, send: Pastry and Tapestry seen from the command line.
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -60,6 +60,103 @@ base::Result<ExitCode> ping(Context& context, const std::string& node) {
     return ExitCode::done;
 }
 
+base::Result<ExitCode> publish(Context& context, const std::string& object, bool withdraw) {
+    const auto* question = withdraw ? "unpublish" : "publish";
+    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), question, {{"object", object}}));
+    if (context.console.manner().json) {
+        context.console.print_json(answer);
+    } else {
+        context.console.print(std::string{withdraw ? "withdrawn" : "published"} + ": " +
+                              answer["object"].get<std::string>() + "\n");
+    }
+    return ExitCode::done;
+}
+
+/// The way of the question, and what it met.
+void draw(Console& console, const nlohmann::json& answer) {
+    Table table{{"HOP", "NODE", "PREFIX", "ADDRESS"}, {Table::Align::right, Table::Align::left, Table::Align::right}};
+    const auto object = *base::Guid::from_hex(answer["object"].get<std::string>());
+    std::size_t hop = 0;
+    for (const auto& node : answer["way"]) {
+        const auto id = base::Guid::from_hex(node["id"].get<std::string>());
+        table.add({std::to_string(hop++), node["id"].get<std::string>().substr(0, 16),
+                   std::to_string(id->common_prefix(object)), printable(node["endpoint"].get<std::string>())});
+    }
+    console.print(table.str() + "a pointer was met at the last of these; who publishes the object:\n");
+}
+
+base::Result<ExitCode> locate(Context& context, const std::string& object, bool trace) {
+    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "locate", {{"object", object}}));
+    if (context.console.manner().json) {
+        context.console.print_json(answer);
+        return ExitCode::done;
+    }
+    if (trace) draw(context.console, answer);
+    Table table{{"HOLDER", "DISTANCE", "ADDRESS"}, {Table::Align::left, Table::Align::right}};
+    for (const auto& holder : answer["holders"]) {
+        table.add({holder["id"].get<std::string>().substr(0, 16), milliseconds(holder["delay_us"]),
+                   printable(holder["endpoint"].get<std::string>())});
+    }
+    context.console.print(table.str());
+    return ExitCode::done;
+}
+
+struct SendOptions {
+    std::string object;
+    std::string message;
+    unsigned replicas = 1;
+};
+
+base::Result<ExitCode> send(Context& context, const SendOptions& options) {
+    const nlohmann::json question{
+        {"object", options.object}, {"message", options.message}, {"replicas", options.replicas}};
+    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "send", question));
+    const auto reached = answer["reached"].get<std::uint64_t>();
+    if (context.console.manner().json) {
+        context.console.print_json(answer);
+    } else {
+        context.console.print("taken by " + plural(reached, "replica", "replicas") + "\n");
+    }
+    return reached < options.replicas ? ExitCode::partial : ExitCode::done;
+}
+
+void add_location_verbs(Verbs& verbs) {
+    const auto object_option = [](CLI::App& verb, std::string& object) {
+        verb.add_option("object", object, "Hexadecimal digits of its GUID")->required()->type_name("OBJECT");
+    };
+    auto published = std::make_shared<std::string>();
+    object_option(
+        verbs.add({"publish", "Say that this node holds an object", "publish 4378",
+                   "Until 'unpublish', or until the node stops. What is sent to the object is written to the\n"
+                   "node's log. A GUID is 64 hexadecimal digits; fewer are filled up with zeros."},
+                  [published](Context& context) { return publish(context, *published, false); }),
+        *published);
+    auto withdrawn = std::make_shared<std::string>();
+    object_option(verbs.add({"unpublish", "Take back that this node holds an object", "unpublish 4378"},
+                            [withdrawn](Context& context) { return publish(context, *withdrawn, true); }),
+                  *withdrawn);
+    auto located = std::make_shared<std::string>();
+    auto traced = std::make_shared<bool>(false);
+    auto& locate_verb =
+        verbs.add({"locate", "Find who holds an object, nearest first", "locate 4378 --trace",
+                   "Exit 1: nobody publishes it, and the nodes that would know say so. Exit 5: they do\n"
+                   "not answer."},
+                  [located, traced](Context& context) { return locate(context, *located, *traced); });
+    object_option(locate_verb, *located);
+    locate_verb.add_flag("--trace", *traced, "Also draw the way, and where a pointer was met");
+    auto sending = std::make_shared<SendOptions>();
+    auto& send_verb =
+        verbs.add({"send", "Send a message to the nearest holder of an object",
+                   "send 4378 'are you there?' --replicas 2", "Exit 3: fewer replicas than asked for took it."},
+                  [sending](Context& context) { return send(context, *sending); });
+    object_option(send_verb, sending->object);
+    send_verb.add_option("message", sending->message, "Text")->required()->type_name("MESSAGE");
+    send_verb.add_option("--replicas", sending->replicas, "To so many distinct holders")
+        ->type_name("N")
+        ->check(CLI::Range(1U, 16U))
+        ->capture_default_str();
+}
+
 }  // namespace
 
 void add_overlay_verbs(Verbs& verbs) {
@@ -88,6 +185,8 @@ void add_overlay_verbs(Verbs& verbs) {
         .add_option("node", *node, "First digits of its id")
         ->required()
         ->type_name("NODE");
+
+    add_location_verbs(verbs);
 }
 
 }  // namespace tools

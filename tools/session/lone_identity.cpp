@@ -56,12 +56,6 @@ past::Identity draw_lone_identity(base::Rng& rng) { return {base::SigningKey{rng
 base::Result<past::Identity> lone_identity(base::Disk& disk, base::Rng& rng) {
     BASE_TRY(auto present, read_lone_identity(disk));
     if (present) return std::move(*present);
-    // The store has a copy; without it the registers that lie there would be nobody's.
-    if (const auto segments = disk.list("blocks/segments"); segments && !segments->empty()) {
-        return base::Error{
-            base::Errc::corrupt,
-            "node/" + std::string{kFile} + " is missing beside a store ('pelago volume list' writes it again)"};
-    }
     auto drawn = draw_lone_identity(rng);
     BASE_CHECK(write_lone_identity(disk, drawn));
     return drawn;

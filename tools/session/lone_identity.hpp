@@ -20,7 +20,7 @@ namespace tools {
 [[nodiscard]] base::Result<std::optional<past::Identity>> read_lone_identity(base::Disk& disk);
 /// Durable when it returns.
 [[nodiscard]] base::Result<void> write_lone_identity(base::Disk& disk, const past::Identity& identity);
-/// The one that is there, or, beside no store, one that is drawn and made durable.
+/// The one that is there, or one that is drawn and made durable.
 [[nodiscard]] base::Result<past::Identity> lone_identity(base::Disk& disk, base::Rng& rng);
 [[nodiscard]] past::Identity draw_lone_identity(base::Rng& rng);
 

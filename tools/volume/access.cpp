@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "base/error.hpp"
 #include "keys/owner_key.hpp"
 #include "objstore/error.hpp"
 #include "volume/known_names.hpp"
@@ -23,36 +22,27 @@ base::Result<VolumeAccess> open_volume(Context& context, const std::string& name
             session.run(objstore::Volume::create(session.env(), session.storage(), session.high_water(), owner, name));
         if (volume) context.console.note("created volume '" + name + "'");
     }
-    if (!volume) {
-        // What this client keeps of its own is named by its path in there.
-        const bool ours = volume.error() == base::Errc::corrupt;
-        return volume.error().with("cannot open volume '" + name + "'" +
-                                   (ours ? ", in " + session.directory().client() : ""));
-    }
+    if (!volume) return volume.error().with("cannot open volume '" + name + "'");
     access.volume = std::move(*volume);
     BASE_CHECK(remember_name(session.env().disk, name));
     return access;
 }
 
-ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise, bool written_anew) {
+ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise) {
     const auto& damage = volume.damage();
     if (!damage) return otherwise;
     if (damage->complete) {
         context.console.warn("a block of the list of snapshots is lost (" + damage->error.message() +
-                             "); its spare copy was used, and " +
-                             (written_anew ? "both were written again" : "a backup writes both again"));
+                             "); its spare copy was used, and a backup writes both again");
         return otherwise;
     }
     return context.console.fail(damage->error.with(
-        written_anew ? "the list of snapshots was damaged, and is written anew without those that were lost with it"
-                     : "the list of snapshots is damaged, some may be missing; a backup makes it whole again"));
+        "the list of snapshots is damaged, some may be missing from it; a backup makes it whole again"));
 }
 
-base::Error no_snapshot(const base::Error& why, const objstore::Volume& volume, const std::string& what) {
+std::string damage_note(const objstore::Volume& volume) {
     const auto& damage = volume.damage();
-    if (!(why == objstore::Errc::no_such_snapshot)) return why.with(what);
-    if (!damage || damage->complete) return {why.code(), what};
-    return damage->error.with(what + ": it is not in what is left of the list of snapshots");
+    return damage && !damage->complete ? " (the list of snapshots is damaged, some may be missing from it)" : "";
 }
 
 void add_volume_option(CLI::App& verb, std::string& volume) {

@@ -30,13 +30,11 @@ enum class IfAbsent {
 [[nodiscard]] base::Result<VolumeAccess> open_volume(Context& context, const std::string& name,
                                                      IfAbsent if_absent = IfAbsent::refuse);
 
+/// For the error of a snapshot that was not found; empty if the list is whole.
+[[nodiscard]] std::string damage_note(const objstore::Volume& volume);
 /// Says what reading the list of snapshots met (Volume::damage()), and returns how the command ends: damage if
-/// snapshots may be missing from it, else `otherwise`. `written_anew`: the command has written a whole list since.
-[[nodiscard]] ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise,
-                                     bool written_anew = false);
-/// `why`: what find_snapshot() said; `what`: what could not be done, with the snapshot's name in it. A snapshot that is
-/// not in a damaged list is damage, not a mistake of the user's.
-[[nodiscard]] base::Error no_snapshot(const base::Error& why, const objstore::Volume& volume, const std::string& what);
+/// snapshots may be missing from it, else `otherwise`.
+[[nodiscard]] ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise);
 
 /// `--volume NAME` for a verb.
 void add_volume_option(CLI::App& verb, std::string& volume);

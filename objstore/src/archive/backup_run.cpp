@@ -134,7 +134,7 @@ base::Task<base::Result<void>> BackupRun::store_node_again(BlockName name) {
     const auto place = place_of(session_->tag().volume, name.place_bits, name.id);
     auto bytes = co_await storage.get(place, name.id, env_.clock.now() + ReaderConfig{}.get_timeout);
     if (!bytes && (bytes.error() == past::Errc::block_not_found || bytes.error() == past::Errc::corrupt_block)) {
-        co_return base::Error{Errc::damaged, "block " + name.id.hex() + ": " + bytes.error().code().message()};
+        co_return base::Error{Errc::damaged, "block " + name.id.hex() + ": " + bytes.error().message()};
     }
     if (!bytes) co_return bytes.error();
     if (options_.dry_run) co_return base::ok();

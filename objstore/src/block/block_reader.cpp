@@ -74,7 +74,7 @@ base::Task<base::Result<OpenedPtr>> BlockReader::State::fetch_and_open(std::shar
     if (!bytes) {
         const auto& error = bytes.error();
         if (error == past::Errc::block_not_found || error == past::Errc::corrupt_block) {
-            co_return base::Error{Errc::damaged, "block " + ref->id.hex() + ": " + error.code().message()};
+            co_return base::Error{Errc::damaged, "block " + ref->id.hex() + ": " + error.message()};
         }
         co_return error.with("block " + ref->id.hex());
     }
