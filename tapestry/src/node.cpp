@@ -21,7 +21,7 @@ Node::Impl::Impl(base::NodeEnv env, pastry::Kbr& kbr, Node::Identity identity, I
       config_{config},
       table_{
           {.per_object = config.max_pointers_per_object, .pointers = config.max_pointers, .tombstone = config.lease}},
-      news_{env.executor},
+      news_{std::make_shared<base::Event>(env.executor)},
       tasks_{env.executor} {
     env_.transport.serve(
         base::Service::tapestry,

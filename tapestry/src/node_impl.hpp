@@ -102,9 +102,9 @@ class Node::Impl final : public pastry::Application {
     std::set<base::Guid> fresh_;      // to be announced
     std::set<base::Guid> withdrawn_;  // to be taken back
     std::uint64_t last_stamp_ = 0;
-    base::Event news_;
-    bool settled_ = false;  // we have the pointers of the keys that we are root of
-    bool moving_ = false;   // move_pointers() will look at these
+    std::shared_ptr<base::Event> news_;  // shared with the timer, which may outlive the one who waits
+    bool settled_ = false;               // we have the pointers of the keys that we are root of
+    bool moving_ = false;                // move_pointers() will look at these
     std::set<base::NodeId> joined_;
     bool left_ = false;
 

@@ -40,7 +40,7 @@ void Node::Impl::publish(const std::vector<Guid>& objects) {
         withdrawn_.erase(object);
         if (own_.insert(object).second) fresh_.insert(object);
     }
-    if (!fresh_.empty()) news_.pulse();
+    if (!fresh_.empty()) news_->pulse();
 }
 
 void Node::Impl::unpublish(const std::vector<Guid>& objects) {
@@ -48,7 +48,7 @@ void Node::Impl::unpublish(const std::vector<Guid>& objects) {
         fresh_.erase(object);
         if (own_.erase(object) > 0) withdrawn_.insert(object);
     }
-    if (!withdrawn_.empty()) news_.pulse();
+    if (!withdrawn_.empty()) news_->pulse();
 }
 
 Task<void> Node::Impl::announce_forever() {
@@ -56,8 +56,8 @@ Task<void> Node::Impl::announce_forever() {
     auto all_due = now();
     for (;;) {
         if (fresh_.empty() && withdrawn_.empty() && now() < all_due) {
-            const auto timer = env_.clock.schedule(all_due, [this] { news_.pulse(); });
-            co_await news_.wait();
+            const auto timer = env_.clock.schedule(all_due, [news = news_] { news->pulse(); });
+            co_await news_->wait();
             env_.clock.cancel(timer);
         }
         co_await env_.clock.sleep_for(config_.gather);

@@ -1,12 +1,16 @@
 // A world for run(args, io) that a test makes up and reads afterwards.
 #pragma once
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -39,6 +43,23 @@ class RecordedIo final : public Io {
     std::string input_;
     std::deque<std::string> typed_;
     base::Result<void> finish_ = base::ok();
+};
+
+/// As long as it lives a test that root runs has an ordinary user's rights.
+class OrdinaryUser {
+  public:
+    OrdinaryUser() {
+        constexpr uid_t kNobody = 65'534;
+        if (was_ == 0 && ::seteuid(kNobody) != 0) throw std::runtime_error{"cannot become an ordinary user"};
+    }
+    ~OrdinaryUser() {
+        if (::seteuid(was_) != 0) std::abort();
+    }
+    OrdinaryUser(const OrdinaryUser&) = delete;
+    OrdinaryUser& operator=(const OrdinaryUser&) = delete;
+
+  private:
+    uid_t was_ = ::geteuid();
 };
 
 /// A directory of its own, gone afterwards.
