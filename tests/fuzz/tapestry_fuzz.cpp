@@ -1,8 +1,8 @@
 // Whatever parses comes out the same when it is written again.
 #include <cstdlib>
 
-#include "base/bytes.hpp"
 #include "../../tapestry/src/codec.hpp"
+#include "base/bytes.hpp"
 
 namespace {
 
