@@ -108,9 +108,11 @@ class Figure10_10 : public ::testing::Test {
                                                        {"aa93", "4b4f"}, {"4b4f", "4664"}, {"4664", "43fe"},
                                                        {"4a6d", "4361"}, {"57ec", "4a6d"}, {"e791", "aa93"}};
         for (const auto& [from, to] : drawn) next[id(from)] = {world.node(nodes[to]).address(), {}};
-        for (const auto& [digits, index] : nodes) {
-            world.node(index).start(
-                [this, digits = digits](base::NodeEnv& env) { return std::make_unique<Machine>(*this, digits, env); });
+        for (const auto& entry : nodes) {
+            const auto& digits = entry.first;
+            world.node(entry.second).start([this, digits](base::NodeEnv& env) {
+                return std::make_unique<Machine>(*this, digits, env);
+            });
             dolr(digits).start(true);
         }
         dolr("4228").publish({object});
