@@ -39,7 +39,7 @@ void Node::Impl::deliver(const Guid& key, const pastry::NodeHandle& /*origin*/, 
     auto find = decode_find(message.header);
     if (!find || root_key(find->object, find->root) != key || meet(*find, message.payload)) return;
     Found found{.number = find->number, .root = find->root, .last = true, .way = std::move(find->way)};
-    found.certain = settled_ && !table_.known(now(), find->object);
+    found.certain = settled_ && !table_.known(now(), find->object) && !table_.refuses_somebody(now());
     tell(find->asker, found);
 }
 

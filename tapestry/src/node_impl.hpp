@@ -108,7 +108,6 @@ class Node::Impl final : public pastry::Application {
     std::set<base::NodeId> joined_;
     bool left_ = false;
 
-    std::uint64_t next_number_ = 1;
     std::map<std::uint64_t, std::shared_ptr<Question>> questions_;
     base::TaskGroup tasks_;  // last: ends first
 };

@@ -22,15 +22,18 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
     const auto id = held.announcement.publisher().id;
     const auto stamp = held.announcement.stamp();
     auto& publisher = publishers_[id];
-    publisher.forget_at = now + 2 * limits_.tombstone;
+    if (publisher.greatest_stamp == 0) publisher.forget_at = now + 2 * limits_.tombstone;
     if (now < publisher.banned_until) return Taken::refused;
     if (publisher.greatest_stamp > stamp && publisher.greatest_stamp - stamp > nanoseconds(limits_.tombstone)) {
         return Taken::refused;  // its withdrawals of that time may be forgotten by now
     }
     publisher.greatest_stamp = std::max(publisher.greatest_stamp, stamp);
+    publisher.forget_at = now + 2 * limits_.tombstone;
     const base::Duration lease = held.announcement.lease();
     held.expires = now + (held.announcement.withdrawn() ? limits_.tombstone : lease);
-    const auto kept = std::make_shared<const Held>(std::move(held));
+    const auto kept = std::make_shared<Kept>(Kept{std::move(held)});
+    leases_.emplace(kept->expires, kept);
+    ++kept->entries;  // ours, until we know whether somebody else's
     bool news = false;
     bool full = false;
     for (std::size_t i = range.begin; i < std::min(range.end, kept->announcement.size()); ++i) {
@@ -40,7 +43,7 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
         }
         news = take_one(kept, static_cast<std::uint16_t>(i), to_pass_on) || news;
     }
-    if (kept.use_count() > 1) leases_.emplace(kept->expires, kept);
+    let_go(kept);
     if (news) return Taken::news;
     return full ? Taken::refused : Taken::nothing;
 }
@@ -53,9 +56,13 @@ bool PointerTable::take_one(const HeldPtr& held, std::uint16_t index, bool to_pa
         if (known.publisher().id != fresh.publisher().id || known.root() != fresh.root()) continue;
         if (known.stamp() > fresh.stamp()) return false;
         if (known.stamp() == fresh.stamp()) return to_pass_on && !std::exchange(entry.passed, true);
-        entry = {.held = held, .index = index, .gone = fresh.withdrawn(), .passed = to_pass_on};
+        ++held->entries;
+        const auto replaced =
+            std::exchange(entry, Entry{.held = held, .index = index, .gone = fresh.withdrawn(), .passed = to_pass_on});
+        let_go(replaced.held);
         return true;
     }
+    ++held->entries;
     entries.push_back({.held = held, .index = index, .gone = fresh.withdrawn(), .passed = to_pass_on});
     ++pointers_;
     ++publishers_[fresh.publisher().id].pointers;
@@ -90,7 +97,16 @@ void PointerTable::erase(Entries& entries, std::size_t at) {
     const auto found = publishers_.find(entries[at].held->announcement.publisher().id);
     if (found != publishers_.end()) --found->second.pointers;
     --pointers_;
+    const auto held = entries[at].held;
     entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(at));
+    let_go(held);
+}
+
+void PointerTable::let_go(const HeldPtr& held) {
+    if (--held->entries > 0) return;
+    const auto [begin, end] = leases_.equal_range(held->expires);
+    const auto lease = std::find_if(begin, end, [&](const auto& entry) { return entry.second == held; });
+    if (lease != end) leases_.erase(lease);
 }
 
 void PointerTable::remove(const Guid& object, const HeldPtr& held) {
@@ -110,16 +126,12 @@ bool PointerTable::make_room(const NodeId& publisher) {
     if (most == publishers_.end() || most->first == publisher) return false;
     if (most->second.pointers <= publishers_[publisher].pointers + kMaxObjects) return false;
     const auto victim = most->first;
-    for (auto lease = leases_.begin(); lease != leases_.end(); ++lease) {
-        const auto held = lease->second;
-        if (held->announcement.publisher().id != victim) continue;
-        const auto before = pointers_;
-        leases_.erase(lease);
-        for (std::size_t i = 0; i < held->announcement.size(); ++i) remove(held->announcement.object(i), held);
-        if (pointers_ < before) return true;
-        return make_room(publisher);  // that one had been replaced by newer ones
-    }
-    return false;
+    const auto oldest = std::ranges::find_if(
+        leases_, [&](const auto& lease) { return lease.second->announcement.publisher().id == victim; });
+    if (oldest == leases_.end()) return false;
+    const auto held = oldest->second;
+    for (std::size_t i = 0; i < held->announcement.size(); ++i) remove(held->announcement.object(i), held);
+    return true;
 }
 
 std::vector<Pointer> PointerTable::find(TimePoint now, const Guid& object) const {
@@ -164,14 +176,20 @@ void PointerTable::suspect(const Guid& object, const NodeId& publisher) {
 }
 
 void PointerTable::accuse(TimePoint now, const Guid& object, const NodeId& publisher) {
+    auto& liar = publishers_[publisher];
+    bool lied = false;
     if (const auto found = objects_.find(object); found != objects_.end()) {
         auto& entries = found->second;
         for (std::size_t i = entries.size(); i-- > 0;) {
-            if (!entries[i].gone && entries[i].held->announcement.publisher().id == publisher) erase(entries, i);
+            const auto& announcement = entries[i].held->announcement;
+            if (entries[i].gone || announcement.publisher().id != publisher) continue;
+            lied = lied || announcement.stamp() > liar.forgiven_to;
+            erase(entries, i);
         }
         if (entries.empty()) objects_.erase(found);
     }
-    auto& liar = publishers_[publisher];
+    if (!lied) return;
+    liar.forgiven_to = liar.greatest_stamp;
     ++liar.lies;
     if (liar.lies > limits_.forgiven) {
         liar.banned_until = now + limits_.penalty * (1U << std::min(liar.lies - limits_.forgiven - 1, 6U));
@@ -179,10 +197,13 @@ void PointerTable::accuse(TimePoint now, const Guid& object, const NodeId& publi
     liar.forget_at = std::max(now, liar.banned_until) + 2 * limits_.tombstone;
 }
 
+bool PointerTable::refuses_somebody(TimePoint now) const {
+    return std::ranges::any_of(publishers_, [&](const auto& entry) { return entry.second.banned_until > now; });
+}
+
 void PointerTable::expire(TimePoint now) {
     while (!leases_.empty() && leases_.begin()->first <= now) {
-        const auto held = leases_.begin()->second;
-        leases_.erase(leases_.begin());
+        const auto held = leases_.begin()->second;  // gone with its last entry
         for (std::size_t i = 0; i < held->announcement.size(); ++i) remove(held->announcement.object(i), held);
     }
     std::erase_if(publishers_,

@@ -67,8 +67,11 @@ class PointerTable {
     [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object) const;
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
-    /// The publisher answered that it does not have what it published: forgotten, and remembered for it.
+    /// The publisher answered that it does not have what it published: forgotten. It counts as a lie only if it was
+    /// published after the last one: whoever lost its objects at once, or restarted, is no liar.
     void accuse(base::TimePoint now, const base::Guid& object, const base::NodeId& publisher);
+    /// Somebody's announcements are refused at present: what he has we do not know.
+    [[nodiscard]] bool refuses_somebody(base::TimePoint now) const;
     void expire(base::TimePoint now);
     [[nodiscard]] std::optional<base::TimePoint> next_expiry() const;
 
@@ -77,10 +80,14 @@ class PointerTable {
                   const std::function<void(const Held&, Range)>& visit) const;
 
     [[nodiscard]] std::size_t pointers() const { return pointers_; }
+    [[nodiscard]] std::size_t announcements() const { return leases_.size(); }
     [[nodiscard]] std::size_t publishers() const { return publishers_.size(); }
 
   private:
-    using HeldPtr = std::shared_ptr<const Held>;
+    struct Kept : Held {
+        std::size_t entries = 0;  ///< that refer to it; at none it is let go, its lease with it
+    };
+    using HeldPtr = std::shared_ptr<Kept>;
     struct Entry {
         HeldPtr held;
         std::uint16_t index = 0;
@@ -92,6 +99,7 @@ class PointerTable {
         std::uint64_t greatest_stamp = 0;
         std::size_t pointers = 0;
         unsigned lies = 0;
+        std::uint64_t forgiven_to = 0;  // what was announced up to this stamp is no lie any more
         base::TimePoint banned_until{};
         base::TimePoint forget_at{};
     };
@@ -101,6 +109,7 @@ class PointerTable {
     bool make_room(const base::NodeId& publisher);
     void thin(Entries& entries);
     void erase(Entries& entries, std::size_t at);
+    void let_go(const HeldPtr& held);
     void remove(const base::Guid& object, const HeldPtr& held);
 
     Limits limits_;

@@ -237,6 +237,44 @@ def test_the_ring_can_be_looked_at(scratch):
         cluster.down()
 
 
+def test_after_everybody_was_down_the_ring_comes_back_with_its_archive(scratch):
+    cluster = Cluster(scratch, 3)
+    try:
+        source = scratch / "letters"
+        source.mkdir()
+        (source / "one").write_text("dear ada\n")
+        pelago("archive", "backup", source, directory=cluster.node(1))
+        cluster.down()
+        pelago("dev", "up", directory=cluster.home)  # as many as there were
+        check(len(cluster.live()) == 3, "not the three that were there")
+        pelago("archive", "restore", "latest", "--target", scratch / "back", directory=cluster.node(3))
+        check((scratch / "back" / str(source)[1:] / "one").read_text() == "dear ada\n", "another letter")
+    finally:
+        cluster.down()
+
+
+def test_a_holder_that_restarts_is_heard_again(scratch):
+    cluster = Cluster(scratch, 5)
+    try:
+        objects = ["4178", "4278", "4378", "4478", "4578", "4678"]
+        for number in objects:
+            pelago("publish", number, directory=cluster.node(2))
+        for number in objects:
+            wait_until(lambda: pelago("locate", number, directory=cluster.node(4), expect=(0, 1)).returncode == 0,
+                       f"{number} is found")
+        cluster.kill(2)
+        pelago("dev", "up", directory=cluster.home)
+        for number in objects:  # it does not hold them any more, and is no liar for that
+            pelago("send", number, "x", directory=cluster.node(1), expect=(0, 1, 5))
+        for number in objects:
+            pelago("publish", number, directory=cluster.node(2))
+        for number in objects:
+            wait_until(lambda: pelago("send", number, "y", directory=cluster.node(3),
+                                      expect=(0, 1, 5)).returncode == 0, f"{number} is found again")
+    finally:
+        cluster.down()
+
+
 def test_objects_are_published_and_found_nearest_copy_first(scratch):
     cluster = Cluster(scratch, 5)
     try:

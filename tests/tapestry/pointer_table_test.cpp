@@ -157,6 +157,33 @@ TEST_F(PointerTableTest, APublisherThatLiedIsRefusedForAWhile) {
     EXPECT_EQ(take(ann.says({object}, 5 * kSecond)), Taken::refused);  // twice as long
 }
 
+TEST_F(PointerTableTest, WhoeverRestartedWithoutItsObjectsIsNoLiar) {
+    std::vector<base::Guid> objects;
+    for (const auto* digits : {"1", "2", "3", "4", "5", "6"}) objects.push_back(guid(digits));
+    for (std::size_t i = 0; i < objects.size(); ++i) take(ann.says({objects[i]}, (1 + i) * kSecond));
+    for (const auto& lost : objects) table.accuse(now, lost, ann.id());
+    EXPECT_FALSE(table.refuses_somebody(now));
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+        EXPECT_EQ(take(ann.says({objects[i]}, (20 + i) * kSecond)), Taken::news);
+    }
+}
+
+TEST_F(PointerTableTest, WhatIsAnnouncedAgainAndAgainTakesNoMoreRoom) {
+    for (std::uint64_t stamp = 1; stamp <= 1000; ++stamp) take(ann.says({object, guid("43")}, stamp, 86'400s));
+    EXPECT_EQ(table.pointers(), 2U);
+    EXPECT_EQ(table.announcements(), 1U);
+}
+
+TEST_F(PointerTableTest, APublisherWhoseClockWasAheadOnceIsHeardAgain) {
+    take(ann.says({object}, 1'000'000 * kSecond));
+    Taken taken = Taken::refused;
+    for (int i = 0; i < 30 && taken == Taken::refused; ++i) {
+        now += 10s;
+        taken = take(ann.says({object}, static_cast<std::uint64_t>(2 + i) * kSecond));
+    }
+    EXPECT_EQ(taken, Taken::news);
+}
+
 TEST_F(PointerTableTest, TheRunsOfWantedKeysAreVisited) {
     take(ann.says({guid("1"), guid("2"), guid("3"), guid("4"), guid("5")}, kSecond));
     std::vector<Range> runs;

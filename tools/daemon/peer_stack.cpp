@@ -1,5 +1,7 @@
 #include "daemon/peer_stack.hpp"
 
+#include <algorithm>
+
 #include "objstore/heartbeat.hpp"
 
 namespace tools {
@@ -7,6 +9,7 @@ namespace tools {
 namespace {
 
 constexpr std::chrono::seconds kRetryJoin{5};
+constexpr std::size_t kFewSeeds = 8;
 
 pastry::NodeHandle handle_of(const base::NodeEnv& env, const base::NetworkDirectory& network) {
     pastry::NodeHandle self;
@@ -86,13 +89,23 @@ base::Task<void> PeerStack::find_ring() {
 
 base::Task<void> PeerStack::remember_seeds() {
     for (;;) {
-        co_await env_.clock.sleep_for(config_.seeds_period);
+        const bool few = network_.seeds().size() < kFewSeeds;
+        co_await env_.clock.sleep_for(few ? config_.first_seeds : config_.seeds_period);
         // On the executor, although it writes a small file: the directory has one owner, and the list seldom changes.
-        if (const auto saved = network_.remember_seeds(addresses_of(overlay_.known_peers())); !saved) {
+        if (const auto saved = network_.remember_seeds(seeds_now()); !saved) {
             env_.log.write(base::Log::Level::warning, "daemon",
                            "cannot write down who is up: " + saved.error().message());
         }
     }
+}
+
+/// Who is up, then who was: of a ring that comes back one by one nobody is forgotten.
+std::vector<base::Address> PeerStack::seeds_now() const {
+    auto seeds = addresses_of(overlay_.known_peers());
+    for (const auto& old : network_.seeds()) {
+        if (std::ranges::find(seeds, old.id, &base::Address::id) == seeds.end()) seeds.push_back(old);
+    }
+    return seeds;
 }
 
 void PeerStack::network_changed() {
@@ -103,9 +116,7 @@ void PeerStack::network_changed() {
 base::Task<void> PeerStack::stop() {
     tasks_.cancel();
     co_await tasks_.join();
-    if (const auto known = addresses_of(overlay_.known_peers()); !known.empty()) {
-        (void)network_.remember_seeds(known);  // the next start would find its ring without, only later
-    }
+    (void)network_.remember_seeds(seeds_now());  // the next start would find its ring without, only later
     membership_.reset();
     if (past_) co_await past_->stop();
     co_await location_.stop();

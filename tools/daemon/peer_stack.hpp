@@ -24,6 +24,7 @@ struct PeerConfig {
     past::SegmentStore::Config store;
     base::Duration join_timeout = std::chrono::seconds{60};  ///< of one try; it tries for ever
     base::Duration seeds_period = std::chrono::seconds{60};  ///< of writing down who is up
+    base::Duration first_seeds = std::chrono::seconds{2};  ///< the same while few are known: all may lose power at once
 };
 
 class PeerStack {
@@ -50,6 +51,7 @@ class PeerStack {
     PeerStack(base::NodeEnv env, base::NetworkDirectory& network, PeerConfig config);
     base::Task<void> find_ring();
     base::Task<void> remember_seeds();
+    [[nodiscard]] std::vector<base::Address> seeds_now() const;
 
     base::NodeEnv env_;
     base::NetworkDirectory& network_;

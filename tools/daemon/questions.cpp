@@ -187,7 +187,11 @@ class Questions {
         BASE_CO_TRY(const auto object, key_argument(arguments, "object"));
         const std::vector<base::Guid> objects{object};
         if (withdraw) {
+            const auto before = stack_.location().status().published;
             stack_.location().unpublish(objects);
+            if (stack_.location().status().published == before) {
+                co_return base::Error{base::Errc::not_found, "this node does not publish " + object.short_hex()};
+            }
         } else {
             stack_.location().publish(objects);
         }

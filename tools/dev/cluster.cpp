@@ -33,9 +33,21 @@ constexpr seconds kAskTimeout{5};
 
 std::string log_path(const std::string& node) { return join_path(node, "node.log"); }
 
+bool is_there(const std::string& path) {
+    std::error_code ignored;  // what we may not look at is not ours
+    return std::filesystem::exists(path, ignored);
+}
+
+/// Where the node listened last: after all were down, that is where they look for each other.
+std::string endpoint_path(const std::string& node) { return join_path(node, "endpoint"); }
+std::string last_endpoint(const std::string& node) {
+    const auto text = read_small_file(endpoint_path(node), 256);
+    return text && *text ? std::string{base::as_text(**text)} : std::string{};
+}
+
 /// Nullopt if no node answers there.
 std::optional<nlohmann::json> ask_status(const std::string& node) {
-    if (!std::filesystem::exists(DataDirectory{node}.socket())) return std::nullopt;
+    if (!is_there(DataDirectory{node}.socket())) return std::nullopt;
     auto answer = ask_daemon(node, "status", nlohmann::json::object(), kAskTimeout);
     if (!answer) return std::nullopt;
     return std::move(*answer);
@@ -63,7 +75,7 @@ std::string DevCluster::node_directory(unsigned number) const {
 
 std::vector<unsigned> DevCluster::numbers() const {
     std::vector<unsigned> found;
-    for (unsigned number = 1; std::filesystem::exists(node_directory(number)); ++number) found.push_back(number);
+    for (unsigned number = 1; is_there(node_directory(number)); ++number) found.push_back(number);
     return found;
 }
 
@@ -92,11 +104,23 @@ base::Result<void> DevCluster::start_node(unsigned number, const Options& option
         return base::Error{base::Errc::timed_out, "node-" + std::to_string(number) + " (pid " + std::to_string(*pid) +
                                                       ") runs and does not answer; 'pelago dev down' ends it"};
     }
-    std::vector<std::string> args{"--dir", node, "node", "run", "--listen", "127.0.0.1:0", "--heartbeat", "1s"};
+    if (const auto last = last_endpoint(node); !last.empty()) {
+        if (run_node(number, last, options)) return base::ok();
+    }
+    // New, or somebody else has the port now.
+    BASE_TRY(const auto status, run_node(number, "127.0.0.1:0", options));
+    const auto endpoint = status.value("endpoint", std::string{});
+    return replace_small_file(endpoint_path(node), base::as_bytes(endpoint));
+}
+
+base::Result<nlohmann::json> DevCluster::run_node(unsigned number, const std::string& listen, const Options& options) {
+    const auto node = node_directory(number);
+    std::vector<std::string> args{"--dir", node, "node", "run", "--listen", listen, "--heartbeat", "1s"};
     if (!options.capacity.empty()) args.insert(args.end(), {"--capacity", options.capacity});
     BASE_TRY(const auto pid, spawn_self(args, log_path(node)));
     const auto give_up = std::chrono::steady_clock::now() + kStartTimeout;
-    while (!ask_status(node)) {
+    for (;;) {
+        if (auto status = ask_status(node)) return std::move(*status);
         if (!process_exists(pid)) {
             return base::Error{base::Errc::io_failed,
                                "node-" + std::to_string(number) + " did not start: " + last_line(log_path(node))};
@@ -107,7 +131,6 @@ base::Result<void> DevCluster::start_node(unsigned number, const Options& option
         }
         std::this_thread::sleep_for(kPoll);
     }
-    return base::ok();
 }
 
 base::Result<void> DevCluster::await_active(unsigned number, std::size_t neighbours) const {
@@ -128,7 +151,7 @@ base::Result<void> DevCluster::await_active(unsigned number, std::size_t neighbo
 }
 
 base::Result<void> DevCluster::up(Console& console, const Options& options) {
-    const auto wanted = std::max<unsigned>(options.nodes, static_cast<unsigned>(numbers().size()));
+    const auto wanted = std::max(options.nodes, size());
     for (unsigned number = 1; number <= wanted; ++number) {
         console.status("starting node " + std::to_string(number) + " of " + std::to_string(wanted));
         BASE_CHECK(make_node(number, options));

@@ -30,11 +30,16 @@ class DevCluster {
     /// "directory", "status": {...}}]}
     [[nodiscard]] base::Result<nlohmann::json> status() const;
     [[nodiscard]] std::string node_directory(unsigned number) const;
+    /// Nodes that were ever made.
+    [[nodiscard]] unsigned size() const { return static_cast<unsigned>(numbers().size()); }
 
   private:
     [[nodiscard]] std::vector<unsigned> numbers() const;
     [[nodiscard]] base::Result<void> make_node(unsigned number, const Options& options);
     [[nodiscard]] base::Result<void> start_node(unsigned number, const Options& options);
+    /// Its status once it answers.
+    [[nodiscard]] base::Result<nlohmann::json> run_node(unsigned number, const std::string& listen,
+                                                        const Options& options);
     [[nodiscard]] base::Result<void> await_active(unsigned number, std::size_t neighbours) const;
 
     std::string directory_;

@@ -26,23 +26,23 @@ std::string dev_directory(const Settings& settings) {
 }
 
 struct UpFlags {
-    unsigned nodes = 5;
-    unsigned copies = 0;  ///< 0: three, or as many as there are nodes
+    std::optional<unsigned> nodes;  ///< default: those that are there, or five
+    unsigned copies = 0;            ///< 0: three, or as many as there are nodes
     unsigned min_copies = 2;
     std::string repair_after = "10s";
     std::string capacity;
 };
 
 base::Result<ExitCode> up(Context& context, UpFlags flags) {
-    if (flags.nodes < 1 || flags.nodes > kMostNodes) return usage_error("--nodes takes a number from 1 to 64");
-    if (flags.copies == 0) flags.copies = std::min(3U, flags.nodes);
     DevCluster cluster{dev_directory(context.settings)};
     DevCluster::Options options;
-    options.nodes = flags.nodes;
+    options.nodes = flags.nodes.value_or(cluster.size() > 0 ? cluster.size() : options.nodes);
+    if (options.nodes < 1 || options.nodes > kMostNodes) return usage_error("--nodes takes a number from 1 to 64");
+    if (flags.copies == 0) flags.copies = std::min(3U, options.nodes);
     options.capacity = flags.capacity;
     const auto repair_after = parse_duration(flags.repair_after);
     if (!repair_after) return usage_error("--repair-after takes a time, like 10s or 1h");
-    if (flags.copies > flags.nodes)
+    if (flags.copies > options.nodes)
         return usage_error("--copies cannot be more than --nodes: each is on a node of its own");
     if (flags.copies > 16 || flags.min_copies > 16) return usage_error("a block has at most 16 copies");
     options.policy.repair_after = *repair_after;
@@ -112,7 +112,7 @@ void add_dev_verbs(Verbs& verbs) {
                                   {"up", "Start peers on this machine, each a process of its own", "dev up --nodes 5",
                                    "Safe to repeat: what runs stays, what was killed is started again."},
                                   [flags](Context& context) { return up(context, *flags); });
-    up_verb.add_option("--nodes", flags->nodes, "How many")->type_name("N")->capture_default_str();
+    up_verb.add_option("--nodes", flags->nodes, "How many (default: those that are there, or 5)")->type_name("N");
     up_verb.add_option("--copies", flags->copies, "Of each block (default: 3)")
         ->type_name("N")
         ->check(CLI::Range(1, 16));

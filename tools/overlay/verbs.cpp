@@ -101,6 +101,8 @@ base::Result<ExitCode> locate(Context& context, const std::string& object, bool 
     return ExitCode::done;
 }
 
+constexpr std::size_t kMaxMessageBytes = 16U << 10U;
+
 struct SendOptions {
     std::string object;
     std::string message;
@@ -108,6 +110,12 @@ struct SendOptions {
 };
 
 base::Result<ExitCode> send(Context& context, const SendOptions& options) {
+    if (options.message.size() > kMaxMessageBytes) {
+        return usage_error("a message on the command line has at most " + std::to_string(kMaxMessageBytes) + " bytes");
+    }
+    if (printable(options.message) != options.message) {
+        return usage_error("a message on the command line is one line of text (UTF-8)");
+    }
     const nlohmann::json question{
         {"object", options.object}, {"message", options.message}, {"replicas", options.replicas}};
     BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "send", question));
