@@ -212,6 +212,20 @@ TEST(Archive, AStopRequestIsExitCode130) {
     EXPECT_EQ(user.restore("latest").code, 0);
 }
 
+TEST(Archive, ABackupOfTheHomeLeavesItsOwnStoreOut) {
+    Archivist user;
+    user.home.write("letter", "dear ada");
+    user.backup();
+    for (int round = 0; round < 2; ++round) {
+        const auto outcome = user({"archive", "backup", user.home.path(), "--json"});
+        ASSERT_EQ(outcome.code, 0) << outcome.err;
+    }
+    const auto listed = user({"archive", "ls", "latest"});
+    EXPECT_THAT(listed.out, HasSubstr("letter"));
+    EXPECT_EQ(listed.out.find("/blocks"), std::string::npos) << listed.out;
+    EXPECT_EQ(listed.out.find("/client"), std::string::npos) << listed.out;
+}
+
 TEST(Archive, AFileThatCannotBeReadIsAWarningAndExitCode3) {
     const testing::OrdinaryUser nobody;  // root reads everything
     Archivist user;

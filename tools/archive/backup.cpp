@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +14,7 @@
 #include "archive/verbs.hpp"
 #include "base/error.hpp"
 #include "cli/text.hpp"
+#include "session/data_directory.hpp"
 #include "volume/access.hpp"
 
 namespace tools {
@@ -39,6 +41,24 @@ struct Options {
     std::string volume;
 };
 
+/// A backup of a home directory must not keep its own store: it would grow with every run.
+base::Result<void> leave_out_own_store(objstore::archive::Patterns& excludes, const DataDirectory& directory) {
+    for (const auto& own : {directory.node(), directory.client()}) {
+        std::error_code ignored;
+        const auto absolute = std::filesystem::absolute(own, ignored).lexically_normal();
+        const auto real = std::filesystem::weakly_canonical(own, ignored);
+        for (const auto& path : {absolute.string(), real.string()}) {
+            std::string pattern;
+            for (const char c : path) {
+                if (std::string_view{"*?[\\!"}.contains(c)) pattern += '\\';
+                pattern += c;
+            }
+            if (!pattern.empty()) BASE_CHECK(excludes.add(pattern));
+        }
+    }
+    return base::ok();
+}
+
 base::Result<BackupOptions> make_backup_options(Context& context, const Options& options) {
     BackupOptions out;
     out.paths = options.paths;
@@ -46,6 +66,7 @@ base::Result<BackupOptions> make_backup_options(Context& context, const Options&
     out.paths.insert(out.paths.end(), listed.begin(), listed.end());
     if (out.paths.empty()) return usage_error("cannot back up nothing; name a directory, or give --files-from FILE");
     BASE_TRY(out.scan.excludes, options.excludes.read());
+    BASE_CHECK(leave_out_own_store(out.scan.excludes, DataDirectory{context.settings.get("dir")}));
     out.scan.exclude_caches = options.exclude_caches;
     out.scan.one_file_system = options.one_file_system;
     out.host = context.settings.get("host", options.host);
@@ -194,7 +215,8 @@ void add_backup(Verbs& verbs, CLI::App& archive) {
                    "archive backup /home --exclude '*.o' --exclude /home/*/.cache --tag weekly\n"
                    "find /etc -newer /var/lib/last -print0 | pelago archive backup --files-from-raw -",
                    "Only what changed since the last snapshot is read, and only what is new is stored. Files "
-                   "that cannot be read are named, the rest is kept, and the exit code is 3."},
+                   "that cannot be read are named, the rest is kept, and the exit code is 3. The data directory's "
+                   "own store is left out."},
                   [options](Context& context) { return backup(context, *options); });
     verb.add_option("PATH", options->paths, "Directories and files to keep");
     options->excludes.add_to(verb, "exclude", "Leave out what matches");
