@@ -18,6 +18,7 @@ double at_share(const std::vector<double>& sorted, double share) {
 TEST(TapestryPaper, RelativeDelayPenaltyToTheNearestReplica) {
     MeshOptions options;
     options.dolr.roots = 1;
+    options.ring.table_backups = 4;  // with two, a twentieth more
     Mesh mesh{42, options};
     mesh.world.network().use_plane_latency(50us, 100us);
     mesh.add_directly(4000, 4000);
