@@ -297,7 +297,8 @@ def test_a_backup_stores_again_what_was_found_damaged(m):
             out.write(b"\xa5" * 64)
     m.run("archive", "restore", "latest", "--target", m.path("found"), expect=4)
     report = m.backup(source)
-    check(report["blocks_lost"] > 0, str(report))
+    # Where a node of the parent's tree is hit, everything is read again instead.
+    check(report["blocks_lost"] > 0 or report["parent_damaged"], str(report))
     m.restore(m.path("out"), "latest", "--verify")
     same(source, m.path("out") + source)
 
