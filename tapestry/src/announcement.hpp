@@ -12,6 +12,7 @@
 #include "base/guid.hpp"
 #include "base/result.hpp"
 #include "base/transport.hpp"
+#include "tapestry/identity.hpp"
 
 namespace tapestry {
 
@@ -21,13 +22,6 @@ constexpr std::chrono::seconds kMaxLease{86'400};
 
 /// The key of `object` for the root of this number; the object itself for root 0.
 [[nodiscard]] base::Guid root_key(const base::Guid& object, unsigned root);
-
-/// How a node signs. node_id(key, salt) is its id, so an announcement proves whose it is.
-struct Identity {
-    base::SigningKey key;
-    base::Key salt{};
-    base::Guid network;
-};
 
 /// An announcement as it travels: what was signed, and a view of its fields. Immutable, cheap to copy.
 class Announcement {

@@ -15,14 +15,6 @@ using base::Result;
 using base::Task;
 using base::TimePoint;
 
-namespace {
-
-bool contains(const std::vector<NodeId>& nodes, const NodeId& node) {
-    return std::ranges::find(nodes, node) != nodes.end();
-}
-
-}  // namespace
-
 // ---- on the way
 
 bool Node::Impl::forward(const Guid& key, Message& message, const pastry::NodeHandle& /*next*/) {

@@ -13,10 +13,10 @@ using base::Result;
 using base::Task;
 using base::TimePoint;
 
-Node::Impl::Impl(base::NodeEnv env, pastry::Kbr& kbr, Node::Identity identity, IsMember is_member, Config config)
+Node::Impl::Impl(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMember is_member, Config config)
     : env_{env},
       kbr_{kbr},
-      identity_{identity.key, identity.salt, identity.network},
+      identity_{std::move(identity)},
       is_member_{std::move(is_member)},
       config_{config},
       table_{

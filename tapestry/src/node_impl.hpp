@@ -4,6 +4,7 @@
 // and messages on theirs).
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -18,9 +19,13 @@
 
 namespace tapestry {
 
+[[nodiscard]] inline bool contains(const std::vector<base::NodeId>& nodes, const base::NodeId& node) {
+    return std::ranges::find(nodes, node) != nodes.end();
+}
+
 class Node::Impl final : public pastry::Application {
   public:
-    Impl(base::NodeEnv env, pastry::Kbr& kbr, Node::Identity identity, IsMember is_member, Config config);
+    Impl(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMember is_member, Config config);
     ~Impl() override;
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
@@ -75,7 +80,7 @@ class Node::Impl final : public pastry::Application {
     base::Task<void> send_parcels(pastry::NodeHandle to, std::vector<Parcel> parcels, Nodes avoid);
     base::Task<base::Result<base::Message>> on_publish(base::Message message);
     [[nodiscard]] std::vector<std::vector<pastry::NextHop>> ways(const Parcel& parcel, const Nodes& avoid) const;
-    void send_all(const pastry::NodeHandle& to, std::vector<Parcel> parcels);
+    void send_all(const pastry::NodeHandle& to, std::vector<Parcel> parcels, const Nodes& avoid = {});
     base::Task<void> move_pointers();
     base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);
     base::Task<void> take_over();
@@ -91,7 +96,7 @@ class Node::Impl final : public pastry::Application {
 
     base::NodeEnv env_;
     pastry::Kbr& kbr_;
-    tapestry::Identity identity_;
+    Identity identity_;
     IsMember is_member_;
     const Config config_;
     PointerTable table_;

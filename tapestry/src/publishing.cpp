@@ -24,13 +24,24 @@ namespace {
 constexpr std::size_t kBundleBytes = 256U << 10U;
 constexpr unsigned kMaxHops = 32;
 
-bool contains(const std::vector<NodeId>& nodes, const NodeId& node) {
-    return std::ranges::find(nodes, node) != nodes.end();
-}
-
 bool same(const std::vector<NextHop>& a, const std::vector<NextHop>& b) {
     return std::ranges::equal(
         a, b, {}, [](const NextHop& hop) { return hop.node.id(); }, [](const NextHop& hop) { return hop.node.id(); });
+}
+
+/// What goes into one message each.
+std::vector<std::vector<Parcel>> bundles_of(std::vector<Parcel> parcels) {
+    std::vector<std::vector<Parcel>> bundles;
+    std::size_t bytes = 0;
+    for (auto& parcel : parcels) {
+        if (bundles.empty() || bundles.back().size() == kMaxParcels || bytes >= kBundleBytes) {
+            bundles.emplace_back();
+            bytes = 0;
+        }
+        bytes += parcel.announcement.sealed().size();
+        bundles.back().push_back(std::move(parcel));
+    }
+    return bundles;
 }
 
 }  // namespace
@@ -149,17 +160,7 @@ std::vector<std::vector<NextHop>> Node::Impl::ways(const Parcel& parcel, const N
 }
 
 void Node::Impl::pass_on(const std::vector<Parcel>& parcels, const Nodes& avoid) {
-    struct Bundle {
-        pastry::NodeHandle to;
-        std::vector<Parcel> parcels;
-        std::size_t bytes = 0;
-    };
-    std::map<NodeId, Bundle> bundles;
-    const auto flush = [&](Bundle& bundle) {
-        if (bundle.parcels.empty()) return;
-        tasks_.spawn(send_parcels(bundle.to, std::exchange(bundle.parcels, {}), avoid));
-        bundle.bytes = 0;
-    };
+    std::map<NodeId, std::pair<pastry::NodeHandle, std::vector<Parcel>>> bundles;
     for (const auto& parcel : parcels) {
         if (parcel.hops >= kMaxHops) continue;
         const auto each = ways(parcel, avoid);
@@ -174,16 +175,14 @@ void Node::Impl::pass_on(const std::vector<Parcel>& parcels, const Nodes& avoid)
                             .hops = parcel.hops + 1,
                             .delay = parcel.delay + hops[i].rtt / 2,
                             .last = i > 0};
-                auto& bundle = bundles[hops[i].node.id()];
-                bundle.to = hops[i].node;
-                bundle.bytes += next.announcement.sealed().size();
-                bundle.parcels.push_back(std::move(next));
-                if (bundle.parcels.size() == kMaxParcels || bundle.bytes >= kBundleBytes) flush(bundle);
+                auto& [to, all] = bundles[hops[i].node.id()];
+                to = hops[i].node;
+                all.push_back(std::move(next));
             }
             begin = end;
         }
     }
-    for (auto& [id, bundle] : bundles) flush(bundle);
+    for (auto& [id, bundle] : bundles) send_all(bundle.first, std::move(bundle.second), avoid);
 }
 
 Task<void> Node::Impl::send_parcels(pastry::NodeHandle to, std::vector<Parcel> parcels, Nodes avoid) {
@@ -260,8 +259,8 @@ Task<void> Node::Impl::move_pointers() {
         }
         return !first && !receivers.empty();
     };
-    table_.for_each(ours_to_tell, [&](const Held& held, Range range) {
-        // `receivers` is of the last key of the range only: each key asks again.
+    const auto any = [](const Guid&) { return true; };
+    table_.for_each(any, [&](const Held& held, Range range) {
         for (std::size_t i = range.begin; i < range.end; ++i) {
             if (!ours_to_tell(held.announcement.key(i))) continue;
             for (const auto& to : receivers) {
@@ -279,17 +278,8 @@ Task<void> Node::Impl::move_pointers() {
     for (auto& [id, bundle] : bundles) send_all(bundle.first, std::move(bundle.second));
 }
 
-void Node::Impl::send_all(const pastry::NodeHandle& to, std::vector<Parcel> parcels) {
-    std::vector<Parcel> some;
-    std::size_t bytes = 0;
-    for (auto& parcel : parcels) {
-        bytes += parcel.announcement.sealed().size();
-        some.push_back(std::move(parcel));
-        if (some.size() < kMaxParcels && bytes < kBundleBytes) continue;
-        tasks_.spawn(send_parcels(to, std::exchange(some, {}), {}));
-        bytes = 0;
-    }
-    if (!some.empty()) tasks_.spawn(send_parcels(to, std::move(some), {}));
+void Node::Impl::send_all(const pastry::NodeHandle& to, std::vector<Parcel> parcels, const Nodes& avoid) {
+    for (auto& bundle : bundles_of(std::move(parcels))) tasks_.spawn(send_parcels(to, std::move(bundle), avoid));
 }
 
 Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer) {
@@ -304,12 +294,9 @@ Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer) {
     });
     for (const auto& node : kbr_.neighbours()) {
         if (node.id() != newcomer) continue;
-        for (std::size_t begin = 0; begin < parcels.size(); begin += kMaxParcels) {
-            const auto end = std::min(parcels.size(), begin + kMaxParcels);
-            std::vector<Parcel> some{parcels.begin() + static_cast<std::ptrdiff_t>(begin),
-                                     parcels.begin() + static_cast<std::ptrdiff_t>(end)};
-            auto bundle = encode(some);
-            BASE_CO_CHECK(co_await call(node.address, std::move(bundle)));
+        for (const auto& bundle : bundles_of(std::move(parcels))) {
+            auto message = encode(bundle);
+            BASE_CO_CHECK(co_await call(node.address, std::move(message)));
         }
         co_return Message{base::Service::tapestry, static_cast<std::uint8_t>(Verb::hand_over), {}};
     }

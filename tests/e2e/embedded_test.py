@@ -265,16 +265,20 @@ def test_a_killed_restore_is_repeated(m):
     same(source, m.path("out") + source)
 
 
-def test_damaged_blocks_are_found_named_and_never_restored(m):
-    source = m.path("source")
-    random_tree(source, 13, 20, 300_000)
-    m.backup(source)
-    segment = m.segments()[0]
+def damage(segment):
+    """Spots all over the file but its first quarter."""
     size = os.path.getsize(segment)
     with open(segment, "r+b") as out:
         for at in range(size // 4, size - 64, size // 8):
             out.seek(at)
             out.write(b"\xa5" * 64)
+
+
+def test_damaged_blocks_are_found_named_and_never_restored(m):
+    source = m.path("source")
+    random_tree(source, 13, 20, 300_000)
+    m.backup(source)
+    damage(m.segments()[0])
     done = m.run("archive", "restore", "latest", "--target", m.path("out"), expect=4)
     check(b"damaged" in done.stderr, done.stderr.decode())
     for folder, _, names in os.walk(m.path("out")):
@@ -289,12 +293,7 @@ def test_a_backup_stores_again_what_was_found_damaged(m):
     source = m.path("source")
     random_tree(source, 26, 40, 300_000)
     m.backup(source)
-    segment = m.segments()[0]
-    size = os.path.getsize(segment)
-    with open(segment, "r+b") as out:
-        for at in range(size // 4, size - 64, size // 8):
-            out.seek(at)
-            out.write(b"\xa5" * 64)
+    damage(m.segments()[0])
     m.run("archive", "restore", "latest", "--target", m.path("found"), expect=4)
     report = m.backup(source)
     # Where a node of the parent's tree is hit, everything is read again instead.

@@ -28,7 +28,7 @@ Member::Member(Mesh& mesh, NodeIndex index, base::NodeEnv& env)
 Mesh::Mesh(std::uint64_t seed, MeshOptions options_in)
     : world{seed, options_in.world}, options{std::move(options_in)} {}
 
-NodeIndex Mesh::add(const Node::Identity& identity) {
+NodeIndex Mesh::add(const Identity& identity) {
     base::sim::NodeOptions machine_options;
     machine_options.id = base::node_id(identity.key.public_key(), identity.salt);
     auto& machine = world.add_node(machine_options);
@@ -112,7 +112,7 @@ base::Result<unsigned> Mesh::send(NodeIndex from, const base::Guid& object, cons
     return *result;
 }
 
-Node::Identity identity_of(const base::Guid& network, std::string_view digits) {
+Identity identity_of(const base::Guid& network, std::string_view digits) {
     const base::SigningKey key{base::Key{7}};
     const auto wanted = *base::Guid::from_prefix(digits);
     base::Key salt{};

@@ -52,7 +52,7 @@ class Mesh {
     /// In each slot of a table the nearest of so many that fit.
     void add_directly(std::size_t count, std::size_t samples = 16);
     /// A machine with this identity, not yet part of a ring.
-    NodeIndex add(const Node::Identity& identity);
+    NodeIndex add(const Identity& identity);
     /// Machines that join one after the other through a random live one; true if all got in.
     bool join(std::size_t count);
     void start_all();
@@ -73,11 +73,11 @@ class Mesh {
 
     std::vector<Received> received;
     MeshOptions options;
-    std::vector<Node::Identity> identities;  ///< by index
-    std::set<base::NodeId> members;          ///< the roster
+    std::vector<Identity> identities;  ///< by index
+    std::set<base::NodeId> members;    ///< the roster
 };
 
 /// An identity whose node id begins with these digits (at most five: they are found by trying).
-[[nodiscard]] Node::Identity identity_of(const base::Guid& network, std::string_view digits);
+[[nodiscard]] Identity identity_of(const base::Guid& network, std::string_view digits);
 
 }  // namespace tapestry::testing

@@ -133,7 +133,7 @@ class Figure10_10 : public ::testing::Test {
     base::Guid object = *base::Guid::from_prefix("4378");
     base::sim::World world{1};
     std::map<std::string, NodeIndex> nodes;
-    std::map<std::string, Node::Identity> identities;
+    std::map<std::string, Identity> identities;
     std::map<base::NodeId, pastry::NodeHandle> next;
     std::string received_at;
 };

@@ -33,11 +33,6 @@ constexpr seconds kAskTimeout{5};
 
 std::string log_path(const std::string& node) { return join_path(node, "node.log"); }
 
-bool is_there(const std::string& path) {
-    std::error_code ignored;  // what we may not look at is not ours
-    return std::filesystem::exists(path, ignored);
-}
-
 /// Where the node listened last: after all were down, that is where they look for each other.
 std::string endpoint_path(const std::string& node) { return join_path(node, "endpoint"); }
 std::string last_endpoint(const std::string& node) {
@@ -47,7 +42,7 @@ std::string last_endpoint(const std::string& node) {
 
 /// Nullopt if no node answers there.
 std::optional<nlohmann::json> ask_status(const std::string& node) {
-    if (!is_there(DataDirectory{node}.socket())) return std::nullopt;
+    if (!mode_of(DataDirectory{node}.socket())) return std::nullopt;
     auto answer = ask_daemon(node, "status", nlohmann::json::object(), kAskTimeout);
     if (!answer) return std::nullopt;
     return std::move(*answer);
@@ -75,7 +70,7 @@ std::string DevCluster::node_directory(unsigned number) const {
 
 std::vector<unsigned> DevCluster::numbers() const {
     std::vector<unsigned> found;
-    for (unsigned number = 1; is_there(node_directory(number)); ++number) found.push_back(number);
+    for (unsigned number = 1; mode_of(node_directory(number)); ++number) found.push_back(number);
     return found;
 }
 

@@ -11,6 +11,7 @@
 #include "base/env.hpp"
 #include "pastry/kbr.hpp"
 #include "tapestry/dolr.hpp"
+#include "tapestry/identity.hpp"
 
 namespace tapestry {
 
@@ -50,11 +51,6 @@ class Node final : public Dolr {
   public:
     /// True for storage members of the network that are not revoked.
     using IsMember = std::function<bool(const base::NodeId&)>;
-    struct Identity {
-        base::SigningKey key;  ///< node_id(key, salt) is our id
-        base::Key salt{};
-        base::Guid network;
-    };
 
     /// The doors and `kbr` outlive this.
     Node(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMember is_member, Config config = {});
