@@ -40,7 +40,7 @@ base::Result<StoreRequest> decode(ByteView bytes) {
     }
     if (!get(in.ids(), out.ids, kMaxBlocksPerRequest, 1)) return bad("ids");
     if (!get_lengths(in.lengths(), out.ids.size(), out.lengths)) return bad("lengths");
-    if (in.cause() > static_cast<std::uint32_t>(Cause::handover)) return bad("cause");
+    if (in.cause() > static_cast<std::uint32_t>(Cause::diversion)) return bad("cause");
     out.cause = static_cast<Cause>(in.cause());
     return out;
 }
@@ -76,6 +76,20 @@ base::Result<FetchRequest> decode(ByteView bytes) {
     pb::FetchRequest in;
     FetchRequest out;
     if (!parse(in, bytes) || !get(in.place(), out.place) || !get(in.id(), out.id)) return bad("fetch request");
+    return out;
+}
+
+Bytes encode(const FetchReply& reply) {
+    pb::FetchReply out;
+    for (const auto& node : reply.elsewhere) put(out.add_elsewhere(), node);
+    return serialize(out);
+}
+template <>
+base::Result<FetchReply> decode(ByteView bytes) {
+    pb::FetchReply in;
+    FetchReply out;
+    if (!parse(in, bytes) || static_cast<std::size_t>(in.elsewhere_size()) > kMaxElsewhere) return bad("fetch reply");
+    if (!get(in.elsewhere(), out.elsewhere)) return bad("fetch reply");
     return out;
 }
 
@@ -237,6 +251,57 @@ base::Result<RangesReply> decode(ByteView bytes) {
     if (!parse(in, bytes) || in.digests().size() != sizeof out.digests) return bad("ranges");
     base::Reader reader{base::as_bytes(in.digests())};
     for (auto& digest : out.digests) digest = reader.array<sizeof(RangeDigest)>();
+    return out;
+}
+
+// --- diverted copies
+
+Bytes encode(const RoomReply& reply) {
+    pb::RoomReply out;
+    out.set_free_bytes(reply.free_bytes);
+    return serialize(out);
+}
+template <>
+base::Result<RoomReply> decode(ByteView bytes) {
+    pb::RoomReply in;
+    if (!parse(in, bytes)) return bad("room");
+    return RoomReply{std::min<std::uint64_t>(in.free_bytes(), std::uint64_t{1} << 60U)};
+}
+
+Bytes encode(const ClaimRequest& request) {
+    pb::ClaimRequest out;
+    put(out.mutable_place(), request.place);
+    put(out.mutable_after(), request.after);
+    put(out.mutable_up_to(), request.up_to);
+    put(out.mutable_ids(), request.ids);
+    return serialize(out);
+}
+template <>
+base::Result<ClaimRequest> decode(ByteView bytes) {
+    pb::ClaimRequest in;
+    ClaimRequest out;
+    if (!parse(in, bytes) || !get(in.place(), out.place) || !get(in.after(), out.after) ||
+        !get(in.up_to(), out.up_to) || !get(in.ids(), out.ids, kMaxBlocksPerRequest)) {
+        return bad("claim");
+    }
+    const bool ascending = std::ranges::adjacent_find(out.ids, std::greater_equal{}) == out.ids.end();
+    const bool inside = out.ids.empty() || (out.ids.front() > out.after && out.ids.back() <= out.up_to);
+    if (!ascending || !inside) return bad("claim");
+    return out;
+}
+
+Bytes encode(const RetagRequest& request) {
+    pb::RetagRequest out;
+    put(out.mutable_request(), request.request);
+    out.set_untag(request.untag);
+    return serialize(out);
+}
+template <>
+base::Result<RetagRequest> decode(ByteView bytes) {
+    pb::RetagRequest in;
+    RetagRequest out;
+    if (!parse(in, bytes) || !get(in.request(), out.request)) return bad("retag");
+    out.untag = in.untag();
     return out;
 }
 

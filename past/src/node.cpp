@@ -4,6 +4,7 @@
 
 #include "batch.hpp"
 #include "context.hpp"
+#include "divert/diverter.hpp"
 #include "holders.hpp"
 #include "reader.hpp"
 #include "reclaims.hpp"
@@ -37,21 +38,24 @@ void MembershipView::replace(base::Policy policy, base::Roster roster) {
 // --- the parts
 
 struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Node::Parts> {
-    Parts(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, Identity identity, MembershipView& membership,
+    Parts(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& disk, Identity identity, MembershipView& membership,
           RecordVerifier verifier, Config config)
-        : context{env, kbr, store, std::move(identity), membership, std::move(verifier), config},
+        : store{env.executor, disk, diverter, {config.divert_primary, config.divert_guest}},
+          context{env, kbr, store, std::move(identity), membership, std::move(verifier), config},
           holders{context},
+          diverter{context, holders, store},
           reclaims{context},
           registers{context, holders},
           repair{context, holders, registers},
           reader{context, holders},
           writer{context, holders, reclaims},
-          server{context, holders, reclaims, registers},
+          server{context, holders, reclaims, registers, store, diverter},
           idle{env.executor} {
         idle.set();
     }
 
     void start() {
+        store.load();
         registers.load();
         reclaims.load();
         context.env.transport.serve(base::Service::past,
@@ -65,7 +69,11 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
         });
         context.work.spawn(reclaims.run());
         context.work.spawn(registers.settle());
-        if (context.config.repair) context.work.spawn(repair.run());
+        context.work.spawn(store.tidy());
+        if (context.config.repair) {
+            context.work.spawn(repair.run());
+            context.work.spawn(diverter.run());
+        }
     }
 
     void detach() {
@@ -111,8 +119,10 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     void deliver(const Guid&, const pastry::NodeHandle&, base::Message, unsigned) override {}  // nothing is routed here
     void update(const pastry::NodeHandle&, bool) override { repair.kick(); }
 
+    DivertingStore store;
     Context context;
     Holders holders;
+    Diverter diverter;
     Reclaims reclaims;
     Registers registers;
     Repair repair;
@@ -176,6 +186,9 @@ NodeStatus Node::status() const {
     status.min_copies = parts.context.membership.min_copies();
     status.blocks = usage.blocks;
     status.bytes = usage.block_bytes;
+    status.blocks_diverted = parts.store.pointers().blocks();
+    status.blocks_for_others = parts.store.guests().blocks();
+    status.bytes_for_others = parts.store.guests().bytes();
     status.registers = parts.registers.count();
     status.pending_reclaims = parts.reclaims.pending();
     parts.repair.report(status);

@@ -15,6 +15,8 @@ class Reader {
   private:
     using Answer = base::Result<base::SharedBytes>;
     base::Task<Answer> fetch(base::Address holder, base::Guid place, base::Guid id, base::TimePoint deadline);
+    base::Task<base::Result<base::Message>> fetch_at(base::Address holder, base::Guid place, base::Guid id,
+                                                     base::TimePoint deadline);
     base::Task<Answer> fetch_from_others(HolderSet set, base::Guid place, base::Guid id, bool corrupt_here,
                                          base::TimePoint deadline);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "divert/diverter.hpp"
 #include "registers.hpp"
 
 namespace past {
@@ -34,47 +35,75 @@ class Hold {
 }  // namespace
 
 Task<Result<Message>> Server::answer(Peer from, Message message) {
-    // What only holders say to each other is none of a client's business. Over the simulator or a local socket there
-    // may be no certificate: then the transport has checked whom to let in.
-    const auto verb = static_cast<Verb>(message.verb());
-    const bool client = from.certificate && from.certificate->role == base::Role::client;
-    switch (verb) {
-        case Verb::store: co_return co_await store(std::move(message));
+    switch (static_cast<Verb>(message.verb())) {
+        case Verb::store: co_return co_await store(std::move(from), std::move(message));
         case Verb::fetch: co_return co_await fetch(std::move(message));
         case Verb::touch: co_return co_await touch(std::move(message));
         case Verb::remove: co_return co_await remove(std::move(message));
         case Verb::holders: co_return co_await holders(std::move(message));
+        case Verb::query:
+        case Verb::prepare:
+        case Verb::accept: co_return co_await registers_.answer(std::move(from), std::move(message));
         case Verb::compare:
         case Verb::ranges:
         case Verb::offer:
         case Verb::pull:
-            if (client) co_return base::Error{base::Errc::denied, "only storage peers compare copies"};
-            break;
-        case Verb::query:
-        case Verb::prepare:
-        case Verb::accept: break;
-    }
-    switch (verb) {
-        case Verb::compare: co_return co_await compare(std::move(message));
-        case Verb::ranges: co_return co_await ranges(std::move(message));
-        case Verb::offer: co_return co_await offer(std::move(from), std::move(message));
-        case Verb::query:
-        case Verb::prepare:
-        case Verb::accept:
-        case Verb::pull: co_return co_await registers_.answer(std::move(from), std::move(message));
-        case Verb::store:
-        case Verb::fetch:
-        case Verb::touch:
-        case Verb::remove:
-        case Verb::holders: break;
+        case Verb::room:
+        case Verb::review:
+        case Verb::claim:
+        case Verb::retag: co_return co_await between_holders(std::move(from), std::move(message));
     }
     co_return base::Errc::unsupported;
 }
 
-Task<Result<Message>> Server::store(Message message) {
+namespace {
+
+/// Over the simulator or a local socket there may be no certificate: then the transport has checked whom to let in.
+bool is_client(const Peer& from) { return from.certificate && from.certificate->role == base::Role::client; }
+
+}  // namespace
+
+/// What is none of a client's business.
+Task<Result<Message>> Server::between_holders(Peer from, Message message) {
+    if (is_client(from)) co_return base::Error{base::Errc::denied, "only storage peers compare copies"};
+    switch (static_cast<Verb>(message.verb())) {
+        case Verb::compare: co_return co_await compare(std::move(message));
+        case Verb::ranges: co_return co_await ranges(std::move(message));
+        case Verb::offer: co_return co_await offer(std::move(from), std::move(message));
+        case Verb::pull: co_return co_await registers_.answer(std::move(from), std::move(message));
+        default: co_return co_await diverted(std::move(from), std::move(message));
+    }
+}
+
+Task<Result<Message>> Server::diverted(Peer from, Message message) {
+    const auto primary = from.address.id;
+    switch (static_cast<Verb>(message.verb())) {
+        case Verb::room: co_return reply(encode(diverter_.on_room()));
+        case Verb::review: {
+            BASE_CO_TRY(const auto request, decode<CompareRequest>(message.header));
+            co_return reply(encode(diverter_.on_review(primary, request)));
+        }
+        case Verb::claim: {
+            BASE_CO_TRY(auto request, decode<ClaimRequest>(message.header));
+            BASE_CO_TRY(const auto kept, co_await diverter_.on_claim(primary, std::move(request)));
+            co_return reply(encode(kept));
+        }
+        case Verb::retag: {
+            BASE_CO_TRY(auto request, decode<RetagRequest>(message.header));
+            BASE_CO_TRY(const auto kept, co_await diverter_.on_retag(primary, std::move(request)));
+            co_return reply(encode(kept));
+        }
+        default: co_return base::Errc::unsupported;
+    }
+}
+
+Task<Result<Message>> Server::store(Peer from, Message message) {
     BASE_CO_TRY(auto request, decode<StoreRequest>(message.header));
     const auto bytes = std::accumulate(request.lengths.begin(), request.lengths.end(), std::size_t{0});
     if (bytes != message.payload.size()) co_return base::Error{base::Errc::bad_format, "payload"};
+    if (request.cause == Cause::diversion && is_client(from)) {
+        co_return base::Error{base::Errc::denied, "only storage peers divert"};
+    }
     if (bytes_in_flight_ + bytes > context_.config.max_served_bytes_in_flight) {
         ++context_.counters.puts_refused;
         co_return base::Error{base::Errc::busy, "too many blocks are being stored"};
@@ -94,14 +123,15 @@ Task<Result<Message>> Server::store(Message message) {
         ++context_.counters.wrong_blocks;
         co_return std::move(verified).error();
     }
-    auto stored = co_await context_.store.put(request.place, request.tags[0], std::move(blocks));
+    Result<void> stored = base::ok();
+    if (request.cause == Cause::diversion) {
+        stored = co_await diverter_.on_store(from.address.id, request, std::move(blocks));
+    } else {
+        stored = co_await keep(request, std::move(blocks));
+    }
     if (!stored) {
         if (stored.error() == Errc::no_space) ++context_.counters.puts_refused;
         co_return std::move(stored).error();
-    }
-    for (std::size_t i = 1; i < request.tags.size(); ++i) {
-        auto ids = request.ids;
-        BASE_CO_CHECK(co_await context_.store.touch(request.tags[i], std::move(ids)));
     }
     if (request.cause == Cause::put) context_.counters.bytes_put += bytes;
     StoreReply receipt;
@@ -113,9 +143,29 @@ Task<Result<Message>> Server::store(Message message) {
     co_return reply(encode(receipt));
 }
 
+/// Under all its tags.
+Task<Result<void>> Server::keep(StoreRequest request, std::vector<Block> blocks) {
+    BASE_CO_CHECK(co_await context_.store.put(request.place, request.tags[0], std::move(blocks)));
+    for (std::size_t i = 1; i < request.tags.size(); ++i) {
+        auto ids = request.ids;
+        BASE_CO_CHECK(co_await context_.store.touch(request.tags[i], std::move(ids)));
+    }
+    co_return base::ok();
+}
+
 Task<Result<Message>> Server::fetch(Message message) {
     BASE_CO_TRY(const auto request, decode<FetchRequest>(message.header));
     const Foreground::Call call{context_.foreground};
+    const auto* pointer = store_.holds_bytes(request.id) ? nullptr : store_.pointers().find(request.id);
+    if (pointer != nullptr) {  // the asker goes there itself: so the bytes travel once
+        const auto attempt = context_.now() + context_.config.call_timeout;
+        const auto node = pointer->node;
+        auto address = co_await holders_.resolve(node, attempt);
+        if (!address) co_return base::Error{base::Errc::unreachable, node.short_hex()};
+        FetchReply elsewhere;
+        elsewhere.elsewhere.push_back(std::move(*address));
+        co_return reply(encode(elsewhere));
+    }
     auto bytes = co_await context_.store.get(request.id);
     if (!bytes) {
         if (bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
@@ -172,7 +222,10 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
     for (const auto& id : request.ids) {
         const auto* taken = reclaims_.reclaimed(id, request.tag);
         if (taken != nullptr) reclaim = taken;
-        const bool held = context_.store.has(id);
+        // Who keeps it for us asks: it has forgotten that, and we would count its copy for both.
+        const auto* pointer = store_.pointers().find(id);
+        const bool with_asker = pointer != nullptr && pointer->node == from.address.id;
+        const bool held = context_.store.has(id) && !with_asker;
         bits.bits.push_back(static_cast<std::uint8_t>(held               ? Offered::held
                                                       : taken != nullptr ? Offered::reclaimed
                                                                          : Offered::lacking));

@@ -7,17 +7,27 @@
 
 namespace past {
 
+class Diverter;
+class DivertingStore;
 class Registers;
 
 class Server {
   public:
-    Server(Context& context, Holders& holders, Reclaims& reclaims, Registers& registers)
-        : context_{context}, holders_{holders}, reclaims_{reclaims}, registers_{registers} {}
+    Server(Context& context, Holders& holders, Reclaims& reclaims, Registers& registers, DivertingStore& store,
+           Diverter& diverter)
+        : context_{context},
+          holders_{holders},
+          reclaims_{reclaims},
+          registers_{registers},
+          store_{store},
+          diverter_{diverter} {}
 
     base::Task<base::Result<base::Message>> answer(base::Peer from, base::Message message);
 
   private:
-    base::Task<base::Result<base::Message>> store(base::Message message);
+    base::Task<base::Result<base::Message>> between_holders(base::Peer from, base::Message message);
+    base::Task<base::Result<base::Message>> store(base::Peer from, base::Message message);
+    base::Task<base::Result<void>> keep(StoreRequest request, std::vector<Block> blocks);
     base::Task<base::Result<base::Message>> fetch(base::Message message);
     base::Task<base::Result<base::Message>> touch(base::Message message);
     base::Task<base::Result<base::Message>> remove(base::Message message);
@@ -25,12 +35,15 @@ class Server {
     base::Task<base::Result<base::Message>> compare(base::Message message);
     base::Task<base::Result<base::Message>> ranges(base::Message message);
     base::Task<base::Result<base::Message>> offer(base::Peer from, base::Message message);
+    base::Task<base::Result<base::Message>> diverted(base::Peer from, base::Message message);
     base::Task<void> send_reclaim(base::Address to, Reclaim reclaim);
 
     Context& context_;
     Holders& holders_;
     Reclaims& reclaims_;
     Registers& registers_;
+    DivertingStore& store_;
+    Diverter& diverter_;
     std::size_t bytes_in_flight_ = 0;
     std::size_t reclaims_under_way_ = 0;
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "../../past/src/divert/ledger.hpp"
 #include "past/messages.hpp"
 
 namespace {
@@ -33,6 +34,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check<past::RangesRequest>(input);
     check<past::RangesReply>(input);
     check<past::OfferRequest>(input);
+    check<past::FetchReply>(input);
+    check<past::RoomReply>(input);
+    check<past::ClaimRequest>(input);
+    check<past::RetagRequest>(input);
     check<past::QueryRequest>(input);
     check<past::PrepareRequest>(input);
     check<past::AcceptRequest>(input);
@@ -56,6 +61,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     if (const auto promises = past::decode_stored_promises(input)) {
         const auto bytes = past::encode_stored(*promises);
+        if (!std::ranges::equal(bytes, input)) std::abort();  // one encoding of a value
+    }
+    for (const auto kind : {past::Ledger::Kind::pointers, past::Ledger::Kind::guests}) {
+        const auto slot = past::Ledger::decode_slot(kind, input);
+        if (!slot) continue;
+        const auto bytes = past::Ledger::encode_slot(kind, slot->first, slot->second);
         if (!std::ranges::equal(bytes, input)) std::abort();  // one encoding of a value
     }
     return 0;

@@ -181,8 +181,9 @@ NodeHandle Cluster::handle(std::size_t index) {
 void Cluster::boot(std::size_t index) {
     auto* cluster = this;
     auto* node = &machine(index);
-    auto peer_options = options.peer;
-    node->start([cluster, node, peer_options](base::NodeEnv& env) {
+    node->start([cluster, node, index](base::NodeEnv& env) {
+        auto peer_options = cluster->options.peer;
+        if (cluster->options.adjust) cluster->options.adjust(index, peer_options);
         std::vector<base::Address> seeds;
         for (const auto other : cluster->nodes) seeds.push_back(cluster->world.node(other).address());
         return std::make_unique<PeerProcess>(env, cluster->shared_ring, *node, cluster->policy_,
@@ -280,6 +281,10 @@ NodeStatus Cluster::total() {
         sum.blocks_unchecked += one.blocks_unchecked;
         sum.blocks_to_hand_over += one.blocks_to_hand_over;
         sum.backlog_blocks += one.backlog_blocks;
+        sum.blocks_diverted += one.blocks_diverted;
+        sum.blocks_for_others += one.blocks_for_others;
+        sum.blocks_taken_home += one.blocks_taken_home;
+        sum.bytes_diverted += one.bytes_diverted;
         sum.bytes_put += one.bytes_put;
         sum.bytes_repaired += one.bytes_repaired;
         sum.bytes_handed_over += one.bytes_handed_over;

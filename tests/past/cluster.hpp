@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -121,6 +122,7 @@ struct ClusterOptions {
     std::vector<std::string> domains;
     PeerProcess::Options peer;
     std::uint64_t disk_bytes = std::uint64_t{1} << 40U;
+    std::function<void(std::size_t index, PeerProcess::Options&)> adjust;  ///< what one peer has otherwise
 
     ClusterOptions() { peer.store.capacity_bytes = 1U << 30U; }
 };

@@ -9,11 +9,13 @@ namespace past::test {
 namespace {
 
 constexpr std::uint64_t kBlocks = 4;  // numbers 1 to 4, all at one place
+constexpr std::size_t kDiverts = 3;   // the peer that is nearest to it
 
 const base::Guid kPlace = place_of(1);
 
 /// What is done while the machine may die, and by whom it is done; its promises are kept here, outside the cluster.
 struct Story {
+    std::function<void(std::size_t index, PeerProcess::Options&)> adjust;
     std::function<void(Cluster&)> prepare;
     std::function<std::size_t(Cluster&)> victim;
     std::function<void(Cluster&)> work;
@@ -35,6 +37,8 @@ ClusterOptions crash_options() {
     options.peer.config.settle = 1s;
     options.peer.config.patience = 2s;
     options.peer.config.discard_grace = 3s;
+    options.peer.config.review_period = 3s;
+    options.peer.config.guest_forgiveness = 3s;
     return options;
 }
 
@@ -45,10 +49,24 @@ bool all_copies(Cluster& cluster) {
     return cluster.whole() && cluster.total().blocks_to_hand_over == 0;
 }
 
+std::size_t index_of(Cluster& cluster, const pastry::NodeHandle& node) {
+    for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+        if (cluster.handle(i).id() == node.id()) return i;
+    }
+    return cluster.nodes.size();
+}
+
+/// Of those alive, the one at this rank by distance from the place.
+std::size_t nearest(Cluster& cluster, std::size_t rank) {
+    return index_of(cluster, cluster.ring.nearest(kPlace, rank + 1)[rank]);
+}
+
 /// "" if all is well; `boundaries` of the victim's disk in this run.
 std::string live_through(const Story& story, std::optional<Crash> crash, std::uint64_t& boundaries, bool& crashed) {
     sim::World world{1};
-    Cluster cluster{world, crash_options()};
+    auto options = crash_options();
+    options.adjust = story.adjust;
+    Cluster cluster{world, std::move(options)};
     story.prepare(cluster);
     const auto index = story.victim(cluster);
     auto& victim = cluster.machine(index);
@@ -63,7 +81,14 @@ std::string live_through(const Story& story, std::optional<Crash> crash, std::ui
     victim.disk().cancel_crash();
     world.run_for(5s);
     if (!cluster.peer(index).failure.empty()) return "does not start: " + cluster.peer(index).failure;
-    if (!world.run_until([&] { return all_copies(cluster); }, 30min)) return "never comes to rest";
+    if (!world.run_until([&] { return all_copies(cluster); }, 30min)) {
+        std::string state = "never comes to rest: copies";
+        for (std::uint64_t number = 1; number <= kBlocks; ++number) state += fmt::format(" {}", cluster.copies(number));
+        const auto sum = cluster.total();
+        return state + fmt::format("; {} short, {} unchecked, {} to send, {} to hand over, {} diverted, {} for others",
+                                   sum.blocks_short, sum.blocks_unchecked, sum.backlog_blocks, sum.blocks_to_hand_over,
+                                   sum.blocks_diverted, sum.blocks_for_others);
+    }
     world.run_for(1min);
     auto wrong = story.check(cluster);
     world.run_for(10s);
@@ -105,18 +130,6 @@ void crash_everywhere(const Story& story, std::uint64_t least_boundaries) {
     ::testing::Test::RecordProperty("crashes", static_cast<int>(crashes));
 }
 
-std::size_t index_of(Cluster& cluster, const pastry::NodeHandle& node) {
-    for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
-        if (cluster.handle(i).id() == node.id()) return i;
-    }
-    return cluster.nodes.size();
-}
-
-/// Of those alive, the one at this rank by distance from the place.
-std::size_t nearest(Cluster& cluster, std::size_t rank) {
-    return index_of(cluster, cluster.ring.nearest(kPlace, rank + 1)[rank]);
-}
-
 void put_all(Cluster& cluster) {
     std::vector<Block> blocks;
     for (std::uint64_t number = 1; number <= kBlocks; ++number) blocks.push_back(make_block(number));
@@ -143,6 +156,51 @@ TEST(CrashPoints, OfAHolderThatTakesAPut) {
         return wrong;
     };
     crash_everywhere(story, 6);
+}
+
+/// What the nearest holder has no room for, a neighbour keeps: either may die.
+Story diverted_put(std::set<std::uint64_t>& acknowledged) {
+    Story story;
+    story.adjust = [](std::size_t index, PeerProcess::Options& peer) {
+        if (index == kDiverts) peer.config.divert_primary = -1.0;
+    };
+    story.prepare = [&acknowledged](Cluster& cluster) {
+        acknowledged.clear();
+        ASSERT_EQ(nearest(cluster, 0), kDiverts) << "another seed, another nearest: set kDiverts";
+    };
+    story.work = [&acknowledged](Cluster& cluster) {
+        for (std::uint64_t number = 1; number <= kBlocks; ++number) {
+            if (cluster.put(nearest(cluster, 3), kPlace, {make_block(number)}, Wait::majority)) {
+                acknowledged.insert(number);
+            }
+        }
+    };
+    story.check = [&acknowledged](Cluster& cluster) {
+        std::string wrong;
+        for (const auto number : acknowledged) wrong += readable(cluster, number);
+        if (acknowledged.size() != kBlocks) wrong += "one death of three holders refused a put; ";
+        const auto sum = cluster.total();
+        if (sum.blocks_diverted != sum.blocks_for_others) {
+            wrong += fmt::format("{} diverted, {} kept for others; ", sum.blocks_diverted, sum.blocks_for_others);
+        }
+        return wrong;
+    };
+    return story;
+}
+
+TEST(CrashPoints, OfAHolderThatDivertsAPut) {
+    std::set<std::uint64_t> acknowledged;
+    auto story = diverted_put(acknowledged);
+    story.victim = [](Cluster&) { return kDiverts; };
+    crash_everywhere(story, 6);
+}
+
+TEST(CrashPoints, OfANodeThatKeepsWhatAnotherDiverts) {
+    std::set<std::uint64_t> acknowledged;
+    auto story = diverted_put(acknowledged);
+    // Five peers, three holders: of the two others one keeps the first block.
+    story.victim = [](Cluster& cluster) { return nearest(cluster, 4); };
+    crash_everywhere(story, 8);
 }
 
 TEST(CrashPoints, OfANodeThatIsSentCopiesByRepair) {

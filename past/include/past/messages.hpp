@@ -30,6 +30,10 @@ enum class Verb : std::uint8_t {
     prepare = 10,
     accept = 11,
     pull = 12,
+    room = 13,
+    review = 14,  ///< a CompareRequest about the guests that the answerer keeps for the asker
+    claim = 15,
+    retag = 16,
 };
 
 /// Verbs of Service::local that belong to PAST; the daemon keeps the others for itself.
@@ -44,7 +48,7 @@ enum class LocalVerb : std::uint8_t {
 };
 
 /// Why bytes move between nodes.
-enum class Cause : std::uint8_t { put = 0, repair = 1, handover = 2 };
+enum class Cause : std::uint8_t { put = 0, repair = 1, handover = 2, diversion = 3 };
 
 constexpr std::size_t kMaxTagsPerRequest = 64;
 constexpr std::size_t kMaxCompareEntries = 1024;
@@ -53,6 +57,7 @@ constexpr std::size_t kMaxRegisterMembers = 31;  ///< 2 x 16 - 1
 constexpr std::size_t kGenesisMembers = 5;
 constexpr std::size_t kMaxPromises = 256;  ///< about keys without a value
 constexpr std::size_t kRanges = 256;
+constexpr std::size_t kMaxElsewhere = 4;
 
 struct StoreRequest {
     base::Guid place;
@@ -76,6 +81,11 @@ struct FetchRequest {
     base::Guid place;
     base::Guid id;
     friend bool operator==(const FetchRequest&, const FetchRequest&) = default;
+};
+/// In place of the block: who keeps it for the answerer.
+struct FetchReply {
+    std::vector<base::Address> elsewhere;
+    friend bool operator==(const FetchReply&, const FetchReply&) = default;
 };
 struct TouchRequest {
     base::Guid place;
@@ -135,6 +145,25 @@ struct OfferRequest {
     Tag tag;
     std::vector<base::Guid> ids;
     friend bool operator==(const OfferRequest&, const OfferRequest&) = default;
+};
+/// How many bytes a diverted block may be weighed against.
+struct RoomReply {
+    std::uint64_t free_bytes = 0;
+    friend bool operator==(const RoomReply&, const RoomReply&) = default;
+};
+/// All guests of the asker in (after, up_to] of the place: what is kept for it there and not listed is unclaimed.
+struct ClaimRequest {
+    base::Guid place;
+    base::Guid after;
+    base::Guid up_to;
+    std::vector<base::Guid> ids;  ///< may be empty
+    friend bool operator==(const ClaimRequest&, const ClaimRequest&) = default;
+};
+/// Of guests that are kept for the asker.
+struct RetagRequest {
+    TouchRequest request;
+    bool untag = false;  ///< they lose the tag, as far as its generation goes
+    friend bool operator==(const RetagRequest&, const RetagRequest&) = default;
 };
 enum class Offered : std::uint8_t { lacking = 0, held = 1, reclaimed = 2 };
 
@@ -272,6 +301,10 @@ struct LocalHoldersReply {
 [[nodiscard]] base::Bytes encode(const RangesRequest&);
 [[nodiscard]] base::Bytes encode(const RangesReply&);
 [[nodiscard]] base::Bytes encode(const OfferRequest&);
+[[nodiscard]] base::Bytes encode(const FetchReply&);
+[[nodiscard]] base::Bytes encode(const RoomReply&);
+[[nodiscard]] base::Bytes encode(const ClaimRequest&);
+[[nodiscard]] base::Bytes encode(const RetagRequest&);
 [[nodiscard]] base::Bytes encode(const QueryRequest&);
 [[nodiscard]] base::Bytes encode(const PrepareRequest&);
 [[nodiscard]] base::Bytes encode(const AcceptRequest&);

@@ -67,6 +67,16 @@ struct Config {
     std::size_t max_pending_reclaims = 4096;
     std::size_t max_reclaim_ids = 1U << 20U;  ///< blocks named by reclaims that wait or are remembered
 
+    // Diverted and cached copies
+    double divert_primary =
+        0.1;  ///< a new block is kept here if it is at most this share of what is free (PAST's t_pri)
+    double divert_guest = 0.05;           ///< the same for what a neighbour has no room for (t_div)
+    std::size_t divert_tries = 4;         ///< neighbours asked in turn for one block
+    Milliseconds room_known_for{10'000};  ///< what neighbours said of their room
+    Milliseconds review_period{60'000};   ///< of asking neighbours whether they still keep what we diverted; jittered
+    Milliseconds guest_forgiveness{120'000};  ///< a guest this young need not be claimed: its pointer may be on its way
+    std::uint64_t take_home_bytes_per_second = 4U << 20U;  ///< of diverted blocks, once there is room again
+
     // Repair
     bool repair = true;
     Milliseconds check_period{60'000};   ///< of comparing with the other holders, once all is well; jittered
@@ -104,6 +114,9 @@ struct NodeStatus {
     std::uint64_t blocks_unchecked = 0;  ///< of those: not compared since they changed
     std::uint64_t blocks_to_hand_over = 0;  ///< held here for others: absent holders, new holders
     std::uint64_t backlog_blocks = 0;       ///< known to be missing elsewhere, and ours to send
+    std::uint64_t blocks_diverted = 0;      ///< of those we answer for: kept by a neighbour, for want of room here
+    std::uint64_t blocks_for_others = 0;    ///< kept here for a neighbour; not in `blocks`
+    std::uint64_t bytes_for_others = 0;
     std::uint64_t registers = 0;
     std::uint64_t pending_reclaims = 0;
 
@@ -111,7 +124,9 @@ struct NodeStatus {
     std::uint64_t bytes_put = 0;          ///< received from clients
     std::uint64_t bytes_repaired = 0;     ///< sent to holders that lacked them
     std::uint64_t bytes_handed_over = 0;  ///< sent by a node that is no longer a holder
+    std::uint64_t bytes_diverted = 0;     ///< sent to neighbours for want of room
     std::uint64_t blocks_repaired = 0, blocks_handed_over = 0, blocks_discarded = 0;
+    std::uint64_t blocks_taken_home = 0;
     std::uint64_t puts_refused = 0;    ///< full, busy or below min_copies
     std::uint64_t wrong_blocks = 0;    ///< bytes that did not hash to their id, from peers
     std::uint64_t corrupt_blocks = 0;  ///< in our own store

@@ -3,19 +3,12 @@
 #include <algorithm>
 #include <cassert>
 
-#include "base/hash.hpp"
+#include "set_digest.hpp"
 
 namespace past::store {
 namespace {
 
 constexpr std::uint32_t kItemMask = 0xFFFFFF;
-
-void exclusive_or(base::Guid& digest, const base::Guid& id) {
-    auto bytes = digest.bytes();
-    const auto other = base::sha256(id.view()).bytes();
-    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] ^= other[i];
-    digest = base::Guid{bytes};
-}
 
 }  // namespace
 
@@ -189,7 +182,7 @@ void Index::chain(Handle block, std::uint32_t number) {
     place.first = block;
     ++place.blocks;
     place.bytes += e.length;
-    exclusive_or(place.digest, e.id);
+    toggle(place.digest, e.id);
 }
 
 void Index::unchain(Handle block) {
@@ -203,7 +196,7 @@ void Index::unchain(Handle block) {
     }
     --place.blocks;
     place.bytes -= e.length;
-    exclusive_or(place.digest, e.id);
+    toggle(place.digest, e.id);
     if (place.blocks > 0) return;
     place_numbers_.erase(place.guid);
     free_places_.push_back(e.place);

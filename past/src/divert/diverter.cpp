@@ -1,0 +1,357 @@
+#include "divert/diverter.hpp"
+
+#include <algorithm>
+
+#include "gather.hpp"
+#include "repair.hpp"
+#include "set_digest.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::NodeId;
+using base::Result;
+using base::Task;
+using base::TimePoint;
+using pastry::NodeHandle;
+
+Diverter::Diverter(Context& context, Holders& holders, DivertingStore& store)
+    : context_{context}, holders_{holders}, store_{store} {}
+
+// --- finding a neighbour with room
+
+struct Diverter::Diversion {
+    Guid place;
+    Tag tag;
+    std::vector<Block> blocks;
+    std::vector<std::optional<NodeId>> kept_by;
+    std::set<NodeId> refused;
+};
+
+/// Neighbours that are no holders of the place: a second copy on one of those would not be a second copy.
+Task<std::vector<NodeHandle>> Diverter::candidates(Guid place) {
+    const auto deadline = context_.now() + context_.config.call_timeout;
+    auto nodes = context_.kbr.neighbours();
+    const auto set = co_await holders_.find(place, context_.membership.copies(), deadline);
+    if (!set) co_return std::vector<NodeHandle>{};
+    std::erase_if(nodes, [&](const NodeHandle& node) {
+        const auto* member = context_.membership.roster().find(node.id());
+        const bool revoked = member != nullptr && member->revoked;
+        return revoked || set->placed_on(node.id()) || set->written_by(node.id());
+    });
+    co_return nodes;
+}
+
+Task<void> Diverter::learn_rooms(std::vector<NodeHandle> nodes) {
+    base::TaskGroup asking{context_.env.executor};
+    for (auto& node : nodes) {
+        const auto known = rooms_.find(node.id());
+        if (known == rooms_.end() || known->second.until <= context_.now()) asking.spawn(ask_room(std::move(node)));
+    }
+    co_await asking.join();
+    std::erase_if(rooms_, [&](const auto& entry) { return entry.second.until <= context_.now(); });
+}
+
+Task<void> Diverter::ask_room(NodeHandle node) {
+    const auto id = node.id();
+    const auto deadline = context_.now() + context_.config.call_timeout;
+    const auto answer = co_await context_.call(std::move(node.address), Verb::room, {}, deadline);
+    const auto reply = answer ? decode<RoomReply>(answer->header) : Result<RoomReply>{answer.error()};
+    rooms_[id] = Room{reply ? reply->free_bytes : 0, context_.now() + context_.config.room_known_for};
+}
+
+Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vector<Block> blocks) {
+    const DiversionThresholds thresholds{context_.config.divert_primary, context_.config.divert_guest};
+    const auto diversion = std::make_shared<Diversion>();
+    diversion->place = place;
+    diversion->tag = tag;
+    diversion->blocks = std::move(blocks);
+    diversion->kept_by.resize(diversion->blocks.size());
+    const auto nodes = co_await candidates(place);
+    for (std::size_t tries = 0; tries < context_.config.divert_tries; ++tries) {
+        co_await learn_rooms(nodes);
+        std::map<NodeId, std::vector<std::size_t>> shares;
+        for (std::size_t i = 0; i < diversion->blocks.size(); ++i) {
+            if (diversion->kept_by[i]) continue;
+            std::vector<DiversionCandidate> open;
+            for (const auto& node : nodes) {
+                const auto room = rooms_.find(node.id());
+                if (room == rooms_.end() || diversion->refused.contains(node.id())) continue;
+                open.push_back({node.id(), room->second.free_bytes, node.failure_domain});
+            }
+            const auto size = diversion->blocks[i].bytes.size();
+            const auto target = choose_target(open, size, thresholds);
+            if (!target) co_return Errc::no_space;
+            shares[*target].push_back(i);
+            auto& room = rooms_.at(*target).free_bytes;
+            room -= std::min<std::uint64_t>(room, size);
+        }
+        base::TaskGroup sending{context_.env.executor};
+        for (auto& [id, which] : shares) {
+            const auto node = std::ranges::find(nodes, id, &NodeHandle::id);
+            sending.spawn(send(diversion, *node, std::move(which)));
+        }
+        co_await sending.join();
+        if (std::ranges::all_of(diversion->kept_by, [](const auto& node) { return node.has_value(); })) {
+            std::vector<NodeId> kept;
+            for (const auto& node : diversion->kept_by) kept.push_back(*node);
+            co_return kept;
+        }
+    }
+    co_return Errc::no_space;
+}
+
+Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, std::vector<std::size_t> which) {
+    std::vector<Block> blocks;
+    for (const auto i : which) blocks.push_back(diversion->blocks[i]);
+    std::vector<Tag> tags(1, diversion->tag);
+    const auto id = to.id();
+    auto batch = make_batch(diversion->place, std::move(tags), std::move(blocks), Cause::diversion);
+    Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
+    const auto deadline = context_.now() + context_.config.store_timeout;
+    if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), deadline);
+    if (!stored) {
+        context_.log(base::Log::Level::debug, "{} does not take a copy: {}", id.short_hex(), stored.error().message());
+        diversion->refused.insert(id);
+        co_return;
+    }
+    for (const auto i : which) diversion->kept_by[i] = id;
+    context_.counters.bytes_diverted += (*batch)->bytes;
+    answered_at_.try_emplace(id, context_.now());
+}
+
+// --- asking for what was diverted
+
+Task<Result<base::SharedBytes>> Diverter::fetch(NodeId node, Guid place, Guid id) {
+    const auto deadline = context_.now() + context_.config.fetch_timeout;
+    auto address = co_await holders_.resolve(node, deadline);
+    if (!address) co_return base::Error{base::Errc::unreachable, node.short_hex()};
+    auto header = encode(FetchRequest{place, id});
+    auto answer = co_await context_.call(std::move(*address), Verb::fetch, std::move(header), deadline);
+    if (!answer) co_return std::move(answer).error();
+    Block block{id, std::move(answer->payload)};
+    std::vector<Block> blocks(1, block);
+    BASE_CO_CHECK(co_await verify_blocks(context_, std::move(blocks)));
+    co_return std::move(block.bytes);
+}
+
+Task<Result<std::vector<bool>>> Diverter::retag(NodeId node, Guid place, Tag tag, std::vector<Guid> ids, bool untag) {
+    const auto deadline = context_.now() + context_.config.call_timeout;
+    const auto address = co_await holders_.resolve(node, deadline);
+    if (!address) co_return base::Error{base::Errc::unreachable, node.short_hex()};
+    std::vector<bool> kept;
+    for (std::size_t begin = 0; begin < ids.size(); begin += kMaxBlocksPerRequest) {
+        const auto end = std::min(ids.size(), begin + kMaxBlocksPerRequest);
+        RetagRequest request;
+        request.request.place = place;
+        request.request.tag = tag;
+        request.request.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                                   ids.begin() + static_cast<std::ptrdiff_t>(end));
+        request.untag = untag;
+        auto header = encode(request);
+        auto to = *address;
+        const auto answer = co_await context_.call(std::move(to), Verb::retag, std::move(header), deadline);
+        if (!answer) co_return answer.error();
+        BASE_CO_TRY(const auto reply, decode<BitsReply>(answer->header));
+        if (reply.bits.size() != end - begin) co_return base::Errc::bad_format;
+        for (const auto bit : reply.bits) kept.push_back(bit == 1);
+    }
+    co_return kept;
+}
+
+// --- reviews
+
+Task<void> Diverter::run() {
+    for (;;) {
+        const auto jitter = 0.5 + context_.env.rng.unit();
+        co_await context_.env.clock.sleep_for(
+            std::chrono::duration_cast<base::Duration>(context_.config.review_period * jitter));
+        co_await review_all();
+        co_await let_guests_go();
+        co_await take_home();
+    }
+}
+
+Task<void> Diverter::review_all() {
+    std::set<Whose> now;
+    for (const auto& [place, entries] : store_.pointers().by_place()) {
+        for (const auto& [node, total] : store_.pointers().totals(place)) now.emplace(node, place);
+    }
+    std::map<NodeId, std::vector<Guid>> by_node;
+    auto asked = now;
+    asked.insert(reviewed_.begin(), reviewed_.end());  // where nothing is left they are told so
+    for (const auto& [node, place] : asked) by_node[node].push_back(place);
+    reviewed_ = std::move(now);
+    for (auto& [node, places] : by_node) {
+        answered_at_.try_emplace(node, context_.now());
+        co_await review(node, std::move(places));
+    }
+    std::erase_if(answered_at_, [&](const auto& entry) { return !by_node.contains(entry.first); });
+}
+
+Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
+    const auto deadline = context_.now() + 4 * context_.config.call_timeout;
+    const auto address = co_await holders_.resolve(node, deadline);
+    bool answered = address.has_value();
+    for (std::size_t begin = 0; answered && begin < places.size(); begin += kMaxCompareEntries) {
+        CompareRequest request;
+        for (auto i = begin; i < std::min(places.size(), begin + kMaxCompareEntries); ++i) {
+            const auto total = store_.pointers().total(places[i], node);
+            request.entries.push_back({places[i], total.blocks, total.digest});
+        }
+        auto header = encode(request);
+        auto to = *address;
+        const auto answer = co_await context_.call(std::move(to), Verb::review, std::move(header), deadline);
+        const auto reply = answer ? decode<CompareReply>(answer->header) : Result<CompareReply>{answer.error()};
+        answered = reply && reply->entries.size() == request.entries.size();
+        for (std::size_t i = 0; answered && i < request.entries.size(); ++i) {
+            const auto& ours = request.entries[i];
+            const auto& theirs = reply->entries[i];
+            if (ours.blocks == theirs.blocks && ours.digest == theirs.digest) continue;
+            answered = co_await claim(*address, ours.place);
+        }
+    }
+    if (answered) {
+        answered_at_[node] = context_.now();
+    } else if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
+        co_await give_up(node);
+    }
+}
+
+/// Names all that we diverted to `node` of the place; what it does not keep is lost, and what we do not name is free.
+Task<bool> Diverter::claim(base::Address node, Guid place) {
+    std::vector<Guid> ids;
+    const auto entries = store_.pointers().by_place().find(place);
+    if (entries != store_.pointers().by_place().end()) {
+        for (const auto& [id, entry] : entries->second) {
+            if (entry.node == node.id) ids.push_back(id);
+        }
+    }
+    Guid::Array ones;
+    ones.fill(0xFF);
+    std::vector<Guid> lost;
+    Guid after;
+    for (std::size_t begin = 0; begin == 0 || begin < ids.size(); begin += kMaxBlocksPerRequest) {
+        const auto end = std::min(ids.size(), begin + kMaxBlocksPerRequest);
+        ClaimRequest request{place, after, end == ids.size() ? Guid{ones} : ids[end - 1], {}};
+        request.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                           ids.begin() + static_cast<std::ptrdiff_t>(end));
+        after = request.up_to;
+        auto header = encode(request);
+        const auto deadline = context_.now() + context_.config.call_timeout;
+        auto to = node;
+        const auto answer = co_await context_.call(std::move(to), Verb::claim, std::move(header), deadline);
+        const auto reply = answer ? decode<BitsReply>(answer->header) : Result<BitsReply>{answer.error()};
+        if (!reply || reply->bits.size() != request.ids.size()) co_return false;
+        for (std::size_t i = 0; i < request.ids.size(); ++i) {
+            if (reply->bits[i] == 0) lost.push_back(request.ids[i]);
+        }
+    }
+    if (!lost.empty()) {
+        context_.log(base::Log::Level::info, "{} lost {} blocks that it kept for us", node.id.short_hex(), lost.size());
+        (void)co_await store_.drop_pointers(std::move(lost));
+    }
+    co_return true;
+}
+
+/// It is away for repair_after: what it kept is made anew like the copies of any holder that is gone.
+Task<void> Diverter::give_up(NodeId node) {
+    auto ids = store_.pointers().of_node(node);
+    if (ids.empty()) co_return;
+    context_.log(base::Log::Level::info, "{} is away with {} blocks that it kept for us", node.short_hex(), ids.size());
+    (void)co_await store_.drop_pointers(std::move(ids));
+}
+
+Task<void> Diverter::take_home() {
+    TokenBucket bucket{context_.env.clock, context_.config.take_home_bytes_per_second,
+                       context_.config.take_home_bytes_per_second};
+    std::vector<std::pair<Guid, std::uint32_t>> all;
+    for (const auto& [place, entries] : store_.pointers().by_place()) {
+        for (const auto& [id, entry] : entries) all.emplace_back(id, entry.bytes);
+    }
+    for (const auto& [id, bytes] : all) {
+        if (!store_.could_take_home(id)) continue;
+        co_await bucket.take(bytes);
+        co_await context_.foreground.give_way(bytes);
+        if (!co_await store_.take_home(id)) break;  // away, or full after all: the next review is soon enough
+        ++context_.counters.blocks_taken_home;
+    }
+}
+
+// --- guests
+
+bool Diverter::is_ours(const Guid& place) const {
+    const auto set = holders_.local(place, context_.membership.copies());
+    return set && (set->placed_on(context_.self()) || set->written_by(context_.self()));
+}
+
+Task<Result<void>> Diverter::on_store(NodeId primary, StoreRequest request, std::vector<Block> blocks) {
+    if (is_ours(request.place)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
+    for (const auto& id : request.ids) young_[id] = context_.now() + context_.config.guest_forgiveness;
+    heard_from_[primary] = context_.now();
+    co_return co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks));
+}
+
+CompareReply Diverter::on_review(const NodeId& primary, const CompareRequest& request) {
+    heard_from_[primary] = context_.now();
+    CompareReply reply;
+    for (const auto& entry : request.entries) {
+        // What became ours by a change of the ring is no guest: one copy must not count for two holders.
+        const auto total = is_ours(entry.place) ? Ledger::Total{} : store_.guests().total(entry.place, primary);
+        reply.entries.push_back({total.blocks, total.digest});
+    }
+    return reply;
+}
+
+Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request) {
+    const bool ours = is_ours(request.place);
+    BitsReply reply;
+    std::set<Guid> claimed;
+    for (const auto& id : request.ids) {
+        const auto* guest = store_.guests().find(id);
+        const bool kept = !ours && guest != nullptr && guest->node == primary && store_.holds_bytes(id);
+        reply.bits.push_back(kept ? 1 : 0);
+        if (kept) claimed.insert(id);
+    }
+    std::vector<Guid> free;
+    const auto entries = store_.guests().by_place().find(request.place);
+    if (entries != store_.guests().by_place().end()) {
+        const auto& guests = entries->second;
+        for (auto at = guests.upper_bound(request.after); at != guests.end() && at->first <= request.up_to; ++at) {
+            if (at->second.node != primary || claimed.contains(at->first)) continue;
+            const auto young = young_.find(at->first);
+            if (ours || young == young_.end() || young->second <= context_.now()) free.push_back(at->first);
+        }
+    }
+    if (!free.empty()) BASE_CO_CHECK(co_await store_.release(std::move(free)));
+    co_return reply;
+}
+
+Task<Result<BitsReply>> Diverter::on_retag(NodeId primary, RetagRequest request) {
+    auto& what = request.request;
+    BASE_CO_TRY(const auto kept, co_await store_.retag_for(primary, what.tag, std::move(what.ids), request.untag));
+    BitsReply reply;
+    for (const bool one : kept) reply.bits.push_back(one ? 1 : 0);
+    co_return reply;
+}
+
+/// Of those that were not heard of for so long that what they diverted was given up, or will be.
+Task<void> Diverter::let_guests_go() {
+    const auto now = context_.now();
+    std::erase_if(young_, [&](const auto& entry) { return entry.second <= now; });
+    std::set<NodeId> primaries, silent;
+    const auto patience = context_.membership.policy().repair_after + 3 * context_.config.review_period;
+    for (const auto& [place, entries] : store_.guests().by_place()) {
+        for (const auto& [node, total] : store_.guests().totals(place)) {
+            primaries.insert(node);
+            if (now - heard_from_.try_emplace(node, now).first->second >= patience) silent.insert(node);
+        }
+    }
+    std::erase_if(heard_from_, [&](const auto& entry) { return !primaries.contains(entry.first); });
+    for (const auto& node : silent) {
+        auto ids = store_.guests().of_node(node);
+        (void)co_await store_.release(std::move(ids));
+    }
+}
+
+}  // namespace past

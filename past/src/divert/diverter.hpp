@@ -1,0 +1,65 @@
+// Diverted copies over the network: finds a neighbour with room, asks now and then whether it still has what it took,
+// takes blocks home when there is room again; and keeps what neighbours divert here.
+//
+// Paper: Rowstron & Druschel, SOSP 2001, section 3.3. Where we differ: docs/decisions/diversion.md.
+#pragma once
+
+#include "batch.hpp"
+#include "divert/diverting_store.hpp"
+#include "holders.hpp"
+
+namespace past {
+
+class Diverter final : public Elsewhere {
+  public:
+    Diverter(Context& context, Holders& holders, DivertingStore& store);
+
+    // Elsewhere
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
+                                                             std::vector<Block> blocks) override;
+    base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) override;
+    base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
+                                                      std::vector<base::Guid> ids, bool untag) override;
+
+    /// Reviews, lets go of what nobody claims, takes home: for as long as the node runs.
+    base::Task<void> run();
+
+    // What neighbours ask of us
+    base::Task<base::Result<void>> on_store(base::NodeId primary, StoreRequest request, std::vector<Block> blocks);
+    [[nodiscard]] RoomReply on_room() const { return {store_.room()}; }
+    [[nodiscard]] CompareReply on_review(const base::NodeId& primary, const CompareRequest& request);
+    base::Task<base::Result<BitsReply>> on_claim(base::NodeId primary, ClaimRequest request);
+    base::Task<base::Result<BitsReply>> on_retag(base::NodeId primary, RetagRequest request);
+
+  private:
+    struct Room {
+        std::uint64_t free_bytes = 0;
+        base::TimePoint until;
+    };
+    struct Diversion;                                   // of one put
+    using Whose = std::pair<base::NodeId, base::Guid>;  // node and place
+
+    base::Task<std::vector<pastry::NodeHandle>> candidates(base::Guid place);
+    base::Task<void> learn_rooms(std::vector<pastry::NodeHandle> nodes);
+    base::Task<void> ask_room(pastry::NodeHandle node);
+    base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);
+
+    base::Task<void> review_all();
+    base::Task<void> review(base::NodeId node, std::vector<base::Guid> places);
+    base::Task<bool> claim(base::Address node, base::Guid place);
+    base::Task<void> give_up(base::NodeId node);
+    base::Task<void> let_guests_go();
+    base::Task<void> take_home();
+    [[nodiscard]] bool is_ours(const base::Guid& place) const;
+
+    Context& context_;
+    Holders& holders_;
+    DivertingStore& store_;
+    std::map<base::NodeId, Room> rooms_;
+    std::map<base::NodeId, base::TimePoint> answered_at_;  ///< a review; at first, when we began to wait for one
+    std::set<Whose> reviewed_;                             ///< where something was diverted when we last asked
+    std::map<base::NodeId, base::TimePoint> heard_from_;   ///< for whom we keep guests: its last review
+    std::map<base::Guid, base::TimePoint> young_;          ///< guests that need not be claimed yet
+};
+
+}  // namespace past

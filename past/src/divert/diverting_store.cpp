@@ -1,0 +1,424 @@
+#include "divert/diverting_store.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "past/error.hpp"
+#include "set_digest.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::NodeId;
+using base::Result;
+using base::Task;
+
+namespace {
+
+std::vector<Guid> ids_of(const std::vector<Block>& blocks) {
+    std::vector<Guid> ids;
+    for (const auto& block : blocks) ids.push_back(block.id);
+    return ids;
+}
+
+}  // namespace
+
+void DivertingStore::load() {
+    pointers_.load();
+    guests_.load();
+}
+
+/// What became of a block between two records, the crash decided: whoever has the bytes is right.
+Task<void> DivertingStore::tidy() {
+    std::vector<Guid> home, gone;
+    for (const auto& [place, entries] : pointers_.by_place()) {
+        for (const auto& [id, entry] : entries) {
+            if (inner_.has(id)) home.push_back(id);
+        }
+    }
+    for (const auto& [place, entries] : guests_.by_place()) {
+        for (const auto& [id, entry] : entries) {
+            if (!inner_.has(id)) gone.push_back(id);
+        }
+    }
+    // Not being able to write this down now costs nothing: the next start finds it again.
+    if (!home.empty()) (void)co_await pointers_.erase(std::move(home));
+    if (!gone.empty()) (void)co_await guests_.erase(std::move(gone));
+}
+
+std::uint64_t DivertingStore::free_bytes(const StoreUsage& usage) {
+    const auto taken = usage.disk_bytes + usage.reserve_bytes;
+    return usage.read_only || taken >= usage.capacity_bytes ? 0 : usage.capacity_bytes - taken;
+}
+
+std::uint64_t DivertingStore::room() const { return free_bytes(inner_.usage()); }
+
+// --- what we answer for
+
+/// What is to be done with each block of a put.
+struct DivertingStore::Sorted {
+    std::vector<Block> here;      // here already (to be tagged), or new, and there is room
+    std::vector<Block> pointed;   // at a neighbour already
+    std::vector<Block> too_much;  // new, and there is no room
+    std::vector<Guid> guests;     // here for somebody else until now; now for ourselves
+};
+
+DivertingStore::Sorted DivertingStore::sort_out(std::vector<Block> blocks) const {
+    Sorted sorted;
+    auto free = room();
+    for (auto& block : blocks) {
+        const auto size = block.bytes.size();
+        if (inner_.has(block.id)) {
+            if (guests_.contains(block.id)) sorted.guests.push_back(block.id);
+            sorted.here.push_back(std::move(block));
+        } else if (pointers_.contains(block.id)) {
+            sorted.pointed.push_back(std::move(block));
+        } else if (accepts_primary(size, free, thresholds_)) {
+            free -= std::min<std::uint64_t>(free, size);
+            sorted.here.push_back(std::move(block));
+        } else {
+            sorted.too_much.push_back(std::move(block));
+        }
+    }
+    return sorted;
+}
+
+Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> blocks) {
+    auto sorted = sort_out(std::move(blocks));
+    if (!sorted.guests.empty()) BASE_CO_CHECK(co_await guests_.erase(std::move(sorted.guests)));
+    if (!sorted.pointed.empty()) {
+        // Whom we cannot ask now may have lost them: then somebody else takes them.
+        const auto tagged = co_await touch_elsewhere(tag, ids_of(sorted.pointed));
+        for (std::size_t i = 0; i < tagged.size(); ++i) {
+            if (!tagged[i]) sorted.too_much.push_back(std::move(sorted.pointed[i]));
+        }
+    }
+    // The neighbours first: if they have no room either, nothing was stored here yet. Then what fits here stays here,
+    // whatever the threshold says: it chooses who takes a block, it refuses none.
+    if (!sorted.too_much.empty()) {
+        const auto diverted = co_await divert(place, tag, sorted.too_much);
+        if (!diverted && !(diverted.error() == Errc::no_space)) co_return diverted;
+        if (!diverted) {
+            sorted.here.insert(sorted.here.end(), sorted.too_much.begin(), sorted.too_much.end());
+            co_return co_await put_here(place, tag, std::move(sorted.here));
+        }
+    }
+    if (sorted.here.empty()) co_return base::ok();
+    const auto stored = co_await put_here(place, tag, sorted.here);
+    if (stored || !(stored.error() == Errc::no_space)) co_return stored;
+    // Somebody else was faster. What is here already needs no room, only its tag.
+    std::vector<Block> held, fresh;
+    for (auto& block : sorted.here) (inner_.has(block.id) ? held : fresh).push_back(std::move(block));
+    BASE_CO_CHECK(co_await divert(place, tag, std::move(fresh)));
+    if (held.empty()) co_return base::ok();
+    co_return co_await put_here(place, tag, std::move(held));
+}
+
+/// What is here needs no pointer, even if another put of it went to a neighbour meanwhile.
+Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Block> blocks) {
+    auto ids = ids_of(blocks);
+    BASE_CO_CHECK(co_await inner_.put(place, tag, std::move(blocks)));
+    std::erase_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
+    if (ids.empty()) co_return base::ok();
+    co_return co_await pointers_.erase(std::move(ids));
+}
+
+/// One at a time for a block: of two puts the later finds the pointer of the former.
+Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks) {
+    const auto ids = ids_of(blocks);
+    const auto busy = [&] { return std::ranges::any_of(ids, [&](const Guid& id) { return under_way_.contains(id); }); };
+    bool waited = false;
+    while (busy()) {
+        waited = true;
+        co_await one_less_.wait();
+    }
+    if (waited) co_return co_await put(place, tag, std::move(blocks));
+    under_way_.insert(ids.begin(), ids.end());
+    std::exception_ptr failure;
+    std::optional<Result<void>> result;
+    try {
+        result = co_await divert_alone(place, tag, std::move(blocks));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    for (const auto& id : ids) under_way_.erase(id);
+    one_less_.pulse();
+    if (failure) std::rethrow_exception(failure);
+    co_return std::move(*result);
+}
+
+/// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
+Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector<Block> blocks) {
+    Ledger::Entries entries;
+    for (const auto& block : blocks) {
+        Ledger::Entry entry{place, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
+        if (const auto* old = pointers_.find(block.id)) {  // its keeper cannot be asked
+            entry.tags = old->tags;
+            if (!raise_tag(entry.tags, tag)) co_return Errc::no_space;
+        }
+        entries.emplace(block.id, std::move(entry));
+    }
+    const auto ids = ids_of(blocks);
+    BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tag, std::move(blocks)));
+    for (std::size_t i = 0; i < ids.size(); ++i) entries.at(ids[i]).node = nodes[i];
+    std::erase_if(entries, [&](const auto& entry) { return inner_.has(entry.first); });  // see put_here()
+    co_return co_await pointers_.add(std::move(entries));
+}
+
+Task<Result<base::SharedBytes>> DivertingStore::get(Guid id) {
+    const auto* pointer = inner_.has(id) ? nullptr : pointers_.find(id);
+    if (pointer == nullptr) {
+        auto own = co_await inner_.get(id);
+        if (!own && guests_.contains(id) && !inner_.has(id)) co_await forget(guests_, id);
+        co_return own;
+    }
+    const auto node = pointer->node;
+    auto bytes = co_await elsewhere_.fetch(node, pointer->place, id);
+    if (bytes) co_return bytes;
+    const bool lost = bytes.error() == Errc::block_not_found || bytes.error() == Errc::corrupt_block;
+    const auto* now = pointers_.find(id);
+    if (lost && now != nullptr && now->node == node) co_await forget(pointers_, id);
+    co_return bytes;
+}
+
+/// At once in memory. If it cannot be written down, whoever asks next finds out again.
+Task<void> DivertingStore::forget(Ledger& ledger, Guid id) {
+    std::vector<Guid> ids(1, id);
+    (void)co_await ledger.erase(std::move(ids));
+}
+
+/// Of pointers; in the order of `ids`.
+Task<std::vector<bool>> DivertingStore::touch_elsewhere(Tag tag, std::vector<Guid> ids) {
+    std::vector<bool> tagged(ids.size(), false);
+    std::map<std::pair<NodeId, Guid>, std::vector<std::size_t>> by_node;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        const auto* pointer = pointers_.find(ids[i]);
+        if (pointer != nullptr) by_node[{pointer->node, pointer->place}].push_back(i);
+    }
+    for (const auto& [whose, indices] : by_node) {
+        std::vector<Guid> asked;
+        for (const auto i : indices) asked.push_back(ids[i]);
+        const auto [node, place] = whose;
+        const auto kept = co_await elsewhere_.retag(node, place, tag, asked, /*untag=*/false);
+        if (!kept || kept->size() != asked.size()) continue;
+        Ledger::Entries changed;
+        for (std::size_t j = 0; j < asked.size(); ++j) {
+            const auto* pointer = (*kept)[j] ? pointers_.find(asked[j]) : nullptr;
+            if (pointer == nullptr) continue;
+            auto entry = *pointer;
+            if (!raise_tag(entry.tags, tag)) continue;
+            tagged[indices[j]] = true;
+            if (entry != *pointer) changed.emplace(asked[j], std::move(entry));
+        }
+        const auto saved = co_await pointers_.add(std::move(changed));
+        if (saved) continue;
+        for (const auto i : indices) tagged[i] = false;
+    }
+    co_return tagged;
+}
+
+Task<Result<std::vector<bool>>> DivertingStore::touch(Tag tag, std::vector<Guid> ids) {
+    std::vector<std::size_t> at_home, away;
+    std::vector<Guid> home_ids, away_ids;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        if (guests_.contains(ids[i])) continue;  // not ours to speak for
+        const bool pointed = !inner_.has(ids[i]) && pointers_.contains(ids[i]);
+        (pointed ? away : at_home).push_back(i);
+        (pointed ? away_ids : home_ids).push_back(ids[i]);
+    }
+    std::vector<bool> held(ids.size(), false);
+    if (!home_ids.empty()) {
+        BASE_CO_TRY(const auto here, co_await inner_.touch(tag, std::move(home_ids)));
+        for (std::size_t j = 0; j < at_home.size(); ++j) held[at_home[j]] = here[j];
+    }
+    if (!away_ids.empty()) {
+        const auto there = co_await touch_elsewhere(tag, std::move(away_ids));
+        for (std::size_t j = 0; j < away.size(); ++j) held[away[j]] = there[j];
+    }
+    co_return held;
+}
+
+Task<Result<std::uint64_t>> DivertingStore::untag(Tag tag, std::vector<Guid> ids) {
+    std::map<std::pair<NodeId, Guid>, std::vector<Guid>> told;
+    Ledger::Entries changed;
+    std::vector<Guid> dropped;
+    for (const auto& id : ids) {
+        const auto* pointer = pointers_.find(id);
+        if (pointer == nullptr) continue;
+        told[{pointer->node, pointer->place}].push_back(id);
+        auto entry = *pointer;
+        std::erase_if(entry.tags,
+                      [&](const Tag& each) { return each.volume == tag.volume && each.generation <= tag.generation; });
+        if (entry.tags.empty()) {
+            dropped.push_back(id);
+        } else if (entry != *pointer) {
+            changed.emplace(id, std::move(entry));
+        }
+    }
+    const auto gone_elsewhere = dropped.size();
+    BASE_CO_TRY(const auto gone, co_await inner_.untag(tag, std::move(ids)));
+    if (!dropped.empty()) BASE_CO_CHECK(co_await pointers_.erase(std::move(dropped)));
+    if (!changed.empty()) BASE_CO_CHECK(co_await pointers_.add(std::move(changed)));
+    // Whoever does not hear this keeps guests that nobody claims, offers them, and learns of the reclaim then.
+    for (auto& [whose, asked] : told) {
+        const auto [node, place] = whose;
+        (void)co_await elsewhere_.retag(node, place, tag, std::move(asked), /*untag=*/true);
+    }
+    co_return gone + gone_elsewhere;
+}
+
+Task<Result<void>> DivertingStore::discard(std::vector<Guid> ids) {
+    std::vector<Guid> home, away;
+    for (const auto& id : ids) {
+        if (pointers_.contains(id)) away.push_back(id);
+        if (inner_.has(id) && !guests_.contains(id)) home.push_back(id);
+    }
+    if (!home.empty()) BASE_CO_CHECK(co_await inner_.discard(std::move(home)));
+    if (!away.empty()) BASE_CO_CHECK(co_await pointers_.erase(std::move(away)));
+    co_return base::ok();
+}
+
+bool DivertingStore::has(const Guid& id) const {
+    return inner_.has(id) ? !guests_.contains(id) : pointers_.contains(id);
+}
+
+std::vector<Tag> DivertingStore::tags(const Guid& id) const {
+    if (guests_.contains(id)) return {};
+    if (inner_.has(id)) return inner_.tags(id);
+    const auto* pointer = pointers_.find(id);
+    return pointer != nullptr ? pointer->tags : std::vector<Tag>{};
+}
+
+std::vector<PlaceSummary> DivertingStore::places() const {
+    auto places = inner_.places();
+    if (pointers_.empty() && guests_.empty()) return places;
+    std::map<Guid, PlaceSummary> by_place;
+    for (auto& summary : places) by_place.emplace(summary.place, summary);
+    for (const auto& [place, entries] : guests_.by_place()) {
+        const auto total = guests_.total(place);
+        auto& summary = by_place[place];
+        summary.blocks -= std::min(summary.blocks, total.blocks);
+        summary.bytes -= std::min(summary.bytes, total.bytes);
+        toggle_all(summary.digest, total.digest);
+    }
+    for (const auto& [place, entries] : pointers_.by_place()) {
+        const auto total = pointers_.total(place);
+        auto& summary = by_place[place];
+        summary.blocks += total.blocks;
+        summary.bytes += total.bytes;
+        toggle_all(summary.digest, total.digest);
+    }
+    places.clear();
+    for (auto& [place, summary] : by_place) {
+        summary.place = place;
+        if (summary.blocks > 0) places.push_back(summary);
+    }
+    return places;
+}
+
+std::vector<Guid> DivertingStore::list(const Guid& place, const Guid& after, std::size_t limit) const {
+    std::vector<Guid> ids;
+    for (Guid from = after; ids.size() < limit;) {
+        const auto some = inner_.list(place, from, limit);
+        for (const auto& id : some) {
+            if (!guests_.contains(id) && ids.size() < limit) ids.push_back(id);
+        }
+        if (some.size() < limit) break;
+        from = some.back();
+    }
+    const auto pointed = pointers_.by_place().find(place);
+    if (pointed == pointers_.by_place().end()) return ids;
+    std::vector<Guid> merged;
+    auto at = pointed->second.upper_bound(after);
+    for (std::size_t i = 0; merged.size() < limit && (i < ids.size() || at != pointed->second.end());) {
+        const bool pointer_first = i == ids.size() || (at != pointed->second.end() && at->first < ids[i]);
+        if (pointer_first) {
+            merged.push_back((at++)->first);
+        } else {
+            merged.push_back(ids[i++]);
+        }
+    }
+    return merged;
+}
+
+/// Blocks that we answer for; bytes of the disk as they are.
+StoreUsage DivertingStore::usage() const {
+    auto usage = inner_.usage();
+    usage.blocks = usage.blocks + pointers_.blocks() - std::min(usage.blocks + pointers_.blocks(), guests_.blocks());
+    usage.block_bytes =
+        usage.block_bytes + pointers_.bytes() - std::min(usage.block_bytes + pointers_.bytes(), guests_.bytes());
+    return usage;
+}
+
+bool DivertingStore::could_take_home(const Guid& id) const {
+    const auto* pointer = pointers_.find(id);
+    // Half of what a new block may weigh: a node at its limit does not carry the same blocks to and fro.
+    return pointer != nullptr && accepts_primary(pointer->bytes, room() / 2, thresholds_);
+}
+
+Task<Result<void>> DivertingStore::take_home(Guid id) {
+    BASE_CO_TRY(auto bytes, co_await get(id));
+    const auto* pointer = pointers_.find(id);
+    if (pointer == nullptr) co_return Errc::block_not_found;
+    const auto entry = *pointer;
+    std::vector<Block> blocks(1, Block{id, std::move(bytes)});
+    BASE_CO_CHECK(co_await inner_.put(entry.place, entry.tags.front(), std::move(blocks)));
+    const std::vector<Guid> ids(1, id);
+    for (const auto& tag : entry.tags) BASE_CO_CHECK(co_await inner_.touch(tag, ids));
+    co_return co_await pointers_.erase(ids);
+}
+
+// --- what we keep for others
+
+Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vector<Tag> tags,
+                                            std::vector<Block> blocks) {
+    auto free = room();
+    Ledger::Entries entries;
+    for (const auto& block : blocks) {
+        const auto* guest = guests_.find(block.id);
+        const bool for_another = guest != nullptr && guest->node != primary;
+        if (for_another || has(block.id))
+            co_return base::Error{base::Errc::denied, "a copy of it is kept here already"};
+        const auto size = block.bytes.size();
+        if (guest == nullptr && !accepts_diverted(size, free, thresholds_)) co_return Errc::no_space;
+        free -= std::min<std::uint64_t>(free, size);
+        entries.emplace(block.id, Ledger::Entry{place, primary, static_cast<std::uint32_t>(size), {}});
+    }
+    // Marked before they are there: a guest that was taken for a copy of our own would count twice.
+    BASE_CO_CHECK(co_await guests_.add(entries));
+    auto stored = co_await inner_.put(place, tags.front(), std::move(blocks));
+    std::vector<Guid> ids;
+    for (const auto& [id, entry] : entries) ids.push_back(id);
+    for (std::size_t i = 1; stored && i < tags.size(); ++i) {
+        const auto tagged = co_await inner_.touch(tags[i], ids);
+        if (!tagged) stored = tagged.error();
+    }
+    if (stored) co_return base::ok();
+    std::erase_if(ids, [&](const Guid& id) { return inner_.has(id); });
+    (void)co_await guests_.erase(std::move(ids));
+    co_return stored;
+}
+
+Task<Result<std::vector<bool>>> DivertingStore::retag_for(NodeId primary, Tag tag, std::vector<Guid> ids, bool untag) {
+    std::vector<Guid> kept;
+    std::vector<bool> bits;
+    for (const auto& id : ids) {
+        const auto* guest = guests_.find(id);
+        bits.push_back(guest != nullptr && guest->node == primary && inner_.has(id));
+        if (bits.back()) kept.push_back(id);
+    }
+    if (!untag) {
+        BASE_CO_TRY(const auto held, co_await inner_.touch(tag, std::move(kept)));
+        std::size_t next = 0;
+        for (std::size_t i = 0; i < bits.size(); ++i) {
+            if (bits[i]) bits[i] = held[next++];
+        }
+        co_return bits;
+    }
+    BASE_CO_CHECK(co_await inner_.untag(tag, kept));
+    std::erase_if(kept, [&](const Guid& id) { return inner_.has(id); });
+    BASE_CO_CHECK(co_await guests_.erase(std::move(kept)));
+    co_return bits;
+}
+
+}  // namespace past

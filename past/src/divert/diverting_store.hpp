@@ -1,0 +1,109 @@
+// A node's blocks as the rest of PAST sees them: those on its own disk and those that a neighbour keeps in its stead
+// count alike; those that it keeps for neighbours do not show.
+//
+// So whoever compares, repairs or hands over need not know that a copy was diverted. Paper: Rowstron & Druschel, SOSP
+// 2001, section 3.3. Protocol and reasons: docs/decisions/diversion.md. On the node's executor.
+#pragma once
+
+#include "base/task_group.hpp"
+#include "diversion.hpp"
+#include "divert/ledger.hpp"
+
+namespace past {
+
+/// The neighbours, as far as a store needs them. Implemented by Diverter over the network.
+class Elsewhere {
+  public:
+    virtual ~Elsewhere() = default;
+    /// Has every block kept by a node that is no holder of the place; durable there when it returns, with the node of
+    /// each. Errc::no_space: for some there is none; what was stored is let go of later.
+    virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
+                                                                     std::vector<Block> blocks) = 0;
+    /// Hashed. Errors: block_not_found, corrupt_block, or why `node` could not be asked.
+    virtual base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) = 0;
+    /// For each id whether `node` keeps it for us; those are tagged (`untag`: lose the tag, as BlockStore::untag()).
+    virtual base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
+                                                              std::vector<base::Guid> ids, bool untag) = 0;
+};
+
+class DivertingStore : public BlockStore {
+  public:
+    /// `inner` and `elsewhere` outlive this.
+    DivertingStore(base::Executor executor, BlockStore& inner, Elsewhere& elsewhere, DiversionThresholds thresholds)
+        : inner_{inner},
+          elsewhere_{elsewhere},
+          thresholds_{thresholds},
+          pointers_{inner, Ledger::Kind::pointers},
+          guests_{inner, Ledger::Kind::guests},
+          one_less_{std::move(executor)} {}
+
+    /// Reads what an earlier run left in the store.
+    void load();
+    /// Takes off the lists what a crash left on them by mistake.
+    base::Task<void> tidy();
+
+    // BlockStore
+    base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) override;
+    base::Task<base::Result<base::SharedBytes>> get(base::Guid id) override;
+    base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) override;
+    base::Task<base::Result<std::uint64_t>> untag(Tag tag, std::vector<base::Guid> ids) override;
+    base::Task<base::Result<void>> discard(std::vector<base::Guid> ids) override;
+    [[nodiscard]] bool has(const base::Guid& id) const override;
+    [[nodiscard]] std::vector<Tag> tags(const base::Guid& id) const override;
+    [[nodiscard]] std::vector<PlaceSummary> places() const override;
+    [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
+                                               std::size_t limit) const override;
+    [[nodiscard]] StoreUsage usage() const override;
+    base::Task<base::Result<void>> put_record(base::Guid key, base::Bytes value) override {
+        return inner_.put_record(key, std::move(value));
+    }
+    [[nodiscard]] std::optional<base::Bytes> record(const base::Guid& key) const override { return inner_.record(key); }
+    [[nodiscard]] std::vector<base::Guid> record_keys() const override { return inner_.record_keys(); }
+
+    // What we diverted
+    [[nodiscard]] const Ledger& pointers() const { return pointers_; }
+    /// The bytes lie on our own disk, be it for somebody else.
+    [[nodiscard]] bool holds_bytes(const base::Guid& id) const { return inner_.has(id); }
+    /// These copies are lost, or were never made: others' repair gives them to us again.
+    base::Task<base::Result<void>> drop_pointers(std::vector<base::Guid> ids) {
+        return pointers_.erase(std::move(ids));
+    }
+    /// Whether there is room for the block here again.
+    [[nodiscard]] bool could_take_home(const base::Guid& id) const;
+    /// Fetches it, puts it here, forgets the pointer. Errors of either.
+    base::Task<base::Result<void>> take_home(base::Guid id);
+
+    // What we keep for others
+    [[nodiscard]] const Ledger& guests() const { return guests_; }
+    /// What a block that somebody diverts to us may weigh against.
+    [[nodiscard]] std::uint64_t room() const;
+    /// Durable when it returns. Errors: no_space (as the thresholds say), base::Errc::denied if we have one of them for
+    /// ourselves or for another: it would be one copy that counts twice.
+    base::Task<base::Result<void>> keep_for(base::NodeId primary, base::Guid place, std::vector<Tag> tags,
+                                            std::vector<Block> blocks);
+    /// For each id whether we keep it for `primary`; those are tagged, or lose the tag.
+    base::Task<base::Result<std::vector<bool>>> retag_for(base::NodeId primary, Tag tag, std::vector<base::Guid> ids,
+                                                          bool untag);
+    /// From now on these are ours to hand over like any copy that lies where it does not belong.
+    base::Task<base::Result<void>> release(std::vector<base::Guid> ids) { return guests_.erase(std::move(ids)); }
+
+  private:
+    struct Sorted;
+    [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
+    [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
+    base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
+    base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks);
+    base::Task<base::Result<void>> divert_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
+    static base::Task<void> forget(Ledger& ledger, base::Guid id);
+    base::Task<std::vector<bool>> touch_elsewhere(Tag tag, std::vector<base::Guid> ids);
+
+    BlockStore& inner_;
+    Elsewhere& elsewhere_;
+    const DiversionThresholds thresholds_;
+    Ledger pointers_;
+    Ledger guests_;
+    std::set<base::Guid> under_way_;  // being diverted
+    base::Event one_less_;            // of those
+};
+
+}  // namespace past

@@ -1,0 +1,245 @@
+// Replica diversion between nodes: a holder without room has a neighbour keep its copy.
+#include "messages_of.hpp"
+#include "owner.hpp"
+
+namespace past::test {
+namespace {
+
+constexpr std::uint64_t kPlaceNumber = 1;
+const base::Guid kPlace = place_of(kPlaceNumber);
+
+ClusterOptions quick_options() {
+    ClusterOptions options;
+    options.peers = 9;
+    options.repair_after = 30s;
+    options.peer.config.check_period = 5s;
+    options.peer.config.recheck_period = 1s;
+    options.peer.config.settle = 1s;
+    options.peer.config.patience = 3s;
+    options.peer.config.discard_grace = 5s;
+    options.peer.config.review_period = 5s;
+    options.peer.config.guest_forgiveness = 3s;
+    return options;
+}
+
+/// Nine peers; the nearest to the place keeps nothing itself as long as a neighbour takes it.
+class Diversion : public testing::Test {
+  protected:
+    explicit Diversion(ClusterOptions options = quick_options()) {
+        // Who is nearest is known once the peers have their ids: those follow from the seed.
+        {
+            sim::World probe{1};
+            Cluster first{probe, options};
+            full_ = nearest(first, 0);
+        }
+        options.adjust = [full = full_](std::size_t index, PeerProcess::Options& peer) {
+            if (index == full) peer.config.divert_primary = -1.0;
+        };
+        world_ = std::make_unique<sim::World>(1);
+        cluster_ = std::make_unique<Cluster>(*world_, options);
+    }
+    static std::size_t nearest(Cluster& cluster, std::size_t rank) {
+        const auto id = cluster.ring.nearest(kPlace, rank + 1)[rank].id();
+        for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+            if (cluster.handle(i).id() == id) return i;
+        }
+        return cluster.nodes.size();
+    }
+    base::Result<PutOutcome> put(std::uint64_t first, std::uint64_t count) {
+        std::vector<Block> blocks;
+        for (auto number = first; number < first + count; ++number) blocks.push_back(make_block(number));
+        return cluster_->put(reader(), kPlace, std::move(blocks), Wait::full);
+    }
+    base::Result<base::SharedBytes> get(std::uint64_t number) {
+        auto& peer = cluster_->machine(reader());
+        return *peer.run(cluster_->node(reader()).get(kPlace, make_block(number).id, cluster_->in(30s)));
+    }
+    /// A peer that keeps nothing of the place, unless it is diverted there: the farthest of those that are up.
+    std::size_t reader() {
+        const auto up = cluster_->ring.nearest(kPlace, cluster_->nodes.size());
+        return nearest(*cluster_, up.size() - 1);
+    }
+    /// Who has the copies that the full one diverted.
+    std::set<std::size_t> keepers() {
+        std::set<std::size_t> keepers;
+        for (std::size_t i = 0; i < cluster_->nodes.size(); ++i) {
+            if (cluster_->machine(i).running() && cluster_->node(i).status().blocks_for_others > 0) keepers.insert(i);
+        }
+        return keepers;
+    }
+    bool at_rest(std::size_t copies = 3) {
+        for (const auto number : numbers_) {
+            if (cluster_->copies(number) != copies) return false;
+        }
+        const auto sum = cluster_->total();
+        return cluster_->whole() && sum.blocks_to_hand_over == 0 && sum.blocks_diverted == sum.blocks_for_others;
+    }
+    bool comes_to_rest(std::size_t copies = 3) {
+        return world_->run_until([&] { return at_rest(copies); }, 30min);
+    }
+    void put_some() {
+        const auto outcome = put(1, 10);
+        ASSERT_TRUE(outcome) << outcome.error().message();
+        EXPECT_EQ(outcome->copies_stored, 3U);
+        for (std::uint64_t number = 1; number <= 10; ++number) numbers_.insert(number);
+        ASSERT_EQ(cluster_->node(full_).status().blocks_diverted, 10U);
+        ASSERT_FALSE(keepers().empty());
+    }
+
+    std::size_t full_ = 0;
+    std::unique_ptr<sim::World> world_;
+    std::unique_ptr<Cluster> cluster_;
+    std::set<std::uint64_t> numbers_;
+};
+
+TEST_F(Diversion, EveryBlockHasItsCopiesOnAsManyDisks) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    for (const auto number : numbers_) {
+        const auto holders = cluster_->holders_of(number);
+        EXPECT_EQ(holders.size(), 3U);
+        EXPECT_EQ(std::ranges::count(holders, full_), 0);
+    }
+    const auto moved = cluster_->total().bytes_repaired + cluster_->total().bytes_handed_over;
+    world_->run_for(10min);
+    EXPECT_EQ(cluster_->total().bytes_repaired + cluster_->total().bytes_handed_over, moved) << "nobody is in doubt";
+    EXPECT_TRUE(at_rest());
+}
+
+TEST_F(Diversion, ADivertedCopyIsReadThroughWhoAnswersForIt) {
+    put_some();
+    cluster_->kill(nearest(*cluster_, 1));
+    cluster_->kill(nearest(*cluster_, 2));
+    for (const auto number : numbers_) EXPECT_TRUE(get(number)) << number;
+}
+
+TEST_F(Diversion, WhenTheKeeperIsGoneItsCopiesAreMadeAnew) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    for (const auto keeper : keepers()) cluster_->kill(keeper);
+    ASSERT_TRUE(comes_to_rest());
+    for (const auto number : numbers_) EXPECT_TRUE(get(number)) << number;
+}
+
+TEST_F(Diversion, WhenTheOneItWasKeptForIsGoneTheGuestBecomesACopyToHandOver) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    cluster_->kill(full_);
+    ASSERT_TRUE(comes_to_rest());
+    EXPECT_EQ(cluster_->total().blocks_for_others, 0U);
+    for (const auto number : numbers_) EXPECT_TRUE(get(number)) << number;
+}
+
+TEST_F(Diversion, AShortOutageOfEitherMovesNothing) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto before = cluster_->total();
+    const auto keeper = *keepers().begin();
+    for (const auto index : {keeper, full_}) {
+        cluster_->power_off(index);
+        world_->run_for(12s);
+        cluster_->restart(index);
+        world_->run_for(20s);
+    }
+    ASSERT_TRUE(comes_to_rest());
+    const auto after = cluster_->total();
+    EXPECT_EQ(after.blocks_diverted, 10U);
+    EXPECT_LE(after.bytes_repaired + after.bytes_handed_over, before.bytes_repaired + before.bytes_handed_over);
+}
+
+TEST_F(Diversion, WhatKeepersLostIsFoundByAReview) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = *keepers().begin();
+    auto& machine = cluster_->machine(keeper);
+    std::vector<base::Guid> ids;
+    for (const auto number : numbers_) ids.push_back(make_block(number).id);
+    ASSERT_TRUE(*machine.run(cluster_->peer(keeper).store->discard(ids)));
+    machine.kill();
+    machine.restart();
+    world_->run_for(1s);
+    ASSERT_TRUE(comes_to_rest());
+    for (const auto number : numbers_) EXPECT_EQ(cluster_->copies(number), 3U);
+}
+
+TEST_F(Diversion, WhatItsOwnerRemovesIsGoneAtTheKeeperToo) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const Owner owner;
+    auto& machine = cluster_->machine(reader());
+    auto& node = cluster_->node(reader());
+    ASSERT_TRUE(*machine.run(node.put(kPlace, owner.tag(1), {make_block(50)}, Wait::full, cluster_->in(30s))));
+    ASSERT_EQ(cluster_->copies(50), 3U);
+    ASSERT_EQ(cluster_->node(full_).status().blocks_diverted, 11U);
+    ASSERT_TRUE(*machine.run(node.remove(owner.reclaim(kPlace, 1, {make_block(50).id}), cluster_->in(30s))));
+    EXPECT_TRUE(world_->run_until([&] { return cluster_->copies(50) == 0; }, 2min));
+    EXPECT_TRUE(comes_to_rest());
+}
+
+TEST_F(Diversion, NobodyWhoHoldsAPlaceTakesItsDivertedCopies) {
+    put_some();
+    const auto holder = nearest(*cluster_, 1);
+    ASSERT_NE(holder, full_);
+    StoreRequest request{kPlace, {test_tag()}, {make_block(77).id}, {1000}, Cause::diversion};
+    EXPECT_EQ(ask_as(*cluster_, reader(), holder, Verb::store, encode(request), make_block(77).bytes).error(),
+              base::Errc::denied);
+}
+
+TEST_F(Diversion, ClientsDivertNothing) {
+    StoreRequest request{kPlace, {test_tag()}, {make_block(77).id}, {1000}, Cause::diversion};
+    EXPECT_EQ(ask(*world_, *cluster_, reader(), Verb::store, encode(request), make_block(77).bytes).error(),
+              base::Errc::denied);
+    EXPECT_EQ(ask(*world_, *cluster_, reader(), Verb::room, {}).error(), base::Errc::denied);
+}
+
+TEST_F(Diversion, WhoClaimsNothingOfItsOwnFreesNothingOfOthers) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = *keepers().begin();
+    const auto before = cluster_->node(keeper).status().blocks_for_others;
+    base::Guid::Array ones;
+    ones.fill(0xFF);
+    world_->run_for(10s);  // they are not young any more
+    const ClaimRequest claim{kPlace, {}, base::Guid{ones}, {make_block(1).id}};
+    const auto answer = ask_as(*cluster_, reader(), keeper, Verb::claim, encode(claim));
+    ASSERT_TRUE(answer) << answer.error().message();
+    EXPECT_EQ(decode<BitsReply>(answer->header)->bits, base::Bytes{0});
+    const RetagRequest untag{{kPlace, {test_tag().volume, 1'000'000}, {make_block(1).id}}, true};
+    ASSERT_TRUE(ask_as(*cluster_, reader(), keeper, Verb::retag, encode(untag)));
+    EXPECT_EQ(cluster_->node(keeper).status().blocks_for_others, before);
+    EXPECT_TRUE(at_rest());
+}
+
+TEST(DiversionHome, WhereThereIsRoomAgainBlocksComeHome) {
+    sim::World world{1};
+    auto options = quick_options();
+    Cluster cluster{world, options};
+    // Full by its settings first; after a restart with others it has room.
+    std::size_t full = 0;
+    for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+        if (cluster.handle(i).id() == cluster.ring.nearest(kPlace, 1)[0].id()) full = i;
+    }
+    cluster.options.adjust = [full](std::size_t index, PeerProcess::Options& peer) {
+        if (index == full) peer.config.divert_primary = -1.0;
+    };
+    cluster.machine(full).kill();
+    cluster.machine(full).restart();
+    world.run_for(5s);
+    ASSERT_TRUE(cluster.put(full, kPlace, {make_block(1), make_block(2)}, Wait::full));
+    ASSERT_EQ(cluster.node(full).status().blocks_diverted, 2U);
+    cluster.options.adjust = {};
+    cluster.machine(full).kill();
+    cluster.machine(full).restart();
+    EXPECT_TRUE(world.run_until(
+        [&] {
+            const auto sum = cluster.total();
+            return sum.blocks_diverted == 0 && sum.blocks_for_others == 0 && cluster.copies(1) == 3 &&
+                   cluster.copies(2) == 3 && cluster.whole() && sum.blocks_to_hand_over == 0;
+        },
+        10min));
+    EXPECT_TRUE(cluster.peer(full).store->has(make_block(1).id));
+    EXPECT_EQ(cluster.total().blocks_taken_home, 2U);
+}
+
+}  // namespace
+}  // namespace past::test

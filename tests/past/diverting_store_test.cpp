@@ -1,0 +1,312 @@
+// The store with its neighbours: what the contract says holds wherever a block lies.
+#include "divert/diverting_store.hpp"
+
+#include "base/error.hpp"
+#include "contract/block_store_contract.hpp"
+#include "contract/memory_block_store.hpp"
+#include "past/segment_store.hpp"
+
+namespace contract {
+namespace {
+
+using past::Block;
+using past::DivertingStore;
+using past::Ledger;
+using past::Tag;
+
+const base::NodeId kNeighbour = guid_of("the neighbour");
+
+/// A neighbour that has room for everything, or for nothing.
+class OneNeighbour final : public past::Elsewhere {
+  public:
+    explicit OneNeighbour(past::BlockStore& store) : store_{store} {}
+
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
+                                                             std::vector<Block> blocks) override {
+        const auto count = blocks.size();
+        if (full) co_return past::Errc::no_space;
+        BASE_CO_CHECK(co_await store_.put(place, tag, std::move(blocks)));
+        co_return std::vector<base::NodeId>(count, kNeighbour);
+    }
+    base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId, base::Guid, base::Guid id) override {
+        if (away) co_return base::Errc::unreachable;
+        co_return co_await store_.get(id);
+    }
+    base::Task<base::Result<std::vector<bool>>> retag(base::NodeId, base::Guid, Tag tag, std::vector<base::Guid> ids,
+                                                      bool untag) override {
+        if (away) co_return base::Errc::unreachable;
+        if (!untag) co_return co_await store_.touch(tag, std::move(ids));
+        std::vector<bool> held;
+        for (const auto& id : ids) held.push_back(store_.has(id));
+        BASE_CO_CHECK(co_await store_.untag(tag, std::move(ids)));
+        co_return held;
+    }
+    bool full = false;
+    bool away = false;
+
+  private:
+    past::BlockStore& store_;
+};
+
+/// Own store and the neighbour's, on one disk.
+struct Parts {
+    std::unique_ptr<past::BlockStore> own, other;
+    std::unique_ptr<OneNeighbour> neighbour;
+};
+
+struct Diverting : Parts, DivertingStore {
+    Diverting(base::Executor executor, Parts parts, past::DiversionThresholds thresholds)
+        : Parts{std::move(parts)}, DivertingStore{std::move(executor), *own, *neighbour, thresholds} {
+        DivertingStore::load();
+    }
+};
+
+base::Task<base::Result<Parts>> open_parts(base::NodeEnv env, std::uint64_t capacity) {
+    Parts parts;
+    past::SegmentStore::Config config;
+    config.capacity_bytes = capacity;
+    config.segment_bytes = 64U << 10U;
+    if (capacity > 0) config.reserve_bytes = 128U << 10U;
+    config.state_ahead_bytes = 16U << 10U;
+    BASE_CO_TRY(parts.own, co_await past::SegmentStore::open(env, config));
+    config.capacity_bytes = 0;
+    config.directory = "neighbour";
+    BASE_CO_TRY(parts.other, co_await past::SegmentStore::open(env, config));
+    parts.neighbour = std::make_unique<OneNeighbour>(*parts.other);
+    co_return parts;
+}
+
+constexpr past::DiversionThresholds kEverything{-1.0, 1.0};  // goes to the neighbour
+
+template <bool away>
+base::Task<base::Result<std::unique_ptr<past::BlockStore>>> open_diverting(base::NodeEnv env) {
+    BASE_CO_TRY(auto parts, co_await open_parts(env, 0));
+    co_return std::make_unique<Diverting>(env.executor, std::move(parts),
+                                          away ? kEverything : past::DiversionThresholds{});
+}
+
+INSTANTIATE_TEST_SUITE_P(NothingDiverted, BlockStoreContract,
+                         testing::Values(BlockStoreKind{"here", open_diverting<false>}));
+INSTANTIATE_TEST_SUITE_P(AllDiverted, BlockStoreContract,
+                         testing::Values(BlockStoreKind{"elsewhere", open_diverting<true>}));
+
+class DivertingStoreTest : public testing::Test {
+  protected:
+    void open(past::DiversionThresholds thresholds = kEverything, std::uint64_t capacity = 0) {
+        thresholds_ = thresholds;
+        capacity_ = capacity;
+        auto parts = run(open_parts(node_.env(), capacity));
+        ASSERT_TRUE(parts) << parts.error().message();
+        store_ = std::make_unique<Diverting>(node_.env().executor, std::move(*parts), thresholds);
+        run(store_->tidy());
+    }
+    void reopen() {
+        node_.kill();
+        store_.reset();
+        node_.restart();
+        open(thresholds_, capacity_);
+    }
+    template <class T>
+    T run(base::Task<T> task) {
+        auto value = node_.run(std::move(task));
+        EXPECT_TRUE(value.has_value());
+        return std::move(*value);
+    }
+    void run(base::Task<void> task) { node_.run(std::move(task)); }
+    base::Result<void> put(std::vector<Block> blocks) { return run(store_->put(kPlace, kTag, std::move(blocks))); }
+
+    const base::Guid kPlace = guid_of("place");
+    const Tag kTag{guid_of("volume"), 5};
+    const base::NodeId kPrimary = guid_of("somebody with no room");
+    base::sim::World world_{1};
+    base::sim::Node& node_ = world_.add_node();
+    past::DiversionThresholds thresholds_;
+    std::uint64_t capacity_ = 0;
+    std::unique_ptr<Diverting> store_;
+};
+
+// PAST 3.3: a node keeps a block if size / free <= t_pri, else a neighbour takes it.
+TEST_F(DivertingStoreTest, WhatIsLargeForTheRoomThatIsLeftGoesToANeighbour) {
+    open({0.1, 0.05}, 1U << 20U);
+    const auto room = store_->room();
+    ASSERT_GT(room, 200'000U);
+    ASSERT_LT(room, 1U << 20U);
+    const auto small = block_of(1, room / 20);
+    const auto large = block_of(2, room / 5);
+    ASSERT_TRUE(put({small, large}));
+    EXPECT_TRUE(store_->holds_bytes(small.id));
+    EXPECT_FALSE(store_->holds_bytes(large.id));
+    ASSERT_NE(store_->pointers().find(large.id), nullptr);
+    EXPECT_EQ(store_->pointers().find(large.id)->node, kNeighbour);
+    EXPECT_TRUE(store_->has(large.id));
+}
+
+TEST_F(DivertingStoreTest, IfNobodyHasRoomWhatStillFitsStaysHere) {
+    open({0.1, 0.05}, 1U << 20U);
+    store_->neighbour->full = true;
+    const auto large = block_of(2, store_->room() / 3);
+    ASSERT_TRUE(put({large}));
+    EXPECT_TRUE(store_->holds_bytes(large.id));
+    const auto too_large = block_of(3, store_->room() + 100'000);
+    EXPECT_EQ(put({too_large}).error(), past::Errc::no_space);
+    EXPECT_FALSE(store_->has(too_large.id));
+}
+
+TEST_F(DivertingStoreTest, APointerSurvivesARestartWithItsTags) {
+    open();
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    const Tag other{guid_of("other volume"), 9};
+    ASSERT_EQ(*run(store_->touch(other, {block.id})), std::vector<bool>{true});
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, other));
+    EXPECT_TRUE(run(store_->get(block.id)));
+    EXPECT_EQ(store_->places().size(), 1U);
+}
+
+TEST_F(DivertingStoreTest, WhatItsKeeperLostIsNoLongerHeld) {
+    open();
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    ASSERT_TRUE(run(store_->other->discard({block.id})));
+    EXPECT_EQ(run(store_->get(block.id)).error(), past::Errc::block_not_found);
+    EXPECT_FALSE(store_->has(block.id));
+    EXPECT_TRUE(store_->places().empty());
+}
+
+TEST_F(DivertingStoreTest, AKeeperThatIsAwayIsNoLoss) {
+    open();
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    store_->neighbour->away = true;
+    EXPECT_EQ(run(store_->get(block.id)).error(), base::Errc::unreachable);
+    EXPECT_TRUE(store_->has(block.id));
+    EXPECT_EQ(*run(store_->touch(kTag, {block.id})), std::vector<bool>{false}) << "nobody can say that it is there";
+}
+
+TEST_F(DivertingStoreTest, ABlockComesHomeWithAllItsTags) {
+    open();
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    const Tag other{guid_of("other volume"), 9};
+    ASSERT_TRUE(run(store_->touch(other, {block.id})));
+    const auto before = store_->places();
+    ASSERT_TRUE(run(store_->take_home(block.id)));
+    reopen();
+    EXPECT_TRUE(store_->pointers().empty());
+    EXPECT_TRUE(store_->holds_bytes(block.id));
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, other));
+    EXPECT_EQ(store_->places().front().digest, before.front().digest) << "others see no difference";
+}
+
+TEST_F(DivertingStoreTest, GuestsDoNotShowButTheirBytesAreThere) {
+    open();
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+    reopen();
+    EXPECT_FALSE(store_->has(block.id));
+    EXPECT_TRUE(store_->places().empty());
+    EXPECT_TRUE(store_->list(kPlace, {}, 10).empty());
+    EXPECT_EQ(store_->usage().blocks, 0U);
+    EXPECT_EQ(store_->guests().blocks(), 1U);
+    EXPECT_TRUE(run(store_->get(block.id)));
+    EXPECT_EQ(*run(store_->touch(kTag, {block.id})), std::vector<bool>{false});
+}
+
+TEST_F(DivertingStoreTest, OneCopyDoesNotCountTwice) {
+    open({0.1, 1.0});
+    const auto ours = block_of(1, 1000), guest = block_of(2, 1000);
+    ASSERT_TRUE(put({ours}));
+    EXPECT_EQ(run(store_->keep_for(kPrimary, kPlace, {kTag}, {ours})).error(), base::Errc::denied);
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {guest})));
+    EXPECT_EQ(run(store_->keep_for(guid_of("another"), kPlace, {kTag}, {guest})).error(), base::Errc::denied);
+    EXPECT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {guest}))) << "asked twice";
+    // Put here for our own account, it is nobody's guest any more.
+    ASSERT_TRUE(put({guest}));
+    EXPECT_TRUE(store_->guests().empty());
+    EXPECT_TRUE(store_->has(guest.id));
+    EXPECT_EQ(store_->places().front().blocks, 2U);
+}
+
+TEST_F(DivertingStoreTest, OnlyForWhomWeKeepThemMayTagThem) {
+    open({0.1, 1.0});
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+    const Tag later{kTag.volume, 8};
+    EXPECT_EQ(*run(store_->retag_for(guid_of("another"), later, {block.id}, true)), std::vector<bool>{false});
+    EXPECT_EQ(store_->guests().blocks(), 1U);
+    EXPECT_EQ(*run(store_->retag_for(kPrimary, later, {block.id}, false)), std::vector<bool>{true});
+    EXPECT_EQ(*run(store_->retag_for(kPrimary, kTag, {block.id}, true)), std::vector<bool>{true});
+    EXPECT_EQ(store_->guests().blocks(), 1U) << "its tag is of a later generation";
+    EXPECT_EQ(*run(store_->retag_for(kPrimary, later, {block.id}, true)), std::vector<bool>{true});
+    EXPECT_EQ(store_->guests().blocks(), 0U);
+    EXPECT_FALSE(store_->holds_bytes(block.id));
+}
+
+TEST_F(DivertingStoreTest, ListsBothInOrder) {
+    open({0.1, 1.0});
+    std::vector<Block> here, there;
+    for (std::uint64_t i = 0; i < 20; ++i) (i % 2 == 0 ? here : there).push_back(block_of(i, 500));
+    ASSERT_TRUE(put(here));
+    Ledger::Entries entries;
+    for (const auto& block : there) entries.emplace(block.id, Ledger::Entry{kPlace, kNeighbour, 500, {kTag}});
+    ASSERT_TRUE(run(const_cast<Ledger&>(store_->pointers()).add(entries)));
+    std::vector<base::Guid> all;
+    for (base::Guid after;;) {
+        const auto some = store_->list(kPlace, after, 3);
+        all.insert(all.end(), some.begin(), some.end());
+        if (some.size() < 3) break;
+        after = some.back();
+    }
+    EXPECT_EQ(all.size(), 20U);
+    EXPECT_TRUE(std::ranges::is_sorted(all));
+    EXPECT_EQ(store_->places().front().blocks, 20U);
+    EXPECT_EQ(store_->places().front().bytes, 10'000U);
+}
+
+TEST(LedgerTest, ThousandsOfEntriesComeBack) {
+    base::sim::World world{1};
+    auto& node = world.add_node();
+    MemoryBlockStore records;
+    Ledger ledger{records, Ledger::Kind::pointers};
+    Ledger::Entries entries;
+    for (std::uint64_t i = 0; i < 5000; ++i) {
+        const Tag tag{guid_of("volume"), i};
+        entries.emplace(block_of(i, 8).id, Ledger::Entry{guid_of(std::to_string(i % 7)), kNeighbour, 100, {tag}});
+    }
+    ASSERT_TRUE(*node.run(ledger.add(entries)));
+    std::vector<base::Guid> gone;
+    for (const auto& [id, entry] : entries) {
+        if (gone.size() < 1234) gone.push_back(id);
+    }
+    ASSERT_TRUE(*node.run(ledger.erase(gone)));
+    Ledger again{records, Ledger::Kind::pointers};
+    again.load();
+    EXPECT_EQ(again.blocks(), 5000U - 1234U);
+    EXPECT_EQ(again.by_place(), ledger.by_place());
+    EXPECT_EQ(again.total(guid_of("3")).digest, ledger.total(guid_of("3")).digest);
+    Ledger guests{records, Ledger::Kind::guests};
+    guests.load();
+    EXPECT_TRUE(guests.empty()) << "the lists do not mix";
+}
+
+TEST(LedgerTest, ASlotThatDoesNotParseIsPassedOver) {
+    Ledger::Entries entries;
+    entries.emplace(guid_of("a"), Ledger::Entry{guid_of("place"), kNeighbour, 9, {Tag{guid_of("v"), 1}}});
+    entries.emplace(guid_of("b"), Ledger::Entry{guid_of("place"), kNeighbour, 9, {Tag{guid_of("v"), 2}}});
+    const auto bytes = Ledger::encode_slot(Ledger::Kind::pointers, 7, entries);
+    const auto back = Ledger::decode_slot(Ledger::Kind::pointers, bytes);
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->first, 7U);
+    EXPECT_EQ(back->second, entries);
+    EXPECT_FALSE(Ledger::decode_slot(Ledger::Kind::guests, bytes));
+    for (std::size_t length = 0; length < bytes.size(); ++length) {
+        EXPECT_FALSE(Ledger::decode_slot(Ledger::Kind::pointers, base::ByteView{bytes}.first(length)));
+    }
+    auto many = bytes;
+    many[5] = 0xFF;  // the count
+    EXPECT_FALSE(Ledger::decode_slot(Ledger::Kind::pointers, many));
+}
+
+}  // namespace
+}  // namespace contract
