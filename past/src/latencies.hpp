@@ -17,6 +17,8 @@ class Latencies {
     void observe(const base::NodeId& peer, base::Duration took, bool answered);
     /// Smoothed; a peer that was never timed counts as half the first hedge: worth a try, after those known to be fast.
     [[nodiscard]] base::Duration expected(const base::NodeId& peer) const;
+    /// It was timed before.
+    [[nodiscard]] bool knows(const base::NodeId& peer) const { return smoothed_.contains(peer); }
     /// After which a second holder is asked as well: what 95 of 100 fetches took less than (the tail at scale, Dean &
     /// Barroso 2013; OpenDHT's p99 came from waiting for single slow nodes, Rhea et al. 2005).
     [[nodiscard]] base::Duration hedge() const;

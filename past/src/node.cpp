@@ -3,9 +3,11 @@
 #include <algorithm>
 
 #include "batch.hpp"
+#include "block_cache.hpp"
 #include "context.hpp"
 #include "divert/diverter.hpp"
 #include "holders.hpp"
+#include "off_place.hpp"
 #include "reader.hpp"
 #include "reclaims.hpp"
 #include "registers.hpp"
@@ -47,14 +49,20 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
           reclaims{context},
           registers{context, holders},
           repair{context, holders, registers},
-          reader{context, holders},
+          cache{context},
+          off_place{context},
+          reader{context, holders, off_place, cache},
           writer{context, holders, reclaims},
-          server{context, holders, reclaims, registers, store, diverter},
+          server{context, holders, reclaims, registers, store, diverter, cache},
           idle{env.executor} {
         idle.set();
     }
 
     void start() {
+        off_place.add_source([this](std::set<Guid>& places) {
+            for (const auto& [place, entries] : store.guests().by_place()) places.insert(place);
+            cache.add_places(places);
+        });
         store.load();
         registers.load();
         reclaims.load();
@@ -73,12 +81,27 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
         if (context.config.repair) {
             context.work.spawn(repair.run());
             context.work.spawn(diverter.run());
+            context.work.spawn(off_place.run());
+            context.work.spawn(keep_cache());
+        }
+    }
+
+    /// Space that nobody else wants, and never so much that what is to be stored meanwhile would miss it.
+    Task<void> keep_cache() {
+        const auto& config = context.config;
+        const auto limit = [this, &config] { return std::min(config.max_cache_bytes, store.room() / 2); };
+        cache.fit(limit());
+        co_await cache.load();
+        for (;;) {
+            co_await context.env.clock.sleep_for(config.cache_period);
+            cache.fit(limit());
         }
     }
 
     void detach() {
         if (stopped) return;
         stopped = true;
+        off_place.use(nullptr);
         context.env.transport.serve(base::Service::past, {}, {});
         context.kbr.attach(base::Service::past, nullptr);
         context.membership.on_change({});
@@ -126,6 +149,8 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     Reclaims reclaims;
     Registers registers;
     Repair repair;
+    BlockCache cache;
+    OffPlace off_place;
     Reader reader;
     Writer writer;
     Server server;
@@ -189,11 +214,16 @@ NodeStatus Node::status() const {
     status.blocks_diverted = parts.store.pointers().blocks();
     status.blocks_for_others = parts.store.guests().blocks();
     status.bytes_for_others = parts.store.guests().bytes();
+    status.blocks_cached = parts.cache.blocks();
+    status.bytes_cached = parts.cache.bytes();
+    status.places_published = parts.off_place.published();
     status.registers = parts.registers.count();
     status.pending_reclaims = parts.reclaims.pending();
     parts.repair.report(status);
     return status;
 }
+
+void Node::use(tapestry::Dolr* dolr) { parts_->off_place.use(dolr); }
 
 void Node::check_now() { parts_->repair.kick(); }
 

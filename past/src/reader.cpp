@@ -1,6 +1,7 @@
 #include "reader.hpp"
 
 #include <algorithm>
+#include <deque>
 
 #include "batch.hpp"
 
@@ -12,84 +13,175 @@ using base::SharedBytes;
 using base::Task;
 using base::TimePoint;
 
+/// One get that goes over the network: whom to ask, who was asked, and what they said.
+struct Reader::Search {
+    Search(base::Executor executor, Guid place_in, Guid id_in)
+        : place{place_in}, id{id_in}, attempts{executor}, gather{std::make_shared<Gather<Answer>>(executor)} {}
+
+    struct Candidate {
+        base::Address address;
+        bool holder = true;   ///< of the place: what it says counts. Others may have the block, and need not
+        bool keeper = false;  ///< found through the DOLR
+    };
+    struct Attempt {
+        base::NodeId peer;
+        bool holder = true;
+        bool keeper = false;
+        TimePoint begun;
+        bool seen = false;
+    };
+
+    [[nodiscard]] bool asked(const base::NodeId& node) const {
+        return std::ranges::any_of(asks, [&](const Attempt& ask) { return ask.peer == node; });
+    }
+    [[nodiscard]] bool all_answered() const {
+        return std::ranges::all_of(asks, [](const Attempt& ask) { return ask.seen; });
+    }
+
+    Guid place;
+    Guid id;
+    std::deque<Candidate> queue;
+    std::vector<Attempt> asks;  // by the index of the answer
+    std::size_t unreachable = 0;
+    std::size_t wrong = 0;
+    bool looked_off_place = false;
+    std::size_t at_once = 1;  ///< how many are asked without waiting for one of them
+    base::TaskGroup attempts;
+    std::shared_ptr<Gather<Answer>> gather;
+};
+
 Task<Result<SharedBytes>> Reader::get(Guid place, Guid id, TimePoint deadline) {
     ++context_.counters.gets;
-    bool corrupt_here = false;
-    if (context_.store.has(id)) {
-        auto own = co_await context_.store.get(id);  // the store hashes what it reads
-        if (own) co_return std::move(*own);
-        if (own.error() == Errc::corrupt_block) {
-            corrupt_here = true;
-            ++context_.counters.corrupt_blocks;
-            context_.log(base::Log::Level::warning, "our copy of {} is damaged; asking others", id.short_hex());
-        }
+    auto own = co_await context_.store.get(id);  // the store hashes what it reads; guests are there too
+    if (own) co_return std::move(*own);
+    const bool corrupt_here = own.error() == Errc::corrupt_block;
+    if (corrupt_here) {
+        ++context_.counters.corrupt_blocks;
+        context_.log(base::Log::Level::warning, "our copy of {} is damaged; asking others", id.short_hex());
+    }
+    if (auto cached = co_await cache_.get(id)) {
+        ++context_.counters.cache_hits;
+        co_return std::move(*cached);
     }
     auto set = co_await holders_.find(place, context_.membership.copies(), deadline);
     if (!set) co_return std::move(set).error();
-    co_return co_await fetch_from_others(std::move(*set), place, id, corrupt_here, deadline);
+    const auto search = std::make_shared<Search>(context_.env.executor, place, id);
+    search->wrong = corrupt_here ? 1 : 0;
+    line_up(*search, *set);
+    auto bytes = co_await run(search, deadline);
+    if (bytes) cache_.offer(place, id, *bytes);
+    co_return bytes;
 }
 
-Task<Reader::Answer> Reader::fetch_from_others(HolderSet set, Guid place, Guid id, bool corrupt_here,
-                                               TimePoint deadline) {
-    // Nearest by what they took lately; nodes that are no holders come last: they may have taken writes for one.
-    std::vector<pastry::NodeHandle> queue = set.writers;
-    std::ranges::stable_sort(queue, {}, [&](const auto& node) { return context_.latencies.expected(node.id()); });
-    queue.insert(queue.end(), set.spare.begin(), set.spare.end());
-    std::erase_if(queue, [&](const auto& node) { return node.id() == context_.self(); });
+/// Nearest by what they took lately; nodes that are no holders come last, since they may have taken writes for one; and
+/// whoever keeps copies off their place comes first if it is nearer than any holder.
+void Reader::line_up(Search& search, const HolderSet& set) {
+    auto writers = set.writers;
+    std::ranges::stable_sort(writers, {}, [&](const auto& node) { return context_.latencies.expected(node.id()); });
+    writers.insert(writers.end(), set.spare.begin(), set.spare.end());
+    for (auto& node : writers) {
+        if (node.id() != context_.self()) search.queue.push_back({std::move(node.address), true, false});
+    }
+    search.unreachable = set.gone;
+    for (const auto& holder : set.placement) search.unreachable += holder.live ? 0 : 1;
+    const auto nearest =
+        search.queue.empty() ? base::Duration::max() : context_.latencies.expected(search.queue.front().address.id);
+    auto keepers = off_place_.known(search.place);
+    std::erase_if(keepers, [&](const auto& keeper) { return set.written_by(keeper.address.id); });
+    std::ranges::stable_sort(keepers, std::greater{}, [&](const auto& keeper) { return takes(keeper); });
+    for (auto& keeper : keepers) {
+        const auto id = keeper.address.id;
+        const bool timed = context_.latencies.knows(id) || search.queue.empty();
+        // How far an untimed one is from us only trying tells: beside the nearest holder, not before it.
+        if (takes(keeper) >= (timed ? nearest : 2 * nearest)) continue;
+        const auto spare = std::ranges::find(search.queue, id, [](const auto& one) { return one.address.id; });
+        const bool counts = spare != search.queue.end();  // it may be one of those that may have taken writes, too
+        if (counts) search.queue.erase(spare);
+        const auto at = timed || search.queue.empty() ? 0 : 1;
+        search.queue.insert(search.queue.begin() + at, {std::move(keeper.address), counts, true});
+        if (!timed) search.at_once = 2;
+    }
+}
 
-    base::TaskGroup attempts{context_.env.executor};
-    const auto gather = std::make_shared<Gather<Answer>>(context_.env.executor);
-    std::vector<base::NodeId> asked;
-    std::vector<TimePoint> begun;
-    std::size_t read = 0;  // answers looked at
-    std::vector<bool> seen;
-    std::size_t unreachable = set.gone, wrong = corrupt_here ? 1 : 0;
-    for (const auto& holder : set.placement) unreachable += holder.live ? 0 : 1;
-    TimePoint next_start = context_.now();
+/// As far as can be told before it was asked: the overlay's measurement, or the way that its announcement took.
+base::Duration Reader::takes(const OffPlace::Keeper& keeper) const {
+    const auto& id = keeper.address.id;
+    if (context_.latencies.knows(id)) return context_.latencies.expected(id);
+    const auto hops = context_.kbr.next_hops(id, 1);
+    const bool measured = !hops.empty() && hops[0].node.id() == id && hops[0].rtt > base::Duration{};
+    return measured ? hops[0].rtt : keeper.round_trip;
+}
 
-    while (context_.now() < deadline) {
-        for (std::size_t i = 0; i < gather->answers.size(); ++i) {
-            auto& answer = gather->answers[i];
-            if (!answer || seen[i]) continue;
-            seen[i] = true;
-            ++read;
-            if (*answer) {
-                context_.latencies.observe(asked[i], context_.now() - begun[i], true);
-                for (std::size_t other = 0; other < i; ++other) {
-                    if (!seen[other]) context_.latencies.observe(asked[other], context_.now() - begun[other], false);
-                }
-                co_return std::move(**answer);
+void Reader::ask_next(Search& search, TimePoint deadline) {
+    if (!search.all_answered()) ++context_.counters.hedged_gets;
+    auto next = std::move(search.queue.front());
+    search.queue.pop_front();
+    search.asks.push_back({next.address.id, next.holder, next.keeper, context_.now(), false});
+    const auto attempt = context_.attempt(deadline, context_.config.fetch_timeout);
+    spawn(search.attempts, search.gather, fetch(std::move(next.address), search.place, search.id, attempt));
+}
+
+/// Of the answers that came since the last look: the bytes, or true if one came at all.
+std::variant<bool, SharedBytes> Reader::look(Search& search) {
+    bool news = false;
+    for (std::size_t i = 0; i < search.asks.size(); ++i) {
+        auto& ask = search.asks[i];
+        const auto& answer = search.gather->answers[i];
+        if (!answer || ask.seen) continue;
+        ask.seen = news = true;
+        const auto took = context_.now() - ask.begun;
+        const bool had_none = !*answer && answer->error() == Errc::block_not_found;
+        if (ask.keeper) off_place_.heard(search.place, ask.peer, answer->has_value());
+        if (*answer) {
+            context_.latencies.observe(ask.peer, took, true);
+            for (const auto& other : search.asks) {
+                if (!other.seen) context_.latencies.observe(other.peer, context_.now() - other.begun, false);
             }
-            if (answer->error() == Errc::corrupt_block) {
-                ++wrong;
-            } else if (answer->error() != Errc::block_not_found) {
-                ++unreachable;
-                context_.latencies.observe(asked[i], context_.now() - begun[i], false);
-            }
-            next_start = context_.now();  // one less to wait for: ask the next at once
+            if (ask.keeper) ++context_.counters.gets_off_place;
+            return **answer;
         }
-        if (asked.size() == queue.size() && read == asked.size()) break;
-        if (asked.size() < queue.size() && context_.now() >= next_start) {
-            if (asked.size() > read) ++context_.counters.hedged_gets;
-            const auto& holder = queue[asked.size()];
-            asked.push_back(holder.id());
-            begun.push_back(context_.now());
-            seen.push_back(false);
-            const auto attempt = context_.attempt(deadline, context_.config.fetch_timeout);
-            spawn(attempts, gather, fetch(holder.address, place, id, attempt));
+        if (answer->error() == Errc::corrupt_block) {
+            ++search.wrong;
+        } else if (!had_none) {
+            if (ask.holder) ++search.unreachable;
+            context_.latencies.observe(ask.peer, took, false);
+        }
+    }
+    return news;
+}
+
+Task<Reader::Answer> Reader::run(std::shared_ptr<Search> search, TimePoint deadline) {
+    TimePoint next_start = context_.now();
+    while (context_.now() < deadline) {
+        auto found = look(*search);
+        if (auto* bytes = std::get_if<SharedBytes>(&found)) co_return std::move(*bytes);
+        if (std::get<bool>(found)) next_start = context_.now();  // one less to wait for: ask the next at once
+        if (search->queue.empty() && search->all_answered()) {
+            if (std::exchange(search->looked_off_place, true)) break;
+            // No holder has it, or can say: somebody else may.
+            const auto attempt = context_.attempt(deadline, context_.config.call_timeout);
+            for (auto& keeper : co_await off_place_.find(search->place, attempt)) {
+                if (!search->asked(keeper.address.id))
+                    search->queue.push_back({std::move(keeper.address), false, true});
+            }
+            continue;
+        }
+        if (!search->queue.empty() && (context_.now() >= next_start || search->asks.size() < search->at_once)) {
+            ask_next(*search, deadline);
             next_start = context_.now() + context_.latencies.hedge();
             continue;
         }
-        const auto until = asked.size() < queue.size() ? std::min(deadline, next_start) : deadline;
-        co_await next_answer(context_.env.clock, gather, until);
+        const auto until = search->queue.empty() ? deadline : std::min(deadline, next_start);
+        co_await next_answer(context_.env.clock, search->gather, until);
     }
-    if (read < asked.size()) unreachable += asked.size() - read;
-    if (unreachable > 0 || asked.size() < queue.size()) {
-        holders_.forget(place);
-        co_return base::Error{Errc::holders_unreachable, id.short_hex()};
+    for (const auto& ask : search->asks) search->unreachable += ask.holder && !ask.seen ? 1 : 0;
+    for (const auto& one : search->queue) search->unreachable += one.holder ? 1 : 0;
+    if (search->unreachable > 0) {
+        holders_.forget(search->place);
+        co_return base::Error{Errc::holders_unreachable, search->id.short_hex()};
     }
-    if (wrong > 0) co_return base::Error{Errc::corrupt_block, id.short_hex()};
-    co_return base::Error{Errc::block_not_found, id.short_hex()};
+    if (search->wrong > 0) co_return base::Error{Errc::corrupt_block, search->id.short_hex()};
+    co_return base::Error{Errc::block_not_found, search->id.short_hex()};
 }
 
 Task<Reader::Answer> Reader::fetch(base::Address holder, Guid place, Guid id, TimePoint deadline) {

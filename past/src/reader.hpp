@@ -1,27 +1,38 @@
 // get: the nearest holder first, a second one before the first is late, and never wrong bytes.
 #pragma once
 
+#include <variant>
+
+#include "block_cache.hpp"
 #include "gather.hpp"
 #include "holders.hpp"
+#include "off_place.hpp"
 
 namespace past {
 
 class Reader {
   public:
-    Reader(Context& context, Holders& holders) : context_{context}, holders_{holders} {}
+    Reader(Context& context, Holders& holders, OffPlace& off_place, BlockCache& cache)
+        : context_{context}, holders_{holders}, off_place_{off_place}, cache_{cache} {}
 
     base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id, base::TimePoint deadline);
 
   private:
     using Answer = base::Result<base::SharedBytes>;
+    struct Search;
+    void line_up(Search& search, const HolderSet& set);
+    [[nodiscard]] base::Duration takes(const OffPlace::Keeper& keeper) const;
+    void ask_next(Search& search, base::TimePoint deadline);
+    std::variant<bool, base::SharedBytes> look(Search& search);
+    base::Task<Answer> run(std::shared_ptr<Search> search, base::TimePoint deadline);
     base::Task<Answer> fetch(base::Address holder, base::Guid place, base::Guid id, base::TimePoint deadline);
     base::Task<base::Result<base::Message>> fetch_at(base::Address holder, base::Guid place, base::Guid id,
                                                      base::TimePoint deadline);
-    base::Task<Answer> fetch_from_others(HolderSet set, base::Guid place, base::Guid id, bool corrupt_here,
-                                         base::TimePoint deadline);
 
     Context& context_;
     Holders& holders_;
+    OffPlace& off_place_;
+    BlockCache& cache_;
 };
 
 }  // namespace past

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "block_cache.hpp"
 #include "divert/diverter.hpp"
 #include "registers.hpp"
 
@@ -167,6 +168,9 @@ Task<Result<Message>> Server::fetch(Message message) {
         co_return reply(encode(elsewhere));
     }
     auto bytes = co_await context_.store.get(request.id);
+    if (!bytes && bytes.error() == Errc::block_not_found) {
+        if (auto cached = co_await cache_.get(request.id)) co_return reply({}, std::move(*cached));
+    }
     if (!bytes) {
         if (bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
         co_return std::move(bytes).error();

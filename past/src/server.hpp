@@ -7,6 +7,7 @@
 
 namespace past {
 
+class BlockCache;
 class Diverter;
 class DivertingStore;
 class Registers;
@@ -14,13 +15,14 @@ class Registers;
 class Server {
   public:
     Server(Context& context, Holders& holders, Reclaims& reclaims, Registers& registers, DivertingStore& store,
-           Diverter& diverter)
+           Diverter& diverter, BlockCache& cache)
         : context_{context},
           holders_{holders},
           reclaims_{reclaims},
           registers_{registers},
           store_{store},
-          diverter_{diverter} {}
+          diverter_{diverter},
+          cache_{cache} {}
 
     base::Task<base::Result<base::Message>> answer(base::Peer from, base::Message message);
 
@@ -44,6 +46,7 @@ class Server {
     Registers& registers_;
     DivertingStore& store_;
     Diverter& diverter_;
+    BlockCache& cache_;
     std::size_t bytes_in_flight_ = 0;
     std::size_t reclaims_under_way_ = 0;
 };

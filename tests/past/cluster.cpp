@@ -94,12 +94,17 @@ Task<void> PeerProcess::open(Options options, Identity identity, std::vector<bas
         co_return;
     }
     store = std::move(*opened);
+    const tapestry::Identity signs{identity.key, identity.salt, membership.roster().network};
     node = std::make_unique<Node>(env_, *kbr, *store, std::move(identity), membership, &verify_record, options.config);
     if (!options.overlay) co_return;
+    const auto is_member = [this](const base::NodeId& other) { return membership.roster().find(other) != nullptr; };
+    location = std::make_unique<tapestry::Node>(env_, *kbr, signs, is_member);
+    node->use(location.get());
     const auto deadline = env_.clock.now() + 1h;
     auto& overlay = static_cast<pastry::Node&>(*kbr);
     const auto joined = co_await overlay.join(std::move(seeds), deadline, pastry::Node::IfAllWait::found);
     if (!joined) failure = joined.error().message();
+    if (joined) location->start();
 }
 
 Block make_block(std::uint64_t number, std::size_t size) {

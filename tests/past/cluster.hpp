@@ -19,6 +19,7 @@
 #include "past/node.hpp"
 #include "past/segment_store.hpp"
 #include "pastry/node.hpp"
+#include "tapestry/node.hpp"
 
 namespace past::test {
 
@@ -91,7 +92,7 @@ class PeerProcess {
         SegmentStore::Config store;
         Config config;
         std::size_t reach = 1000;
-        std::optional<pastry::Config> overlay;  ///< a real Pastry node instead of the fixed ring
+        std::optional<pastry::Config> overlay;  ///< a real Pastry node, and Tapestry, instead of the fixed ring
     };
     PeerProcess(base::NodeEnv& env, std::shared_ptr<FixedRing> ring, const sim::Node& machine, base::Policy policy,
                 base::Roster roster, std::vector<base::Address> seeds, Options options);
@@ -102,6 +103,7 @@ class PeerProcess {
     MembershipView membership;
     std::unique_ptr<pastry::Kbr> kbr;
     std::unique_ptr<SegmentStore> store;
+    std::unique_ptr<tapestry::Node> location;  ///< with an overlay
     std::unique_ptr<Node> node;
     std::string failure;  ///< of opening the store
 

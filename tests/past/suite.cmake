@@ -1,5 +1,5 @@
 if(TARGET base_sim)
-  add_suite(past LABEL sim LINK past base_sim fmt::fmt)
+  add_suite(past LABEL sim LINK past tapestry base_sim fmt::fmt)
   target_include_directories(past_test PRIVATE ${PROJECT_SOURCE_DIR}/past/src)
   target_compile_definitions(past_test PRIVATE PELAGO_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden")
 endif()

@@ -54,6 +54,7 @@ base::Task<base::Result<std::unique_ptr<PeerStack>>> PeerStack::start(base::Node
     past::Identity identity{network.key(), network.certificate().salt};
     self.past_ = std::make_unique<past::Node>(env, self.overlay_, *self.store_, std::move(identity), self.view_,
                                               &objstore::verify_heartbeat, self.config_.past);
+    self.past_->use(&self.location_);
     self.membership_ = std::make_unique<base::MembershipService>(
         env, network, [&self] { return addresses_of(self.overlay_.neighbours()); },
         [&self] { self.view_.replace(self.network_.policy(), self.network_.roster()); });

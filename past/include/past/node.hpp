@@ -16,6 +16,10 @@
 #include "past/storage.hpp"
 #include "pastry/kbr.hpp"
 
+namespace tapestry {
+class Dolr;
+}
+
 namespace past {
 
 /// How a node signs receipts. node_id(key, salt) is its id, so a receipt proves itself.
@@ -75,6 +79,12 @@ struct Config {
     Milliseconds room_known_for{10'000};  ///< what neighbours said of their room
     Milliseconds review_period{60'000};   ///< of asking neighbours whether they still keep what we diverted; jittered
     Milliseconds guest_forgiveness{120'000};  ///< a guest this young need not be claimed: its pointer may be on its way
+    Milliseconds off_place_period{10'000};    ///< of telling the DOLR which places we keep copies of off their holders
+    Milliseconds off_place_cached_for{60'000};  ///< what it told us of others
+    std::uint64_t max_cache_bytes =
+        1U << 30U;  ///< of blocks that passed by; at most half of what is free, at most this
+    std::size_t max_cache_writes_bytes = 8U << 20U;        ///< under way; what passes by meanwhile is not cached
+    Milliseconds cache_period{2'000};                      ///< of fitting the cache to what is free
     std::uint64_t take_home_bytes_per_second = 4U << 20U;  ///< of diverted blocks, once there is room again
 
     // Repair
@@ -117,10 +127,15 @@ struct NodeStatus {
     std::uint64_t blocks_diverted = 0;      ///< of those we answer for: kept by a neighbour, for want of room here
     std::uint64_t blocks_for_others = 0;    ///< kept here for a neighbour; not in `blocks`
     std::uint64_t bytes_for_others = 0;
+    std::uint64_t blocks_cached = 0;  ///< that passed by; not in `blocks`
+    std::uint64_t bytes_cached = 0;
+    std::uint64_t places_published = 0;  ///< of which something is kept here off its holders
     std::uint64_t registers = 0;
     std::uint64_t pending_reclaims = 0;
 
     std::uint64_t puts = 0, gets = 0, hedged_gets = 0;
+    std::uint64_t cache_hits = 0;         ///< gets answered from our own cache
+    std::uint64_t gets_off_place = 0;     ///< gets answered by a copy that was found through the DOLR
     std::uint64_t bytes_put = 0;          ///< received from clients
     std::uint64_t bytes_repaired = 0;     ///< sent to holders that lacked them
     std::uint64_t bytes_handed_over = 0;  ///< sent by a node that is no longer a holder
@@ -159,6 +174,8 @@ class Node final : public Storage {
     /// Who keeps the blocks of a place, nearest first, absent ones and their stand-ins too.
     base::Task<base::Result<std::vector<Holder>>> holders(base::Guid place, base::TimePoint deadline);
     [[nodiscard]] NodeStatus status() const;
+    /// Where copies off their holders are told of and found; outlives this, or is taken back with nullptr.
+    void use(tapestry::Dolr* dolr);
     /// Compares with the other holders now instead of at the next period.
     void check_now();
 

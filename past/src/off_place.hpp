@@ -1,0 +1,68 @@
+// Copies that lie where nobody would look for them (diverted, cached, left by a change of the ring): this node tells
+// the DOLR of its own, one name a place, and asks it for those of others.
+//
+// A name a place and not one a block: a publish per block is what drowned Pond and IPFS, and whoever reads a place
+// reads many blocks of it. docs/decisions/diversion.md.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "context.hpp"
+
+namespace tapestry {
+class Dolr;
+}
+
+namespace past {
+
+/// What is published for copies of this place: SHA-256("pelago off place", place).
+[[nodiscard]] base::Guid off_place_name(const base::Guid& place);
+
+class OffPlace {
+  public:
+    /// Adds the places of which something is kept here off its holders.
+    using Source = std::function<void(std::set<base::Guid>& places)>;
+
+    explicit OffPlace(Context& context) : context_{context} {}
+    void add_source(Source source) { sources_.push_back(std::move(source)); }
+    /// `dolr` outlives this, or is taken back with nullptr. Without one nothing is told and nobody found.
+    void use(tapestry::Dolr* dolr);
+
+    /// Tells what changed, for as long as the node runs.
+    base::Task<void> run();
+
+    /// One that keeps some blocks of a place; not all, maybe not the one that is wanted.
+    struct Keeper {
+        base::Address address;
+        base::Duration round_trip{};  ///< an estimate from the way of its announcement
+    };
+    /// As far as known; asks for them in the background if that was not done lately.
+    [[nodiscard]] std::vector<Keeper> known(const base::Guid& place);
+    /// Asks now. Empty also if the DOLR could not tell.
+    base::Task<std::vector<Keeper>> find(base::Guid place, base::TimePoint deadline);
+    /// Whether a keeper had what was asked; one that never does is left out until it is found again.
+    void heard(const base::Guid& place, const base::NodeId& keeper, bool had_it);
+
+    [[nodiscard]] std::size_t published() const { return published_.size(); }
+
+  private:
+    struct Known {
+        base::TimePoint until;
+        std::vector<Keeper> keepers;
+        std::map<base::NodeId, unsigned> misses;  // in a row
+        bool asking = false;
+    };
+    base::Task<void> ask(base::Guid place, base::TimePoint deadline);
+    void tell();
+
+    Context& context_;
+    tapestry::Dolr* dolr_ = nullptr;
+    std::vector<Source> sources_;
+    std::set<base::Guid> published_;
+    std::map<base::Guid, Known> known_;
+};
+
+}  // namespace past

@@ -1,0 +1,202 @@
+// Copies off their holders: kept because they passed by or because a holder had no room, told to the DOLR a place at a
+// time, found there, and preferred where they are nearer.
+#include <gmock/gmock.h>
+
+#include "block_cache.hpp"
+#include "cluster.hpp"
+#include "off_place.hpp"
+
+namespace past::test {
+namespace {
+
+const base::Guid kPlace = place_of(1);
+
+ClusterOptions with_location() {
+    ClusterOptions options;
+    options.peers = 12;
+    options.repair_after = 10min;
+    pastry::Config overlay;
+    overlay.heartbeat_interval = 3s;
+    overlay.probe_timeout = 1s;
+    options.peer.overlay = overlay;
+    options.peer.config.off_place_period = 2s;
+    options.peer.config.off_place_cached_for = 5s;
+    return options;
+}
+
+class OffPlaceTest : public testing::Test {
+  protected:
+    explicit OffPlaceTest(ClusterOptions options = with_location()) : cluster_{world_, std::move(options)} {
+        std::vector<std::size_t> order;
+        for (const auto& node : cluster_.ring.nearest(kPlace, cluster_.nodes.size())) {
+            for (std::size_t i = 0; i < cluster_.nodes.size(); ++i) {
+                if (cluster_.handle(i).id() == node.id()) order.push_back(i);
+            }
+        }
+        by_distance_ = std::move(order);
+    }
+    void put(std::uint64_t count) {
+        std::vector<Block> blocks;
+        for (std::uint64_t number = 1; number <= count; ++number) blocks.push_back(make_block(number));
+        const auto outcome = cluster_.put(reader(0), kPlace, std::move(blocks), Wait::full);
+        ASSERT_TRUE(outcome) << outcome.error().message();
+        ASSERT_EQ(outcome->copies_stored, 3U);
+    }
+    base::Result<base::SharedBytes> get(std::size_t from, std::uint64_t number) {
+        auto& machine = cluster_.machine(from);
+        return *machine.run(cluster_.node(from).get(kPlace, make_block(number).id, cluster_.in(30s)));
+    }
+    std::size_t holder(std::size_t rank) const { return by_distance_[rank]; }
+    /// Keeps nothing of the place.
+    std::size_t reader(std::size_t number) const { return by_distance_[by_distance_.size() - 1 - number]; }
+    void everybody_far_from_all_but_readers() {
+        for (std::size_t a = 0; a < cluster_.nodes.size(); ++a) {
+            for (std::size_t b = 0; b < a; ++b) {
+                const bool near = (a == reader(0) && b == reader(1)) || (a == reader(1) && b == reader(0));
+                world_.network().set_latency(cluster_.nodes[a], cluster_.nodes[b], near ? 1ms : 60ms);
+            }
+        }
+    }
+
+    sim::World world_{1};
+    Cluster cluster_;
+    std::vector<std::size_t> by_distance_;
+};
+
+TEST_F(OffPlaceTest, WhatPassedByIsReadAgainWithoutAskingAnybody) {
+    put(5);
+    ASSERT_TRUE(get(reader(0), 1));
+    const auto before = cluster_.node(reader(0)).status();
+    ASSERT_TRUE(get(reader(0), 1));
+    const auto after = cluster_.node(reader(0)).status();
+    EXPECT_EQ(after.cache_hits, before.cache_hits + 1);
+    EXPECT_EQ(after.requests_sent, before.requests_sent);
+    EXPECT_EQ(after.blocks_cached, 1U);
+    EXPECT_EQ(after.blocks, 0U) << "a cached block is nobody's copy";
+}
+
+// PAST section 4: a copy that is nearer than the holders is found and preferred.
+TEST_F(OffPlaceTest, ACachedCopyThatIsNearerIsFoundAndPreferred) {
+    everybody_far_from_all_but_readers();
+    put(20);
+    for (std::uint64_t number = 1; number <= 20; ++number) ASSERT_TRUE(get(reader(0), number));
+    world_.run_for(5s);  // it is told
+    EXPECT_EQ(cluster_.node(reader(0)).status().places_published, 1U);
+    ASSERT_TRUE(get(reader(1), 1)) << "the first of a place asks the holders, and the DOLR beside";
+    world_.run_for(1s);
+    const auto begun = world_.now();
+    for (std::uint64_t number = 2; number <= 20; ++number) ASSERT_TRUE(get(reader(1), number)) << number;
+    EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 19U);
+    EXPECT_LT(world_.now() - begun, 19 * 120ms) << "the holders are a round trip of 120 ms away";
+}
+
+TEST_F(OffPlaceTest, WhereNoHolderCanBeReachedACachedCopyStillServes) {
+    put(3);
+    ASSERT_TRUE(get(reader(0), 2));
+    world_.run_for(5s);
+    for (std::size_t rank = 0; rank < 3; ++rank) cluster_.machine(holder(rank)).kill();
+    world_.run_for(30s);
+    EXPECT_TRUE(get(reader(1), 2));
+    EXPECT_EQ(get(reader(1), 3).error(), Errc::holders_unreachable) << "nobody kept it; that is not 'not found'";
+}
+
+TEST_F(OffPlaceTest, AKeeperThatNeverHasWhatIsAskedIsAskedNoMore) {
+    everybody_far_from_all_but_readers();
+    put(40);
+    ASSERT_TRUE(get(reader(0), 1));
+    world_.run_for(5s);
+    ASSERT_TRUE(get(reader(1), 2));
+    world_.run_for(1s);
+    const auto before = cluster_.node(reader(1)).status().requests_sent;
+    for (std::uint64_t number = 3; number <= 40; ++number) ASSERT_TRUE(get(reader(1), number)) << number;
+    const auto asked = cluster_.node(reader(1)).status().requests_sent - before;
+    EXPECT_GE(asked, 38U);
+    EXPECT_LE(asked, 38U + 3 * 8U) << "four misses each time that it is found again, every five seconds";
+    EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 0U);
+}
+
+TEST_F(OffPlaceTest, TheCacheOutlivesItsProcessAndBelievesNoByte) {
+    put(3);
+    for (std::uint64_t number = 1; number <= 3; ++number) ASSERT_TRUE(get(reader(0), number));
+    world_.run_for(1s);
+    auto& machine = cluster_.machine(reader(0));
+    machine.kill();
+    const auto path = "cache/" + kPlace.hex() + "/" + make_block(2).id.hex();
+    machine.disk().flip_bit(path, 500, 3);
+    machine.restart();
+    world_.run_for(2min);
+    EXPECT_EQ(cluster_.node(reader(0)).status().blocks_cached, 3U);
+    for (std::uint64_t number = 1; number <= 3; ++number) ASSERT_TRUE(get(reader(0), number));
+    EXPECT_EQ(cluster_.node(reader(0)).status().cache_hits, 2U);
+    world_.run_for(1s);
+    ASSERT_TRUE(get(reader(0), 2));
+    EXPECT_EQ(cluster_.node(reader(0)).status().cache_hits, 3U) << "a good copy took its place";
+}
+
+TEST_F(OffPlaceTest, AFullDiskCostsTheCacheAndNothingElse) {
+    put(3);
+    cluster_.machine(reader(0)).disk().set_capacity(1);
+    for (std::uint64_t number = 1; number <= 3; ++number) EXPECT_TRUE(get(reader(0), number));
+    world_.run_for(10s);
+    EXPECT_EQ(cluster_.node(reader(0)).status().blocks_cached, 0U);
+    EXPECT_TRUE(get(reader(0), 1));
+}
+
+ClusterOptions a_small_cache() {
+    auto options = with_location();
+    options.peer.config.max_cache_bytes = 10'500;
+    return options;
+}
+
+class SmallCache : public OffPlaceTest {
+  protected:
+    SmallCache() : OffPlaceTest{a_small_cache()} {}
+};
+
+TEST_F(SmallCache, IsNeverLargerThanItMayBe) {
+    put(40);
+    for (std::uint64_t number = 1; number <= 40; ++number) {
+        ASSERT_TRUE(get(reader(0), number));
+        EXPECT_LE(cluster_.node(reader(0)).status().bytes_cached, 10'500U);
+    }
+    world_.run_for(5s);
+    auto& disk = cluster_.machine(reader(0)).env().disk;
+    const auto files = disk.list("cache/" + kPlace.hex());
+    ASSERT_TRUE(files);
+    EXPECT_EQ(files->size(), 10U) << "what was evicted is gone from the disk";
+}
+
+ClusterOptions a_full_holder() {
+    auto options = with_location();
+    ClusterOptions probe = options;
+    std::size_t full = 0;
+    {
+        sim::World world{1};
+        Cluster cluster{world, std::move(probe)};
+        const auto id = cluster.ring.nearest(kPlace, 1)[0].id();
+        for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
+            if (cluster.handle(i).id() == id) full = i;
+        }
+    }
+    options.adjust = [full](std::size_t index, PeerProcess::Options& peer) {
+        if (index == full) peer.config.divert_primary = -1.0;
+    };
+    return options;
+}
+
+class DivertedCopies : public OffPlaceTest {
+  protected:
+    DivertedCopies() : OffPlaceTest{a_full_holder()} {}
+};
+
+TEST_F(DivertedCopies, AreFoundThoughNobodyIsLeftWhoPointsToThem) {
+    put(5);
+    ASSERT_EQ(cluster_.node(holder(0)).status().blocks_diverted, 5U);
+    world_.run_for(5s);
+    for (std::size_t rank = 0; rank < 3; ++rank) cluster_.machine(holder(rank)).kill();
+    world_.run_for(30s);
+    for (std::uint64_t number = 1; number <= 5; ++number) EXPECT_TRUE(get(reader(1), number)) << number;
+}
+
+}  // namespace
+}  // namespace past::test
