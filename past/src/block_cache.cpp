@@ -88,6 +88,7 @@ Task<std::optional<base::SharedBytes>> BlockCache::get(Guid id) {
 }
 
 void BlockCache::offer(Guid place, Guid id, base::SharedBytes bytes) {
+    if (place == id) return;  // a raw block: its owner may remove it, and nobody reads more of its place
     if (has(id) || writing_bytes_ + bytes.size() > context_.config.max_cache_writes_bytes) return;
     const auto evicted = policy_.insert(id, bytes.size());
     forget(evicted);
