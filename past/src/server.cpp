@@ -111,7 +111,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
     }
     const Hold hold{bytes_in_flight_, bytes};
     std::optional<Foreground::Call> call;
-    if (request.cause == Cause::put) {
+    if (request.cause == Cause::put || request.cause == Cause::diversion) {  // a client waits for both
         call.emplace(context_.foreground);
     } else if (context_.foreground.waiting_bytes() > context_.config.max_repair_bytes_waiting) {
         co_return base::Error{base::Errc::busy, "clients go first"};

@@ -69,6 +69,18 @@ void print_status(Console& console, const nlohmann::json& status) {
         table.add({"repair", human_count(blocks["blocks_short"]) + " blocks short of copies, " +
                                  human_count(blocks["backlog_blocks"]) + " to send"});
     }
+    if (blocks["blocks_diverted"] != 0) {
+        table.add(
+            {"diverted", human_count(blocks["blocks_diverted"]) + " blocks are kept by neighbours: no room here"});
+    }
+    if (blocks["blocks_for_others"] != 0) {
+        table.add({"guests", human_count(blocks["blocks_for_others"]) + " blocks, " +
+                                 human_size(blocks["bytes_for_others"]) + ", for neighbours that have no room"});
+    }
+    if (blocks["blocks_cached"] != 0) {
+        table.add({"cache", human_count(blocks["blocks_cached"]) + " blocks, " + human_size(blocks["bytes_cached"]) +
+                                ", in unused space"});
+    }
     table.add({"moved", human_size(blocks["bytes_repaired"]) + " repaired, " + human_size(blocks["bytes_handed_over"]) +
                             " handed over"});
     console.print(table.str());

@@ -263,6 +263,8 @@ Task<void> Diverter::give_up(NodeId node) {
 }
 
 Task<void> Diverter::take_home() {
+    auto room = store_.room();
+    if (store_.pointers().empty() || !store_.could_take_home(1, room)) co_return;
     TokenBucket bucket{context_.env.clock, context_.config.take_home_bytes_per_second,
                        context_.config.take_home_bytes_per_second};
     std::vector<std::pair<Guid, std::uint32_t>> all;
@@ -270,11 +272,12 @@ Task<void> Diverter::take_home() {
         for (const auto& [id, entry] : entries) all.emplace_back(id, entry.bytes);
     }
     for (const auto& [id, bytes] : all) {
-        if (!store_.could_take_home(id)) continue;
+        if (!store_.could_take_home(bytes, room) || !store_.pointers().contains(id)) continue;
         co_await bucket.take(bytes);
         co_await context_.foreground.give_way(bytes);
         if (!co_await store_.take_home(id)) break;  // away, or full after all: the next review is soon enough
         ++context_.counters.blocks_taken_home;
+        room = store_.room();
     }
 }
 

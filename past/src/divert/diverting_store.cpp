@@ -350,10 +350,9 @@ StoreUsage DivertingStore::usage() const {
     return usage;
 }
 
-bool DivertingStore::could_take_home(const Guid& id) const {
-    const auto* pointer = pointers_.find(id);
-    // Half of what a new block may weigh: a node at its limit does not carry the same blocks to and fro.
-    return pointer != nullptr && accepts_primary(pointer->bytes, room() / 2, thresholds_);
+/// Half of what a new block may weigh: a node at its limit does not carry the same blocks to and fro.
+bool DivertingStore::could_take_home(std::uint64_t bytes, std::uint64_t room) const {
+    return accepts_primary(bytes, room / 2, thresholds_);
 }
 
 Task<Result<void>> DivertingStore::take_home(Guid id) {

@@ -68,8 +68,8 @@ class DivertingStore : public BlockStore {
     base::Task<base::Result<void>> drop_pointers(std::vector<base::Guid> ids) {
         return pointers_.erase(std::move(ids));
     }
-    /// Whether there is room for the block here again.
-    [[nodiscard]] bool could_take_home(const base::Guid& id) const;
+    /// Whether there is room for a block of ours here again, where `room` is free.
+    [[nodiscard]] bool could_take_home(std::uint64_t bytes, std::uint64_t room) const;
     /// Fetches it, puts it here, forgets the pointer. Errors of either.
     base::Task<base::Result<void>> take_home(base::Guid id);
 
