@@ -38,10 +38,11 @@ def wait_until(condition, text):
         time.sleep(0.2)
 
 
-def pelago(*args, directory, expect=0, stdin=None):
+def pelago(*args, directory, expect=0, stdin=None, variables=None):
     # One owner, whichever node is asked: the key is the person's, not the machine's.
     key = next((p / "owner.key" for p in pathlib.Path(directory).parents if p.name.startswith("pelago-")), None)
-    environment = {**os.environ, "PELAGO_CONFIG": os.devnull, **({"PELAGO_KEY_FILE": str(key)} if key else {})}
+    environment = {**os.environ, "PELAGO_CONFIG": os.devnull, **({"PELAGO_KEY_FILE": str(key)} if key else {}),
+                   **(variables or {})}
     done = subprocess.run([PELAGO, "--dir", str(directory), *map(str, args)], capture_output=True, input=stdin,
                           timeout=PATIENCE_S, env=environment)
     check(done.returncode in (expect if isinstance(expect, tuple) else (expect,)),
@@ -140,6 +141,28 @@ def test_an_archive_outlives_two_of_five_peers_and_copies_are_made_again(scratch
         check(restored(cluster, 4, scratch, source, "later") == picture(source), "after the peers came back: not whole")
         snapshots = json.loads(pelago("archive", "snapshots", "--json", directory=cluster.node(3)).stdout)
         check(len(snapshots["snapshots"] if isinstance(snapshots, dict) else snapshots) == 2, "not two snapshots")
+    finally:
+        cluster.down()
+
+
+def test_a_full_peer_has_its_neighbours_keep_its_copies(scratch):
+    source = scratch / "source"
+    source.mkdir()
+    (source / "noise").write_bytes(random.Random(7).randbytes(24 << 20))
+    cluster = Cluster(scratch, 5, "--repair-after", "5s")
+    try:
+        cluster.kill(2)
+        wait_until(lambda: len(cluster.live()) == 4, "the peer is dead")
+        pelago("dev", "up", directory=cluster.home, variables={"PELAGO_CAPACITY": "8MiB"})
+        pelago("archive", "backup", source, directory=cluster.node(1))
+        of_node_2 = next(node for node in cluster.live() if node["name"] == "node-2")["status"]
+        check(of_node_2["past"]["blocks_diverted"] > 0, f"nothing was diverted: {of_node_2['past']}")
+        check(of_node_2["store"]["disk_bytes"] <= 8 << 20, "the cap is not kept")
+        guests = sum(node["status"]["past"]["blocks_for_others"] for node in cluster.live())
+        check(guests == of_node_2["past"]["blocks_diverted"], f"{guests} guests")
+        wait_until(lambda: cluster.whole(3), "every block is at three copies")
+        cluster.kill(4, 5)
+        check(restored(cluster, 1, scratch, source, "back") == picture(source), "two peers gone: not whole")
     finally:
         cluster.down()
 
