@@ -46,6 +46,9 @@ class WatchedStorage final : public past::Storage {
                                     base::TimePoint deadline) override {
         return below_.write_record(key, expected, std::move(next), deadline);
     }
+    Task<Result<void>> restore_record(base::Guid key, past::Record lost, base::TimePoint deadline) override {
+        return below_.restore_record(key, std::move(lost), deadline);
+    }
 
   private:
     past::Storage& below_;

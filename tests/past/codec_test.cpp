@@ -51,6 +51,7 @@ const std::map<std::string, Again> kDecoders{
     {"local_read_record", &again<LocalReadRecord>},
     {"local_record", &again<LocalRecord>},
     {"local_write_record", &again<LocalWriteRecord>},
+    {"local_restore_record", &again<LocalRestoreRecord>},
     {"local_holders", &again<LocalHolders>},
     {"local_holders_reply", &again<LocalHoldersReply>},
     {"stored_register", &again_stored},
