@@ -11,6 +11,10 @@ using base::Task;
 
 namespace {
 
+/// Above the ballots of attempts whose promise was lost with a record and that may still be under way; so far below
+/// kMaxBallotStep that a register can be given back often and still move on to others.
+constexpr std::uint64_t kForgotten = std::uint64_t{1} << 14U;
+
 Guid record_key(const Guid& key) { return base::sha256({base::as_bytes("pelago past register"), key.view()}); }
 
 }  // namespace
@@ -158,8 +162,7 @@ Task<Result<void>> Acceptor::restore_alone(Guid key, RegisterValue lost) {
         if (good && held.body == lost.record.body) co_return base::ok();
         if (good && held.sequence >= lost.record.sequence) co_return Errc::conflict;
     }
-    // Above every attempt whose promise was lost with the value and that may still be under way.
-    const auto counter = std::min(stored.state.promised.counter + kMaxBallotStep / 2, kMaxBallotCounter);
+    const auto counter = std::min(stored.state.promised.counter + kForgotten, kMaxBallotCounter);
     choose(stored, counter, std::move(lost));
     co_return co_await save(std::move(stored));
 }

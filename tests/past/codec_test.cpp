@@ -97,6 +97,10 @@ TEST(Codec, BytesOnTheWireAreThoseOfTheGoldenFile) {
 
 TEST(Codec, LimitsAreKept) {
     const auto place = sample_guid(1);
+    LocalRestoreRecord restore{place, {7, base::Bytes(kMaxRecordBytes)}, 1};
+    EXPECT_TRUE(decode<LocalRestoreRecord>(encode(restore)));
+    restore.lost.body.push_back(0);
+    EXPECT_FALSE(decode<LocalRestoreRecord>(encode(restore)));
     const Tag tag{sample_guid(2), 1};
     const std::vector<base::Guid> too_many(kMaxBlocksPerRequest + 1, place);
     EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, too_many})));
