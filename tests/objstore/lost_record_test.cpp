@@ -126,6 +126,28 @@ TEST_F(LoneVolumeTest, AStoreThatCannotTakeItBackIsToldAsWhatItIs) {
     EXPECT_TRUE(warnings().empty());
 }
 
+TEST_F(LoneVolumeTest, AnotherStoreIsNotToldTheHistoryOfThisOne) {
+    const auto volume = create();
+    ASSERT_TRUE(world_.run(back_up(*volume, 1, "atoll")));
+    support::MemoryStorage other{env_.executor, verify_heartbeat};
+    other.alone = true;
+    EXPECT_EQ(world_.run(Volume::open(env_, other, *marks_, owner_, "photos")).error(), Errc::stale);
+    EXPECT_TRUE(other.records().empty());
+}
+
+TEST_F(LoneVolumeTest, AnyRootThatIsLeftShowsThatItIsTheStore) {
+    const auto volume = create();
+    ASSERT_TRUE(world_.run(back_up(*volume, 1, "atoll")));
+    ASSERT_TRUE(world_.run(back_up(*volume, 2, "reef")));
+    storage_.lose_record(aguid_);
+    storage_.lose_block(volume->state().forest->id);
+    storage_.lose_block(volume->state().spare->id);
+    const auto again = open();
+    ASSERT_TRUE(again) << again.error().message();
+    EXPECT_EQ(hosts(**again), (std::vector<std::string>{"atoll"})) << "of the state before";
+    EXPECT_FALSE((*again)->damage()->complete);
+}
+
 TEST_F(LoneVolumeTest, AMarkOfFormat1CannotHelpAndTheErrorNamesIt) {
     const auto volume = create();
     storage_.lose_record(aguid_);

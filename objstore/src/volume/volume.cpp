@@ -189,6 +189,7 @@ struct Volume::State {
     base::Result<void> adopt(const Heartbeat& heartbeat);
 
     static base::Task<base::Result<Shown>> ask_holders(State* self);
+    static base::Task<bool> holds_a_root(State* self, HeartbeatBody body);
     static base::Task<base::Result<bool>> give_back(State* self, Mark mark, std::string had);
     static base::Task<base::Result<bool>> read_newest(State* self);
     static base::Task<base::Result<Forest>> read_list(State* self);
@@ -288,6 +289,22 @@ base::Task<base::Result<Shown>> Volume::State::ask_holders(State* self) {
     co_return Shown{std::move(heartbeat)};
 }
 
+// Whether the store was ever that of this state, or of the few before it that it names.
+base::Task<bool> Volume::State::holds_a_root(State* self, HeartbeatBody body) {
+    const auto pointers = open_pointers(self->keys.epoch, body);
+    if (!pointers) co_return false;
+    std::vector<BlockRef> roots{pointers->root};
+    if (pointers->spare) roots.push_back(*pointers->spare);
+    roots.insert(roots.end(), pointers->earlier.begin(), pointers->earlier.end());
+    for (const auto& root : roots) {
+        auto ref = std::make_shared<const BlockRef>(root);
+        const auto block = co_await self->reader->read(std::move(ref));
+        if (block) co_return true;
+        if (!(block.error() == Errc::damaged)) co_return false;
+    }
+    co_return false;
+}
+
 // A holder that is the only one may have lost its newest record (a disk that flips a bit), and it alone had it, but for
 // the marks of its clients. True if it took the record of `mark` back, or has a later one by now: ask it again.
 base::Task<base::Result<bool>> Volume::State::give_back(State* self, Mark mark, std::string had) {
@@ -296,6 +313,8 @@ base::Task<base::Result<bool>> Volume::State::give_back(State* self, Mark mark, 
     lost.body = std::move(mark.record);
     const auto heartbeat = self->verified(lost);
     if (!heartbeat || heartbeat->body.hash() != mark.body_hash) co_return false;
+    // Another store than the one it was written to (this machine left its network) must not begin a second history.
+    if (!co_await holds_a_root(self, heartbeat->body)) co_return false;
     const auto done = co_await self->storage.restore_record(self->keys.aguid, std::move(lost), self->deadline());
     if (!done && done.error() == past::Errc::conflict) co_return true;
     if (!done && (done.error() == past::Errc::kept_by_others || done.error() == base::Errc::unsupported)) {

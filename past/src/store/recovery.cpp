@@ -189,8 +189,9 @@ class Recovery {
             const auto tags = state().tag_sets.tags(state().index.tags(block));
             for (const auto& tag : tags) state().tag(block, {tag.volume, newest[tag.volume]});
         }
-        log_.write(base::Log::Level::error, "past",
-                   config_.directory + ": operations were lost to damage; every tag is taken at its newest generation");
+        log_.write(
+            base::Log::Level::error, "past",
+            config_.directory + ": operations were lost to damage; blocks may be kept too long, none is dropped");
     }
 
     /// A log to append to, with the drops that recovery decided in it.
