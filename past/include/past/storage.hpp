@@ -96,7 +96,8 @@ class Storage {
     /// Puts a record that the register has lost back in place of an older one, a damaged one or none. Only where this
     /// node is the register's only holder (a network of one): elsewhere a majority speaks, and one holder that claims
     /// to be alone must not be helped to fork history. Done as well if the register has that very record.
-    /// Errors: kept_by_others; conflict (it has a later record, or another one of that sequence); bad_record.
+    /// Errors: kept_by_others; conflict (it has a later record, or another one of that sequence); bad_record;
+    /// base::Errc::unsupported (what it has is of a later version).
     virtual base::Task<base::Result<void>> restore_record(base::Guid key, Record lost, base::TimePoint deadline) = 0;
 };
 
