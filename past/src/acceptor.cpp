@@ -11,13 +11,17 @@ using base::Task;
 
 namespace {
 
+/// Above the ballots of attempts whose promise was lost with a record and that may still be under way; so far below
+/// kMaxBallotStep that a register can be given back often and still move on to others.
+constexpr std::uint64_t kForgotten = std::uint64_t{1} << 14U;
+
 Guid record_key(const Guid& key) { return base::sha256({base::as_bytes("pelago past register"), key.view()}); }
 
-bool kept_by(const RegisterValue& value, const base::NodeId& node) {
+}  // namespace
+
+bool kept_only_by(const RegisterValue& value, const base::NodeId& node) {
     return value.previous.empty() && value.members.size() == 1 && value.members[0].id == node;
 }
-
-}  // namespace
 
 void Acceptor::load() {
     promises_.load();
@@ -132,15 +136,42 @@ Task<Result<RegisterReply>> Acceptor::replace_alone(Guid key, std::uint64_t expe
     BASE_CO_TRY(auto stored, state(key));
     const std::vector<base::NodeId> genesis{context_.self()};
     const bool ours =
-        stored.state.value ? kept_by(*stored.state.value, context_.self()) : may_say_none(stored, genesis);
+        stored.state.value ? kept_only_by(*stored.state.value, context_.self()) : may_say_none(stored, genesis);
     const auto sequence = stored.state.value ? stored.state.value->record.sequence : 0;
     if (!ours || sequence != expected) co_return reply(stored, genesis, false);
-    stored.state.promised.counter = next_counter(stored.state.promised.counter);
+    choose(stored, next_counter(stored.state.promised.counter), std::move(value));
+    BASE_CO_CHECK(co_await save(stored));
+    co_return reply(stored, genesis, true);
+}
+
+Task<Result<void>> Acceptor::restore_alone(Guid key, RegisterValue lost) {
+    const auto lock_held = co_await lock(key);
+    const std::vector<base::NodeId> alone{context_.self()};
+    if (genesis_.members(key) != alone) co_return Errc::kept_by_others;
+    StoredRegister stored;
+    stored.key = key;
+    // What does not decode is lost like what is not there: nobody else knows more of it.
+    if (auto found = state(key)) stored = std::move(*found);
+    if (!stored.state.value && !may_say_none(stored, alone)) co_return Errc::kept_by_others;
+    if (stored.state.value) {
+        if (!kept_only_by(*stored.state.value, context_.self())) co_return Errc::kept_by_others;
+        const auto& held = stored.state.value->record;
+        const auto sequence = context_.verify(key, held.body);
+        if (!sequence && sequence.error() == base::Errc::unsupported) co_return sequence.error();  // no damage
+        const bool good = sequence && *sequence == held.sequence;
+        if (good && held.body == lost.record.body) co_return base::ok();
+        if (good && held.sequence >= lost.record.sequence) co_return Errc::conflict;
+    }
+    const auto counter = std::min(stored.state.promised.counter + kForgotten, kMaxBallotCounter);
+    choose(stored, counter, std::move(lost));
+    co_return co_await save(std::move(stored));
+}
+
+void Acceptor::choose(StoredRegister& stored, std::uint64_t counter, RegisterValue value) {
+    stored.state.promised.counter = counter;
     context_.env.rng.fill(stored.state.promised.nonce);
     stored.state.accepted = stored.state.promised;
     stored.state.value = std::move(value);
-    BASE_CO_CHECK(co_await save(stored));
-    co_return reply(stored, genesis, true);
 }
 
 Task<Result<void>> Acceptor::learn(Guid key, RegisterState learned) {

@@ -147,6 +147,27 @@ base::Result<LocalWriteRecord> decode(ByteView bytes) {
     return out;
 }
 
+Bytes encode(const LocalRestoreRecord& request) {
+    pb::LocalRestoreRecord out;
+    put(out.mutable_key(), request.key);
+    out.set_sequence(request.lost.sequence);
+    put(out.mutable_body(), ByteView{request.lost.body});
+    out.set_deadline_ms(request.deadline_ms);
+    return serialize(out);
+}
+template <>
+base::Result<LocalRestoreRecord> decode(ByteView bytes) {
+    pb::LocalRestoreRecord in;
+    LocalRestoreRecord out;
+    if (!parse(in, bytes) || !get(in.key(), out.key) || in.body().size() > kMaxRecordBytes) {
+        return bad("restore record");
+    }
+    out.lost.sequence = in.sequence();
+    out.lost.body = base::to_bytes(in.body());
+    out.deadline_ms = in.deadline_ms();
+    return out;
+}
+
 Bytes encode(const LocalHolders& request) {
     pb::LocalHolders out;
     put(out.mutable_place(), request.place);

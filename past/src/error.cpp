@@ -22,6 +22,7 @@ class Category final : public std::error_category {
             case Errc::conflict: return "somebody else changed it meanwhile";
             case Errc::bad_record: return "the record is not signed by its owner";
             case Errc::not_owner: return "not signed by the owner";
+            case Errc::kept_by_others: return "other nodes keep it, and their majority decides";
         }
         return "unknown error " + std::to_string(value);
     }
@@ -37,6 +38,7 @@ class Category final : public std::error_category {
             case Errc::conflict: return std::errc::resource_unavailable_try_again;
             case Errc::bad_record: return std::errc::io_error;
             case Errc::not_owner: return std::errc::operation_not_permitted;
+            case Errc::kept_by_others: return std::errc::operation_not_permitted;
         }
         return {value, *this};
     }

@@ -112,6 +112,17 @@ Task<Result<void>> LocalClient::write_record(Guid key, std::uint64_t expected, R
     co_return base::ok();
 }
 
+Task<Result<void>> LocalClient::restore_record(Guid key, Record lost, TimePoint deadline) {
+    LocalRestoreRecord request;
+    request.key = key;
+    request.lost = std::move(lost);
+    request.deadline_ms = milliseconds_until(deadline);
+    auto header = encode(request);
+    const auto answer = co_await call(LocalVerb::restore_record, std::move(header), SharedBytes(), deadline);
+    if (!answer) co_return answer.error();
+    co_return base::ok();
+}
+
 Task<Result<std::vector<Holder>>> LocalClient::holders(Guid place, TimePoint deadline) {
     auto header = encode(LocalHolders{place, milliseconds_until(deadline)});
     const auto answer = co_await call(LocalVerb::holders, std::move(header), SharedBytes(), deadline);
@@ -126,7 +137,8 @@ LocalServer::LocalServer(base::NodeEnv env, Storage& storage, FindHolders find_h
     : env_{env}, storage_{storage}, find_holders_{std::move(find_holders)} {}
 
 bool LocalServer::owns(std::uint8_t verb) {
-    return verb >= static_cast<std::uint8_t>(LocalVerb::put) && verb <= static_cast<std::uint8_t>(LocalVerb::holders);
+    return verb >= static_cast<std::uint8_t>(LocalVerb::put) &&
+           verb <= static_cast<std::uint8_t>(LocalVerb::restore_record);
 }
 
 TimePoint LocalServer::deadline(std::uint64_t milliseconds) const {
@@ -198,6 +210,12 @@ Task<Result<Message>> LocalServer::handle(Message message) {
             LocalHoldersReply reply;
             BASE_CO_TRY(reply.holders, co_await find_holders_(request.place, until));
             co_return answer(encode(reply));
+        }
+        case LocalVerb::restore_record: {
+            BASE_CO_TRY(auto request, decode<LocalRestoreRecord>(message.header));
+            const auto until = deadline(request.deadline_ms);
+            BASE_CO_CHECK(co_await storage_.restore_record(request.key, std::move(request.lost), until));
+            co_return answer({});
         }
     }
     co_return base::Errc::unsupported;

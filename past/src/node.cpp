@@ -192,6 +192,9 @@ Task<Result<std::optional<Record>>> Node::read_record(Guid key, TimePoint deadli
 Task<Result<void>> Node::write_record(Guid key, std::uint64_t expected, Record next, TimePoint deadline) {
     return parts_->registers.write(key, expected, std::move(next), deadline);
 }
+Task<Result<void>> Node::restore_record(Guid key, Record lost, TimePoint /*deadline: nobody else is asked*/) {
+    return parts_->registers.restore(key, std::move(lost));
+}
 
 Task<Result<std::vector<Holder>>> Node::holders(Guid place, TimePoint deadline) {
     const auto parts = parts_;

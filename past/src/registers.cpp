@@ -337,6 +337,12 @@ Task<bool> Registers::accept(Guid key, Ballot ballot, RegisterValue value, bool 
 // --- reading and writing
 
 Task<Result<std::optional<Record>>> Registers::read(Guid key, TimePoint deadline) {
+    if (alone(key)) {
+        BASE_CO_TRY(auto own, co_await ask_myself(key));
+        if (own.settled) co_return std::optional<Record>{};
+        auto& value = own.state.value;
+        if (value && kept_only_by(*value, context_.self())) co_return std::optional<Record>{std::move(value->record)};
+    }
     std::uint64_t counter = 0;
     bool hopeless_before = false;
     for (unsigned tries = 0;; ++tries) {
@@ -369,12 +375,11 @@ Task<Result<void>> Registers::write(Guid key, std::uint64_t expected, Record nex
     if (!sequence || *sequence != expected + 1 || next.sequence != *sequence || next.body.size() > kMaxRecordBytes) {
         co_return Errc::bad_record;
     }
-    const std::vector<NodeId> alone{context_.self()};
-    if (genesis_.members(key) == alone) {
+    if (alone(key)) {
         RegisterValue value{next, {context_.kbr.self().address}, {}};
         BASE_CO_TRY(const auto reply, co_await acceptor_.replace_alone(key, expected, std::move(value)));
         if (reply.done) co_return base::ok();
-        if (reply.state.value && quorums(reply.state.value.value()).front() == alone) {
+        if (reply.state.value && kept_only_by(*reply.state.value, context_.self())) {
             if (reply.state.value->record.body == next.body) co_return base::ok();
             co_return Errc::conflict;
         }

@@ -32,6 +32,8 @@ class Acceptor {
     base::Task<base::Result<RegisterReply>> accept(AcceptRequest request);
     /// In a register of one member both phases are one step, with one sync.
     base::Task<base::Result<RegisterReply>> replace_alone(base::Guid key, std::uint64_t expected, RegisterValue value);
+    /// Storage::restore_record(), for a record that verifies.
+    base::Task<base::Result<void>> restore_alone(base::Guid key, RegisterValue lost);
     /// Takes over what a teacher accepted, as if its proposer had sent it to us too.
     base::Task<base::Result<void>> learn(base::Guid key, RegisterState state);
 
@@ -52,6 +54,7 @@ class Acceptor {
     [[nodiscard]] RegisterReply reply(const StoredRegister& stored, const std::vector<base::NodeId>& genesis,
                                       bool done) const;
     [[nodiscard]] bool may_say_none(const StoredRegister& stored, const std::vector<base::NodeId>& genesis) const;
+    void choose(StoredRegister& stored, std::uint64_t counter, RegisterValue value);
 
     Context& context_;
     Genesis& genesis_;
@@ -60,6 +63,8 @@ class Acceptor {
     std::map<base::Guid, std::weak_ptr<base::Semaphore>> locks_;
 };
 
+/// Nobody but `node` has a say in what the value is.
+[[nodiscard]] bool kept_only_by(const RegisterValue& value, const base::NodeId& node);
 /// Sorted.
 [[nodiscard]] std::vector<base::NodeId> ids_of(const std::vector<base::Address>& addresses);
 
@@ -75,6 +80,8 @@ class Registers {
 
     base::Task<base::Result<std::optional<Record>>> read(base::Guid key, base::TimePoint deadline);
     base::Task<base::Result<void>> write(base::Guid key, std::uint64_t expected, Record next, base::TimePoint deadline);
+    /// As Storage::restore_record().
+    base::Task<base::Result<void>> restore(base::Guid key, Record lost);
     /// Makes `desired` the register's members. Errors: holders_unreachable; conflict if there is no record.
     base::Task<base::Result<void>> reconfigure(base::Guid key, std::vector<base::Address> desired,
                                                base::TimePoint deadline);
@@ -101,6 +108,11 @@ class Registers {
     };
     struct Round;
 
+    /// The network is this node: it answers for the key, and nobody ever did but it.
+    [[nodiscard]] bool alone(const base::Guid& key) const;
+    /// What a node that is alone has. Errors: bad_record if it is damaged, base::Errc::unsupported if of a later
+    /// version.
+    base::Task<base::Result<RegisterReply>> ask_myself(base::Guid key);
     /// Leads a member that lags far behind up to the ballot, some steps at a time.
     base::Task<base::Result<RegisterReply>> ask(base::Address member, Verb verb, base::Guid key,
                                                 std::vector<base::NodeId> genesis, Ballot ballot,

@@ -316,6 +316,135 @@ def test_segments_that_are_gone_do_not_end_the_archive(m):
     same(source, m.path("out") + source)
 
 
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def newest_log(m):
+    state = os.path.join(m.data, "node", "blocks", "state")
+    return os.path.join(state, max(name for name in os.listdir(state) if name.endswith(".log")))
+
+
+def flip_the_last_byte(log):
+    """Of what was written last; zeros follow that are only written ahead."""
+    with open(log, "r+b") as out:
+        data = out.read()
+        at = len(data.rstrip(b"\0")) - 1
+        out.seek(at)
+        out.write(bytes([data[at] ^ 0xFF]))
+
+
+def lose_state_and_go_on(m, seed, lose, had):
+    """Two backups, then `lose(m)`: the next commands do all they did before, and one of them says what was lost."""
+    source = m.path("source")
+    random_tree(source, seed, 20, 100_000)
+    first = m.backup(source)
+    random_tree(source, seed + 100, 10, 50_000)
+    second = m.backup(source)
+    lose(m)
+    told = m.run("archive", "snapshots", "--json")
+    ids = [snapshot["id"] for snapshot in json.loads(told.stdout)]
+    check(ids == [first["snapshot_id"], second["snapshot_id"]], f"{ids}\n{told.stderr.decode()}")
+    lost = f"the store had lost the newest state of volume 'archive' (it had {had}, this machine has seen 3)"
+    check(told.stderr.decode().count(lost) == 1, told.stderr.decode())
+    check(m.run("archive", "snapshots").stderr.decode() == "2 snapshots\n", "it is told again")
+    third = m.backup(source)
+    check(third["files_unmodified"] == 20 and third["blocks_lost"] == 0 and not third["warnings"], str(third))
+    check(third["parent"] == second["snapshot_id"], str(third))
+    m.restore(m.path("out"), second["snapshot_id"], "--verify")
+    same(source, m.path("out") + source)
+
+
+def test_a_byte_that_flips_in_the_newest_record_is_told_and_nothing_is_lost(m):
+    lose_state_and_go_on(m, 30, lambda m: flip_the_last_byte(newest_log(m)), "2")
+
+
+def test_a_lost_state_directory_is_told_and_nothing_is_lost(m):
+    lose_state_and_go_on(m, 31, lambda m: shutil.rmtree(os.path.join(m.data, "node", "blocks", "state")), "none")
+
+
+def test_a_lost_log_is_told_and_nothing_is_lost(m):
+    lose_state_and_go_on(m, 32, lambda m: os.remove(newest_log(m)), "none")
+
+
+def test_an_empty_log_is_told_and_nothing_is_lost(m):
+    lose_state_and_go_on(m, 33, lambda m: os.truncate(newest_log(m), 0), "none")
+
+
+def test_without_state_and_identity_nothing_is_lost_either(m):
+    def lose(m):
+        shutil.rmtree(os.path.join(m.data, "node", "blocks", "state"))
+        os.remove(os.path.join(m.data, "node", "lone.id"))
+    lose_state_and_go_on(m, 34, lose, "none")
+
+
+def test_a_network_of_one_node_is_given_back_what_it_lost(m):
+    def running():
+        node = m.start("node", "run", "--listen", "127.0.0.1:0")
+        give_up = time.monotonic() + PATIENCE_S
+        while subprocess.run([PELAGO, "node", "status"], env=m.environment, capture_output=True).returncode != 0:
+            check(node.poll() is None and time.monotonic() < give_up, "the node does not start")
+            time.sleep(0.1)
+        return node
+
+    def lose(m):
+        nonlocal node
+        node.kill()
+        node.communicate()
+        flip_the_last_byte(newest_log(m))
+        node = running()
+
+    m.run("network", "create", "one")
+    node = running()
+    try:
+        lose_state_and_go_on(m, 35, lose, "2")
+    finally:
+        node.kill()
+        node.communicate()
+
+
+def test_a_mark_that_cannot_help_is_named(m):
+    random_tree(m.path("source"), 36, 4, 100)
+    m.backup(m.path("source"))
+    # A store as it was before the last backup, and a mark that has seen it, but not its record.
+    earlier = m.path("earlier")
+    shutil.copytree(os.path.join(m.data, "node"), earlier)
+    marks = os.path.join(m.data, "client", "marks")
+    m.backup(m.path("source"))
+    mark = os.path.join(marks, os.listdir(marks)[0])
+    with open(mark, "rb") as old:
+        head = bytearray(old.read(77))
+    head[4] = 1  # format 1: without a record
+    with open(mark, "wb") as out:
+        out.write(head + crc32c(head).to_bytes(4, "little"))
+    shutil.rmtree(os.path.join(m.data, "node"))
+    shutil.copytree(earlier, os.path.join(m.data, "node"))
+    done = m.run("archive", "snapshots", expect=4)
+    check(os.path.basename(mark).encode() in done.stderr and b"client/" in done.stderr, done.stderr.decode())
+    os.remove(mark)
+    check(len(json.loads(m.run("archive", "snapshots", "--json").stdout)) == 1, "not what is left")
+
+
+def test_a_store_that_is_gone_altogether_is_not_taken_for_the_one_that_was_seen(m):
+    source = m.path("source")
+    random_tree(source, 37, 4, 100)
+    m.backup(source)
+    shutil.rmtree(os.path.join(m.data, "node"))
+    marks = os.path.join(m.data, "client", "marks")
+    for verb in (["snapshots"], ["backup", source]):
+        done = m.run("archive", *verb, expect=4)
+        check(os.listdir(marks)[0].encode() in done.stderr, done.stderr.decode())
+    shutil.rmtree(marks)
+    m.backup(source)
+    m.restore(m.path("out"))
+    same(source, m.path("out") + source)
+
+
 def test_an_identity_that_is_gone_is_taken_from_the_store(m):
     random_tree(m.path("source"), 28, 4, 100)
     m.backup(m.path("source"))

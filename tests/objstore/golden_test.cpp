@@ -224,8 +224,10 @@ TEST(Golden, Heartbeat) {
 
 TEST(Golden, MarkAndReclaim) {
     const auto aguid = base::sha256(base::as_bytes("volume"));
-    const Mark mark{.sequence = 12, .body_hash = base::sha256(base::as_bytes("body"))};
+    Mark mark{.sequence = 12, .body_hash = base::sha256(base::as_bytes("body")), .record = {}};
     expect_golden("mark", mark.encode(aguid));
+    mark.record = base::to_bytes("the record of that state");
+    expect_golden("mark_with_record", mark.encode(aguid));
     past::Reclaim reclaim;
     reclaim.place = base::sha256(base::as_bytes("place"));
     reclaim.tag = past::Tag{past::volume_tag(aguid), 9};

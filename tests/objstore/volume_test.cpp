@@ -5,59 +5,12 @@
 
 #include "base/error.hpp"
 #include "base/task_group.hpp"
-#include "objstore/world.hpp"
+#include "objstore/volume_fixture.hpp"
 
 namespace objstore {
 namespace {
 
-class VolumeTest : public testing::Test {
-  protected:
-    base::sim::World world_{1};
-    base::NodeEnv env_ = world_.env();
-    support::MemoryStorage storage_{env_.executor, verify_heartbeat};
-    std::unique_ptr<HighWater> marks_ = make_disk_high_water(env_, "volumes/seen");
-    base::SigningKey owner_ = test::owner_key();
-    base::Guid aguid_ = VolumeKeys::of_owner(owner_, "photos").aguid;
-
-    std::unique_ptr<Volume> create(std::string name = "photos") {
-        auto made = world_.run(Volume::create(env_, storage_, *marks_, owner_, std::move(name)));
-        EXPECT_TRUE(made) << made.error().message();
-        return made ? *std::move(made) : nullptr;
-    }
-    base::Result<std::unique_ptr<Volume>> open(std::string name = "photos") {
-        return world_.run(Volume::open(env_, storage_, *marks_, owner_, std::move(name)));
-    }
-    /// A small tree, written in the session.
-    static base::Task<base::Result<BlockRefPtr>> write_tree(Session& session, std::uint64_t number) {
-        TreeUpdate update{session.writer(), TreeShape{}};
-        Item item;
-        item.key = TreeKey::first(kRootInode, Kind::inode);
-        item.value = test::some_inode(number);
-        BASE_CO_CHECK(co_await update.put(std::move(item)));
-        co_return co_await update.finish();
-    }
-    static Snapshot snapshot_of(BlockRefPtr root, std::uint64_t number, std::string host) {
-        Snapshot snapshot;
-        snapshot.root = std::move(root);
-        snapshot.host = std::move(host);
-        snapshot.time_ns = static_cast<std::int64_t>(number);
-        return snapshot;
-    }
-    static base::Task<base::Result<CommitOutcome>> back_up(Volume& volume, std::uint64_t number, std::string host) {
-        BASE_CO_TRY(const auto session, co_await volume.begin());
-        BASE_CO_TRY(auto root, co_await write_tree(*session, number));
-        auto snapshot = snapshot_of(std::move(root), number, std::move(host));
-        co_return co_await volume.commit(*session, std::move(snapshot));
-    }
-    std::vector<std::string> hosts(Volume& volume) {
-        EXPECT_TRUE(world_.run(volume.refresh()));
-        auto listed = world_.run(volume.snapshots());
-        EXPECT_TRUE(listed) << listed.error().message();
-        std::vector<std::string> out;
-        for (const auto& snapshot : *listed) out.push_back(snapshot.host);
-        return out;
-    }
-};
+using test::VolumeTest;
 
 TEST_F(VolumeTest, ANewVolumeIsEmptyAndOpensAgain) {
     const auto made = create();
@@ -374,37 +327,6 @@ TEST_F(VolumeTest, TheOwnersKeyAloneOpensItOnANewMachine) {
     const auto opened = world_.run(Volume::open(env_, storage_, *fresh, base::SigningKey{owner_.seed()}, "photos"));
     ASSERT_TRUE(opened);
     EXPECT_EQ(hosts(**opened).size(), 1U);
-}
-
-// The mark is what keeps a client from stepping back: it must survive the power going off right after it was raised.
-TEST(HighWater, AMarkThatWasRaisedSurvivesAPowerCut) {
-    base::sim::World world{1};
-    auto& node = world.add_node();
-    const auto aguid = base::sha256(base::as_bytes("volume"));
-    for (std::uint64_t sequence = 1; sequence <= 5; ++sequence) {
-        const Mark mark{.sequence = sequence, .body_hash = base::sha256(base::as_bytes(std::to_string(sequence)))};
-        {
-            const auto marks = make_disk_high_water(node.env(), "state/seen");
-            const auto raised = node.run(marks->raise(aguid, mark));
-            ASSERT_TRUE(raised && *raised);
-        }
-        node.power_off();
-        node.restart();
-        const auto marks = make_disk_high_water(node.env(), "state/seen");
-        const auto loaded = node.run(marks->load(aguid));
-        ASSERT_TRUE(loaded && *loaded && **loaded);
-        EXPECT_EQ(***loaded, mark);
-    }
-}
-
-TEST(HighWater, NeverGoesDown) {
-    base::sim::World world{1};
-    const auto marks = make_disk_high_water(world.env(), "seen");
-    const auto aguid = base::sha256(base::as_bytes("volume"));
-    const Mark high{.sequence = 9, .body_hash = aguid};
-    ASSERT_TRUE(world.run(marks->raise(aguid, high)));
-    ASSERT_TRUE(world.run(marks->raise(aguid, Mark{.sequence = 4})));
-    EXPECT_EQ(**world.run(marks->load(aguid)), high);
 }
 
 }  // namespace

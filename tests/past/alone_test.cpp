@@ -15,7 +15,7 @@ struct Embedded {
     std::unique_ptr<Node> node;
 };
 
-base::Task<std::unique_ptr<Embedded>> open_embedded(base::NodeEnv env) {
+base::Task<std::unique_ptr<Embedded>> open_embedded(base::NodeEnv env, RecordVerifier verify = &verify_record) {
     auto embedded = std::make_unique<Embedded>();
     SegmentStore::Config config;
     config.capacity_bytes = 1U << 30U;
@@ -26,7 +26,7 @@ base::Task<std::unique_ptr<Embedded>> open_embedded(base::NodeEnv env) {
     pastry::NodeHandle self{{base::node_id(identity.key.public_key(), identity.salt), ""}, ""};
     embedded->kbr = std::make_unique<pastry::Alone>(env, std::move(self));
     embedded->node = std::make_unique<Node>(env, *embedded->kbr, *embedded->store, std::move(identity),
-                                            embedded->membership, &verify_record);
+                                            embedded->membership, std::move(verify));
     co_return embedded;
 }
 
@@ -86,9 +86,50 @@ TEST(Alone, RecordsCountUpAndConflict) {
     machine.run(close_embedded(std::move(embedded)));
 }
 
+TEST(Alone, ARecordThatWasLostIsTakenBack) {
+    sim::World world{3};
+    auto& machine = world.add_node();
+    auto embedded = *machine.run(open_embedded(machine.env()));
+    const auto key = place_of(5);
+    const auto deadline = world.now() + 10s;
+    ASSERT_TRUE(*machine.run(embedded->node->write_record(key, 0, make_record(1, "a"), deadline)));
+    ASSERT_TRUE(*machine.run(embedded->node->restore_record(key, make_record(4, "d"), deadline)));
+    ASSERT_TRUE(*machine.run(embedded->node->restore_record(place_of(6), make_record(2, "b"), deadline)));
+    machine.run(close_embedded(std::move(embedded)));
+    embedded = *machine.run(open_embedded(machine.env()));
+    EXPECT_EQ((**machine.run(embedded->node->read_record(key, world.now() + 10s)))->body, make_record(4, "d").body);
+    ASSERT_TRUE(*machine.run(embedded->node->write_record(key, 4, make_record(5, "e"), world.now() + 10s)));
+    EXPECT_EQ((**machine.run(embedded->node->read_record(place_of(6), world.now() + 10s)))->sequence, 2U);
+    machine.run(close_embedded(std::move(embedded)));
+}
+
+/// Knows the records of the tests, and that those which say so are of a version to come.
+base::Result<std::uint64_t> verify_known_version(const base::Guid& key, base::ByteView body) {
+    if (base::as_text(body).find("later") != std::string_view::npos) return base::Errc::unsupported;
+    return verify_record(key, body);
+}
+
+TEST(Alone, ARecordOfALaterVersionIsNotTakenForDamage) {
+    sim::World world{4};
+    auto& machine = world.add_node();
+    auto embedded = *machine.run(open_embedded(machine.env()));
+    const auto key = place_of(5);
+    ASSERT_TRUE(*machine.run(embedded->node->write_record(key, 0, make_record(1, "of later"), world.now() + 10s)));
+    machine.run(close_embedded(std::move(embedded)));
+    embedded = *machine.run(open_embedded(machine.env(), &verify_known_version));
+    EXPECT_EQ((*machine.run(embedded->node->read_record(key, world.now() + 10s))).error(), base::Errc::unsupported);
+    const auto replaced = *machine.run(embedded->node->restore_record(key, make_record(4, "d"), world.now() + 10s));
+    EXPECT_EQ(replaced.error(), base::Errc::unsupported);
+    machine.run(close_embedded(std::move(embedded)));
+    embedded = *machine.run(open_embedded(machine.env()));
+    EXPECT_EQ((**machine.run(embedded->node->read_record(key, world.now() + 10s)))->sequence, 1U);
+    machine.run(close_embedded(std::move(embedded)));
+}
+
 struct Kept {
     std::vector<std::uint64_t> blocks;
     std::uint64_t sequence = 0;
+    bool restored = false;
     bool removed = false;
 };
 
@@ -123,6 +164,9 @@ base::Task<void> work(base::NodeEnv env, Kept* kept) {
         const auto written = co_await node.write_record(place_of(9), number - 1, std::move(record), deadline);
         if (written) kept->sequence = number;
     }
+    auto lost = make_record(7, "seen");
+    const auto restored = co_await node.restore_record(place_of(10), std::move(lost), deadline);
+    kept->restored = restored.has_value();
     const auto removed = co_await node.remove(std::move(reclaim), deadline);
     kept->removed = removed.has_value();
     co_await close_embedded(std::move(embedded));
@@ -143,6 +187,10 @@ base::Task<std::string> check(base::NodeEnv env, Kept* kept) {
         wrong += "no answer about the record; ";
     } else if ((*record ? (*record)->sequence : 0) < kept->sequence) {
         wrong += "the record went back; ";
+    }
+    if (kept->restored) {
+        const auto given = co_await node.read_record(place_of(10), deadline);
+        if (!given || !*given || (*given)->sequence != 7) wrong += "a record that was given back is gone; ";
     }
     if (kept->removed) {
         co_await env.clock.sleep_for(20min);

@@ -55,6 +55,7 @@ const std::map<std::string, Again> kDecoders{
     {"local_read_record", &again<LocalReadRecord>},
     {"local_record", &again<LocalRecord>},
     {"local_write_record", &again<LocalWriteRecord>},
+    {"local_restore_record", &again<LocalRestoreRecord>},
     {"local_holders", &again<LocalHolders>},
     {"local_holders_reply", &again<LocalHoldersReply>},
     {"stored_register", &again_stored},
@@ -100,6 +101,10 @@ TEST(Codec, BytesOnTheWireAreThoseOfTheGoldenFile) {
 
 TEST(Codec, LimitsAreKept) {
     const auto place = sample_guid(1);
+    LocalRestoreRecord restore{place, {7, base::Bytes(kMaxRecordBytes)}, 1};
+    EXPECT_TRUE(decode<LocalRestoreRecord>(encode(restore)));
+    restore.lost.body.push_back(0);
+    EXPECT_FALSE(decode<LocalRestoreRecord>(encode(restore)));
     const Tag tag{sample_guid(2), 1};
     const std::vector<base::Guid> too_many(kMaxBlocksPerRequest + 1, place);
     EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, too_many})));

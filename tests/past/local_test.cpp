@@ -23,8 +23,15 @@ struct Daemon {
 };
 
 struct DaemonAndCommand {
+    static ClusterOptions of(std::size_t peers) {
+        ClusterOptions options;
+        options.peers = peers;
+        return options;
+    }
+    explicit DaemonAndCommand(std::size_t peers = 5) : cluster{world, of(peers)} {}
+
     sim::World world{1};
-    Cluster cluster{world};
+    Cluster cluster;
     Daemon daemon{cluster.machine(0).env(), cluster.node(0)};
     LocalClient client{world.env().transport, world.env().clock, cluster.machine(0).address()};
 };
@@ -56,6 +63,23 @@ TEST(Local, ACommandSeesWhatTheNodeSees) {
     Reclaim unsigned_reclaim;
     unsigned_reclaim.blocks = {make_block(1).id};
     EXPECT_EQ(s.world.run(s.client.remove(unsigned_reclaim, deadline)).error(), Errc::not_owner);
+}
+
+TEST(Local, ARecordIsGivenBackToANetworkOfOneOnly) {
+    for (const std::size_t peers : {1U, 5U}) {
+        DaemonAndCommand s{peers};
+        const auto deadline = s.cluster.in(30s);
+        const auto done = s.world.run(s.client.restore_record(place_of(9), make_record(7, "seen"), deadline));
+        if (peers > 1) {
+            ASSERT_FALSE(done);
+            EXPECT_EQ(done.error(), Errc::kept_by_others);
+            EXPECT_FALSE(s.world.run(s.client.read_record(place_of(9), deadline))->has_value());
+            continue;
+        }
+        ASSERT_TRUE(done) << done.error().message();
+        EXPECT_EQ((*s.world.run(s.client.read_record(place_of(9), deadline)))->body, make_record(7, "seen").body);
+        EXPECT_TRUE(s.world.run(s.client.write_record(place_of(9), 7, make_record(8, "next"), deadline)));
+    }
 }
 
 TEST(Local, TheDaemonDoesNotTakeACommandsWordForAnId) {

@@ -255,6 +255,47 @@ TEST_F(StoreDamage, WhereOperationsAreLostBlocksAreKeptTooLongRatherThanDropped)
     for (const auto& block : blocks) EXPECT_EQ(store_->tags(block.id), (std::vector<Tag>{{kTag.volume, 11}}));
 }
 
+TEST_F(StoreDamage, WithoutAnyLogBlocksAreKeptTooLongRatherThanDropped) {
+    for (const bool emptied : {false, true}) {
+        config_.directory = emptied ? "emptied" : "erased";
+        open();
+        const auto first = block_of(0, 600);
+        const std::vector<Block> one{first};
+        const std::vector<Block> other{block_of(1, 600)};
+        ASSERT_TRUE(run(store_->put(guid_of("place"), {kTag.volume, 5}, one)));
+        ASSERT_TRUE(run(store_->put(guid_of("place"), {kTag.volume, 9}, other)));
+        ASSERT_TRUE(run(store_->touch({kTag.volume, 9}, std::vector<Guid>{first.id})));
+        close();
+        const auto log = file_name(config_.directory, FileKind::log, 1);
+        if (emptied) {
+            node_.disk().cut(log, 0);
+        } else {
+            node_.disk().erase(log);
+        }
+        const std::vector<Tag> newest{{kTag.volume, 9}};
+        open();
+        EXPECT_TRUE(store_->damage().state_lost);
+        EXPECT_EQ(store_->tags(first.id), newest) << "a reclaim up to 5 must not drop it";
+        close();
+        open();
+        EXPECT_EQ(store_->tags(first.id), newest) << "nor after it was opened again";
+        ASSERT_TRUE(run(store_->put_record(guid_of("key"), base::to_bytes("value"))));
+        close();
+        open();
+        EXPECT_FALSE(store_->damage().state_lost) << "a checkpoint was written";
+        EXPECT_EQ(store_->tags(first.id), newest);
+        close();
+    }
+}
+
+TEST_F(StoreDamage, AStoreThatIsNewHasLostNothing) {
+    open();
+    EXPECT_FALSE(store_->damage().state_lost);
+    close();
+    open();
+    EXPECT_FALSE(store_->damage().state_lost);
+}
+
 TEST_F(StoreDamage, AnyBitOfTheLogMayFlipAndNoBlockIsLost) {
     open();
     const auto blocks = fill(2, 40);

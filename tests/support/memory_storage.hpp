@@ -40,6 +40,9 @@ class MemoryStorage final : public past::Storage {
     std::function<std::optional<base::Error>(const base::Guid&)> fail_write_record;
     /// Runs after the record was replaced: an error here is an answer that was lost.
     std::function<std::optional<base::Error>(const base::Guid&)> lose_answer;
+    /// The register's only holder: takes back a record that it lost.
+    bool alone = false;
+    std::function<std::optional<base::Error>(const base::Guid&)> fail_restore_record;
     past::PutOutcome outcome{.copies_wanted = 3, .copies_stored = 3};
 
     // What a test may look at.
@@ -60,6 +63,7 @@ class MemoryStorage final : public past::Storage {
     void lose_block(const base::Guid& id) { blocks_.erase(id); }
     /// What get() will return, whatever it hashes to: a storage layer that fails to check.
     void replace_bytes(const base::Guid& id, base::Bytes bytes) { blocks_.at(id).bytes = std::move(bytes); }
+    void lose_record(const base::Guid& key) { records_.erase(key); }
     /// The record as an old or lying majority would offer it.
     void replace_record(const base::Guid& key, past::Record record) { records_[key] = std::move(record); }
 
@@ -165,6 +169,23 @@ class MemoryStorage final : public past::Storage {
         if (lose_answer) {
             if (auto error = lose_answer(key)) co_return std::move(*error);
         }
+        co_return base::ok();
+    }
+
+    base::Task<base::Result<void>> restore_record(base::Guid key, past::Record lost, base::TimePoint) override {
+        co_await turn();
+        if (fail_restore_record) {
+            if (auto error = fail_restore_record(key)) co_return std::move(*error);
+        }
+        const auto verified = verify_(key, lost.body);
+        if (!verified || *verified != lost.sequence) co_return past::Errc::bad_record;
+        if (!alone) co_return past::Errc::kept_by_others;
+        const auto found = records_.find(key);
+        if (found != records_.end() && verify_(key, found->second.body)) {
+            if (found->second.body == lost.body) co_return base::ok();
+            if (found->second.sequence >= lost.sequence) co_return past::Errc::conflict;
+        }
+        records_[key] = std::move(lost);
         co_return base::ok();
     }
 

@@ -62,6 +62,9 @@ struct Row {
 constexpr std::string_view kPassphraseAdvice =
     "give the passphrase in PELAGO_PASSWORD_FILE, PELAGO_PASSWORD_COMMAND, PELAGO_PASSWORD_FD or PELAGO_PASSWORD";
 constexpr std::string_view kStatusAdvice = "see who is up with 'pelago node status'";
+constexpr std::string_view kStaleAdvice =
+    "start the nodes that have the newer one; if it is lost for good, remove the file named above from client/ in "
+    "the data directory to go on with what is left";
 constexpr std::string_view kSpaceAdvice = "make room, or raise the capacity; what was stored before is intact";
 constexpr std::string_view kLocalSpaceAdvice = "make room there and run the command again";
 constexpr std::string_view kAgainAdvice = "run the command again: it goes on where it was";
@@ -125,7 +128,7 @@ const auto& table() {
         Row{objstore::Errc::no_such_path, ExitCode::fatal, "'pelago archive ls' prints what is in it"},
         Row{objstore::Errc::damaged, ExitCode::damage, ""},
         Row{objstore::Errc::wrong_key, ExitCode::wrong_key, "is this the key that made the volume?"},
-        Row{objstore::Errc::stale, ExitCode::damage, "its holders keep back newer versions"},
+        Row{objstore::Errc::stale, ExitCode::damage, kStaleAdvice},
 
         Row{std::make_error_code(std::errc::operation_canceled), ExitCode::interrupted, ""},
         Row{std::make_error_code(std::errc::no_space_on_device), ExitCode::no_space, kLocalSpaceAdvice},

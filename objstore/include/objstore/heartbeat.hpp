@@ -84,7 +84,8 @@ struct Heartbeat {
 [[nodiscard]] Vote vote_for(const base::SigningKey& key, const HeartbeatBody& body, std::uint64_t view, Phase phase);
 
 /// past::Errc::bad_record unless `bytes` are a heartbeat of the volume that `aguid` names, with a quorum of commit
-/// votes of one view by the members of its epoch (epoch 0: the owner). Returns the sequence. Fits past::RecordVerifier.
+/// votes of one view by the members of its epoch (epoch 0: the owner). base::Errc::unsupported if it is of a format or
+/// epoch that only later versions know: nothing is wrong with it. Returns the sequence. Fits past::RecordVerifier.
 [[nodiscard]] base::Result<std::uint64_t> verify_heartbeat(const base::Guid& aguid, base::ByteView bytes);
 
 /// Digest of a log tail without updates.

@@ -151,6 +151,7 @@ Vote vote_for(const base::SigningKey& key, const HeartbeatBody& body, std::uint6
 
 base::Result<std::uint64_t> verify_heartbeat(const base::Guid& aguid, base::ByteView bytes) {
     const auto heartbeat = Heartbeat::decode(bytes);
+    if (!heartbeat && heartbeat.error() == base::Errc::unsupported) return heartbeat.error();
     if (!heartbeat) return bad_record(heartbeat.error().detail());
     const auto& body = heartbeat->body;
     if (past::volume_guid(heartbeat->owner, heartbeat->name_digest) != aguid || body.aguid != aguid) {
@@ -158,7 +159,9 @@ base::Result<std::uint64_t> verify_heartbeat(const base::Guid& aguid, base::Byte
     }
     // The members of epoch 0 are the owner alone, so its quorum is one vote. Later epochs bring their members with
     // them.
-    if (body.epoch != 0) return bad_record("a heartbeat of an epoch this version does not know");
+    if (body.epoch != 0) {
+        return base::Error{base::Errc::unsupported, "a heartbeat of an epoch this version does not know"};
+    }
     if (body.ring_digest != owner_ring_digest(heartbeat->owner)) return bad_record("a heartbeat of another ring");
     // Exactly one: a vote more would be a second encoding of the same certified state, for anybody to make.
     const auto& votes = heartbeat->votes;

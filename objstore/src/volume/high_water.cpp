@@ -6,12 +6,15 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/task_group.hpp"
+#include "objstore/heartbeat.hpp"
 
 namespace objstore {
 namespace {
 
 constexpr std::array<std::uint8_t, 4> kMagic{'P', 'L', 'W', '1'};
-constexpr std::size_t kMarkBytes = 4 + 1 + 32 + 8 + 32 + 4;
+constexpr std::uint8_t kBare = 1;  // formats
+constexpr std::uint8_t kWithRecord = 2;
+constexpr std::size_t kMostBytes = 4 + 1 + 32 + 8 + 32 + 10 + kMaxHeartbeatBytes + 4;
 
 class DiskHighWater final : public HighWater {
   public:
@@ -19,27 +22,27 @@ class DiskHighWater final : public HighWater {
         : env_{env}, directory_{std::move(directory)}, writing_{env.executor, 1} {}
 
     base::Task<base::Result<std::optional<Mark>>> load(base::Guid aguid) override {
-        auto job = [&disk = env_.disk, path = path_of(aguid), aguid] { return read(disk, path, aguid); };
+        auto job = [&disk = env_.disk, path = where(aguid), aguid] { return read(disk, path, aguid); };
         co_return co_await env_.workers.run(std::move(job));
     }
 
     base::Task<base::Result<void>> raise(base::Guid aguid, Mark mark) override {
         const auto permit = co_await writing_.acquire();  // read, compare, replace: one at a time
-        auto job = [&disk = env_.disk, directory = directory_, path = path_of(aguid), aguid,
-                    mark]() -> base::Result<void> {
+        auto job = [&disk = env_.disk, directory = directory_, path = where(aguid), aguid,
+                    mark = std::move(mark)]() -> base::Result<void> {
             BASE_TRY(const auto present, read(disk, path, aguid));
-            if (present && present->sequence >= mark.sequence) return base::ok();
+            if (!mark.adds_to(present)) return base::ok();
             BASE_CHECK(make_path(disk, directory));
             return base::replace_file(disk, path, mark.encode(aguid));
         };
         co_return co_await env_.workers.run(std::move(job));
     }
 
-  private:
-    [[nodiscard]] std::string path_of(const base::Guid& aguid) const {
+    [[nodiscard]] std::string where(const base::Guid& aguid) const override {
         return directory_ + "/" + aguid.hex() + ".mark";
     }
 
+  private:
     // However its bytes break the format, they are not those that were written. Going on without it is the user's
     // choice: this once the holders are believed, whatever they show.
     static base::Error damaged(const std::string& path) {
@@ -49,7 +52,7 @@ class DiskHighWater final : public HighWater {
     }
 
     static base::Result<std::optional<Mark>> read(base::Disk& disk, const std::string& path, const base::Guid& aguid) {
-        auto bytes = base::read_file(disk, path, kMarkBytes);
+        auto bytes = base::read_file(disk, path, kMostBytes);
         if (!bytes) {
             if (bytes.error() == base::Errc::not_found) return std::optional<Mark>{};
             if (bytes.error() == base::Errc::bad_format) return damaged(path);  // too long
@@ -79,26 +82,35 @@ class DiskHighWater final : public HighWater {
 
 }  // namespace
 
+bool Mark::adds_to(const std::optional<Mark>& present) const {
+    if (!present || sequence > present->sequence) return true;
+    return sequence == present->sequence && body_hash == present->body_hash && present->record.empty() &&
+           !record.empty();
+}
+
 base::Bytes Mark::encode(const base::Guid& aguid) const {
     base::Writer out;
-    out.raw(kMagic).u8(1).guid(aguid).u64(sequence).guid(body_hash);
+    out.raw(kMagic).u8(record.empty() ? kBare : kWithRecord).guid(aguid).u64(sequence).guid(body_hash);
+    if (!record.empty()) out.bytes(record);
     out.u32(base::crc32c(out.view()));
     return out.take();
 }
 
 base::Result<Mark> Mark::decode(const base::Guid& aguid, base::ByteView bytes) {
-    base::Reader in{bytes};
-    const auto magic = in.array<4>();
+    const base::Error not_a_mark{base::Errc::bad_format, "not a high-water mark"};
+    if (bytes.size() < 4) return not_a_mark;
+    const auto covered = bytes.first(bytes.size() - 4);
+    base::Reader checksum{bytes.last(4)};
+    base::Reader in{covered};
+    if (in.array<4>() != kMagic || checksum.u32() != base::crc32c(covered)) return not_a_mark;
     const auto format = in.u8();
+    if (format > kWithRecord) return base::Error{base::Errc::unsupported, "a high-water mark of a later version"};
     const auto volume = in.guid();
     Mark out;
     out.sequence = in.u64();
     out.body_hash = in.guid();
-    const auto checksum = in.u32();
-    if (!in.complete() || magic != kMagic || checksum != base::crc32c(bytes.first(bytes.size() - 4))) {
-        return base::Error{base::Errc::bad_format, "not a high-water mark"};
-    }
-    if (format != 1) return base::Error{base::Errc::unsupported, "a high-water mark of a later version"};
+    if (format == kWithRecord) out.record = base::to_bytes(in.bytes(kMaxHeartbeatBytes));
+    if (!in.complete() || format == 0 || (format == kWithRecord && out.record.empty())) return not_a_mark;
     if (volume != aguid) return base::Error{base::Errc::bad_format, "a high-water mark of another volume"};
     return out;
 }

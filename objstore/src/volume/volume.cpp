@@ -104,6 +104,14 @@ bool unknown_outcome(const base::Error& error) {
            error == base::Errc::timed_out || error == base::Errc::unreachable;
 }
 
+Mark mark_of(const Heartbeat& heartbeat) {
+    Mark mark;
+    mark.sequence = heartbeat.body.sequence;
+    mark.body_hash = heartbeat.body.hash();
+    mark.record = heartbeat.encode();
+    return mark;
+}
+
 past::PutOutcome worse(const past::PutOutcome& a, const past::PutOutcome& b) {
     if (a.copies_wanted == 0) return b;
     if (b.copies_wanted == 0) return a;
@@ -141,6 +149,9 @@ past::Storage& Session::storage() { return state_->storage; }
 
 namespace {
 
+/// What the holders answered: the newest state, or that there is no such volume.
+using Shown = std::optional<Heartbeat>;
+
 struct NewForest {
     BlockRefPtr root;
     BlockRefPtr spare;
@@ -171,10 +182,15 @@ struct Volume::State {
     [[nodiscard]] base::TimePoint deadline() const { return env.clock.now() + config.record_timeout; }
     [[nodiscard]] SealContext seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const;
     [[nodiscard]] Heartbeat next_heartbeat(const NewForest& forest) const;
-    /// Takes a record over if it is good and no older than what was seen.
-    base::Result<Heartbeat> accept(const past::Record& record, const std::optional<Mark>& mark) const;
+    /// What a record says, if its signature is good.
+    [[nodiscard]] base::Result<Heartbeat> verified(const past::Record& record) const;
+    /// Errc::stale if `shown` is older than what this client has seen, or another state of that number.
+    [[nodiscard]] base::Result<void> compare(const Shown& shown, const Mark& mark) const;
     base::Result<void> adopt(const Heartbeat& heartbeat);
 
+    static base::Task<base::Result<Shown>> ask_holders(State* self);
+    static base::Task<bool> holds_a_root(State* self, HeartbeatBody body);
+    static base::Task<base::Result<bool>> give_back(State* self, Mark mark, std::string had);
     static base::Task<base::Result<bool>> read_newest(State* self);
     static base::Task<base::Result<Forest>> read_list(State* self);
     static base::Task<base::Result<bool>> list_is_held(State* self, past::Tag tag);
@@ -232,19 +248,26 @@ Heartbeat Volume::State::next_heartbeat(const NewForest& forest) const {
     return out;
 }
 
-base::Result<Heartbeat> Volume::State::accept(const past::Record& record, const std::optional<Mark>& mark) const {
+base::Result<Heartbeat> Volume::State::verified(const past::Record& record) const {
     BASE_TRY(const auto sequence, verify_heartbeat(keys.aguid, record.body));
-    BASE_TRY(auto heartbeat, Heartbeat::decode(record.body));
     if (sequence != record.sequence) return base::Error{past::Errc::bad_record, "a record of another sequence"};
-    if (!mark) return heartbeat;
-    if (sequence < mark->sequence) {
-        return base::Error{Errc::stale, "volume " + name + " at " + std::to_string(sequence) + ", seen at " +
-                                            std::to_string(mark->sequence)};
+    return Heartbeat::decode(record.body);
+}
+
+base::Result<void> Volume::State::compare(const Shown& shown, const Mark& mark) const {
+    const auto seen = " (" + high_water.where(keys.aguid) + ")";
+    if (!shown)
+        return base::Error{Errc::stale, "volume " + name + " was seen before" + seen + ", and now there is none"};
+    const auto& body = shown->body;
+    if (body.sequence < mark.sequence) {
+        return base::Error{Errc::stale, "volume " + name + " at " + std::to_string(body.sequence) + ", seen at " +
+                                            std::to_string(mark.sequence) + seen};
     }
-    if (sequence == mark->sequence && heartbeat.body.hash() != mark->body_hash) {
-        return base::Error{Errc::stale, "volume " + name + ": a second state of number " + std::to_string(sequence)};
+    if (body.sequence == mark.sequence && body.hash() != mark.body_hash) {
+        return base::Error{Errc::stale,
+                           "volume " + name + ": a second state of number " + std::to_string(body.sequence) + seen};
     }
-    return heartbeat;
+    return base::ok();
 }
 
 base::Result<void> Volume::State::adopt(const Heartbeat& heartbeat) {
@@ -259,19 +282,69 @@ base::Result<void> Volume::State::adopt(const Heartbeat& heartbeat) {
     return base::ok();
 }
 
+base::Task<base::Result<Shown>> Volume::State::ask_holders(State* self) {
+    BASE_CO_TRY(const auto record, co_await self->storage.read_record(self->keys.aguid, self->deadline()));
+    if (!record) co_return Shown{};
+    BASE_CO_TRY(auto heartbeat, self->verified(*record));
+    co_return Shown{std::move(heartbeat)};
+}
+
+// Whether the store was ever that of this state, or of the few before it that it names.
+base::Task<bool> Volume::State::holds_a_root(State* self, HeartbeatBody body) {
+    const auto pointers = open_pointers(self->keys.epoch, body);
+    if (!pointers) co_return false;
+    std::vector<BlockRef> roots{pointers->root};
+    if (pointers->spare) roots.push_back(*pointers->spare);
+    roots.insert(roots.end(), pointers->earlier.begin(), pointers->earlier.end());
+    for (const auto& root : roots) {
+        auto ref = std::make_shared<const BlockRef>(root);
+        const auto block = co_await self->reader->read(std::move(ref));
+        if (block) co_return true;
+        if (!(block.error() == Errc::damaged)) co_return false;
+    }
+    co_return false;
+}
+
+// A holder that is the only one may have lost its newest record (a disk that flips a bit), and it alone had it, but for
+// the marks of its clients. True if it took the record of `mark` back, or has a later one by now: ask it again.
+base::Task<base::Result<bool>> Volume::State::give_back(State* self, Mark mark, std::string had) {
+    past::Record lost;
+    lost.sequence = mark.sequence;
+    lost.body = std::move(mark.record);
+    const auto heartbeat = self->verified(lost);
+    if (!heartbeat || heartbeat->body.hash() != mark.body_hash) co_return false;
+    // Another store than the one it was written to (this machine left its network) must not begin a second history.
+    if (!co_await holds_a_root(self, heartbeat->body)) co_return false;
+    const auto done = co_await self->storage.restore_record(self->keys.aguid, std::move(lost), self->deadline());
+    if (!done && done.error() == past::Errc::conflict) co_return true;
+    if (!done && (done.error() == past::Errc::kept_by_others || done.error() == base::Errc::unsupported)) {
+        co_return false;
+    }
+    if (!done) co_return done.error().with("the store lost the newest state of volume " + self->name);
+    self->env.log.write(base::Log::Level::warning, "objstore",
+                        "the store had lost the newest state of volume '" + self->name + "' (it had " + had +
+                            ", this machine has seen " + std::to_string(mark.sequence) + "); it was written back");
+    co_return true;
+}
+
 // False if the holders answered and there is no such volume.
 base::Task<base::Result<bool>> Volume::State::read_newest(State* self) {
     BASE_CO_TRY(const auto mark, co_await self->high_water.load(self->keys.aguid));
-    BASE_CO_TRY(const auto record, co_await self->storage.read_record(self->keys.aguid, self->deadline()));
-    if (!record) {
-        if (mark)
-            co_return base::Error{Errc::stale, "volume " + self->name + " was seen before, and now there is none"};
-        co_return false;
+    auto shown = co_await ask_holders(self);
+    const bool damaged = !shown && shown.error() == past::Errc::bad_record;
+    const bool none = shown && !*shown;
+    const bool older = mark && shown && *shown && (*shown)->body.sequence < mark->sequence;
+    if (mark && (damaged || none || older)) {
+        std::string had = damaged ? "a damaged one" : none ? "none" : std::to_string((*shown)->body.sequence);
+        BASE_CO_TRY(const bool given, co_await give_back(self, *mark, std::move(had)));
+        if (given) shown = co_await ask_holders(self);
     }
-    BASE_CO_TRY(const auto heartbeat, self->accept(*record, mark));
-    BASE_CO_CHECK(self->adopt(heartbeat));
-    const Mark seen{.sequence = self->newest.sequence, .body_hash = self->newest.body_hash};
-    if (!mark || *mark != seen) BASE_CO_CHECK(co_await self->high_water.raise(self->keys.aguid, seen));
+    if (!shown) co_return shown.error();
+    if (mark) BASE_CO_CHECK(self->compare(*shown, *mark));
+    if (!*shown) co_return false;
+    BASE_CO_CHECK(self->adopt(**shown));
+    auto seen = mark_of(**shown);
+    if (seen.adds_to(mark)) BASE_CO_CHECK(co_await self->high_water.raise(self->keys.aguid, std::move(seen)));
     co_return true;
 }
 
@@ -282,8 +355,7 @@ base::Task<base::Result<void>> Volume::State::publish(State* self, Heartbeat hea
     const auto expected = record.sequence - 1;
     BASE_CO_CHECK(co_await self->storage.write_record(self->keys.aguid, expected, std::move(record), self->deadline()));
     BASE_CO_CHECK(self->adopt(heartbeat));
-    const Mark seen{.sequence = self->newest.sequence, .body_hash = self->newest.body_hash};
-    auto raised = co_await self->high_water.raise(self->keys.aguid, seen);
+    auto raised = co_await self->high_water.raise(self->keys.aguid, mark_of(heartbeat));
     if (!raised) {  // the state is durable; only this client's memory of it is not
         self->env.log.write(base::Log::Level::warning, "objstore",
                             "high-water mark of volume " + self->name + ": " + raised.error().message());

@@ -16,6 +16,7 @@ enum class Errc {
     conflict,             ///< The record is not at the sequence the writer expected; nothing was changed.
     bad_record,           ///< The record's certificate did not verify; it was not taken.
     not_owner,            ///< The reclaim is not signed by the tag's owner; nothing was dropped.
+    kept_by_others,       ///< The record has other holders, whose majority decides; nothing was given back.
 };
 
 [[nodiscard]] const std::error_category& error_category() noexcept;

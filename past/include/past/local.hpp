@@ -24,6 +24,7 @@ class LocalClient final : public Storage {
     base::Task<base::Result<std::optional<Record>>> read_record(base::Guid key, base::TimePoint deadline) override;
     base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, Record next,
                                                 base::TimePoint deadline) override;
+    base::Task<base::Result<void>> restore_record(base::Guid key, Record lost, base::TimePoint deadline) override;
     base::Task<base::Result<std::vector<Holder>>> holders(base::Guid place, base::TimePoint deadline);
 
   private:

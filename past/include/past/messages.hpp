@@ -45,6 +45,7 @@ enum class LocalVerb : std::uint8_t {
     read_record = 0x44,
     write_record = 0x45,
     holders = 0x46,
+    restore_record = 0x47,
 };
 
 /// Why bytes move between nodes.
@@ -271,6 +272,11 @@ struct LocalWriteRecord {
     Record next;
     std::uint64_t deadline_ms = 0;
 };
+struct LocalRestoreRecord {
+    base::Guid key;
+    Record lost;
+    std::uint64_t deadline_ms = 0;
+};
 struct LocalHolders {
     base::Guid place;
     std::uint64_t deadline_ms = 0;
@@ -319,6 +325,7 @@ struct LocalHoldersReply {
 [[nodiscard]] base::Bytes encode(const LocalReadRecord&);
 [[nodiscard]] base::Bytes encode(const LocalRecord&);
 [[nodiscard]] base::Bytes encode(const LocalWriteRecord&);
+[[nodiscard]] base::Bytes encode(const LocalRestoreRecord&);
 [[nodiscard]] base::Bytes encode(const LocalHolders&);
 [[nodiscard]] base::Bytes encode(const LocalHoldersReply&);
 

@@ -170,6 +170,7 @@ class Node final : public Storage {
     base::Task<base::Result<std::optional<Record>>> read_record(base::Guid key, base::TimePoint deadline) override;
     base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, Record next,
                                                 base::TimePoint deadline) override;
+    base::Task<base::Result<void>> restore_record(base::Guid key, Record lost, base::TimePoint deadline) override;
 
     /// Who keeps the blocks of a place, nearest first, absent ones and their stand-ins too.
     base::Task<base::Result<std::vector<Holder>>> holders(base::Guid place, base::TimePoint deadline);

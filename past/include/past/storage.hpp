@@ -62,7 +62,8 @@ struct Record {
 };
 
 /// Given by the layer above at wiring: checks a record's certificate against its key and returns its sequence, or
-/// Errc::bad_record. Pure; called before anything is stored or believed.
+/// Errc::bad_record, or base::Errc::unsupported for one of a later version. Pure; called before anything is stored or
+/// believed.
 using RecordVerifier = std::function<base::Result<std::uint64_t>(const base::Guid& key, base::ByteView body)>;
 
 class Storage {
@@ -84,13 +85,20 @@ class Storage {
     virtual base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) = 0;
 
     /// The newest record under `key`, agreed by a majority of its 2 x copies - 1 holders; nullopt if there certainly is
-    /// none. Linearizable with write_record(). Error: holders_unreachable.
+    /// none. Linearizable with write_record(). Errors: holders_unreachable; bad_record where the only holder's own copy
+    /// is damaged.
     virtual base::Task<base::Result<std::optional<Record>>> read_record(base::Guid key, base::TimePoint deadline) = 0;
     /// Replaces the record whose sequence is `expected` (0: there is none) by one of sequence expected + 1. Of two
     /// writers exactly one succeeds, the other gets Errc::conflict. After holders_unreachable or timed_out the write
     /// may or may not have happened: read again.
     virtual base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, Record next,
                                                         base::TimePoint deadline) = 0;
+    /// Puts a record that the register has lost back in place of an older one, a damaged one or none. Only where this
+    /// node is the register's only holder (a network of one): elsewhere a majority speaks, and one holder that claims
+    /// to be alone must not be helped to fork history. Done as well if the register has that very record.
+    /// Errors: kept_by_others; conflict (it has a later record, or another one of that sequence); bad_record;
+    /// base::Errc::unsupported (what it has is of a later version).
+    virtual base::Task<base::Result<void>> restore_record(base::Guid key, Record lost, base::TimePoint deadline) = 0;
 };
 
 }  // namespace past

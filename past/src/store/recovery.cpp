@@ -27,6 +27,7 @@ class Recovery {
         for (auto& set : files_.base.tag_sets) base_sets_.push_back(state().tag_sets.intern(std::move(set)));
         BASE_CHECK(read_segments());
         for (const auto set : base_sets_) state().tag_sets.release(set);
+        notice_missing_logs();
         if (state().damage.state_lost) take_newest_generations();
         BASE_CHECK(ready_log());
         remove_old();
@@ -164,6 +165,14 @@ class Recovery {
         }
     }
 
+    /// A log is durable before the first segment is begun, so one that has nothing in it was not begun by a crash.
+    void notice_missing_logs() {
+        const bool none = files_.logs.size() == (files_.unused_log != 0 ? 1U : 0U);
+        if (!none || !files_.checkpoints.empty() || state().segments.empty()) return;
+        state().damage.state_lost = files_.odd = true;
+        files_.unused_log = 0;
+    }
+
     void take_newest_generations() {
         std::map<base::Guid, std::uint64_t> newest;
         std::vector<Index::Handle> all;
@@ -180,8 +189,9 @@ class Recovery {
             const auto tags = state().tag_sets.tags(state().index.tags(block));
             for (const auto& tag : tags) state().tag(block, {tag.volume, newest[tag.volume]});
         }
-        log_.write(base::Log::Level::error, "past",
-                   config_.directory + ": operations were lost to damage; every tag is taken at its newest generation");
+        log_.write(
+            base::Log::Level::error, "past",
+            config_.directory + ": operations were lost to damage; blocks may be kept too long, none is dropped");
     }
 
     /// A log to append to, with the drops that recovery decided in it.
@@ -192,6 +202,8 @@ class Recovery {
         if (!out_.log.file) {
             const auto newest = [](const auto& files) { return files.empty() ? 0 : files.rbegin()->first; };
             auto number = std::max(newest(out_.logs), newest(out_.checkpoints)) + 1;
+            // A log 1 that was lost is to be missed at each opening, until a checkpoint stands for it.
+            if (number == 1 && state().damage.state_lost) number = 2;
             if (files_.unused_log != 0) number = files_.unused_log;
             files_.odd = files_.odd || number > 1;
             BASE_TRY(out_.log, create_log(disk_, config_.directory, number, store_, config_.state_ahead_bytes, {}));
