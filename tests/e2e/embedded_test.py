@@ -298,8 +298,15 @@ def test_a_backup_stores_again_what_was_found_damaged(m):
     report = m.backup(source)
     # Where a node of the parent's tree is hit, everything is read again instead.
     check(report["blocks_lost"] > 0 or report["parent_damaged"], str(report))
-    m.restore(m.path("out"), "latest", "--verify")
-    same(source, m.path("out") + source)
+    # Then what lay below that node was never read, and its damage not found yet: the next restore finds it.
+    for round in range(4):
+        target = m.path(f"out-{round}")
+        done = m.run("archive", "restore", "latest", "--target", target, "--verify", expect=(0, 4))
+        if done.returncode == 0:
+            break
+        m.backup(source)
+    check(done.returncode == 0, done.stderr.decode())
+    same(source, target + source)
 
 
 def test_segments_that_are_gone_do_not_end_the_archive(m):
