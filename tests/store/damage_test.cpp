@@ -86,6 +86,22 @@ TEST_F(StoreDamage, ADamagedBlockIsNeverReturnedAndIsForgottenUntilItIsPutAgain)
     EXPECT_EQ(readable(blocks), 4U);
 }
 
+TEST_F(StoreDamage, WhatWasSaidOfABlockIsNotSaidOfAnotherThatTakesItsRoom) {
+    open();
+    const auto blocks = fill(2);
+    const std::vector<Guid> dropped{blocks[1].id};
+    ASSERT_TRUE(run(store_->discard(dropped)));
+    close();
+    // The head of the last record: what it held is cut away, and the next put lies where it lay.
+    node_.disk().flip_bit(path(FileKind::segment, 1), 64 + 152 + 600 + 20, 3);
+    open();
+    const std::vector<Block> next{block_of(2, 600)};
+    ASSERT_TRUE(run(store_->put(guid_of("place"), kTag, next)));
+    close();
+    open();
+    EXPECT_TRUE(readable(next)) << "dropped by an operation that was about its predecessor";
+}
+
 TEST_F(StoreDamage, AReaderThatDoesNotHashIsFoundOut) {
     config_.testing.skip_read_check = true;
     open();

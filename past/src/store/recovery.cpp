@@ -107,7 +107,7 @@ class Recovery {
                 } else if (const auto* live = find_live(listed, block.unit)) {
                     tags = sets.share(base_sets_[live->tags]);
                 }
-                tags = replay({record.segment, block.unit}, tags);
+                tags = replay({record.segment, block.unit}, record.sequence, tags);
                 if (tags != TagSets::kEmpty)
                     state().insert(block.id, {slot, block.unit, block.length}, batch.place, tags);
             }
@@ -127,13 +127,14 @@ class Recovery {
         return at != listed->end() && at->unit == unit ? &*at : nullptr;
     }
 
-    /// The tags of this copy after the operations in the logs.
-    TagSets::Ref replay(const Location& block, TagSets::Ref tags) {
+    /// The tags of this copy, put at this sequence, after the operations in the logs.
+    TagSets::Ref replay(const Location& block, std::uint64_t put_at, TagSets::Ref tags) {
         auto at =
             std::lower_bound(files_.changes.begin(), files_.changes.end(), block,
                              [](const StateFiles::Change& change, const Location& b) { return change.block < b; });
         for (; at != files_.changes.end() && at->block == block; ++at) {
             const auto& step = files_.ops[at->op];
+            if (step.sequence < put_at) continue;
             auto& sets = state().tag_sets;
             switch (step.kind) {
                 case StateFiles::Step::Kind::tag:

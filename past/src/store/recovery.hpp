@@ -45,6 +45,7 @@ struct StateFiles {
     struct Step {
         enum class Kind { tag, untag, drop } kind = Kind::drop;
         Tag tag;
+        std::uint64_t sequence = 0;  ///< what is older than a copy is about one that lay there before
     };
     std::vector<Step> ops;
     std::vector<Change> changes;  ///< by block, then in order
