@@ -24,9 +24,14 @@ class Recovery {
         state().next_sequence = files_.last_sequence + 1;
         state().next_segment = files_.last_segment + 1;
         state().records = std::move(files_.base.records);
+        if (const auto kept = state().records.extract(LostBlocks::record_key())) {
+            lost_recorded_ = kept.mapped();
+            state().lost = LostBlocks::decode(lost_recorded_);
+        }
         for (auto& set : files_.base.tag_sets) base_sets_.push_back(state().tag_sets.intern(std::move(set)));
         BASE_CHECK(read_segments());
         for (const auto set : base_sets_) state().tag_sets.release(set);
+        take_lost_blocks();
         if (state().damage.state_lost) take_newest_generations();
         BASE_CHECK(ready_log());
         remove_old();
@@ -52,7 +57,8 @@ class Recovery {
         }
         for (const auto number : numbers) {
             const bool last = number == numbers.back();
-            auto segment = read_segment(disk_, log_, config_.directory, store_, number, last, state().damage);
+            auto segment = read_segment(disk_, log_, config_.directory, store_, number, last, files_.last_sequence,
+                                        state().damage);
             if (segment) {
                 BASE_CHECK(take(std::move(*segment), last));
             } else if (segment.error() == base::Errc::io_failed) {
@@ -84,6 +90,7 @@ class Recovery {
         known.bytes = segment.bytes;
         known.index_bytes = segment.index_bytes;
         if (!segment.torn.empty()) drop_torn(slot, segment);
+        if (last && !segment.records.empty()) out_.put_is_last = segment.records.back().sequence > files_.last_sequence;
         if (last && segment.appendable && segment.bytes < config_.segment_bytes) {
             known.file = std::move(segment.file);
             state().active = slot;
@@ -151,17 +158,29 @@ class Recovery {
         return tags;
     }
 
-    /// Blocks of the last record that turned out torn.
+    /// Blocks of the last record that turned out torn, or damaged: then they are lost.
     void drop_torn(std::uint32_t slot, const SegmentFile& segment) {
         for (const auto& batch : segment.records.back().batches) {
             for (const auto& block : batch.blocks) {
                 const Location location{segment.number, block.unit};
                 if (!std::binary_search(segment.torn.begin(), segment.torn.end(), location)) continue;
-                dropped_.push_back(location);
                 const auto held = state().index.find(block.id);
-                if (held != Index::kNone && state().index.where(held) == Index::Where{slot, block.unit, block.length})
+                if (held == Index::kNone || state().index.where(held) != Index::Where{slot, block.unit, block.length})
+                    continue;
+                dropped_.push_back(location);
+                if (segment.complete) {
+                    state().lose(held);
+                } else {
                     state().erase(held);
+                }
             }
+        }
+    }
+
+    /// Those that were put again since they were written down are lost no more.
+    void take_lost_blocks() {
+        for (const auto& block : state().lost.all()) {
+            if (state().index.find(block.id) != Index::kNone) state().lost.erase(block.id);
         }
     }
 
@@ -203,16 +222,19 @@ class Recovery {
             if (!ahead && ahead.error() != base::Errc::no_space) return ahead;
         }
         out_.logs[out_.log.number] = out_.log.ahead;
-        if (dropped_.empty()) return base::ok();
         OpsRecord record;
+        if (!dropped_.empty()) record.ops.push_back(DropOp{dropped_});
+        if (auto lost = state().lost.encode(); lost != lost_recorded_)
+            record.ops.push_back(RecordOp{LostBlocks::record_key(), std::move(lost)});
+        if (record.ops.empty()) return base::ok();
         record.sequence = state().next_sequence++;
         record.log = out_.log.number;
         record.unit = static_cast<std::uint32_t>(out_.log.end / kUnit);
-        record.ops.push_back(DropOp{dropped_});
         const auto bytes = record.encode(store_);
         BASE_CHECK(append_log(*out_.log.file, out_.log.end, bytes, false));
         out_.log.end += bytes.size();
         out_.log.ahead = std::max(out_.log.ahead, out_.log.end);
+        out_.put_is_last = false;
         return base::ok();
     }
 
@@ -234,6 +256,7 @@ class Recovery {
     Recovered out_;
     std::vector<TagSets::Ref> base_sets_;  // of the checkpoint, by its numbers
     std::vector<Location> dropped_;
+    base::Bytes lost_recorded_;  // of the lost blocks, as the log has it
 };
 
 }  // namespace
