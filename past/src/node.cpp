@@ -176,6 +176,7 @@ NodeStatus Node::status() const {
     status.min_copies = parts.context.membership.min_copies();
     status.blocks = usage.blocks;
     status.bytes = usage.block_bytes;
+    status.blocks_lost = usage.lost_blocks;
     status.registers = parts.registers.count();
     status.pending_reclaims = parts.reclaims.pending();
     parts.repair.report(status);

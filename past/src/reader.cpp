@@ -14,15 +14,13 @@ using base::TimePoint;
 
 Task<Result<SharedBytes>> Reader::get(Guid place, Guid id, TimePoint deadline) {
     ++context_.counters.gets;
-    bool corrupt_here = false;
-    if (context_.store.has(id)) {
-        auto own = co_await context_.store.get(id);  // the store hashes what it reads
-        if (own) co_return std::move(*own);
-        if (own.error() == Errc::corrupt_block) {
-            corrupt_here = true;
-            ++context_.counters.corrupt_blocks;
-            context_.log(base::Log::Level::warning, "our copy of {} is damaged; asking others", id.short_hex());
-        }
+    const bool held = context_.store.has(id);
+    auto own = co_await context_.store.get(id);  // the store hashes what it reads
+    if (own) co_return std::move(*own);
+    const bool corrupt_here = own.error() == Errc::corrupt_block;  // now, or earlier
+    if (held && corrupt_here) {
+        ++context_.counters.corrupt_blocks;
+        context_.log(base::Log::Level::warning, "our copy of {} is damaged; asking others", id.short_hex());
     }
     auto set = co_await holders_.find(place, context_.membership.copies(), deadline);
     if (!set) co_return std::move(set).error();

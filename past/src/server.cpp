@@ -116,9 +116,10 @@ Task<Result<Message>> Server::store(Message message) {
 Task<Result<Message>> Server::fetch(Message message) {
     BASE_CO_TRY(const auto request, decode<FetchRequest>(message.header));
     const Foreground::Call call{context_.foreground};
+    const bool held = context_.store.has(request.id);
     auto bytes = co_await context_.store.get(request.id);
     if (!bytes) {
-        if (bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
+        if (held && bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
         co_return std::move(bytes).error();
     }
     co_return reply({}, std::move(*bytes));

@@ -163,6 +163,47 @@ def test_a_bare_put_survives_the_death_of_the_peer_that_took_it(scratch):
         cluster.down()
 
 
+def flip_in_store(directory, content):
+    """One bit of the bytes of a raw block in a node's store; False if it holds none."""
+    for segment in (directory / "node" / "blocks" / "segments").glob("*.seg"):
+        data = bytearray(segment.read_bytes())
+        at = data.find(content[:64])
+        if at < 0:
+            continue
+        with open(segment, "r+b") as file:
+            file.seek(at + 40)
+            file.write(bytes([content[40] ^ 1]))
+        return True
+    return False
+
+
+def test_a_damaged_copy_is_told_and_repaired_and_then_all_is_well(scratch):
+    cluster = Cluster(scratch, 3)
+    try:
+        file = scratch / "raw"
+        file.write_bytes(random.Random(1).randbytes(50_000))
+        name = json.loads(pelago("put", file, "--json", directory=cluster.node(1)).stdout)["id"]
+        check(flip_in_store(cluster.node(2), file.read_bytes()), "node 2 has no copy")
+        check(pelago("get", name, directory=cluster.node(2)).stdout == file.read_bytes(), "other bytes")
+        done = pelago("node", "status", "--check", directory=cluster.node(2), expect=(0, 4))  # 0: repaired already
+        check(done.returncode == 0 or b"damaged" in done.stdout + done.stderr, str(done))
+        wait_until(lambda: cluster.status()[1]["status"]["past"]["blocks_lost"] == 0, "a good copy has come")
+        wait_until(lambda: pelago("node", "status", "--check", directory=cluster.node(2),
+                                  expect=(0, 3)).returncode == 0, "all is well")
+        # Every copy: damage, however often one asks; a new put mends it.
+        for number in (1, 2, 3):
+            check(flip_in_store(cluster.node(number), file.read_bytes()), f"node {number} has no copy")
+        for number in (1, 2, 3, 1):
+            pelago("get", name, directory=cluster.node(number), expect=4)
+        done = pelago("node", "status", "--check", directory=cluster.node(1), expect=4)
+        check(b"1 block was damaged" in done.stderr, done.stderr.decode())
+        pelago("put", file, directory=cluster.node(1))
+        check(pelago("get", name, directory=cluster.node(3)).stdout == file.read_bytes(), "other bytes")
+        wait_until(lambda: all(node["status"]["past"]["blocks_lost"] == 0 for node in cluster.status()), "nothing is lost")
+    finally:
+        cluster.down()
+
+
 def test_a_peer_that_hangs_is_told_from_one_that_is_down(scratch):
     cluster = Cluster(scratch, 3, "--copies", "3")
     try:

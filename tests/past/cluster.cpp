@@ -280,6 +280,7 @@ NodeStatus Cluster::total() {
         sum.blocks_unchecked += one.blocks_unchecked;
         sum.blocks_to_hand_over += one.blocks_to_hand_over;
         sum.backlog_blocks += one.backlog_blocks;
+        sum.blocks_lost += one.blocks_lost;
         sum.bytes_put += one.bytes_put;
         sum.bytes_repaired += one.bytes_repaired;
         sum.bytes_handed_over += one.bytes_handed_over;

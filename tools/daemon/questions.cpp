@@ -78,6 +78,7 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"blocks_unchecked", status.blocks_unchecked},
             {"blocks_to_hand_over", status.blocks_to_hand_over},
             {"backlog_blocks", status.backlog_blocks},
+            {"blocks_lost", status.blocks_lost},
             {"registers", status.registers},
             {"pending_reclaims", status.pending_reclaims},
             {"puts", status.puts},

@@ -104,6 +104,7 @@ struct NodeStatus {
     std::uint64_t blocks_unchecked = 0;  ///< of those: not compared since they changed
     std::uint64_t blocks_to_hand_over = 0;  ///< held here for others: absent holders, new holders
     std::uint64_t backlog_blocks = 0;       ///< known to be missing elsewhere, and ours to send
+    std::uint64_t blocks_lost = 0;          ///< our copy was damaged, and no good one has come yet
     std::uint64_t registers = 0;
     std::uint64_t pending_reclaims = 0;
 
