@@ -32,6 +32,16 @@ struct Archivist : User {
         args.insert(args.end(), more.begin(), more.end());
         return (*this)(args);
     }
+    /// All blocks of the store, the list of snapshots and its spare copy among them.
+    void lose_segments() const {
+        std::vector<std::filesystem::path> lost;
+        for (const auto& entry : std::filesystem::recursive_directory_iterator{home.path()}) {
+            const auto extension = entry.path().extension();
+            if (extension == ".seg" || extension == ".idx") lost.push_back(entry.path());
+        }
+        ASSERT_FALSE(lost.empty());
+        for (const auto& path : lost) std::filesystem::remove(path);
+    }
     [[nodiscard]] std::string restored(const std::string& name) const { return "out" + source.path(name); }
 
     Scratch source;
@@ -44,6 +54,30 @@ TEST(Archive, ABackupComesBack) {
     EXPECT_EQ(user.restore("latest").code, 0);
     EXPECT_EQ(user.target.read(user.restored("a.txt")), "first");
     EXPECT_EQ(user.target.read(user.restored("sub/b.txt")), "second");
+}
+
+TEST(Archive, ASnapshotThatIsNotInADamagedListMayBeLostAndIsNoTypingMistake) {
+    Archivist user;
+    user.backup();
+    for (const auto& args : std::vector<std::vector<std::string>>{{"restore", "ffff", "--target", user.target.path()},
+                                                                  {"ls", "ffff"},
+                                                                  {"backup", user.source.path(), "--parent", "ffff"}}) {
+        auto words = args;
+        words.insert(words.begin(), "archive");
+        EXPECT_EQ(user(words).code, 1) << args[0];
+    }
+    user.lose_segments();
+    for (const auto& args : std::vector<std::vector<std::string>>{{"restore", "ffff", "--target", user.target.path()},
+                                                                  {"restore", "latest", "--target", user.target.path()},
+                                                                  {"ls", "ffff"},
+                                                                  {"ls", "latest"},
+                                                                  {"backup", user.source.path(), "--parent", "ffff"}}) {
+        auto words = args;
+        words.insert(words.begin(), "archive");
+        const auto outcome = user(words);
+        EXPECT_EQ(outcome.code, 4) << args[0] << ": " << outcome.err;
+        EXPECT_THAT(outcome.err, HasSubstr("the list of snapshots, which is damaged: some may be missing from it"));
+    }
 }
 
 TEST(Archive, TheSummaryHasResticsFields) {

@@ -40,9 +40,10 @@ ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCod
         "the list of snapshots is damaged, some may be missing from it; a backup makes it whole again"));
 }
 
-std::string damage_note(const objstore::Volume& volume) {
+base::Error in_view_of_damage(const base::Error& error, const objstore::Volume& volume) {
     const auto& damage = volume.damage();
-    return damage && !damage->complete ? " (the list of snapshots is damaged, some may be missing from it)" : "";
+    if (!(error == objstore::Errc::no_such_snapshot) || !damage || damage->complete) return error;
+    return damage->error.with("no such snapshot is in the list of snapshots, which is damaged: some may be missing from it");
 }
 
 void add_volume_option(CLI::App& verb, std::string& volume) {

@@ -30,8 +30,8 @@ enum class IfAbsent {
 [[nodiscard]] base::Result<VolumeAccess> open_volume(Context& context, const std::string& name,
                                                      IfAbsent if_absent = IfAbsent::refuse);
 
-/// For the error of a snapshot that was not found; empty if the list is whole.
-[[nodiscard]] std::string damage_note(const objstore::Volume& volume);
+/// `error`; but a snapshot that was not found is damage where snapshots may be missing from the list.
+[[nodiscard]] base::Error in_view_of_damage(const base::Error& error, const objstore::Volume& volume);
 /// Says what reading the list of snapshots met (Volume::damage()), and returns how the command ends: damage if
 /// snapshots may be missing from it, else `otherwise`.
 [[nodiscard]] ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise);
