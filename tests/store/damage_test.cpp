@@ -286,6 +286,18 @@ TEST_F(StoreDamage, FormatIsMadeAgainFromTheSegments) {
     EXPECT_EQ(readable(blocks), 3U);
 }
 
+TEST_F(StoreDamage, NoBitOfFormatThatFlipsMakesTheStoreOneOfALaterVersion) {
+    open();
+    const auto blocks = fill(1);
+    close();
+    for (std::uint64_t bit = 0; bit < 36U * 8; ++bit) {
+        node_.disk().flip_bit("blocks/FORMAT", bit / 8, bit % 8);
+        open();
+        EXPECT_EQ(readable(blocks), 1U) << bit;
+        close();
+    }
+}
+
 TEST_F(StoreDamage, AStoreOfALaterVersionIsLeftAlone) {
     open();
     fill(1);
