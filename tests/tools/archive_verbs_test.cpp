@@ -10,6 +10,7 @@ namespace tools {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::Outcome;
 using testing::Scratch;
 using testing::User;
@@ -76,7 +77,7 @@ TEST(Archive, ASnapshotThatIsNotInADamagedListMayBeLostAndIsNoTypingMistake) {
         words.insert(words.begin(), "archive");
         const auto outcome = user(words);
         EXPECT_EQ(outcome.code, 4) << args[0] << ": " << outcome.err;
-        EXPECT_THAT(outcome.err, HasSubstr("the list of snapshots, which is damaged: some may be missing from it"));
+        EXPECT_THAT(outcome.err, HasSubstr("the list of snapshots is damaged, some may be missing from it"));
     }
 }
 
@@ -286,6 +287,45 @@ TEST(Volumes, AreListedInfoedAndNeverMadeTwice) {
     EXPECT_EQ(list[0].at("snapshots"), 0);
     EXPECT_EQ(user({"volume", "info", "photos", "--json"}).json().at("aguid"), list[0].at("aguid"));
     EXPECT_EQ(user({"volume", "info", "other"}).code, 10);
+}
+
+TEST(Volumes, AreAllListedThoughOneOfThemIsBad) {
+    Archivist user;
+    for (const auto* name : {"archive", "letters", "photos"}) ASSERT_EQ(user({"volume", "create", name}).code, 0);
+    const auto store = user.home.path(".local/share/pelago/node");
+    const auto before = user.home.path("store before");
+    std::filesystem::copy(store, before, std::filesystem::copy_options::recursive);
+    user.backup({"--volume", "letters"});
+    user.backup({"--volume", "photos"});
+    // A store that went back: the marks know of later states of two of the volumes.
+    std::filesystem::remove_all(store);
+    std::filesystem::rename(before, store);
+
+    const auto outcome = user({"volume", "list"});
+    EXPECT_EQ(outcome.code, 4) << outcome.err;
+    for (const auto* name : {"archive", "letters", "photos"}) EXPECT_THAT(outcome.out, HasSubstr(name));
+    EXPECT_THAT(outcome.err, HasSubstr("pelago: volume 'letters': cannot open it: "));
+    EXPECT_THAT(outcome.err, HasSubstr("pelago: volume 'photos': cannot open it: "));
+    EXPECT_THAT(outcome.err, Not(HasSubstr("'archive'")));
+
+    const auto document = user({"volume", "list", "--json"}).json();
+    ASSERT_EQ(document.size(), 3U);
+    EXPECT_EQ(document[0].at("snapshots"), 0);
+    EXPECT_FALSE(document[0].contains("error"));
+    EXPECT_EQ(document[1].at("name"), "letters");
+    EXPECT_EQ(document[1].at("error").at("code"), 4);
+    EXPECT_EQ(document[1].at("aguid").get<std::string>().size(), 64U);
+}
+
+TEST(Volumes, WhoseListOfSnapshotsIsDamagedAreMarked) {
+    Archivist user;
+    user.backup();
+    user.lose_segments();
+    const auto outcome = user({"volume", "list", "--json"});
+    EXPECT_EQ(outcome.code, 4);
+    EXPECT_EQ(outcome.json().at(0).at("error").at("code"), 4);
+    EXPECT_EQ(outcome.json().at(0).at("snapshots"), 0);
+    EXPECT_THAT(outcome.err, HasSubstr("volume 'archive': the list of snapshots is damaged"));
 }
 
 TEST(Raw, ABlockComesBackByItsHash) {
