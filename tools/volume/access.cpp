@@ -30,7 +30,7 @@ base::Result<VolumeAccess> open_volume(Context& context, const std::string& name
     }
     if (!volume) return volume.error().with("cannot open volume '" + name + "'");
     access.volume = std::move(*volume);
-    BASE_CHECK(remember_name(session.env().disk, name));
+    BASE_CHECK(session.run(remember_name(session.env(), name)));
     return access;
 }
 

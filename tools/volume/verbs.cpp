@@ -52,7 +52,7 @@ base::Result<ExitCode> create(Context& context, const std::string& name) {
     const auto volume =
         session->run(objstore::Volume::create(session->env(), session->storage(), session->high_water(), owner, name));
     if (!volume) return volume.error().with("cannot create volume '" + name + "'");
-    BASE_CHECK(remember_name(session->env().disk, name));
+    BASE_CHECK(session->run(remember_name(session->env(), name)));
     if (context.console.manner().json) {
         BASE_TRY(const VolumeInfo info, describe_volume(*session, **volume));
         context.console.print_json(to_json(info));
