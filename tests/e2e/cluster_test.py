@@ -230,6 +230,32 @@ def test_a_peer_that_hangs_is_told_from_one_that_is_down(scratch):
         cluster.down()
 
 
+def test_two_commands_that_make_one_cluster_do_not_collide(scratch):
+    home = scratch / "cluster"
+    both = [subprocess.Popen([PELAGO, "--dir", str(home), "dev", "up", "--nodes", "3"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE) for _ in range(2)]
+    try:
+        errors = [process.communicate(timeout=PATIENCE_S)[1].decode() for process in both]
+        codes = sorted(process.returncode for process in both)
+        check(codes in ([0, 11], [0, 0]), f"{codes}\n{errors}")
+        check(codes == [0, 0] or any("at work on" in error for error in errors), str(errors))
+        nodes = json.loads(pelago("dev", "status", "--json", directory=home).stdout)["nodes"]
+        check([node["state"] for node in nodes] == ["active"] * 3, str(nodes))
+        check(all(node["status"]["storage_peers"] == 3 for node in nodes), "somebody was admitted twice")
+        # Names of volumes, used by many commands at one node at once.
+        pelago("volume", "create", "first", directory=home / "dev" / "node-1")
+        environment = {**os.environ, "PELAGO_CONFIG": os.devnull, "PELAGO_KEY_FILE": str(scratch / "owner.key")}
+        many = [subprocess.Popen([PELAGO, "--dir", str(home / "dev" / "node-1"), "volume", "create", f"volume-{number}"],
+                                 env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for number in range(8)]
+        told = [process.communicate(timeout=PATIENCE_S)[1] for process in many]
+        made = {f"volume-{number}" for number, process in enumerate(many) if process.returncode == 0}
+        check(len(made) >= 4, str(told))
+        listed = json.loads(pelago("volume", "list", "--json", directory=home / "dev" / "node-1").stdout)
+        check(made <= {volume["name"] for volume in listed}, f"{made} and {listed}")
+    finally:
+        pelago("dev", "down", directory=home)
+
+
 def test_strangers_get_no_further_than_the_handshake(scratch):
     cluster = Cluster(scratch, 2, "--copies", "2", "--min-copies", "1")
     try:
@@ -263,7 +289,8 @@ def test_the_ring_can_be_looked_at(scratch):
             pelago("ping", key[:12], directory=cluster.node(3))
         pelago("ping", "zz", directory=cluster.node(3), expect=1)
         pelago("route", "not hexadecimal", directory=cluster.node(3), expect=2)
-        pelago("node", "status", "--check", directory=cluster.node(1))
+        done = pelago("node", "status", "--check", directory=cluster.node(1))
+        check(b"have all their copies, as the holders say" in done.stdout, done.stdout.decode())
         # A second daemon on one directory, and a port in use.
         done = pelago("node", "run", "--listen", "127.0.0.1:0", directory=cluster.node(1), expect=11)
         check(b"\n" not in done.stderr.strip(), "more than one line")
