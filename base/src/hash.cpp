@@ -138,4 +138,14 @@ std::uint32_t crc32c(ByteView bytes, std::uint32_t seed) {
     return ~crc32c_table(bytes, ~seed);
 }
 
+bool ends_with_crc32c(ByteView bytes) {
+    if (bytes.size() < 4) return false;
+    const auto sum = bytes.last(4);
+    const auto expected = crc32c(bytes.first(bytes.size() - 4));
+    for (std::size_t i = 0; i < 4; ++i) {
+        if (sum[i] != static_cast<std::uint8_t>(expected >> (8 * i))) return false;
+    }
+    return true;
+}
+
 }  // namespace base

@@ -220,6 +220,7 @@ NodeStatus Node::status() const {
     status.blocks_cached = parts.cache.blocks();
     status.bytes_cached = parts.cache.bytes();
     status.places_published = parts.off_place.published();
+    status.blocks_lost = usage.lost_blocks;
     status.registers = parts.registers.count();
     status.pending_reclaims = parts.reclaims.pending();
     parts.repair.report(status);

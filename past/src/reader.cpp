@@ -52,10 +52,11 @@ struct Reader::Search {
 
 Task<Result<SharedBytes>> Reader::get(Guid place, Guid id, TimePoint deadline) {
     ++context_.counters.gets;
+    const bool held = context_.store.has(id);
     auto own = co_await context_.store.get(id);  // the store hashes what it reads; guests are there too
     if (own) co_return std::move(*own);
-    const bool corrupt_here = own.error() == Errc::corrupt_block;
-    if (corrupt_here) {
+    const bool corrupt_here = own.error() == Errc::corrupt_block;  // now, or earlier
+    if (held && corrupt_here) {
         ++context_.counters.corrupt_blocks;
         context_.log(base::Log::Level::warning, "our copy of {} is damaged; asking others", id.short_hex());
     }

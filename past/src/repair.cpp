@@ -34,6 +34,7 @@ Repair::Repair(Context& context, Holders& holders, Registers& registers)
     : context_{context},
       holders_{holders},
       registers_{registers},
+      losses_{context, holders},
       bucket_{context.env.clock, context.config.repair_bytes_per_second, context.config.repair_burst_bytes},
       wake_{std::make_shared<base::Event>(context.env.executor)},
       full_check_at_{context.now()} {}
@@ -102,6 +103,7 @@ Task<void> Repair::round() {
     co_await compare_all();
     co_await run_jobs();
     co_await let_go();
+    co_await losses_.settle();
     co_await registers_.maintain();
 }
 

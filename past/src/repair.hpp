@@ -10,6 +10,7 @@
 
 #include "batch.hpp"
 #include "holders.hpp"
+#include "losses.hpp"
 
 namespace past {
 
@@ -92,6 +93,7 @@ class Repair {
     Context& context_;
     Holders& holders_;
     Registers& registers_;
+    Losses losses_;
     TokenBucket bucket_;
     std::map<base::Guid, Place> places_;
     std::shared_ptr<base::Event> wake_;

@@ -167,12 +167,13 @@ Task<Result<Message>> Server::fetch(Message message) {
         elsewhere.elsewhere.push_back(std::move(*address));
         co_return reply(encode(elsewhere));
     }
+    const bool held = context_.store.has(request.id);
     auto bytes = co_await context_.store.get(request.id);
     if (!bytes && bytes.error() == Errc::block_not_found) {
         if (auto cached = co_await cache_.get(request.id)) co_return reply({}, std::move(*cached));
     }
     if (!bytes) {
-        if (bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
+        if (held && bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
         co_return std::move(bytes).error();
     }
     co_return reply({}, std::move(*bytes));

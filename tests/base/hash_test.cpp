@@ -87,5 +87,20 @@ TEST(Crypto, ScryptRefusesCostsThatWouldEatTheMachine) {
     EXPECT_TRUE(stretch_passphrase("x", {}, {.log2_n = 4, .r = 1, .p = 1}));
 }
 
+TEST(Crc32c, AtTheEndCoversEverythingBeforeIt) {
+    auto bytes = to_bytes("some bytes");
+    const auto sum = crc32c(bytes);
+    EXPECT_FALSE(ends_with_crc32c(bytes));
+    for (unsigned i = 0; i < 4; ++i) bytes.push_back(static_cast<std::uint8_t>(sum >> (8 * i)));
+    EXPECT_TRUE(ends_with_crc32c(bytes));
+    for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+        auto flipped = bytes;
+        flipped[bit / 8] = static_cast<std::uint8_t>(flipped[bit / 8] ^ 1U << bit % 8);
+        EXPECT_FALSE(ends_with_crc32c(flipped)) << bit;
+    }
+    EXPECT_FALSE(ends_with_crc32c(ByteView{bytes}.first(3)));
+    EXPECT_TRUE(ends_with_crc32c(Bytes(4))) << "of nothing it is 0";
+}
+
 }  // namespace
 }  // namespace base

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <set>
@@ -25,12 +26,26 @@ namespace contract {
 
 using StoreOpener = std::function<base::Task<base::Result<std::unique_ptr<past::BlockStore>>>(base::NodeEnv env)>;
 
+/// Makes the bytes of a block that the store holds other ones, behind its back.
+using BlockDamager = std::function<void(past::BlockStore& store, base::sim::Node& node, const past::Block& block)>;
+
 struct BlockStoreKind {
     std::string name;
     StoreOpener open;
+    BlockDamager damage;  ///< for DamagedBlockContract
     bool survives = true;
     friend std::ostream& operator<<(std::ostream& out, const BlockStoreKind& kind) { return out << kind.name; }
 };
+
+/// Wherever the bytes lie on the disk.
+inline void damage_on_disk(past::BlockStore&, base::sim::Node& node, const past::Block& block) {
+    for (const auto& name : node.disk().files()) {
+        const auto bytes = *node.disk().contents(name);
+        const auto wanted = block.bytes.view();
+        const auto found = std::search(bytes.begin(), bytes.end(), wanted.begin(), wanted.end());
+        if (found != bytes.end()) node.disk().flip_bit(name, static_cast<std::uint64_t>(found - bytes.begin()) + 9, 3);
+    }
+}
 
 class BlockStoreContract : public testing::TestWithParam<BlockStoreKind> {
   protected:
@@ -62,12 +77,28 @@ class BlockStoreContract : public testing::TestWithParam<BlockStoreKind> {
         return run(store_->put(place, tag, std::move(blocks)));
     }
     base::Result<void> put(const past::Block& block) { return put(kTag, std::vector{block}); }
-
     const past::Tag kTag{guid_of("volume"), 5};
     const past::Tag kOther{guid_of("other volume"), 1};
     base::sim::World world_{1};
     base::sim::Node& node_;
     std::unique_ptr<past::BlockStore> store_;
+};
+
+/// Of stores that have the bytes themselves.
+class DamagedBlockContract : public BlockStoreContract {
+  protected:
+    /// Put under these tags, damaged, and found so.
+    void lose(const past::Block& block, const std::vector<past::Tag>& tags) {
+        for (const auto& tag : tags) ASSERT_TRUE(put(tag, {block}));
+        GetParam().damage(*store_, node_, block);
+        ASSERT_EQ(run(store_->get(block.id)).error(), past::Errc::corrupt_block);
+        ASSERT_FALSE(store_->has(block.id));
+    }
+    void expect_lost(const past::Block& block, bool lost = true) {
+        const auto wanted = lost ? past::Errc::corrupt_block : past::Errc::block_not_found;
+        EXPECT_EQ(run(store_->get(block.id)).error(), wanted);
+        EXPECT_EQ(store_->usage().lost_blocks, lost ? 1U : 0U);
+    }
 };
 
 TEST_P(BlockStoreContract, ABlockComesBackAsItWasPut) {
@@ -183,6 +214,73 @@ TEST_P(BlockStoreContract, ADroppedBlockCanBePutAgain) {
     reopen();
     EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(kOther));
     EXPECT_TRUE(run(store_->get(block.id)));
+}
+
+TEST_P(DamagedBlockContract, ADamagedBlockIsSaidToBeDamagedEveryTime) {
+    const auto block = block_of(1, 1000);
+    lose(block, {kTag});
+    expect_lost(block);
+    reopen();
+    expect_lost(block);
+    EXPECT_FALSE(store_->has(block.id)) << "repair would send no good copy";
+    EXPECT_EQ(store_->lost(), (std::vector<past::LostBlock>{{block.id, guid_of("place"), {kTag}}}));
+    EXPECT_THAT(store_->record_keys(), testing::IsEmpty()) << "how it is kept is nobody's business";
+}
+
+TEST_P(DamagedBlockContract, ALostBlockThatIsPutAgainIsThere) {
+    const auto block = block_of(1, 1000);
+    lose(block, {kTag});
+    ASSERT_TRUE(put(kOther, {block}));
+    EXPECT_TRUE(run(store_->get(block.id)));
+    EXPECT_EQ(store_->usage().lost_blocks, 0U);
+    const std::vector<base::Guid> ids{block.id};
+    EXPECT_EQ(*run(store_->untag(kOther, ids)), 1U);
+    reopen();
+    expect_lost(block, false);
+}
+
+TEST_P(DamagedBlockContract, ALostBlockThatNobodyWantsAnyMoreIsForgotten) {
+    const auto block = block_of(1, 1000);
+    const std::vector<base::Guid> ids{block.id};
+    lose(block, {kTag, kOther});
+    EXPECT_EQ(*run(store_->untag(kTag, ids)), 0U) << "it is not held";
+    expect_lost(block);
+    EXPECT_EQ(*run(store_->untag({kOther.volume, kOther.generation - 1}, ids)), 0U);
+    reopen();
+    expect_lost(block);
+    EXPECT_EQ(*run(store_->untag(kOther, ids)), 0U);
+    expect_lost(block, false);
+    reopen();
+    expect_lost(block, false);
+}
+
+TEST_P(DamagedBlockContract, DiscardForgetsALostBlock) {
+    const auto block = block_of(1, 1000);
+    const std::vector<base::Guid> ids{block.id};
+    lose(block, {kTag, kOther});
+    ASSERT_TRUE(run(store_->discard(ids)));
+    reopen();
+    expect_lost(block, false);
+}
+
+TEST_P(DamagedBlockContract, ATouchDoesNotFindALostBlock) {
+    const auto block = block_of(1, 1000);
+    const std::vector<base::Guid> ids{block.id};
+    lose(block, {kTag});
+    EXPECT_EQ(*run(store_->touch(kTag, ids)), std::vector<bool>{false});
+    expect_lost(block);
+}
+
+TEST_P(DamagedBlockContract, LostBlocksAreToldTheLatestLast) {
+    std::vector<base::Guid> order;
+    for (std::uint64_t number : {3, 1, 2}) {
+        lose(block_of(number, 100), {kTag});
+        order.push_back(block_of(number, 100).id);
+    }
+    reopen();
+    std::vector<base::Guid> told;
+    for (const auto& block : store_->lost()) told.push_back(block.id);
+    EXPECT_EQ(told, order);
 }
 
 TEST_P(BlockStoreContract, PlacesAreSummedUpWithADigestOfTheirBlocks) {

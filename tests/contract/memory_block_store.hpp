@@ -19,6 +19,7 @@ class MemoryBlockStore final : public past::BlockStore {
         for (auto& block : blocks) {
             const auto [at, added] = held_.try_emplace(block.id);
             if (added) {
+                drop_loss(block.id);
                 at->second.place = place;
                 at->second.bytes = std::move(block.bytes);
             }
@@ -28,8 +29,19 @@ class MemoryBlockStore final : public past::BlockStore {
     }
     base::Task<base::Result<base::SharedBytes>> get(base::Guid id) override {
         const auto at = held_.find(id);
-        if (at == held_.end()) co_return past::Errc::block_not_found;
-        co_return at->second.bytes;
+        if (at != held_.end() && base::sha256(at->second.bytes) == id) co_return at->second.bytes;
+        if (at != held_.end()) {
+            lost_.push_back({id, at->second.place, tags(id)});
+            held_.erase(at);
+        }
+        const bool lost = std::ranges::find(lost_, id, &past::LostBlock::id) != lost_.end();
+        co_return lost ? past::Errc::corrupt_block : past::Errc::block_not_found;
+    }
+    /// Harm for a test.
+    void damage(const base::Guid& id) {
+        auto bytes = base::to_bytes(held_.at(id).bytes.view());
+        bytes.at(0) ^= 1;
+        held_.at(id).bytes = base::SharedBytes{std::move(bytes)};
     }
     base::Task<base::Result<std::vector<bool>>> touch(past::Tag tag, std::vector<base::Guid> ids) override {
         std::vector<bool> known;
@@ -42,6 +54,13 @@ class MemoryBlockStore final : public past::BlockStore {
     }
     base::Task<base::Result<std::uint64_t>> untag(past::Tag tag, std::vector<base::Guid> ids) override {
         std::uint64_t gone = 0;
+        const auto unwanted = [&](const past::Tag& one) {
+            return one.volume == tag.volume && one.generation <= tag.generation;
+        };
+        for (auto& block : lost_) {
+            if (std::ranges::find(ids, block.id) != ids.end()) std::erase_if(block.tags, unwanted);
+        }
+        std::erase_if(lost_, [](const past::LostBlock& block) { return block.tags.empty(); });
         for (const auto& id : ids) {
             const auto at = held_.find(id);
             if (at == held_.end()) continue;
@@ -55,7 +74,10 @@ class MemoryBlockStore final : public past::BlockStore {
         co_return gone;
     }
     base::Task<base::Result<void>> discard(std::vector<base::Guid> ids) override {
-        for (const auto& id : ids) held_.erase(id);
+        for (const auto& id : ids) {
+            held_.erase(id);
+            drop_loss(id);
+        }
         co_return base::ok();
     }
 
@@ -91,11 +113,13 @@ class MemoryBlockStore final : public past::BlockStore {
         }
         return ids;
     }
+    [[nodiscard]] std::vector<past::LostBlock> lost() const override { return lost_; }
     [[nodiscard]] past::StoreUsage usage() const override {
         past::StoreUsage out;
         out.blocks = held_.size();
         for (const auto& [id, block] : held_) out.block_bytes += block.bytes.size();
         out.disk_bytes = out.block_bytes;
+        out.lost_blocks = lost_.size();
         return out;
     }
 
@@ -121,12 +145,16 @@ class MemoryBlockStore final : public past::BlockStore {
         base::SharedBytes bytes;
         std::map<base::Guid, std::uint64_t> tags;
     };
+    void drop_loss(const base::Guid& id) {
+        std::erase_if(lost_, [&](const past::LostBlock& block) { return block.id == id; });
+    }
     static void raise(Held& block, const past::Tag& tag) {
         auto& generation = block.tags[tag.volume];
         generation = std::max(generation, tag.generation);
     }
 
     std::map<base::Guid, Held> held_;
+    std::vector<past::LostBlock> lost_;
     std::map<base::Guid, base::Bytes> records_;
 };
 

@@ -186,6 +186,47 @@ def test_a_bare_put_survives_the_death_of_the_peer_that_took_it(scratch):
         cluster.down()
 
 
+def flip_in_store(directory, content):
+    """One bit of the bytes of a raw block in a node's store; False if it holds none."""
+    for segment in (directory / "node" / "blocks" / "segments").glob("*.seg"):
+        data = bytearray(segment.read_bytes())
+        at = data.find(content[:64])
+        if at < 0:
+            continue
+        with open(segment, "r+b") as file:
+            file.seek(at + 40)
+            file.write(bytes([content[40] ^ 1]))
+        return True
+    return False
+
+
+def test_a_damaged_copy_is_told_and_repaired_and_then_all_is_well(scratch):
+    cluster = Cluster(scratch, 3)
+    try:
+        file = scratch / "raw"
+        file.write_bytes(random.Random(1).randbytes(50_000))
+        name = json.loads(pelago("put", file, "--json", directory=cluster.node(1)).stdout)["id"]
+        check(flip_in_store(cluster.node(2), file.read_bytes()), "node 2 has no copy")
+        check(pelago("get", name, directory=cluster.node(2)).stdout == file.read_bytes(), "other bytes")
+        done = pelago("node", "status", "--check", directory=cluster.node(2), expect=(0, 4))  # 0: repaired already
+        check(done.returncode == 0 or b"damaged" in done.stdout + done.stderr, str(done))
+        wait_until(lambda: cluster.status()[1]["status"]["past"]["blocks_lost"] == 0, "a good copy has come")
+        wait_until(lambda: pelago("node", "status", "--check", directory=cluster.node(2),
+                                  expect=(0, 3)).returncode == 0, "all is well")
+        # Every copy: damage, however often one asks; a new put mends it.
+        for number in (1, 2, 3):
+            check(flip_in_store(cluster.node(number), file.read_bytes()), f"node {number} has no copy")
+        for number in (1, 2, 3, 1):
+            pelago("get", name, directory=cluster.node(number), expect=4)
+        done = pelago("node", "status", "--check", directory=cluster.node(1), expect=4)
+        check(b"1 block was damaged" in done.stderr, done.stderr.decode())
+        pelago("put", file, directory=cluster.node(1))
+        check(pelago("get", name, directory=cluster.node(3)).stdout == file.read_bytes(), "other bytes")
+        wait_until(lambda: all(node["status"]["past"]["blocks_lost"] == 0 for node in cluster.status()), "nothing is lost")
+    finally:
+        cluster.down()
+
+
 def test_a_peer_that_hangs_is_told_from_one_that_is_down(scratch):
     cluster = Cluster(scratch, 3, "--copies", "3")
     try:
@@ -210,6 +251,32 @@ def test_a_peer_that_hangs_is_told_from_one_that_is_down(scratch):
         check({node["state"] for node in cluster.status()} == {"down"}, str(cluster.status()))
     finally:
         cluster.down()
+
+
+def test_two_commands_that_make_one_cluster_do_not_collide(scratch):
+    home = scratch / "cluster"
+    both = [subprocess.Popen([PELAGO, "--dir", str(home), "dev", "up", "--nodes", "3"], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE) for _ in range(2)]
+    try:
+        errors = [process.communicate(timeout=PATIENCE_S)[1].decode() for process in both]
+        codes = sorted(process.returncode for process in both)
+        check(codes in ([0, 11], [0, 0]), f"{codes}\n{errors}")
+        check(codes == [0, 0] or any("at work on" in error for error in errors), str(errors))
+        nodes = json.loads(pelago("dev", "status", "--json", directory=home).stdout)["nodes"]
+        check([node["state"] for node in nodes] == ["active"] * 3, str(nodes))
+        check(all(node["status"]["storage_peers"] == 3 for node in nodes), "somebody was admitted twice")
+        # Names of volumes, used by many commands at one node at once.
+        pelago("volume", "create", "first", directory=home / "dev" / "node-1")
+        environment = {**os.environ, "PELAGO_CONFIG": os.devnull, "PELAGO_KEY_FILE": str(scratch / "owner.key")}
+        many = [subprocess.Popen([PELAGO, "--dir", str(home / "dev" / "node-1"), "volume", "create", f"volume-{number}"],
+                                 env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for number in range(8)]
+        told = [process.communicate(timeout=PATIENCE_S)[1] for process in many]
+        made = {f"volume-{number}" for number, process in enumerate(many) if process.returncode == 0}
+        check(len(made) >= 4, str(told))
+        listed = json.loads(pelago("volume", "list", "--json", directory=home / "dev" / "node-1").stdout)
+        check(made <= {volume["name"] for volume in listed}, f"{made} and {listed}")
+    finally:
+        pelago("dev", "down", directory=home)
 
 
 def test_strangers_get_no_further_than_the_handshake(scratch):
@@ -245,7 +312,8 @@ def test_the_ring_can_be_looked_at(scratch):
             pelago("ping", key[:12], directory=cluster.node(3))
         pelago("ping", "zz", directory=cluster.node(3), expect=1)
         pelago("route", "not hexadecimal", directory=cluster.node(3), expect=2)
-        pelago("node", "status", "--check", directory=cluster.node(1))
+        done = pelago("node", "status", "--check", directory=cluster.node(1))
+        check(b"have all their copies, as the holders say" in done.stdout, done.stdout.decode())
         # A second daemon on one directory, and a port in use.
         done = pelago("node", "run", "--listen", "127.0.0.1:0", directory=cluster.node(1), expect=11)
         check(b"\n" not in done.stderr.strip(), "more than one line")

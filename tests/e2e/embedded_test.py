@@ -595,6 +595,36 @@ def test_a_raw_block_is_put_got_and_removed(m):
     check(m.run("get", name).stdout == data, "put again, and not there")
 
 
+def flip_in_store(m, content):
+    """One bit of the bytes of a raw block."""
+    for segment in m.segments():
+        with open(segment, "r+b") as file:
+            at = file.read().find(content[:64])
+            if at < 0:
+                continue
+            file.seek(at + 40)
+            file.write(bytes([content[40] ^ 1]))
+            return
+    raise Failed("the block is not in the store")
+
+
+def test_a_damaged_block_is_said_to_be_damaged_until_it_is_put_again_or_removed(m):
+    rng = random.Random(30)
+    first, last = rng.randbytes(5000), rng.randbytes(5000)
+    names = {}
+    for data in (first, last):  # opening a store checks the last one, reading checks each
+        names[data] = m.run("put", "-", stdin=data).stdout.decode().strip()
+    for data in (first, last):
+        flip_in_store(m, data)
+    for data in (first, last, first, last):
+        done = m.run("get", names[data], expect=4)
+        check(b"damaged" in done.stderr, done.stderr.decode())
+    m.run("put", "-", stdin=first)
+    check(m.run("get", names[first]).stdout == first, "other bytes")
+    check(m.json("remove", names[last])["bytes"] is None, "the size of what nobody can read")
+    m.run("get", names[last], expect=1)
+
+
 def test_volumes_are_created_listed_and_shown(m):
     m.run("volume", "create", "photos")
     m.run("volume", "create", "photos", expect=1)

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "../../past/src/store/format.hpp"
+#include "../../past/src/store/lost_blocks.hpp"
 #include "base/codec.hpp"
 #include "base/hash.hpp"
 
@@ -70,7 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size == 0) return 0;
     base::Bytes bytes(data + 1, data + size);
     const bool sums = (data[0] & 0x80U) != 0;
-    switch (data[0] % 6) {
+    switch (data[0] % 7) {
         case 0:
             if (sums) sum_file(bytes);
             file_header(bytes);
@@ -97,6 +98,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         case 5:
             require(find_magic(bytes, FileKind::log, 0) <= bytes.size());
             require(find_magic(bytes, FileKind::segment, 0) <= bytes.size());
+            break;
+        case 6:
+            if (const auto lost = LostBlocks::decode(bytes); !lost.empty()) require(lost.encode() == bytes);
             break;
     }
     return 0;

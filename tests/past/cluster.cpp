@@ -290,6 +290,7 @@ NodeStatus Cluster::total() {
         sum.blocks_for_others += one.blocks_for_others;
         sum.blocks_taken_home += one.blocks_taken_home;
         sum.bytes_diverted += one.bytes_diverted;
+        sum.blocks_lost += one.blocks_lost;
         sum.bytes_put += one.bytes_put;
         sum.bytes_repaired += one.bytes_repaired;
         sum.bytes_handed_over += one.bytes_handed_over;

@@ -85,10 +85,11 @@ base::Task<base::Result<std::unique_ptr<past::BlockStore>>> open_diverting(base:
                                           away ? kEverything : past::DiversionThresholds{});
 }
 
-INSTANTIATE_TEST_SUITE_P(NothingDiverted, BlockStoreContract,
-                         testing::Values(BlockStoreKind{"here", open_diverting<false>}));
-INSTANTIATE_TEST_SUITE_P(AllDiverted, BlockStoreContract,
-                         testing::Values(BlockStoreKind{"elsewhere", open_diverting<true>}));
+const BlockStoreKind kHere{"here", open_diverting<false>, damage_on_disk};
+const BlockStoreKind kElsewhere{"elsewhere", open_diverting<true>, {}};
+
+INSTANTIATE_TEST_SUITE_P(Diverting, BlockStoreContract, testing::Values(kHere, kElsewhere));
+INSTANTIATE_TEST_SUITE_P(Diverting, DamagedBlockContract, testing::Values(kHere));
 
 class DivertingStoreTest : public testing::Test {
   protected:
@@ -172,6 +173,32 @@ TEST_F(DivertingStoreTest, WhatItsKeeperLostIsNoLongerHeld) {
     EXPECT_EQ(run(store_->get(block.id)).error(), past::Errc::block_not_found);
     EXPECT_FALSE(store_->has(block.id));
     EXPECT_TRUE(store_->places().empty());
+}
+
+TEST_F(DivertingStoreTest, AGoodCopyElsewhereEndsTheLossHere) {
+    open({0.1, 0.05}, 1U << 20U);
+    const auto block = block_of(1, 10'000);
+    ASSERT_TRUE(put({block}));
+    damage_on_disk(*store_, node_, block);
+    ASSERT_EQ(run(store_->get(block.id)).error(), past::Errc::corrupt_block);
+    ASSERT_EQ(store_->usage().lost_blocks, 1U);
+    for (std::uint64_t seed = 100; accepts_primary(10'000, store_->room(), thresholds_); ++seed) {
+        ASSERT_TRUE(put({block_of(seed, 9'000)}));
+    }
+    ASSERT_TRUE(put({block}));
+    EXPECT_FALSE(store_->holds_bytes(block.id));
+    EXPECT_TRUE(run(store_->get(block.id)));
+    EXPECT_EQ(store_->usage().lost_blocks, 0U);
+}
+
+TEST_F(DivertingStoreTest, AGuestThatIsDamagedIsNoLossOfOurs) {
+    open({0.1, 1.0});
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+    damage_on_disk(*store_, node_, block);
+    EXPECT_EQ(run(store_->get(block.id)).error(), past::Errc::corrupt_block);
+    EXPECT_TRUE(store_->guests().empty()) << "whose copy it was hears of it by a review";
+    EXPECT_EQ(store_->usage().lost_blocks, 0U);
 }
 
 TEST_F(DivertingStoreTest, AKeeperThatIsAwayIsNoLoss) {

@@ -167,27 +167,5 @@ TEST(Get, OneSlowHolderDoesNotDoubleTheTail) {
                              << std::chrono::duration_cast<std::chrono::microseconds>(well).count();
 }
 
-TEST(Get, ADamagedCopyOfOurOwnIsReplacedByAnothersAndRepaired) {
-    sim::World world{8};
-    ClusterOptions options;
-    options.peer.config.check_period = 10s;
-    Cluster cluster{world, options};
-    ASSERT_TRUE(cluster.put(0, 1, Wait::full, 50'000));
-    const auto block = make_block(1, 50'000);
-    std::size_t victim = 0;
-    while (!cluster.peer(victim).store->has(block.id)) ++victim;
-    auto& disk = cluster.machine(victim).disk();
-    const auto files = disk.list("blocks/segments");
-    ASSERT_TRUE(files);
-    for (const auto& file : *files) {
-        if (file.name.ends_with(".seg")) disk.flip_bit("blocks/segments/" + file.name, 25'000, 3);
-    }
-    const auto bytes = cluster.get(victim, 1, 50'000);
-    ASSERT_TRUE(bytes) << bytes.error().message();
-    EXPECT_EQ(base::sha256(*bytes), block.id);
-    EXPECT_EQ(cluster.node(victim).status().corrupt_blocks, 1U);
-    EXPECT_TRUE(world.run_until([&] { return cluster.peer(victim).store->has(block.id); }, 5min));
-}
-
 }  // namespace
 }  // namespace past::test

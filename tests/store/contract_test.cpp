@@ -28,10 +28,16 @@ base::Task<base::Result<std::unique_ptr<past::BlockStore>>> open_tiny_segments(b
     co_return std::unique_ptr<past::BlockStore>{std::move(store)};
 }
 
-INSTANTIATE_TEST_SUITE_P(Memory, BlockStoreContract,
-                         testing::Values(BlockStoreKind{"memory", open_memory, /*survives=*/false}));
-INSTANTIATE_TEST_SUITE_P(Segments, BlockStoreContract, testing::Values(BlockStoreKind{"segments", open_segments}));
-INSTANTIATE_TEST_SUITE_P(TinySegments, BlockStoreContract, testing::Values(BlockStoreKind{"tiny", open_tiny_segments}));
+void damage_in_memory(past::BlockStore& store, base::sim::Node&, const past::Block& block) {
+    dynamic_cast<MemoryBlockStore&>(store).damage(block.id);
+}
+
+const BlockStoreKind kMemory{"memory", open_memory, damage_in_memory, /*survives=*/false};
+const BlockStoreKind kSegments{"segments", open_segments, damage_on_disk};
+const BlockStoreKind kTinySegments{"tiny", open_tiny_segments, damage_on_disk};
+
+INSTANTIATE_TEST_SUITE_P(Stores, BlockStoreContract, testing::Values(kMemory, kSegments, kTinySegments));
+INSTANTIATE_TEST_SUITE_P(Stores, DamagedBlockContract, testing::Values(kMemory, kSegments, kTinySegments));
 
 }  // namespace
 }  // namespace contract

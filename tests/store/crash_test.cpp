@@ -5,6 +5,7 @@
 
 #include "base/sim/crash_points.hpp"
 #include "ledger.hpp"
+#include "store/format.hpp"
 
 namespace store_test {
 namespace {
@@ -66,7 +67,8 @@ Task<std::string> check_store(NodeEnv& env, std::shared_ptr<Ledger> ledger) {
         auto& store = **opened;
         const auto wrong = co_await ledger->check(store);
         if (!wrong.empty()) co_return (round == 0 ? "" : "opened again: ") + wrong;
-        if (store.damage().state_lost || store.damage().skipped_bytes > 0) co_return "takes a crash for damage";
+        if (store.damage().state_lost || store.damage().skipped_bytes > 0 || store.usage().lost_blocks > 0)
+            co_return "takes a crash for damage";
         const auto errors = ledger->errors().size();
         co_await ledger->put(store, kFirst, some_blocks(30 + static_cast<std::uint64_t>(round), 1));
         if (ledger->errors().size() > errors) co_return "takes no puts: " + ledger->errors().back().message();
@@ -152,6 +154,92 @@ TEST(StoreCrash, WhatWasShownAfterAKillIsStillThereAfterAPowerLoss) {
         const auto later = std::make_shared<std::map<Guid, std::vector<Tag>>>();
         node.run(snapshot_into(node.env(), later));
         ASSERT_EQ(*shown, *later) << "boundary " << at << ": " << node.disk().crash_site();
+    }
+}
+
+// --- a block that damage took is never taken for one that never was --------------------------------------------------
+
+/// How far the story of the damaged block has come, for sure or perhaps.
+struct Loss {
+    bool put_begun = false, put_done = false, untag_begun = false, untag_done = false;
+};
+
+/// `last`: of the blocks put here, the last one is damaged, of which opening reads the bytes.
+Task<void> put_and_damage(NodeEnv& env, bool last) {
+    const auto opened = co_await SegmentStore::open(env, tiny_config());
+    auto blocks = some_blocks(0, 1);
+    auto more = some_blocks(1, 1);
+    if (!last) std::swap(blocks, more);
+    auto first = co_await (*opened)->put(Ledger::place(), kFirst, std::move(more));
+    auto second = co_await (*opened)->put(Ledger::place(), kFirst, std::move(blocks));
+    EXPECT_TRUE(first && second);
+    co_await (*opened)->close();
+    const auto path = past::store::file_name("blocks", past::store::FileKind::segment, 1);
+    const auto bytes = base::read_file(env.disk, path, 1U << 20U);
+    const auto file = env.disk.open(path, base::Disk::Mode::read_write);
+    const auto damaged = some_blocks(0, 1)[0].bytes;
+    const auto at = std::search(bytes->begin(), bytes->end(), damaged.view().begin(), damaged.view().end());
+    const base::Bytes other(8, 0xA5);
+    EXPECT_TRUE((*file)->write_at(static_cast<std::uint64_t>(at - bytes->begin()), base::ByteView{other}));
+    EXPECT_TRUE((*file)->sync());
+}
+
+Task<void> lose_and_replace(NodeEnv& env, std::shared_ptr<Loss> loss) {
+    const auto opened = co_await SegmentStore::open(env, tiny_config());
+    if (!opened) co_return;
+    auto& store = **opened;
+    const auto ids = ids_of(0, 1);
+    const auto damaged = co_await store.get(ids[0]);
+    if (damaged) throw std::runtime_error{"the damage is not there"};
+    if (damaged.error() != past::Errc::corrupt_block) co_return;  // the whole segment could not be read this time
+    loss->put_begun = true;
+    const auto put = co_await store.put(Ledger::place(), kSecond, some_blocks(0, 1));
+    loss->put_done = put.has_value();
+    if (!put) co_return;
+    loss->untag_begun = true;
+    const auto untagged = co_await store.untag(kSecond, ids);
+    loss->untag_done = untagged.has_value();
+    co_await store.close();
+}
+
+Task<std::string> check_loss(NodeEnv& env, std::shared_ptr<Loss> loss) {
+    for (int round = 0; round < 2; ++round) {
+        const auto opened = co_await SegmentStore::open(env, tiny_config());
+        if (!opened) co_return "does not open: " + opened.error().message();
+        auto& store = **opened;
+        const auto got = co_await store.get(ids_of(0, 1)[0]);
+        const auto lost = store.usage().lost_blocks == 1;
+        const bool damaged = !got && got.error() == past::Errc::corrupt_block;
+        const bool unknown = !got && got.error() == past::Errc::block_not_found;
+        if (lost != damaged) co_return "says one thing and counts another";
+        if (damaged && loss->put_done) co_return "lost again after it was put";
+        if (unknown && !loss->untag_begun) co_return "taken for a block that never was";
+        if (got && !loss->put_begun) co_return "bytes from nowhere";
+        if (loss->untag_done && !unknown) co_return "there although nobody wants it";
+        const auto other = co_await store.get(ids_of(1, 1)[0]);
+        if (!other) co_return "the other block: " + other.error().message();
+        co_await store.close();
+    }
+    co_return "";
+}
+
+TEST(StoreCrash, ALostBlockIsRememberedWhereverACrashComes) {
+    for (const bool last : {false, true}) {
+        const auto loss = std::make_shared<Loss>();
+        sim::CrashScenario scenario;
+        scenario.reset = [loss] { *loss = Loss{}; };
+        scenario.setup = [last](NodeEnv& env) { return put_and_damage(env, last); };
+        scenario.workload = [loss](NodeEnv& env) { return lose_and_replace(env, loss); };
+        scenario.check = [loss](NodeEnv& env) { return check_loss(env, loss); };
+        sim::CrashPlan plan;
+        plan.losses = {sim::PowerLoss::lost, sim::PowerLoss::torn, sim::PowerLoss::reordered, sim::PowerLoss::kept};
+        const auto report = sim::for_each_crash_point(scenario, plan);
+        EXPECT_TRUE(report.ok()) << report.text();
+        EXPECT_GT(report.boundaries, 10U);
+        for (const auto error : {base::Errc::io_failed, base::Errc::no_space}) {
+            const auto failing = sim::for_each_failing_call(scenario, error);
+            EXPECT_TRUE(failing.ok()) << failing.text();
+        }
     }
 }
 

@@ -56,6 +56,15 @@ class StoreDamage : public testing::Test {
         for (const auto& block : blocks) count += readable(block) ? 1 : 0;
         return count;
     }
+    /// A bit of its payload, wherever that lies in the first segment.
+    void flip_in(const Block& block) {
+        const auto name = path(FileKind::segment, 1);
+        const auto bytes = *node_.disk().contents(name);
+        const auto wanted = block.bytes.view();
+        const auto at = std::search(bytes.begin(), bytes.end(), wanted.begin(), wanted.end());
+        ASSERT_NE(at, bytes.end());
+        node_.disk().flip_bit(name, static_cast<std::uint64_t>(at - bytes.begin()) + 7, 3);
+    }
     std::string path(FileKind kind, std::uint32_t number) { return file_name("blocks", kind, number); }
 
     const Tag kTag{guid_of("volume"), 5};
@@ -65,25 +74,104 @@ class StoreDamage : public testing::Test {
     std::unique_ptr<SegmentStore> store_;
 };
 
-TEST_F(StoreDamage, ADamagedBlockIsNeverReturnedAndIsForgottenUntilItIsPutAgain) {
+TEST_F(StoreDamage, ADamagedBlockIsNeverReturnedAndIsLostUntilItIsPutAgain) {
     open();
     const auto blocks = fill(4);
     node_.disk().flip_bit(path(FileKind::segment, 1), 64 + 152 + 100, 3);
     EXPECT_EQ(run(store_->get(blocks[0].id)).error(), past::Errc::corrupt_block);
     EXPECT_FALSE(store_->has(blocks[0].id));
-    EXPECT_EQ(run(store_->get(blocks[0].id)).error(), past::Errc::block_not_found);
+    EXPECT_EQ(run(store_->get(blocks[0].id)).error(), past::Errc::corrupt_block);
     EXPECT_EQ(readable(blocks), 3U);
     EXPECT_EQ(store_->damage().corrupt_blocks, 1U);
 
     close();
     open();
-    EXPECT_FALSE(store_->has(blocks[0].id)) << "forgotten durably";
+    EXPECT_FALSE(store_->has(blocks[0].id)) << "dropped durably";
+    EXPECT_EQ(store_->usage().lost_blocks, 1U);
     const std::vector<Block> again{blocks[0]};
     ASSERT_TRUE(run(store_->put(guid_of("place"), kTag, again)));
     EXPECT_EQ(readable(blocks), 4U);
     close();
     open();
     EXPECT_EQ(readable(blocks), 4U);
+}
+
+TEST_F(StoreDamage, ALastRecordThatWasDamagedAfterItWasCompleteIsLost) {
+    for (const std::uint64_t count : {1U, 2U}) {
+        SCOPED_TRACE(count);
+        open();
+        std::vector<Block> together;
+        for (std::uint64_t i = 0; i < count; ++i) together.push_back(block_of(10 * count + i, 600));
+        ASSERT_TRUE(run(store_->put(guid_of("place"), kTag, together)));
+        close();
+        flip_in(together.back());
+        open();
+        EXPECT_EQ(run(store_->get(together.back().id)).error(), past::Errc::corrupt_block);
+        EXPECT_EQ(readable(together), count - 1);
+        ASSERT_TRUE(run(store_->put(guid_of("place"), kTag, together)));
+        EXPECT_EQ(readable(together), count);
+        close();
+    }
+}
+
+TEST_F(StoreDamage, ATornRecordThatNothingShowsToHaveBeenCompleteIsNoLoss) {
+    open();
+    const auto blocks = fill(2);
+    node_.kill();
+    store_.reset();
+    node_.restart();
+    flip_in(blocks[1]);  // as a power cut in the middle of the put would have left it
+    open();
+    EXPECT_EQ(run(store_->get(blocks[1].id)).error(), past::Errc::block_not_found);
+    EXPECT_EQ(store_->usage().lost_blocks, 0U);
+}
+
+TEST_F(StoreDamage, OfMoreLostBlocksThanThereIsRoomForTheLatestAreRemembered) {
+    open();
+    constexpr std::size_t kRoomFor = ((64U << 10U) - 1) / (32 + 32 + 2 + 40);
+    const auto blocks = fill(kRoomFor + 50, 40);
+    for (const auto& block : blocks) flip_in(block);
+    for (const auto& block : blocks) EXPECT_FALSE(readable(block));
+    close();
+    open();
+    EXPECT_EQ(store_->usage().lost_blocks, kRoomFor);
+    EXPECT_EQ(store_->lost().back().id, blocks.back().id);
+    EXPECT_EQ(run(store_->get(blocks[0].id)).error(), past::Errc::block_not_found);
+    EXPECT_EQ(run(store_->get(blocks[50].id)).error(), past::Errc::corrupt_block);
+}
+
+TEST_F(StoreDamage, TwoReadersOfADamagedBlockAreToldTheSame) {
+    open();
+    const auto blocks = fill(1);
+    flip_in(blocks[0]);
+    std::vector<base::Error> errors;
+    base::TaskGroup group{node_.env().executor};
+    for (int i = 0; i < 2; ++i) {
+        group.spawn([](SegmentStore& store, Guid id, std::vector<base::Error>& out) -> Task<void> {
+            const auto got = co_await store.get(id);
+            if (!got) out.push_back(got.error());
+        }(*store_, blocks[0].id, errors));
+    }
+    ASSERT_TRUE(node_.run(group.join()));
+    ASSERT_EQ(errors.size(), 2U);
+    for (const auto& error : errors) EXPECT_EQ(error, past::Errc::corrupt_block);
+    EXPECT_EQ(store_->usage().lost_blocks, 1U);
+}
+
+TEST_F(StoreDamage, WhatWasSaidOfABlockIsNotSaidOfAnotherThatTakesItsRoom) {
+    open();
+    const auto blocks = fill(2);
+    const std::vector<Guid> dropped{blocks[1].id};
+    ASSERT_TRUE(run(store_->discard(dropped)));
+    close();
+    // The head of the last record: what it held is cut away, and the next put lies where it lay.
+    node_.disk().flip_bit(path(FileKind::segment, 1), 64 + 152 + 600 + 20, 3);
+    open();
+    const std::vector<Block> next{block_of(2, 600)};
+    ASSERT_TRUE(run(store_->put(guid_of("place"), kTag, next)));
+    close();
+    open();
+    EXPECT_TRUE(readable(next)) << "dropped by an operation that was about its predecessor";
 }
 
 TEST_F(StoreDamage, AReaderThatDoesNotHashIsFoundOut) {
@@ -196,6 +284,18 @@ TEST_F(StoreDamage, FormatIsMadeAgainFromTheSegments) {
     node_.disk().flip_bit("blocks/FORMAT", 20, 1);
     open();
     EXPECT_EQ(readable(blocks), 3U);
+}
+
+TEST_F(StoreDamage, NoBitOfFormatThatFlipsMakesTheStoreOneOfALaterVersion) {
+    open();
+    const auto blocks = fill(1);
+    close();
+    for (std::uint64_t bit = 0; bit < 36U * 8; ++bit) {
+        node_.disk().flip_bit("blocks/FORMAT", bit / 8, bit % 8);
+        open();
+        EXPECT_EQ(readable(blocks), 1U) << bit;
+        close();
+    }
 }
 
 TEST_F(StoreDamage, AStoreOfALaterVersionIsLeftAlone) {

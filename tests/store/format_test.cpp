@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "contract/blocks.hpp"
+#include "store/lost_blocks.hpp"
 
 namespace past::store {
 namespace {
@@ -63,6 +64,37 @@ TEST(StoreFormat, BytesAreAsTheyWereInVersion1) {
               "208 6b086accc8009dc6b1689bd0dac6788b0fd11b851e89a6d2cefde7a170e861a7");
     EXPECT_EQ(digest(checkpoint().encode(kStore, 2)),
               "172 1070a56b54394d62adfaa14178f874de403479e6ba12ae6282e747de8f34d665");
+}
+
+LostBlocks lost_blocks() {
+    LostBlocks lost;
+    lost.add({contract::guid_of("b"), contract::guid_of("place"), {{contract::guid_of("volume"), 5}}});
+    std::vector<Tag> tags{{contract::guid_of("volume"), 6}, {contract::guid_of("another volume"), 1}};
+    std::ranges::sort(tags, {}, &Tag::volume);
+    lost.add({contract::guid_of("a"), contract::guid_of("place"), tags});
+    return lost;
+}
+
+TEST(StoreFormat, LostBlocksAreWrittenAsTheyWereAtFirst) {
+    EXPECT_EQ(LostBlocks::record_key().hex(), "21baf7c97054282247a1f3bda59f57b062946a55bf31c53b9d0fdcccfb042ac8");
+    EXPECT_EQ(digest(lost_blocks().encode()), "253 fbbc2f0fc287aa95aab71f3de5487ccd57277c1c9a30f41f8547c40d1d834cc1");
+    EXPECT_EQ(LostBlocks::decode(lost_blocks().encode()).all(), lost_blocks().all());
+    EXPECT_EQ(LostBlocks{}.encode(), base::Bytes{});
+}
+
+TEST(StoreFormat, AListOfLostBlocksThatIsCutOrGoesOnCountsAsEmpty) {
+    const auto whole = lost_blocks().encode();
+    const auto first = std::size_t{1 + 32 + 32 + 2 + 40};
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+        if (size == first) continue;  // a list of one
+        EXPECT_TRUE(LostBlocks::decode(base::ByteView{whole}.first(size)).empty()) << size;
+    }
+    auto longer = whole;
+    longer.push_back(0);
+    EXPECT_TRUE(LostBlocks::decode(longer).empty());
+    auto twice = whole;
+    twice.insert(twice.end(), whole.begin() + 1, whole.end());
+    EXPECT_TRUE(LostBlocks::decode(twice).empty()) << "a block is lost once";
 }
 
 TEST(StoreFormat, ARecordIsOnlyAcceptedWhereItWasWritten) {

@@ -123,6 +123,7 @@ TEST_F(SegmentStoreTest, AfterAFailedSyncTheStoreIsReadOnlyAndStillServesReads) 
     EXPECT_EQ(failed.error(), base::Errc::io_failed);
     EXPECT_FALSE(store_->has(id_of(1)));
     EXPECT_EQ(put(2).error(), base::Errc::read_only) << "a later sync would succeed, and mean nothing";
+    EXPECT_TRUE(store_->usage().read_only);
     EXPECT_EQ(run(store_->put_record(guid_of("key"), base::Bytes{1})).error(), base::Errc::read_only);
     EXPECT_TRUE(run(store_->get(id_of(0))));
     reopen();

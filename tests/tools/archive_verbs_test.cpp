@@ -10,6 +10,7 @@ namespace tools {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::Outcome;
 using testing::Scratch;
 using testing::User;
@@ -32,6 +33,16 @@ struct Archivist : User {
         args.insert(args.end(), more.begin(), more.end());
         return (*this)(args);
     }
+    /// All blocks of the store, the list of snapshots and its spare copy among them.
+    void lose_segments() const {
+        std::vector<std::filesystem::path> lost;
+        for (const auto& entry : std::filesystem::recursive_directory_iterator{home.path()}) {
+            const auto extension = entry.path().extension();
+            if (extension == ".seg" || extension == ".idx") lost.push_back(entry.path());
+        }
+        ASSERT_FALSE(lost.empty());
+        for (const auto& path : lost) std::filesystem::remove(path);
+    }
     [[nodiscard]] std::string restored(const std::string& name) const { return "out" + source.path(name); }
 
     Scratch source;
@@ -44,6 +55,30 @@ TEST(Archive, ABackupComesBack) {
     EXPECT_EQ(user.restore("latest").code, 0);
     EXPECT_EQ(user.target.read(user.restored("a.txt")), "first");
     EXPECT_EQ(user.target.read(user.restored("sub/b.txt")), "second");
+}
+
+TEST(Archive, ASnapshotThatIsNotInADamagedListMayBeLostAndIsNoTypingMistake) {
+    Archivist user;
+    user.backup();
+    for (const auto& args : std::vector<std::vector<std::string>>{{"restore", "ffff", "--target", user.target.path()},
+                                                                  {"ls", "ffff"},
+                                                                  {"backup", user.source.path(), "--parent", "ffff"}}) {
+        auto words = args;
+        words.insert(words.begin(), "archive");
+        EXPECT_EQ(user(words).code, 1) << args[0];
+    }
+    user.lose_segments();
+    for (const auto& args : std::vector<std::vector<std::string>>{{"restore", "ffff", "--target", user.target.path()},
+                                                                  {"restore", "latest", "--target", user.target.path()},
+                                                                  {"ls", "ffff"},
+                                                                  {"ls", "latest"},
+                                                                  {"backup", user.source.path(), "--parent", "ffff"}}) {
+        auto words = args;
+        words.insert(words.begin(), "archive");
+        const auto outcome = user(words);
+        EXPECT_EQ(outcome.code, 4) << args[0] << ": " << outcome.err;
+        EXPECT_THAT(outcome.err, HasSubstr("the list of snapshots is damaged, some may be missing from it"));
+    }
 }
 
 TEST(Archive, TheSummaryHasResticsFields) {
@@ -252,6 +287,45 @@ TEST(Volumes, AreListedInfoedAndNeverMadeTwice) {
     EXPECT_EQ(list[0].at("snapshots"), 0);
     EXPECT_EQ(user({"volume", "info", "photos", "--json"}).json().at("aguid"), list[0].at("aguid"));
     EXPECT_EQ(user({"volume", "info", "other"}).code, 10);
+}
+
+TEST(Volumes, AreAllListedThoughOneOfThemIsBad) {
+    Archivist user;
+    for (const auto* name : {"archive", "letters", "photos"}) ASSERT_EQ(user({"volume", "create", name}).code, 0);
+    const auto store = user.home.path(".local/share/pelago/node");
+    const auto before = user.home.path("store before");
+    std::filesystem::copy(store, before, std::filesystem::copy_options::recursive);
+    user.backup({"--volume", "letters"});
+    user.backup({"--volume", "photos"});
+    // A store that went back: the marks know of later states of two of the volumes.
+    std::filesystem::remove_all(store);
+    std::filesystem::rename(before, store);
+
+    const auto outcome = user({"volume", "list"});
+    EXPECT_EQ(outcome.code, 4) << outcome.err;
+    for (const auto* name : {"archive", "letters", "photos"}) EXPECT_THAT(outcome.out, HasSubstr(name));
+    EXPECT_THAT(outcome.err, HasSubstr("pelago: volume 'letters': cannot open it: "));
+    EXPECT_THAT(outcome.err, HasSubstr("pelago: volume 'photos': cannot open it: "));
+    EXPECT_THAT(outcome.err, Not(HasSubstr("'archive'")));
+
+    const auto document = user({"volume", "list", "--json"}).json();
+    ASSERT_EQ(document.size(), 3U);
+    EXPECT_EQ(document[0].at("snapshots"), 0);
+    EXPECT_FALSE(document[0].contains("error"));
+    EXPECT_EQ(document[1].at("name"), "letters");
+    EXPECT_EQ(document[1].at("error").at("code"), 4);
+    EXPECT_EQ(document[1].at("aguid").get<std::string>().size(), 64U);
+}
+
+TEST(Volumes, WhoseListOfSnapshotsIsDamagedAreMarked) {
+    Archivist user;
+    user.backup();
+    user.lose_segments();
+    const auto outcome = user({"volume", "list", "--json"});
+    EXPECT_EQ(outcome.code, 4);
+    EXPECT_EQ(outcome.json().at(0).at("error").at("code"), 4);
+    EXPECT_EQ(outcome.json().at(0).at("snapshots"), 0);
+    EXPECT_THAT(outcome.err, HasSubstr("volume 'archive': the list of snapshots is damaged"));
 }
 
 TEST(Raw, ABlockComesBackByItsHash) {

@@ -36,6 +36,14 @@ TEST(ExitCodes, EveryErrorOfTheToolsHasTextAndCondition) {
     }
 }
 
+TEST(ExitCodes, OfTwoTroublesTheGraverIsTheEnd) {
+    EXPECT_EQ(graver(ExitCode::done, ExitCode::done), ExitCode::done);
+    EXPECT_EQ(graver(ExitCode::done, ExitCode::partial), ExitCode::partial);
+    EXPECT_EQ(graver(ExitCode::unreachable, ExitCode::partial), ExitCode::unreachable);
+    EXPECT_EQ(graver(ExitCode::unreachable, ExitCode::damage), ExitCode::damage);
+    EXPECT_EQ(graver(ExitCode::damage, ExitCode::fatal), ExitCode::damage);
+}
+
 TEST(Errors, AreOneLineWithTheRemedyLast) {
     EXPECT_EQ(describe(base::Error{base::Errc::locked, "cannot open the store /x"}),
               "cannot open the store /x: in use by another process; another pelago command is using it; try again when "

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/hash.hpp"
 #include "recorded_io.hpp"
 
 namespace tools {
@@ -27,11 +28,11 @@ struct Keeper : User {
         for (const auto& file : std::filesystem::directory_iterator{data("client/marks")}) return file.path();
         return {};
     }
-    void damage(const std::string& path) const {
+    void damage(const std::string& path, int at = 50) const {
         std::fstream file{path, std::ios::in | std::ios::out | std::ios::binary};
-        file.seekg(50);
+        file.seekg(at);
         const int was = file.get();
-        file.seekp(50);
+        file.seekp(at);
         file.put(was == 'A' ? 'B' : 'A');
     }
 
@@ -131,6 +132,28 @@ TEST(FirstUse, AnIdentityThatIsLostOrDamagedComesBackFromTheStore) {
         EXPECT_THAT(user({"archive", "snapshots"}).err, Not(HasSubstr("lone.id")));
     }
     EXPECT_EQ(user.backup().code, 0);
+}
+
+TEST(FirstUse, ADamagedIdentityIsNotTakenForOneOfALaterVersion) {
+    Keeper user;
+    ASSERT_EQ(user.backup().code, 0);
+    for (const int at : {0, 1, 2, 3, 40, 71}) {
+        user.damage(user.data("node/lone.id"), at);
+        const auto outcome = user({"archive", "snapshots"});
+        EXPECT_EQ(outcome.code, 0) << at << ": " << outcome.err;
+        EXPECT_THAT(outcome.err, HasSubstr("lone.id was damaged"));
+    }
+    std::filesystem::resize_file(user.data("node/lone.id"), 0);
+    EXPECT_EQ(user({"archive", "snapshots"}).code, 0);
+    auto later = user.home.read(".local/share/pelago/node/lone.id").substr(0, 68);
+    later[3] = '2';
+    const auto sum = base::crc32c(base::as_bytes(later));
+    for (unsigned i = 0; i < 4; ++i) later.push_back(static_cast<char>(sum >> (8 * i)));
+    user.home.write(".local/share/pelago/node/lone.id", later);
+    const auto outcome = user({"archive", "snapshots"});
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("a later version of pelago may know it"));
+    EXPECT_EQ(user.home.read(".local/share/pelago/node/lone.id"), later);
 }
 
 TEST(FirstUse, AnIdentityOfAnotherStoreIsRefused) {

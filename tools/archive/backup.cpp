@@ -14,6 +14,7 @@
 #include "archive/verbs.hpp"
 #include "base/error.hpp"
 #include "cli/text.hpp"
+#include "objstore/error.hpp"
 #include "session/data_directory.hpp"
 #include "volume/access.hpp"
 
@@ -178,6 +179,12 @@ base::Error explain(const base::Error& error, const BackupOptions& options) {
                       (options.paths.size() > 1 ? fmt::format(" and {} more", options.paths.size() - 1) : ""));
 }
 
+/// The only snapshot that a backup can miss is the one of --parent.
+base::Error judge(const base::Error& error, const objstore::Volume& volume, const BackupOptions& options) {
+    if (!(error == objstore::Errc::no_such_snapshot) || !options.parent) return error;
+    return in_view_of_damage(error.code(), volume).with("--parent " + *options.parent);
+}
+
 /// A mistyped path must not cost a key and a volume that nobody wanted.
 base::Result<void> check_paths(const std::vector<std::string>& paths) {
     for (const auto& path : paths) {
@@ -200,7 +207,7 @@ base::Result<ExitCode> backup(Context& context, const Options& given) {
         objstore::archive::backup(session.env(), session.files(), *access.volume, options, show_progress(progress)),
         [&progress] { progress.tick(); });
     context.console.status("");
-    if (!report) return explain(report.error(), options);
+    if (!report) return explain(judge(report.error(), *access.volume, options), options);
     return report_damage(context, *access.volume, report_outcome(context, *report, name));
 }
 

@@ -97,13 +97,11 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
     const auto [name, path] = objstore::archive::parse_snapshot_path(options.what);
     BASE_TRY(const VolumeAccess access, open_volume(context, context.settings.get("volume", options.volume)));
     Session& session = *access.session;
-    BASE_TRY(const auto snapshots, session.run(access.volume->snapshots()));
-    const auto snapshot = objstore::find_snapshot(snapshots, name, options.filter.filter);
-    if (!snapshot) return explain(snapshot.error(), "cannot list '" + options.what + "'" + damage_note(*access.volume));
+    BASE_TRY(const auto snapshot, choose_snapshot(access, name, options.filter, "cannot list '" + options.what + "'"));
     Console& console = context.console;
     const bool json = console.manner().json;
     if (json) {
-        auto head = to_json(*snapshot);
+        auto head = to_json(snapshot);
         head["message_type"] = "snapshot";
         console.print_json(head);
     }
@@ -118,7 +116,7 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
         }
     };
     const auto listed =
-        session.run(objstore::archive::list_files(*access.volume, *snapshot, path, whole || options.recursive, show));
+        session.run(objstore::archive::list_files(*access.volume, snapshot, path, whole || options.recursive, show));
     if (!listed) return listed.error().with("cannot list '" + options.what + "'");
     return report_damage(context, *access.volume, ExitCode::done);
 }

@@ -101,12 +101,10 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
     BASE_TRY(RestoreOptions restore_options, make_restore_options(options, sub_path));
     BASE_TRY(const VolumeAccess access, open_volume(context, context.settings.get("volume", options.volume)));
     Session& session = *access.session;
-    BASE_TRY(const auto snapshots, session.run(access.volume->snapshots()));
-    const auto snapshot = objstore::find_snapshot(snapshots, name, options.filter.filter);
-    if (!snapshot)
-        return explain(snapshot.error(), "cannot restore '" + options.what + "'" + damage_note(*access.volume));
+    BASE_TRY(const auto snapshot,
+             choose_snapshot(access, name, options.filter, "cannot restore '" + options.what + "'"));
     Progress progress{context.console, "restore"};
-    auto report = session.run(objstore::archive::restore(session.env(), session.files(), *access.volume, *snapshot,
+    auto report = session.run(objstore::archive::restore(session.env(), session.files(), *access.volume, snapshot,
                                                          std::move(restore_options), show_progress(progress)),
                               [&progress] { progress.tick(); });
     context.console.status("");
@@ -118,9 +116,9 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
 
     print_warnings(context.console, report->warnings);
     if (context.console.manner().json) {
-        context.console.print_json(summary(*report, *snapshot, options));
+        context.console.print_json(summary(*report, snapshot, options));
     } else if (!context.console.manner().quiet) {
-        context.console.print(report_text(*report, *snapshot, options));
+        context.console.print(report_text(*report, snapshot, options));
     }
     return report_damage(context, *access.volume, exit_code_of(report->warnings));
 }

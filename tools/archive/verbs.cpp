@@ -33,8 +33,13 @@ std::vector<std::string> split_tags(const std::vector<std::string>& given) {
     return tags;
 }
 
-base::Error explain(const base::Error& not_found, const std::string& what) {
-    return not_found == objstore::Errc::no_such_snapshot ? base::Error{not_found.code(), what} : not_found.with(what);
+base::Result<objstore::Snapshot> choose_snapshot(const VolumeAccess& access, std::string_view name,
+                                                 const FilterOptions& options, const std::string& what) {
+    BASE_TRY(const auto snapshots, access.session->run(access.volume->snapshots()));
+    auto found = objstore::find_snapshot(snapshots, name, options.filter);
+    if (found) return found;
+    const auto error = in_view_of_damage(found.error(), *access.volume);
+    return error == objstore::Errc::no_such_snapshot ? base::Error{error.code(), what} : error.with(what);
 }
 
 void add_archive_verbs(Verbs& verbs) {

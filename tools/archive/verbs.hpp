@@ -6,6 +6,7 @@
 
 #include "cli/verbs.hpp"
 #include "objstore/snapshot.hpp"
+#include "volume/access.hpp"
 
 namespace tools {
 
@@ -20,8 +21,10 @@ struct FilterOptions {
     void add_to(CLI::App& verb);
 };
 
-/// What find_snapshot() said, after what could not be done, which names the snapshot.
-[[nodiscard]] base::Error explain(const base::Error& not_found, const std::string& what);
+/// The snapshot that the command line names. `what` could not be done without it, and names it ("cannot list
+/// 'latest'").
+[[nodiscard]] base::Result<objstore::Snapshot> choose_snapshot(const VolumeAccess& access, std::string_view name,
+                                                               const FilterOptions& options, const std::string& what);
 
 /// "a,b" and "--tag a --tag b" are the same two tags. Sorted, no duplicates.
 [[nodiscard]] std::vector<std::string> split_tags(const std::vector<std::string>& given);

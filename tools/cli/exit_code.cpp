@@ -1,5 +1,6 @@
 #include "cli/exit_code.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.hpp"
@@ -154,6 +155,14 @@ ExitCode exit_code(const std::error_code& code) {
     if (!code) return ExitCode::done;
     const Row* row = find(code);
     return row != nullptr ? row->exit : ExitCode::fatal;
+}
+
+ExitCode graver(ExitCode a, ExitCode b) {
+    using enum ExitCode;
+    constexpr std::array kFromTheLeast{done,  partial,   busy,  unreachable, no_space,   no_volume,
+                                       usage, wrong_key, fatal, damage,      interrupted};
+    const auto rank = [&](ExitCode code) { return std::ranges::find(kFromTheLeast, code); };
+    return rank(a) < rank(b) ? b : a;
 }
 
 std::string_view advice(const std::error_code& code) {

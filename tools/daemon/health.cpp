@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/text.hpp"
+
 namespace tools {
 
 std::optional<Trouble> diagnose(const nlohmann::json& status) {
@@ -16,6 +18,10 @@ std::optional<Trouble> diagnose(const nlohmann::json& status) {
     }
     if (past.at("live_holders").get<unsigned>() < past.at("min_copies").get<unsigned>()) {
         return Trouble{ExitCode::unreachable, "fewer nodes are up than min-copies: nothing can be stored"};
+    }
+    if (const auto lost = past.at("blocks_lost").get<std::uint64_t>(); lost != 0) {
+        return Trouble{ExitCode::damage, plural(lost, "block was", "blocks were") +
+                                             " damaged on this node's disk, and no good copy has come yet"};
     }
     if (past.at("blocks_short").get<std::uint64_t>() != 0) {
         return Trouble{ExitCode::partial,

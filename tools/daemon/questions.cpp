@@ -84,6 +84,7 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"blocks_cached", status.blocks_cached},
             {"bytes_cached", status.bytes_cached},
             {"places_published", status.places_published},
+            {"blocks_lost", status.blocks_lost},
             {"registers", status.registers},
             {"pending_reclaims", status.pending_reclaims},
             {"puts", status.puts},

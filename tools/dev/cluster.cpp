@@ -68,6 +68,15 @@ std::string DevCluster::node_directory(unsigned number) const {
     return join_path(directory_, "node-" + std::to_string(number));
 }
 
+base::Result<std::unique_ptr<base::DirectoryLock>> DevCluster::lock() const {
+    BASE_TRY(const auto disk, base::host::HostDisk::create(directory_));
+    auto taken = disk->lock("LOCK");
+    if (!taken && taken.error() == base::Errc::locked) {
+        return base::Error{base::Errc::locked, "another 'pelago dev up' or 'dev down' is at work on " + directory_};
+    }
+    return taken;
+}
+
 std::vector<unsigned> DevCluster::numbers() const {
     std::vector<unsigned> found;
     for (unsigned number = 1; mode_of(node_directory(number)); ++number) found.push_back(number);
@@ -146,6 +155,7 @@ base::Result<void> DevCluster::await_active(unsigned number, std::size_t neighbo
 }
 
 base::Result<void> DevCluster::up(Console& console, const Options& options) {
+    BASE_TRY(const auto alone, lock());
     const auto wanted = std::max(options.nodes, size());
     for (unsigned number = 1; number <= wanted; ++number) {
         console.status("starting node " + std::to_string(number) + " of " + std::to_string(wanted));
@@ -165,8 +175,11 @@ base::Result<void> DevCluster::down(Console& console) {
         unsigned number;
         pid_t pid;
     };
+    const auto made = numbers();
+    if (made.empty()) return base::ok();
+    BASE_TRY(const auto alone, lock());
     std::vector<Running> running;
-    for (const auto number : numbers()) {
+    for (const auto number : made) {
         const auto pid = listener_of(DataDirectory{node_directory(number)}.socket());
         if (!pid) continue;
         running.push_back({number, *pid});

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "base/disk.hpp"
 #include "base/membership.hpp"
 #include "base/result.hpp"
 #include "cli/console.hpp"
@@ -23,8 +25,9 @@ class DevCluster {
         std::string capacity;  ///< of each node; "": what fits
     };
     /// Makes what is missing and starts what does not run; returns when all are part of one ring. Safe to repeat.
+    /// base::Errc::locked while another up() or down() is at work.
     [[nodiscard]] base::Result<void> up(Console& console, const Options& options);
-    /// Stops every node, gently first.
+    /// Stops every node, gently first. base::Errc::locked, likewise.
     [[nodiscard]] base::Result<void> down(Console& console);
     /// {"nodes": [{"name", "id", "pid", "state": "active" | "joining" | "not answering" | "down",
     /// "directory", "status": {...}}]}
@@ -34,6 +37,8 @@ class DevCluster {
     [[nodiscard]] unsigned size() const { return static_cast<unsigned>(numbers().size()); }
 
   private:
+    /// Ends with the process, however that ends.
+    [[nodiscard]] base::Result<std::unique_ptr<base::DirectoryLock>> lock() const;
     [[nodiscard]] std::vector<unsigned> numbers() const;
     [[nodiscard]] base::Result<void> make_node(unsigned number, const Options& options);
     [[nodiscard]] base::Result<void> start_node(unsigned number, const Options& options);

@@ -112,12 +112,11 @@ base::Result<KeyFile> KeyFile::decode(base::ByteView text) {
     if (text.size() > kMaxKeyFileBytes) return malformed("is too long");
     BASE_TRY(const std::string inside, unwrap_text(base::as_text(text)));
     const auto body = from_base64(inside);
-    if (!body || body->empty()) return malformed("is not base64");
-    if (body->front() != kVersion) return base::Error{base::Errc::unsupported, "the key file's version"};
-
-    base::Reader in{*body};
+    if (!body) return malformed("is not base64");
+    if (!base::ends_with_crc32c(*body)) return base::Error{base::Errc::corrupt, "the key file"};
+    base::Reader in{base::ByteView{*body}.first(body->size() - 4)};
     KeyFile file;
-    (void)in.u8();
+    if (in.u8() != kVersion) return base::Error{base::Errc::unsupported, "the key file's version"};
     const std::uint8_t kdf = in.u8();
     file.cost.log2_n = in.u8();
     file.cost.r = in.u8();
@@ -126,11 +125,7 @@ base::Result<KeyFile> KeyFile::decode(base::ByteView text) {
     file.public_key = in.array<32>();
     file.commitment = in.array<32>();
     file.sealed_seed = in.array<48>();
-    const std::uint32_t crc = in.u32();
     if (!in.complete()) return malformed("has the wrong length");
-    if (crc != base::crc32c(base::ByteView{*body}.first(body->size() - 4))) {
-        return base::Error{base::Errc::corrupt, "the key file"};
-    }
     if (kdf > static_cast<std::uint8_t>(Kdf::scrypt)) return malformed("names an unknown way to stretch a passphrase");
     file.kdf = static_cast<Kdf>(kdf);
     BASE_CHECK(check_cost(file));

@@ -64,7 +64,10 @@ void print_status(Console& console, const nlohmann::json& status) {
     table.add({"stored", human_count(store["blocks"]) + " blocks, " + human_size(store["disk_bytes"]) + " of " +
                              human_size(store["capacity_bytes"])});
     table.add({"whole", human_count(blocks["blocks_whole"]) + " of " + human_count(blocks["blocks_ours"]) +
-                            " blocks have all their copies"});
+                            " blocks have all their copies, as the holders say; contents are checked when read"});
+    if (blocks["blocks_lost"] != 0) {
+        table.add({"damaged", human_count(blocks["blocks_lost"]) + " lost on this disk, waiting for a good copy"});
+    }
     if (blocks["blocks_short"] != 0 || blocks["backlog_blocks"] != 0) {
         table.add({"repair", human_count(blocks["blocks_short"]) + " blocks short of copies, " +
                                  human_count(blocks["backlog_blocks"]) + " to send"});

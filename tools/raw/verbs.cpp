@@ -110,7 +110,8 @@ base::Result<ExitCode> remove(Context& context, const std::string& text, bool dr
     BASE_TRY(const base::SigningKey owner, owner_key(context, IfNoKey::refuse));
     BASE_TRY(const auto session, Session::open(context));
     const auto bytes = fetch(*session, id);
-    if (!bytes) return bytes.error().with("cannot remove " + text);
+    const bool damaged = !bytes && bytes.error() == past::Errc::corrupt_block;  // that is no reason to keep it
+    if (!bytes && !damaged) return bytes.error().with("cannot remove " + text);
     auto env = session->env();
     if (!dry_run) {
         past::Reclaim reclaim{id, raw_tag(owner, env.clock), owner.public_key(), past::raw_name_digest(), {id}};
@@ -120,7 +121,10 @@ base::Result<ExitCode> remove(Context& context, const std::string& text, bool dr
         if (!removed) return removed.error().with("cannot remove " + text);
     }
     if (context.console.manner().json) {
-        context.console.print_json({{"id", id.hex()}, {"bytes", bytes->size()}, {"dry_run", dry_run}});
+        const auto size = damaged ? nlohmann::json() : nlohmann::json(bytes->size());
+        context.console.print_json({{"id", id.hex()}, {"bytes", size}, {"dry_run", dry_run}});
+    } else if (damaged) {
+        context.console.note(std::string{dry_run ? "would give up" : "gave up"} + " the block, which was damaged");
     } else {
         context.console.note((dry_run ? "would give back " : "gave back ") + human_size(bytes->size()) +
                              " a copy, unless another key put it too");

@@ -22,17 +22,13 @@ base::Bytes encode_lone_identity(const past::Identity& identity) {
 }
 
 base::Result<past::Identity> decode_lone_identity(base::ByteView bytes) {
-    base::Reader in{bytes};
+    if (!base::ends_with_crc32c(bytes)) return base::Errc::corrupt;
+    base::Reader in{bytes.first(bytes.size() - 4)};
     const auto magic = base::as_text(in.raw(kMagic.size()));
-    if (magic != kMagic) {
-        if (in.ok() && magic.starts_with("PLN")) return base::Errc::unsupported;
-        return base::Errc::bad_format;
-    }
+    if (magic != kMagic) return magic.starts_with("PLN") ? base::Errc::unsupported : base::Errc::bad_format;
     const auto seed = in.array<32>();
     const auto salt = in.array<32>();
-    const std::uint32_t crc = in.u32();
     if (!in.complete()) return base::Errc::bad_format;
-    if (crc != base::crc32c(bytes.first(bytes.size() - 4))) return base::Errc::corrupt;
     return past::Identity{base::SigningKey{seed}, salt};
 }
 

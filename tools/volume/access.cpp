@@ -8,6 +8,12 @@
 
 namespace tools {
 
+namespace {
+
+constexpr std::string_view kDamagedList = "the list of snapshots is damaged, some may be missing from it";
+
+}  // namespace
+
 base::Result<VolumeAccess> open_volume(Context& context, const std::string& name, IfAbsent if_absent) {
     const bool may_make = if_absent == IfAbsent::make_default && name == kDefaultVolume;
     BASE_TRY(const base::SigningKey owner, owner_key(context, may_make ? IfNoKey::make_at_first_use : IfNoKey::refuse));
@@ -24,25 +30,33 @@ base::Result<VolumeAccess> open_volume(Context& context, const std::string& name
     }
     if (!volume) return volume.error().with("cannot open volume '" + name + "'");
     access.volume = std::move(*volume);
-    BASE_CHECK(remember_name(session.env().disk, name));
+    BASE_CHECK(session.run(remember_name(session.env(), name)));
     return access;
 }
 
-ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise) {
+std::optional<base::Error> damage_of_list(const objstore::Volume& volume) {
     const auto& damage = volume.damage();
-    if (!damage) return otherwise;
-    if (damage->complete) {
-        context.console.warn("a block of the list of snapshots is lost (" + damage->error.message() +
-                             "); its spare copy was used, and a backup writes both again");
-        return otherwise;
-    }
-    return context.console.fail(damage->error.with(
-        "the list of snapshots is damaged, some may be missing from it; a backup makes it whole again"));
+    if (!damage || damage->complete) return std::nullopt;
+    return damage->error.with(kDamagedList);
 }
 
-std::string damage_note(const objstore::Volume& volume) {
+void warn_of_spare_copy(Console& console, const objstore::Volume& volume, const std::string& prefix) {
     const auto& damage = volume.damage();
-    return damage && !damage->complete ? " (the list of snapshots is damaged, some may be missing from it)" : "";
+    if (!damage || !damage->complete) return;
+    console.warn(prefix + "a block of the list of snapshots is lost (" + damage->error.message() +
+                 "); its spare copy was used, and a backup writes both again");
+}
+
+ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise) {
+    warn_of_spare_copy(context.console, volume);
+    if (!damage_of_list(volume)) return otherwise;
+    return context.console.fail(
+        volume.damage()->error.with(std::string{kDamagedList} + "; a backup makes it whole again"));
+}
+
+base::Error in_view_of_damage(const base::Error& error, const objstore::Volume& volume) {
+    const auto damage = damage_of_list(volume);
+    return damage && error == objstore::Errc::no_such_snapshot ? damage->with("no such snapshot is there") : error;
 }
 
 void add_volume_option(CLI::App& verb, std::string& volume) {

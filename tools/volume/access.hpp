@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/crypto.hpp"
@@ -30,10 +31,13 @@ enum class IfAbsent {
 [[nodiscard]] base::Result<VolumeAccess> open_volume(Context& context, const std::string& name,
                                                      IfAbsent if_absent = IfAbsent::refuse);
 
-/// For the error of a snapshot that was not found; empty if the list is whole.
-[[nodiscard]] std::string damage_note(const objstore::Volume& volume);
-/// Says what reading the list of snapshots met (Volume::damage()), and returns how the command ends: damage if
-/// snapshots may be missing from it, else `otherwise`.
+/// `error`; but a snapshot that was not found is damage where snapshots may be missing from the list.
+[[nodiscard]] base::Error in_view_of_damage(const base::Error& error, const objstore::Volume& volume);
+/// What reading the list of snapshots met (Volume::damage()), if snapshots may be missing from it.
+[[nodiscard]] std::optional<base::Error> damage_of_list(const objstore::Volume& volume);
+/// Warns if reading the list met damage that its spare copy made good. `prefix`: which volume, where that is not plain.
+void warn_of_spare_copy(Console& console, const objstore::Volume& volume, const std::string& prefix = {});
+/// Says both, and returns how the command ends: damage if snapshots may be missing, else `otherwise`.
 [[nodiscard]] ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise);
 
 /// `--volume NAME` for a verb.

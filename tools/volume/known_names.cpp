@@ -13,6 +13,9 @@ namespace tools {
 namespace {
 
 constexpr std::string_view kFile = "volumes";
+constexpr std::string_view kLock = "volumes.lock";
+constexpr std::chrono::seconds kPatience{5};
+constexpr std::chrono::milliseconds kPoll{20};
 constexpr std::size_t kLimit = 16U << 20U;
 
 base::Result<std::vector<std::string>> read_names(base::Disk& disk) {
@@ -25,6 +28,16 @@ base::Result<std::vector<std::string>> read_names(base::Disk& disk) {
 void insert(std::vector<std::string>& names, const std::string& name) {
     const auto at = std::ranges::lower_bound(names, name);
     if (at == names.end() || *at != name) names.insert(at, name);
+}
+
+/// Whoever has it writes a line and lets go; if the process ends, so does the lock.
+base::Task<base::Result<std::unique_ptr<base::DirectoryLock>>> take_lock(base::NodeEnv env) {
+    const auto deadline = env.clock.now() + kPatience;
+    for (;;) {
+        auto lock = env.disk.lock(kLock);
+        if (lock || !(lock.error() == base::Errc::locked) || env.clock.now() >= deadline) co_return lock;
+        co_await env.clock.sleep_for(kPoll);
+    }
 }
 
 }  // namespace
@@ -58,14 +71,15 @@ base::Result<std::vector<std::string>> known_names(base::Disk& disk) {
     return names;
 }
 
-base::Result<void> remember_name(base::Disk& disk, const std::string& name) {
-    BASE_TRY(auto names, read_names(disk));
-    const std::size_t before = names.size();
+base::Task<base::Result<void>> remember_name(base::NodeEnv env, std::string name) {
+    BASE_CO_TRY(const auto seen, read_names(env.disk));
+    if (std::ranges::binary_search(seen, name)) co_return base::ok();
+    BASE_CO_TRY(const auto lock, co_await take_lock(env));
+    BASE_CO_TRY(auto names, read_names(env.disk));
     insert(names, name);
-    if (names.size() == before) return base::ok();
     std::string text;
     for (const auto& each : names) text += each + "\n";
-    return base::replace_file(disk, kFile, base::as_bytes(text));
+    co_return base::replace_file(env.disk, kFile, base::as_bytes(text));
 }
 
 }  // namespace tools

@@ -7,7 +7,9 @@
 
 #include "base/bytes.hpp"
 #include "base/disk.hpp"
+#include "base/env.hpp"
 #include "base/result.hpp"
+#include "base/task.hpp"
 
 namespace tools {
 
@@ -18,7 +20,8 @@ namespace tools {
 [[nodiscard]] std::vector<std::string> parse_names(base::ByteView text);
 /// From the client's disk, the default volume's included.
 [[nodiscard]] base::Result<std::vector<std::string>> known_names(base::Disk& disk);
-/// Durable when it returns; does nothing if it is known already.
-[[nodiscard]] base::Result<void> remember_name(base::Disk& disk, const std::string& name);
+/// Durable when it returns; does nothing if it is known already. Of several commands at once none loses another's name:
+/// they wait for each other. base::Errc::locked after some seconds.
+[[nodiscard]] base::Task<base::Result<void>> remember_name(base::NodeEnv env, std::string name);
 
 }  // namespace tools

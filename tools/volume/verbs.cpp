@@ -52,7 +52,7 @@ base::Result<ExitCode> create(Context& context, const std::string& name) {
     const auto volume =
         session->run(objstore::Volume::create(session->env(), session->storage(), session->high_water(), owner, name));
     if (!volume) return volume.error().with("cannot create volume '" + name + "'");
-    BASE_CHECK(remember_name(session->env().disk, name));
+    BASE_CHECK(session->run(remember_name(session->env(), name)));
     if (context.console.manner().json) {
         BASE_TRY(const VolumeInfo info, describe_volume(*session, **volume));
         context.console.print_json(to_json(info));
@@ -81,42 +81,79 @@ base::Result<ExitCode> info(Context& context, const std::string& name) {
     return report_damage(context, *access.volume, ExitCode::done);
 }
 
-/// Opens each known name; those that are not there (any more) are left out.
-base::Result<std::vector<VolumeInfo>> find_volumes(Context& context, Session& session, const base::SigningKey& owner,
-                                                   ExitCode& exit) {
+/// A known name, and what came of opening it.
+struct Listed {
+    std::string name;
+    base::Guid aguid;
+    std::optional<VolumeInfo> info;    // nullopt: it could not be opened
+    std::optional<base::Error> error;  // of opening it, or of its list of snapshots
+};
+
+/// Opens each known name; those that are not there (any more) are left out, the others are listed whatever comes of it.
+base::Result<std::vector<Listed>> find_volumes(Console& console, Session& session, const base::SigningKey& owner) {
     BASE_TRY(const auto names, known_names(session.env().disk));
-    std::vector<VolumeInfo> found;
+    std::vector<Listed> found;
     for (const auto& name : names) {
+        Listed listed{name, objstore::VolumeKeys::of_owner(owner, name).aguid, {}, {}};
         const auto volume =
-            session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name));
+            session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name),
+                        "the holders of volume '" + name + "'");
         if (!volume && volume.error() == objstore::Errc::no_such_volume) continue;
-        if (!volume) return volume.error().with("cannot open volume '" + name + "'");
-        BASE_TRY(found.emplace_back(), describe_volume(session, **volume));
-        exit = report_damage(context, **volume, exit);
+        auto info = volume ? describe_volume(session, **volume) : base::Result<VolumeInfo>{volume.error()};
+        if (!info && info.error() == base::Errc::interrupted) return info.error();
+        listed.error = info ? damage_of_list(**volume) : std::optional{info.error().with("cannot open it")};
+        if (info) {
+            warn_of_spare_copy(console, **volume, "volume '" + name + "': ");
+            listed.info = std::move(*info);
+        }
+        found.push_back(std::move(listed));
     }
     return found;
+}
+
+nlohmann::json to_json(const Listed& volume) {
+    auto object =
+        volume.info ? to_json(*volume.info) : nlohmann::json{{"name", volume.name}, {"aguid", volume.aguid.hex()}};
+    if (volume.error) {
+        object["error"] = {{"code", static_cast<int>(exit_code(volume.error->code()))},
+                           {"message", describe(*volume.error)}};
+    }
+    return object;
+}
+
+void print_table(Console& console, const std::vector<Listed>& volumes) {
+    using enum Table::Align;
+    Table table{{"NAME", "AGUID", "SNAPSHOTS", "LATEST", "CHANGED"}, {left, left, right, right, left}};
+    for (const auto& volume : volumes) {
+        if (!volume.info) {
+            table.add({volume.name, volume.aguid.short_hex(), "?", "?", volume.error->code().message()});
+            continue;
+        }
+        const auto& snapshots = volume.info->snapshots;
+        table.add({volume.name, volume.aguid.short_hex(), human_count(snapshots.size()) + (volume.error ? "?" : ""),
+                   snapshots.empty() ? "-" : human_size(snapshots.back().bytes),
+                   local_time(volume.info->state.time_ns)});
+    }
+    if (!table.empty()) console.print(table.str());
+    console.note(plural(volumes.size(), "volume", "volumes"));
 }
 
 base::Result<ExitCode> list(Context& context) {
     BASE_TRY(const base::SigningKey owner, owner_key(context, IfNoKey::refuse));
     BASE_TRY(const auto session, Session::open(context));
-    ExitCode exit = ExitCode::done;
-    BASE_TRY(const auto volumes, find_volumes(context, *session, owner, exit));
-    if (context.console.manner().json) {
+    BASE_TRY(const auto volumes, find_volumes(context.console, *session, owner));
+    Console& console = context.console;
+    if (console.manner().json) {
         auto document = nlohmann::json::array();
         for (const auto& volume : volumes) document.push_back(to_json(volume));
-        context.console.print_json(document);
-        return exit;
+        console.print_json(document);
+    } else {
+        print_table(console, volumes);
     }
-    using enum Table::Align;
-    Table table{{"NAME", "AGUID", "SNAPSHOTS", "LATEST", "CHANGED"}, {left, left, right, right, left}};
+    ExitCode exit = ExitCode::done;
     for (const auto& volume : volumes) {
-        table.add({volume.name, volume.aguid.short_hex(), human_count(volume.snapshots.size()),
-                   volume.snapshots.empty() ? "-" : human_size(volume.snapshots.back().bytes),
-                   local_time(volume.state.time_ns)});
+        if (volume.error) exit = graver(exit, console.fail(volume.error->with("volume '" + volume.name + "'")));
     }
-    if (!table.empty()) context.console.print(table.str());
-    context.console.note(plural(volumes.size(), "volume", "volumes"));
     return exit;
 }
 

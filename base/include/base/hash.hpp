@@ -42,5 +42,8 @@ class Sha256 {
 /// CRC-32C (Castagnoli) of `bytes`, continuing from `seed`. Finds torn and rotten bytes; proves nothing to an
 /// adversary.
 [[nodiscard]] std::uint32_t crc32c(ByteView bytes, std::uint32_t seed = 0);
+/// True if the last four bytes are the CRC-32C of all before them, little-endian. To be looked at before anything else:
+/// a damaged version number is no later version.
+[[nodiscard]] bool ends_with_crc32c(ByteView bytes);
 
 }  // namespace base

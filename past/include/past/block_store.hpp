@@ -27,6 +27,14 @@ struct Block {
     base::SharedBytes bytes;
 };
 
+/// A block whose copy here turned out to be damaged and was dropped.
+struct LostBlock {
+    base::Guid id;
+    base::Guid place;
+    std::vector<Tag> tags;  ///< of those who wanted it kept, and still do
+    friend bool operator==(const LostBlock&, const LostBlock&) = default;
+};
+
 /// Blocks of one place on this node. `digest` is the exclusive or of SHA-256(block id) over them, so that two nodes see
 /// with one comparison that they hold the same set.
 struct PlaceSummary {
@@ -43,6 +51,7 @@ struct StoreUsage {
     std::uint64_t capacity_bytes = 0;
     std::uint64_t reserve_bytes = 0;  ///< kept for deletes and records: puts are refused before they eat it
     std::uint64_t index_bytes = 0;    ///< memory
+    std::uint64_t lost_blocks = 0;    ///< see lost()
     bool read_only = false;           ///< the disk failed: the store keeps serving, but takes nothing new
 };
 
@@ -54,15 +63,15 @@ class BlockStore {
     /// gets the tag only. Errc::no_space: none of them was stored (refused before acknowledging; what was there is
     /// intact). base::Errc::io_failed: the store is read-only from now on.
     virtual base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) = 0;
-    /// The bytes, hashed and equal to `id`. Errc::block_not_found; Errc::corrupt_block (the damaged copy is forgotten,
-    /// so that repair puts a good one).
+    /// The bytes, hashed and equal to `id`. Errc::block_not_found; Errc::corrupt_block (the damaged copy is dropped, so
+    /// that repair puts a good one; until then this stays the answer, see lost()).
     virtual base::Task<base::Result<base::SharedBytes>> get(base::Guid id) = 0;
     /// For each id: true and (durably) tagged with this generation if held, false otherwise.
     virtual base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) = 0;
     /// Drops the volume's tag of each block as far as its generation is <= `tag.generation`; a block left without a tag
     /// is gone, durably, when it returns. Works on a full disk. Returns how many blocks are gone.
     virtual base::Task<base::Result<std::uint64_t>> untag(Tag tag, std::vector<base::Guid> ids) = 0;
-    /// Forgets blocks whatever their tags: they were handed over to others. Durable when it returns.
+    /// Forgets blocks whatever their tags, lost ones too: they were handed over to others. Durable when it returns.
     virtual base::Task<base::Result<void>> discard(std::vector<base::Guid> ids) = 0;
 
     [[nodiscard]] virtual bool has(const base::Guid& id) const = 0;
@@ -73,6 +82,9 @@ class BlockStore {
     /// Ids of a place after `after` in order, at most `limit`.
     [[nodiscard]] virtual std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                        std::size_t limit) const = 0;
+    /// Blocks that were dropped for damage, the latest last: until they are put again, or nobody wants them any more
+    /// (untag drops their tags too). Durable; as many as fit into 64 KiB, about 600.
+    [[nodiscard]] virtual std::vector<LostBlock> lost() const = 0;
     [[nodiscard]] virtual StoreUsage usage() const = 0;
 
     /// Small mutable state, at most 64 KiB a value, for what must survive a crash: register promises, high-water marks.

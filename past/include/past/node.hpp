@@ -130,6 +130,7 @@ struct NodeStatus {
     std::uint64_t blocks_cached = 0;  ///< that passed by; not in `blocks`
     std::uint64_t bytes_cached = 0;
     std::uint64_t places_published = 0;  ///< of which something is kept here off its holders
+    std::uint64_t blocks_lost = 0;       ///< our copy was damaged, and no good one has come yet
     std::uint64_t registers = 0;
     std::uint64_t pending_reclaims = 0;
 

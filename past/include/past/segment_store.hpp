@@ -66,6 +66,7 @@ class SegmentStore final : public BlockStore {
     [[nodiscard]] std::vector<PlaceSummary> places() const override;
     [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                std::size_t limit) const override;
+    [[nodiscard]] std::vector<LostBlock> lost() const override;
     [[nodiscard]] StoreUsage usage() const override;
 
     base::Task<base::Result<void>> put_record(base::Guid key, base::Bytes value) override;

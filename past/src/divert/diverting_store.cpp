@@ -162,14 +162,26 @@ Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector
     BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tag, std::move(blocks)));
     for (std::size_t i = 0; i < ids.size(); ++i) entries.at(ids[i]).node = nodes[i];
     std::erase_if(entries, [&](const auto& entry) { return inner_.has(entry.first); });  // see put_here()
-    co_return co_await pointers_.add(std::move(entries));
+    BASE_CO_CHECK(co_await pointers_.add(std::move(entries)));
+    co_await forget_loss(ids);
+    co_return base::ok();
+}
+
+/// A good copy of what damage took here is elsewhere now.
+Task<void> DivertingStore::forget_loss(std::vector<Guid> ids) {
+    if (inner_.usage().lost_blocks == 0) co_return;
+    std::erase_if(ids, [&](const Guid& id) { return inner_.has(id); });
+    (void)co_await inner_.discard(std::move(ids));
 }
 
 Task<Result<base::SharedBytes>> DivertingStore::get(Guid id) {
     const auto* pointer = inner_.has(id) ? nullptr : pointers_.find(id);
     if (pointer == nullptr) {
         auto own = co_await inner_.get(id);
-        if (!own && guests_.contains(id) && !inner_.has(id)) co_await forget(guests_, id);
+        if (!own && guests_.contains(id) && !inner_.has(id)) {
+            co_await forget(guests_, id);
+            co_await forget_loss(std::vector<Guid>(1, id));  // whose copy it was hears of it by a review
+        }
         co_return own;
     }
     const auto node = pointer->node;
@@ -271,7 +283,7 @@ Task<Result<void>> DivertingStore::discard(std::vector<Guid> ids) {
     std::vector<Guid> home, away;
     for (const auto& id : ids) {
         if (pointers_.contains(id)) away.push_back(id);
-        if (inner_.has(id) && !guests_.contains(id)) home.push_back(id);
+        if (!guests_.contains(id)) home.push_back(id);  // lost ones too
     }
     if (!home.empty()) BASE_CO_CHECK(co_await inner_.discard(std::move(home)));
     if (!away.empty()) BASE_CO_CHECK(co_await pointers_.erase(std::move(away)));

@@ -54,6 +54,7 @@ class DivertingStore : public BlockStore {
     [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                std::size_t limit) const override;
     [[nodiscard]] StoreUsage usage() const override;
+    [[nodiscard]] std::vector<LostBlock> lost() const override { return inner_.lost(); }
     base::Task<base::Result<void>> put_record(base::Guid key, base::Bytes value) override {
         return inner_.put_record(key, std::move(value));
     }
@@ -94,6 +95,7 @@ class DivertingStore : public BlockStore {
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<base::Result<void>> divert_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
+    base::Task<void> forget_loss(std::vector<base::Guid> ids);
     static base::Task<void> forget(Ledger& ledger, base::Guid id);
     base::Task<std::vector<bool>> touch_elsewhere(Tag tag, std::vector<base::Guid> ids);
 

@@ -42,11 +42,19 @@ std::optional<Op> operation_of(const Group::Part& part) {
         case Request::Kind::put:
         case Request::Kind::touch: return TagOp{request.tag, part.locations};
         case Request::Kind::untag: return UntagOp{request.tag, part.locations};
-        case Request::Kind::discard:
-        case Request::Kind::forget: return DropOp{part.locations};
+        case Request::Kind::discard: return DropOp{part.locations};
+        case Request::Kind::drop_damaged:
         case Request::Kind::record: break;
     }
     return std::nullopt;
+}
+
+/// Lost blocks that somebody gives up.
+void forget_losses(LostBlocks& lost, const Request& request) {
+    for (const auto& id : request.ids) {
+        if (request.kind == Request::Kind::untag) lost.untag(id, request.tag);
+        if (request.kind == Request::Kind::discard) lost.erase(id);
+    }
 }
 
 }  // namespace
@@ -113,7 +121,6 @@ Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
         if (request->kind == Request::Kind::untag && !state.tag_sets.would_drop(tags, request->tag)) continue;
         part.locations.push_back(state.location(held));
     }
-    if (request->kind == Request::Kind::forget) part.locations.push_back(request->copy);
     part.request = std::move(request);
     return part;
 }
@@ -201,6 +208,7 @@ void SegmentStore::Core::take_written(const PutRecord& record, SegmentWritten wr
     auto& segment = state.segments[state.active];
     segment.bytes += record.total_bytes();
     segment_bytes_ += record.total_bytes();
+    put_is_last_ = true;
     auto batch = record.batches.begin();
     for (auto& part : group.parts) {
         if (part.request && !part.fresh.empty()) part.entries = (batch++)->blocks;
@@ -208,23 +216,21 @@ void SegmentStore::Core::take_written(const PutRecord& record, SegmentWritten wr
 }
 
 Task<void> SegmentStore::Core::write_ops(Group& group) {
-    OpsRecord record;
+    std::vector<Op> ops;
     for (const auto& part : group.parts) {
         if (!part.request) continue;
-        if (auto op = operation_of(part)) record.ops.push_back(std::move(*op));
+        if (auto op = operation_of(part)) ops.push_back(std::move(*op));
     }
-    if (record.ops.empty()) co_return;
-    record.sequence = state.next_sequence++;
-    record.log = log_.number;
-    record.unit = static_cast<std::uint32_t>(log_.end / kUnit);
-    auto job = [file = log_.file, offset = log_.end, bytes = record.encode(state.store),
-                skip_sync = config.testing.skip_state_sync] { return append_log(*file, offset, bytes, skip_sync); };
-    const auto size = record.encoded_bytes();
-    const auto done = co_await env.workers.run(std::move(job));
+    const auto damaged = damaged_.size();
+    if (damaged > 0) ops.push_back(DropOp{damaged_});
+    auto lost = lost_after(group).encode();
+    const bool lost_changed = lost != lost_recorded_;
+    if (lost_changed) ops.push_back(RecordOp{LostBlocks::record_key(), lost});
+    if (ops.empty()) co_return;
+    const auto done = co_await append_ops(std::move(ops));
     if (done) {
-        log_.end += size;
-        log_.ahead = std::max(log_.ahead, log_.end);
-        logs_[log_.number] = log_.ahead;
+        damaged_.erase(damaged_.begin(), damaged_.begin() + static_cast<std::ptrdiff_t>(damaged));
+        if (lost_changed) lost_recorded_ = std::move(lost);
     } else if (done.error() == base::Errc::no_space) {
         for (auto& part : group.parts) {
             if (part.request && operation_of(part))
@@ -233,6 +239,42 @@ Task<void> SegmentStore::Core::write_ops(Group& group) {
     } else {
         fail(done.error(), group);
     }
+}
+
+Task<Result<void>> SegmentStore::Core::append_ops(std::vector<Op> ops) {
+    OpsRecord record;
+    record.ops = std::move(ops);
+    record.sequence = state.next_sequence++;
+    record.log = log_.number;
+    record.unit = static_cast<std::uint32_t>(log_.end / kUnit);
+    auto job = [file = log_.file, offset = log_.end, bytes = record.encode(state.store),
+                skip_sync = config.testing.skip_state_sync] { return append_log(*file, offset, bytes, skip_sync); };
+    const auto size = record.encoded_bytes();
+    const auto done = co_await env.workers.run(std::move(job));
+    if (!done) co_return done;
+    log_.end += size;
+    log_.ahead = std::max(log_.ahead, log_.end);
+    logs_[log_.number] = log_.ahead;
+    put_is_last_ = false;
+    co_return base::ok();
+}
+
+/// The list of lost blocks as it is to be on disk together with what this group changes.
+LostBlocks SegmentStore::Core::lost_after(const Group& group) const {
+    auto lost = state.lost;
+    for (const auto& part : group.parts) {
+        if (!part.request || lost.empty()) continue;
+        for (const auto& entry : part.entries) lost.erase(entry.id);
+        forget_losses(lost, *part.request);
+    }
+    return lost;
+}
+
+Task<void> SegmentStore::Core::settle_last_put(std::shared_ptr<Core> self) {
+    if (!self->put_is_last_ || self->failed_) co_return;
+    std::vector<Op> nothing{DropOp{}};
+    const auto done = co_await self->append_ops(std::move(nothing));
+    if (!done) self->env.log.write(base::Log::Level::debug, "past", "log not settled: " + done.error().message());
 }
 
 void SegmentStore::Core::apply(Group& group) {
@@ -248,7 +290,7 @@ void SegmentStore::Core::apply(Group& group) {
             case Request::Kind::untag:
             case Request::Kind::discard: apply_ids(part); break;
             case Request::Kind::record: state.records[part.request->place] = std::move(part.request->value); break;
-            case Request::Kind::forget: break;  // get() has done it
+            case Request::Kind::drop_damaged: break;  // get() has done it
         }
         if (part.request) part.answer(base::ok());
     }
@@ -259,6 +301,7 @@ void SegmentStore::Core::apply_put(Group::Part& part) {
     const auto tags = state.tag_sets.intern({request.tag});
     for (const auto& entry : part.entries) {
         state.insert(entry.id, {state.active, entry.unit, entry.length}, request.place, state.tag_sets.share(tags));
+        state.lost.erase(entry.id);
     }
     state.tag_sets.release(tags);
     bool complete = true;
@@ -275,6 +318,7 @@ void SegmentStore::Core::apply_put(Group::Part& part) {
 
 void SegmentStore::Core::apply_ids(Group::Part& part) {
     auto& request = *part.request;
+    if (!state.lost.empty()) forget_losses(state.lost, request);
     for (const auto& id : request.ids) {
         const auto block = state.index.find(id);
         const bool held = block != Index::kNone;
@@ -292,7 +336,7 @@ void SegmentStore::Core::apply_ids(Group::Part& part) {
                 if (held) drop_block(block);
                 break;
             case Request::Kind::put:
-            case Request::Kind::forget:
+            case Request::Kind::drop_damaged:
             case Request::Kind::record: break;
         }
     }

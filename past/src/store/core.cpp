@@ -30,6 +30,8 @@ SegmentStore::Core::Core(base::NodeEnv environment, Config settings, Recovered r
       logs_{std::move(recovered.logs)},
       checkpoints_{std::move(recovered.checkpoints)},
       space_{recovered.space},
+      put_is_last_{recovered.put_is_last},
+      lost_recorded_{state.lost.encode()},
       checkpoint_now_{recovered.checkpoint_now} {
     for (std::uint32_t slot = 0; slot < state.segments.size(); ++slot) {
         const auto& segment = state.segments[slot];
@@ -59,6 +61,8 @@ StoreUsage SegmentStore::Core::usage() const {
     out.capacity_bytes = config.capacity_bytes == 0 ? out.disk_bytes + space_.free_bytes : config.capacity_bytes;
     out.reserve_bytes = reserve_bytes_;
     out.index_bytes = state.index.memory_bytes() + state.tag_sets.memory_bytes();
+    out.lost_blocks = state.lost.size();
+    out.read_only = failed_.has_value();
     return out;
 }
 
@@ -107,10 +111,14 @@ void SegmentStore::Core::drop_block(Index::Handle block) {
     state.erase(block);
 }
 
+Error SegmentStore::Core::missing(const base::Guid& id) const {
+    return {state.lost.contains(id) ? Errc::corrupt_block : Errc::block_not_found, id.hex()};
+}
+
 Task<Result<base::SharedBytes>> SegmentStore::Core::read(std::shared_ptr<Core> self, base::Guid id) {
     auto& state = self->state;
     const auto block = state.index.find(id);
-    if (block == Index::kNone) co_return Error{Errc::block_not_found, id.hex()};
+    if (block == Index::kNone) co_return self->missing(id);
     const auto where = state.index.where(block);
     auto& segment = state.segments[where.slot];
     segment.last_read = ++self->tick_;
@@ -128,15 +136,16 @@ Task<Result<base::SharedBytes>> SegmentStore::Core::read(std::shared_ptr<Core> s
     if (!out.damaged) co_return std::move(out.bytes);
     const auto now = state.index.find(id);
     if (now == Index::kNone || !same_segment || state.index.where(now) != where)
-        co_return Error{Errc::block_not_found, id.hex()};  // it was dropped meanwhile
+        co_return self->missing(id);  // it was dropped meanwhile
 
-    // Forgotten at once, so that a repair can put a good copy; durably as soon as the log gets to it.
+    // Lost at once, so that a repair can put a good copy, and durably before anybody is told.
     ++state.damage.corrupt_blocks;
     self->env.log.write(base::Log::Level::warning, "past", "damaged block dropped: " + id.hex());
-    auto request = std::make_shared<Request>(self->env.executor, Request::Kind::forget);
-    request->copy = state.location(now);
-    self->drop_block(now);
-    if (!self->closing) self->enqueue(self, std::move(request));
+    self->damaged_.push_back(state.location(now));
+    self->maybe_empty_.push_back(where.slot);
+    state.lose(now);
+    const auto request = std::make_shared<Request>(self->env.executor, Request::Kind::drop_damaged);
+    co_await submit(self, request);
     co_return std::move(out.bytes);
 }
 

@@ -20,7 +20,8 @@ namespace past::store {
 
 /// What a caller of the store waits for.
 struct Request {
-    enum class Kind { put, touch, untag, discard, forget, record };
+    /// drop_damaged: writes down which copies get() dropped.
+    enum class Kind { put, touch, untag, discard, drop_damaged, record };
 
     Request(base::Executor executor, Kind what) : kind{what}, done{std::move(executor)} {}
 
@@ -30,7 +31,6 @@ struct Request {
     std::vector<Block> blocks;
     std::vector<base::Guid> ids;
     base::Bytes value;
-    Location copy;  ///< forget
     std::uint64_t bytes = 0;
 
     base::Result<void> result = base::ok();
@@ -72,6 +72,8 @@ class SegmentStore::Core {
     /// Adds a request and waits until it was answered.
     static base::Task<void> submit(std::shared_ptr<Core> self, std::shared_ptr<store::Request> request);
     static base::Task<base::Result<base::SharedBytes>> read(std::shared_ptr<Core> self, base::Guid id);
+    /// Once everything has ended: shows the next opening that the last put was complete.
+    static base::Task<void> settle_last_put(std::shared_ptr<Core> self);
     /// Answers everybody with Errc::stopped.
     void stop();
 
@@ -98,6 +100,8 @@ class SegmentStore::Core {
     void apply(store::Group& group);
     void apply_put(store::Group::Part& part);
     void apply_ids(store::Group::Part& part);
+    [[nodiscard]] store::LostBlocks lost_after(const store::Group& group) const;
+    base::Task<base::Result<void>> append_ops(std::vector<store::Op> ops);
     void fail(const base::Error& error, store::Group& group);
     [[nodiscard]] bool has_room(std::uint64_t bytes) const;
 
@@ -114,6 +118,8 @@ class SegmentStore::Core {
     void remember_file(std::uint32_t slot, std::shared_ptr<base::File> file);
     [[nodiscard]] std::uint64_t state_bytes() const;
 
+    [[nodiscard]] base::Error missing(const base::Guid& id) const;
+
     std::weak_ptr<Core> self_;
     std::unique_ptr<base::DirectoryLock> lock_;
     store::LogFile log_;
@@ -124,8 +130,11 @@ class SegmentStore::Core {
 
     std::deque<std::shared_ptr<store::Request>> queue_;
     bool running_ = false;
-    std::optional<base::Error> failed_;    // read-only since then
-    std::optional<std::uint32_t> sealed_;  // slot whose index file is still to be written
+    bool put_is_last_ = false;              // no operation was written after the last put record
+    base::Bytes lost_recorded_;             // of the lost blocks, as the log has it
+    std::vector<store::Location> damaged_;  // copies that were dropped, which the log does not say yet
+    std::optional<base::Error> failed_;     // read-only since then
+    std::optional<std::uint32_t> sealed_;   // slot whose index file is still to be written
     std::vector<std::uint32_t> maybe_empty_;
     bool checkpointing_ = false;
     bool checkpoint_now_ = false;

@@ -43,6 +43,7 @@ class Index {
     [[nodiscard]] Where where(Handle block) const;
     [[nodiscard]] TagSets::Ref tags(Handle block) const;
     [[nodiscard]] const base::Guid& id(Handle block) const { return entry(block).id; }
+    [[nodiscard]] const base::Guid& place(Handle block) const { return places_[entry(block).place].guid; }
 
     /// Requires: not held. Takes over the reference to `tags`.
     void insert(const base::Guid& id, const Where& where, const base::Guid& place, TagSets::Ref tags);

@@ -102,7 +102,8 @@ Result<void> scan_segment(Window& window, const StoreId& store, SegmentFile& out
     return base::ok();
 }
 
-/// Blocks of the last record that do not match their ids; forgets the record if none does.
+/// Blocks of the last record that do not match their ids; forgets the record if none does and it may never have been
+/// complete.
 Result<void> check_last(File& file, SegmentFile& out) {
     if (out.records.empty()) return base::ok();
     const auto& last = out.records.back();
@@ -117,7 +118,7 @@ Result<void> check_last(File& file, SegmentFile& out) {
                 torn.push_back({out.number, block.unit});
         }
     }
-    if (torn.size() < blocks) {
+    if (torn.size() < blocks || out.complete) {
         out.torn = std::move(torn);
     } else {
         out.bytes = std::uint64_t{last.unit} * kUnit;
@@ -171,7 +172,8 @@ bool read_index(Disk& disk, const std::string& directory, const StoreId& store, 
 }  // namespace
 
 Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& directory, const StoreId& store,
-                                 std::uint32_t number, bool last, SegmentStore::Damage& damage) {
+                                 std::uint32_t number, bool last, std::uint64_t complete_up_to,
+                                 SegmentStore::Damage& damage) {
     SegmentFile out;
     out.number = number;
     const auto path = file_name(directory, FileKind::segment, number);
@@ -194,6 +196,7 @@ Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& 
     BASE_CHECK(scan_segment(window, store, out, skipped));
     out.foreign = header && !mine;
     if (out.records.empty() && !mine) skipped = last && !out.foreign ? 0 : size;  // begun, and never synced
+    out.complete = !last || (!out.records.empty() && out.records.back().sequence <= complete_up_to);
     BASE_CHECK(check_last(*out.file, out));
     if (skipped > 0) {
         damage.skipped_bytes += skipped;

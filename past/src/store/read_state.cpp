@@ -49,10 +49,11 @@ Scan scan_log(ByteView bytes, const StoreId& store, std::uint32_t number, std::u
 
 struct Collector {
     StateFiles& out;
+    std::uint64_t sequence = 0;
 
     void blocks(StateFiles::Step::Kind kind, const Tag& tag, const std::vector<Location>& blocks) {
         const auto op = static_cast<std::uint32_t>(out.ops.size());
-        out.ops.push_back({kind, tag});
+        out.ops.push_back({kind, tag, sequence});
         for (const auto& block : blocks) {
             out.changes.push_back({block, static_cast<std::uint32_t>(out.changes.size()), op});
             out.last_segment = std::max(out.last_segment, block.segment);
@@ -113,7 +114,7 @@ Result<void> read_log(Disk& disk, base::Log& log, const std::string& directory, 
     damage.torn_bytes += scan.torn;
     for (auto& record : scan.records) {
         out.last_sequence = record.sequence;
-        for (auto& op : record.ops) std::visit(Collector{out}, op);
+        for (auto& op : record.ops) std::visit(Collector{out, record.sequence}, op);
     }
     if (last && !mine && scan.records.empty()) out.unused_log = number;
     if (!last || !mine || bytes->size() < scan.end) return base::ok();

@@ -24,10 +24,15 @@ class Recovery {
         state().next_sequence = files_.last_sequence + 1;
         state().next_segment = files_.last_segment + 1;
         state().records = std::move(files_.base.records);
+        if (const auto kept = state().records.extract(LostBlocks::record_key())) {
+            lost_recorded_ = kept.mapped();
+            state().lost = LostBlocks::decode(lost_recorded_);
+        }
         for (auto& set : files_.base.tag_sets) base_sets_.push_back(state().tag_sets.intern(std::move(set)));
         BASE_CHECK(read_segments());
         for (const auto set : base_sets_) state().tag_sets.release(set);
         notice_missing_logs();
+        take_lost_blocks();
         if (state().damage.state_lost) take_newest_generations();
         BASE_CHECK(ready_log());
         remove_old();
@@ -53,7 +58,8 @@ class Recovery {
         }
         for (const auto number : numbers) {
             const bool last = number == numbers.back();
-            auto segment = read_segment(disk_, log_, config_.directory, store_, number, last, state().damage);
+            auto segment = read_segment(disk_, log_, config_.directory, store_, number, last, files_.last_sequence,
+                                        state().damage);
             if (segment) {
                 BASE_CHECK(take(std::move(*segment), last));
             } else if (segment.error() == base::Errc::io_failed) {
@@ -85,6 +91,7 @@ class Recovery {
         known.bytes = segment.bytes;
         known.index_bytes = segment.index_bytes;
         if (!segment.torn.empty()) drop_torn(slot, segment);
+        if (last && !segment.records.empty()) out_.put_is_last = segment.records.back().sequence > files_.last_sequence;
         if (last && segment.appendable && segment.bytes < config_.segment_bytes) {
             known.file = std::move(segment.file);
             state().active = slot;
@@ -108,7 +115,7 @@ class Recovery {
                 } else if (const auto* live = find_live(listed, block.unit)) {
                     tags = sets.share(base_sets_[live->tags]);
                 }
-                tags = replay({record.segment, block.unit}, tags);
+                tags = replay({record.segment, block.unit}, record.sequence, tags);
                 if (tags != TagSets::kEmpty)
                     state().insert(block.id, {slot, block.unit, block.length}, batch.place, tags);
             }
@@ -128,13 +135,14 @@ class Recovery {
         return at != listed->end() && at->unit == unit ? &*at : nullptr;
     }
 
-    /// The tags of this copy after the operations in the logs.
-    TagSets::Ref replay(const Location& block, TagSets::Ref tags) {
+    /// The tags of this copy, put at this sequence, after the operations in the logs.
+    TagSets::Ref replay(const Location& block, std::uint64_t put_at, TagSets::Ref tags) {
         auto at =
             std::lower_bound(files_.changes.begin(), files_.changes.end(), block,
                              [](const StateFiles::Change& change, const Location& b) { return change.block < b; });
         for (; at != files_.changes.end() && at->block == block; ++at) {
             const auto& step = files_.ops[at->op];
+            if (step.sequence < put_at) continue;
             auto& sets = state().tag_sets;
             switch (step.kind) {
                 case StateFiles::Step::Kind::tag:
@@ -151,16 +159,21 @@ class Recovery {
         return tags;
     }
 
-    /// Blocks of the last record that turned out torn.
+    /// Blocks of the last record that turned out torn, or damaged: then they are lost.
     void drop_torn(std::uint32_t slot, const SegmentFile& segment) {
         for (const auto& batch : segment.records.back().batches) {
             for (const auto& block : batch.blocks) {
                 const Location location{segment.number, block.unit};
                 if (!std::binary_search(segment.torn.begin(), segment.torn.end(), location)) continue;
-                dropped_.push_back(location);
                 const auto held = state().index.find(block.id);
-                if (held != Index::kNone && state().index.where(held) == Index::Where{slot, block.unit, block.length})
+                if (held == Index::kNone || state().index.where(held) != Index::Where{slot, block.unit, block.length})
+                    continue;
+                dropped_.push_back(location);
+                if (segment.complete) {
+                    state().lose(held);
+                } else {
                     state().erase(held);
+                }
             }
         }
     }
@@ -171,6 +184,13 @@ class Recovery {
         if (!none || !files_.checkpoints.empty() || state().segments.empty()) return;
         state().damage.state_lost = files_.odd = true;
         files_.unused_log = 0;
+    }
+
+    /// Those that were put again since they were written down are lost no more.
+    void take_lost_blocks() {
+        for (const auto& block : state().lost.all()) {
+            if (state().index.find(block.id) != Index::kNone) state().lost.erase(block.id);
+        }
     }
 
     void take_newest_generations() {
@@ -214,16 +234,19 @@ class Recovery {
             if (!ahead && ahead.error() != base::Errc::no_space) return ahead;
         }
         out_.logs[out_.log.number] = out_.log.ahead;
-        if (dropped_.empty()) return base::ok();
         OpsRecord record;
+        if (!dropped_.empty()) record.ops.push_back(DropOp{dropped_});
+        if (auto lost = state().lost.encode(); lost != lost_recorded_)
+            record.ops.push_back(RecordOp{LostBlocks::record_key(), std::move(lost)});
+        if (record.ops.empty()) return base::ok();
         record.sequence = state().next_sequence++;
         record.log = out_.log.number;
         record.unit = static_cast<std::uint32_t>(out_.log.end / kUnit);
-        record.ops.push_back(DropOp{dropped_});
         const auto bytes = record.encode(store_);
         BASE_CHECK(append_log(*out_.log.file, out_.log.end, bytes, false));
         out_.log.end += bytes.size();
         out_.log.ahead = std::max(out_.log.ahead, out_.log.end);
+        out_.put_is_last = false;
         return base::ok();
     }
 
@@ -245,6 +268,7 @@ class Recovery {
     Recovered out_;
     std::vector<TagSets::Ref> base_sets_;  // of the checkpoint, by its numbers
     std::vector<Location> dropped_;
+    base::Bytes lost_recorded_;  // of the lost blocks, as the log has it
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ struct Recovered {
     std::map<std::uint32_t, std::uint64_t> logs;  ///< number -> bytes, of all that exist
     std::map<std::uint32_t, std::uint64_t> checkpoints;
     base::DiskSpace space;
+    bool put_is_last = false;     ///< nothing shows that the last put record was complete
     bool checkpoint_now = false;  ///< the state on disk is not what the State says
 };
 
@@ -45,6 +46,7 @@ struct StateFiles {
     struct Step {
         enum class Kind { tag, untag, drop } kind = Kind::drop;
         Tag tag;
+        std::uint64_t sequence = 0;  ///< what is older than a copy is about one that lay there before
     };
     std::vector<Step> ops;
     std::vector<Change> changes;  ///< by block, then in order
@@ -59,19 +61,20 @@ struct StateFiles {
 base::Result<StateFiles> read_state_files(base::Disk& disk, base::Log& log, const std::string& directory,
                                           const StoreId& store, SegmentStore::Damage& damage);
 
-/// One segment as it is on disk.
+/// One segment as it is on disk. Records up to the sequence `complete_up_to` are known to have been complete.
 struct SegmentFile {
     std::uint32_t number = 0;
     std::uint64_t bytes = 0;  ///< where the next record would go
     std::uint64_t index_bytes = 0;
     std::vector<PutRecord> records;
     std::vector<Location> torn;        ///< blocks of the last record that do not match their ids
+    bool complete = false;             ///< that record was whole once: what does not match is damaged
     std::shared_ptr<base::File> file;  ///< open if it was read rather than its index file
     bool appendable = false;           ///< its header is right
     bool foreign = false;              ///< its header is whole, but of another store or number: leave it alone
 };
 base::Result<SegmentFile> read_segment(base::Disk& disk, base::Log& log, const std::string& directory,
                                        const StoreId& store, std::uint32_t number, bool last,
-                                       SegmentStore::Damage& damage);
+                                       std::uint64_t complete_up_to, SegmentStore::Damage& damage);
 
 }  // namespace past::store

@@ -49,6 +49,7 @@ Task<void> SegmentStore::close() {
     const auto core = core_;
     core->closing = true;
     co_await core->tasks.join();
+    co_await Core::settle_last_put(core);
 }
 
 Task<Result<void>> SegmentStore::put(Guid place, Tag tag, std::vector<Block> blocks) {
@@ -126,6 +127,8 @@ std::vector<PlaceSummary> SegmentStore::places() const { return core_->state.ind
 std::vector<Guid> SegmentStore::list(const Guid& place, const Guid& after, std::size_t limit) const {
     return core_->state.index.list(place, after, limit);
 }
+
+std::vector<LostBlock> SegmentStore::lost() const { return core_->state.lost.all(); }
 
 StoreUsage SegmentStore::usage() const { return core_->usage(); }
 

@@ -44,6 +44,11 @@ void State::erase(Index::Handle block) {
     tag_sets.release(index.erase(block));
 }
 
+void State::lose(Index::Handle block) {
+    lost.add({index.id(block), index.place(block), tag_sets.tags(index.tags(block))});
+    erase(block);
+}
+
 void State::tag(Index::Handle block, const Tag& tag) { index.set_tags(block, tag_sets.with(index.tags(block), tag)); }
 
 bool State::untag(Index::Handle block, const Tag& tag) {
@@ -63,6 +68,7 @@ Checkpoint State::checkpoint(std::uint64_t sequence) const {
     Checkpoint out;
     out.sequence = sequence;
     out.records = records;
+    if (!lost.empty()) out.records[LostBlocks::record_key()] = lost.encode();
     std::map<TagSets::Ref, std::uint32_t> numbers;
     std::vector<std::vector<Checkpoint::Live>*> by_slot(segments.size(), nullptr);
     for (std::size_t slot = 0; slot < segments.size(); ++slot) {

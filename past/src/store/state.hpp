@@ -13,6 +13,7 @@
 #include "past/segment_store.hpp"
 #include "store/format.hpp"
 #include "store/index.hpp"
+#include "store/lost_blocks.hpp"
 #include "store/tag_sets.hpp"
 
 namespace past::store {
@@ -37,6 +38,7 @@ struct State {
     Index index;
     TagSets tag_sets;
     std::map<base::Guid, base::Bytes> records;
+    LostBlocks lost;  ///< a record too, but nobody else's to see
 
     std::vector<Segment> segments;  ///< by slot
     std::vector<std::uint32_t> free_slots;
@@ -51,6 +53,8 @@ struct State {
     /// A new copy of a block. If it is held already (recovery after damage only) the new copy wins and tags are joined.
     void insert(const base::Guid& id, const Index::Where& where, const base::Guid& place, TagSets::Ref tags);
     void erase(Index::Handle block);
+    /// The same for damage: it is remembered.
+    void lose(Index::Handle block);
     void tag(Index::Handle block, const Tag& tag);
     /// True if that was its last tag: the block is gone.
     bool untag(Index::Handle block, const Tag& tag);

@@ -1,0 +1,51 @@
+#include "losses.hpp"
+
+#include <algorithm>
+
+namespace past {
+
+using base::Result;
+using base::Task;
+
+namespace {
+
+constexpr std::size_t kAtOnce = 64;
+
+}  // namespace
+
+Task<void> Losses::settle() {
+    auto lost = context_.store.lost();
+    if (lost.size() > kAtOnce) lost.resize(kAtOnce);  // the oldest; the others once these are settled or pushed out
+    for (auto& block : lost) co_await settle_one(std::move(block));
+}
+
+Task<void> Losses::settle_one(LostBlock lost) {
+    const auto deadline = context_.now() + context_.config.call_timeout;
+    const auto set = co_await holders_.find(lost.place, context_.membership.copies(), deadline);
+    if (!set) co_return;
+    const auto other = std::ranges::find_if(
+        set->placement, [&](const Holder& holder) { return holder.live && holder.node.id() != context_.self(); });
+    if (other == set->placement.end()) co_return;
+    const bool ours = set->placed_on(context_.self());
+    std::vector<base::Guid> ids{lost.id};
+    const auto answer = co_await offer(other->node, std::move(lost), deadline);
+    if (!answer || *answer != Offered::held || ours) co_return;
+    (void)co_await context_.store.discard(std::move(ids));
+}
+
+/// As if we had it: the holder takes our tag over if it has the block, and sends us the reclaim that we missed.
+Task<Result<Offered>> Losses::offer(pastry::NodeHandle holder, LostBlock lost, base::TimePoint deadline) {
+    OfferRequest request;
+    request.place = lost.place;
+    request.tag = lost.tags.front();
+    request.ids = {lost.id};
+    auto header = encode(request);
+    auto to = holder.address;
+    const auto answer = co_await context_.call(std::move(to), Verb::offer, std::move(header), deadline);
+    if (!answer) co_return answer.error();
+    BASE_CO_TRY(const auto reply, decode<BitsReply>(answer->header));
+    if (reply.bits.size() != 1) co_return base::Errc::bad_format;
+    co_return static_cast<Offered>(reply.bits.front());
+}
+
+}  // namespace past

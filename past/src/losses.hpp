@@ -1,0 +1,26 @@
+// What became of blocks that damage took from our store. A holder gets good copies from the others, by repair; here is
+// seen to the rest: where the place is others' by now, they have the block, and where its owner gave it up while we
+// were away, nobody misses it.
+#pragma once
+
+#include "context.hpp"
+#include "holders.hpp"
+
+namespace past {
+
+class Losses {
+  public:
+    Losses(Context& context, Holders& holders) : context_{context}, holders_{holders} {}
+
+    /// Asks one other holder about each, some at a time.
+    base::Task<void> settle();
+
+  private:
+    base::Task<void> settle_one(LostBlock lost);
+    base::Task<base::Result<Offered>> offer(pastry::NodeHandle holder, LostBlock lost, base::TimePoint deadline);
+
+    Context& context_;
+    Holders& holders_;
+};
+
+}  // namespace past

@@ -1,0 +1,62 @@
+#include "daemon/health.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace tools {
+namespace {
+
+/// What a daemon answers when nothing needs looking after.
+nlohmann::json all_well() {
+    return {{"state", "active"},
+            {"store", {{"read_only", false}, {"disk_bytes", 100}, {"reserve_bytes", 10}, {"capacity_bytes", 1000}}},
+            {"past", {{"live_holders", 5}, {"min_copies", 2}, {"blocks_short", 0}, {"blocks_lost", 0}}}};
+}
+
+std::optional<Trouble> after(const char* part, const char* name, const nlohmann::json& value) {
+    auto status = all_well();
+    if (part == nullptr) {
+        status[name] = value;
+    } else {
+        status[part][name] = value;
+    }
+    return diagnose(status);
+}
+
+TEST(Health, NothingIsSaidOfANodeThatIsWell) { EXPECT_FALSE(diagnose(all_well())); }
+
+TEST(Health, EachTroubleHasItsExitCodeAndItsSentence) {
+    struct Case {
+        const char* part;
+        const char* name;
+        nlohmann::json value;
+        ExitCode exit;
+        const char* words;
+    };
+    const std::vector<Case> cases{
+        {nullptr, "state", "joining", ExitCode::unreachable, "not part of the ring"},
+        {"store", "read_only", true, ExitCode::damage, "disk failed"},
+        {"past", "live_holders", 1, ExitCode::unreachable, "min-copies"},
+        {"past", "blocks_lost", 1, ExitCode::damage, "1 block was damaged on this node's disk"},
+        {"past", "blocks_lost", 3, ExitCode::damage, "3 blocks were damaged on this node's disk"},
+        {"past", "blocks_short", 3, ExitCode::partial, "3 blocks have fewer copies"},
+        {"store", "disk_bytes", 990, ExitCode::no_space, "full"},
+    };
+    for (const auto& one : cases) {
+        const auto trouble = after(one.part, one.name, one.value);
+        ASSERT_TRUE(trouble) << one.words;
+        EXPECT_EQ(trouble->exit, one.exit) << one.words;
+        EXPECT_NE(trouble->sentence.find(one.words), std::string::npos) << trouble->sentence;
+    }
+}
+
+TEST(Health, LostBlocksAreToldBeforeThoseThatAreShortOfCopies) {
+    auto status = all_well();
+    status["past"]["blocks_short"] = 7;
+    status["past"]["blocks_lost"] = 1;
+    EXPECT_EQ(diagnose(status)->exit, ExitCode::damage);
+}
+
+}  // namespace
+}  // namespace tools
