@@ -63,12 +63,15 @@ Task<void> BlockCache::load() {
     std::vector<std::string> unwanted;
     for (const auto& [place, id, bytes] : found) {
         if (has(id)) continue;
-        const auto evicted = policy_.insert(id, bytes);
-        places_of_[id] = place;
-        ++blocks_of_[place];
-        forget(evicted);
-        if (!policy_.contains(id)) unwanted.push_back(path_of(place, id));
+        forget(policy_.insert(id, bytes));
+        if (policy_.contains(id)) {
+            places_of_[id] = place;
+            ++blocks_of_[place];
+        } else {
+            unwanted.push_back(path_of(place, id));
+        }
     }
+    co_await remove_files(std::move(unwanted));
 }
 
 Task<std::optional<base::SharedBytes>> BlockCache::get(Guid id) {

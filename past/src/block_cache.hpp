@@ -39,7 +39,8 @@ class BlockCache {
     [[nodiscard]] static std::string path_of(const base::Guid& place, const base::Guid& id);
 
     Context& context_;
-    GreedyDualSize policy_{0};
+    /// A file takes a page of the disk at least, and 400 bytes of memory whatever its size.
+    GreedyDualSize policy_{0, {.least_charged = 4096}};
     std::map<base::Guid, base::Guid> places_of_;
     std::map<base::Guid, std::size_t> blocks_of_;  // by place
     std::map<base::Guid, base::SharedBytes> being_written_;

@@ -106,6 +106,24 @@ TEST_F(Diversion, EveryBlockHasItsCopiesOnAsManyDisks) {
     EXPECT_TRUE(at_rest());
 }
 
+/// Three racks of three peers: each holder in another one, and neighbours of each rack beside.
+ClusterOptions three_racks() {
+    auto options = quick_options();
+    for (std::size_t i = 0; i < options.peers; ++i) options.domains.push_back("rack " + std::to_string(i % 3));
+    return options;
+}
+
+class DiversionInRacks : public Diversion {
+  protected:
+    DiversionInRacks() : Diversion{three_racks()} {}
+};
+
+TEST_F(DiversionInRacks, TheNeighbourIsInTheRackThatHasNoOtherCopy) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    for (const auto keeper : keepers()) EXPECT_EQ(keeper % 3, full_ % 3);
+}
+
 TEST_F(Diversion, ADivertedCopyIsReadThroughWhoAnswersForIt) {
     put_some();
     cluster_->kill(nearest(*cluster_, 1));

@@ -144,7 +144,7 @@ TEST_F(OffPlaceTest, AFullDiskCostsTheCacheAndNothingElse) {
 
 ClusterOptions a_small_cache() {
     auto options = with_location();
-    options.peer.config.max_cache_bytes = 10'500;
+    options.peer.config.max_cache_bytes = 42'000;  // ten pages
     return options;
 }
 
@@ -157,13 +157,28 @@ TEST_F(SmallCache, IsNeverLargerThanItMayBe) {
     put(40);
     for (std::uint64_t number = 1; number <= 40; ++number) {
         ASSERT_TRUE(get(reader(0), number));
-        EXPECT_LE(cluster_.node(reader(0)).status().bytes_cached, 10'500U);
+        EXPECT_LE(cluster_.node(reader(0)).status().bytes_cached, 42'000U);
     }
     world_.run_for(5s);
     auto& disk = cluster_.machine(reader(0)).env().disk;
     const auto files = disk.list("cache/" + kPlace.hex());
     ASSERT_TRUE(files);
     EXPECT_EQ(files->size(), 10U) << "what was evicted is gone from the disk";
+}
+
+TEST_F(SmallCache, OfAnEarlierRunWhatIsNotAdmittedAnyMoreGoes) {
+    put(5);
+    for (std::uint64_t number = 1; number <= 5; ++number) ASSERT_TRUE(get(reader(0), number));
+    world_.run_for(5s);
+    ASSERT_EQ(cluster_.node(reader(0)).status().blocks_cached, 5U);
+    cluster_.options.peer.config.max_cache_bytes = 5'000;  // half of it is less than a page
+    cluster_.machine(reader(0)).kill();
+    cluster_.machine(reader(0)).restart();
+    world_.run_for(2min);
+    EXPECT_EQ(cluster_.node(reader(0)).status().blocks_cached, 0U);
+    const auto files = cluster_.machine(reader(0)).env().disk.list("cache/" + kPlace.hex());
+    ASSERT_TRUE(files);
+    EXPECT_TRUE(files->empty());
 }
 
 ClusterOptions a_full_holder() {

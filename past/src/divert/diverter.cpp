@@ -29,17 +29,26 @@ struct Diverter::Diversion {
 };
 
 /// Neighbours that are no holders of the place: a second copy on one of those would not be a second copy.
-Task<std::vector<NodeHandle>> Diverter::candidates(Guid place) {
+struct Diverter::Candidates {
+    std::vector<NodeHandle> nodes;
+    std::set<std::string> domains;  // of the other copies
+};
+
+Task<Diverter::Candidates> Diverter::candidates(Guid place) {
     const auto deadline = context_.now() + context_.config.call_timeout;
-    auto nodes = context_.kbr.neighbours();
+    Candidates found;
     const auto set = co_await holders_.find(place, context_.membership.copies(), deadline);
-    if (!set) co_return std::vector<NodeHandle>{};
-    std::erase_if(nodes, [&](const NodeHandle& node) {
+    if (!set) co_return found;
+    for (const auto& writer : set->writers) {
+        if (writer.id() != context_.self()) found.domains.insert(writer.failure_domain);
+    }
+    found.nodes = context_.kbr.neighbours();
+    std::erase_if(found.nodes, [&](const NodeHandle& node) {
         const auto* member = context_.membership.roster().find(node.id());
         const bool revoked = member != nullptr && member->revoked;
         return revoked || set->placed_on(node.id()) || set->written_by(node.id());
     });
-    co_return nodes;
+    co_return found;
 }
 
 Task<void> Diverter::learn_rooms(std::vector<NodeHandle> nodes) {
@@ -67,7 +76,7 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vecto
     diversion->tag = tag;
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
-    const auto nodes = co_await candidates(place);
+    const auto [nodes, domains] = co_await candidates(place);
     for (std::size_t tries = 0; tries < context_.config.divert_tries; ++tries) {
         co_await learn_rooms(nodes);
         std::map<NodeId, std::vector<std::size_t>> shares;
@@ -80,7 +89,7 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vecto
                 open.push_back({node.id(), room->second.free_bytes, node.failure_domain});
             }
             const auto size = diversion->blocks[i].bytes.size();
-            const auto target = choose_target(open, size, thresholds);
+            const auto target = choose_target(open, size, thresholds, domains);
             if (!target) co_return Errc::no_space;
             shares[*target].push_back(i);
             auto& room = rooms_.at(*target).free_bytes;

@@ -36,10 +36,11 @@ class Diverter final : public Elsewhere {
         std::uint64_t free_bytes = 0;
         base::TimePoint until;
     };
-    struct Diversion;                                   // of one put
+    struct Diversion;  // of one put
+    struct Candidates;
     using Whose = std::pair<base::NodeId, base::Guid>;  // node and place
 
-    base::Task<std::vector<pastry::NodeHandle>> candidates(base::Guid place);
+    base::Task<Candidates> candidates(base::Guid place);
     base::Task<void> learn_rooms(std::vector<pastry::NodeHandle> nodes);
     base::Task<void> ask_room(pastry::NodeHandle node);
     base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);
