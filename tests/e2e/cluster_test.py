@@ -279,6 +279,29 @@ def test_two_commands_that_make_one_cluster_do_not_collide(scratch):
         pelago("dev", "down", directory=home)
 
 
+def test_a_backup_whose_node_is_stopped_says_so_and_goes_on_later(scratch):
+    cluster = Cluster(scratch, 2)
+    try:
+        (scratch / "big").write_bytes(random.Random(7).randbytes(200 << 20))
+        environment = {**os.environ, "PELAGO_CONFIG": os.devnull, "PELAGO_KEY_FILE": str(scratch / "owner.key")}
+        backup = subprocess.Popen([PELAGO, "--dir", str(cluster.node(1)), "archive", "backup", str(scratch / "big")],
+                                  env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_until(lambda: cluster.stored() > 4 or backup.poll() is not None, "something is stored")
+        node = cluster.status()[0]
+        os.kill(node["pid"], signal.SIGTERM)
+        _, told = backup.communicate(timeout=PATIENCE_S)
+        if backup.returncode != 0:  # else it was faster than the signal
+            check(backup.returncode == 5 and b"this machine's node ended meanwhile" in told, f"{backup.returncode} {told}")
+        log = wait_until(lambda: (text := (cluster.node(1) / "node.log").read_text()).endswith("stopped\n") and text,
+                         "the node says that it has stopped")
+        check("stopping: what is under way ends first" in log, log)
+        pelago("dev", "up", directory=cluster.home)
+        pelago("archive", "backup", scratch / "big", directory=cluster.node(1))
+        check(restored(cluster, 2, scratch, scratch, "back")["big"][2] == (scratch / "big").read_bytes(), "another file")
+    finally:
+        cluster.down()
+
+
 def test_strangers_get_no_further_than_the_handshake(scratch):
     cluster = Cluster(scratch, 2, "--copies", "2", "--min-copies", "1")
     try:
@@ -310,7 +333,8 @@ def test_the_ring_can_be_looked_at(scratch):
             hops = json.loads(pelago("trace", key, "--json", directory=cluster.node(2)).stdout)["hops"]
             check(hops[-1]["id"] == key, "the trace does not end at the root")
             pelago("ping", key[:12], directory=cluster.node(3))
-        pelago("ping", "zz", directory=cluster.node(3), expect=1)
+        pelago("ping", "zz", directory=cluster.node(3), expect=2)
+        pelago("ping", "f" * 64, directory=cluster.node(3), expect=1)
         pelago("route", "not hexadecimal", directory=cluster.node(3), expect=2)
         done = pelago("node", "status", "--check", directory=cluster.node(1))
         check(b"have all their copies, as the holders say" in done.stdout, done.stdout.decode())

@@ -328,6 +328,14 @@ TEST(Volumes, WhoseListOfSnapshotsIsDamagedAreMarked) {
     EXPECT_THAT(outcome.err, HasSubstr("volume 'archive': the list of snapshots is damaged"));
 }
 
+TEST(Raw, ADirectoryIsNoBlock) {
+    Archivist user;
+    const auto outcome = user({"put", user.source.path()});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_EQ(outcome.err, "pelago: cannot put " + user.source.path() +
+                               ": it is a directory; 'pelago archive backup' keeps directories\n");
+}
+
 TEST(Raw, ABlockComesBackByItsHash) {
     User user;
     user.input = "hello\n";

@@ -29,7 +29,7 @@ TEST(ExitCodes, AreThoseThatScriptsKnow) {
 }
 
 TEST(ExitCodes, EveryErrorOfTheToolsHasTextAndCondition) {
-    for (int value = 1; value <= static_cast<int>(Errc::key_exists); ++value) {
+    for (int value = 1; value <= static_cast<int>(Errc::other_node); ++value) {
         const std::error_code code{value, error_category()};
         EXPECT_NE(code.message(), "unknown error") << value;
         EXPECT_NE(code.default_error_condition().category(), error_category()) << value;
@@ -48,6 +48,9 @@ TEST(Errors, AreOneLineWithTheRemedyLast) {
     EXPECT_EQ(describe(base::Error{base::Errc::locked, "cannot open the store /x"}),
               "cannot open the store /x: in use by another process; another pelago command is using it; try again when "
               "that has ended");
+    EXPECT_EQ(describe(base::Errc::interrupted), "interrupted");
+    EXPECT_EQ(describe(base::Error{base::Errc::interrupted, "cannot open it"}), "cannot open it: interrupted");
+    EXPECT_EQ(describe(base::Error{base::Errc::interrupted, "interrupted: it goes on"}), "interrupted: it goes on");
     EXPECT_EQ(describe(base::Error{base::Errc::io_failed, "cannot read a\nb\x1b[2J"}),
               "cannot read a\\x0ab\\x1b[2J: input/output error");
 }

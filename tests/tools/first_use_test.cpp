@@ -171,5 +171,46 @@ TEST(FirstUse, AnIdentityOfAnotherStoreIsRefused) {
     EXPECT_EQ(user.backup().code, 0);
 }
 
+TEST(FirstUse, AnEmptyKeyFileIsDamageAndNotMistakenForAKeyOfOldOrNoKey) {
+    Keeper user;
+    ASSERT_EQ(user.backup().code, 0);
+    ASSERT_EQ(user({"key", "export", user.home.path("recovery")}).code, 0);
+    std::filesystem::resize_file(user.data("owner.key"), 0);
+    for (const std::vector<std::string>& args :
+         {std::vector<std::string>{"archive", "snapshots"}, {"key", "show"}, {"volume", "create", "photos"}}) {
+        const auto outcome = user(args);
+        EXPECT_EQ(outcome.code, 4) << outcome.err;
+        EXPECT_EQ(outcome.err, "pelago: cannot use " + user.data("owner.key") +
+                                   ", which is empty: the file of the owner key is damaged; 'pelago key import FILE "
+                                   "--replace' brings the key back from its recovery file\n");
+    }
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery"), "--replace"}).code, 0);
+    EXPECT_EQ(user({"archive", "snapshots"}).code, 0);
+}
+
+TEST(FirstUse, AFileThatIsNoKeyIsToldApartFromADamagedOne) {
+    Keeper user;
+    user.home.write(".local/share/pelago/owner.key", "dear ada\n");
+    const auto outcome = user({"key", "show"});
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_EQ(outcome.err,
+              "pelago: cannot use " + user.data("owner.key") +
+                  ": the key file holds something that is no owner key; 'pelago key import FILE --replace' "
+                  "puts another one there: malformed data\n");
+}
+
+TEST(FirstUse, ADamagedMarkIsNamedWithItsWholePath) {
+    Keeper user;
+    ASSERT_EQ(user.backup().code, 0);
+    const auto mark = user.mark();
+    for (const bool empty : {false, true}) {
+        empty ? std::filesystem::resize_file(mark, 0) : user.damage(mark);
+        const auto outcome = user({"archive", "snapshots"});
+        EXPECT_EQ(outcome.code, 4);
+        EXPECT_THAT(outcome.err, HasSubstr("cannot open volume 'archive': " + mark + ", what this client has seen"));
+    }
+    EXPECT_THAT(user({"volume", "list"}).err, HasSubstr("volume 'archive': cannot open it: " + mark));
+}
+
 }  // namespace
 }  // namespace tools

@@ -170,7 +170,7 @@ ExitCode report_outcome(Context& context, const BackupReport& report, const std:
 
 base::Error explain(const base::Error& error, const BackupOptions& options) {
     if (error == base::Errc::interrupted) {
-        return error.with("the backup stops here; repeated, it goes on where it was");
+        return {error.code(), "interrupted: what was stored stays, and the same command goes on where this one was"};
     }
     if (options.paths.size() == 1 && error.detail().starts_with(options.paths.front())) {
         return error.with("cannot back up");

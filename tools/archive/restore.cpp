@@ -109,8 +109,8 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
                               [&progress] { progress.tick(); });
     context.console.status("");
     if (!report && report.error() == base::Errc::interrupted) {
-        return report.error().with(
-            "the restore stops here; repeated with --overwrite if-changed, it goes on where it was");
+        return base::Error{base::Errc::interrupted,
+                           "interrupted: the same command with --overwrite if-changed goes on where this one was"};
     }
     if (!report) return report.error().with("cannot restore '" + options.what + "' to " + options.target);
 

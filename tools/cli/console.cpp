@@ -109,7 +109,8 @@ bool ConsoleLog::enabled(Level level) const noexcept {
 
 std::string describe(const base::Error& error) {
     // What the command line, a setting or an argument got wrong is said whole by the detail.
-    const bool said = error == Errc::usage || error == Errc::bad_setting || error == base::Errc::bad_argument;
+    const bool said = error == Errc::usage || error == Errc::bad_setting || error == base::Errc::bad_argument ||
+                      error.detail().starts_with(error.code().message());
     std::string text = printable(said && !error.detail().empty() ? error.detail() : error.message());
     const std::string_view what_to_do = advice(error.code());
     if (!what_to_do.empty()) text += "; " + std::string{what_to_do};

@@ -22,6 +22,7 @@ class Category final : public std::error_category {
             case Errc::usage: return "that is not how it is used";
             case Errc::bad_setting: return "that setting cannot be used";
             case Errc::no_node: return "this machine joined a network, but its node is not running";
+            case Errc::node_gone: return "this machine's node ended meanwhile";
             case Errc::no_network: return "no network was joined there";
             case Errc::no_key: return "there is no owner key yet";
             case Errc::no_passphrase: return "the key has a passphrase, and none was given";
@@ -40,6 +41,7 @@ class Category final : public std::error_category {
             case Errc::usage: return std::errc::invalid_argument;
             case Errc::bad_setting: return std::errc::invalid_argument;
             case Errc::no_node: return std::errc::not_connected;
+            case Errc::node_gone: return std::errc::connection_aborted;
             case Errc::no_network: return std::errc::network_unreachable;
             case Errc::no_key: return std::errc::no_such_file_or_directory;
             case Errc::no_passphrase: return std::errc::permission_denied;
@@ -77,6 +79,8 @@ const auto& table() {
         Row{Errc::usage, ExitCode::usage, ""},
         Row{Errc::bad_setting, ExitCode::usage, "'pelago config show' prints what is in force and from where"},
         Row{Errc::no_node, ExitCode::unreachable, "start it with 'pelago node run'"},
+        Row{Errc::node_gone, ExitCode::unreachable,
+            "start it with 'pelago node run' and run the command again: it goes on where it was"},
         Row{Errc::no_network, ExitCode::unreachable, "join one with 'pelago network join'"},
         Row{Errc::no_key, ExitCode::no_volume,
             "'pelago archive backup' makes one, 'pelago key import FILE' brings yours from another machine"},
@@ -133,6 +137,7 @@ const auto& table() {
 
         Row{std::make_error_code(std::errc::operation_canceled), ExitCode::interrupted, ""},
         Row{std::make_error_code(std::errc::no_space_on_device), ExitCode::no_space, kLocalSpaceAdvice},
+        Row{std::make_error_code(std::errc::is_a_directory), ExitCode::usage, ""},
     };
     return kRows;
 }

@@ -79,6 +79,7 @@ base::Result<std::optional<base::Bytes>> read_small_file(const std::string& path
     for (;;) {
         const auto got = ::read(file.get(), buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;
+        if (got < 0 && errno == EISDIR) return base::Error{std::make_error_code(std::errc::is_a_directory), path};
         if (got < 0) return failed(path);
         if (got == 0) return std::optional<base::Bytes>{std::move(all)};
         all.insert(all.end(), buffer.begin(), buffer.begin() + got);

@@ -10,7 +10,8 @@
 
 namespace tools {
 
-/// Nullopt if there is no such file. Errc::bad_argument above `limit` bytes. Errors name the path.
+/// Nullopt if there is no such file. Errc::bad_argument above `limit` bytes; std::errc::is_a_directory. Errors name the
+/// path.
 [[nodiscard]] base::Result<std::optional<base::Bytes>> read_small_file(const std::string& path, std::size_t limit);
 /// Mode 0600, complete and durable when it returns, or not there at all. Errc::exists if the name is taken.
 [[nodiscard]] base::Result<void> write_new_file(const std::string& path, base::ByteView bytes);

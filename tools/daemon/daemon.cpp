@@ -125,11 +125,13 @@ base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
     co_await wait_for(std::move(stop), runtime.executor());
 
     notify_service_manager(options.notify_socket, "STOPPING=1");
-    runtime.log().write(base::Log::Level::info, "daemon", "stopping");
+    runtime.log().write(base::Log::Level::info, "daemon",
+                        "stopping: what is under way ends first; a second signal ends it at once");
     co_await socket->stop();
     transport->serve_joins({});
     co_await stack->stop();
     co_await transport->stop();
+    runtime.log().write(base::Log::Level::info, "daemon", "stopped");
     co_return ExitCode::done;
 }
 

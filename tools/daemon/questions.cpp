@@ -18,7 +18,6 @@ using std::chrono::microseconds;
 using std::chrono::seconds;
 
 constexpr seconds kLookUpTimeout{20};
-constexpr std::int64_t kLongestInvitationS = 365LL * 86'400;
 
 template <class T>
 using Answer = base::Task<base::Result<T>>;
@@ -241,7 +240,7 @@ class Questions {
 
     Answer<json> invite(json arguments) {
         const auto valid_s = arguments.value("valid_s", std::int64_t{0});
-        if (valid_s < 1 || valid_s > kLongestInvitationS) {
+        if (valid_s < 1 || seconds{valid_s} > kLongestInvitation) {
             co_return base::Error{base::Errc::bad_argument, "an invitation is valid from 1 s to a year"};
         }
         const auto now = env_.clock.wall_ns();

@@ -29,6 +29,12 @@ base::Result<void> make_owner_key(Context& context, const std::string& path) {
     return base::ok();
 }
 
+/// As a full disk or an interrupted copy leaves it.
+bool is_empty(const std::string& path) {
+    const auto bytes = read_small_file(path, 0);
+    return bytes && *bytes && (*bytes)->empty();
+}
+
 }  // namespace
 
 base::Result<std::optional<KeyFile>> read_key_file(Context& context, const std::string& path) {
@@ -69,8 +75,11 @@ base::Result<KeyFile> owner_key_file(Context& context) {
     const auto& [path, source] = context.settings.value("key_file");
     auto read = read_key_file(context, path);
     if (!read && read.error() == base::Errc::corrupt) return base::Error{Errc::key_damaged, "cannot use " + path};
-    if (!read && read.error() == base::Errc::bad_format)
-        return read.error().with("another key can be put there with 'pelago key import FILE --replace'");
+    if (!read && is_empty(path)) return base::Error{Errc::key_damaged, "cannot use " + path + ", which is empty"};
+    if (!read && read.error() == base::Errc::bad_format) {
+        return base::Error{base::Errc::bad_format,
+                           read.error().detail() + "; 'pelago key import FILE --replace' puts another one there"};
+    }
     if (!read) return read.error();
     if (*read) return std::move(**read);
     // On the command line a file is meant that is there; a setting says where the key is to be.

@@ -20,12 +20,11 @@ namespace {
 
 constexpr std::size_t kLimit = 4096;
 
-base::Result<Passphrase> first_line(std::string text, const std::string& source) {
+base::Result<Passphrase> first_line(std::string text, const std::string& source, Errc wrong = Errc::bad_setting) {
     const auto end = text.find('\n');
     if (end != std::string::npos) text.resize(end);
     if (text.ends_with('\r')) text.pop_back();
-    if (text.empty())
-        return base::Error{Errc::bad_setting, "cannot take a passphrase from " + source + ": it is empty"};
+    if (text.empty()) return base::Error{wrong, "cannot take a passphrase from " + source + ": it is empty"};
     return Passphrase{std::move(text)};
 }
 
@@ -73,11 +72,16 @@ Passphrase& Passphrase::operator=(Passphrase&& other) noexcept {
     return *this;
 }
 
-base::Result<Passphrase> passphrase_from_file(const std::string& path) {
+base::Result<Passphrase> passphrase_from_file(const std::string& path, const std::string& source, Errc wrong) {
+    const std::string where = path + " (" + source + ")";
+    const auto refuse = [&](const std::string& why) {
+        return base::Error{wrong, "cannot take a passphrase from " + where + ": " + why};
+    };
     const auto bytes = read_small_file(path, kLimit);
-    if (!bytes) return bytes.error().with("cannot read a passphrase");
-    if (!*bytes) return base::Error{base::Errc::not_found, "cannot read a passphrase: " + path};
-    return first_line(std::string{base::as_text(**bytes)}, path);
+    if (!bytes && bytes.error() == base::Errc::bad_argument) return refuse("it is longer than a passphrase");
+    if (!bytes) return refuse(bytes.error().code().message());
+    if (!*bytes) return refuse("no such file");
+    return first_line(std::string{base::as_text(**bytes)}, where, wrong);
 }
 
 base::Result<std::optional<Passphrase>> given_passphrase(const Settings& settings, const Surroundings& around) {
@@ -87,7 +91,8 @@ base::Result<std::optional<Passphrase>> given_passphrase(const Settings& setting
     };
     const auto& file = settings.value("password_file");
     const auto& command = settings.value("password_command");
-    if (!file.text.empty()) offer(file.source, [&] { return passphrase_from_file(file.text); });
+    if (!file.text.empty())
+        offer(file.source, [&] { return passphrase_from_file(file.text, file.source, Errc::bad_setting); });
     if (!command.text.empty()) offer(command.source, [&] { return from_command(command.text); });
     const auto variable = around.variable("PELAGO_PASSWORD");
     const auto descriptor = around.variable("PELAGO_PASSWORD_FD");

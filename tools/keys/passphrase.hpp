@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
+#include "cli/exit_code.hpp"
 #include "cli/io.hpp"
 #include "config/settings.hpp"
 
@@ -29,8 +30,9 @@ class Passphrase {
 /// Flags go before the environment, and that before the file; two at one level are refused. Asks nobody.
 [[nodiscard]] base::Result<std::optional<Passphrase>> given_passphrase(const Settings& settings,
                                                                        const Surroundings& around);
-/// First line of the file.
-[[nodiscard]] base::Result<Passphrase> passphrase_from_file(const std::string& path);
+/// First line of the file. Where that cannot be, the error is `wrong`, with file, `source` (who named it) and reason.
+[[nodiscard]] base::Result<Passphrase> passphrase_from_file(const std::string& path, const std::string& source,
+                                                            Errc wrong);
 /// Typed twice, the same both times. Errc::denied without a terminal.
 [[nodiscard]] base::Result<Passphrase> ask_new_passphrase(Io& io);
 

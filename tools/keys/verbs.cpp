@@ -96,7 +96,8 @@ struct PasswdOptions {
 
 base::Result<Passphrase> new_passphrase(Context& context, const PasswdOptions& options) {
     if (options.no_password) return Passphrase{{}};
-    if (!options.new_password_file.empty()) return passphrase_from_file(options.new_password_file);
+    if (!options.new_password_file.empty())
+        return passphrase_from_file(options.new_password_file, "--new-password-file", Errc::usage);
     auto typed = ask_new_passphrase(context.io);
     if (!typed && typed.error() == base::Errc::denied) {
         return usage_error("cannot ask for the new passphrase without a terminal; give --new-password-file FILE");

@@ -14,6 +14,7 @@
 #include "cli/verbs.hpp"
 #include "daemon/control.hpp"
 #include "daemon/daemon.hpp"
+#include "daemon/questions.hpp"
 #include "network/join.hpp"
 #include "session/data_directory.hpp"
 #include "session/lone_identity.hpp"
@@ -25,6 +26,7 @@ namespace {
 using base::NetworkDirectory;
 
 constexpr std::size_t kMaxTokenBytes = 4096;
+constexpr unsigned kMostCopies = 16;
 
 struct PolicyFlags {
     std::optional<unsigned> copies;
@@ -32,15 +34,18 @@ struct PolicyFlags {
     std::string repair_after;
 
     void add_to(CLI::App& verb) {
-        verb.add_option("--copies", copies, "How many nodes keep each block")->type_name("N");
-        verb.add_option("--min-copies", min_copies, "Refuse to store with fewer nodes up")->type_name("N");
+        verb.add_option("--copies", copies, "How many nodes keep each block")
+            ->type_name("N")
+            ->check(CLI::Range(1U, kMostCopies));
+        verb.add_option("--min-copies", min_copies, "Refuse to store with fewer nodes up")
+            ->type_name("N")
+            ->check(CLI::Range(1U, kMostCopies));
         verb.add_option("--repair-after", repair_after, "Make new copies when a node is away for this long")
             ->type_name("TIME");
     }
     [[nodiscard]] bool given() const { return copies || min_copies || !repair_after.empty(); }
 
     [[nodiscard]] base::Result<base::Policy> apply(base::Policy policy) const {
-        if (copies.value_or(1) > 16 || min_copies.value_or(1) > 16) return usage_error("a block has at most 16 copies");
         if (copies) {
             policy.copies = static_cast<std::uint8_t>(*copies);
             // Who asks for fewer copies than the old minimum means both.
@@ -135,7 +140,9 @@ base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
 
 base::Result<ExitCode> invite(Context& context, const std::string& lifetime) {
     const auto duration = parse_duration(lifetime);
-    if (!duration) return usage_error("--valid takes a time, like 1h or 7d");
+    if (!duration || duration->count() < 1 || *duration > kLongestInvitation) {
+        return usage_error("--valid takes a time, like 1h or 7d, of at most a year");
+    }
     BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "invite", {{"valid_s", duration->count()}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
@@ -217,6 +224,9 @@ base::Result<base::Policy> change_policy_directly(const std::string& directory, 
 
 base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
     const auto directory = context.settings.get("dir");
+    if (flags.min_copies && flags.copies && *flags.min_copies > *flags.copies) {
+        return usage_error("--min-copies cannot be more than --copies");
+    }
     nlohmann::json arguments = nlohmann::json::object();
     if (flags.copies) arguments["copies"] = *flags.copies;
     if (flags.min_copies) arguments["min_copies"] = *flags.min_copies;

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/host/tcp_transport.hpp"
 #include "cli/families.hpp"
 #include "cli/host_io.hpp"
 #include "cli/text.hpp"
@@ -29,6 +30,12 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
     options.directory = context.settings.get("dir");
     options.listen = flags.listen;
     options.advertise = flags.advertise;
+    for (const auto& [flag, text] : {std::pair{"--listen", flags.listen}, std::pair{"--advertise", flags.advertise}}) {
+        if (!text.empty() && !base::host::parse_host_port(text)) {
+            return usage_error(std::string{flag} + " takes an address and a port, like 192.0.2.7:7400, not '" + text +
+                               "'");
+        }
+    }
     const auto heartbeat = parse_duration(flags.heartbeat);
     if (!heartbeat || heartbeat->count() < 1) return usage_error("--heartbeat takes a time of at least 1s");
     options.heartbeat = *heartbeat;

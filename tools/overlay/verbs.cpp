@@ -18,7 +18,14 @@ std::string milliseconds(const nlohmann::json& microseconds) {
     return text;
 }
 
+/// Before anybody is asked.
+base::Result<void> check_digits(const std::string& text) {
+    if (!text.empty() && base::Guid::from_prefix(text)) return base::ok();
+    return usage_error("'" + text + "' is not 1 to 64 hexadecimal digits");
+}
+
 base::Result<ExitCode> trace(Context& context, const std::string& key) {
+    BASE_CHECK(check_digits(key));
     BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "trace", {{"key", key}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
@@ -38,6 +45,7 @@ base::Result<ExitCode> trace(Context& context, const std::string& key) {
 }
 
 base::Result<ExitCode> route(Context& context, const std::string& key) {
+    BASE_CHECK(check_digits(key));
     BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "route", {{"key", key}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
@@ -51,6 +59,7 @@ base::Result<ExitCode> route(Context& context, const std::string& key) {
 }
 
 base::Result<ExitCode> ping(Context& context, const std::string& node) {
+    BASE_CHECK(check_digits(node));
     BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "ping", {{"node", node}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
@@ -61,6 +70,7 @@ base::Result<ExitCode> ping(Context& context, const std::string& node) {
 }
 
 base::Result<ExitCode> publish(Context& context, const std::string& object, bool withdraw) {
+    BASE_CHECK(check_digits(object));
     const auto* question = withdraw ? "unpublish" : "publish";
     BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), question, {{"object", object}}));
     if (context.console.manner().json) {
@@ -86,6 +96,7 @@ void draw(Console& console, const nlohmann::json& answer) {
 }
 
 base::Result<ExitCode> locate(Context& context, const std::string& object, bool trace) {
+    BASE_CHECK(check_digits(object));
     BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "locate", {{"object", object}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
@@ -110,6 +121,7 @@ struct SendOptions {
 };
 
 base::Result<ExitCode> send(Context& context, const SendOptions& options) {
+    BASE_CHECK(check_digits(options.object));
     if (options.message.size() > kMaxMessageBytes) {
         return usage_error("a message on the command line has at most " + std::to_string(kMaxMessageBytes) + " bytes");
     }

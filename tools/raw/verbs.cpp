@@ -39,6 +39,9 @@ base::Result<base::Bytes> read_block(Context& context, const std::string& path) 
     }
     auto bytes = read_small_file(path, kMaxRawBytes);
     if (!bytes && bytes.error() == base::Errc::bad_argument) return too_long();
+    if (!bytes && bytes.error() == std::errc::is_a_directory) {
+        return usage_error("cannot put " + path + ": it is a directory; 'pelago archive backup' keeps directories");
+    }
     if (!bytes) return bytes.error().with("cannot put");
     if (!*bytes) return base::Error{base::Errc::not_found, "cannot put " + path};
     return std::move(**bytes);

@@ -83,6 +83,13 @@ base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
     return session;
 }
 
+/// Whatever the command was at: without its node there is one thing to say.
+base::Error Session::judge(const base::Error& error) const {
+    const bool lost = error == base::Errc::unreachable || error == base::Errc::stopped;
+    if (kind() != Kind::node_near || !lost || somebody_listens(directory_.socket())) return error;
+    return {Errc::node_gone, "lost " + directory_.socket()};
+}
+
 base::Task<void> Session::tick_on(base::Clock* clock, std::function<void()> tick) {
     for (;;) {
         co_await clock->sleep_for(kTick);

@@ -64,10 +64,13 @@ class Session {
     [[nodiscard]] base::LocalTree& files() { return *files_; }
     [[nodiscard]] const DataDirectory& directory() const { return directory_; }
 
-    /// Runs a command's coroutine to its end on this thread. Errc::interrupted after Ctrl-C.
+    /// Runs a command's coroutine to its end on this thread. Errc::interrupted after Ctrl-C; Errc::node_gone if our
+    /// node ended meanwhile.
     template <class T>
     base::Result<T> run(base::Task<base::Result<T>> task) {
-        return runtime_.run(until_stopped(std::move(task), stop_));
+        auto result = runtime_.run(until_stopped(std::move(task), stop_));
+        if (!result) return judge(result.error());
+        return result;
     }
     /// The same, calling `tick` twice a second meanwhile.
     template <class T>
@@ -84,6 +87,7 @@ class Session {
 
   private:
     Session(Context& context, DataDirectory directory);
+    [[nodiscard]] base::Error judge(const base::Error& error) const;
     base::Result<void> open_client();
     base::Result<void> connect_to_node();
     base::Result<void> open_lone_node(const Settings& settings);

@@ -15,14 +15,13 @@ constexpr std::string_view kDamagedList = "the list of snapshots is damaged, som
 }  // namespace
 
 base::Result<VolumeAccess> open_volume(Context& context, const std::string& name, IfAbsent if_absent) {
+    BASE_CHECK(check_volume_name(name));
     const bool may_make = if_absent == IfAbsent::make_default && name == kDefaultVolume;
     BASE_TRY(const base::SigningKey owner, owner_key(context, may_make ? IfNoKey::make_at_first_use : IfNoKey::refuse));
     VolumeAccess access;
     BASE_TRY(access.session, Session::open(context));
     Session& session = *access.session;
-    auto volume =
-        session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name),
-                    "the holders of volume '" + name + "'");
+    auto volume = open_by_name(session, owner, name);
     if (!volume && volume.error() == objstore::Errc::no_such_volume && may_make) {
         volume =
             session.run(objstore::Volume::create(session.env(), session.storage(), session.high_water(), owner, name));
@@ -32,6 +31,15 @@ base::Result<VolumeAccess> open_volume(Context& context, const std::string& name
     access.volume = std::move(*volume);
     BASE_CHECK(session.run(remember_name(session.env(), name)));
     return access;
+}
+
+base::Result<std::unique_ptr<objstore::Volume>> open_by_name(Session& session, const base::SigningKey& owner,
+                                                             const std::string& name) {
+    auto volume =
+        session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name),
+                    "the holders of volume '" + name + "'");
+    if (volume || !volume.error().detail().starts_with(std::string{kMarksDirectory} + "/")) return volume;
+    return base::Error{volume.error().code(), join_path(session.directory().client(), volume.error().detail())};
 }
 
 std::optional<base::Error> damage_of_list(const objstore::Volume& volume) {

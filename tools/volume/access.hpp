@@ -33,6 +33,10 @@ enum class IfAbsent {
 
 /// `error`; but a snapshot that was not found is damage where snapshots may be missing from the list.
 [[nodiscard]] base::Error in_view_of_damage(const base::Error& error, const objstore::Volume& volume);
+/// Volume::open(), for all who open one by its name here. Files of the client that its errors speak of are named whole.
+[[nodiscard]] base::Result<std::unique_ptr<objstore::Volume>> open_by_name(Session& session,
+                                                                           const base::SigningKey& owner,
+                                                                           const std::string& name);
 /// What reading the list of snapshots met (Volume::damage()), if snapshots may be missing from it.
 [[nodiscard]] std::optional<base::Error> damage_of_list(const objstore::Volume& volume);
 /// Warns if reading the list met damage that its spare copy made good. `prefix`: which volume, where that is not plain.

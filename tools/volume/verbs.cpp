@@ -95,9 +95,7 @@ base::Result<std::vector<Listed>> find_volumes(Console& console, Session& sessio
     std::vector<Listed> found;
     for (const auto& name : names) {
         Listed listed{name, objstore::VolumeKeys::of_owner(owner, name).aguid, {}, {}};
-        const auto volume =
-            session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name),
-                        "the holders of volume '" + name + "'");
+        const auto volume = open_by_name(session, owner, name);
         if (!volume && volume.error() == objstore::Errc::no_such_volume) continue;
         auto info = volume ? describe_volume(session, **volume) : base::Result<VolumeInfo>{volume.error()};
         if (!info && info.error() == base::Errc::interrupted) return info.error();
