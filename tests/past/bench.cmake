@@ -4,3 +4,10 @@ add_executable(stack_sim_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/benc
 target_include_directories(stack_sim_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(stack_sim_bench PRIVATE past base_sim GTest::gtest)
 pelago_use_pch(stack_sim_bench)
+
+# What moves while a cluster changes, at full length. Build: ninja change_bench
+add_executable(change_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/bench/change_bench.cpp
+  ${CMAKE_CURRENT_SOURCE_DIR}/past/change.cpp ${CMAKE_CURRENT_SOURCE_DIR}/past/cluster.cpp)
+target_include_directories(change_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(change_bench PRIVATE past base_sim GTest::gtest)
+pelago_use_pch(change_bench)
