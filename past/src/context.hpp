@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/task_group.hpp"
 #include "foreground.hpp"
+#include "hints.hpp"
 #include "latencies.hpp"
 #include "past/node.hpp"
 
@@ -26,6 +27,7 @@ struct Context {
           verify{std::move(verifier)},
           config{config_in},
           latencies{config},
+          hints{env.clock, config},
           foreground{env.clock, config},
           put_bytes{env.executor, config.max_put_bytes_in_flight},
           work{env.executor} {}
@@ -38,6 +40,7 @@ struct Context {
     RecordVerifier verify;
     const Config config;
     Latencies latencies;
+    Hints hints;
     Foreground foreground;
     NodeStatus counters;
     base::Semaphore put_bytes;

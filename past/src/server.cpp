@@ -55,7 +55,7 @@ Task<Result<Message>> Server::answer(Peer from, Message message) {
         case Verb::accept: break;
     }
     switch (verb) {
-        case Verb::compare: co_return co_await compare(std::move(message));
+        case Verb::compare: co_return co_await compare(std::move(from), std::move(message));
         case Verb::ranges: co_return co_await ranges(std::move(message));
         case Verb::offer: co_return co_await offer(std::move(from), std::move(message));
         case Verb::query:
@@ -145,11 +145,12 @@ Task<Result<Message>> Server::holders(Message message) {
     co_return reply(encode(known));
 }
 
-Task<Result<Message>> Server::compare(Message message) {
+Task<Result<Message>> Server::compare(Peer from, Message message) {
     BASE_CO_TRY(const auto request, decode<CompareRequest>(message.header));
     const auto places = context_.store.places();
     CompareReply answer;
     for (const auto& entry : request.entries) {
+        context_.hints.heard(entry.place, from.address, entry.blocks, entry.digest);
         const auto found = std::ranges::lower_bound(places, entry.place, {}, &PlaceSummary::place);
         auto& mine = answer.entries.emplace_back();
         if (found == places.end() || found->place != entry.place) continue;

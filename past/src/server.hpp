@@ -22,7 +22,7 @@ class Server {
     base::Task<base::Result<base::Message>> touch(base::Message message);
     base::Task<base::Result<base::Message>> remove(base::Message message);
     base::Task<base::Result<base::Message>> holders(base::Message message);
-    base::Task<base::Result<base::Message>> compare(base::Message message);
+    base::Task<base::Result<base::Message>> compare(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> ranges(base::Message message);
     base::Task<base::Result<base::Message>> offer(base::Peer from, base::Message message);
     base::Task<void> send_reclaim(base::Address to, Reclaim reclaim);

@@ -1,7 +1,5 @@
 #include "change.hpp"
 
-#include <numeric>
-
 namespace past::test {
 
 void Meter::watch(Cluster& cluster, std::size_t index) {
@@ -158,7 +156,6 @@ std::size_t Story::join() {
 
 namespace {
 
-/// Toggles a peer: a second after the other half of its period began.
 void toggle(Story& story, std::size_t index) {
     auto& machine = story.cluster.machine(index);
     if (machine.up()) {

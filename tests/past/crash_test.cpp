@@ -35,6 +35,7 @@ ClusterOptions crash_options() {
     options.peer.config.settle = 1s;
     options.peer.config.patience = 2s;
     options.peer.config.discard_grace = 3s;
+    options.peer.config.keep_surplus = 0s;
     return options;
 }
 
@@ -42,7 +43,8 @@ bool all_copies(Cluster& cluster) {
     for (std::uint64_t number = 1; number <= kBlocks; ++number) {
         if (cluster.copies(number) != 0 && cluster.copies(number) != 3) return false;
     }
-    return cluster.whole() && cluster.total().blocks_to_hand_over == 0;
+    const auto sum = cluster.total();
+    return cluster.whole() && sum.blocks_to_hand_over + sum.blocks_surplus == 0;
 }
 
 /// "" if all is well; `boundaries` of the victim's disk in this run.

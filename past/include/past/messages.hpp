@@ -53,6 +53,7 @@ constexpr std::size_t kMaxRegisterMembers = 31;  ///< 2 x 16 - 1
 constexpr std::size_t kGenesisMembers = 5;
 constexpr std::size_t kMaxPromises = 256;  ///< about keys without a value
 constexpr std::size_t kRanges = 256;
+constexpr std::size_t kMaxHintsPerPlace = 16;
 
 struct StoreRequest {
     base::Guid place;
