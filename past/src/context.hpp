@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -45,6 +46,7 @@ struct Context {
     NodeStatus counters;
     base::Semaphore put_bytes;
     std::map<base::NodeId, std::size_t> bytes_under_way;  ///< to each holder
+    std::function<void(const base::Guid&)> tags_raised;   ///< of blocks of this place, by a touch
     base::TaskGroup work;  ///< whatever goes on behind a call; last, so that it ends first
 
     [[nodiscard]] const base::NodeId& self() const { return kbr.self().id(); }
@@ -63,6 +65,13 @@ struct Context {
     base::Task<base::Result<base::Message>> call(base::Address to, Verb verb, base::Bytes header,
                                                  base::TimePoint deadline) {
         return call(std::move(to), verb, std::move(header), base::SharedBytes{}, deadline);
+    }
+    /// A client's touch, here. Repair hears of it before and after: whatever it knew of tags may be old.
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids) {
+        if (tags_raised) tags_raised(place);
+        auto held = co_await store.touch(tag, std::move(ids));
+        if (tags_raised) tags_raised(place);
+        co_return held;
     }
     template <class... Args>
     void log(base::Log::Level level, fmt::format_string<Args...> format, Args&&... args) {

@@ -61,6 +61,7 @@ bool PeerCopy::has(const Guid& digest, const Guid& id) const {
 
 bool taken_to_have_its_blocks(const PeerCopy& peer, bool visitor) {
     if (!peer.asked) return !visitor;
+    if (!peer.newcomer) return peer.has_something();
     return peer.has_all_of_ours || 2 * peer.their_blocks >= peer.our_blocks;
 }
 

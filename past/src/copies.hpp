@@ -117,8 +117,8 @@ struct PlaceCopies {
     [[nodiscard]] std::size_t holding(const base::Guid& id, std::size_t holding_all, Counting counting) const;
 };
 
-/// Whether an absent holder is taken to have its blocks: what it said decides; of who said nothing, only a visitor has
-/// none.
+/// Whether an absent holder is taken to have its blocks. One that was here for long is, unless it said that it has
+/// nothing; of others what they said decides, and of who said nothing, only a visitor has none.
 [[nodiscard]] bool taken_to_have_its_blocks(const PeerCopy& peer, bool visitor);
 
 }  // namespace past

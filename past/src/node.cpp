@@ -182,6 +182,8 @@ NodeStatus Node::status() const {
     return status;
 }
 
+std::vector<Guid> Node::off_place() const { return parts_->repair.off_place(); }
+
 void Node::check_now() { parts_->repair.kick(); }
 
 }  // namespace past

@@ -17,7 +17,16 @@ Repair::Repair(Context& context, Holders& holders, Registers& registers)
       presence_{context.env.clock, context.kbr, context.membership, context.config},
       bucket_{context.env.clock, context.config.repair_bytes_per_second, context.config.repair_burst_bytes},
       wake_{std::make_shared<base::Event>(context.env.executor)},
-      full_check_at_{context.now()} {}
+      full_check_at_{context.now()} {
+    context_.tags_raised = [this](const Guid& place) { tags_raised(place); };
+}
+
+/// The holders have not heard of these tags from us: before we let go, they will.
+void Repair::tags_raised(const Guid& key) {
+    const auto place = places_.find(key);
+    if (place == places_.end()) return;
+    for (auto& [id, peer] : place->second.peers) peer.offered = false;
+}
 
 void Repair::kick() {
     presence_.refresh();

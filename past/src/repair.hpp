@@ -41,6 +41,7 @@ class Repair {
     using Jobs = std::vector<Job>;
 
     // repair.cpp: the rounds
+    void tags_raised(const base::Guid& key);
     base::Task<void> pause();
     base::Task<void> round();
     void take_in_places(bool full);
@@ -50,6 +51,8 @@ class Repair {
     // repair_compare.cpp: who has what
     base::Task<void> find_sets();
     void know_peers(PlaceCopies& place);
+    void know_holders(PlaceCopies& place);
+    void know_others(PlaceCopies& place);
     PeerCopy& peer_of(PlaceCopies& place, const pastry::NodeHandle& node);
     bool widen();
     base::Task<void> compare_all();

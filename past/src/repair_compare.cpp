@@ -43,35 +43,19 @@ Task<void> Repair::find_sets() {
 PeerCopy& Repair::peer_of(PlaceCopies& place, const NodeHandle& node) {
     auto& peer = place.peers[node.id()];
     peer.node = node;
+    peer.newcomer = presence_.newcomer(node.id());
     return peer;
 }
 
 /// Whom to ask about a place, and what the ring says of them. Answers of those that stay are kept.
 void Repair::know_peers(PlaceCopies& place) {
-    const auto& self = context_.self();
     std::vector<NodeId> had;
     for (auto& [id, peer] : place.peers) {
         if (peer.counts || (peer.live && peer.has_something())) had.push_back(id);
         peer.placed = peer.live = peer.counts = false;
     }
-    for (const auto& holder : place.set.placement) {
-        if (holder.node.id() == self) continue;
-        auto& peer = peer_of(place, holder.node);
-        peer.placed = true;
-        peer.live = holder.live;
-        if (holder.live) continue;
-        peer.counts = taken_to_have_its_blocks(peer, presence_.visitor(holder.node.id()));
-    }
-    if (place.wide) {
-        for (const auto* nodes : {&place.set.writers, &place.set.spare}) {
-            for (const auto& node : *nodes) {
-                if (node.id() != self) peer_of(place, node).live = true;
-            }
-        }
-        for (auto& [id, peer] : place.peers) {
-            if (!peer.live && !peer.placed) peer.counts = peer.has_all(place.summary.digest) && presence_.just_left(id);
-        }
-    }
+    know_holders(place);
+    if (place.wide) know_others(place);
     const bool fewer = std::ranges::any_of(had, [&](const NodeId& id) {
         const auto& peer = place.peers.at(id);
         return !peer.live && !peer.counts;
@@ -83,8 +67,30 @@ void Repair::know_peers(PlaceCopies& place) {
     });
     for (auto& [id, peer] : place.peers) {
         peer.steady = peer.live && context_.now() >= presence_.steady_at(id);
-        peer.newcomer = presence_.newcomer(id);
         peer.waits = peer.live && (!peer.steady || peer.newcomer);
+    }
+}
+
+void Repair::know_holders(PlaceCopies& place) {
+    for (const auto& holder : place.set.placement) {
+        if (holder.node.id() == context_.self()) continue;
+        auto& peer = peer_of(place, holder.node);
+        peer.placed = true;
+        peer.live = holder.live;
+        peer.counts = !holder.live && taken_to_have_its_blocks(peer, presence_.visitor(holder.node.id()));
+    }
+}
+
+/// Everybody near: a reader would ask them too. And who had everything and left just now.
+void Repair::know_others(PlaceCopies& place) {
+    for (const auto* nodes : {&place.set.writers, &place.set.spare}) {
+        for (const auto& node : *nodes) {
+            if (node.id() != context_.self()) peer_of(place, node).live = true;
+        }
+    }
+    for (auto& [id, peer] : place.peers) {
+        if (peer.live || peer.placed) continue;
+        peer.counts = peer.has_all(place.summary.digest) && presence_.just_left(id);
     }
 }
 

@@ -57,6 +57,7 @@ Task<void> Repair::discard(Guid key) {
     const auto current = std::ranges::lower_bound(now_held, key, {}, &PlaceSummary::place);
     if (current == now_held.end() || current->place != key) co_return;
     if (current->digest != places_.at(key).summary.digest) co_return;
+    if (!places_.at(key).let_go_safely(context_.self(), context_.membership.copies())) co_return;
     auto ids = context_.store.list(key, Guid{}, kMaxBlocksPerRequest);
     const auto count = ids.size();
     if (!co_await context_.store.discard(std::move(ids))) co_return;

@@ -127,7 +127,7 @@ Task<Result<Message>> Server::fetch(Message message) {
 Task<Result<Message>> Server::touch(Message message) {
     BASE_CO_TRY(auto request, decode<TouchRequest>(message.header));
     const Foreground::Call call{context_.foreground};
-    BASE_CO_TRY(const auto held, co_await context_.store.touch(request.tag, std::move(request.ids)));
+    BASE_CO_TRY(const auto held, co_await context_.touch(request.place, request.tag, std::move(request.ids)));
     BitsReply bits;
     for (const bool one : held) bits.bits.push_back(one ? 1 : 0);
     co_return reply(encode(bits));

@@ -46,23 +46,28 @@ const std::vector<Named>& stories() {
     return all;
 }
 
+double seconds(base::Duration span) { return std::chrono::duration<double>(span).count(); }
+
 void tell(const Named& named, std::uint64_t seed) {
     const auto begun = std::clock();
+    sim::World world{seed};
     Story::Options options;
-    options.seed = seed;
     options.write_every = named.writes ? base::Duration{2s} : base::Duration{};
-    Story story{options};
+    Story story{world, options};
     named.run(story);
-    const auto changed = story.world.now();
-    const bool rest = named.rest == 0s || story.comes_to_rest(named.rest);
-    const auto kb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1000.0; };
+    const auto changed = world.now();
     const auto control = story.control_bytes() - story.meter.moved() -
                          (story.meter.counts().put - story.cluster.options.copies * story.stored_bytes());
-    std::printf("| %s | %.0f | %.0f | %.0f | %.0f | %.0f | %.0f | %zu | %zu | %zu | %s %.0f s | %.1f s |\n", named.name,
-                kb(story.stored_bytes()), kb(story.written_bytes()), kb(story.meter.counts().repaired),
-                kb(story.meter.counts().handed_over), kb(story.meter.moved_to(story.options.peers)), kb(control),
-                story.unreadable(), story.lost(), story.fewest_disks(), rest ? "yes" : "NO",
-                std::chrono::duration<double>(story.world.now() - changed).count(),
+    const bool rest = named.rest == 0s || story.comes_to_rest(named.rest);
+    const auto rested = world.now();
+    const bool placed = named.rest == 0s || story.all_in_place(named.rest);
+    const auto kb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1000.0; };
+    const auto node_seconds = static_cast<double>(story.options.peers) * seconds(changed - story.begun());
+    std::printf("| %s | %.0f | %.0f | %.0f | %.0f | %.0f | %zu | %zu | %zu | %s%.0f s | %s%.0f s | %.1f s |\n",
+                named.name, kb(story.copies_bytes()), kb(story.written_bytes()), kb(story.meter.moved()),
+                kb(story.meter.moved_to(story.options.peers)), static_cast<double>(control) / node_seconds,
+                story.unreadable(), story.lost(), story.fewest_disks(), rest ? "" : "NOT in ",
+                seconds(rested - changed), placed ? "" : "NOT in ", seconds(world.now() - changed),
                 static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC);
     std::fflush(stdout);
 }
@@ -75,8 +80,8 @@ int main(int argc, char** argv) {
     const std::string only = argc > 1 ? argv[1] : "";
     const std::uint64_t seed = argc > 2 ? std::stoul(argv[2]) : 1;
     std::printf(
-        "| story | stored kB | written kB | repaired kB | handed over kB | of these to newcomers | control kB | "
-        "unreadable | lost | fewest disks | at rest | CPU |\n");
+        "| story | copies kB | written kB | moved kB | to newcomers | control B/s a node | unreadable | lost | "
+        "fewest disks | all copies after | in place after | CPU |\n");
     for (const auto& named : stories()) {
         if (only.empty() || std::string{named.name}.starts_with(only)) tell(named, seed);
     }

@@ -35,8 +35,8 @@ ClusterOptions Story::cluster_options(const Options& options) {
     return out;
 }
 
-Story::Story(Options options_in)
-    : options{std::move(options_in)}, world{options.seed}, cluster{world, cluster_options(options)} {
+Story::Story(sim::World& world_in, Options options_in)
+    : options{std::move(options_in)}, world{world_in}, cluster{world, cluster_options(options)} {
     fewest_disks_ = cluster.options.copies;
     for (std::size_t i = 0; i < options.peers; ++i) meter.watch(cluster, i);
     for (std::size_t i = 0; i < options.blocks; ++i) EXPECT_TRUE(write(Wait::full));
@@ -46,6 +46,7 @@ Story::Story(Options options_in)
     EXPECT_EQ(meter.moved(), 0U);
     stored_bytes_ = std::exchange(written_bytes_, 0);
     world.network().reset_counters();
+    begun_ = world.now();
 }
 
 bool Story::write(Wait wait) {
@@ -117,6 +118,16 @@ bool Story::comes_to_rest(base::Duration limit) {
         const bool copies =
             std::ranges::all_of(kept_, [&](const Kept& kept) { return live_copies(kept) >= cluster.options.copies; });
         if (copies && cluster.whole()) return true;
+        world.run_for(1s);
+    } while (world.now() < end);
+    return false;
+}
+
+bool Story::all_in_place(base::Duration limit) {
+    const auto end = world.now() + limit;
+    do {
+        const auto sum = cluster.total();
+        if (sum.blocks_moving + sum.blocks_to_hand_over == 0 && cluster.whole()) return true;
         world.run_for(1s);
     } while (world.now() < end);
     return false;

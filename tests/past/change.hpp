@@ -35,22 +35,25 @@ class Story {
         std::size_t block_bytes = 4000;
         base::Duration write_every{};  ///< 0: nothing is written while peers change
         std::uint64_t capacity_bytes = 1U << 30U;
-        std::uint64_t seed = 1;
         std::function<void(ClusterOptions&)> tune;
     };
-    explicit Story(Options options);
+    Story(sim::World& world, Options options);
 
     /// Time passes; blocks are written if the options say so, read, and counted. Every second `step` is called.
     void live(base::Duration span, const std::function<void()>& step = {});
     /// Until every block is at all its copies, by the disks and by what the nodes say; false if it takes longer.
     bool comes_to_rest(base::Duration limit);
+    /// And until every copy is where it belongs.
+    bool all_in_place(base::Duration limit);
 
     void kill(std::size_t index, bool for_good = false);
     void restart(std::size_t index);
     std::size_t join();
 
-    [[nodiscard]] std::uint64_t stored_bytes() const { return stored_bytes_; }    ///< before the first change, once
+    [[nodiscard]] base::TimePoint begun() const { return begun_; }                ///< the change
+    [[nodiscard]] std::uint64_t stored_bytes() const { return stored_bytes_; }    ///< before it, once
     [[nodiscard]] std::uint64_t written_bytes() const { return written_bytes_; }  ///< since then, once
+    [[nodiscard]] std::uint64_t copies_bytes() const { return stored_bytes_ * cluster.options.copies; }
     [[nodiscard]] std::size_t unreadable() const { return unreadable_; }
     /// Of any block that was put at all its copies, ever: on running peers and on those that will come back.
     [[nodiscard]] std::size_t fewest_disks() const { return fewest_disks_; }
@@ -58,7 +61,7 @@ class Story {
     [[nodiscard]] std::uint64_t control_bytes();  ///< sent by all peers since the change began, beside blocks
 
     const Options options;
-    sim::World world;
+    sim::World& world;
     Cluster cluster;
     Meter meter;
 
@@ -78,6 +81,7 @@ class Story {
 
     std::vector<Kept> kept_;
     std::map<std::size_t, std::set<base::Guid>> down_;  ///< what peers hold that are down
+    base::TimePoint begun_;
     std::uint64_t next_number_ = 1;
     std::uint64_t stored_bytes_ = 0;
     std::uint64_t written_bytes_ = 0;

@@ -83,8 +83,8 @@ struct Config {
     std::size_t max_repair_bytes_waiting = 16U << 20U;  ///< sent to us while clients are served; more are refused: busy
 
     // Change (docs/decisions/change.md)
-    /// A node that came less than this ago is given no copies while enough others have them; never more than half of the
-    /// policy's repair_after.
+    /// A node that came less than this ago is given no copies while enough others have them; never more than half of
+    /// the policy's repair_after.
     Milliseconds migrate_after{600'000};
     /// Copies beyond those that must be are kept so long, while less than half of the store's capacity is used.
     Milliseconds keep_surplus{24 * 3'600'000};
@@ -109,14 +109,15 @@ struct NodeStatus {
     std::uint64_t places = 0;  ///< of which blocks are held here
     std::uint64_t blocks = 0;
     std::uint64_t bytes = 0;
-    std::uint64_t blocks_ours = 0;       ///< held here, and this node is among the holders of their place, or all of them are away
-    std::uint64_t blocks_whole = 0;      ///< of those: as many live nodes as there shall be copies were seen to have them
-    std::uint64_t blocks_moving = 0;     ///< of those: not yet on all the nodes where they belong
-    std::uint64_t blocks_short = 0;      ///< of those: a holder is away or lacks them (an estimate while repair runs)
-    std::uint64_t blocks_unchecked = 0;  ///< of those: not compared since they changed
+    std::uint64_t blocks_ours =
+        0;  ///< held here, and this node is among the holders of their place, or all of them are away
+    std::uint64_t blocks_whole = 0;   ///< of those: as many live nodes as there shall be copies were seen to have them
+    std::uint64_t blocks_moving = 0;  ///< of those: not yet on all the nodes where they belong
+    std::uint64_t blocks_short = 0;   ///< of those: a holder is away or lacks them (an estimate while repair runs)
+    std::uint64_t blocks_unchecked = 0;     ///< of those: not compared since they changed
     std::uint64_t blocks_to_hand_over = 0;  ///< held here for others: absent holders, new holders
-    std::uint64_t blocks_surplus = 0;       ///< held here although all the holders have them: the next outage costs less
-    std::uint64_t backlog_blocks = 0;       ///< known to be missing elsewhere, and ours to send
+    std::uint64_t blocks_surplus = 0;  ///< held here although all the holders have them: the next outage costs less
+    std::uint64_t backlog_blocks = 0;  ///< known to be missing elsewhere, and ours to send
     std::uint64_t registers = 0;
     std::uint64_t pending_reclaims = 0;
 
@@ -157,6 +158,8 @@ class Node final : public Storage {
     /// Who keeps the blocks of a place, nearest first, absent ones and their stand-ins too.
     base::Task<base::Result<std::vector<Holder>>> holders(base::Guid place, base::TimePoint deadline);
     [[nodiscard]] NodeStatus status() const;
+    /// Places of which this node has blocks without being one of their holders, as of its last look; sorted.
+    [[nodiscard]] std::vector<base::Guid> off_place() const;
     /// Compares with the other holders now instead of at the next period.
     void check_now();
 
