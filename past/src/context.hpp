@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/task_group.hpp"
 #include "foreground.hpp"
+#include "hints.hpp"
 #include "latencies.hpp"
 #include "past/node.hpp"
 
@@ -26,6 +28,7 @@ struct Context {
           verify{std::move(verifier)},
           config{config_in},
           latencies{config},
+          hints{env.clock, config},
           foreground{env.clock, config},
           put_bytes{env.executor, config.max_put_bytes_in_flight},
           work{env.executor} {}
@@ -38,10 +41,12 @@ struct Context {
     RecordVerifier verify;
     const Config config;
     Latencies latencies;
+    Hints hints;
     Foreground foreground;
     NodeStatus counters;
     base::Semaphore put_bytes;
     std::map<base::NodeId, std::size_t> bytes_under_way;  ///< to each holder
+    std::function<void(const base::Guid&)> tags_raised;   ///< of blocks of this place, by a touch
     base::TaskGroup work;  ///< whatever goes on behind a call; last, so that it ends first
 
     [[nodiscard]] const base::NodeId& self() const { return kbr.self().id(); }
@@ -60,6 +65,13 @@ struct Context {
     base::Task<base::Result<base::Message>> call(base::Address to, Verb verb, base::Bytes header,
                                                  base::TimePoint deadline) {
         return call(std::move(to), verb, std::move(header), base::SharedBytes{}, deadline);
+    }
+    /// A client's touch, here. Repair hears of it before and after: whatever it knew of tags may be old.
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids) {
+        if (tags_raised) tags_raised(place);
+        auto held = co_await store.touch(tag, std::move(ids));
+        if (tags_raised) tags_raised(place);
+        co_return held;
     }
     template <class... Args>
     void log(base::Log::Level level, fmt::format_string<Args...> format, Args&&... args) {

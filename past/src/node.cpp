@@ -62,6 +62,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
         off_place.add_source([this](std::set<Guid>& places) {
             for (const auto& [place, entries] : store.guests().by_place()) places.insert(place);
             cache.add_places(places);
+            for (const auto& place : repair.off_place()) places.insert(place);
         });
         store.load();
         registers.load();
@@ -228,6 +229,7 @@ NodeStatus Node::status() const {
 }
 
 void Node::use(tapestry::Dolr* dolr) { parts_->off_place.use(dolr); }
+std::vector<Guid> Node::off_place() const { return parts_->repair.off_place(); }
 
 void Node::check_now() { parts_->repair.kick(); }
 

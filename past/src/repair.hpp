@@ -2,39 +2,22 @@
 // others hold in our stead.
 //
 // Periodic and paced, never a burst on every suspicion (Rhea et al. 2004; classical.md rule 1 is why). Summaries per
-// place instead of exact holder lists per block (Carbonite's authors went back to those as well).
+// place instead of exact holder lists per block (Carbonite's authors went back to those as well). Who has just come,
+// and who comes and goes, is sent only what too few nodes have: docs/decisions/change.md.
 #pragma once
 
-#include <map>
-#include <set>
+#include <functional>
 
 #include "batch.hpp"
+#include "copies.hpp"
 #include "holders.hpp"
 #include "losses.hpp"
+#include "presence.hpp"
+#include "token_bucket.hpp"
 
 namespace past {
 
 class Registers;
-
-/// Bytes per second with a burst, in virtual or real time.
-class TokenBucket {
-  public:
-    TokenBucket(base::Clock& clock, std::uint64_t per_second, std::uint64_t burst)
-        : clock_{clock},
-          per_second_{per_second},
-          burst_{burst},
-          tokens_{static_cast<double>(burst)},
-          at_{clock.now()} {}
-    /// Resumes once `bytes` may go. Debts are allowed, so that a batch above the burst goes through.
-    base::Task<void> take(std::uint64_t bytes);
-
-  private:
-    base::Clock& clock_;
-    std::uint64_t per_second_;
-    std::uint64_t burst_;
-    double tokens_;
-    base::TimePoint at_;
-};
 
 class Repair {
   public:
@@ -45,62 +28,79 @@ class Repair {
     void kick();
     void report(NodeStatus& status) const;
 
+    /// Places of which we have blocks without being one of their holders: earlier holder, stand-in, surplus. Sorted.
+    [[nodiscard]] const std::vector<base::Guid>& off_place() const { return off_place_; }
+    /// Called after off_place() changed.
+    void on_off_place(std::function<void()> callback) { off_place_changed_ = std::move(callback); }
+
   private:
-    /// What we know of one other holder of one place.
-    struct Peer {
-        base::Guid ours;  // digests when last compared
-        base::Guid theirs;
-        std::uint64_t their_blocks = 0;
-        bool compared = false;
-        bool has_all_of_ours = false;     // for these digests
-        bool offered = false;             // tags too
-        std::vector<base::Guid> lacking;  // sorted
-        base::TimePoint lacking_since;
-        base::TimePoint progress_at;  // somebody sent it something
-    };
-    struct Place {
-        PlaceSummary summary;
-        HolderSet set;
-        std::map<base::NodeId, Peer> peers;
-        base::TimePoint changed_at;
-        base::TimePoint worked_at;  // last time that its differences were looked into; at first, when we saw it
-        std::optional<base::TimePoint> safe_since;  // all holders have all of ours, and we are none of them
-    };
+    /// Of one place: what a holder lacks and should have (peer), or what too few nodes have (no peer).
     struct Job {
         base::Guid place;
-        pastry::NodeHandle peer;
-        std::size_t rank = 0;
+        std::optional<pastry::NodeHandle> peer;
     };
+    using Jobs = std::vector<Job>;
 
+    // repair.cpp: the rounds
+    void tags_raised(const base::Guid& key);
     base::Task<void> pause();
     base::Task<void> round();
-    base::Task<void> find_sets();
-    base::Task<void> compare_all();
-    base::Task<base::Result<CompareReply>> compare_with(pastry::NodeHandle peer, std::vector<base::Guid> places);
-    base::Task<void> work_through(std::shared_ptr<std::vector<Job>> jobs, std::shared_ptr<std::size_t> next);
-    base::Task<void> run_jobs();
-    base::Task<void> help(Job job);
-    base::Task<base::Result<std::vector<base::Guid>>> find_lacking(Job job, bool everything);
-    base::Task<base::Result<std::vector<base::Guid>>> offer(Job job, std::vector<base::Guid> ids);
-    base::Task<base::Result<void>> push(Job job, std::vector<base::Guid> ids);
-    base::Task<void> let_go();
+    void take_in_places(bool full);
+    [[nodiscard]] base::TimePoint next_work() const;
+    [[nodiscard]] base::TimePoint next_work(const PlaceCopies& place) const;
 
-    [[nodiscard]] bool ours(const Place& place) const { return place.set.placed_on(context_.self()); }
-    [[nodiscard]] std::vector<pastry::NodeHandle> others(const Place& place) const;
-    [[nodiscard]] std::size_t rank_against(const Place& place, const base::NodeId& peer) const;
-    [[nodiscard]] bool all_well() const;
+    // repair_compare.cpp: who has what
+    base::Task<void> find_sets();
+    void know_peers(PlaceCopies& place);
+    void know_holders(PlaceCopies& place);
+    void know_others(PlaceCopies& place);
+    PeerCopy& peer_of(PlaceCopies& place, const pastry::NodeHandle& node);
+    bool widen();
+    base::Task<void> compare_all();
+    [[nodiscard]] bool worth_comparing(const PlaceCopies& place, const PeerCopy& peer) const;
+    base::Task<base::Result<CompareReply>> compare_with(pastry::NodeHandle peer, std::vector<base::Guid> places);
+
+    // repair_send.cpp: sending what others lack
+    [[nodiscard]] Jobs jobs();
+    [[nodiscard]] base::TimePoint quiet_until(const PlaceCopies& place) const;
+    base::Task<void> run_jobs();
+    base::Task<void> work_through(std::shared_ptr<Jobs> jobs, std::shared_ptr<std::size_t> next);
+    base::Task<void> help(base::Guid key, pastry::NodeHandle node);
+    base::Task<void> look(base::Guid key);
+    base::Task<base::Result<std::vector<base::Guid>>> find_lacking(base::Guid key, pastry::NodeHandle node,
+                                                                   bool everything);
+    base::Task<base::Result<std::vector<base::Guid>>> offer(base::Guid key, base::Address to,
+                                                            std::vector<base::Guid> ids);
+    base::Task<bool> push(base::Guid key, pastry::NodeHandle node, std::vector<base::Guid> ids);
+    base::Task<base::Result<void>> push_all(base::Guid key, pastry::NodeHandle node, std::vector<base::Guid> ids);
+    void arrived(const base::Guid& key, const base::NodeId& node, const std::vector<base::Guid>& ids);
+
+    // repair_keep.cpp: letting go, and what people want to know
+    base::Task<void> let_go();
+    void note_surplus(PlaceCopies& place);
+    base::Task<void> discard(base::Guid key);
+    [[nodiscard]] bool short_of_space() const;
+    [[nodiscard]] bool may_go(const PlaceCopies& place) const;
+    void tell_off_place();
+    void report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const;
+
+    [[nodiscard]] bool ours(const PlaceCopies& place) const { return place.ours(context_.self()); }
 
     Context& context_;
     Holders& holders_;
     Registers& registers_;
     Losses losses_;
+    Presence presence_;
     TokenBucket bucket_;
-    std::map<base::Guid, Place> places_;
+    std::map<base::Guid, PlaceCopies> places_;
     std::shared_ptr<base::Event> wake_;
     bool kicked_ = false;
     StoreUsage seen_usage_;
     base::TimePoint full_check_at_;
     bool full_check_ = true;
+    base::TimePoint next_work_;  ///< when the last round left something to do
+    std::vector<base::Guid> off_place_;
+    std::function<void()> off_place_changed_;
 };
 
 }  // namespace past

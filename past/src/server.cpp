@@ -38,7 +38,7 @@ class Hold {
 Task<Result<Message>> Server::answer(Peer from, Message message) {
     switch (static_cast<Verb>(message.verb())) {
         case Verb::store: co_return co_await store(std::move(from), std::move(message));
-        case Verb::fetch: co_return co_await fetch(std::move(message));
+        case Verb::fetch: co_return co_await fetch(std::move(from), std::move(message));
         case Verb::touch: co_return co_await touch(std::move(message));
         case Verb::remove: co_return co_await remove(std::move(message));
         case Verb::holders: co_return co_await holders(std::move(message));
@@ -68,7 +68,7 @@ bool is_client(const Peer& from) { return from.certificate && from.certificate->
 Task<Result<Message>> Server::between_holders(Peer from, Message message) {
     if (is_client(from)) co_return base::Error{base::Errc::denied, "only storage peers compare copies"};
     switch (static_cast<Verb>(message.verb())) {
-        case Verb::compare: co_return co_await compare(std::move(message));
+        case Verb::compare: co_return co_await compare(std::move(from), std::move(message));
         case Verb::ranges: co_return co_await ranges(std::move(message));
         case Verb::offer: co_return co_await offer(std::move(from), std::move(message));
         case Verb::pull: co_return co_await registers_.answer(std::move(from), std::move(message));
@@ -154,7 +154,7 @@ Task<Result<void>> Server::keep(StoreRequest request, std::vector<Block> blocks)
     co_return base::ok();
 }
 
-Task<Result<Message>> Server::fetch(Message message) {
+Task<Result<Message>> Server::fetch(Peer from, Message message) {
     BASE_CO_TRY(const auto request, decode<FetchRequest>(message.header));
     const Foreground::Call call{context_.foreground};
     const auto* pointer = store_.holds_bytes(request.id) ? nullptr : store_.pointers().find(request.id);
@@ -171,6 +171,15 @@ Task<Result<Message>> Server::fetch(Message message) {
     auto bytes = co_await context_.store.get(request.id);
     if (!bytes && bytes.error() == Errc::block_not_found) {
         if (auto cached = co_await cache_.get(request.id)) co_return reply({}, std::move(*cached));
+        // We may be new here: those who kept the place before us have it until it was handed over.
+        FetchReply elsewhere;
+        const auto set = holders_.local(request.place, context_.membership.copies());
+        for (auto& earlier : context_.hints.for_place(request.place)) {
+            const bool asked = set && (set->placed_on(earlier.id) || set->written_by(earlier.id));
+            const bool known = asked || earlier.id == from.address.id || earlier.id == context_.self();
+            if (!known && elsewhere.elsewhere.size() < kMaxElsewhere) elsewhere.elsewhere.push_back(std::move(earlier));
+        }
+        if (!elsewhere.elsewhere.empty()) co_return reply(encode(elsewhere));
     }
     if (!bytes) {
         if (held && bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
@@ -182,7 +191,7 @@ Task<Result<Message>> Server::fetch(Message message) {
 Task<Result<Message>> Server::touch(Message message) {
     BASE_CO_TRY(auto request, decode<TouchRequest>(message.header));
     const Foreground::Call call{context_.foreground};
-    BASE_CO_TRY(const auto held, co_await context_.store.touch(request.tag, std::move(request.ids)));
+    BASE_CO_TRY(const auto held, co_await context_.touch(request.place, request.tag, std::move(request.ids)));
     BitsReply bits;
     for (const bool one : held) bits.bits.push_back(one ? 1 : 0);
     co_return reply(encode(bits));
@@ -200,11 +209,12 @@ Task<Result<Message>> Server::holders(Message message) {
     co_return reply(encode(known));
 }
 
-Task<Result<Message>> Server::compare(Message message) {
+Task<Result<Message>> Server::compare(Peer from, Message message) {
     BASE_CO_TRY(const auto request, decode<CompareRequest>(message.header));
     const auto places = context_.store.places();
     CompareReply answer;
     for (const auto& entry : request.entries) {
+        context_.hints.heard(entry.place, from.address, entry.blocks, entry.digest);
         const auto found = std::ranges::lower_bound(places, entry.place, {}, &PlaceSummary::place);
         auto& mine = answer.entries.emplace_back();
         if (found == places.end() || found->place != entry.place) continue;

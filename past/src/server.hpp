@@ -30,11 +30,11 @@ class Server {
     base::Task<base::Result<base::Message>> between_holders(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> store(base::Peer from, base::Message message);
     base::Task<base::Result<void>> keep(StoreRequest request, std::vector<Block> blocks);
-    base::Task<base::Result<base::Message>> fetch(base::Message message);
+    base::Task<base::Result<base::Message>> fetch(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> touch(base::Message message);
     base::Task<base::Result<base::Message>> remove(base::Message message);
     base::Task<base::Result<base::Message>> holders(base::Message message);
-    base::Task<base::Result<base::Message>> compare(base::Message message);
+    base::Task<base::Result<base::Message>> compare(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> ranges(base::Message message);
     base::Task<base::Result<base::Message>> offer(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> diverted(base::Peer from, base::Message message);

@@ -159,14 +159,39 @@ Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<G
         holders_.forget(place);
         co_return base::Error{Errc::holders_unreachable, fmt::format("{} of {} answered", answered, copies)};
     }
+    co_await touch_elsewhere(set->spare, *request, needed, held, attempt);
     std::vector<bool> result(count);
     for (std::size_t i = 0; i < count; ++i) result[i] = held[i] >= needed;
     co_return result;
 }
 
+/// What a holder that has just come was not given yet, earlier holders have: their copies count as well. Nothing is
+/// asked where the holders have everything.
+Task<void> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, const TouchRequest& all, std::size_t needed,
+                                   std::vector<std::size_t>& held, TimePoint deadline) {
+    auto request = std::make_shared<TouchRequest>();
+    request->place = all.place;
+    request->tag = all.tag;
+    std::vector<std::size_t> which;
+    for (std::size_t i = 0; i < held.size(); ++i) {
+        if (held[i] >= needed) continue;
+        which.push_back(i);
+        request->ids.push_back(all.ids[i]);
+    }
+    if (which.empty()) co_return;
+    const auto gather = std::make_shared<Gather<Result<std::vector<bool>>>>(context_.env.executor);
+    for (const auto& node : nodes) spawn(context_.work, gather, touch_at(node, request, deadline));
+    const auto until = std::min(deadline, context_.now() + 4 * context_.latencies.hedge());
+    while (gather->pending > 0 && context_.now() < until) co_await next_answer(context_.env.clock, gather, until);
+    for (const auto& answer : gather->answers) {
+        if (!answer || !*answer) continue;
+        for (std::size_t i = 0; i < which.size(); ++i) held[which[i]] += (**answer)[i] ? 1 : 0;
+    }
+}
+
 Task<Result<std::vector<bool>>> Writer::touch_at(NodeHandle holder, std::shared_ptr<const TouchRequest> request,
                                                  TimePoint deadline) {
-    if (holder.id() == context_.self()) co_return co_await context_.store.touch(request->tag, request->ids);
+    if (holder.id() == context_.self()) co_return co_await context_.touch(request->place, request->tag, request->ids);
     auto header = encode(*request);
     auto answer = co_await context_.call(std::move(holder.address), Verb::touch, std::move(header), deadline);
     if (!answer) co_return std::move(answer).error();

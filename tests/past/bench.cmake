@@ -11,3 +11,9 @@ add_executable(past_storage_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/b
 target_include_directories(past_storage_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/past/src)
 target_link_libraries(past_storage_bench PRIVATE past)
 pelago_use_pch(past_storage_bench)
+# What moves while a cluster changes, at full length. Build: ninja change_bench
+add_executable(change_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/bench/change_bench.cpp
+  ${CMAKE_CURRENT_SOURCE_DIR}/past/change.cpp ${CMAKE_CURRENT_SOURCE_DIR}/past/cluster.cpp)
+target_include_directories(change_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(change_bench PRIVATE past tapestry base_sim GTest::gtest)
+pelago_use_pch(change_bench)

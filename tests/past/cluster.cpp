@@ -282,9 +282,11 @@ NodeStatus Cluster::total() {
         sum.blocks += one.blocks;
         sum.blocks_ours += one.blocks_ours;
         sum.blocks_whole += one.blocks_whole;
+        sum.blocks_moving += one.blocks_moving;
         sum.blocks_short += one.blocks_short;
         sum.blocks_unchecked += one.blocks_unchecked;
         sum.blocks_to_hand_over += one.blocks_to_hand_over;
+        sum.blocks_surplus += one.blocks_surplus;
         sum.backlog_blocks += one.backlog_blocks;
         sum.blocks_diverted += one.blocks_diverted;
         sum.blocks_for_others += one.blocks_for_others;

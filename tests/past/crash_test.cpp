@@ -39,6 +39,7 @@ ClusterOptions crash_options() {
     options.peer.config.discard_grace = 3s;
     options.peer.config.review_period = 3s;
     options.peer.config.guest_forgiveness = 3s;
+    options.peer.config.keep_surplus = 0s;
     return options;
 }
 
@@ -46,7 +47,8 @@ bool all_copies(Cluster& cluster) {
     for (std::uint64_t number = 1; number <= kBlocks; ++number) {
         if (cluster.copies(number) != 0 && cluster.copies(number) != 3) return false;
     }
-    return cluster.whole() && cluster.total().blocks_to_hand_over == 0;
+    const auto sum = cluster.total();
+    return cluster.whole() && sum.blocks_to_hand_over + sum.blocks_surplus == 0;
 }
 
 std::size_t index_of(Cluster& cluster, const pastry::NodeHandle& node) {

@@ -17,6 +17,7 @@ ClusterOptions quick_options() {
     options.peer.config.settle = 1s;
     options.peer.config.patience = 3s;
     options.peer.config.discard_grace = 5s;
+    options.peer.config.keep_surplus = 0s;
     options.peer.config.review_period = 5s;
     options.peer.config.guest_forgiveness = 3s;
     return options;
@@ -226,6 +227,24 @@ TEST_F(Diversion, WhoClaimsNothingOfItsOwnFreesNothingOfOthers) {
     ASSERT_TRUE(ask_as(*cluster_, reader(), keeper, Verb::retag, encode(untag)));
     EXPECT_EQ(cluster_->node(keeper).status().blocks_for_others, before);
     EXPECT_TRUE(at_rest());
+}
+
+// A newcomer among the holders says who kept the place before: the asker goes there.
+TEST_F(Diversion, WhoLacksABlockNamesTheEarlierHoldersThatItHeardOf) {
+    const auto earlier = reader();
+    const auto holder = nearest(*cluster_, 1);
+    const CompareRequest compare{{{kPlace, 5, make_block(1).id}}};
+    ASSERT_TRUE(ask_as(*cluster_, earlier, holder, Verb::compare, encode(compare)));
+    const auto asker = nearest(*cluster_, 7);
+    const auto answer = ask_as(*cluster_, asker, holder, Verb::fetch, encode(FetchRequest{kPlace, make_block(1).id}));
+    ASSERT_TRUE(answer) << answer.error().message();
+    const auto reply = decode<FetchReply>(answer->header);
+    ASSERT_TRUE(reply);
+    ASSERT_EQ(reply->elsewhere.size(), 1U);
+    EXPECT_EQ(reply->elsewhere[0].id, cluster_->handle(earlier).id());
+    EXPECT_EQ(ask_as(*cluster_, earlier, holder, Verb::fetch, encode(FetchRequest{kPlace, make_block(1).id})).error(),
+              Errc::block_not_found)
+        << "not back to who asks";
 }
 
 TEST(DiversionHome, WhereThereIsRoomAgainBlocksComeHome) {

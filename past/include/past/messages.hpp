@@ -59,6 +59,7 @@ constexpr std::size_t kGenesisMembers = 5;
 constexpr std::size_t kMaxPromises = 256;  ///< about keys without a value
 constexpr std::size_t kRanges = 256;
 constexpr std::size_t kMaxElsewhere = 4;
+constexpr std::size_t kMaxHintsPerPlace = 16;
 
 struct StoreRequest {
     base::Guid place;

@@ -104,6 +104,17 @@ struct Config {
     std::uint64_t repair_floor_bytes_per_second = 4U << 20U;
     std::size_t max_repair_bytes_waiting = 16U << 20U;  ///< sent to us while clients are served; more are refused: busy
 
+    // Change (docs/decisions/change.md)
+    /// A node that came less than this ago is given no copies while enough others have them; never more than half of
+    /// the policy's repair_after.
+    Milliseconds migrate_after{600'000};
+    /// Copies beyond those that must be are kept so long, while less than half of the store's capacity is used.
+    Milliseconds keep_surplus{24 * 3'600'000};
+    Milliseconds surplus_check{600'000};  ///< how often these are compared block by block
+    Milliseconds hints_kept_for{240'000};
+    std::size_t max_hinted_places = 1U << 16U;
+    std::size_t max_remembered_nodes = 4096;  ///< of which we know how long they have been here
+
     /// Planted bugs, to prove that the tests can find them. All off but in those tests.
     struct Testing {
         bool acknowledge_one_copy_early = false;  ///< a put returns one synced copy before it may
@@ -120,14 +131,17 @@ struct NodeStatus {
     std::uint64_t places = 0;  ///< of which blocks are held here
     std::uint64_t blocks = 0;
     std::uint64_t bytes = 0;
-    std::uint64_t blocks_ours = 0;       ///< held here, and this node is among the holders of their place
-    std::uint64_t blocks_whole = 0;      ///< of those: all other holders were seen to have the same set
-    std::uint64_t blocks_short = 0;      ///< of those: a holder is away or lacks them (an estimate while repair runs)
-    std::uint64_t blocks_unchecked = 0;  ///< of those: not compared since they changed
+    std::uint64_t blocks_ours =
+        0;  ///< held here, and this node is among the holders of their place, or all of them are away
+    std::uint64_t blocks_whole = 0;   ///< of those: as many live nodes as there shall be copies were seen to have them
+    std::uint64_t blocks_moving = 0;  ///< of those: not yet on all the nodes where they belong
+    std::uint64_t blocks_short = 0;   ///< of those: a holder is away or lacks them (an estimate while repair runs)
+    std::uint64_t blocks_unchecked = 0;     ///< of those: not compared since they changed
     std::uint64_t blocks_to_hand_over = 0;  ///< held here for others: absent holders, new holders
-    std::uint64_t backlog_blocks = 0;       ///< known to be missing elsewhere, and ours to send
-    std::uint64_t blocks_diverted = 0;      ///< of those we answer for: kept by a neighbour, for want of room here
-    std::uint64_t blocks_for_others = 0;    ///< kept here for a neighbour; not in `blocks`
+    std::uint64_t blocks_surplus = 0;     ///< held here although all the holders have them: the next outage costs less
+    std::uint64_t backlog_blocks = 0;     ///< known to be missing elsewhere, and ours to send
+    std::uint64_t blocks_diverted = 0;    ///< of those we answer for: kept by a neighbour, for want of room here
+    std::uint64_t blocks_for_others = 0;  ///< kept here for a neighbour; not in `blocks`
     std::uint64_t bytes_for_others = 0;
     std::uint64_t blocks_cached = 0;  ///< that passed by; not in `blocks`
     std::uint64_t bytes_cached = 0;
@@ -180,6 +194,8 @@ class Node final : public Storage {
     [[nodiscard]] NodeStatus status() const;
     /// Where copies off their holders are told of and found; outlives this, or is taken back with nullptr.
     void use(tapestry::Dolr* dolr);
+    /// Places of which this node has blocks without being one of their holders, as of its last look; sorted.
+    [[nodiscard]] std::vector<base::Guid> off_place() const;
     /// Compares with the other holders now instead of at the next period.
     void check_now();
 

@@ -1,0 +1,141 @@
+// Letting go of what others hold in our stead, and what people want to know of all copies.
+#include <algorithm>
+
+#include "repair.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::Task;
+
+/// Most of the store is used already: copies that nobody needs make room.
+bool Repair::short_of_space() const {
+    const auto usage = context_.store.usage();
+    return usage.disk_bytes > usage.capacity_bytes / 2;
+}
+
+/// Not before a while has passed, so that somebody who left for a moment finds us as we were.
+bool Repair::may_go(const PlaceCopies& place) const {
+    if (!place.surplus_since) return false;
+    const auto& config = context_.config;
+    const auto kept = context_.now() - *place.surplus_since;
+    return kept >= config.discard_grace && (kept >= config.keep_surplus || short_of_space());
+}
+
+/// Copies that all holders of their place have, where we are none of them, are surplus. They stay so while these
+/// holders come and go and take more; they are none any more once we take more, another node is to hold, or one lacks
+/// blocks.
+void Repair::note_surplus(PlaceCopies& place) {
+    if (place.let_go_safely(context_.self(), context_.membership.copies())) {
+        place.surplus_of = place.placed();
+        place.surplus_digest = place.summary.digest;
+        if (!place.surplus_since) place.surplus_since = context_.now();
+    } else if (ours(place) || place.placed() != place.surplus_of || place.summary.digest != place.surplus_digest) {
+        place.surplus_since.reset();
+    }
+}
+
+/// Drops surplus copies once they are old, or to make room, the oldest first; and only while every holder was seen,
+/// just now, to have all of them: no source is dropped before its copies are synced and verified.
+Task<void> Repair::let_go() {
+    std::vector<std::pair<base::TimePoint, Guid>> going;
+    for (auto& [key, place] : places_) {
+        note_surplus(place);
+        const bool safe = place.let_go_safely(context_.self(), context_.membership.copies());
+        if (safe && may_go(place)) going.emplace_back(*place.surplus_since, key);
+    }
+    std::ranges::sort(going);
+    for (const auto& [since, key] : going) {
+        const bool old = context_.now() - since >= context_.config.keep_surplus;
+        if (old || short_of_space()) co_await discard(key);
+    }
+}
+
+Task<void> Repair::discard(Guid key) {
+    // What arrived since we compared stays: the digest says whether something did.
+    const auto now_held = context_.store.places();
+    const auto current = std::ranges::lower_bound(now_held, key, {}, &PlaceSummary::place);
+    if (current == now_held.end() || current->place != key) co_return;
+    if (current->digest != places_.at(key).summary.digest) co_return;
+    if (!places_.at(key).let_go_safely(context_.self(), context_.membership.copies())) co_return;
+    auto ids = context_.store.list(key, Guid{}, kMaxBlocksPerRequest);
+    const auto count = ids.size();
+    if (!co_await context_.store.discard(std::move(ids))) co_return;
+    context_.counters.blocks_discarded += count;
+    auto& place = places_.at(key);
+    place.peers.clear();  // the rest once it was compared again
+    if (count < current->blocks) co_return;
+    place.surplus_since.reset();
+}
+
+// --- what people want to know
+
+void Repair::tell_off_place() {
+    std::vector<Guid> off;
+    for (const auto& [key, place] : places_) {
+        if (!place.set.placement.empty() && !ours(place)) off.push_back(key);
+    }
+    if (off == off_place_) return;
+    off_place_ = std::move(off);
+    if (off_place_changed_) off_place_changed_();
+}
+
+void Repair::report(NodeStatus& status) const {
+    const auto copies = context_.membership.copies();
+    for (const auto& summary : context_.store.places()) {
+        ++status.places;
+        const auto found = places_.find(summary.place);
+        if (found == places_.end() || found->second.set.placement.empty()) {
+            const auto set = holders_.local(summary.place, copies);
+            const bool alone = set && set->placement.size() == 1 && copies == 1 && set->placed_on(context_.self());
+            status.blocks_ours += summary.blocks;
+            (alone ? status.blocks_whole : status.blocks_unchecked) += summary.blocks;
+        } else if (!ours(found->second) && found->second.any_holder_lives()) {
+            (found->second.surplus_since ? status.blocks_surplus : status.blocks_to_hand_over) += summary.blocks;
+        } else {
+            report(status, summary, found->second);
+        }
+    }
+}
+
+/// Of a place that we are a holder of, or stand in for all of them. Whole is what as many live nodes have as there
+/// shall be copies, wherever.
+void Repair::report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const {
+    const auto copies = context_.membership.copies();
+    const auto& self = context_.self();
+    bool current = place.summary.digest == summary.digest;
+    bool away = place.set.placement.size() < copies;
+    bool uncertain = false;  // somebody else than the holders may have what one of them lacks
+    std::uint64_t gap = 0;   // blocks that a holder lacks
+    std::uint64_t to_send = place.rank(self, self) == 0 ? place.few.size() : 0;
+    for (const auto& [id, peer] : place.peers) {
+        if (!peer.placed) continue;
+        away = away || (!peer.live && peer.counts);
+        uncertain = uncertain || (peer.live ? peer.waits && !peer.has_all(summary.digest) : !peer.counts);
+        if (!peer.live) continue;
+        current = current && peer.compared && (peer.waits || peer.ours == summary.digest);
+        if (peer.has_all(summary.digest)) continue;
+        gap = std::max(gap, peer.has_something() ? std::max<std::uint64_t>(1, peer.lacking.size()) : summary.blocks);
+        if (!peer.waits && place.rank(self, id) == 0) to_send += peer.lacking.size();
+    }
+    gap = std::min(gap, summary.blocks);
+
+    status.blocks_ours += summary.blocks;
+    std::uint64_t missing = 0;
+    if (current && place.holding_all(PlaceCopies::Counting::seen) >= copies) {
+        missing = 0;
+    } else if (away) {
+        missing = summary.blocks;
+    } else if (!current || (uncertain && !place.looked)) {
+        status.blocks_unchecked += summary.blocks;
+        return;
+    } else {
+        missing = place.looked ? std::min(place.short_blocks, gap) : gap;
+    }
+    status.blocks_short += missing;
+    status.blocks_whole += summary.blocks - missing;
+    status.blocks_moving += gap - std::min(gap, missing);
+    status.backlog_blocks += std::min(to_send, missing);
+}
+
+}  // namespace past

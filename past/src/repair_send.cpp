@@ -1,0 +1,283 @@
+// Sending what others lack: to holders that should have it, and, where too few nodes have a block, to whoever is near.
+#include <algorithm>
+#include <set>
+
+#include "base/limits.hpp"
+#include "gather.hpp"
+#include "repair.hpp"
+#include "server.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::NodeId;
+using base::Result;
+using base::Task;
+using pastry::NodeHandle;
+
+// --- what there is to do
+
+/// Where we are no holder and nobody lacks anything, there is no hurry to find that out again after every write.
+base::TimePoint Repair::quiet_until(const PlaceCopies& place) const {
+    if (ours(place) || may_go(place) || place.lacking_somewhere()) return {};
+    return place.offered_at + (place.surplus_since ? context_.config.surplus_check : context_.config.check_period);
+}
+
+/// What too few nodes have comes first.
+Repair::Jobs Repair::jobs() {
+    Jobs urgent;
+    Jobs others;
+    const auto now = context_.now();
+    const auto& config = context_.config;
+    const auto copies = context_.membership.copies();
+    for (auto& [key, place] : places_) {
+        // While a place is being written to, copies on their way look like differences. But a backup may last for days.
+        if (now - place.changed_at < config.settle && now - place.worked_at < config.patience) continue;
+        place.worked_at = now;
+        if (place.wide && now >= place.look_at) {
+            if (place.holding_all(PlaceCopies::Counting::seen) >= copies) {
+                place.looked_at_all({}, 0, now, config.check_period);
+            } else {
+                urgent.push_back({key, {}});
+            }
+        }
+        if (now < quiet_until(place)) continue;
+        bool all_done = true;
+        for (const auto& [id, peer] : place.peers) {
+            if (!peer.placed || !peer.live) continue;
+            if (peer.compared && peer.has_all_of_ours && (ours(place) || peer.offered)) continue;
+            all_done = false;
+            if (peer.compared && peer.steady && !peer.waits) others.push_back({key, peer.node});
+        }
+        if (all_done) place.offered_at = now;
+    }
+    urgent.insert(urgent.end(), std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
+    return urgent;
+}
+
+Task<void> Repair::run_jobs() {
+    const auto all = std::make_shared<Jobs>(jobs());
+    const auto next = std::make_shared<std::size_t>(0);
+    const auto gather = std::make_shared<Gather<int>>(context_.env.executor);
+    for (std::size_t i = 0; i < std::min(context_.config.repair_jobs, all->size()); ++i) {
+        ++gather->pending;
+        gather->answers.emplace_back();
+        context_.work.spawn([](Repair* self, auto jobs, auto at, auto done) -> Task<void> {
+            co_await self->work_through(jobs, at);
+            --done->pending;
+            done->changed.pulse();
+        }(this, all, next, gather));
+    }
+    while (gather->pending > 0) co_await gather->changed.wait();
+}
+
+Task<void> Repair::work_through(std::shared_ptr<Jobs> jobs, std::shared_ptr<std::size_t> next) {
+    while (*next < jobs->size()) {
+        auto job = (*jobs)[(*next)++];
+        if (job.peer) {
+            co_await help(job.place, std::move(*job.peer));
+        } else {
+            co_await look(job.place);
+        }
+    }
+}
+
+// --- a holder that should have them
+
+Task<void> Repair::help(Guid key, NodeHandle node) {
+    auto& place = places_.at(key);
+    auto& peer = place.peers.at(node.id());
+    const bool everything = !ours(place);
+    auto lacking = co_await find_lacking(key, node, everything);
+    if (!lacking) co_return;
+    auto lasting = peer.found_lacking(std::move(*lacking), everything, context_.now());
+    if (!peer.lacking.empty()) place.surplus_since.reset();
+    // Earlier holders know of each other only once they have asked around: else all of them would send.
+    if (lasting.empty() || (everything && !place.wide)) co_return;
+    const auto& config = context_.config;
+    const auto rank = place.rank(context_.self(), node.id());
+    const auto turn = config.settle + static_cast<int>(rank) * config.patience;
+    const auto since = rank == 0 ? peer.lacking_since : std::max(peer.lacking_since, peer.progress_at);
+    if (context_.now() - since < turn) co_return;
+    (void)co_await push(key, std::move(node), std::move(lasting));
+}
+
+/// Which of our blocks of the place the peer does not have. `everything`: also where digests say that it has them, so
+/// that their tags are brought up to ours before we let the blocks go. Few blocks are named at once: asking for digests
+/// would cost more.
+Task<Result<std::vector<Guid>>> Repair::find_lacking(Guid key, NodeHandle node, bool everything) {
+    std::array<bool, kRanges> differs{};
+    differs.fill(true);
+    if (!everything && places_.at(key).summary.blocks > kRanges / 2) {
+        auto header = encode(RangesRequest{key});
+        const auto deadline = context_.now() + context_.config.call_timeout;
+        auto to = node.address;
+        const auto answer = co_await context_.call(std::move(to), Verb::ranges, std::move(header), deadline);
+        if (!answer) co_return answer.error();
+        BASE_CO_TRY(const auto theirs, decode<RangesReply>(answer->header));
+        const auto mine = range_digests(context_.store, key);
+        for (std::size_t i = 0; i < kRanges; ++i) differs[i] = mine.digests[i] != theirs.digests[i];
+    }
+    std::vector<Guid> lacking;
+    std::vector<Guid> batch;
+    for (Guid after;;) {
+        const auto ids = context_.store.list(key, after, kMaxBlocksPerRequest);
+        for (const auto& id : ids) {
+            if (differs[id.bytes()[Guid::kBytes - 1]]) batch.push_back(id);
+        }
+        const bool last = ids.size() < kMaxBlocksPerRequest;
+        if (!batch.empty() && (last || batch.size() >= kMaxBlocksPerRequest / 2)) {
+            auto to = node.address;
+            BASE_CO_TRY(const auto part, co_await offer(key, std::move(to), std::move(batch)));
+            lacking.insert(lacking.end(), part.begin(), part.end());
+            batch.clear();
+        }
+        if (last) co_return lacking;
+        after = ids.back();
+    }
+}
+
+/// Tells the peer what we have, tag by tag; returns what it lacks.
+Task<Result<std::vector<Guid>>> Repair::offer(Guid key, base::Address to, std::vector<Guid> ids) {
+    std::map<std::pair<Guid, std::uint64_t>, std::vector<Guid>> by_tag;
+    for (const auto& id : ids) {
+        for (const auto& tag : context_.store.tags(id)) by_tag[{tag.volume, tag.generation}].push_back(id);
+    }
+    std::set<Guid> lacking;
+    for (auto& [tag, members] : by_tag) {
+        for (std::size_t begin = 0; begin < members.size(); begin += kMaxBlocksPerRequest) {
+            const auto end = std::min(members.size(), begin + kMaxBlocksPerRequest);
+            OfferRequest request;
+            request.place = key;
+            request.tag = Tag{tag.first, tag.second};
+            request.ids.assign(members.begin() + static_cast<std::ptrdiff_t>(begin),
+                               members.begin() + static_cast<std::ptrdiff_t>(end));
+            auto header = encode(request);
+            const auto deadline = context_.now() + context_.config.call_timeout;
+            auto peer = to;
+            const auto answer = co_await context_.call(std::move(peer), Verb::offer, std::move(header), deadline);
+            if (!answer) co_return answer.error();
+            BASE_CO_TRY(const auto reply, decode<BitsReply>(answer->header));
+            if (reply.bits.size() != request.ids.size()) co_return base::Errc::bad_format;
+            for (std::size_t i = 0; i < reply.bits.size(); ++i) {
+                if (reply.bits[i] == static_cast<std::uint8_t>(Offered::lacking)) lacking.insert(request.ids[i]);
+            }
+        }
+    }
+    co_return std::vector<Guid>(lacking.begin(), lacking.end());
+}
+
+// --- what too few have
+
+/// Block by block: who has it? Moves what not enough nodes have or are sent anyway, and nothing else.
+Task<void> Repair::look(Guid key) {
+    auto& place = places_.at(key);
+    const auto now = context_.now();
+    const auto& config = context_.config;
+    for (auto& [id, peer] : place.peers) {
+        if (!peer.live) continue;
+        if (!peer.asked && now - place.wide_since < config.patience) co_return;  // it may have them all
+        if (!peer.has_something() || peer.has_all(place.summary.digest) || peer.lacking_known(place.summary.digest))
+            continue;
+        auto lacking = co_await find_lacking(key, peer.node, false);
+        if (!lacking) co_return;
+        (void)peer.found_lacking(std::move(*lacking), false, now);
+    }
+    const auto copies = context_.membership.copies();
+    std::vector<Guid> ids;
+    for (Guid after;;) {
+        const auto more = context_.store.list(key, after, kMaxBlocksPerRequest);
+        ids.insert(ids.end(), more.begin(), more.end());
+        if (more.size() < kMaxBlocksPerRequest) break;
+        after = more.back();
+    }
+    using Counting = PlaceCopies::Counting;
+    const auto seen = place.held_by_few(ids, copies, Counting::seen).size();
+    const auto lasting =
+        place.looked_at_all(place.held_by_few(ids, copies, Counting::expected), seen, now, config.check_period);
+    auto since = place.few_since;
+    const auto rank = place.rank(context_.self(), context_.self());
+    for (const auto& [id, peer] : place.peers) {
+        if (rank > 0) since = std::max(since, peer.progress_at);
+    }
+    if (lasting.empty() || context_.now() - since < config.settle + static_cast<int>(rank) * config.patience) co_return;
+    bool sent = false;
+    for (auto& [node, share] : place.shares(lasting, copies)) {
+        auto to = node.address;
+        auto wanted = co_await offer(key, std::move(to), std::move(share));  // some may have been reclaimed there
+        if (wanted && !wanted->empty()) sent = co_await push(key, node, std::move(*wanted)) || sent;
+    }
+    if (!sent) place.look_at = context_.now() + config.check_period;
+}
+
+// --- bytes
+
+Task<bool> Repair::push(Guid key, NodeHandle node, std::vector<Guid> ids) {
+    const auto pushed = co_await push_all(key, node, std::move(ids));
+    if (!pushed) {
+        context_.log(base::Log::Level::debug, "repair of {}: {}", node.id().short_hex(), pushed.error().message());
+    }
+    co_return pushed.has_value();
+}
+
+Task<Result<void>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid> ids) {
+    const bool holder = ours(places_.at(key));
+    const auto cause = holder ? Cause::repair : Cause::handover;
+    std::size_t next = 0;
+    std::optional<Block> read;  // the next one, too large for the batch before
+    while (next < ids.size()) {
+        // One batch: blocks of equal tags.
+        std::vector<Block> blocks;
+        std::vector<Tag> tags;
+        std::size_t bytes = 0;
+        for (; next < ids.size() && blocks.size() < kMaxBlocksPerRequest; ++next) {
+            auto its_tags = context_.store.tags(ids[next]);
+            if (its_tags.empty()) {  // reclaimed meanwhile
+                read.reset();
+                continue;
+            }
+            its_tags.resize(std::min(its_tags.size(), kMaxTagsPerRequest));
+            if (!blocks.empty() && its_tags != tags) break;
+            if (!read) {
+                auto one = co_await context_.store.get(ids[next]);
+                if (!one) {
+                    if (one.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
+                    continue;
+                }
+                read = Block{ids[next], std::move(*one)};
+            }
+            if (!blocks.empty() && bytes + read->bytes.size() > context_.config.repair_batch_bytes) break;
+            bytes += read->bytes.size();
+            tags = std::move(its_tags);
+            blocks.push_back(std::move(*read));
+            read.reset();
+        }
+        if (blocks.empty()) continue;
+        const auto count = blocks.size();
+        co_await bucket_.take(bytes);
+        co_await context_.foreground.give_way(bytes);
+        BASE_CO_TRY(auto batch, make_batch(key, std::move(tags), std::move(blocks), cause));
+        const auto deadline = context_.now() + context_.config.store_timeout;
+        auto to = node.address;
+        BASE_CO_CHECK(co_await store_at(context_, batch, std::move(to), deadline));
+        (holder ? context_.counters.bytes_repaired : context_.counters.bytes_handed_over) += bytes;
+        (holder ? context_.counters.blocks_repaired : context_.counters.blocks_handed_over) += count;
+        arrived(key, node.id(), batch->request.ids);
+    }
+    co_return base::ok();
+}
+
+void Repair::arrived(const Guid& key, const NodeId& node, const std::vector<Guid>& ids) {
+    const auto found = places_.find(key);
+    if (found == places_.end()) return;
+    const auto peer = found->second.peers.find(node);
+    if (peer == found->second.peers.end()) return;
+    for (auto* list : {&peer->second.lacking, &found->second.few}) {
+        for (const auto& id : ids) {
+            const auto at = std::ranges::lower_bound(*list, id);
+            if (at != list->end() && *at == id) list->erase(at);
+        }
+    }
+}
+
+}  // namespace past
