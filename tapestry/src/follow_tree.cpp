@@ -52,6 +52,7 @@ void FollowTree::hang_below(TimePoint now, base::Address parent, Standing standi
 
 FollowTree::Heard FollowTree::hear(TimePoint now, const NodeId& from, Standing standing) {
     if (!parent_ || parent_->address.id != from) return Heard::stranger;
+    if (standing.rank < parent_->standing.rank) return Heard::outdated;
     if (!may_hang_below(from, standing)) return Heard::fallen;
     parent_->heard = now;
     standing.sequence = std::max(standing.sequence, parent_->standing.sequence);

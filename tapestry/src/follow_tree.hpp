@@ -36,12 +36,15 @@ class FollowTree {
     };
     enum class Heard {
         stranger,  ///< it is not our parent
-        fallen,    ///< it is, but does not rank above us any more: it lost its place and us with it
+        outdated,  ///< it said more before: this was long on its way
+        fallen,    ///< it is our parent no more: it hangs below us, as it says, or what it says cannot be
         same,
         changed,  ///< our rank rose: our children should hear of it
     };
 
-    FollowTree(base::NodeId self, Limits limits) : self_{self}, limits_{limits} {}
+    /// Without a place, and looking for one until `patient_until` at least.
+    FollowTree(base::NodeId self, Limits limits, base::TimePoint patient_until = {})
+        : self_{self}, limits_{limits}, patient_until_{patient_until} {}
 
     [[nodiscard]] const Rank& rank() const { return rank_; }
     [[nodiscard]] const std::optional<Parent>& parent() const { return parent_; }
@@ -56,6 +59,8 @@ class FollowTree {
 
     // ---- below somebody
 
+    /// Higher than ours, and by no more rounds than can be true.
+    [[nodiscard]] bool outranks_us(const Rank& rank) const;
     /// We may hang below `node`, which stands so, now or in a later round. Not if it hangs below us as far as it knows,
     /// looks for a place itself, or is too deep.
     [[nodiscard]] bool eligible(const base::NodeId& node, const Standing& standing) const;
@@ -71,7 +76,7 @@ class FollowTree {
     bool let_go();
     /// A parent of which nothing was heard counts as lost from then on.
     [[nodiscard]] std::optional<base::TimePoint> silent_at() const;
-    /// Until `patient_until` we look for another; then become_top() is due.
+    /// Until `patient_until` we look for another; then become_top() may be due.
     void lose_parent(base::TimePoint patient_until);
     /// Our parent has news of this sequence.
     void parent_has(std::uint64_t sequence);
@@ -99,7 +104,6 @@ class FollowTree {
     [[nodiscard]] unsigned yielding() const;
 
   private:
-    [[nodiscard]] bool outranks_us(const Rank& rank) const;
     bool adopt();
 
     base::NodeId self_;
@@ -107,7 +111,7 @@ class FollowTree {
     Rank rank_;
     std::optional<Parent> parent_;
     std::map<base::NodeId, Child> children_;
-    base::TimePoint patient_until_{};
+    base::TimePoint patient_until_;
     base::TimePoint adopted_at_{};
     bool held_ = false;
 };

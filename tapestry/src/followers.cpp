@@ -37,12 +37,13 @@ Result<void> Followers::Impl::follow(const Guid& object, Verifier verify, OnNews
     FollowTree::Limits limits;
     limits.children = std::min<unsigned>(config_.max_children, kMaxChildren);
     limits.silence = config_.digest_period * 9 / 4;  // two digests, and the way of one
-    const auto followed = std::make_shared<Followed>(object, FollowTree{self(), limits}, env_.executor);
+    const auto followed = std::make_shared<Followed>(object, FollowTree{self(), limits, now()}, env_.executor);
     followed->verify = std::move(verify);
     followed->on_news = std::move(on_news);
     followed->improve_after = config_.improve_first;
     followed->compare_at = now() + config_.compare_period;
     followed->look_after = config_.digest_period / 2;
+    followed->seek_after = config_.digest_period / 4;
     followed_.emplace(object, followed);
     dolr_.publish({object});
     tasks_.spawn(keep_place(followed));
@@ -93,8 +94,8 @@ FollowersStatus Followers::Impl::status() const {
 
 // ---- what others ask
 
-Task<Result<Message>> Followers::Impl::call(Address to, Message message) {
-    const auto deadline = now() + config_.call_timeout;
+Task<Result<Message>> Followers::Impl::call(Address to, Message message, base::Duration timeout) {
+    const auto deadline = now() + timeout;
     return env_.transport.request(std::move(to), std::move(message), deadline);
 }
 

@@ -44,7 +44,7 @@ Task<void> Followers::Impl::digest_to(FollowedPtr followed, Address child) {
         followed->digesting[id] = false;
         auto message = encode(Digest{followed->object, standing(*followed), followed->tree.child(id)->crowded});
         const auto began = now();
-        const auto answer = co_await call(child, std::move(message));
+        const auto answer = co_await call(child, std::move(message), config_.call_timeout);
         if (take_answer(*followed, id, answer, now() - began)) pump(followed, child);
         again = followed->digesting[id];
     }
@@ -79,6 +79,7 @@ Result<Message> Followers::Impl::on_digest(const Address& from, const Message& m
         case FollowTree::Heard::fallen: lose_parent(*followed); [[fallthrough]];
         case FollowTree::Heard::stranger: digested.yours = false; break;
         case FollowTree::Heard::changed: followed->digest_wake->pulse(); break;
+        case FollowTree::Heard::outdated:
         case FollowTree::Heard::same: break;
     }
     if (digested.yours && digest.crowded) crowded_out(*followed);

@@ -1,7 +1,8 @@
 // The acting half of Followers: a FollowTree for each object, carried out over the doors.
 //
-// Told in four files: followers.cpp (the face, what others ask), followers_place.cpp (finding and keeping a place),
-// followers_digests.cpp (from parents to children), followers_news.cpp (what all this is for).
+// Told in five files: followers.cpp (the face, what others ask), followers_place.cpp (finding and keeping a place),
+// followers_search.cpp (looking around for one), followers_digests.cpp (from parents to children), followers_news.cpp
+// (what all this is for).
 #pragma once
 
 #include <map>
@@ -51,8 +52,10 @@ class Followers::Impl {
         std::shared_ptr<base::Event> digest_wake;
         bool seek = false;  // there may be a better tree
         base::TimePoint sought_at{};
+        base::Duration seek_after{};
         base::TimePoint look_at{};  // for a place, or as a top for other trees
         base::Duration look_after{};
+        bool better_homeless = false;  // somebody without a place, too, should rather become the top
         base::TimePoint improve_at{};
         bool crowded = false;  // any other place is better than this
         base::Duration improve_after{};
@@ -83,7 +86,7 @@ class Followers::Impl {
     // followers.cpp
     [[nodiscard]] base::TimePoint now() const { return env_.clock.now(); }
     [[nodiscard]] const base::NodeId& self() const { return env_.transport.self().id; }
-    base::Task<base::Result<base::Message>> call(base::Address to, base::Message message);
+    base::Task<base::Result<base::Message>> call(base::Address to, base::Message message, base::Duration timeout);
     base::Task<void> wait(std::shared_ptr<base::Event> event, base::TimePoint until);
     [[nodiscard]] FollowedPtr find(const base::Guid& object) const;
     base::Task<base::Result<base::Message>> on_request(base::Peer from, base::Message message);
@@ -105,11 +108,18 @@ class Followers::Impl {
     void heard_of_tree(Followed& followed, const Rank& rank, const base::Address& whom);
     void remember(Followed& followed, const base::Address& follower);
     base::Task<void> find_place(FollowedPtr followed);
+    base::Task<bool> hang_near(FollowedPtr followed, std::vector<base::Address> begin);
+    [[nodiscard]] bool may_become_top(const Followed& followed) const;
+    void append_known(const Followed& followed, std::vector<base::Address>& to, std::size_t count);
     base::Task<void> improve(FollowedPtr followed);
     base::Task<bool> move(FollowedPtr followed, Seen to);
     base::Task<bool> next_round_begins(FollowedPtr followed);
+
+    // followers_search.cpp
     base::Task<std::vector<base::Address>> some_others(FollowedPtr followed);
     base::Task<std::vector<Seen>> explore(FollowedPtr followed, std::vector<base::Address> begin, std::size_t most);
+    [[nodiscard]] std::set<base::NodeId> not_to_look_at(const Followed& followed) const;
+    base::Task<std::vector<Seen>> look_at_all(FollowedPtr followed, std::vector<base::Address> batch);
     base::Task<void> look_into(FollowedPtr followed, base::Address at, std::optional<Seen>* seen);
     base::Task<std::optional<Verdict>> hang(FollowedPtr followed, base::Address to, base::Duration rtt);
     [[nodiscard]] static double cost(const Seen& seen);

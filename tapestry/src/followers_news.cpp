@@ -82,7 +82,7 @@ Task<Result<Pushed>> Followers::Impl::push(Address to, Guid object, News news) {
     ++counters_.news_sent;
     counters_.news_bytes_sent += news.body.size();
     auto message = encode(Push{object, news.sequence}, std::move(news.body));
-    BASE_CO_TRY(const auto answer, co_await call(std::move(to), std::move(message)));
+    BASE_CO_TRY(const auto answer, co_await call(std::move(to), std::move(message), config_.call_timeout));
     co_return decode_pushed(answer);
 }
 
@@ -175,7 +175,7 @@ Task<void> Followers::Impl::compare(FollowedPtr followed) {
     const auto whom = co_await somebody(followed);
     if (!whom || followed->gone) co_return;
     auto message = encode(Look{followed->object, followed->tree.rank(), followed->newest.sequence, true});
-    const auto answer = co_await call(*whom, std::move(message));
+    const auto answer = co_await call(*whom, std::move(message), config_.call_timeout);
     const auto elsewhere = answer ? decode_view(*answer) : Result<View>{answer.error()};
     if (!elsewhere) {
         std::erase_if(followed->known, [&](const Address& one) { return one.id == whom->id; });
@@ -210,8 +210,8 @@ Task<std::optional<Address>> Followers::Impl::somebody(FollowedPtr followed) {
 void Followers::Impl::parent_kept_back(Followed& followed, const View& elsewhere) {
     ++counters_.found_missing;
     const auto& parent = followed.tree.parent();
-    const auto known_for = std::max<base::Duration>(elsewhere.age, config_.digest_period * 2);
-    if (!parent || elsewhere.age < config_.digest_period * 2 || now() - parent->since < known_for) return;
+    const base::Duration enough = config_.digest_period / 2;
+    if (!parent || elsewhere.age < enough || now() - parent->since < elsewhere.age + enough) return;
     if (++followed.withheld < kMostWithheld) return;
     followed.withheld = 0;
     followed.avoided[parent->address.id] = now() + config_.penalty;

@@ -17,25 +17,13 @@ namespace {
 
 constexpr std::size_t kMostKnown = 32;
 constexpr std::size_t kMostLooks = 24;  // to find a place
+constexpr std::size_t kFewLooks = 8;    // for other trees
+constexpr std::size_t kKnownAsked = 8;
 constexpr std::size_t kMostLooksToImprove = 12;
-constexpr double kShareOfTheWayUp = 0.3;
-constexpr double kHopMs = 1;
-constexpr std::size_t kLooksAtOnce = 6;
-constexpr std::size_t kMostHangs = 6;
+constexpr std::ptrdiff_t kMostHangs = 6;
 constexpr double kGain = 0.9;  // of the present cost, to be worth a move
 
-double milliseconds(Duration span) { return std::chrono::duration<double, std::milli>(span).count(); }
-
 }  // namespace
-
-// The way to our parent counts in full, the parent's own way to the top by a third, and each hop a little: a near
-// parent is preferred to a far one that is nearer to the top, so few edges are far, and still no long chains come of
-// it. With more weight on the way to the top its place matters too much: a top at the end of a slow line has everybody
-// for a neighbour (docs/decisions/followers.md has what was measured).
-double Followers::Impl::cost(const Seen& seen) {
-    const auto& there = seen.view.standing;
-    return milliseconds(seen.rtt) / 2 + kShareOfTheWayUp * milliseconds(there.delay) + kHopMs * there.rank.depth;
-}
 
 Task<void> Followers::Impl::keep_place(FollowedPtr followed) {
     while (!followed->gone) {
@@ -54,10 +42,6 @@ Task<void> Followers::Impl::keep_place(FollowedPtr followed) {
     }
 }
 
-bool Followers::Impl::has_room(const Followed& followed, const Seen& seen) {
-    return seen.view.room > 0 || (seen.view.yielding > 0 && !followed.tree.children().empty());
-}
-
 TimePoint Followers::Impl::next_due(const Followed& followed) const {
     const auto& tree = followed.tree;
     const auto own = tree.parent() ? std::min(*tree.silent_at(), followed.improve_at) : followed.look_at;
@@ -66,11 +50,9 @@ TimePoint Followers::Impl::next_due(const Followed& followed) const {
 
 void Followers::Impl::lose_parent(Followed& followed) {
     ++counters_.parents_lost;
-    // Those right below a top that is gone are equals: chance says who becomes the next one. Others find, in a round or
-    // two, somebody whose rank has risen since.
-    const auto unit = env_.rng.unit();
-    const double periods = followed.tree.rank().depth == 1 ? unit : 2 + unit;
-    const auto patience = std::chrono::duration_cast<Duration>(config_.digest_period * periods);
+    // Below a top that is gone nobody will raise the round: one of us must. Deeper down somebody else's rank may rise
+    // with the next round, and we can hang below him.
+    const auto patience = followed.tree.rank().depth == 1 ? Duration{} : Duration{config_.digest_period * 3 / 2};
     const auto& standing = followed.tree.parent()->standing;
     if (!standing.parent.id.is_zero()) followed.hints.push_back(standing.parent);
     followed.tree.lose_parent(now() + patience);
@@ -88,9 +70,9 @@ void Followers::Impl::crowded_out(Followed& followed) {
 
 /// Somebody stands so in a tree. If that is another tree and ranks higher, we belong there.
 void Followers::Impl::heard_of_tree(Followed& followed, const Rank& rank, const Address& whom) {
-    if (rank.round == 0 || whom.endpoint.empty()) return;
-    if (rank.same_tree(followed.tree.rank()) || rank <= followed.tree.rank()) return;
-    if (now() < followed.sought_at + config_.digest_period / 4) return;
+    const auto& tree = followed.tree;
+    if (whom.endpoint.empty() || rank.same_tree(tree.rank()) || !tree.outranks_us(rank)) return;
+    if (now() < followed.sought_at + followed.seek_after) return;  // nobody keeps us busy with stories
     followed.sought_at = now();
     followed.hints.push_back(whom);
     followed.seek = true;
@@ -109,141 +91,74 @@ void Followers::Impl::remember(Followed& followed, const Address& follower) {
 
 // ---- finding
 
+// A place is found fastest among those that we know; the DOLR is asked where nobody is known or nobody takes us, and by
+// a top that looks for other trees.
 Task<void> Followers::Impl::find_place(FollowedPtr followed) {
     auto& tree = followed->tree;
     tree.hold();
     auto begin = std::exchange(followed->hints, {});
-    const auto others = co_await some_others(followed);
-    begin.insert(begin.end(), others.begin(), others.end());
-    for (std::size_t i = 0; i < 4 && !followed->known.empty(); ++i) {
-        begin.push_back(followed->known[env_.rng.below(followed->known.size())]);
+    bool hangs = false;
+    if (!tree.placed()) {
+        append_known(*followed, begin, kKnownAsked);
+        hangs = co_await hang_near(followed, std::exchange(begin, {}));
     }
-    auto seen = co_await explore(followed, std::move(begin), kMostLooks);
-    const bool has_place = tree.placed();
-    std::erase_if(seen, [&](const Seen& one) {
-        const auto& there = one.view.standing;
-        return !tree.may_hang_below(one.address.id, there) || (has_place && there.rank.same_tree(tree.rank()));
-    });
-    std::ranges::stable_sort(seen, {}, [](const Seen& one) { return cost(one); });
-    seen.resize(std::min(seen.size(), kMostHangs));
-    for (const auto& one : seen) {
-        const auto verdict = co_await hang(followed, one.address, one.rtt);
-        if (followed->gone || verdict == Verdict::welcome) break;
+    if (!hangs && !followed->gone) {
+        const auto others = co_await some_others(followed);
+        begin.insert(begin.end(), others.begin(), others.end());
+        if (tree.placed()) append_known(*followed, begin, 1);
+        hangs = co_await hang_near(followed, std::move(begin));
     }
     if (tree.let_go()) followed->digest_wake->pulse();
-    if (!tree.placed() && now() >= tree.patient_until()) {
+    if (!tree.placed() && may_become_top(*followed)) {
         tree.become_top();
-        followed->look_after = config_.digest_period / 2;
+        followed->look_after = config_.digest_period / 4;
         followed->digest_wake->pulse();
     }
     const auto jitter = 0.5 + env_.rng.unit();
     followed->look_at = now() + std::chrono::duration_cast<Duration>(followed->look_after * jitter);
     if (tree.top()) followed->look_after = std::min<Duration>(followed->look_after * 2, config_.compare_period);
+    followed->seek_after =
+        hangs ? config_.digest_period / 4 : std::min<Duration>(followed->seek_after * 2, config_.compare_period);
 }
 
-Task<std::vector<Address>> Followers::Impl::some_others(FollowedPtr followed) {
-    std::vector<NodeId> known;
-    if (followed->tree.parent()) known.push_back(followed->tree.parent()->address.id);
-    for (const auto& [id, child] : followed->tree.children()) known.push_back(id);
-    const auto found = co_await dolr_.locate_others(followed->object, std::move(known), now() + config_.locate_timeout);
-    std::vector<Address> others;
-    if (found) {
-        for (const auto& location : *found) others.push_back(location.holder);
-    }
-    co_return others;
+// Of several that have no place the one with the highest rank becomes the top, of equals the one with the greatest id:
+// so there are few at a time. Who waits for one that never does waits no longer than this.
+bool Followers::Impl::may_become_top(const Followed& followed) const {
+    const auto since = now() - followed.tree.patient_until();
+    if (since < Duration{}) return false;
+    return !followed.better_homeless || since > config_.digest_period * 2;
 }
 
-// From where we begin on to parents and children of what is near, until nothing better turns up.
-Task<std::vector<Followers::Impl::Seen>> Followers::Impl::explore(FollowedPtr followed, std::vector<Address> begin,
-                                                                  std::size_t most) {
-    struct Candidate {
-        Address address;
-        Duration near{};  ///< how far from us its neighbour is that told of it
-    };
-    std::vector<Candidate> waiting;
-    for (auto& address : begin) waiting.push_back({std::move(address), {}});
-    std::set<NodeId> met{self()};
-    for (const auto& [id, child] : followed->tree.children()) met.insert(id);
-    for (const auto& [id, until] : followed->avoided) {
-        if (now() < until) met.insert(id);
-    }
-    std::vector<Seen> all;
-    double best = 0;
-    for (std::size_t looks = 0; looks < most && !followed->gone;) {
-        std::vector<Address> batch;
-        std::ranges::stable_sort(waiting, {}, &Candidate::near);
-        for (const auto& candidate : waiting) {
-            if (batch.size() == kLooksAtOnce || looks == most) break;
-            if (!met.insert(candidate.address.id).second) continue;
-            batch.push_back(candidate.address);
-            ++looks;
-        }
-        if (batch.empty()) break;
-        std::erase_if(waiting, [&](const Candidate& candidate) { return met.contains(candidate.address.id); });
-        std::vector<std::optional<Seen>> seen(batch.size());
-        base::TaskGroup group{env_.executor};
-        for (std::size_t i = 0; i < batch.size(); ++i) group.spawn(look_into(followed, batch[i], &seen[i]));
-        co_await group.join();
-        double better = best;
-        for (auto& one : seen) {
-            if (!one) continue;
-            auto near = one->view.children;
-            for (std::size_t i = near.size(); i > 1; --i) std::swap(near[i - 1], near[env_.rng.below(i)]);
-            if (!one->view.standing.parent.id.is_zero()) near.insert(near.begin(), one->view.standing.parent);
-            for (auto& address : near) waiting.push_back({std::move(address), one->rtt});
-            const bool usable =
-                followed->tree.eligible(one->address.id, one->view.standing) && has_room(*followed, *one);
-            if (usable && (better == 0 || cost(*one) < better)) better = cost(*one);
-            all.push_back(std::move(*one));
-        }
-        if (best > 0 && better > 0.95 * best) break;
-        best = better;
-    }
-    co_return all;
-}
-
-Task<void> Followers::Impl::look_into(FollowedPtr followed, Address at, std::optional<Seen>* seen) {
-    const auto began = now();
-    auto message = encode(Look{followed->object, followed->tree.rank(), followed->newest.sequence, false});
-    const auto answer = co_await call(at, std::move(message));
-    auto view = answer ? decode_view(*answer) : Result<View>{answer.error()};
-    if (!view) {
-        std::erase_if(followed->known, [&](const Address& one) { return one.id == at.id; });
-        co_return;
-    }
-    remember(*followed, at);
-    *seen = Seen{std::move(at), std::move(*view), now() - began};
-}
-
-/// What was answered; nullopt: nothing. After `welcome` we hang there.
-Task<std::optional<Verdict>> Followers::Impl::hang(FollowedPtr followed, Address to, Duration rtt) {
+/// Below the best that takes us, of those that can be found from `begin`; who has a place leaves it only for another
+/// tree.
+Task<bool> Followers::Impl::hang_near(FollowedPtr followed, std::vector<Address> begin) {
     auto& tree = followed->tree;
-    auto message = encode(Hang{followed->object, tree.rank(), followed->newest.sequence,
-                               static_cast<std::uint32_t>(tree.children().size())});
-    const auto answer = co_await call(to, std::move(message));
-    auto hung = answer ? decode_hung(*answer) : Result<Hung>{answer.error()};
-    if (!hung) co_return std::nullopt;
-    if (hung->verdict != Verdict::welcome) co_return hung->verdict;
-    auto& standing = hung->view.standing;
-    if (followed->gone || !tree.may_hang_below(to.id, standing)) {
-        tell_left(*followed, to, {});
-        co_return Verdict::not_higher;
+    auto seen = co_await explore(followed, std::move(begin), tree.placed() ? kFewLooks : kMostLooks);
+    const bool placed = tree.placed();
+    const std::pair ours{tree.rank(), self()};
+    for (const auto& one : seen) {
+        const auto& there = one.view.standing;
+        const bool homeless = there.parent.id.is_zero() && there.rank.top != one.address.id;
+        if (homeless && std::pair{there.rank, one.address.id} > ours) followed->better_homeless = true;
     }
-    const auto sequence = standing.sequence;
-    const auto old = tree.parent() ? tree.parent()->address : Address{};
-    tree.hang_below(now(), to, std::move(standing), rtt);
-    if (!old.id.is_zero() && old.id != to.id) tell_left(*followed, old, to);
-    followed->withheld = 0;
-    followed->crowded = false;
-    followed->improve_after = config_.improve_first;
-    followed->improve_at = now() + followed->improve_after;
-    followed->digest_wake->pulse();
-    if (!answer->payload.empty()) {
-        News news{sequence, answer->payload};
-        (void)co_await receive(followed, to.id, std::move(news));
+    std::erase_if(seen, [&](const Seen& one) {
+        const auto& there = one.view.standing;
+        return !tree.may_hang_below(one.address.id, there) || (placed && there.rank.same_tree(tree.rank()));
+    });
+    std::ranges::stable_sort(seen, {}, [](const Seen& one) { return cost(one); });
+    if (seen.size() > kMostHangs) seen.erase(seen.begin() + kMostHangs, seen.end());
+    for (const auto& one : seen) {
+        const auto verdict = co_await hang(followed, one.address, one.rtt);
+        if (verdict == Verdict::welcome) co_return true;
+        if (followed->gone) break;
     }
-    pump(followed, to);
-    co_return Verdict::welcome;
+    co_return false;
+}
+
+void Followers::Impl::append_known(const Followed& followed, std::vector<Address>& to, std::size_t count) {
+    for (; count > 0 && !followed.known.empty(); --count) {
+        to.push_back(followed.known[env_.rng.below(followed.known.size())]);
+    }
 }
 
 // ---- improving

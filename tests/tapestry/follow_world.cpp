@@ -42,7 +42,8 @@ FollowWorld::Machine::Machine(FollowWorld& owner, NodeIndex index, base::NodeEnv
            {owner.world.node(index).key(), owner.world.node(index).certificate().salt, owner.world.network_id()},
            [](const base::NodeId&) { return true; },
            owner.options.dolr},
-      followers{env, dolr, [](const base::NodeId&) { return true; }, owner.options.followers} {}
+      followers{env, dolr, [&owner](const base::NodeId& node) { return owner.members(node); },
+                owner.options.followers} {}
 
 FollowWorld::FollowWorld(std::uint64_t seed, std::size_t machines, FollowWorldOptions options_in, bool near)
     : world{seed}, options{std::move(options_in)}, object{world.rng().guid()} {

@@ -45,6 +45,7 @@ class FollowWorld {
     base::sim::World world;
     FollowWorldOptions options;
     base::Guid object;
+    Followers::IsMember members = [](const base::NodeId&) { return true; };  ///< of which Followers take requests
 
     [[nodiscard]] Followers& followers(NodeIndex index) { return world.node(index).root<Machine>().followers; }
     [[nodiscard]] Node& dolr(NodeIndex index) { return world.node(index).root<Machine>().dolr; }
@@ -65,10 +66,10 @@ class FollowWorld {
     [[nodiscard]] std::vector<NodeIndex> tops();
     /// Followers from which the way of parents runs in a circle, at this moment.
     [[nodiscard]] std::size_t in_cycles();
-    /// Looks for cycles every so often from now on; `cycles` counts the looks that found one.
+    /// Looks for cycles every so often from now on.
     void watch(base::Duration every);
-    std::size_t cycles = 0;
-    std::size_t watched = 0;
+    std::size_t watched = 0;  ///< looks
+    std::size_t cycles = 0;   ///< looks that found one
 
     /// When whoever took news of this sequence took it.
     [[nodiscard]] std::map<NodeIndex, base::TimePoint> taken(std::uint64_t sequence) const;

@@ -32,6 +32,7 @@ struct FollowersConfig {
     Milliseconds improve_first{10'000};  ///< after a place was found, a better one is looked for, then ever more seldom
     Milliseconds improve_most{320'000};
     Milliseconds call_timeout{3'000};
+    Milliseconds look_timeout{1'500};  ///< who answers later is too far to hang below
     Milliseconds locate_timeout{8'000};
     unsigned forged_forgiven = 3;   ///< bodies that did not verify, before a peer is not listened to
     Milliseconds penalty{600'000};  ///< for so long
