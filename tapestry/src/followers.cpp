@@ -168,16 +168,16 @@ Verdict Followers::Impl::judge(Followed& followed, const Address& from, const Ha
 }
 
 void Followers::Impl::on_notice(const base::Peer& from, const Message& message) {
-    if (message.verb() != static_cast<std::uint8_t>(FollowVerb::leave)) return;
+    const auto& id = from.address.id;
+    if (message.verb() != static_cast<std::uint8_t>(FollowVerb::leave) || !is_member_(id) || distrusted(id)) return;
     const auto leave = decode_leave(message);
     const auto followed = leave ? find(leave->object) : nullptr;
-    if (!followed) return;
-    const auto& id = from.address.id;
-    if (!leave->to.id.is_zero() && leave->to.id != self()) followed->hints.push_back(leave->to);
-    if (followed->hints.size() > kMaxChildren) followed->hints.erase(followed->hints.begin());
-    followed->tree.drop_child(id);
-    if (followed->tree.parent() && followed->tree.parent()->address.id == id) lose_parent(*followed);
-    if (is_member_(id)) heard_of_tree(*followed, leave->rank, from.address);
+    if (!followed || !sequence_at(*followed, id)) return;  // no neighbour of ours
+    auto& tree = followed->tree;
+    tree.drop_child(id);
+    if (!leave->to.id.is_zero()) hint(*followed, leave->to);
+    if (tree.parent() && tree.parent()->address.id == id) lose_parent(*followed);
+    heard_of_tree(*followed, leave->rank, from.address);
 }
 
 Standing Followers::Impl::standing(const Followed& followed) const {

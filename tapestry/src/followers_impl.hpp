@@ -106,6 +106,7 @@ class Followers::Impl {
     void lose_parent(Followed& followed);
     void crowded_out(Followed& followed);
     void heard_of_tree(Followed& followed, const Rank& rank, const base::Address& whom);
+    void hint(Followed& followed, const base::Address& whom);
     void remember(Followed& followed, const base::Address& follower);
     base::Task<void> find_place(FollowedPtr followed);
     base::Task<bool> hang_near(FollowedPtr followed, std::vector<base::Address> begin);

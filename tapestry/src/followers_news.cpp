@@ -214,6 +214,7 @@ void Followers::Impl::parent_kept_back(Followed& followed, const View& elsewhere
     if (!parent || elsewhere.age < enough || now() - parent->since < elsewhere.age + enough) return;
     if (++followed.withheld < kMostWithheld) return;
     followed.withheld = 0;
+    std::erase_if(followed.avoided, [&](const auto& each) { return each.second <= now(); });
     followed.avoided[parent->address.id] = now() + config_.penalty;
     lose_parent(followed);
 }

@@ -16,6 +16,7 @@ using base::TimePoint;
 namespace {
 
 constexpr std::size_t kMostKnown = 32;
+constexpr std::size_t kMostHints = 16;
 constexpr std::size_t kMostLooks = 24;  // to find a place
 constexpr std::size_t kFewLooks = 8;    // for other trees
 constexpr std::size_t kKnownAsked = 8;
@@ -54,7 +55,7 @@ void Followers::Impl::lose_parent(Followed& followed) {
     // with the next round, and we can hang below him.
     const auto patience = followed.tree.rank().depth == 1 ? Duration{} : Duration{config_.digest_period * 3 / 2};
     const auto& standing = followed.tree.parent()->standing;
-    if (!standing.parent.id.is_zero()) followed.hints.push_back(standing.parent);
+    if (!standing.parent.id.is_zero()) hint(followed, standing.parent);
     followed.tree.lose_parent(now() + patience);
     followed.look_at = now();
     followed.look_after = config_.digest_period / 4;
@@ -74,9 +75,16 @@ void Followers::Impl::heard_of_tree(Followed& followed, const Rank& rank, const 
     if (whom.endpoint.empty() || rank.same_tree(tree.rank()) || !tree.outranks_us(rank)) return;
     if (now() < followed.sought_at + followed.seek_after) return;  // nobody keeps us busy with stories
     followed.sought_at = now();
-    followed.hints.push_back(whom);
+    hint(followed, whom);
     followed.seek = true;
     followed.place_wake->pulse();
+}
+
+/// To be asked first when we look for a place.
+void Followers::Impl::hint(Followed& followed, const Address& whom) {
+    if (whom.id == self() || whom.endpoint.empty()) return;
+    if (followed.hints.size() == kMostHints) followed.hints.erase(followed.hints.begin());
+    followed.hints.push_back(whom);
 }
 
 /// A random few of all that we hear of.

@@ -40,7 +40,7 @@ Task<std::vector<Address>> Followers::Impl::some_others(FollowedPtr followed) {
     std::vector<NodeId> known;
     if (followed->tree.parent()) known.push_back(followed->tree.parent()->address.id);
     for (const auto& [id, child] : followed->tree.children()) known.push_back(id);
-    const auto found = co_await dolr_.locate_others(followed->object, std::move(known), now() + config_.locate_timeout);
+    const auto found = co_await dolr_.other_holders(followed->object, std::move(known), now() + config_.locate_timeout);
     std::vector<Address> others;
     if (found) {
         for (const auto& location : *found) others.push_back(location.holder);

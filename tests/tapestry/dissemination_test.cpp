@@ -150,7 +150,7 @@ TEST(Dissemination, UnderChurnNewsReachesWhoeverStays) {
         net.world.run_for(3s);
         late += net.lacking(sequence);
         asked += stays.size();
-        for (const auto index : down) EXPECT_TRUE(net.come_back(index));
+        for (const auto index : down) net.restart(index);
         net.world.run_for(5s);
     }
     net.world.run_for(2 * kPeriod + 10s);

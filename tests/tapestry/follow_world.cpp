@@ -35,15 +35,42 @@ base::Result<std::uint64_t> verify_news(const base::Guid& /*object*/, base::Byte
     return sequence;
 }
 
-FollowWorld::Machine::Machine(FollowWorld& owner, NodeIndex index, base::NodeEnv& env)
-    : ring{env, {owner.world.node(index).address(), {}}, owner.options.ring},
+std::size_t in_cycles(const std::vector<std::optional<NodeIndex>>& parents) {
+    std::size_t caught = 0;
+    for (auto at : parents) {
+        for (std::size_t steps = 0; at && steps <= parents.size(); ++steps) at = parents[*at];
+        if (at) ++caught;
+    }
+    return caught;
+}
+
+FollowWorld::Machine::Machine(FollowWorld& owner, NodeIndex index, base::NodeEnv& env_in)
+    : env{env_in},
+      ring{env, {owner.world.node(index).address(), {}}, owner.options.ring},
       dolr{env,
            ring,
            {owner.world.node(index).key(), owner.world.node(index).certificate().salt, owner.world.network_id()},
            [](const base::NodeId&) { return true; },
            owner.options.dolr},
-      followers{env, dolr, [&owner](const base::NodeId& node) { return owner.members(node); },
-                owner.options.followers} {}
+      followers{env, dolr, [&owner](const base::NodeId& node) { return owner.members(node); }, owner.options.followers},
+      tasks{env.executor} {
+    if (owner.built_) tasks.spawn(come_back(owner, index));
+}
+
+base::Task<void> FollowWorld::Machine::come_back(FollowWorld& owner, NodeIndex index) {
+    for (;;) {
+        std::vector<base::Address> through;
+        while (through.size() < 4) {
+            const auto other = static_cast<NodeIndex>(env.rng.below(owner.world.size()));
+            if (other != index) through.push_back(owner.world.node(other).address());
+        }
+        const auto joined = co_await ring.join(std::move(through), env.clock.now() + 20s);
+        if (joined) break;
+        co_await env.clock.sleep_for(1s);
+    }
+    dolr.start();
+    if (owner.follows_[index]) owner.follow_now(index);
+}
 
 FollowWorld::FollowWorld(std::uint64_t seed, std::size_t machines, FollowWorldOptions options_in, bool near)
     : world{seed}, options{std::move(options_in)}, object{world.rng().guid()} {
@@ -60,11 +87,16 @@ FollowWorld::FollowWorld(std::uint64_t seed, std::size_t machines, FollowWorldOp
         return 2 * world.network().latency(static_cast<NodeIndex>(a), static_cast<NodeIndex>(b));
     });
     for (NodeIndex i = 0; i < machines; ++i) dolr(i).start(true);
+    built_ = true;
     world.run_for(2s);
 }
 
 void FollowWorld::follow(NodeIndex index) {
     follows_[index] = true;
+    follow_now(index);
+}
+
+void FollowWorld::follow_now(NodeIndex index) {
     const auto on_news = [this, index](const News& news) { taken_[news.sequence].emplace(index, world.now()); };
     if (!followers(index).follow(object, &verify_news, on_news)) std::abort();
 }
@@ -85,19 +117,9 @@ void FollowWorld::follow_all(std::size_t count, base::Duration span, base::Durat
     world.run_for(settle);
 }
 
-bool FollowWorld::come_back(NodeIndex index) {
-    auto& machine = world.node(index);
-    machine.restart();
-    auto& root = machine.root<Machine>();
-    std::vector<base::Address> through;
-    for (NodeIndex i = 0; i < world.size() && through.size() < 4; ++i) {
-        if (i != index && live(i)) through.push_back(world.node(i).address());
-    }
-    const auto joined = machine.run(root.ring.join(std::move(through), world.now() + 1min));
-    if (!joined || !*joined) return false;
-    root.dolr.start();
-    follow(index);
-    return true;
+void FollowWorld::restart(NodeIndex index) {
+    world.node(index).restart();
+    world.run_until([&] { return followers(index).place(object).has_value(); }, 1min);
 }
 
 base::Result<void> FollowWorld::post(NodeIndex index, std::uint64_t sequence, std::size_t bytes) {
@@ -125,27 +147,18 @@ std::optional<NodeIndex> FollowWorld::parent_of(NodeIndex index) {
 std::vector<NodeIndex> FollowWorld::tops() {
     std::vector<NodeIndex> all;
     for (const auto index : following()) {
-        if (followers(index).place(object)->top) all.push_back(index);
+        const auto place = followers(index).place(object);
+        if (place && place->top) all.push_back(index);
     }
     return all;
 }
 
-std::size_t FollowWorld::in_cycles() {
-    std::vector<std::optional<NodeIndex>> parents(world.size());
-    for (const auto index : following()) parents[index] = parent_of(index);
-    std::size_t caught = 0;
-    for (NodeIndex start = 0; start < world.size(); ++start) {
-        auto at = parents[start];
-        for (std::size_t steps = 0; at && steps <= world.size(); ++steps) at = parents[*at];
-        if (at) ++caught;
-    }
-    return caught;
-}
-
 void FollowWorld::watch(base::Duration every) {
     world.after(every, [this, every] {
+        std::vector<std::optional<NodeIndex>> parents(world.size());
+        for (const auto index : following()) parents[index] = parent_of(index);
         ++watched;
-        if (in_cycles() > 0) ++cycles;
+        if (in_cycles(parents) > 0) ++cycles;
         watch(every);
     });
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/sim/world.hpp"
+#include "base/task_group.hpp"
 #include "pastry/node.hpp"
 #include "tapestry/followers.hpp"
 #include "tapestry/node.hpp"
@@ -24,6 +25,9 @@ using namespace std::chrono_literals;
 /// Fits Followers::Verifier.
 [[nodiscard]] base::Result<std::uint64_t> verify_news(const base::Guid& object, base::ByteView body);
 
+/// From how many the way of parents runs in a circle. By index; nullopt: no parent.
+[[nodiscard]] std::size_t in_cycles(const std::vector<std::optional<NodeIndex>>& parents);
+
 struct FollowWorldOptions {
     pastry::Config ring;
     Config dolr;
@@ -37,9 +41,12 @@ class FollowWorld {
 
     struct Machine {
         Machine(FollowWorld& owner, NodeIndex index, base::NodeEnv& env);
+        base::Task<void> come_back(FollowWorld& owner, NodeIndex index);
+        base::NodeEnv env;
         pastry::Node ring;
         Node dolr;
         Followers followers;
+        base::TaskGroup tasks;
     };
 
     base::sim::World world;
@@ -56,17 +63,15 @@ class FollowWorld {
     void unfollow(NodeIndex index);
     /// Machines [0, count) follow, one after the other in a random order, spread over `span`; then time to settle.
     void follow_all(std::size_t count, base::Duration span, base::Duration settle = 5min);
-    /// Back in the ring after a restart, and following.
-    bool come_back(NodeIndex index);
+    /// A new process, in the ring again and following if it did. (So does what a harm restarts.)
+    void restart(NodeIndex index);
     base::Result<void> post(NodeIndex index, std::uint64_t sequence, std::size_t bytes = 1024);
 
     /// Machines that follow the object and run.
     [[nodiscard]] std::vector<NodeIndex> following();
     [[nodiscard]] std::optional<NodeIndex> parent_of(NodeIndex index);
     [[nodiscard]] std::vector<NodeIndex> tops();
-    /// Followers from which the way of parents runs in a circle, at this moment.
-    [[nodiscard]] std::size_t in_cycles();
-    /// Looks for cycles every so often from now on.
+    /// Looks for cycles of parents every so often from now on.
     void watch(base::Duration every);
     std::size_t watched = 0;  ///< looks
     std::size_t cycles = 0;   ///< looks that found one
@@ -77,6 +82,9 @@ class FollowWorld {
 
   private:
     friend struct Machine;
+    void follow_now(NodeIndex index);
+
+    bool built_ = false;  // machines that start now have a ring to join
     std::map<base::NodeId, NodeIndex> index_of_;
     std::map<NodeIndex, bool> follows_;
     std::map<std::uint64_t, std::map<NodeIndex, base::TimePoint>> taken_;

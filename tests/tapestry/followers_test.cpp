@@ -239,7 +239,7 @@ TEST(Followers, WhoComesBackKnowsNothingAndHangsBelowNobodyThatIsBelowIt) {
     for (int i = 0; i < 4; ++i) {
         const auto top = net.tops().at(0);
         net.world.node(top).kill();
-        ASSERT_TRUE(net.come_back(top));
+        net.restart(top);
         net.world.run_for(2 * kPeriod + 20s);
         EXPECT_EQ(net.tops().size(), 1U) << i;
     }

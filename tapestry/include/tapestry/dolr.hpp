@@ -41,7 +41,7 @@ class Dolr {
                                                      bool trace = false) = 0;
     /// Some holders but ourselves and `known` (at most 32 count); none if those that would know name no more. Errors:
     /// roots_unreachable.
-    virtual base::Task<base::Result<std::vector<Location>>> locate_others(base::Guid object,
+    virtual base::Task<base::Result<std::vector<Location>>> other_holders(base::Guid object,
                                                                           std::vector<base::NodeId> known,
                                                                           base::TimePoint deadline) = 0;
     /// To the nearest holder, or to `replicas` (1 to 16) distinct ones; how many took it, at least 1. After an error

@@ -76,8 +76,9 @@ class Followers {
     /// Ends what this does of its own accord. Await it before destroying this while the executor runs.
     base::Task<void> stop();
 
-    /// Publishes the object and stays in its tree until unfollow(). Who shares the Dolr answers for its messages.
-    /// Errors: exists (followed already), busy (max_followed).
+    /// Publishes the object and stays in its tree until unfollow(). Who handles the messages of `dolr` answers true for
+    /// what is followed: else we would be taken for one that published what it does not have. Errors: exists (followed
+    /// already), busy (max_followed).
     base::Result<void> follow(const base::Guid& object, Verifier verify, OnNews on_news);
     void unfollow(const base::Guid& object);
 

@@ -8,7 +8,7 @@ using base::Result;
 using base::Task;
 using base::TimePoint;
 
-Task<Result<std::vector<Location>>> Node::Impl::locate_others(Guid object, std::vector<base::NodeId> known,
+Task<Result<std::vector<Location>>> Node::Impl::other_holders(Guid object, std::vector<base::NodeId> known,
                                                               TimePoint deadline) {
     known.resize(std::min(known.size(), kMaxTried));
     std::vector<Location> others;
