@@ -27,17 +27,21 @@ function(add_layer name)
   pelago_use_pch(${name})
 endfunction()
 
-# add_layer_proto(layer file.proto): <layer>_proto, generated into the build folder; link it PRIVATE. Only the layer's
-# src/codec.cpp includes the generated header.
-function(add_layer_proto layer file)
-  get_filename_component(stem ${file} NAME_WE)
+# add_layer_proto(layer file.proto...): <layer>_proto, generated into the build folder; link it PRIVATE. Only the layer's
+# src/codec*.cpp include the generated headers.
+function(add_layer_proto layer)
   set(out ${CMAKE_CURRENT_BINARY_DIR}/proto)
   file(MAKE_DIRECTORY ${out})
-  add_custom_command(
-    OUTPUT ${out}/${stem}.pb.cc ${out}/${stem}.pb.h
-    COMMAND protobuf::protoc --cpp_out=${out} -I ${CMAKE_CURRENT_SOURCE_DIR}/proto ${CMAKE_CURRENT_SOURCE_DIR}/${file}
-    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
-  add_library(${layer}_proto STATIC ${out}/${stem}.pb.cc)
+  set(generated)
+  foreach(file IN LISTS ARGN)
+    get_filename_component(stem ${file} NAME_WE)
+    add_custom_command(
+      OUTPUT ${out}/${stem}.pb.cc ${out}/${stem}.pb.h
+      COMMAND protobuf::protoc --cpp_out=${out} -I ${CMAKE_CURRENT_SOURCE_DIR}/proto ${CMAKE_CURRENT_SOURCE_DIR}/${file}
+      DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+    list(APPEND generated ${out}/${stem}.pb.cc)
+  endforeach()
+  add_library(${layer}_proto STATIC ${generated})
   target_include_directories(${layer}_proto SYSTEM PUBLIC ${out})
   target_link_libraries(${layer}_proto PUBLIC protobuf::libprotobuf)
   target_compile_options(${layer}_proto PRIVATE -w)

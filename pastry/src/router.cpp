@@ -188,7 +188,7 @@ std::optional<Router::time_point> Router::next_timer() const {
     const auto also = [&](std::optional<time_point> due) {
         if (due && *due < first) first = *due;
     };
-    if (!leaves_.empty()) also(heartbeat_due_);
+    if (leaves_.left() != nullptr) also(heartbeat_due_);
     also(right_deadline());
     also(probes_.next_deadline());
     also(hops_.next_deadline());

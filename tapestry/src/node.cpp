@@ -104,6 +104,9 @@ void Node::unpublish(const std::vector<Guid>& objects) { impl_->unpublish(object
 Task<Result<Located>> Node::locate(Guid object, TimePoint deadline, bool trace) {
     return impl_->locate(object, deadline, trace);
 }
+Task<Result<std::vector<Location>>> Node::other_holders(Guid object, std::vector<NodeId> known, TimePoint deadline) {
+    return impl_->other_holders(object, std::move(known), deadline);
+}
 Task<Result<unsigned>> Node::send_to_object(Guid object, base::SharedBytes message, unsigned replicas,
                                             TimePoint deadline) {
     return impl_->send(object, std::move(message), replicas, deadline);

@@ -1,7 +1,7 @@
 // The acting half of a Node: a PointerTable and the set of our own objects, carried out over the doors.
 //
-// Told in three files: node.cpp (wiring, the face), publishing.cpp (announcements on their way), finding.cpp (questions
-// and messages on theirs).
+// Told in four files: node.cpp (wiring, the face), publishing.cpp (announcements on their way), finding.cpp (questions
+// and messages on theirs), other_holders.cpp (a holder asks who else is one).
 #pragma once
 
 #include <algorithm>
@@ -41,6 +41,10 @@ class Node::Impl final : public pastry::Application {
     base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace);
     base::Task<base::Result<unsigned>> send(base::Guid object, base::SharedBytes message, unsigned replicas,
                                             base::TimePoint deadline);
+
+    // other_holders.cpp
+    base::Task<base::Result<std::vector<Location>>> other_holders(base::Guid object, std::vector<base::NodeId> known,
+                                                                  base::TimePoint deadline);
 
     void on_message(OnMessage handler) { on_message_ = std::move(handler); }
     [[nodiscard]] Status status() const;

@@ -83,6 +83,22 @@ TEST_F(RouterTest, AMissedAcknowledgementSendsTheMessageToTheSpareAndProbesTheSi
     EXPECT_EQ(notices<Routed>(route("d5"))[0].first, id("d2"));
 }
 
+// The left neighbour is dead, who is left of it not known yet, and its heartbeat came due: a timer for that would never
+// end.
+TEST_F(RouterTest, WithoutALeftNeighbourNoHeartbeatIsDue) {
+    (void)route("65a0");
+    const auto end = now + config.heartbeat_interval + config.probe_timeout / 2;
+    bool nobody = false;
+    int steps = 0;
+    for (; steps < 1000 && *router.next_timer() <= end; ++steps) {
+        now = std::max(now, *router.next_timer());
+        (void)router.on_timer(now);
+        nobody = nobody || (router.leaves().left() == nullptr && !router.leaves().empty());
+    }
+    EXPECT_TRUE(nobody);
+    EXPECT_LT(steps, 1000);
+}
+
 TEST_F(RouterTest, AnAcknowledgementOfAnEarlierTransmissionEndsOurResponsibilityToo) {
     const auto first = notices<Routed>(route("d4"))[0].second;
     (void)until(now + config.initial_rto);

@@ -71,7 +71,17 @@ class Link : public std::enable_shared_from_this<Link> {
     /// Two classes with a window each: what keeps the ring together must not queue behind what moves data.
     enum class Traffic : std::uint8_t { overlay = 0, data = 1 };
     [[nodiscard]] static Traffic traffic_of(const Message& message) {
-        return message.service() <= Service::tapestry ? Traffic::overlay : Traffic::data;
+        switch (message.service()) {
+            case Service::membership:
+            case Service::pastry:
+            case Service::tapestry:
+            case Service::followers: return Traffic::overlay;
+            case Service::past:
+            case Service::objstore:
+            case Service::diagnostics:
+            case Service::local: break;
+        }
+        return Traffic::data;
     }
     struct Load {
         std::size_t requests = 0;

@@ -31,6 +31,7 @@ enum class Service : std::uint8_t {
     past = 4,
     objstore = 5,
     diagnostics = 6,  ///< `pelago route`
+    followers = 7,    ///< of published objects, among each other
     local = 16,       ///< commands to the daemon, over the Unix socket only
 };
 

@@ -39,6 +39,11 @@ class Dolr {
     /// Some holders, ourselves first if we are one. Errors: not_published, roots_unreachable.
     virtual base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline,
                                                      bool trace = false) = 0;
+    /// Some holders but ourselves and `known` (at most 32 count); none if those that would know name no more. Errors:
+    /// roots_unreachable.
+    virtual base::Task<base::Result<std::vector<Location>>> other_holders(base::Guid object,
+                                                                          std::vector<base::NodeId> known,
+                                                                          base::TimePoint deadline) = 0;
     /// To the nearest holder, or to `replicas` (1 to 16) distinct ones; how many took it, at least 1. After an error
     /// but not_published it is unknown whether somebody did. Errors: the same, and base::Errc::bad_argument above
     /// kMaxPayloadBytes.

@@ -67,6 +67,8 @@ class Node final : public Dolr {
     void publish(const std::vector<base::Guid>& objects) override;
     void unpublish(const std::vector<base::Guid>& objects) override;
     base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace = false) override;
+    base::Task<base::Result<std::vector<Location>>> other_holders(base::Guid object, std::vector<base::NodeId> known,
+                                                                  base::TimePoint deadline) override;
     base::Task<base::Result<unsigned>> send_to_object(base::Guid object, base::SharedBytes message, unsigned replicas,
                                                       base::TimePoint deadline) override;
     void on_message(OnMessage handler) override;

@@ -1,0 +1,49 @@
+// Every message of followers: foreign bytes decode to an error or to a value that encodes and decodes to itself.
+//
+// The first two bytes divide the rest into header and payload.
+#include <cstdlib>
+
+#include "../../tapestry/src/codec_followers.hpp"
+
+namespace {
+
+base::Message foreign(base::ByteView bytes) {
+    base::Message message;
+    const std::size_t cut =
+        std::min<std::size_t>(bytes[0] | (static_cast<std::size_t>(bytes[1]) << 8U), bytes.size() - 2);
+    message.header = base::to_bytes(bytes.subspan(2, cut));
+    message.payload = base::to_bytes(bytes.subspan(2 + cut));
+    return message;
+}
+
+template <class T>
+void again(const base::Message& message, base::Result<T> (*decode)(const base::Message&)) {
+    const auto value = decode(message);
+    if (!value) return;
+    base::Message once;
+    if constexpr (requires { tapestry::encode(*value, message.payload); }) {
+        once = tapestry::encode(*value, message.payload);
+    } else {
+        once = tapestry::encode(*value);
+    }
+    const auto twice = decode(once);
+    if (!twice || !(*twice == *value)) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    using namespace tapestry;
+    if (size < 2) return 0;
+    const auto message = foreign({data, size});
+    again<Look>(message, decode_look);
+    again<View>(message, decode_view);
+    again<Hang>(message, decode_hang);
+    again<Hung>(message, decode_hung);
+    again<Digest>(message, decode_digest);
+    again<Digested>(message, decode_digested);
+    again<Push>(message, decode_push);
+    again<Pushed>(message, decode_pushed);
+    again<Leave>(message, decode_leave);
+    return 0;
+}
