@@ -17,9 +17,9 @@ namespace past {
 
 /// Shares of a node's free bytes that a new block may take; 1: whatever fits, 0 or less: nothing but empty blocks.
 struct DiversionThresholds {
-    double primary = 0.1;   ///< t_pri: of a block that belongs to the node
-    double diverted = 0.5;  ///< t_div: of one that it takes for another. PAST has 0.05: then the few that have room
-                            ///< refuse what is large for them, and are asked in vain (decisions/diversion.md)
+    double primary = 0.1;    ///< t_pri: of a block that belongs to the node
+    double diverted = 0.05;  ///< t_div: of one that it takes for a neighbour. At most `primary`: a neighbour must have
+                             ///< more room than the one that diverts
 };
 
 /// Whether a holder with `free` bytes keeps a new block of `size` bytes itself. Never what does not fit.

@@ -21,10 +21,10 @@ class OneNeighbour final : public past::Elsewhere {
   public:
     explicit OneNeighbour(past::BlockStore& store) : store_{store} {}
 
-    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag, std::vector<Block> blocks,
-                                                             Reach reach) override {
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
+                                                             std::vector<Block> blocks) override {
         const auto count = blocks.size();
-        if (reach == Reach::far ? far_full : full) co_return past::Errc::no_space;
+        if (full) co_return past::Errc::no_space;
         BASE_CO_CHECK(co_await store_.put(place, tag, std::move(blocks)));
         co_return std::vector<base::NodeId>(count, kNeighbour);
     }
@@ -42,7 +42,6 @@ class OneNeighbour final : public past::Elsewhere {
         co_return held;
     }
     bool full = false;
-    bool far_full = false;
     bool away = false;
 
   private:
@@ -145,22 +144,13 @@ TEST_F(DivertingStoreTest, WhatIsLargeForTheRoomThatIsLeftGoesToANeighbour) {
 
 TEST_F(DivertingStoreTest, IfNobodyHasRoomWhatStillFitsStaysHere) {
     open({0.1, 0.05}, 1U << 20U);
-    store_->neighbour->full = store_->neighbour->far_full = true;
+    store_->neighbour->full = true;
     const auto large = block_of(2, store_->room() / 3);
     ASSERT_TRUE(put({large}));
     EXPECT_TRUE(store_->holds_bytes(large.id));
     const auto too_large = block_of(3, store_->room() + 100'000);
     EXPECT_EQ(put({too_large}).error(), past::Errc::no_space);
     EXPECT_FALSE(store_->has(too_large.id));
-}
-
-TEST_F(DivertingStoreTest, WhereItsPartOfTheRingIsFullABlockGoesFar) {
-    open({0.1, 0.05}, 1U << 20U);
-    store_->neighbour->full = true;
-    const auto too_large = block_of(3, store_->room() + 100'000);
-    ASSERT_TRUE(put({too_large}));
-    EXPECT_NE(store_->pointers().find(too_large.id), nullptr);
-    EXPECT_FALSE(store_->holds_bytes(too_large.id));
 }
 
 TEST_F(DivertingStoreTest, APointerSurvivesARestartWithItsTags) {

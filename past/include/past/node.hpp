@@ -73,11 +73,9 @@ struct Config {
 
     // Diverted and cached copies
     double divert_primary =
-        0.1;                    ///< a new block is kept here if it is at most this share of what is free (PAST's t_pri)
-    double divert_guest = 0.5;  ///< the same for what another has no room for (t_div)
-    unsigned divert_tries = 4;  ///< how often a block is offered among the same nodes
-    unsigned divert_far_regions = 12;     ///< other parts of the ring that are tried where our own is full
-    std::size_t divert_far_nodes = 16;    ///< asked in each
+        0.1;  ///< a new block is kept here if it is at most this share of what is free (PAST's t_pri)
+    double divert_guest = 0.05;           ///< the same for what a neighbour has no room for (t_div)
+    std::size_t divert_tries = 4;         ///< neighbours asked in turn for one block
     Milliseconds room_known_for{10'000};  ///< what neighbours said of their room
     Milliseconds review_period{60'000};   ///< of asking neighbours whether they still keep what we diverted; jittered
     Milliseconds guest_forgiveness{120'000};  ///< a guest this young need not be claimed: its pointer may be on its way

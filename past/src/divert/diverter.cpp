@@ -28,42 +28,27 @@ struct Diverter::Diversion {
     std::set<NodeId> refused;
 };
 
-/// Nodes that are no holders of the place: a second copy on one of those would not be a second copy.
+/// Neighbours that are no holders of the place: a second copy on one of those would not be a second copy.
 struct Diverter::Candidates {
-    HolderSet holders;
-    std::set<std::string> domains;  // of the other copies
     std::vector<NodeHandle> nodes;
-
-    void take(std::vector<NodeHandle> found, const base::Roster& roster) {
-        nodes = std::move(found);
-        std::erase_if(nodes, [&](const NodeHandle& node) {
-            const auto* member = roster.find(node.id());
-            const bool revoked = member != nullptr && member->revoked;
-            return revoked || holders.placed_on(node.id()) || holders.written_by(node.id());
-        });
-    }
+    std::set<std::string> domains;  // of the other copies
 };
 
-Task<Result<Diverter::Candidates>> Diverter::neighbours(Guid place) {
+Task<Diverter::Candidates> Diverter::candidates(Guid place) {
     const auto deadline = context_.now() + context_.config.call_timeout;
     Candidates found;
-    BASE_CO_TRY(found.holders, co_await holders_.find(place, context_.membership.copies(), deadline));
-    for (const auto& writer : found.holders.writers) {
+    const auto set = co_await holders_.find(place, context_.membership.copies(), deadline);
+    if (!set) co_return found;
+    for (const auto& writer : set->writers) {
         if (writer.id() != context_.self()) found.domains.insert(writer.failure_domain);
     }
-    found.take(context_.kbr.neighbours(), context_.membership.roster());
+    found.nodes = context_.kbr.neighbours();
+    std::erase_if(found.nodes, [&](const NodeHandle& node) {
+        const auto* member = context_.membership.roster().find(node.id());
+        const bool revoked = member != nullptr && member->revoked;
+        return revoked || set->placed_on(node.id()) || set->written_by(node.id());
+    });
     co_return found;
-}
-
-/// Who lives around some key: where our part of the ring is full, another may not be.
-Task<void> Diverter::go_far(Candidates& candidates) {
-    Guid::Array key{};
-    context_.env.rng.fill(key);
-    const auto deadline = context_.now() + context_.config.call_timeout;
-    auto found = co_await context_.kbr.find_replica_set(Guid{key}, context_.config.divert_far_nodes, deadline);
-    if (!found) found = std::vector<NodeHandle>{};
-    std::erase_if(*found, [&](const NodeHandle& node) { return node.id() == context_.self(); });
-    candidates.take(std::move(*found), context_.membership.roster());
 }
 
 Task<void> Diverter::learn_rooms(std::vector<NodeHandle> nodes) {
@@ -84,57 +69,45 @@ Task<void> Diverter::ask_room(NodeHandle node) {
     rooms_[id] = Room{reply ? reply->free_bytes : 0, context_.now() + context_.config.room_known_for};
 }
 
-Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vector<Block> blocks, Reach reach) {
+Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vector<Block> blocks) {
+    const DiversionThresholds thresholds{context_.config.divert_primary, context_.config.divert_guest};
     const auto diversion = std::make_shared<Diversion>();
     diversion->place = place;
     diversion->tag = tag;
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
-    BASE_CO_TRY(auto candidates, co_await neighbours(place));
-    const bool far = reach == Reach::far;
-    for (unsigned regions = far ? context_.config.divert_far_regions : 1; regions > 0; --regions) {
-        if (far) co_await go_far(candidates);
-        for (unsigned tries = 0; tries < context_.config.divert_tries; ++tries) {
-            co_await learn_rooms(candidates.nodes);
-            auto shares = share_out(*diversion, candidates);
-            if (shares.empty()) break;
-            base::TaskGroup sending{context_.env.executor};
-            for (auto& [id, which] : shares) {
-                const auto to = std::ranges::find(candidates.nodes, id, &NodeHandle::id);
-                sending.spawn(send(diversion, *to, std::move(which)));
+    const auto [nodes, domains] = co_await candidates(place);
+    for (std::size_t tries = 0; tries < context_.config.divert_tries; ++tries) {
+        co_await learn_rooms(nodes);
+        std::map<NodeId, std::vector<std::size_t>> shares;
+        for (std::size_t i = 0; i < diversion->blocks.size(); ++i) {
+            if (diversion->kept_by[i]) continue;
+            std::vector<DiversionCandidate> open;
+            for (const auto& node : nodes) {
+                const auto room = rooms_.find(node.id());
+                if (room == rooms_.end() || diversion->refused.contains(node.id())) continue;
+                open.push_back({node.id(), room->second.free_bytes, node.failure_domain});
             }
-            co_await sending.join();
+            const auto size = diversion->blocks[i].bytes.size();
+            const auto target = choose_target(open, size, thresholds, domains);
+            if (!target) co_return Errc::no_space;
+            shares[*target].push_back(i);
+            auto& room = rooms_.at(*target).free_bytes;
+            room -= std::min<std::uint64_t>(room, size);
         }
-        const auto& kept_by = diversion->kept_by;
-        if (!std::ranges::all_of(kept_by, [](const auto& node) { return node.has_value(); })) continue;
-        std::vector<NodeId> kept;
-        for (const auto& node : kept_by) kept.push_back(*node);
-        co_return kept;
+        base::TaskGroup sending{context_.env.executor};
+        for (auto& [id, which] : shares) {
+            const auto node = std::ranges::find(nodes, id, &NodeHandle::id);
+            sending.spawn(send(diversion, *node, std::move(which)));
+        }
+        co_await sending.join();
+        if (std::ranges::all_of(diversion->kept_by, [](const auto& node) { return node.has_value(); })) {
+            std::vector<NodeId> kept;
+            for (const auto& node : diversion->kept_by) kept.push_back(*node);
+            co_return kept;
+        }
     }
     co_return Errc::no_space;
-}
-
-/// Which of the blocks that nobody has taken yet go to whom; none of them if nobody of these would.
-std::map<NodeId, std::vector<std::size_t>> Diverter::share_out(const Diversion& diversion,
-                                                               const Candidates& candidates) {
-    const DiversionThresholds thresholds{context_.config.divert_primary, context_.config.divert_guest};
-    std::map<NodeId, std::vector<std::size_t>> shares;
-    for (std::size_t i = 0; i < diversion.blocks.size(); ++i) {
-        if (diversion.kept_by[i]) continue;
-        std::vector<DiversionCandidate> open;
-        for (const auto& node : candidates.nodes) {
-            const auto room = rooms_.find(node.id());
-            if (room == rooms_.end() || diversion.refused.contains(node.id())) continue;
-            open.push_back({node.id(), room->second.free_bytes, node.failure_domain});
-        }
-        const auto size = diversion.blocks[i].bytes.size();
-        const auto target = choose_target(open, size, thresholds, candidates.domains);
-        if (!target) continue;
-        shares[*target].push_back(i);
-        auto& room = rooms_.at(*target).free_bytes;
-        room -= std::min<std::uint64_t>(room, size);
-    }
-    return shares;
 }
 
 Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, std::vector<std::size_t> which) {

@@ -15,8 +15,8 @@ class Diverter final : public Elsewhere {
     Diverter(Context& context, Holders& holders, DivertingStore& store);
 
     // Elsewhere
-    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag, std::vector<Block> blocks,
-                                                             Reach reach) override;
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
+                                                             std::vector<Block> blocks) override;
     base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
                                                       std::vector<base::Guid> ids, bool untag) override;
@@ -40,10 +40,7 @@ class Diverter final : public Elsewhere {
     struct Candidates;
     using Whose = std::pair<base::NodeId, base::Guid>;  // node and place
 
-    base::Task<base::Result<Candidates>> neighbours(base::Guid place);
-    base::Task<void> go_far(Candidates& candidates);
-    [[nodiscard]] std::map<base::NodeId, std::vector<std::size_t>> share_out(const Diversion& diversion,
-                                                                             const Candidates& candidates);
+    base::Task<Candidates> candidates(base::Guid place);
     base::Task<void> learn_rooms(std::vector<pastry::NodeHandle> nodes);
     base::Task<void> ask_room(pastry::NodeHandle node);
     base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);

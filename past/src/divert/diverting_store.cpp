@@ -94,16 +94,13 @@ Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> b
         }
     }
     // The neighbours first: if they have no room either, nothing was stored here yet. Then what fits here stays here,
-    // whatever the threshold says: it chooses who takes a block, it refuses none. Then anybody.
+    // whatever the threshold says: it chooses who takes a block, it refuses none.
     if (!sorted.too_much.empty()) {
-        const auto diverted = co_await divert(place, tag, sorted.too_much, Elsewhere::Reach::near);
+        const auto diverted = co_await divert(place, tag, sorted.too_much);
         if (!diverted && !(diverted.error() == Errc::no_space)) co_return diverted;
         if (!diverted) {
-            const auto kept = co_await put_here(place, tag, sorted.too_much);
-            if (!kept && !(kept.error() == Errc::no_space)) co_return kept;
-            if (!kept) {
-                BASE_CO_CHECK(co_await divert(place, tag, std::move(sorted.too_much), Elsewhere::Reach::far));
-            }
+            sorted.here.insert(sorted.here.end(), sorted.too_much.begin(), sorted.too_much.end());
+            co_return co_await put_here(place, tag, std::move(sorted.here));
         }
     }
     if (sorted.here.empty()) co_return base::ok();
@@ -112,7 +109,7 @@ Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> b
     // Somebody else was faster. What is here already needs no room, only its tag.
     std::vector<Block> held, fresh;
     for (auto& block : sorted.here) (inner_.has(block.id) ? held : fresh).push_back(std::move(block));
-    BASE_CO_CHECK(co_await divert(place, tag, std::move(fresh), Elsewhere::Reach::far));
+    BASE_CO_CHECK(co_await divert(place, tag, std::move(fresh)));
     if (held.empty()) co_return base::ok();
     co_return co_await put_here(place, tag, std::move(held));
 }
@@ -127,7 +124,7 @@ Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Blo
 }
 
 /// One at a time for a block: of two puts the later finds the pointer of the former.
-Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Reach reach) {
+Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks) {
     const auto ids = ids_of(blocks);
     const auto busy = [&] { return std::ranges::any_of(ids, [&](const Guid& id) { return under_way_.contains(id); }); };
     bool waited = false;
@@ -140,7 +137,7 @@ Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block
     std::exception_ptr failure;
     std::optional<Result<void>> result;
     try {
-        result = co_await divert_alone(place, tag, std::move(blocks), reach);
+        result = co_await divert_alone(place, tag, std::move(blocks));
     } catch (...) {
         failure = std::current_exception();
     }
@@ -151,8 +148,7 @@ Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block
 }
 
 /// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
-Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector<Block> blocks,
-                                                Elsewhere::Reach reach) {
+Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector<Block> blocks) {
     Ledger::Entries entries;
     for (const auto& block : blocks) {
         Ledger::Entry entry{place, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
@@ -163,7 +159,7 @@ Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector
         entries.emplace(block.id, std::move(entry));
     }
     const auto ids = ids_of(blocks);
-    BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tag, std::move(blocks), reach));
+    BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tag, std::move(blocks)));
     for (std::size_t i = 0; i < ids.size(); ++i) entries.at(ids[i]).node = nodes[i];
     std::erase_if(entries, [&](const auto& entry) { return inner_.has(entry.first); });  // see put_here()
     BASE_CO_CHECK(co_await pointers_.add(std::move(entries)));

@@ -14,15 +14,11 @@ namespace past {
 /// The neighbours, as far as a store needs them. Implemented by Diverter over the network.
 class Elsewhere {
   public:
-    enum class Reach : std::uint8_t {
-        near,  ///< our neighbours on the ring
-        far,   ///< anywhere: where our part of the ring is full, another may not be
-    };
     virtual ~Elsewhere() = default;
     /// Has every block kept by a node that is no holder of the place; durable there when it returns, with the node of
     /// each. Errc::no_space: for some there is none; what was stored is let go of later.
     virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
-                                                                     std::vector<Block> blocks, Reach reach) = 0;
+                                                                     std::vector<Block> blocks) = 0;
     /// Hashed. Errors: block_not_found, corrupt_block, or why `node` could not be asked.
     virtual base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) = 0;
     /// For each id whether `node` keeps it for us; those are tagged (`untag`: lose the tag, as BlockStore::untag()).
@@ -97,9 +93,8 @@ class DivertingStore : public BlockStore {
     [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
-    base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Reach reach);
-    base::Task<base::Result<void>> divert_alone(base::Guid place, Tag tag, std::vector<Block> blocks,
-                                                Elsewhere::Reach reach);
+    base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks);
+    base::Task<base::Result<void>> divert_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<void> forget_loss(std::vector<base::Guid> ids);
     static base::Task<void> forget(Ledger& ledger, base::Guid id);
     base::Task<std::vector<bool>> touch_elsewhere(Tag tag, std::vector<base::Guid> ids);
