@@ -121,6 +121,8 @@ std::size_t StorageModel::place(std::uint64_t key, std::uint64_t size, bool all_
             break;
         } else if (size <= free_bytes(holder)) {  // DivertingStore::put(): the thresholds refuse nothing
             keep(holder, size, false);
+        } else if (const auto stranger = stranger_for(size)) {
+            keep(*stranger, size, true);
         }
     }
     return copies_.size() - first_copy_;
@@ -145,23 +147,35 @@ void StorageModel::find_holders(std::uint64_t key) {
     }
 }
 
-/// Of the holder's leaf set; no other holder, and nobody who has a diverted copy of the piece already.
+/// Of the holder's leaf set.
 std::optional<std::uint32_t> StorageModel::neighbour_for(std::uint32_t holder, std::uint64_t size) {
     if (options_.thresholds.diverted <= 0) return std::nullopt;
-    const auto count = peers_.size();
-    const auto has_one = [&](std::uint32_t peer) {
-        return std::ranges::find(holders_, peer) != holders_.end() ||
-               std::any_of(copies_.begin() + static_cast<std::ptrdiff_t>(first_copy_), copies_.end(),
-                           [&](const Copy& copy) { return copy.peer == peer; });
-    };
     candidates_.clear();
     for (std::size_t step = 1; step <= options_.leaf_set / 2; ++step) {
-        for (const auto at : {(holder + step) % count, (holder + count - step) % count}) {
-            const auto peer = static_cast<std::uint32_t>(at);
-            if (!has_one(peer)) candidates_.push_back({peers_[peer].id, free_bytes(peer), {}});
-        }
+        add_candidate((holder + step) % peers_.size());
+        add_candidate((holder + peers_.size() - step) % peers_.size());
     }
-    const auto target = choose_target(candidates_, size, options_.thresholds);
+    return choose(size, options_.thresholds);
+}
+
+/// Of some anywhere on the ring, where it fits.
+std::optional<std::uint32_t> StorageModel::stranger_for(std::uint64_t size) {
+    candidates_.clear();
+    for (std::size_t i = 0; i < options_.strangers; ++i) add_candidate(keys_.below(peers_.size()));
+    return choose(size, kWhateverFits);
+}
+
+/// Unless it is a holder, or has a diverted copy of the piece already.
+void StorageModel::add_candidate(std::size_t index) {
+    const auto peer = static_cast<std::uint32_t>(index);
+    const bool has_one = std::ranges::find(holders_, peer) != holders_.end() ||
+                         std::any_of(copies_.begin() + static_cast<std::ptrdiff_t>(first_copy_), copies_.end(),
+                                     [&](const Copy& copy) { return copy.peer == peer; });
+    if (!has_one) candidates_.push_back({peers_[peer].id, free_bytes(peer), {}});
+}
+
+std::optional<std::uint32_t> StorageModel::choose(std::uint64_t size, const DiversionThresholds& thresholds) const {
+    const auto target = choose_target(candidates_, size, thresholds);
     if (!target) return std::nullopt;
     return static_cast<std::uint32_t>(std::ranges::lower_bound(peers_, *target, {}, &Peer::id) - peers_.begin());
 }
