@@ -16,6 +16,12 @@ base::Guid guid_at(std::uint64_t position) {
     return base::Guid{bytes};
 }
 
+std::uint64_t position_of(const base::Guid& id) {
+    std::uint64_t position = 0;
+    for (std::size_t i = 0; i < 8; ++i) position = position << 8U | id.bytes()[i];
+    return position;
+}
+
 std::uint64_t draw_capacity(Draw& draw) {
     for (;;) {
         const double megabytes = 27.0 + 10.8 * draw.normal();
@@ -50,11 +56,15 @@ std::uint64_t draw_size(Draw& draw, Sizes sizes) {
 
 StorageModel::StorageModel(const StorageOptions& options) : options_{options}, keys_{options.seed, 2} {
     Draw draw{options.seed, 1};
-    std::map<std::uint64_t, std::uint64_t> by_position;
-    while (by_position.size() < options.peers) by_position.emplace(draw.word(), draw_capacity(draw));
-    for (const auto& [position, capacity] : by_position) {
-        peers_.push_back({position, guid_at(position), capacity, 0});
-        figures_.capacity += capacity;
+    std::map<std::uint64_t, base::NodeId> ids;
+    for (const auto& id : options.ids) ids.emplace(position_of(id), id);
+    while (ids.size() < options.peers) {
+        const auto position = draw.word();
+        ids.emplace(position, guid_at(position));
+    }
+    for (const auto& [position, id] : ids) {
+        peers_.push_back({position, id, draw_capacity(draw), 0});
+        figures_.capacity += peers_.back().capacity;
     }
 }
 
@@ -69,7 +79,7 @@ std::optional<std::vector<StorageModel::Copy>> StorageModel::insert(std::uint64_
         return std::nullopt;
     }
     figures_.copies += copies_.size();
-    figures_.diverted_copies += static_cast<std::uint64_t>(std::ranges::count(copies_, true, &Copy::diverted));
+    figures_.diverted_copies += static_cast<std::uint64_t>(std::ranges::count_if(copies_, &Copy::diverted));
     return copies_;
 }
 
@@ -113,16 +123,16 @@ std::size_t StorageModel::place(std::uint64_t key, std::uint64_t size, bool all_
     first_copy_ = copies_.size();
     for (const auto holder : holders_) {
         if (accepts_primary(size, free_bytes(holder), options_.thresholds)) {
-            keep(holder, size, false);
+            keep(holder, holder, size);
         } else if (const auto neighbour = neighbour_for(holder, size)) {
-            keep(*neighbour, size, true);
+            keep(*neighbour, holder, size);
         } else if (all_or_none) {
             take_back(first_copy_);
             break;
         } else if (size <= free_bytes(holder)) {  // DivertingStore::put(): the thresholds refuse nothing
-            keep(holder, size, false);
+            keep(holder, holder, size);
         } else if (const auto stranger = stranger_for(size)) {
-            keep(*stranger, size, true);
+            keep(*stranger, holder, size);
         }
     }
     return copies_.size() - first_copy_;
@@ -180,10 +190,10 @@ std::optional<std::uint32_t> StorageModel::choose(std::uint64_t size, const Dive
     return static_cast<std::uint32_t>(std::ranges::lower_bound(peers_, *target, {}, &Peer::id) - peers_.begin());
 }
 
-void StorageModel::keep(std::uint32_t peer, std::uint64_t bytes, bool diverted) {
+void StorageModel::keep(std::uint32_t peer, std::uint32_t holder, std::uint64_t bytes) {
     peers_[peer].used += bytes;
     figures_.used += bytes;
-    copies_.push_back({peer, bytes, diverted});
+    copies_.push_back({peer, holder, bytes});
 }
 
 void StorageModel::take_back(std::size_t from) {

@@ -49,6 +49,7 @@ struct StorageOptions {
                                     ///< takes and still fits, and asks at most divert_tries neighbours
     std::size_t strangers = 0;  ///< with blocks: peers anywhere that are asked for room, last of all; the default of
                                 ///< Config::divert_strangers is 32
+    std::vector<base::NodeId> ids;  ///< of the peers; empty: at random
     std::uint64_t seed = 1;
 };
 
@@ -71,8 +72,9 @@ class StorageModel {
   public:
     struct Copy {
         std::uint32_t peer = 0;
+        std::uint32_t holder = 0;  ///< whom the copy belongs to: another, if it is diverted
         std::uint64_t bytes = 0;
-        bool diverted = false;
+        [[nodiscard]] bool diverted() const { return peer != holder; }
     };
     /// Capacities d1: normal, mean 27 MB, deviation 10.8, cut off at 2 and 51 MB; ids at random.
     explicit StorageModel(const StorageOptions& options);
@@ -103,7 +105,7 @@ class StorageModel {
     [[nodiscard]] std::optional<std::uint32_t> stranger_for(std::uint64_t size);
     void add_candidate(std::size_t peer);
     [[nodiscard]] std::optional<std::uint32_t> choose(std::uint64_t size, const DiversionThresholds& thresholds) const;
-    void keep(std::uint32_t peer, std::uint64_t bytes, bool diverted);
+    void keep(std::uint32_t peer, std::uint32_t holder, std::uint64_t bytes);
     void take_back(std::size_t from);
     [[nodiscard]] double utilisation() const { return figures_.utilisation(); }
 
