@@ -22,6 +22,9 @@ struct DiversionThresholds {
                              ///< more room than the one that diverts
 };
 
+/// Where nothing else is left.
+constexpr DiversionThresholds kWhateverFits{1.0, 1.0};
+
 /// Whether a holder with `free` bytes keeps a new block of `size` bytes itself. Never what does not fit.
 [[nodiscard]] bool accepts_primary(std::uint64_t size, std::uint64_t free, const DiversionThresholds& thresholds);
 /// The same for a block that a neighbour diverts to it.

@@ -27,10 +27,11 @@ StorageOptions files_of(std::size_t leaf_set, double primary, double diverted, u
     options.resalts = resalts;
     return options;
 }
-StorageOptions blocks_of(std::size_t leaf_set, unsigned copies, std::uint64_t bytes) {
+StorageOptions blocks_of(std::size_t leaf_set, unsigned copies, std::uint64_t bytes, std::size_t strangers) {
     auto options = files_of(leaf_set, 0.1, 0.05, 0);
     options.copies = copies;
     options.block_bytes = bytes;
+    options.strangers = strangers;
     return options;
 }
 
@@ -73,8 +74,10 @@ std::vector<Policy> policies() {
         all.push_back({"PAST" + l, files_of(leaf_set, 0.1, 0.05, 3)});
         for (const unsigned copies : {5U, 3U}) {
             const auto k = ", k = " + std::to_string(copies) + l;
-            all.push_back({"ours, 1 MiB" + k, blocks_of(leaf_set, copies, kMiB)});
-            all.push_back({"ours, 64 KiB" + k, blocks_of(leaf_set, copies, kMiB / 16)});
+            all.push_back({"leaf set only, 1 MiB" + k, blocks_of(leaf_set, copies, kMiB, 0)});
+            all.push_back({"leaf set only, 64 KiB" + k, blocks_of(leaf_set, copies, kMiB / 16, 0)});
+            all.push_back({"ours, 1 MiB" + k, blocks_of(leaf_set, copies, kMiB, 32)});
+            all.push_back({"ours, 64 KiB" + k, blocks_of(leaf_set, copies, kMiB / 16, 32)});
         }
     }
     return all;

@@ -21,10 +21,10 @@ class OneNeighbour final : public past::Elsewhere {
   public:
     explicit OneNeighbour(past::BlockStore& store) : store_{store} {}
 
-    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
-                                                             std::vector<Block> blocks) override {
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag, std::vector<Block> blocks,
+                                                             Among among) override {
         const auto count = blocks.size();
-        if (full) co_return past::Errc::no_space;
+        if (full && !(stranger && among == Among::anybody)) co_return past::Errc::no_space;
         BASE_CO_CHECK(co_await store_.put(place, tag, std::move(blocks)));
         co_return std::vector<base::NodeId>(count, kNeighbour);
     }
@@ -42,6 +42,7 @@ class OneNeighbour final : public past::Elsewhere {
         co_return held;
     }
     bool full = false;
+    bool stranger = false;  ///< has room all the same
     bool away = false;
 
   private:
@@ -151,6 +152,19 @@ TEST_F(DivertingStoreTest, IfNobodyHasRoomWhatStillFitsStaysHere) {
     const auto too_large = block_of(3, store_->room() + 100'000);
     EXPECT_EQ(put({too_large}).error(), past::Errc::no_space);
     EXPECT_FALSE(store_->has(too_large.id));
+}
+
+TEST_F(DivertingStoreTest, WhatDoesNotFitHereGoesToWhomeverHasRoom) {
+    open({0.1, 0.05}, 1U << 20U);
+    store_->neighbour->full = true;
+    store_->neighbour->stranger = true;
+    const auto fits = block_of(2, store_->room() / 3);
+    const auto too_large = block_of(3, store_->room() + 100'000);
+    ASSERT_TRUE(put({fits}));
+    ASSERT_TRUE(put({too_large}));
+    EXPECT_TRUE(store_->holds_bytes(fits.id)) << "as long as it fits nobody far away is bothered";
+    EXPECT_FALSE(store_->holds_bytes(too_large.id));
+    EXPECT_NE(store_->pointers().find(too_large.id), nullptr);
 }
 
 TEST_F(DivertingStoreTest, APointerSurvivesARestartWithItsTags) {

@@ -16,6 +16,12 @@ base::Guid guid_at(std::uint64_t position) {
     return base::Guid{bytes};
 }
 
+std::uint64_t position_of(const base::Guid& id) {
+    std::uint64_t position = 0;
+    for (std::size_t i = 0; i < 8; ++i) position = position << 8U | id.bytes()[i];
+    return position;
+}
+
 std::uint64_t draw_capacity(Draw& draw) {
     for (;;) {
         const double megabytes = 27.0 + 10.8 * draw.normal();
@@ -50,11 +56,15 @@ std::uint64_t draw_size(Draw& draw, Sizes sizes) {
 
 StorageModel::StorageModel(const StorageOptions& options) : options_{options}, keys_{options.seed, 2} {
     Draw draw{options.seed, 1};
-    std::map<std::uint64_t, std::uint64_t> by_position;
-    while (by_position.size() < options.peers) by_position.emplace(draw.word(), draw_capacity(draw));
-    for (const auto& [position, capacity] : by_position) {
-        peers_.push_back({position, guid_at(position), capacity, 0});
-        figures_.capacity += capacity;
+    std::map<std::uint64_t, base::NodeId> ids;
+    for (const auto& id : options.ids) ids.emplace(position_of(id), id);
+    while (ids.size() < options.peers) {
+        const auto position = draw.word();
+        ids.emplace(position, guid_at(position));
+    }
+    for (const auto& [position, id] : ids) {
+        peers_.push_back({position, id, draw_capacity(draw), 0});
+        figures_.capacity += peers_.back().capacity;
     }
 }
 
@@ -69,7 +79,7 @@ std::optional<std::vector<StorageModel::Copy>> StorageModel::insert(std::uint64_
         return std::nullopt;
     }
     figures_.copies += copies_.size();
-    figures_.diverted_copies += static_cast<std::uint64_t>(std::ranges::count(copies_, true, &Copy::diverted));
+    figures_.diverted_copies += static_cast<std::uint64_t>(std::ranges::count_if(copies_, &Copy::diverted));
     return copies_;
 }
 
@@ -113,14 +123,16 @@ std::size_t StorageModel::place(std::uint64_t key, std::uint64_t size, bool all_
     first_copy_ = copies_.size();
     for (const auto holder : holders_) {
         if (accepts_primary(size, free_bytes(holder), options_.thresholds)) {
-            keep(holder, size, false);
+            keep(holder, holder, size);
         } else if (const auto neighbour = neighbour_for(holder, size)) {
-            keep(*neighbour, size, true);
+            keep(*neighbour, holder, size);
         } else if (all_or_none) {
             take_back(first_copy_);
             break;
         } else if (size <= free_bytes(holder)) {  // DivertingStore::put(): the thresholds refuse nothing
-            keep(holder, size, false);
+            keep(holder, holder, size);
+        } else if (const auto stranger = stranger_for(size)) {
+            keep(*stranger, holder, size);
         }
     }
     return copies_.size() - first_copy_;
@@ -145,31 +157,43 @@ void StorageModel::find_holders(std::uint64_t key) {
     }
 }
 
-/// Of the holder's leaf set; no other holder, and nobody who has a diverted copy of the piece already.
+/// Of the holder's leaf set.
 std::optional<std::uint32_t> StorageModel::neighbour_for(std::uint32_t holder, std::uint64_t size) {
     if (options_.thresholds.diverted <= 0) return std::nullopt;
-    const auto count = peers_.size();
-    const auto has_one = [&](std::uint32_t peer) {
-        return std::ranges::find(holders_, peer) != holders_.end() ||
-               std::any_of(copies_.begin() + static_cast<std::ptrdiff_t>(first_copy_), copies_.end(),
-                           [&](const Copy& copy) { return copy.peer == peer; });
-    };
     candidates_.clear();
     for (std::size_t step = 1; step <= options_.leaf_set / 2; ++step) {
-        for (const auto at : {(holder + step) % count, (holder + count - step) % count}) {
-            const auto peer = static_cast<std::uint32_t>(at);
-            if (!has_one(peer)) candidates_.push_back({peers_[peer].id, free_bytes(peer), {}});
-        }
+        add_candidate((holder + step) % peers_.size());
+        add_candidate((holder + peers_.size() - step) % peers_.size());
     }
-    const auto target = choose_target(candidates_, size, options_.thresholds);
+    return choose(size, options_.thresholds);
+}
+
+/// Of some anywhere on the ring, where it fits.
+std::optional<std::uint32_t> StorageModel::stranger_for(std::uint64_t size) {
+    candidates_.clear();
+    for (std::size_t i = 0; i < options_.strangers; ++i) add_candidate(keys_.below(peers_.size()));
+    return choose(size, kWhateverFits);
+}
+
+/// Unless it is a holder, or has a diverted copy of the piece already.
+void StorageModel::add_candidate(std::size_t index) {
+    const auto peer = static_cast<std::uint32_t>(index);
+    const bool has_one = std::ranges::find(holders_, peer) != holders_.end() ||
+                         std::any_of(copies_.begin() + static_cast<std::ptrdiff_t>(first_copy_), copies_.end(),
+                                     [&](const Copy& copy) { return copy.peer == peer; });
+    if (!has_one) candidates_.push_back({peers_[peer].id, free_bytes(peer), {}});
+}
+
+std::optional<std::uint32_t> StorageModel::choose(std::uint64_t size, const DiversionThresholds& thresholds) const {
+    const auto target = choose_target(candidates_, size, thresholds);
     if (!target) return std::nullopt;
     return static_cast<std::uint32_t>(std::ranges::lower_bound(peers_, *target, {}, &Peer::id) - peers_.begin());
 }
 
-void StorageModel::keep(std::uint32_t peer, std::uint64_t bytes, bool diverted) {
+void StorageModel::keep(std::uint32_t peer, std::uint32_t holder, std::uint64_t bytes) {
     peers_[peer].used += bytes;
     figures_.used += bytes;
-    copies_.push_back({peer, bytes, diverted});
+    copies_.push_back({peer, holder, bytes});
 }
 
 void StorageModel::take_back(std::size_t from) {

@@ -47,6 +47,9 @@ struct StorageOptions {
     std::uint64_t block_bytes = 0;  ///< 0: a file is stored as a whole, all copies or none. Else as ours: cut into
                                     ///< blocks, each kept if a majority of its copies is; a holder keeps what nobody
                                     ///< takes and still fits, and asks at most divert_tries neighbours
+    std::size_t strangers = 0;  ///< with blocks: peers anywhere that are asked for room, last of all; the default of
+                                ///< Config::divert_strangers is 32
+    std::vector<base::NodeId> ids;  ///< of the peers; empty: at random
     std::uint64_t seed = 1;
 };
 
@@ -69,8 +72,9 @@ class StorageModel {
   public:
     struct Copy {
         std::uint32_t peer = 0;
+        std::uint32_t holder = 0;  ///< whom the copy belongs to: another, if it is diverted
         std::uint64_t bytes = 0;
-        bool diverted = false;
+        [[nodiscard]] bool diverted() const { return peer != holder; }
     };
     /// Capacities d1: normal, mean 27 MB, deviation 10.8, cut off at 2 and 51 MB; ids at random.
     explicit StorageModel(const StorageOptions& options);
@@ -98,7 +102,10 @@ class StorageModel {
     std::size_t place(std::uint64_t key, std::uint64_t size, bool all_or_none);
     void find_holders(std::uint64_t key);
     [[nodiscard]] std::optional<std::uint32_t> neighbour_for(std::uint32_t holder, std::uint64_t size);
-    void keep(std::uint32_t peer, std::uint64_t bytes, bool diverted);
+    [[nodiscard]] std::optional<std::uint32_t> stranger_for(std::uint64_t size);
+    void add_candidate(std::size_t peer);
+    [[nodiscard]] std::optional<std::uint32_t> choose(std::uint64_t size, const DiversionThresholds& thresholds) const;
+    void keep(std::uint32_t peer, std::uint32_t holder, std::uint64_t bytes);
     void take_back(std::size_t from);
     [[nodiscard]] double utilisation() const { return figures_.utilisation(); }
 

@@ -1,5 +1,5 @@
 if(TARGET base_sim)
-  add_suite(past LABEL sim LINK past tapestry base_sim fmt::fmt)
+  add_suite(past LABEL sim LINK past tapestry base_sim fmt::fmt SOURCES ${CMAKE_CURRENT_SOURCE_DIR}/pastry/ring.cpp)
   target_include_directories(past_test PRIVATE ${PROJECT_SOURCE_DIR}/past/src)
   target_compile_definitions(past_test PRIVATE PELAGO_GOLDEN_DIR="${PROJECT_SOURCE_DIR}/tests/golden")
 endif()

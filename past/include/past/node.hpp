@@ -76,6 +76,8 @@ struct Config {
         0.1;  ///< a new block is kept here if it is at most this share of what is free (PAST's t_pri)
     double divert_guest = 0.05;           ///< the same for what a neighbour has no room for (t_div)
     std::size_t divert_tries = 4;         ///< neighbours asked in turn for one block
+    std::size_t divert_strangers = 32;    ///< peers anywhere, asked for room where no neighbour takes a block that does
+                                          ///< not fit here
     Milliseconds room_known_for{10'000};  ///< what neighbours said of their room
     Milliseconds review_period{60'000};   ///< of asking neighbours whether they still keep what we diverted; jittered
     Milliseconds guest_forgiveness{120'000};  ///< a guest this young need not be claimed: its pointer may be on its way

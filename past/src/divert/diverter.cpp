@@ -16,7 +16,7 @@ using base::TimePoint;
 using pastry::NodeHandle;
 
 Diverter::Diverter(Context& context, Holders& holders, DivertingStore& store)
-    : context_{context}, holders_{holders}, store_{store} {}
+    : context_{context}, holders_{holders}, store_{store}, finding_strangers_{context.env.executor, 1} {}
 
 // --- finding a neighbour with room
 
@@ -34,7 +34,7 @@ struct Diverter::Candidates {
     std::set<std::string> domains;  // of the other copies
 };
 
-Task<Diverter::Candidates> Diverter::candidates(Guid place) {
+Task<Diverter::Candidates> Diverter::candidates(Guid place, Among among) {
     const auto deadline = context_.now() + context_.config.call_timeout;
     Candidates found;
     const auto set = co_await holders_.find(place, context_.membership.copies(), deadline);
@@ -43,12 +43,44 @@ Task<Diverter::Candidates> Diverter::candidates(Guid place) {
         if (writer.id() != context_.self()) found.domains.insert(writer.failure_domain);
     }
     found.nodes = context_.kbr.neighbours();
+    if (among == Among::anybody) {
+        co_await find_strangers();
+        for (const auto& node : strangers_) {
+            if (std::ranges::find(found.nodes, node.id(), &NodeHandle::id) == found.nodes.end()) {
+                found.nodes.push_back(node);
+            }
+        }
+    }
     std::erase_if(found.nodes, [&](const NodeHandle& node) {
         const auto* member = context_.membership.roster().find(node.id());
         const bool revoked = member != nullptr && member->revoked;
         return revoked || set->placed_on(node.id()) || set->written_by(node.id());
     });
     co_return found;
+}
+
+/// Peers anywhere on the ring, others now and then: ids lie at random, so some leaf sets are full long before the
+/// network is.
+Task<void> Diverter::find_strangers() {
+    const auto permit = co_await finding_strangers_.acquire(1);
+    if (context_.now() < strangers_until_) co_return;
+    strangers_.clear();
+    const auto members = context_.membership.roster().members;
+    std::set<NodeId> chosen;
+    base::TaskGroup finding{context_.env.executor};
+    for (std::size_t i = 0; i < context_.config.divert_strangers && !members.empty(); ++i) {
+        const auto& member = members[context_.env.rng.below(members.size())];
+        const bool stores = member.role == base::Role::storage && !member.revoked && member.id != context_.self();
+        if (stores && chosen.insert(member.id).second) finding.spawn(find_stranger(member.id, member.failure_domain));
+    }
+    co_await finding.join();
+    strangers_until_ = context_.now() + context_.config.room_known_for;
+}
+
+Task<void> Diverter::find_stranger(NodeId id, std::string failure_domain) {
+    const auto deadline = context_.now() + context_.config.call_timeout;
+    auto address = co_await holders_.resolve(id, deadline);
+    if (address) strangers_.push_back({std::move(*address), std::move(failure_domain)});
 }
 
 Task<void> Diverter::learn_rooms(std::vector<NodeHandle> nodes) {
@@ -69,14 +101,15 @@ Task<void> Diverter::ask_room(NodeHandle node) {
     rooms_[id] = Room{reply ? reply->free_bytes : 0, context_.now() + context_.config.room_known_for};
 }
 
-Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vector<Block> blocks) {
-    const DiversionThresholds thresholds{context_.config.divert_primary, context_.config.divert_guest};
+Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vector<Block> blocks, Among among) {
+    const DiversionThresholds configured{context_.config.divert_primary, context_.config.divert_guest};
+    const auto thresholds = among == Among::neighbours ? configured : kWhateverFits;
     const auto diversion = std::make_shared<Diversion>();
     diversion->place = place;
     diversion->tag = tag;
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
-    const auto [nodes, domains] = co_await candidates(place);
+    const auto [nodes, domains] = co_await candidates(place, among);
     for (std::size_t tries = 0; tries < context_.config.divert_tries; ++tries) {
         co_await learn_rooms(nodes);
         std::map<NodeId, std::vector<std::size_t>> shares;

@@ -15,8 +15,8 @@ class Diverter final : public Elsewhere {
     Diverter(Context& context, Holders& holders, DivertingStore& store);
 
     // Elsewhere
-    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
-                                                             std::vector<Block> blocks) override;
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag, std::vector<Block> blocks,
+                                                             Among among) override;
     base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
                                                       std::vector<base::Guid> ids, bool untag) override;
@@ -40,7 +40,9 @@ class Diverter final : public Elsewhere {
     struct Candidates;
     using Whose = std::pair<base::NodeId, base::Guid>;  // node and place
 
-    base::Task<Candidates> candidates(base::Guid place);
+    base::Task<Candidates> candidates(base::Guid place, Among among);
+    base::Task<void> find_strangers();
+    base::Task<void> find_stranger(base::NodeId id, std::string failure_domain);
     base::Task<void> learn_rooms(std::vector<pastry::NodeHandle> nodes);
     base::Task<void> ask_room(pastry::NodeHandle node);
     base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);
@@ -57,6 +59,9 @@ class Diverter final : public Elsewhere {
     Holders& holders_;
     DivertingStore& store_;
     std::map<base::NodeId, Room> rooms_;
+    std::vector<pastry::NodeHandle> strangers_;
+    base::TimePoint strangers_until_;
+    base::Semaphore finding_strangers_;
     std::map<base::NodeId, base::TimePoint> answered_at_;  ///< a review; at first, when we began to wait for one
     std::set<Whose> reviewed_;                             ///< where something was diverted when we last asked
     std::map<base::NodeId, base::TimePoint> heard_from_;   ///< for whom we keep guests: its last review

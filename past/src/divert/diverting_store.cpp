@@ -96,20 +96,17 @@ Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> b
     // The neighbours first: if they have no room either, nothing was stored here yet. Then what fits here stays here,
     // whatever the threshold says: it chooses who takes a block, it refuses none.
     if (!sorted.too_much.empty()) {
-        const auto diverted = co_await divert(place, tag, sorted.too_much);
+        const auto diverted = co_await divert(place, tag, sorted.too_much, Elsewhere::Among::neighbours);
         if (!diverted && !(diverted.error() == Errc::no_space)) co_return diverted;
-        if (!diverted) {
-            sorted.here.insert(sorted.here.end(), sorted.too_much.begin(), sorted.too_much.end());
-            co_return co_await put_here(place, tag, std::move(sorted.here));
-        }
+        if (!diverted) sorted.here.insert(sorted.here.end(), sorted.too_much.begin(), sorted.too_much.end());
     }
     if (sorted.here.empty()) co_return base::ok();
     const auto stored = co_await put_here(place, tag, sorted.here);
     if (stored || !(stored.error() == Errc::no_space)) co_return stored;
-    // Somebody else was faster. What is here already needs no room, only its tag.
+    // It does not fit, or somebody else was faster: whoever has room. What is here already needs none, only its tag.
     std::vector<Block> held, fresh;
     for (auto& block : sorted.here) (inner_.has(block.id) ? held : fresh).push_back(std::move(block));
-    BASE_CO_CHECK(co_await divert(place, tag, std::move(fresh)));
+    BASE_CO_CHECK(co_await divert(place, tag, std::move(fresh), Elsewhere::Among::anybody));
     if (held.empty()) co_return base::ok();
     co_return co_await put_here(place, tag, std::move(held));
 }
@@ -124,7 +121,7 @@ Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Blo
 }
 
 /// One at a time for a block: of two puts the later finds the pointer of the former.
-Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks) {
+Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
     const auto ids = ids_of(blocks);
     const auto busy = [&] { return std::ranges::any_of(ids, [&](const Guid& id) { return under_way_.contains(id); }); };
     bool waited = false;
@@ -137,7 +134,7 @@ Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block
     std::exception_ptr failure;
     std::optional<Result<void>> result;
     try {
-        result = co_await divert_alone(place, tag, std::move(blocks));
+        result = co_await divert_alone(place, tag, std::move(blocks), among);
     } catch (...) {
         failure = std::current_exception();
     }
@@ -148,7 +145,8 @@ Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block
 }
 
 /// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
-Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector<Block> blocks) {
+Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector<Block> blocks,
+                                                Elsewhere::Among among) {
     Ledger::Entries entries;
     for (const auto& block : blocks) {
         Ledger::Entry entry{place, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
@@ -159,7 +157,7 @@ Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector
         entries.emplace(block.id, std::move(entry));
     }
     const auto ids = ids_of(blocks);
-    BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tag, std::move(blocks)));
+    BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tag, std::move(blocks), among));
     for (std::size_t i = 0; i < ids.size(); ++i) entries.at(ids[i]).node = nodes[i];
     std::erase_if(entries, [&](const auto& entry) { return inner_.has(entry.first); });  // see put_here()
     BASE_CO_CHECK(co_await pointers_.add(std::move(entries)));
@@ -391,7 +389,7 @@ Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vec
         if (for_another || has(block.id))
             co_return base::Error{base::Errc::denied, "a copy of it is kept here already"};
         const auto size = block.bytes.size();
-        if (guest == nullptr && !accepts_diverted(size, free, thresholds_)) co_return Errc::no_space;
+        if (guest == nullptr && !accepts_diverted(size, free, kWhateverFits)) co_return Errc::no_space;
         free -= std::min<std::uint64_t>(free, size);
         entries.emplace(block.id, Ledger::Entry{place, primary, static_cast<std::uint32_t>(size), {}});
     }

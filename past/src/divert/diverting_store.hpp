@@ -15,10 +15,14 @@ namespace past {
 class Elsewhere {
   public:
     virtual ~Elsewhere() = default;
+    enum class Among : std::uint8_t {
+        neighbours,  ///< that accept it by the thresholds
+        anybody,     ///< where it fits: last of all
+    };
     /// Has every block kept by a node that is no holder of the place; durable there when it returns, with the node of
     /// each. Errc::no_space: for some there is none; what was stored is let go of later.
     virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
-                                                                     std::vector<Block> blocks) = 0;
+                                                                     std::vector<Block> blocks, Among among) = 0;
     /// Hashed. Errors: block_not_found, corrupt_block, or why `node` could not be asked.
     virtual base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) = 0;
     /// For each id whether `node` keeps it for us; those are tagged (`untag`: lose the tag, as BlockStore::untag()).
@@ -78,8 +82,8 @@ class DivertingStore : public BlockStore {
     [[nodiscard]] const Ledger& guests() const { return guests_; }
     /// What a block that somebody diverts to us may weigh against.
     [[nodiscard]] std::uint64_t room() const;
-    /// Durable when it returns. Errors: no_space (as the thresholds say), base::Errc::denied if we have one of them for
-    /// ourselves or for another: it would be one copy that counts twice.
+    /// Durable when it returns. Errors: no_space (it does not fit: whoever diverts weighs it), base::Errc::denied if we
+    /// have one of them for ourselves or for another: it would be one copy that counts twice.
     base::Task<base::Result<void>> keep_for(base::NodeId primary, base::Guid place, std::vector<Tag> tags,
                                             std::vector<Block> blocks);
     /// For each id whether we keep it for `primary`; those are tagged, or lose the tag.
@@ -93,8 +97,9 @@ class DivertingStore : public BlockStore {
     [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
-    base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks);
-    base::Task<base::Result<void>> divert_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
+    base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among);
+    base::Task<base::Result<void>> divert_alone(base::Guid place, Tag tag, std::vector<Block> blocks,
+                                                Elsewhere::Among among);
     base::Task<void> forget_loss(std::vector<base::Guid> ids);
     static base::Task<void> forget(Ledger& ledger, base::Guid id);
     base::Task<std::vector<bool>> touch_elsewhere(Tag tag, std::vector<base::Guid> ids);
