@@ -3,7 +3,7 @@
 //
 //     past_caching_bench [seeds = 1] [peers = 2250]
 //
-// Prints the tables of docs/papers.md#caching. About three minutes a seed, and two GB of memory.
+// Prints the tables of docs/papers.md#caching. Some minutes a seed.
 #include <cstdio>
 #include <string>
 

@@ -278,5 +278,45 @@ TEST(DiversionHome, WhereThereIsRoomAgainBlocksComeHome) {
     EXPECT_EQ(cluster.total().blocks_taken_home, 2U);
 }
 
+/// Of 64 peers the fifty nearest to the place have hardly any disk: no holder has a neighbour with room.
+TEST(DiversionFar, WhereAWholeNeighbourhoodIsFullPeersAnywhereKeepTheCopies) {
+    auto options = quick_options();
+    options.peers = 64;
+    std::set<base::NodeId> small;
+    {
+        sim::World probe{1};
+        Cluster first{probe, options};
+        for (const auto& node : first.ring.nearest(kPlace, 50)) small.insert(node.id());
+    }
+    sim::World world{1};
+    std::vector<bool> is_small(options.peers, false);
+    options.adjust = [&](std::size_t index, PeerProcess::Options& peer) {
+        if (!small.contains(world.node(static_cast<sim::NodeIndex>(index)).id())) return;
+        is_small[index] = true;
+        peer.store.capacity_bytes = 512U << 10U;
+        peer.store.reserve_bytes = 64U << 10U;
+    };
+    Cluster cluster{world, options};
+    ASSERT_EQ(std::ranges::count(is_small, true), 50);
+
+    constexpr std::size_t kSize = 600'000;
+    const auto block = make_block(1, kSize);
+    const auto outcome = cluster.put(0, kPlace, {block}, Wait::full);
+    ASSERT_TRUE(outcome) << outcome.error().message();
+    EXPECT_EQ(outcome->copies_stored, 3U);
+    std::set<std::size_t> keepers;
+    for (std::size_t i = 0; i < options.peers; ++i) {
+        if (cluster.peer(i).store->has(block.id)) keepers.insert(i);
+    }
+    EXPECT_EQ(keepers.size(), 3U);
+    for (const auto keeper : keepers) EXPECT_FALSE(is_small[keeper]);
+    world.run_for(10min);  // reviews reach them, and nothing is in doubt
+    const auto sum = cluster.total();
+    EXPECT_EQ(sum.blocks_diverted, 3U);
+    EXPECT_EQ(sum.blocks_for_others, 3U);
+    EXPECT_EQ(sum.bytes_repaired + sum.bytes_handed_over, 0U);
+    EXPECT_TRUE(*cluster.machine(1).run(cluster.node(1).get(kPlace, block.id, cluster.in(30s))));
+}
+
 }  // namespace
 }  // namespace past::test
