@@ -8,6 +8,7 @@ using base::Address;
 using base::Guid;
 
 void Hints::heard(const Guid& place, const Address& from, std::uint64_t blocks, const Guid& digest) {
+    if (from.endpoint.empty()) return;  // nobody could ask it
     if (blocks == 0) {
         const auto known = places_.find(place);
         if (known == places_.end()) return;

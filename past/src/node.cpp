@@ -231,6 +231,10 @@ NodeStatus Node::status() const {
 void Node::use(tapestry::Dolr* dolr) { parts_->off_place.use(dolr); }
 std::vector<Guid> Node::off_place() const { return parts_->repair.off_place(); }
 
+std::vector<base::Address> Node::said_to_have(const Guid& place) const {
+    return parts_->context.hints.for_place(place);
+}
+
 void Node::check_now() { parts_->repair.kick(); }
 
 }  // namespace past

@@ -20,9 +20,11 @@ void Meter::watch(Cluster& cluster, std::size_t index) {
     });
 }
 
-std::uint64_t Meter::moved_to(std::size_t first_peer) const {
+std::uint64_t Meter::moved_to(std::size_t first, std::size_t last) const {
     std::uint64_t sum = 0;
-    for (auto at = counts_->moved_to.lower_bound(first_peer); at != counts_->moved_to.end(); ++at) sum += at->second;
+    for (const auto& [index, bytes] : counts_->moved_to) {
+        if (index >= first && index <= last) sum += bytes;
+    }
     return sum;
 }
 

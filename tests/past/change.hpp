@@ -2,6 +2,8 @@
 // counted on the wire, and what was acknowledged is read and counted on the disks all the time.
 #pragma once
 
+#include <limits>
+
 #include "cluster.hpp"
 
 namespace past::test {
@@ -19,7 +21,9 @@ class Meter {
     void watch(Cluster& cluster, std::size_t index);
     [[nodiscard]] const Counts& counts() const { return *counts_; }
     [[nodiscard]] std::uint64_t moved() const { return counts_->repaired + counts_->handed_over; }
-    [[nodiscard]] std::uint64_t moved_to(std::size_t first_peer) const;  ///< to this one and those added after it
+    /// Of these, to the peers `first` to `last`.
+    [[nodiscard]] std::uint64_t moved_to(std::size_t first,
+                                         std::size_t last = std::numeric_limits<std::size_t>::max()) const;
 
   private:
     std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();  // letters may be under way when the story is over

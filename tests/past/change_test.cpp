@@ -49,7 +49,7 @@ SIMULATION(PeersThatFlapWhileOthersWriteAreGivenWhatTheyMissedOnce, .seeds = 1) 
     EXPECT_EQ(story.meter.moved(), 0U);
     EXPECT_TRUE(story.comes_to_rest(1min)) << "with what stand-ins have, every block has its copies";
     EXPECT_TRUE(story.all_in_place(10min));
-    EXPECT_EQ(story.meter.moved(), story.meter.counts().moved_to.at(1) + story.meter.counts().moved_to.at(2));
+    EXPECT_EQ(story.meter.moved(), story.meter.moved_to(1, 2));
     EXPECT_LE(story.meter.moved(), story.written_bytes() * shares_of(story, 1, 2) / story.options.places);
     expect_nothing_lost(story);
 }
@@ -103,7 +103,7 @@ SIMULATION(AnOutageOfHalfOfRepairAfterMovesWhatWasWrittenMeanwhile, .seeds = 1) 
     Story story{world, {.repair_after = 20min, .write_every = 2s}};
     go_away(story, 10min, 10min);
     EXPECT_GT(story.meter.moved(), 0U);
-    EXPECT_EQ(story.meter.moved(), story.meter.counts().moved_to.at(1)) << "to the one that was away, from stand-ins";
+    EXPECT_EQ(story.meter.moved(), story.meter.moved_to(1, 1)) << "to the one that was away, from stand-ins";
     EXPECT_LE(story.meter.moved(), story.written_bytes() / 2) << "they wrote as long again after it";
     EXPECT_TRUE(story.all_in_place(1min));
     expect_nothing_lost(story);
@@ -265,6 +265,24 @@ TEST(Change, SurplusMakesRoomOnceHalfOfTheStoreIsUsed) {
     EXPECT_GT(made_room, 0U);
     EXPECT_EQ(cluster.total().blocks_short, 0U);
     expect_nothing_lost(story);
+}
+
+TEST(Change, ANewcomerHearsWhoHasWhatItLacks) {
+    sim::World world{8};
+    Story story{world, {}};
+    join_in_numbers(story, 2min);
+    auto& cluster = story.cluster;
+    std::size_t asked = 0;
+    for (std::size_t number = 0; number < story.options.places; ++number) {
+        const auto place = place_of(number);
+        const auto near = cluster.ring.nearest(place, 3);
+        for (std::size_t i = story.options.peers; i < cluster.nodes.size(); ++i) {
+            if (std::ranges::none_of(near, [&](const auto& n) { return n.id() == cluster.handle(i).id(); })) continue;
+            ++asked;
+            EXPECT_EQ(cluster.node(i).said_to_have(place).size(), 3U) << "the earlier holder too";
+        }
+    }
+    EXPECT_EQ(asked, shares_of(story, story.options.peers, cluster.nodes.size() - 1));
 }
 
 TEST(Change, PlacesOfWhichCopiesLieElsewhereAreTold) {

@@ -206,18 +206,21 @@ base::Task<void> keep_reading(Cluster* cluster, std::size_t index, std::uint64_t
 struct Race {
     std::uint64_t repaired_soon = 0;  ///< bytes, 20 s after repair began
     std::uint64_t reads = 0;          ///< until then
-    base::Duration whole{};           ///< from the beginning of repair until all copies are there again
+    base::Duration whole{};           ///< from the beginning of repair until all copies are where they should be
 };
 
-/// Two of five die while the others read; `readers` at a time at each, with a pause between two reads.
-Race race(std::size_t readers, base::Duration pause, base::Duration busy = 20s) {
+enum class Change { two_die, five_join };
+
+/// Two of five die, or five more join, while the others read; `readers` at a time at each, with a pause between two
+/// reads.
+Race race(std::size_t readers, base::Duration pause, base::Duration busy = 20s, Change change = Change::two_die) {
     constexpr std::uint64_t kBlocks = 400;
     sim::World world{8};
     auto options = quick();
     options.peer.config.repair_bytes_per_second = 4U << 20U;
     options.peer.config.repair_burst_bytes = 1U << 20U;
     options.peer.config.repair_batch_bytes = 64U << 10U;
-    options.peer.config.repair_floor_bytes_per_second = 64U << 10U;
+    options.peer.config.repair_floor_bytes_per_second = change == Change::two_die ? 64U << 10U : 16U << 10U;
     Cluster cluster{world, options};
     for (std::uint64_t number = 1; number <= kBlocks; number += 4) {
         std::vector<Block> blocks;
@@ -225,13 +228,17 @@ Race race(std::size_t readers, base::Duration pause, base::Duration busy = 20s) 
         EXPECT_TRUE(cluster.put(number % 3, place_of(number), std::move(blocks), Wait::full));
     }
     EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 2min));
-    cluster.kill(3);
-    cluster.kill(4);
+    if (change == Change::two_die) {
+        cluster.kill(3);
+        cluster.kill(4);
+    } else {
+        for (int i = 0; i < 5; ++i) cluster.add_peer();
+    }
     EXPECT_TRUE(world.run_until([&] { return cluster.total().blocks_repaired > 0; }, 2min));
     const auto begun = world.now();
     const auto before = cluster.total().bytes_repaired;
     const auto reads = std::make_shared<std::uint64_t>(0);
-    for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t i = 0; i < (change == Change::two_die ? 3U : 5U); ++i) {
         for (std::size_t j = 0; j < readers; ++j) {
             cluster.machine(i).spawn(keep_reading(&cluster, i, kBlocks, pause, begun + busy, reads));
         }
@@ -240,7 +247,8 @@ Race race(std::size_t readers, base::Duration pause, base::Duration busy = 20s) 
     Race result;
     result.repaired_soon = cluster.total().bytes_repaired - before;
     result.reads = *reads;
-    EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 30min)) << text(cluster.total());
+    EXPECT_TRUE(world.run_until([&] { return cluster.whole() && cluster.total().blocks_moving == 0; }, 30min))
+        << text(cluster.total());
     result.whole = world.now() - begun;
     return result;
 }
@@ -255,6 +263,18 @@ TEST(Repair, GoesOnAtItsFloorWhileClientsAreServed) {
     EXPECT_LE(alone.whole, 30s);
     RecordProperty("repaired_in_20s_alone", static_cast<int>(alone.repaired_soon));
     RecordProperty("repaired_in_20s_beside_clients", static_cast<int>(beside.repaired_soon));
+}
+
+TEST(Repair, AMassJoinDoesNotSlowClients) {
+    const auto quiet = race(4, 5ms, 20s, Change::two_die);
+    const auto alone = race(0, 0s, 20s, Change::five_join);
+    const auto beside = race(4, 5ms, 20s, Change::five_join);
+    EXPECT_LE(beside.repaired_soon, 20U * 5U * (16U << 10U) * 5 / 4) << "five that send, at the floor";
+    EXPECT_GE(beside.repaired_soon, 20U * (16U << 10U));
+    EXPECT_GE(alone.repaired_soon, 2 * beside.repaired_soon);
+    EXPECT_GE(beside.reads, quiet.reads * 5 / 3 * 9 / 10) << "from five nodes instead of three";
+    RecordProperty("reads_beside_a_mass_join", static_cast<int>(beside.reads));
+    RecordProperty("reads_beside_repair", static_cast<int>(quiet.reads));
 }
 
 TEST(Repair, IsNotHeldUpByAClientThatComesNowAndThen) {

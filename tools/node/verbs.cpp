@@ -79,6 +79,13 @@ void print_status(Console& console, const nlohmann::json& status) {
         table.add({"repair", human_count(blocks["blocks_short"]) + " blocks short of copies, " +
                                  human_count(blocks["backlog_blocks"]) + " to send"});
     }
+    if (blocks["blocks_moving"] != 0 || blocks["blocks_to_hand_over"] != 0) {
+        table.add({"moving", human_count(blocks["blocks_moving"]) + " blocks not yet where they belong, " +
+                                 human_count(blocks["blocks_to_hand_over"]) + " kept here for others"});
+    }
+    if (blocks["blocks_surplus"] != 0) {
+        table.add({"surplus", human_count(blocks["blocks_surplus"]) + " blocks kept beyond their copies"});
+    }
     if (blocks["blocks_diverted"] != 0) {
         table.add(
             {"diverted", human_count(blocks["blocks_diverted"]) + " blocks are kept by neighbours: no room here"});

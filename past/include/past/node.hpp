@@ -196,6 +196,8 @@ class Node final : public Storage {
     void use(tapestry::Dolr* dolr);
     /// Places of which this node has blocks without being one of their holders, as of its last look; sorted.
     [[nodiscard]] std::vector<base::Guid> off_place() const;
+    /// Who told us lately that it has blocks of this place, who has most first. Any of them may be down by now.
+    [[nodiscard]] std::vector<base::Address> said_to_have(const base::Guid& place) const;
     /// Compares with the other holders now instead of at the next period.
     void check_now();
 

@@ -1,0 +1,269 @@
+// Who has what, as one node knows it, and what follows.
+#include "copies.hpp"
+
+#include <gtest/gtest.h>
+
+#include "base/sim/world.hpp"
+#include "cluster.hpp"
+#include "hints.hpp"
+#include "presence.hpp"
+
+namespace past::test {
+namespace {
+
+using Counting = PlaceCopies::Counting;
+
+pastry::NodeHandle node(const char* prefix) { return {{*base::Guid::from_prefix(prefix), prefix}, {}}; }
+base::Guid block(std::uint64_t number) { return make_block(number).id; }
+const base::Guid kDigest = place_of(1);
+const base::Guid kOther = place_of(2);
+const auto kSelf = node("51").id();
+
+std::vector<base::Guid> sorted(std::vector<base::Guid> ids) {
+    std::ranges::sort(ids);
+    return ids;
+}
+
+/// A place near 50 of which 51 (ourselves) has four blocks; 4e and 53 are its other holders, 60 and 20 are near.
+PlaceCopies place_with(const std::vector<const char*>& live, const std::vector<const char*>& absent = {}) {
+    std::vector<pastry::NodeHandle> up;
+    std::vector<pastry::NodeHandle> away;
+    for (const auto* name : live) up.push_back(node(name));
+    for (const auto* name : absent) away.push_back(node(name));
+    PlaceCopies place;
+    place.summary = {*base::Guid::from_prefix("50"), 4, 4000, kDigest};
+    place.set = choose_holders(place.summary.place, 3, up, away);
+    for (const auto& one : up) {
+        if (one.id() == kSelf) continue;
+        auto& peer = place.peers[one.id()];
+        peer.node = one;
+        peer.live = peer.steady = true;
+        peer.placed = place.set.placed_on(one.id());
+    }
+    for (const auto& one : away) {
+        auto& peer = place.peers[one.id()];
+        peer.node = one;
+        peer.placed = place.set.placed_on(one.id());
+    }
+    return place;
+}
+
+PeerCopy& peer(PlaceCopies& place, const char* name) { return place.peers.at(node(name).id()); }
+void says(PlaceCopies& place, const char* name, std::uint64_t blocks, const base::Guid& digest) {
+    peer(place, name).answered(place.summary, {blocks, digest}, {});
+}
+
+TEST(Copies, ANewcomerIsSentNothingThatEnoughOthersHave) {
+    auto place = place_with({"51", "4e", "53", "60", "20"});  // 53 has just come, and 60 held in its stead
+    auto& newcomer = peer(place, "53");
+    newcomer.waits = newcomer.newcomer = true;
+    says(place, "53", 0, {});
+    says(place, "4e", 4, kDigest);
+    says(place, "60", 4, kDigest);
+    says(place, "20", 0, {});
+    EXPECT_TRUE(place.wanting());
+    EXPECT_EQ(place.holding_all(Counting::seen), 3U);
+    EXPECT_TRUE(place.held_by_few(sorted({block(1), block(2)}), 3, Counting::expected).empty());
+}
+
+TEST(Copies, BlocksAreCountedOneByOneWhereNobodyElseHasThemAll) {
+    auto place = place_with({"51", "4e", "53", "60"});
+    auto& newcomer = peer(place, "53");
+    newcomer.waits = newcomer.newcomer = true;
+    says(place, "4e", 4, kDigest);
+    says(place, "53", 2, kOther);  // what was written since it came
+    says(place, "60", 2, kOther);  // what was written before
+    (void)newcomer.found_lacking({block(1), block(2)}, false, {});
+    (void)peer(place, "60").found_lacking({block(2), block(3), block(4)}, false, {});
+    const auto ids = sorted({block(1), block(2), block(3), block(4)});
+    EXPECT_EQ(place.held_by_few(ids, 3, Counting::expected), std::vector{block(2)});
+    EXPECT_EQ(place.held_by_few(ids, 3, Counting::seen), std::vector{block(2)});
+    const auto shares = place.shares({block(2)}, 3);
+    ASSERT_EQ(shares.size(), 1U);
+    EXPECT_EQ(shares[0].first.id(), node("60").id()) << "rather to one that has been here for long";
+    EXPECT_EQ(shares[0].second, std::vector{block(2)});
+}
+
+TEST(Copies, NewcomersAreSentWhatTooFewHaveIfThereIsNobodyElse) {
+    auto place = place_with({"51", "4e", "53"});
+    auto& newcomer = peer(place, "53");
+    newcomer.waits = newcomer.newcomer = true;
+    says(place, "4e", 4, kDigest);
+    says(place, "53", 0, {});
+    const auto few = place.held_by_few({block(1)}, 3, Counting::expected);
+    ASSERT_EQ(few.size(), 1U);
+    ASSERT_EQ(place.shares(few, 3).size(), 1U);
+    EXPECT_EQ(place.shares(few, 3)[0].first.id(), node("53").id());
+    newcomer.steady = false;
+    EXPECT_TRUE(place.shares(few, 3).empty()) << "not before it has settled";
+}
+
+TEST(Copies, AHolderThatIsSentWhatItLacksIsExpectedToHaveIt) {
+    auto place = place_with({"51", "4e", "53", "60"});
+    says(place, "4e", 4, kDigest);
+    says(place, "53", 0, {});
+    EXPECT_EQ(place.held_by_few({block(1)}, 3, Counting::seen).size(), 1U);
+    EXPECT_TRUE(place.held_by_few({block(1)}, 3, Counting::expected).empty());
+}
+
+TEST(Copies, AnAbsentHolderIsTakenAtItsWord) {
+    PeerCopy silent;
+    EXPECT_TRUE(taken_to_have_its_blocks(silent, false));
+    EXPECT_FALSE(taken_to_have_its_blocks(silent, true)) << "a visitor";
+    const PlaceSummary mine{place_of(3), 10, 10'000, kDigest};
+    PeerCopy known;
+    known.answered(mine, {2, kOther}, {});
+    EXPECT_TRUE(taken_to_have_its_blocks(known, false)) << "the rest was written while it was away";
+    known.answered(mine, {0, {}}, {});
+    EXPECT_FALSE(taken_to_have_its_blocks(known, false)) << "its disk is new";
+    PeerCopy newcomer;
+    newcomer.newcomer = true;
+    newcomer.answered(mine, {2, kOther}, {});
+    EXPECT_FALSE(taken_to_have_its_blocks(newcomer, true));
+    newcomer.answered(mine, {10, kDigest}, {});
+    EXPECT_TRUE(taken_to_have_its_blocks(newcomer, true));
+}
+
+TEST(Copies, WhoHadAllOfOursAndOnlyGrewHasIt) {
+    const PlaceSummary mine{place_of(3), 10, 10'000, kDigest};
+    PeerCopy peer;
+    peer.answered(mine, {10, kDigest}, {});
+    peer.answered(mine, {12, kOther}, {});
+    EXPECT_FALSE(peer.has_all_of_ours) << "letting go asks for more than that";
+    EXPECT_TRUE(peer.has_all(kDigest));
+    peer.answered(mine, {9, place_of(4)}, {});
+    EXPECT_FALSE(peer.has_all(kDigest));
+}
+
+TEST(Copies, OnlyWhatLastsIsLacking) {
+    PeerCopy peer;
+    const auto now = base::TimePoint{} + 1h;
+    EXPECT_TRUE(peer.found_lacking({block(1), block(2)}, false, now).empty());
+    EXPECT_FALSE(peer.lasts);
+    EXPECT_TRUE(peer.found_lacking({block(3)}, false, now + 4s).empty());
+    EXPECT_EQ(peer.lacking_since, now + 4s) << "others, which may be on their way as well";
+    EXPECT_EQ(peer.found_lacking({block(3), block(4)}, false, now + 8s), std::vector{block(3)});
+    EXPECT_EQ(peer.lacking_since, now + 4s);
+}
+
+TEST(Copies, HoldersActBeforeEarlierHoldersAndTheNearestFirst) {
+    auto place = place_with({"51", "4e", "53", "60"});
+    says(place, "4e", 4, kDigest);
+    says(place, "53", 0, {});
+    says(place, "60", 4, kDigest);
+    EXPECT_EQ(place.rank(kSelf, node("53").id()), 0U) << "we are the nearest that has something";
+    EXPECT_EQ(place.rank(node("60").id(), node("53").id()), 1U) << "4e is a holder";
+}
+
+TEST(Copies, LooksBecomeRareWhileNothingIsAmiss) {
+    PlaceCopies place;
+    const auto now = base::TimePoint{} + 1h;
+    EXPECT_TRUE(place.looked_at_all({}, 0, now, 1min).empty());
+    EXPECT_EQ(place.look_at, now + 1min);
+    for (int i = 0; i < 6; ++i) (void)place.looked_at_all({}, 0, now, 1min);
+    EXPECT_EQ(place.look_at, now + 8min);
+    EXPECT_TRUE(place.looked_at_all({block(1)}, 1, now, 1min).empty());
+    EXPECT_EQ(place.look_at, now) << "there is something to do";
+    EXPECT_EQ(place.looked_at_all({block(1)}, 1, now, 1min), std::vector{block(1)});
+}
+
+// --- what other holders said
+
+TEST(Hints, AreBoundedAndFadeAway) {
+    sim::World world{1};
+    Config config;
+    config.max_hinted_places = 3;
+    Hints hints{world.env().clock, config};
+    hints.heard(place_of(1), node("51").address, 4, kDigest);
+    hints.heard(place_of(1), node("53").address, 6, kOther);
+    const auto who = hints.for_place(place_of(1));
+    ASSERT_EQ(who.size(), 2U);
+    EXPECT_EQ(who[0].endpoint, "53") << "who has most";
+    hints.heard(place_of(1), node("53").address, 0, {});
+    EXPECT_EQ(hints.for_place(place_of(1)).size(), 1U);
+    for (std::uint64_t i = 2; i < 10; ++i) hints.heard(place_of(i), node("51").address, 1, kDigest);
+    EXPECT_EQ(hints.places(), 3U);
+    EXPECT_TRUE(hints.for_place(place_of(9)).empty());
+    for (std::uint64_t i = 0; i < 20; ++i) {
+        hints.heard(place_of(1), {place_of(100 + i), std::to_string(i)}, 1, kDigest);
+    }
+    EXPECT_EQ(hints.for_place(place_of(1)).size(), kMaxHintsPerPlace);
+    world.run_for(config.hints_kept_for + 1s);
+    EXPECT_TRUE(hints.for_place(place_of(1)).empty());
+    hints.heard(place_of(9), node("51").address, 1, kDigest);
+    EXPECT_EQ(hints.for_place(place_of(9)).size(), 1U) << "what was old made room";
+}
+
+// --- how long others have been here
+
+struct Watched {
+    sim::World world{3};
+    std::shared_ptr<FixedRing> ring = std::make_shared<FixedRing>();
+    MembershipView membership;
+    Config config;
+    FixedKbr kbr{world.env(), ring, node("51"), 1000};
+    Presence presence{world.env().clock, kbr, membership, config};
+
+    void change(const char* name, bool live) {
+        live ? ring->join(node(name), world.now()) : ring->leave(node(name), world.now());
+        presence.refresh();
+    }
+    [[nodiscard]] base::Duration back_off(const char* name) {
+        return presence.steady_at(node(name).id()) - world.now();
+    }
+};
+
+TEST(Presence, ANewcomerIsKnownAfterItStayedAndRemainsSo) {
+    Watched w;
+    w.world.run_for(5min);
+    w.change("53", true);
+    EXPECT_TRUE(w.presence.newcomer(node("53").id()));
+    w.world.run_for(10min);
+    EXPECT_FALSE(w.presence.newcomer(node("53").id()));
+    w.change("53", false);
+    EXPECT_TRUE(w.presence.just_left(node("53").id()));
+    EXPECT_FALSE(w.presence.visitor(node("53").id()));
+    w.world.run_for(30min);
+    w.change("53", true);
+    EXPECT_FALSE(w.presence.newcomer(node("53").id()));
+}
+
+TEST(Presence, AVisitorNeverStayed) {
+    Watched w;
+    w.change("4e", true);  // there when we came, by all we know
+    w.world.run_for(5min);
+    w.change("53", true);
+    w.world.run_for(30s);
+    w.change("53", false);
+    w.change("4e", false);
+    EXPECT_TRUE(w.presence.visitor(node("53").id()));
+    EXPECT_FALSE(w.presence.visitor(node("4e").id()));
+    w.change("53", true);
+    w.world.run_for(9min);
+    EXPECT_TRUE(w.presence.newcomer(node("53").id())) << "its time begins anew";
+}
+
+TEST(Presence, WhoKeepsLeavingIsGivenTimeThatDoubles) {
+    Watched w;
+    w.change("53", true);
+    w.world.run_for(20min);
+    std::vector<base::Duration> pauses;
+    for (int flap = 0; flap < 9; ++flap) {
+        w.change("53", false);
+        w.world.run_for(5s);
+        w.change("53", true);
+        pauses.push_back(w.back_off("53"));
+        w.world.run_for(5s);
+    }
+    EXPECT_EQ(pauses[0], 3s);
+    EXPECT_EQ(pauses[1], 6s);
+    EXPECT_EQ(pauses[2], 12s);
+    EXPECT_EQ(pauses[8], 192s) << "but not for ever";
+    w.world.run_for(10min);
+    w.change("53", false);
+    w.change("53", true);
+    EXPECT_EQ(w.back_off("53"), 3s) << "it stayed meanwhile";
+}
+
+}  // namespace
+}  // namespace past::test
