@@ -2,7 +2,7 @@
 add_executable(stack_sim_bench EXCLUDE_FROM_ALL ${CMAKE_CURRENT_SOURCE_DIR}/bench/stack_sim_bench.cpp
   ${CMAKE_CURRENT_SOURCE_DIR}/past/cluster.cpp)
 target_include_directories(stack_sim_bench PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-target_link_libraries(stack_sim_bench PRIVATE past base_sim GTest::gtest)
+target_link_libraries(stack_sim_bench PRIVATE past tapestry base_sim GTest::gtest)
 pelago_use_pch(stack_sim_bench)
 
 # PAST's storage management and caching in models without a network. Build: ninja past_storage_bench past_caching_bench
