@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "announcement.hpp"
@@ -17,9 +18,11 @@ enum class Verb : std::uint8_t {
     found = 3,
     deliver = 4,
     hand_over = 5,
+    arrived = 6,
 };
 
-constexpr std::size_t kMaxParcels = 64;
+constexpr std::size_t kMaxParcels = 1024;
+constexpr std::size_t kBundleBytes = 256U << 10U;  ///< of announcements in one message; as much as is sent, not a limit
 constexpr std::size_t kMaxReplicas = 16;
 constexpr std::size_t kMaxTried = 32;
 constexpr std::size_t kMaxWay = 64;
@@ -32,6 +35,8 @@ struct Parcel {
     unsigned hops = 0;  ///< from the publisher to the receiver
     base::Duration delay{};
     bool last = false;
+    base::Duration age{};  ///< since it was made, beyond its way
+    bool confirm = false;  ///< its publisher waits until the root has it
 };
 
 struct Find {
@@ -44,6 +49,7 @@ struct Find {
     std::vector<base::NodeId> tried;
     bool trace = false;
     std::vector<base::Address> way;
+    std::uint64_t message = 0;  ///< the same however often and by whatever root this is asked
 };
 
 struct Place {
@@ -54,8 +60,7 @@ struct Place {
 struct Found {
     std::uint64_t number = 0;
     unsigned root = 0;
-    std::vector<Place> places;
-    unsigned reached = 0;
+    std::vector<Place> places;  ///< locate: pointers met. send: who took it, by this answer
     bool last = false;
     bool certain = false;
     std::vector<base::Address> way;
@@ -63,11 +68,21 @@ struct Found {
 
 struct Deliver {
     base::Guid object;
+    unsigned root = 0;
     base::Address asker;
+    std::uint64_t message = 0;
 };
 
 struct Delivered {
     bool taken = false;
+    std::uint64_t born = 0;                  ///< stamp at which the holder's process began
+    std::optional<Announcement> withdrawal;  ///< if not taken
+};
+
+/// Objects `range` of the announcement of that stamp have come to their root.
+struct Landing {
+    std::uint64_t stamp = 0;
+    Range range;
 };
 
 }  // namespace tapestry

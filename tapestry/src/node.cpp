@@ -5,6 +5,12 @@
 
 namespace tapestry {
 
+namespace {
+
+constexpr std::size_t kMostTold = 1024;  // answers under way of which we want to know that they came
+
+}  // namespace
+
 using base::Address;
 using base::Guid;
 using base::Message;
@@ -19,9 +25,15 @@ Node::Impl::Impl(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMembe
       identity_{std::move(identity)},
       is_member_{std::move(is_member)},
       config_{config},
-      table_{
-          {.per_object = config.max_pointers_per_object, .pointers = config.max_pointers, .tombstone = config.lease}},
+      table_{{.per_object = config.max_pointers_per_object,
+              .pointers = config.max_pointers,
+              .bytes = config.max_pointer_bytes,
+              .tombstone = config.lease},
+             env.rng.next()},
+      last_stamp_{static_cast<std::uint64_t>(env.clock.wall_ns())},
+      born_{last_stamp_},
       news_{std::make_shared<base::Event>(env.executor)},
+      answered_{env.executor},
       tasks_{env.executor} {
     env_.transport.serve(
         base::Service::tapestry,
@@ -52,19 +64,55 @@ Task<Result<Message>> Node::Impl::call(Address to, Message message) {
 }
 
 Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
-    switch (static_cast<Verb>(message.verb())) {
+    const auto verb = static_cast<Verb>(message.verb());
+    switch (verb) {
         case Verb::publish: co_return co_await on_publish(std::move(message));
         case Verb::deliver: co_return co_await on_deliver(std::move(message));
         case Verb::hand_over: co_return co_await on_hand_over(from.address.id);
-        case Verb::find:
-        case Verb::found: break;
+        case Verb::found:
+        case Verb::arrived: told(from.address.id, message); co_return encode_done(verb);
+        case Verb::find: break;
     }
     co_return base::Errc::unsupported;
 }
 
-void Node::Impl::on_notice(const base::Peer& /*from*/, const Message& message) {
-    if (message.verb() == static_cast<std::uint8_t>(Verb::found)) on_found(message);
+void Node::Impl::on_notice(const base::Peer& from, const Message& message) { told(from.address.id, message); }
+
+// ---- answers
+
+void Node::Impl::told(const NodeId& by, const Message& message) {
+    if (message.verb() == static_cast<std::uint8_t>(Verb::found)) on_found(by, message);
+    if (message.verb() != static_cast<std::uint8_t>(Verb::arrived)) return;
+    if (const auto landings = decode_arrived(message.header)) landed(*landings);
 }
+
+void Node::Impl::tell(const NodeId& who, Message message) {
+    if (who == self().id) {
+        told(who, message);
+    } else if (telling_ < kMostTold) {
+        ++telling_;
+        tasks_.spawn(tell_somebody(who, std::move(message)));
+    } else if (is_member_(who)) {
+        kbr_.route(who, std::move(message));
+    }
+}
+
+// To a node that KBR knows where KBR knows it, or over a connection that is there; else by KBR to its id. So nobody is
+// dialled at an address because a question said so. A client has no place on the ring: it is answered over the
+// connection that it made, or not at all.
+Task<void> Node::Impl::tell_somebody(NodeId who, Message message) {
+    const auto known = kbr_.find(who);
+    Address to{who, {}};
+    if (known) to = known->address;
+    auto copy = message;
+    const auto heard = co_await call(std::move(to), std::move(copy));
+    --telling_;
+    if (heard) co_return;
+    if (known && is_silence(heard.error())) kbr_.suspect(who);
+    if (is_member_(who)) kbr_.route(who, std::move(message));
+}
+
+// ---- the ring
 
 void Node::Impl::update(const pastry::NodeHandle& node, bool joined) {
     if (joined) {
@@ -82,6 +130,7 @@ Status Node::Impl::status() const {
     status.published = own_.size();
     status.pointers = table_.pointers();
     status.publishers = table_.publishers();
+    status.pointer_bytes = table_.bytes();
     return status;
 }
 
@@ -101,6 +150,9 @@ void Node::start(bool first) { impl_->start(first); }
 Task<void> Node::stop() { return impl_->stop(); }
 void Node::publish(const std::vector<Guid>& objects) { impl_->publish(objects); }
 void Node::unpublish(const std::vector<Guid>& objects) { impl_->unpublish(objects); }
+Task<std::vector<Guid>> Node::published(std::vector<Guid> objects, TimePoint deadline) {
+    return impl_->published(std::move(objects), deadline);
+}
 Task<Result<Located>> Node::locate(Guid object, TimePoint deadline, bool trace) {
     return impl_->locate(object, deadline, trace);
 }

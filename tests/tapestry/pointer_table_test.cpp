@@ -22,7 +22,7 @@ struct Publisher {
     [[nodiscard]] Held says(std::vector<base::Guid> objects, std::uint64_t stamp, std::chrono::seconds lease = 60s,
                             base::Duration delay = 1ms) const {
         std::ranges::sort(objects);
-        return {Announcement::sign(identity, {"h:1", 0, stamp, lease}, objects), delay, 1, {}};
+        return {Announcement::sign(identity, {"h:1", 0, stamp, lease}, objects), delay, 1, {}, {}};
     }
     Identity identity;
 };
@@ -38,6 +38,16 @@ struct Table : ::testing::Test {
         std::vector<base::NodeId> ids;
         for (const auto& pointer : table.find(now, of)) ids.push_back(pointer.publisher.id);
         return ids;
+    }
+
+    static Denial denial_of(const Publisher& who, const base::Guid& what) {
+        return {.object = what, .publisher = who.id(), .withdrawal = {}, .born = 0};
+    }
+    /// With a withdrawal of this stamp; 0: with none.
+    void denies(const Publisher& who, const base::Guid& what, std::uint64_t withdrawn = 0) {
+        auto denial = denial_of(who, what);
+        if (withdrawn > 0) denial.withdrawal = who.says({what}, withdrawn, 0s).announcement;
+        table.denied(now, denial);
     }
 
     base::TimePoint now{};
@@ -145,27 +155,99 @@ TEST_F(PointerTableTest, ASilentPublisherIsLeftOutButNotForgotten) {
 
 TEST_F(PointerTableTest, APublisherThatLiedIsRefusedForAWhile) {
     take(ann.says({object, guid("43")}, kSecond));
-    table.accuse(now, object, ann.id());
+    denies(ann, object);
     EXPECT_FALSE(table.known(now, object));
     EXPECT_EQ(take(ann.says({object}, 2 * kSecond)), Taken::news);  // once may be an accident
-    table.accuse(now, object, ann.id());
+    denies(ann, object);
     EXPECT_EQ(take(ann.says({object}, 3 * kSecond)), Taken::refused);
     now += 11s;
     EXPECT_EQ(take(ann.says({object}, 4 * kSecond)), Taken::news);
-    table.accuse(now, object, ann.id());
+    denies(ann, object);
     now += 11s;
     EXPECT_EQ(take(ann.says({object}, 5 * kSecond)), Taken::refused);  // twice as long
 }
 
-TEST_F(PointerTableTest, WhoeverRestartedWithoutItsObjectsIsNoLiar) {
+TEST_F(PointerTableTest, ALieIsForgottenInTheEnd) {
+    for (std::uint64_t hour = 0; hour < 10; ++hour) {
+        EXPECT_EQ(take(ann.says({object}, (1 + hour * 3600) * kSecond)), Taken::news);
+        denies(ann, object);
+        now += 3600s;
+    }
+    EXPECT_LE(table.lies_of(ann.id()), 1U);
+}
+
+TEST_F(PointerTableTest, WhoeverSignsThatItDoesNotHaveItIsNoLiarButNotTwiceOfOneObject) {
+    for (std::uint64_t i = 0; i < 10; ++i) {
+        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
+        take(ann.says({other}, (10 + i) * kSecond));
+        denies(ann, other, (20 + i) * kSecond);
+        EXPECT_FALSE(table.known(now, other));
+    }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+    take(ann.says({object}, 40 * kSecond));
+    denies(ann, object, 41 * kSecond);
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+    take(ann.says({object}, 42 * kSecond));
+    denies(ann, object, 43 * kSecond);
+    EXPECT_EQ(table.lies_of(ann.id()), 1U);
+}
+
+TEST_F(PointerTableTest, WhatWasDeniedIsNotBroughtBackByAReplay) {
+    const auto before = ann.says({object}, kSecond);
+    take(before);
+    denies(ann, object, 2 * kSecond);
+    EXPECT_EQ(take(before), Taken::nothing);
+    EXPECT_TRUE(publishers(object).empty());
+}
+
+TEST_F(PointerTableTest, AReplayMakesNoLiarOfWhoeverWithdrew) {
+    // Withdrawn long ago, which we did not hear; somebody shows us the announcements one by one.
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
+        take(ann.says({other}, i * kSecond));
+        denies(ann, other, 100 * kSecond + i);
+    }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+    EXPECT_EQ(take(ann.says({object}, 101 * kSecond)), Taken::news);
+}
+
+TEST_F(PointerTableTest, AWithdrawalOfSomebodyElseOrOfSomethingElseExcusesNobody) {
+    take(ann.says({object}, kSecond));
+    auto denial = denial_of(ann, object);
+    denial.withdrawal = bob.says({object}, 2 * kSecond, 0s).announcement;
+    table.denied(now, denial);
+    EXPECT_EQ(table.lies_of(ann.id()), 1U);
+    take(ann.says({guid("43")}, 3 * kSecond));
+    denial = denial_of(ann, guid("43"));
+    denial.withdrawal = ann.says({guid("44")}, 4 * kSecond, 0s).announcement;
+    table.denied(now, denial);
+    EXPECT_EQ(table.lies_of(ann.id()), 2U);
+}
+
+TEST_F(PointerTableTest, WhoeverRestartedWithoutItsObjectsIsNoLiarAndNothingOfBeforeIsBelieved) {
     std::vector<base::Guid> objects;
     for (const auto* digits : {"1", "2", "3", "4", "5", "6"}) objects.push_back(guid(digits));
-    for (std::size_t i = 0; i < objects.size(); ++i) take(ann.says({objects[i]}, (1 + i) * kSecond));
-    for (const auto& lost : objects) table.accuse(now, lost, ann.id());
-    EXPECT_FALSE(table.refuses_somebody(now));
-    for (std::size_t i = 0; i < objects.size(); ++i) {
-        EXPECT_EQ(take(ann.says({objects[i]}, (20 + i) * kSecond)), Taken::news);
+    for (int life = 1; life <= 4; ++life) {
+        const auto begun = static_cast<std::uint64_t>(life) * 10 * kSecond;
+        for (const auto& each : objects) EXPECT_EQ(take(ann.says({each}, begun + kSecond)), Taken::news);
+        auto denial = denial_of(ann, objects[0]);
+        denial.born = begun + 5 * kSecond;
+        denial.withdrawal = ann.says({objects[0]}, begun + 6 * kSecond, 0s).announcement;
+        table.denied(now, denial);
+        for (const auto& each : objects) EXPECT_FALSE(table.known(now, each));
+        EXPECT_EQ(take(ann.says({objects[1]}, begun + 4 * kSecond)), Taken::refused);
     }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+}
+
+TEST_F(PointerTableTest, WhatALiarSaysWhileNobodyBelievesHimIsKnownNotToBeCertain) {
+    for (std::uint64_t i = 1; i <= 2; ++i) {
+        take(ann.says({object}, i * kSecond));
+        denies(ann, object);
+    }
+    EXPECT_EQ(take(ann.says({guid("43")}, 3 * kSecond)), Taken::refused);
+    EXPECT_TRUE(table.known(now, guid("43")));
+    EXPECT_FALSE(table.known(now, guid("44")));  // one liar does not make everything uncertain
 }
 
 TEST_F(PointerTableTest, WhatIsAnnouncedAgainAndAgainTakesNoMoreRoom) {

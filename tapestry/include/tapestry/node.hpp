@@ -27,10 +27,16 @@ struct Config {
     Milliseconds gather{50};      ///< what is published within so long travels together
     Milliseconds settle{500};     ///< after a neighbour came or went, before pointers are moved
     Milliseconds call_timeout{3'000};
-    Milliseconds find_timeout{4'000};  ///< for one root's answer, before the next root is asked
+    Milliseconds ask_next{1'000};      ///< without an answer, before the next root is asked as well; doubles
+    Milliseconds find_timeout{4'000};  ///< the same for a message, and for the confirmation of what is published
+    std::size_t locations = 4;         ///< in one answer
+
     std::size_t max_pointers = 1U << 20U;
-    std::size_t max_pointers_per_object = 8;
-    std::size_t locations = 4;  ///< in one answer
+    std::size_t max_pointer_bytes = 256U << 20U;
+    std::size_t max_pointers_per_object = 8;         ///< publishers
+    std::size_t max_publishes_under_way = 1024;      ///< messages
+    std::size_t max_waiting_parcels = 16U << 10U;    ///< that found no way yet
+    std::size_t remembered_messages = 4U << 10U;     ///< so that what is sent again is taken once
 };
 
 /// For `node status`.
@@ -40,11 +46,14 @@ struct Status {
     std::size_t publishers = 0;
     std::uint64_t publishes_sent = 0;  ///< messages
     std::uint64_t parcels_sent = 0;
+    std::uint64_t parcels_lost = 0;    ///< found no way, again and again; until the next republish
     std::uint64_t bytes_sent = 0;      ///< of publish messages
     std::uint64_t refused = 0;         ///< announcements: forged, not of a member, stale, over a limit
     std::uint64_t finds_answered = 0;  ///< here, because a pointer was met
     std::uint64_t dead_pointers = 0;   ///< dropped: their publisher did not answer
-    std::uint64_t lies = 0;            ///< dropped: their publisher did not have it
+    std::uint64_t denials = 0;         ///< dropped: their publisher did not have it
+    std::uint64_t lies = 0;            ///< of these, those that were no honest ones: PointerTable::denied
+    std::size_t pointer_bytes = 0;     ///< of memory, about
 };
 
 class Node final : public Dolr {
@@ -66,6 +75,7 @@ class Node final : public Dolr {
 
     void publish(const std::vector<base::Guid>& objects) override;
     void unpublish(const std::vector<base::Guid>& objects) override;
+    base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline) override;
     base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace = false) override;
     base::Task<base::Result<unsigned>> send_to_object(base::Guid object, base::SharedBytes message, unsigned replicas,
                                                       base::TimePoint deadline) override;
