@@ -41,6 +41,12 @@ std::vector<Guid> in_order_of_keys(const std::vector<Guid>& objects, unsigned ro
     return ordered;
 }
 
+std::vector<Guid> emptied(std::set<Guid>& objects) {
+    std::vector<Guid> all{objects.begin(), objects.end()};
+    objects.clear();
+    return all;
+}
+
 }  // namespace
 
 void Node::Impl::publish(const std::vector<Guid>& objects) {
@@ -77,12 +83,10 @@ Task<void> Node::Impl::announce_forever() {
             std::vector<Guid> all{own_.begin(), own_.end()};
             co_await announce(std::move(all), lease);
         }
-        auto fresh = std::exchange(fresh_, {});
-        std::vector<Guid> objects{fresh.begin(), fresh.end()};
-        co_await announce(std::move(objects), lease);
-        auto gone = std::exchange(withdrawn_, {});
-        std::vector<Guid> withdrawn{gone.begin(), gone.end()};
-        co_await announce(std::move(withdrawn), std::chrono::seconds{0});
+        auto fresh = emptied(fresh_);
+        co_await announce(std::move(fresh), lease);
+        auto gone = emptied(withdrawn_);
+        co_await announce(std::move(gone), std::chrono::seconds{0});
     }
 }
 

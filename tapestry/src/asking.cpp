@@ -18,7 +18,7 @@ using base::TimePoint;
 
 namespace {
 
-constexpr unsigned kRounds = 4;    // each root is asked so often,
+constexpr unsigned kRounds = 4;     // each root is asked so often,
 constexpr unsigned kAfterWord = 2;  // but no more than this once it has answered
 
 }  // namespace
@@ -111,24 +111,28 @@ void Node::Impl::on_found(const NodeId& by, const Message& message) {
 
 void Node::Impl::launch(const std::shared_ptr<Question>& question, Find find, const base::SharedBytes& payload) {
     find.number = env_.rng.next();  // so that only who saw the question can answer it
-    const unsigned round = static_cast<unsigned>(question->ways.size()) / question->roots;
+    find.round = static_cast<unsigned>(std::ranges::count(question->ways, find.root, &Question::Way::root));
     questions_[find.number] = {question, question->ways.size()};
     question->ways.push_back({find.number, find.root});
     question->asked = now();
     const auto key = root_key(find.object, find.root);
-    kbr_.route(key, encode(find, payload), other_way(key, round));
+    kbr_.route(key, encode(find, payload), other_way(key, find.round));
 }
 
 /// The first hop to try in this round, if it is not to be KBR's own choice; the latter is round 0.
 std::optional<pastry::NodeHandle> Node::Impl::other_way(const Guid& key, unsigned round) const {
     if (round == 0) return {};
-    const auto hops = kbr_.next_hops(key, round + 1);
-    if (hops.size() > round) return hops[round].node;
-    if (hops.empty() || hops.front().node.id() == self().id) return {};
-    auto near = kbr_.replica_set(key, round + 2);  // next to the root, which is in our leaf set
-    std::erase_if(near, [&](const auto& n) { return n.id() == self().id || n.id() == hops.front().node.id(); });
-    if (near.size() >= round) return near[round - 1];
-    return {};
+    auto hops = kbr_.next_hops(key, round + 1);
+    if (hops.size() > round) return std::move(hops[round].node);
+    if (!hops.empty() && hops.front().node.id() == self().id) return {};
+    // The root is in our leaf set, or we are in doubt who it is: by a neighbour, who may hear it, or know.
+    auto near = kbr_.neighbours();
+    if (!hops.empty()) std::erase_if(near, [&](const auto& node) { return node.id() == hops.front().node.id(); });
+    if (near.size() < round) return {};
+    std::ranges::partial_sort(near, near.begin() + round, [&](const auto& a, const auto& b) {
+        return base::closer(key, a.id(), b.id());
+    });
+    return std::move(near[round - 1]);
 }
 
 Task<void> Node::Impl::wait_for(std::shared_ptr<Question> question, std::size_t attempt, TimePoint until) {

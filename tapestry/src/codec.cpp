@@ -75,7 +75,7 @@ bool parse(Proto& proto, base::ByteView header) {
 
 }  // namespace
 
-Message encode(const std::vector<Parcel>& parcels) {
+Message encode(const std::vector<Parcel>& parcels, Verb verb) {
     v1::Publish out;
     base::Bytes payload;
     for (const auto& parcel : parcels) {
@@ -91,7 +91,7 @@ Message encode(const std::vector<Parcel>& parcels) {
         one->set_confirm(parcel.confirm);
         payload.insert(payload.end(), sealed.begin(), sealed.end());
     }
-    return wrap(Verb::publish, out, std::move(payload));
+    return wrap(verb, out, std::move(payload));
 }
 
 Message encode(const Find& find, base::SharedBytes payload) {
@@ -106,6 +106,7 @@ Message encode(const Find& find, base::SharedBytes payload) {
     out.set_trace(find.trace);
     for (const auto& node : find.way) put(out.add_way(), node);
     out.set_message(find.message);
+    out.set_round(find.round);
     return wrap(Verb::find, out, std::move(payload));
 }
 
@@ -153,6 +154,12 @@ Message encode(const std::vector<Landing>& landings) {
 
 Message encode_hand_over() { return wrap(Verb::hand_over, v1::HandOver{}); }
 
+Message encode_beside(const Guid& object) {
+    v1::Beside out;
+    out.set_object(bytes_of(object.view()));
+    return wrap(Verb::beside, out);
+}
+
 Message encode_done(Verb verb) { return {base::Service::tapestry, static_cast<std::uint8_t>(verb), {}}; }
 
 Result<std::vector<Parcel>> decode_publish(const Message& message) {
@@ -186,6 +193,7 @@ Result<Find> decode_find(base::ByteView header) {
     if (!parse(in, header)) return Errc::bad_format;
     Taker take;
     take.require(in.root() < kMaxRoots && in.count() >= 1 && in.count() <= kMaxReplicas);
+    take.require(in.round() < kMaxRounds);
     take.require(static_cast<std::size_t>(in.tried_size()) <= kMaxTried);
     if (!take.ok()) return Errc::bad_format;
     Find find;
@@ -199,6 +207,7 @@ Result<Find> decode_find(base::ByteView header) {
     find.trace = in.trace();
     find.way = take.nodes(in.way(), kMaxWay);
     find.message = in.message();
+    find.round = in.round();
     if (!take.ok()) return Errc::bad_format;
     return find;
 }
@@ -246,6 +255,15 @@ Result<Delivered> decode_delivered(const Message& message) {
         BASE_TRY(delivered.withdrawal, Announcement::decode(message.payload));
     }
     return delivered;
+}
+
+Result<Guid> decode_beside(base::ByteView header) {
+    v1::Beside in;
+    Taker take;
+    if (!parse(in, header)) return Errc::bad_format;
+    const auto object = take.guid(in.object());
+    if (!take.ok()) return Errc::bad_format;
+    return object;
 }
 
 Result<std::vector<Landing>> decode_arrived(base::ByteView header) {

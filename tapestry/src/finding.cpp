@@ -31,9 +31,19 @@ void Node::Impl::deliver(const Guid& key, const pastry::NodeHandle& origin, Mess
     }
     auto find = decode_find(message.header);
     if (!find || root_key(find->object, find->root) != key || meet(*find, message.payload)) return;
-    Found found{.number = find->number, .root = find->root, .last = true, .way = std::move(find->way)};
-    found.certain = settled_ && !table_.known(now(), find->object);
-    tell(find->asker.id, encode(found));
+    tasks_.spawn(answer_as_root(std::move(*find), std::move(message.payload)));
+}
+
+// We know nobody. Those beside us may: if we have only just become the root, or if the node that others take for the
+// root cannot be heard from here.
+Task<void> Node::Impl::answer_as_root(Find find, base::SharedBytes payload) {
+    const bool sure = co_await ask_beside(find.object, root_key(find.object, find.root));
+    const bool traced = std::exchange(find.trace, false);  // we are on its way already
+    if (meet(find, payload)) co_return;
+    Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
+    if (!traced) found.way.clear();
+    found.certain = sure && settled_ && !table_.known(now(), find.object);
+    tell(find.asker.id, encode(found), find.round);
 }
 
 std::vector<Pointer> Node::Impl::pointers_for(const Find& find) const {
@@ -65,7 +75,7 @@ bool Node::Impl::meet(Find& find, const base::SharedBytes& payload) {
     pointers.resize(count);
     Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
     for (auto& pointer : pointers) found.places.push_back({std::move(pointer.publisher), pointer.delay});
-    tell(find.asker.id, encode(found));
+    tell(find.asker.id, encode(found), find.round);
     return true;
 }
 
@@ -81,7 +91,7 @@ Task<void> Node::Impl::hand_out(Find find, base::SharedBytes payload, std::vecto
     find.count -= static_cast<unsigned>(found.places.size());
     found.last = find.count == 0 || find.tried.size() == kMaxTried;
     if (found.last) found.way = find.way;
-    if (found.last || !found.places.empty()) tell(find.asker.id, encode(found));
+    if (found.last || !found.places.empty()) tell(find.asker.id, encode(found), find.round);
     if (found.last) co_return;
     const auto key = root_key(find.object, find.root);  // who else has it is known further on
     kbr_.route(key, encode(find, std::move(payload)));

@@ -19,6 +19,7 @@ enum class Verb : std::uint8_t {
     deliver = 4,
     hand_over = 5,
     arrived = 6,
+    beside = 7,
 };
 
 constexpr std::size_t kMaxParcels = 1024;
@@ -27,6 +28,7 @@ constexpr std::size_t kMaxReplicas = 16;
 constexpr std::size_t kMaxTried = 32;
 constexpr std::size_t kMaxWay = 64;
 constexpr std::size_t kMaxPlaces = 16;
+constexpr unsigned kMaxRounds = 8;
 
 /// A part of an announcement on its way to the roots of that part.
 struct Parcel {
@@ -50,6 +52,7 @@ struct Find {
     bool trace = false;
     std::vector<base::Address> way;
     std::uint64_t message = 0;  ///< the same however often and by whatever root this is asked
+    unsigned round = 0;         ///< how often this root was asked before
 };
 
 struct Place {

@@ -1,4 +1,5 @@
-// Pointers when the ring changes: to newcomers what is theirs now, and after a departure to whoever moved up.
+// Pointers when the ring changes: to newcomers what is theirs now, and after a departure to whoever moved up. And what a
+// root asks those beside it before it says that nobody publishes an object.
 //
 // What lies on the way to far roots waits for the next republish: a question that misses it there goes on to the root.
 #include <algorithm>
@@ -96,6 +97,45 @@ Task<Result<void>> Node::Impl::hand_over(pastry::NodeHandle newcomer) {
     }
     co_return base::ok();
 }
+
+// ---- one object
+
+Result<Message> Node::Impl::on_beside(const Message& message) const {
+    BASE_TRY(const auto object, decode_beside(message.header));
+    std::vector<Parcel> parcels;
+    for (const auto& [held, index] : table_.announcements_of(now(), object)) {
+        parcels.push_back(moved(*held, {index, index + 1}, true));
+    }
+    if (parcels.empty() && !settled_) return base::Errc::busy;
+    return encode(parcels, Verb::beside);
+}
+
+/// True if all beside the root of this key have answered; what they know is in the table then.
+Task<bool> Node::Impl::ask_beside(Guid object, Guid key) {
+    base::TaskGroup asking{env_.executor};
+    const auto all = std::make_shared<bool>(true);
+    for (auto& node : kbr_.replica_set(key, 1 + config_.root_backups)) {
+        if (node.id() != self().id) asking.spawn(ask_one_beside(std::move(node), object, all));
+    }
+    co_await asking.join();
+    co_return *all;
+}
+
+Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std::shared_ptr<bool> all) {
+    auto question = encode_beside(object);
+    const auto answer = co_await call(node.address, std::move(question));
+    if (!answer) {
+        if (is_silence(answer.error())) kbr_.suspect(node.id());
+        *all = false;
+        co_return;
+    }
+    auto parcels = decode_publish(*answer);
+    if (!parcels) co_return;
+    for (auto& parcel : *parcels) parcel.last = true;
+    (void)co_await take_in(std::move(*parcels));
+}
+
+// ---- a newcomer
 
 // A newcomer says "nobody publishes it" only when the neighbours on both sides gave it what they had, or when everybody
 // who publishes has done so again since.

@@ -69,6 +69,7 @@ Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
         case Verb::publish: co_return co_await on_publish(std::move(message));
         case Verb::deliver: co_return co_await on_deliver(std::move(message));
         case Verb::hand_over: co_return co_await on_hand_over(from.address.id);
+        case Verb::beside: co_return on_beside(message);
         case Verb::found:
         case Verb::arrived: told(from.address.id, message); co_return encode_done(verb);
         case Verb::find: break;
@@ -86,21 +87,21 @@ void Node::Impl::told(const NodeId& by, const Message& message) {
     if (const auto landings = decode_arrived(message.header)) landed(*landings);
 }
 
-void Node::Impl::tell(const NodeId& who, Message message) {
+void Node::Impl::tell(const NodeId& who, Message message, unsigned round) {
     if (who == self().id) {
         told(who, message);
     } else if (telling_ < kMostTold) {
         ++telling_;
-        tasks_.spawn(tell_somebody(who, std::move(message)));
+        tasks_.spawn(tell_somebody(who, std::move(message), round));
     } else if (is_member_(who)) {
-        kbr_.route(who, std::move(message));
+        kbr_.route(who, std::move(message), other_way(who, round));
     }
 }
 
 // To a node that KBR knows where KBR knows it, or over a connection that is there; else by KBR to its id. So nobody is
 // dialled at an address because a question said so. A client has no place on the ring: it is answered over the
 // connection that it made, or not at all.
-Task<void> Node::Impl::tell_somebody(NodeId who, Message message) {
+Task<void> Node::Impl::tell_somebody(NodeId who, Message message, unsigned round) {
     const auto known = kbr_.find(who);
     Address to{who, {}};
     if (known) to = known->address;
@@ -109,7 +110,7 @@ Task<void> Node::Impl::tell_somebody(NodeId who, Message message) {
     --telling_;
     if (heard) co_return;
     if (known && is_silence(heard.error())) kbr_.suspect(who);
-    if (is_member_(who)) kbr_.route(who, std::move(message));
+    if (is_member_(who)) kbr_.route(who, std::move(message), other_way(who, round));
 }
 
 // ---- the ring

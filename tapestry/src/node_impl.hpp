@@ -98,8 +98,8 @@ class Node::Impl final : public pastry::Application {
     [[nodiscard]] base::TimePoint now() const { return env_.clock.now(); }
     [[nodiscard]] const base::Address& self() const { return kbr_.self().address; }
     base::Task<base::Result<base::Message>> call(base::Address to, base::Message message);
-    void tell(const base::NodeId& who, base::Message message);
-    base::Task<void> tell_somebody(base::NodeId who, base::Message message);
+    void tell(const base::NodeId& who, base::Message message, unsigned round = 0);
+    base::Task<void> tell_somebody(base::NodeId who, base::Message message, unsigned round);
     void told(const base::NodeId& by, const base::Message& message);
 
     // announcing.cpp
@@ -123,10 +123,14 @@ class Node::Impl final : public pastry::Application {
     base::Task<void> send_parcels(pastry::NodeHandle to, std::vector<Parcel> parcels, Effort effort);
     base::Task<void> pass_on_later(std::vector<Parcel> parcels, Effort effort);
     base::Task<base::Result<base::Message>> on_publish(base::Message message);
+    base::Task<std::vector<Parcel>> take_in(std::vector<Parcel> parcels);
     [[nodiscard]] bool acceptable(const Announcement& announcement) const;
     base::Task<std::vector<std::uint8_t>> verify(std::shared_ptr<const std::vector<Parcel>> parcels);
 
     // moving.cpp
+    [[nodiscard]] base::Result<base::Message> on_beside(const base::Message& message) const;
+    base::Task<bool> ask_beside(base::Guid object, base::Guid key);
+    base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object, std::shared_ptr<bool> all);
     base::Task<void> move_pointers();
     [[nodiscard]] Parcel moved(const Held& held, Range range, bool last) const;
     base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);
@@ -135,6 +139,7 @@ class Node::Impl final : public pastry::Application {
 
     // finding.cpp
     bool meet(Find& find, const base::SharedBytes& payload);
+    base::Task<void> answer_as_root(Find find, base::SharedBytes payload);
     [[nodiscard]] std::vector<Pointer> pointers_for(const Find& find) const;
     base::Task<void> hand_out(Find find, base::SharedBytes payload, std::vector<Pointer> pointers);
     base::Task<bool> hand_to(Find find, base::SharedBytes payload, base::Address holder);

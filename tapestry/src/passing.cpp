@@ -204,8 +204,14 @@ Task<Result<Message>> Node::Impl::on_publish(Message message) {
         co_return parcels.error();
     }
     message = {};
-    counters_.refused += std::erase_if(*parcels, [&](const Parcel& p) { return !acceptable(p.announcement); });
-    const auto all = std::make_shared<std::vector<Parcel>>(std::move(*parcels));
+    pass_on(co_await take_in(std::move(*parcels)));
+    co_return encode_done(Verb::publish);
+}
+
+/// What of it is news and to be passed on.
+Task<std::vector<Parcel>> Node::Impl::take_in(std::vector<Parcel> parcels) {
+    counters_.refused += std::erase_if(parcels, [&](const Parcel& p) { return !acceptable(p.announcement); });
+    const auto all = std::make_shared<std::vector<Parcel>>(std::move(parcels));
     const auto good = co_await verify(all);
     std::vector<Parcel> news;
     for (std::size_t i = 0; i < all->size(); ++i) {
@@ -222,8 +228,7 @@ Task<Result<Message>> Node::Impl::on_publish(Message message) {
         if (taken == PointerTable::Taken::refused) ++counters_.refused;
         if (taken == PointerTable::Taken::news && !parcel.last) news.push_back(std::move(parcel));
     }
-    pass_on(std::move(news));
-    co_return encode_done(Verb::publish);
+    co_return news;
 }
 
 }  // namespace tapestry

@@ -182,6 +182,17 @@ std::vector<Pointer> PointerTable::find(TimePoint now, const Guid& object) const
     return live;
 }
 
+std::vector<std::pair<const Held*, std::size_t>> PointerTable::announcements_of(TimePoint now,
+                                                                                const Guid& object) const {
+    std::vector<std::pair<const Held*, std::size_t>> live;
+    const auto found = objects_.find(object);
+    if (found == objects_.end()) return live;
+    for (const auto& entry : found->second) {
+        if (!entry.gone && entry.held->expires > now) live.emplace_back(entry.held, entry.index);
+    }
+    return live;
+}
+
 bool PointerTable::holds(const Announcement& announcement, std::size_t index) const {
     const auto found = objects_.find(announcement.object(index));
     return found != objects_.end() && std::ranges::any_of(found->second, [&](const Entry& entry) {

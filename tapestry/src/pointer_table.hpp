@@ -98,6 +98,11 @@ class PointerTable {
     void for_each(const std::function<bool(const base::Guid& key)>& wanted,
                   const std::function<void(const Held&, Range)>& visit) const;
 
+    /// By whom an object is published: live announcements of it, and which of their objects it is. Valid until the next
+    /// call that is not const.
+    [[nodiscard]] std::vector<std::pair<const Held*, std::size_t>> announcements_of(base::TimePoint now,
+                                                                                    const base::Guid& object) const;
+
     [[nodiscard]] std::size_t pointers() const { return pointers_; }
     [[nodiscard]] std::size_t bytes() const { return bytes_; }
     [[nodiscard]] std::size_t announcements() const { return leases_.size(); }

@@ -55,6 +55,17 @@ TEST(WideArea, NonTransitivePairsAndLoss) {
         }
     }
     mesh.world.network().set_loss(0.01);
+    std::function<void()> rotate = [&] {
+        auto& net = mesh.world.network();
+        for (NodeIndex a = 0; a < nodes; ++a) {
+            for (NodeIndex b = 0; b < a; ++b) {
+                if (!net.connected(a, b)) { if (mesh.world.rng().unit() < 0.2) net.mend(a, b); }
+                else if (mesh.world.rng().unit() < 0.023 / 5) net.cut(a, b);
+            }
+        }
+        mesh.world.after(1min, rotate);
+    };
+    if (getenv("ROT")) mesh.world.after(1min, rotate);
     mesh.world.run_for(10min);
     std::vector<std::pair<base::Guid, NodeIndex>> objects;
     for (std::size_t i = 0; i < 500; ++i) {
