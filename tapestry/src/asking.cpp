@@ -62,6 +62,7 @@ struct Node::Impl::Question {
     unsigned wanted = 0;  // replicas; 0: where they are
     std::vector<Way> ways;
     std::set<NodeId> took;
+    std::set<NodeId> not_these;
     std::vector<Place> places;
     NodeId met;  // who answered with these
     std::vector<Address> crossed;
@@ -94,7 +95,8 @@ void Node::Impl::on_found(const NodeId& by, const Message& message) {
     auto& way = question.ways[at->second.number];
     using Outcome = Question::Outcome;
     std::erase_if(found->places, [&](const Place& place) {
-        return place.holder.id == self().id || !is_member_(place.holder.id);
+        const auto& id = place.holder.id;
+        return id == self().id || !is_member_(id) || question.not_these.contains(id);
     });
     if (question.wanted > 0) {
         for (const auto& place : found->places) question.took.insert(place.holder.id);
@@ -192,8 +194,9 @@ std::vector<Location> Node::Impl::by_our_distance(const Question& question) cons
     return holders;
 }
 
-Task<Result<Located>> Node::Impl::locate(Guid object, TimePoint deadline, bool trace) {
-    if (own_.contains(object)) {
+Task<Result<Located>> Node::Impl::locate(Guid object, Nodes failed, TimePoint deadline, bool trace) {
+    if (failed.size() > kMaxTried) co_return base::Errc::bad_argument;
+    if (own_.contains(object) && !contains(failed, self().id)) {
         Located here;
         here.holders.push_back({.holder = self(), .delay = {}, .measured = true});
         here.way.push_back(self());
@@ -201,7 +204,9 @@ Task<Result<Located>> Node::Impl::locate(Guid object, TimePoint deadline, bool t
     }
     const auto question = std::make_shared<Question>(env_.executor);
     const Asking asking{*this, question};
-    Find find{.object = object, .trace = trace};
+    question->not_these = {failed.begin(), failed.end()};
+    const bool doubt = !failed.empty();
+    Find find{.object = object, .tried = std::move(failed), .trace = trace, .doubt = doubt};
     co_await ask(question, std::move(find), base::SharedBytes{}, deadline);
     if (!question->places.empty()) {
         co_return Located{by_our_distance(*question), std::move(question->crossed), question->met_by};

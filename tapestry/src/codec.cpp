@@ -107,6 +107,7 @@ Message encode(const Find& find, base::SharedBytes payload) {
     for (const auto& node : find.way) put(out.add_way(), node);
     out.set_message(find.message);
     out.set_round(find.round);
+    out.set_doubt(find.doubt);
     return wrap(Verb::find, out, std::move(payload));
 }
 
@@ -125,13 +126,13 @@ Message encode(const Found& found) {
     return wrap(Verb::found, out);
 }
 
-Message encode(const Deliver& deliver, base::SharedBytes payload) {
+Message encode(const Deliver& deliver, base::SharedBytes payload, Verb verb) {
     v1::Deliver out;
     out.set_object(bytes_of(deliver.object.view()));
     put(out.mutable_asker(), deliver.asker);
     out.set_root(deliver.root);
     out.set_message(deliver.message);
-    return wrap(Verb::deliver, out, std::move(payload));
+    return wrap(verb, out, std::move(payload));
 }
 
 Message encode(const Delivered& delivered) {
@@ -208,6 +209,7 @@ Result<Find> decode_find(base::ByteView header) {
     find.way = take.nodes(in.way(), kMaxWay);
     find.message = in.message();
     find.round = in.round();
+    find.doubt = in.doubt();
     if (!take.ok()) return Errc::bad_format;
     return find;
 }

@@ -10,7 +10,7 @@ namespace tapestry {
 [[nodiscard]] base::Message encode(const std::vector<Parcel>& parcels, Verb verb = Verb::publish);
 [[nodiscard]] base::Message encode(const Find& find, base::SharedBytes payload);
 [[nodiscard]] base::Message encode(const Found& found);
-[[nodiscard]] base::Message encode(const Deliver& deliver, base::SharedBytes payload);
+[[nodiscard]] base::Message encode(const Deliver& deliver, base::SharedBytes payload, Verb verb = Verb::deliver);
 [[nodiscard]] base::Message encode(const Delivered& delivered);
 [[nodiscard]] base::Message encode_hand_over();
 [[nodiscard]] base::Message encode_beside(const base::Guid& object);

@@ -59,6 +59,7 @@ std::vector<Pointer> Node::Impl::pointers_for(const Find& find) const {
 // True if the question ends here, or goes on by a task of ours.
 bool Node::Impl::meet(Find& find, const base::SharedBytes& payload) {
     if (find.trace && find.way.size() < kMaxWay) find.way.push_back(self());
+    if (find.doubt) look_into(find);
     auto pointers = pointers_for(find);
     if (pointers.empty()) return false;
     ++counters_.finds_answered;
@@ -99,20 +100,42 @@ Task<void> Node::Impl::hand_out(Find find, base::SharedBytes payload, std::vecto
 
 Task<bool> Node::Impl::hand_to(Find find, base::SharedBytes payload, Address holder) {
     Deliver deliver{find.object, find.root, std::move(find.asker), find.message};
-    if (holder.id == self().id) co_return co_await take_message(std::move(deliver), std::move(payload));
+    if (holder.id == self().id) return take_message(std::move(deliver), std::move(payload));
+    return asked(std::move(deliver), std::move(payload), Verb::deliver, std::move(holder));
+}
+
+/// True if the holder has the object (and took the message); else its pointer is dropped, or silent.
+Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb verb, Address holder) {
     const auto id = holder.id;
-    auto message = encode(deliver, std::move(payload));
+    auto message = encode(deliver, std::move(payload), verb);
     const auto answer = co_await call(std::move(holder), std::move(message));
     if (!answer) {
         ++counters_.dead_pointers;
-        table_.suspect(find.object, id);
+        table_.suspect(deliver.object, id);
         co_return false;
     }
     Delivered said;
     if (auto delivered = decode_delivered(*answer)) said = std::move(*delivered);
     if (said.taken) co_return true;
-    co_await take_denial(find.object, id, std::move(said));
+    co_await take_denial(deliver.object, id, std::move(said));
     co_return false;
+}
+
+/// Somebody was led by pointers to these publishers and found nothing.
+void Node::Impl::look_into(const Find& find) {
+    for (const auto& pointer : table_.find(now(), find.object)) {
+        const auto& id = pointer.publisher.id;
+        if (!contains(find.tried, id) || checking_.size() >= config_.max_checks) continue;
+        if (!checking_.emplace(find.object, id).second) continue;
+        tasks_.spawn(check(find.object, find.root, pointer.publisher));
+    }
+}
+
+Task<void> Node::Impl::check(Guid object, unsigned root, Address holder) {
+    const auto id = holder.id;
+    Deliver question{.object = object, .root = root, .asker = {}, .message = 0};
+    (void)co_await asked(std::move(question), {}, Verb::have, std::move(holder));
+    checking_.erase({object, id});
 }
 
 // What the holder signed when it was asked goes on to the root as if it had withdrawn by itself.
@@ -136,14 +159,24 @@ Task<void> Node::Impl::take_denial(Guid object, NodeId holder, Delivered deliver
 
 Task<Result<Message>> Node::Impl::on_deliver(Message message) {
     BASE_CO_TRY(auto deliver, decode_deliver(message.header));
-    Delivered delivered{.taken = false, .born = born_, .withdrawal = {}};
     const auto object = deliver.object;
     const auto root = deliver.root;
-    delivered.taken = co_await take_message(std::move(deliver), std::move(message.payload));
-    if (!delivered.taken && root < config_.roots && !own_.contains(object)) {
-        delivered.withdrawal = sign(root, std::chrono::seconds{0}, {&object, 1});
+    const bool taken = co_await take_message(std::move(deliver), std::move(message.payload));
+    co_return encode(taken ? Delivered{.taken = true, .born = born_, .withdrawal = {}} : not_held(object, root));
+}
+
+Result<Message> Node::Impl::on_have(const Message& message) {
+    BASE_TRY(const auto deliver, decode_deliver(message.header));
+    if (!own_.contains(deliver.object)) return encode(not_held(deliver.object, deliver.root));
+    return encode(Delivered{.taken = true, .born = born_, .withdrawal = {}});
+}
+
+Delivered Node::Impl::not_held(const Guid& object, unsigned root) {
+    Delivered said{.taken = false, .born = born_, .withdrawal = {}};
+    if (root < config_.roots && !own_.contains(object)) {
+        said.withdrawal = sign(root, std::chrono::seconds{0}, {&object, 1});
     }
-    co_return encode(delivered);
+    return said;
 }
 
 // Once, however often it comes: an asker who hears nothing tries again.

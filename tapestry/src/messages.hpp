@@ -20,6 +20,7 @@ enum class Verb : std::uint8_t {
     hand_over = 5,
     arrived = 6,
     beside = 7,
+    have = 8,
 };
 
 constexpr std::size_t kMaxParcels = 1024;
@@ -53,6 +54,7 @@ struct Find {
     std::vector<base::Address> way;
     std::uint64_t message = 0;  ///< the same however often and by whatever root this is asked
     unsigned round = 0;         ///< how often this root was asked before
+    bool doubt = false;         ///< `tried` failed: whoever has pointers to them is to look for himself
 };
 
 struct Place {

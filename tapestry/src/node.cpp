@@ -70,6 +70,7 @@ Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
         case Verb::deliver: co_return co_await on_deliver(std::move(message));
         case Verb::hand_over: co_return co_await on_hand_over(from.address.id);
         case Verb::beside: co_return on_beside(message);
+        case Verb::have: co_return on_have(message);
         case Verb::found:
         case Verb::arrived: told(from.address.id, message); co_return encode_done(verb);
         case Verb::find: break;
@@ -155,7 +156,10 @@ Task<std::vector<Guid>> Node::published(std::vector<Guid> objects, TimePoint dea
     return impl_->published(std::move(objects), deadline);
 }
 Task<Result<Located>> Node::locate(Guid object, TimePoint deadline, bool trace) {
-    return impl_->locate(object, deadline, trace);
+    return impl_->locate(object, {}, deadline, trace);
+}
+Task<Result<Located>> Node::locate_others(Guid object, std::vector<NodeId> failed, TimePoint deadline) {
+    return impl_->locate(object, std::move(failed), deadline, false);
 }
 Task<Result<unsigned>> Node::send_to_object(Guid object, base::SharedBytes message, unsigned replicas,
                                             TimePoint deadline) {
@@ -164,5 +168,6 @@ Task<Result<unsigned>> Node::send_to_object(Guid object, base::SharedBytes messa
 void Node::on_message(OnMessage handler) { impl_->on_message(std::move(handler)); }
 Status Node::status() const { return impl_->status(); }
 std::vector<NodeId> Node::pointers_to(const Guid& object) const { return impl_->pointers_to(object); }
+bool Node::believes(const NodeId& publisher) const { return impl_->believes(publisher); }
 
 }  // namespace tapestry

@@ -61,13 +61,15 @@ class Node::Impl final : public pastry::Application {
     base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline);
 
     // asking.cpp
-    base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace);
+    base::Task<base::Result<Located>> locate(base::Guid object, std::vector<base::NodeId> failed,
+                                             base::TimePoint deadline, bool trace);
     base::Task<base::Result<unsigned>> send(base::Guid object, base::SharedBytes message, unsigned replicas,
                                             base::TimePoint deadline);
 
     void on_message(OnMessage handler) { on_message_ = std::move(handler); }
     [[nodiscard]] Status status() const;
     [[nodiscard]] std::vector<base::NodeId> pointers_to(const base::Guid& object) const;
+    [[nodiscard]] bool believes(const base::NodeId& publisher) const { return !table_.banned(now(), publisher); }
 
     void deliver(const base::Guid& key, const pastry::NodeHandle& origin, base::Message message,
                  unsigned hops) override;
@@ -143,7 +145,12 @@ class Node::Impl final : public pastry::Application {
     [[nodiscard]] std::vector<Pointer> pointers_for(const Find& find) const;
     base::Task<void> hand_out(Find find, base::SharedBytes payload, std::vector<Pointer> pointers);
     base::Task<bool> hand_to(Find find, base::SharedBytes payload, base::Address holder);
+    base::Task<bool> asked(Deliver deliver, base::SharedBytes payload, Verb verb, base::Address holder);
     base::Task<void> take_denial(base::Guid object, base::NodeId holder, Delivered delivered);
+    void look_into(const Find& find);
+    base::Task<void> check(base::Guid object, unsigned root, base::Address holder);
+    [[nodiscard]] base::Result<base::Message> on_have(const base::Message& message);
+    [[nodiscard]] Delivered not_held(const base::Guid& object, unsigned root);
     base::Task<base::Result<base::Message>> on_deliver(base::Message message);
     base::Task<bool> take_message(Deliver deliver, base::SharedBytes message);
 
@@ -189,6 +196,7 @@ class Node::Impl final : public pastry::Application {
     using Taken = std::tuple<base::NodeId, std::uint64_t, base::Guid>;  // asker, its message, object
     std::set<Taken> taken_;
     std::deque<Taken> taken_order_;
+    std::set<std::pair<base::Guid, base::NodeId>> checking_;
     std::size_t telling_ = 0;  // answers under way
     base::TaskGroup tasks_;    // last: ends first
 };

@@ -179,6 +179,11 @@ std::size_t PointerTable::lies_of(const NodeId& publisher) const {
     return found == publishers_.end() ? 0 : found->second.lies;
 }
 
+bool PointerTable::banned(TimePoint now, const NodeId& publisher) const {
+    const auto found = publishers_.find(publisher);
+    return found != publishers_.end() && now < found->second.banned_until;
+}
+
 // Nobody may say "nobody publishes it" of these: the word of a liar counts for that much.
 void PointerTable::remember_refused(const Announcement& announcement, Range range, TimePoint until) {
     for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {

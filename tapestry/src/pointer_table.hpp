@@ -108,6 +108,7 @@ class PointerTable {
     [[nodiscard]] std::size_t announcements() const { return leases_.size(); }
     [[nodiscard]] std::size_t publishers() const { return publishers_.size(); }
     [[nodiscard]] std::size_t lies_of(const base::NodeId& publisher) const;
+    [[nodiscard]] bool banned(base::TimePoint now, const base::NodeId& publisher) const;
 
   private:
     using LeaseKey = std::pair<base::TimePoint, std::uint64_t>;  // when it ends; a serial number

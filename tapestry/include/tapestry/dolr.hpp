@@ -47,6 +47,12 @@ class Dolr {
     /// Some holders, ourselves first if we are one. Errors: not_published, roots_unreachable.
     virtual base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline,
                                                      bool trace = false) = 0;
+    /// The same but for `failed` (at most 32), which the asker tried: they did not answer, or do not have it. Who has
+    /// pointers to them looks for himself, and drops those that lead nowhere.
+    virtual base::Task<base::Result<Located>> locate_others(base::Guid object, std::vector<base::NodeId> /*failed*/,
+                                                            base::TimePoint deadline) {
+        return locate(object, deadline);
+    }
     /// To the nearest holder, or to `replicas` (1 to 16) distinct ones; how many took it, at least 1. After an error
     /// but not_published it is unknown whether somebody did. Errors: the same, and base::Errc::bad_argument above
     /// kMaxPayloadBytes.

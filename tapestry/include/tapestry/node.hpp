@@ -37,6 +37,7 @@ struct Config {
     std::size_t max_publishes_under_way = 1024;      ///< messages
     std::size_t max_waiting_parcels = 16U << 10U;    ///< that found no way yet
     std::size_t remembered_messages = 4U << 10U;     ///< so that what is sent again is taken once
+    std::size_t max_checks = 64;                     ///< of publishers somebody doubts, under way
 };
 
 /// For `node status`.
@@ -77,6 +78,8 @@ class Node final : public Dolr {
     void unpublish(const std::vector<base::Guid>& objects) override;
     base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline) override;
     base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace = false) override;
+    base::Task<base::Result<Located>> locate_others(base::Guid object, std::vector<base::NodeId> failed,
+                                                    base::TimePoint deadline) override;
     base::Task<base::Result<unsigned>> send_to_object(base::Guid object, base::SharedBytes message, unsigned replicas,
                                                       base::TimePoint deadline) override;
     void on_message(OnMessage handler) override;
@@ -84,6 +87,8 @@ class Node final : public Dolr {
     [[nodiscard]] Status status() const;
     /// Publishers of `object` that this node has pointers to, nearest first: for tests and `node status`.
     [[nodiscard]] std::vector<base::NodeId> pointers_to(const base::Guid& object) const;
+    /// False while what that node publishes is refused here, because it lied.
+    [[nodiscard]] bool believes(const base::NodeId& publisher) const;
 
   private:
     class Impl;
