@@ -110,25 +110,28 @@ Result<Message> Node::Impl::on_beside(const Message& message) const {
     return encode(parcels, Verb::beside);
 }
 
-/// True if all beside the root of this key have answered; what they know is in the table then.
+/// True if one of those beside the root of this key has answered, or there is none; what they know is in the table then.
 Task<bool> Node::Impl::ask_beside(Guid object, Guid key) {
     base::TaskGroup asking{env_.executor};
-    const auto all = std::make_shared<bool>(true);
+    const auto answers = std::make_shared<std::size_t>(0);
+    std::size_t asked_of = 0;
     for (auto& node : kbr_.replica_set(key, 1 + config_.root_backups)) {
-        if (node.id() != self().id) asking.spawn(ask_one_beside(std::move(node), object, all));
+        if (node.id() == self().id) continue;
+        ++asked_of;
+        asking.spawn(ask_one_beside(std::move(node), object, answers));
     }
     co_await asking.join();
-    co_return *all;
+    co_return *answers > 0 || asked_of == 0;
 }
 
-Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std::shared_ptr<bool> all) {
+Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std::shared_ptr<std::size_t> answers) {
     auto question = encode_beside(object);
     const auto answer = co_await call(node.address, std::move(question));
     if (!answer) {
         if (is_silence(answer.error())) kbr_.suspect(node.id());
-        *all = false;
         co_return;
     }
+    ++*answers;
     auto parcels = decode_publish(*answer);
     if (!parcels) co_return;
     for (auto& parcel : *parcels) parcel.last = true;

@@ -127,12 +127,14 @@ class Node::Impl final : public pastry::Application {
     base::Task<base::Result<base::Message>> on_publish(base::Message message);
     base::Task<std::vector<Parcel>> take_in(std::vector<Parcel> parcels);
     [[nodiscard]] bool acceptable(const Announcement& announcement) const;
+    [[nodiscard]] bool refused_unread(const Parcel& parcel);
     base::Task<std::vector<std::uint8_t>> verify(std::shared_ptr<const std::vector<Parcel>> parcels);
 
     // moving.cpp
     [[nodiscard]] base::Result<base::Message> on_beside(const base::Message& message) const;
     base::Task<bool> ask_beside(base::Guid object, base::Guid key);
-    base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object, std::shared_ptr<bool> all);
+    base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object,
+                                    std::shared_ptr<std::size_t> answers);
     base::Task<void> move_pointers();
     [[nodiscard]] Parcel moved(const Held& held, Range range, bool last) const;
     base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);

@@ -183,6 +183,15 @@ bool Node::Impl::acceptable(const Announcement& announcement) const {
     return publisher != kbr_.self().id() && announcement.root() < config_.roots && is_member_(publisher);
 }
 
+/// Before its signature is looked at, which takes longest.
+bool Node::Impl::refused_unread(const Parcel& parcel) {
+    const auto& announcement = parcel.announcement;
+    if (!acceptable(announcement)) return true;
+    if (!table_.refuses(now(), announcement, parcel.age)) return false;
+    (void)table_.take(now(), {announcement, parcel.delay, parcel.hops, parcel.age, {}}, parcel.range, false);
+    return true;
+}
+
 /// For each whether its signature is right. What we hold was verified when it came.
 Task<std::vector<std::uint8_t>> Node::Impl::verify(std::shared_ptr<const std::vector<Parcel>> parcels) {
     std::vector<std::uint8_t> good;
@@ -210,7 +219,7 @@ Task<Result<Message>> Node::Impl::on_publish(Message message) {
 
 /// What of it is news and to be passed on.
 Task<std::vector<Parcel>> Node::Impl::take_in(std::vector<Parcel> parcels) {
-    counters_.refused += std::erase_if(parcels, [&](const Parcel& p) { return !acceptable(p.announcement); });
+    counters_.refused += std::erase_if(parcels, [&](const Parcel& parcel) { return refused_unread(parcel); });
     const auto all = std::make_shared<std::vector<Parcel>>(std::move(parcels));
     const auto good = co_await verify(all);
     std::vector<Parcel> news;

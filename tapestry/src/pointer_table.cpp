@@ -46,9 +46,13 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
         if (!held.announcement.withdrawn()) remember_refused(held.announcement, range, publisher.banned_until);
         return Taken::refused;
     }
-    held.expires = ends(now, held, publisher);
+    held.expires = ends(now, held.announcement, held.age, publisher);
     if (held.expires <= now) return Taken::refused;
     publisher.forget_at = now + 2 * limits_.tombstone;
+    if (held.announcement.stamp() > publisher.greatest_stamp) {
+        publisher.greatest_stamp = held.announcement.stamp();
+        publisher.greatest_at = now;
+    }
 
     const auto own_bytes = cost_of(held.announcement);
     if (full(own_bytes) && !make_room(id, own_bytes)) return Taken::refused;
@@ -77,20 +81,24 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
 // The lease counts from when the announcement was made, which who sent it says; and we know ourselves that it was not
 // after anything else that its publisher signed later came to us. So what is kept back and shown again lives no longer
 // for it, and what is handed from node to node does not either.
-TimePoint PointerTable::ends(TimePoint now, const Held& held, Publisher& publisher) const {
-    const auto stamp = held.announcement.stamp();
+TimePoint PointerTable::ends(TimePoint now, const Announcement& announcement, base::Duration age,
+                             const Publisher& publisher) const {
+    const auto stamp = announcement.stamp();
     if (stamp < publisher.born) return now;
     auto made = now;
-    if (stamp > publisher.greatest_stamp) {
-        publisher.greatest_stamp = stamp;
-        publisher.greatest_at = now;
-    } else {
+    if (stamp <= publisher.greatest_stamp) {
         const auto before = publisher.greatest_stamp - stamp;
         if (before > nanoseconds(limits_.tombstone)) return now;  // its withdrawals of that time may be forgotten by now
         made = publisher.greatest_at - std::chrono::nanoseconds{before};
     }
-    if (held.announcement.withdrawn()) return now + limits_.tombstone;
-    return std::min(made, now - held.age) + held.announcement.lease();
+    if (announcement.withdrawn()) return now + limits_.tombstone;
+    return std::min(made, now - age) + announcement.lease();
+}
+
+bool PointerTable::refuses(TimePoint now, const Announcement& announcement, base::Duration age) const {
+    const auto found = publishers_.find(announcement.publisher().id);
+    if (found == publishers_.end()) return age >= announcement.lease() && !announcement.withdrawn();
+    return now < found->second.banned_until || ends(now, announcement, age, found->second) <= now;
 }
 
 bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool to_pass_on) {

@@ -79,6 +79,8 @@ class PointerTable {
     /// Takes over the objects of `range`. `held.expires` is set. `to_pass_on`: news is also what was known, but only
     /// from somebody who did not want it passed on.
     Taken take(base::TimePoint now, Held held, Range range, bool to_pass_on);
+    /// take() would refuse it at once, whoever signed it: its publisher is banned, or it is stale.
+    [[nodiscard]] bool refuses(base::TimePoint now, const Announcement& announcement, base::Duration age) const;
     /// Live pointers of the object, nearest first.
     [[nodiscard]] std::vector<Pointer> find(base::TimePoint now, const base::Guid& object) const;
     /// This very announcement, byte for byte, is kept for its object `index`.
@@ -152,7 +154,9 @@ class PointerTable {
     void let_go(Kept* held);
     void remove(const base::Guid& object, const Kept* held);
     void remove_all(Kept* held);
-    [[nodiscard]] base::TimePoint ends(base::TimePoint now, const Held& held, Publisher& publisher) const;
+    /// When an announcement that comes now ends; not after now: it is stale.
+    [[nodiscard]] base::TimePoint ends(base::TimePoint now, const Announcement& announcement, base::Duration age,
+                                       const Publisher& publisher) const;
 
     // pointer_limits.cpp
     static constexpr std::size_t kEntryBytes = 128;  ///< of memory, about; measured: docs/decisions/tapestry.md
