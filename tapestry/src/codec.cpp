@@ -138,6 +138,7 @@ Message encode(const Deliver& deliver, base::SharedBytes payload, Verb verb) {
 Message encode(const Delivered& delivered) {
     v1::Delivered out;
     out.set_taken(delivered.taken);
+    out.set_held(delivered.held);
     out.set_born(delivered.born);
     return wrap(Verb::deliver, out, delivered.withdrawal ? delivered.withdrawal->sealed() : base::SharedBytes{});
 }
@@ -252,7 +253,7 @@ Result<Deliver> decode_deliver(base::ByteView header) {
 Result<Delivered> decode_delivered(const Message& message) {
     v1::Delivered in;
     if (!parse(in, message.header)) return Errc::bad_format;
-    Delivered delivered{.taken = in.taken(), .born = in.born(), .withdrawal = {}};
+    Delivered delivered{.taken = in.taken(), .held = in.held(), .born = in.born(), .withdrawal = {}};
     if (!message.payload.empty()) {
         BASE_TRY(delivered.withdrawal, Announcement::decode(message.payload));
     }

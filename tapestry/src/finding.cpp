@@ -104,7 +104,8 @@ Task<bool> Node::Impl::hand_to(Find find, base::SharedBytes payload, Address hol
     return asked(std::move(deliver), std::move(payload), Verb::deliver, std::move(holder));
 }
 
-/// True if the holder has the object (and took the message); else its pointer is dropped, or silent.
+/// True if the holder took the message. If it does not have the object its pointer is dropped, if it does not answer it is
+/// left out from now on.
 Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb verb, Address holder) {
     const auto id = holder.id;
     auto message = encode(deliver, std::move(payload), verb);
@@ -117,6 +118,7 @@ Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb ve
     Delivered said;
     if (auto delivered = decode_delivered(*answer)) said = std::move(*delivered);
     if (said.taken) co_return true;
+    if (said.held) co_return false;
     co_await take_denial(deliver.object, id, std::move(said));
     co_return false;
 }
@@ -162,20 +164,19 @@ Task<Result<Message>> Node::Impl::on_deliver(Message message) {
     const auto object = deliver.object;
     const auto root = deliver.root;
     const bool taken = co_await take_message(std::move(deliver), std::move(message.payload));
-    co_return encode(taken ? Delivered{.taken = true, .born = born_, .withdrawal = {}} : not_held(object, root));
+    if (taken) co_return encode(Delivered{.taken = true, .held = false, .born = born_, .withdrawal = {}});
+    co_return encode(state_of(object, root));
 }
 
 Result<Message> Node::Impl::on_have(const Message& message) {
     BASE_TRY(const auto deliver, decode_deliver(message.header));
-    if (!own_.contains(deliver.object)) return encode(not_held(deliver.object, deliver.root));
-    return encode(Delivered{.taken = true, .born = born_, .withdrawal = {}});
+    return encode(state_of(deliver.object, deliver.root));
 }
 
-Delivered Node::Impl::not_held(const Guid& object, unsigned root) {
-    Delivered said{.taken = false, .born = born_, .withdrawal = {}};
-    if (root < config_.roots && !own_.contains(object)) {
-        said.withdrawal = sign(root, std::chrono::seconds{0}, {&object, 1});
-    }
+/// What we say when we are asked for an object: that we have it, or, signed, that we do not.
+Delivered Node::Impl::state_of(const Guid& object, unsigned root) {
+    Delivered said{.taken = false, .held = own_.contains(object), .born = born_, .withdrawal = {}};
+    if (!said.held && root < config_.roots) said.withdrawal = sign(root, std::chrono::seconds{0}, {&object, 1});
     return said;
 }
 

@@ -80,8 +80,9 @@ struct Deliver {
 
 struct Delivered {
     bool taken = false;
+    bool held = false;                       ///< it has the object, and took no message
     std::uint64_t born = 0;                  ///< stamp at which the holder's process began
-    std::optional<Announcement> withdrawal;  ///< if not taken
+    std::optional<Announcement> withdrawal;  ///< if neither
 };
 
 /// Objects `range` of the announcement of that stamp have come to their root.

@@ -5,12 +5,6 @@
 
 namespace tapestry {
 
-namespace {
-
-constexpr std::size_t kMostTold = 1024;  // answers under way of which we want to know that they came
-
-}  // namespace
-
 using base::Address;
 using base::Guid;
 using base::Message;
@@ -33,7 +27,6 @@ Node::Impl::Impl(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMembe
       last_stamp_{static_cast<std::uint64_t>(env.clock.wall_ns())},
       born_{last_stamp_},
       news_{std::make_shared<base::Event>(env.executor)},
-      answered_{env.executor},
       tasks_{env.executor} {
     env_.transport.serve(
         base::Service::tapestry,
@@ -91,7 +84,7 @@ void Node::Impl::told(const NodeId& by, const Message& message) {
 void Node::Impl::tell(const NodeId& who, Message message, unsigned round) {
     if (who == self().id) {
         told(who, message);
-    } else if (telling_ < kMostTold) {
+    } else if (telling_ < config_.max_answers) {
         ++telling_;
         tasks_.spawn(tell_somebody(who, std::move(message), round));
     } else if (is_member_(who)) {

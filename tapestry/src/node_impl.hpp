@@ -152,7 +152,7 @@ class Node::Impl final : public pastry::Application {
     void look_into(const Find& find);
     base::Task<void> check(base::Guid object, unsigned root, base::Address holder);
     [[nodiscard]] base::Result<base::Message> on_have(const base::Message& message);
-    [[nodiscard]] Delivered not_held(const base::Guid& object, unsigned root);
+    [[nodiscard]] Delivered state_of(const base::Guid& object, unsigned root);
     base::Task<base::Result<base::Message>> on_deliver(base::Message message);
     base::Task<bool> take_message(Deliver deliver, base::SharedBytes message);
 
@@ -183,7 +183,6 @@ class Node::Impl final : public pastry::Application {
     std::map<std::uint64_t, OnItsWay> on_their_way_;  // by stamp
     std::size_t under_way_ = 0;                   // publish messages without an answer
     std::size_t waiting_ = 0;                     // parcels that found no way
-    base::Event answered_;                        // a publish message was
     bool settled_ = false;                        // we have the pointers of the keys that we are root of
     bool moving_ = false;                         // move_pointers() will look at these
     std::set<base::NodeId> joined_;

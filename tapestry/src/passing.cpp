@@ -62,12 +62,14 @@ void Node::Impl::pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Ef
     std::map<NodeId, std::vector<Landing>> here;
     for (const auto& parcel : parcels) {
         if (parcel.hops >= kMaxHops) continue;
+        const auto way_of = [&](std::size_t i) { return way(parcel.announcement.key(i), parcel.hops, effort.silent); };
+        auto next_hops = way_of(parcel.range.begin);
         for (std::size_t begin = parcel.range.begin; begin < parcel.range.end;) {
-            const auto hops = way(parcel.announcement.key(begin), parcel.hops, effort.silent);
+            const auto hops = std::move(next_hops);
             auto end = begin + 1;
-            while (end < parcel.range.end &&
-                   same(hops, way(parcel.announcement.key(end), parcel.hops, effort.silent))) {
-                ++end;
+            for (; end < parcel.range.end; ++end) {
+                next_hops = way_of(end);
+                if (!same(hops, next_hops)) break;
             }
             const Range range{begin, end};
             begin = end;
@@ -147,7 +149,6 @@ Task<void> Node::Impl::send_parcels(pastry::NodeHandle to, std::vector<Parcel> p
     counters_.bytes_sent += message.size();
     const auto answer = co_await call(to.address, std::move(message));
     --under_way_;
-    answered_.pulse();
     if (answer) co_return;
     if (is_silence(answer.error())) kbr_.suspect(to.id());
     std::erase_if(parcels, [](const Parcel& parcel) { return parcel.last; });
