@@ -14,9 +14,9 @@ using base::Result;
 using base::Task;
 
 bool Node::Impl::forward(const Guid& key, Message& message, const pastry::NodeHandle& /*next*/) {
-    if (message.verb() == static_cast<std::uint8_t>(Verb::found)) return true;
-    if (message.verb() == static_cast<std::uint8_t>(Verb::arrived)) return true;
-    if (message.verb() != static_cast<std::uint8_t>(Verb::find)) return false;
+    const auto verb = static_cast<Verb>(message.verb());
+    if (verb == Verb::found || verb == Verb::arrived) return true;  // answers on their way to who waits for them
+    if (verb != Verb::find) return false;
     auto find = decode_find(message.header);
     if (!find || root_key(find->object, find->root) != key) return false;
     if (meet(*find, message.payload)) return false;
@@ -38,10 +38,9 @@ void Node::Impl::deliver(const Guid& key, const pastry::NodeHandle& origin, Mess
 // root cannot be heard from here.
 Task<void> Node::Impl::answer_as_root(Find find, base::SharedBytes payload) {
     const bool sure = co_await ask_beside(find.object, root_key(find.object, find.root));
-    const bool traced = std::exchange(find.trace, false);  // we are on its way already
+    find.trace = false;  // we are on its way already
     if (meet(find, payload)) co_return;
     Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
-    if (!traced) found.way.clear();
     found.certain = sure && settled_ && !table_.known(now(), find.object);
     tell(find.asker.id, encode(found), find.round);
 }

@@ -112,6 +112,8 @@ Result<Message> Node::Impl::on_beside(const Message& message) const {
 
 /// True if one of those beside the root of this key has answered, or there is none; what they know is in the table then.
 Task<bool> Node::Impl::ask_beside(Guid object, Guid key) {
+    if (asking_beside_ >= config_.max_answers) co_return false;
+    ++asking_beside_;
     base::TaskGroup asking{env_.executor};
     const auto answers = std::make_shared<std::size_t>(0);
     std::size_t asked_of = 0;
@@ -121,6 +123,7 @@ Task<bool> Node::Impl::ask_beside(Guid object, Guid key) {
         asking.spawn(ask_one_beside(std::move(node), object, answers));
     }
     co_await asking.join();
+    --asking_beside_;
     co_return *answers > 0 || asked_of == 0;
 }
 

@@ -198,8 +198,9 @@ class Node::Impl final : public pastry::Application {
     std::set<Taken> taken_;
     std::deque<Taken> taken_order_;
     std::set<std::pair<base::Guid, base::NodeId>> checking_;
-    std::size_t telling_ = 0;  // answers under way
-    base::TaskGroup tasks_;    // last: ends first
+    std::size_t telling_ = 0;        // answers under way
+    std::size_t asking_beside_ = 0;  // as a root that knows nobody
+    base::TaskGroup tasks_;          // last: ends first
 };
 
 }  // namespace tapestry

@@ -1,7 +1,7 @@
 // Who has what, as far as this node was told: pointers with leases. Decides; sends nothing, reads no clock.
 //
 // Paper: Zhao et al., "Tapestry" (JSAC 2004), section 3.3: a node on the way of a publish remembers the mapping. Limits
-// and fairness are ours: docs/decisions/tapestry.md. Not thread safe; one Node owns it.
+// and fairness are ours: docs/decisions/pointer-limits.md. Not thread safe; one Node owns it.
 //
 // Told in two files: pointer_table.cpp (what comes in, what is found), pointer_limits.cpp (who has to make room, and
 // who is not believed).

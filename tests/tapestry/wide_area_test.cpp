@@ -36,8 +36,8 @@ TEST(TapestryPaper, WithSessionsOfAnHourLocatesDoNotFail) {
         std::printf("sessions of an hour, Weibull shape %.1f: %s\n", shape, lived.text().c_str());
         EXPECT_EQ(lived.live, 100U) << "the ring keeps its size";
         EXPECT_GT(lived.tally.asked, 16'000U);
-        EXPECT_LT(lived.tally.failed(), 0.0005);
-        EXPECT_LT(lived.bytes, 500);
+        EXPECT_LT(lived.tally.failed(), 0.00015);
+        EXPECT_LT(lived.bytes, 200);
         EXPECT_GT(lived.deaths, 60U);
     }
 }
