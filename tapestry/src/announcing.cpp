@@ -171,6 +171,16 @@ std::size_t Node::Impl::group_end(const std::vector<Guid>& objects, std::size_t 
     return end;
 }
 
+// A long list takes its time: what was published or withdrawn meanwhile, and perhaps announced as such, is left out.
+std::vector<Guid> Node::Impl::still_so(std::span<const Guid> objects, bool published) const {
+    std::vector<Guid> same;
+    same.reserve(objects.size());
+    for (const auto& object : objects) {
+        if (own_.contains(object) == published) same.push_back(object);
+    }
+    return same;
+}
+
 Announcement Node::Impl::sign(unsigned root, std::chrono::seconds lease, std::span<const Guid> objects) {
     last_stamp_ = std::max(last_stamp_ + 1, static_cast<std::uint64_t>(env_.clock.wall_ns()));
     Announcement::Terms terms{self().endpoint, static_cast<std::uint8_t>(root), last_stamp_, lease};
@@ -193,13 +203,14 @@ Task<void> Node::Impl::announce(std::vector<Guid> objects, std::chrono::seconds 
         std::size_t bytes = 0;
         for (std::size_t begin = 0; begin < objects.size();) {
             const auto end = group_end(objects, begin, root, digits);
-            auto announcement = sign(root, lease, std::span{objects}.subspan(begin, end - begin));
+            const auto group = still_so(std::span{objects}.subspan(begin, end - begin), lease.count() > 0);
+            begin = end;
+            if (group.empty()) continue;
+            auto announcement = sign(root, lease, group);
             if (awaited) on_their_way_.insert_or_assign(announcement.stamp(), OnItsWay{announcement, awaited});
             bytes += announcement.sealed().size();
-            parcels.push_back({.announcement = std::move(announcement),
-                               .range = {0, end - begin},
-                               .confirm = awaited != nullptr});
-            begin = end;
+            parcels.push_back(
+                {.announcement = std::move(announcement), .range = {0, group.size()}, .confirm = awaited != nullptr});
             if (bytes < kSliceBytes) continue;
             bytes = 0;
             pass_on(std::exchange(parcels, {}), bundles);

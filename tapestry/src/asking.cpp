@@ -105,8 +105,8 @@ void Node::Impl::on_found(const NodeId& by, const Message& message) {
         question.met = by;
         question.met_by = way.root;
         question.waited = now() - question.asked;
+        question.crossed = std::move(found->way);
     }
-    if (!found->way.empty()) question.crossed = std::move(found->way);
     if (found->last) way.outcome = found->certain ? Outcome::certain : Outcome::none;
     question.changed.pulse();
 }
@@ -131,9 +131,8 @@ std::optional<pastry::NodeHandle> Node::Impl::other_way(const Guid& key, unsigne
     auto near = kbr_.neighbours();
     if (!hops.empty()) std::erase_if(near, [&](const auto& node) { return node.id() == hops.front().node.id(); });
     if (near.size() < round) return {};
-    std::ranges::partial_sort(near, near.begin() + round, [&](const auto& a, const auto& b) {
-        return base::closer(key, a.id(), b.id());
-    });
+    std::ranges::partial_sort(near, near.begin() + round,
+                              [&](const auto& a, const auto& b) { return base::closer(key, a.id(), b.id()); });
     return std::move(near[round - 1]);
 }
 

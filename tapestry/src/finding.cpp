@@ -69,9 +69,8 @@ bool Node::Impl::meet(Find& find, const base::SharedBytes& payload) {
     // The nearest, and whoever has published it longest: many that claim to be near do not hide him.
     const auto count = std::min({config_.locations, kMaxPlaces, pointers.size()});
     const auto rest = pointers.begin() + static_cast<std::ptrdiff_t>(count - 1);
-    std::iter_swap(rest, std::min_element(rest, pointers.end(), [](const Pointer& a, const Pointer& b) {
-        return a.since < b.since;
-    }));
+    std::iter_swap(rest, std::min_element(rest, pointers.end(),
+                                          [](const Pointer& a, const Pointer& b) { return a.since < b.since; }));
     pointers.resize(count);
     Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
     for (auto& pointer : pointers) found.places.push_back({std::move(pointer.publisher), pointer.delay});
@@ -103,8 +102,8 @@ Task<bool> Node::Impl::hand_to(Find find, base::SharedBytes payload, Address hol
     return asked(std::move(deliver), std::move(payload), Verb::deliver, std::move(holder));
 }
 
-/// True if the holder took the message. If it does not have the object its pointer is dropped, if it does not answer it is
-/// left out from now on.
+/// True if the holder took the message. If it does not have the object its pointer is dropped, if it does not answer it
+/// is left out from now on.
 Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb verb, Address holder) {
     const auto id = holder.id;
     auto message = encode(deliver, std::move(payload), verb);

@@ -1,5 +1,5 @@
-// Pointers when the ring changes: to newcomers what is theirs now, and after a departure to whoever moved up. And what a
-// root asks those beside it before it says that nobody publishes an object.
+// Pointers when the ring changes: to newcomers what is theirs now, and after a departure to whoever moved up. And what
+// a root asks those beside it before it says that nobody publishes an object.
 //
 // What lies on the way to far roots waits for the next republish: a question that misses it there goes on to the root.
 #include <algorithm>
@@ -110,7 +110,8 @@ Result<Message> Node::Impl::on_beside(const Message& message) const {
     return encode(parcels, Verb::beside);
 }
 
-/// True if one of those beside the root of this key has answered, or there is none; what they know is in the table then.
+/// True if one of those beside the root of this key has answered, or there is none; what they know is in the table
+/// then.
 Task<bool> Node::Impl::ask_beside(Guid object, Guid key) {
     if (asking_beside_ >= config_.max_answers) co_return false;
     ++asking_beside_;

@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <tuple>
 #include <vector>
 
@@ -110,6 +111,7 @@ class Node::Impl final : public pastry::Application {
                               std::shared_ptr<Awaited> awaited = {});
     [[nodiscard]] std::size_t group_end(const std::vector<base::Guid>& objects, std::size_t begin, unsigned root,
                                         std::size_t digits) const;
+    [[nodiscard]] std::vector<base::Guid> still_so(std::span<const base::Guid> objects, bool published) const;
     [[nodiscard]] Announcement sign(unsigned root, std::chrono::seconds lease, std::span<const base::Guid> objects);
     [[nodiscard]] std::size_t prefix_digits() const;
     [[nodiscard]] base::NodeId first_hop(const base::Guid& key) const;
@@ -119,6 +121,7 @@ class Node::Impl final : public pastry::Application {
     [[nodiscard]] std::vector<pastry::NextHop> way(const base::Guid& key, unsigned hops, const Nodes& silent) const;
     void pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Effort& effort = {});
     void pass_on(std::vector<Parcel> parcels, const Effort& effort = {});
+    void confirm(const base::NodeId& publisher, const std::vector<Landing>& landings);
     void add(Bundles& bundles, const pastry::NodeHandle& to, Parcel parcel, const Effort& effort);
     void leave(Bundle& bundle, const Effort& effort);
     void leave(Bundles& bundles, const Effort& effort = {});
@@ -133,8 +136,7 @@ class Node::Impl final : public pastry::Application {
     // moving.cpp
     [[nodiscard]] base::Result<base::Message> on_beside(const base::Message& message) const;
     base::Task<bool> ask_beside(base::Guid object, base::Guid key);
-    base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object,
-                                    std::shared_ptr<std::size_t> answers);
+    base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object, std::shared_ptr<std::size_t> answers);
     base::Task<void> move_pointers();
     [[nodiscard]] Parcel moved(const Held& held, Range range, bool last) const;
     base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);
@@ -178,13 +180,13 @@ class Node::Impl final : public pastry::Application {
     std::set<base::Guid> fresh_;      // to be announced
     std::set<base::Guid> withdrawn_;  // to be taken back
     std::uint64_t last_stamp_ = 0;
-    const std::uint64_t born_;                    // no stamp of ours is smaller
-    std::shared_ptr<base::Event> news_;           // shared with the timer, which may outlive the one who waits
+    const std::uint64_t born_;                        // no stamp of ours is smaller
+    std::shared_ptr<base::Event> news_;               // shared with the timer, which may outlive the one who waits
     std::map<std::uint64_t, OnItsWay> on_their_way_;  // by stamp
-    std::size_t under_way_ = 0;                   // publish messages without an answer
-    std::size_t waiting_ = 0;                     // parcels that found no way
-    bool settled_ = false;                        // we have the pointers of the keys that we are root of
-    bool moving_ = false;                         // move_pointers() will look at these
+    std::size_t under_way_ = 0;                       // publish messages without an answer
+    std::size_t waiting_ = 0;                         // parcels that found no way
+    bool settled_ = false;                            // we have the pointers of the keys that we are root of
+    bool moving_ = false;                             // move_pointers() will look at these
     std::set<base::NodeId> joined_;
     bool left_ = false;
     bool handing_over_ = false;

@@ -1,9 +1,9 @@
 // Announcements on their way, hop by hop to the roots of their keys.
 //
-// Parcels for one next hop travel together. An announcement is never taken apart (its signature covers all of it): where
-// ways part, each way gets the whole with the range that it is for. Who accepted a parcel answers for it: a silent next
-// hop is reported to KBR and another way taken at once; a silent root's neighbours get what it should have; what finds
-// no way at all is tried again a few times before it is left to the next republish.
+// Parcels for one next hop travel together. An announcement is never taken apart (its signature covers all of it):
+// where ways part, each way gets the whole with the range that it is for. Who accepted a parcel answers for it: a
+// silent next hop is reported to KBR and another way taken at once; a silent root's neighbours get what it should have;
+// what finds no way at all is tried again a few times before it is left to the next republish.
 #include <algorithm>
 
 #include "codec.hpp"
@@ -93,13 +93,7 @@ void Node::Impl::pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Ef
             }
         }
     }
-    for (const auto& [publisher, landings] : here) {
-        for (std::size_t at = 0; at < landings.size(); at += kMaxParcels) {
-            const auto count = static_cast<std::ptrdiff_t>(std::min(kMaxParcels, landings.size() - at));
-            const auto first = landings.begin() + static_cast<std::ptrdiff_t>(at);
-            tell(publisher, encode(std::vector<Landing>{first, first + count}));
-        }
-    }
+    for (const auto& [publisher, landings] : here) confirm(publisher, landings);
     if (!stranded.empty()) tasks_.spawn(pass_on_later(std::move(stranded), effort));
 }
 
@@ -107,6 +101,14 @@ void Node::Impl::pass_on(std::vector<Parcel> parcels, const Effort& effort) {
     Bundles bundles;
     pass_on(std::move(parcels), bundles, effort);
     leave(bundles, effort);
+}
+
+void Node::Impl::confirm(const NodeId& publisher, const std::vector<Landing>& landings) {
+    for (std::size_t at = 0; at < landings.size(); at += kMaxParcels) {
+        const auto count = static_cast<std::ptrdiff_t>(std::min(kMaxParcels, landings.size() - at));
+        const auto first = landings.begin() + static_cast<std::ptrdiff_t>(at);
+        tell(publisher, encode(std::vector<Landing>{first, first + count}));
+    }
 }
 
 void Node::Impl::add(Bundles& bundles, const pastry::NodeHandle& to, Parcel parcel, const Effort& effort) {

@@ -12,7 +12,9 @@ using base::TimePoint;
 
 // ---- room
 
-std::size_t PointerTable::cost_of(const Announcement& announcement) { return announcement.sealed().size() + kHeldBytes; }
+std::size_t PointerTable::cost_of(const Announcement& announcement) {
+    return announcement.sealed().size() + kHeldBytes;
+}
 
 bool PointerTable::full(std::size_t more_bytes) const {
     return pointers_ >= limits_.pointers || bytes_ + more_bytes > limits_.bytes;
@@ -141,7 +143,8 @@ bool PointerTable::denied(TimePoint now, const Denial& denial) {
     const bool signed_so = withdraws(denial, latest);
     const bool news = signed_so && take(now, {.announcement = *denial.withdrawal}, {0, 1}, true) == Taken::news;
     if (news) {
-        for (auto& entry : objects_[denial.object]) entry.denied = entry.denied || entry.publisher() == denial.publisher;
+        for (auto& entry : objects_[denial.object])
+            entry.denied = entry.denied || entry.publisher() == denial.publisher;
     }
     auto& publisher = publishers_[denial.publisher];
     // A process that began after it had announced this has forgotten all that it held then.
@@ -198,9 +201,8 @@ void PointerTable::remember_refused(const Announcement& announcement, Range rang
 
 void PointerTable::forget_old(TimePoint now) {
     forget_due_ = now + limits_.tombstone / 8;
-    std::erase_if(publishers_, [&](const auto& entry) {
-        return entry.second.leases.empty() && entry.second.forget_at <= now;
-    });
+    std::erase_if(publishers_,
+                  [&](const auto& entry) { return entry.second.leases.empty() && entry.second.forget_at <= now; });
     std::erase_if(refused_, [&](const auto& entry) { return entry.second <= now; });
 }
 

@@ -15,7 +15,8 @@ std::uint64_t nanoseconds(base::Duration span) {
 }
 
 std::uint32_t seconds(TimePoint time) {
-    return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count());
+    return static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count());
 }
 
 TimePoint time_of(std::uint32_t seconds) { return TimePoint{std::chrono::seconds{seconds}}; }
@@ -88,7 +89,8 @@ TimePoint PointerTable::ends(TimePoint now, const Announcement& announcement, ba
     auto made = now;
     if (stamp <= publisher.greatest_stamp) {
         const auto before = publisher.greatest_stamp - stamp;
-        if (before > nanoseconds(limits_.tombstone)) return now;  // its withdrawals of that time may be forgotten by now
+        if (before > nanoseconds(limits_.tombstone))
+            return now;  // its withdrawals of that time may be forgotten by now
         made = publisher.greatest_at - std::chrono::nanoseconds{before};
     }
     if (announcement.withdrawn()) return now + limits_.tombstone;

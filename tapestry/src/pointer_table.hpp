@@ -60,7 +60,7 @@ class PointerTable {
         std::size_t seniors = 2;     ///< of these, those that have published it longest, however far away
         std::size_t pointers = 1U << 20U;
         std::size_t bytes = 256U << 20U;
-        std::size_t refused_objects = 1U << 16U;  ///< remembered of those who are banned
+        std::size_t refused_objects = 1U << 16U;            ///< remembered of those who are banned
         base::Duration tombstone = std::chrono::hours{1};   ///< how long a withdrawal is remembered
         base::Duration penalty = std::chrono::minutes{10};  ///< of a publisher that lied, doubling
         base::Duration forgets = std::chrono::hours{1};     ///< a lie

@@ -1,12 +1,13 @@
 // The mesh at sizes that no test has time for.
 //
-//     mesh_bench publish [ids = 1000000] [nodes = 100]      a node that publishes so many: what a full republish sends, and
+//     mesh_bench publish [ids = 1000000] [nodes = 100]      a node that publishes so many: what a full republish sends,
+//     and
 //                                                          what a pointer takes of memory
 //     mesh_bench wide [nodes = 500] [questions = 20000]     2.3 % of the pairs cut, 1 % loss: locates that fail
 //     mesh_bench churn [nodes = 300] [minutes = 120] [questions = 40000]     sessions of an hour: the same, and bytes
 //
-// Goals: as many messages as next hops, and as many more as 256 KiB of announcements fill; less than 0.1 % of the locates
-// with bad pairs fail, and less than 0.01 % under churn.
+// Goals: as many messages as next hops, and as many more as 256 KiB of announcements fill; less than 0.1 % of the
+// locates with bad pairs fail, and less than 0.01 % under churn.
 #include <malloc.h>
 
 #include <algorithm>
@@ -125,9 +126,10 @@ void republish(std::size_t ids, std::size_t nodes) {
     const auto bytes = second.bytes_sent - first.bytes_sent;
     std::size_t pointers = 0;
     for (NodeIndex i = 0; i < nodes; ++i) pointers += mesh.dolr(i).status().pointers;
-    std::printf("%zu ids, %zu nodes, %zu next hops: a republish is %llu messages and %.1f MB (floor: %.0f of 256 KiB)\n", ids,
-                nodes, next.size(), static_cast<unsigned long long>(messages), static_cast<double>(bytes) / 1e6,
-                static_cast<double>(bytes) / (256 * 1024));
+    std::printf(
+        "%zu ids, %zu nodes, %zu next hops: a republish is %llu messages and %.1f MB (floor: %.0f of 256 KiB)\n", ids,
+        nodes, next.size(), static_cast<unsigned long long>(messages), static_cast<double>(bytes) / 1e6,
+        static_cast<double>(bytes) / (256 * 1024));
     const auto all = mesh.world.network().total();
     std::printf("in all: %llu requests and %.1f MB, %zu pointers; %.1f s of CPU for all nodes\n",
                 static_cast<unsigned long long>(all.requests_sent - total.requests_sent),

@@ -131,7 +131,8 @@ TEST(Answers, AnnouncementsForRootsThatNoObjectHasAreRefused) {
     std::vector<Parcel> parcels;
     for (std::uint8_t root = 0; root < kMaxRoots; ++root) {
         Announcement::Terms terms{"n3", root, std::uint64_t{1'000'000} + root, 60s};
-        parcels.push_back({.announcement = Announcement::sign(mesh.identities[3], terms, {&object, 1}), .range = {0, 1}});
+        parcels.push_back(
+            {.announcement = Announcement::sign(mesh.identities[3], terms, {&object, 1}), .range = {0, 1}});
     }
     auto message = encode(parcels);
     auto& env = mesh.world.node(3).env();
@@ -167,8 +168,8 @@ class RecordingTransport final : public base::Transport {
   private:
     void note(const base::Address& to, const base::Message& message) {
         endpoints.insert(to.endpoint);
-        const bool found = message.service() == base::Service::tapestry &&
-                           message.verb() == static_cast<std::uint8_t>(Verb::found);
+        const bool found =
+            message.service() == base::Service::tapestry && message.verb() == static_cast<std::uint8_t>(Verb::found);
         if (found) answered.push_back(to);
     }
     base::Transport& below_;

@@ -82,7 +82,8 @@ std::map<std::string, Sample> samples() {
     };
     all["delivered"] = {encode(Delivered{.taken = true, .held = true, .born = 4, .withdrawal = {}}), delivered};
     all["denied"] = {
-        encode(Delivered{.taken = false, .born = 4, .withdrawal = an_announcement(std::chrono::seconds{0})}), delivered};
+        encode(Delivered{.taken = false, .born = 4, .withdrawal = an_announcement(std::chrono::seconds{0})}),
+        delivered};
     all["beside"] = {encode_beside(guid("77")), [](const base::Message& message) -> base::Result<base::Message> {
                          BASE_TRY(const auto value, decode_beside(message.header));
                          return encode_beside(value);

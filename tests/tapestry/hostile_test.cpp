@@ -81,7 +81,8 @@ class HostileMesh : public ::testing::Test {
         mesh.world.network().set_liar(liar, [liar](base::sim::Letter& letter) {
             if (letter.from != liar || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
             if (letter.content->service() != base::Service::tapestry) return;
-            if (letter.content->verb() == static_cast<std::uint8_t>(Verb::deliver)) letter.content = encode(Delivered{});
+            if (letter.content->verb() == static_cast<std::uint8_t>(Verb::deliver))
+                letter.content = encode(Delivered{});
         });
         every(30s, [this, liar] {
             std::vector<base::Guid> objects;
@@ -133,7 +134,7 @@ class HostileMesh : public ::testing::Test {
     struct Tally {
         std::size_t asked = 0;
         std::size_t at_once = 0;
-        std::size_t honest = 0;   // answers in which an honest holder is
+        std::size_t honest = 0;    // answers in which an honest holder is
         std::size_t invented = 0;  // holders that never said so
         std::size_t sent = 0;
         std::size_t taken = 0;
@@ -207,10 +208,11 @@ TEST_F(HostileMesh, WhatHonestNodesHoldStaysFound) {
             ++(std::ranges::count(liars, other) > 0 ? guilty : innocent);
         }
     }
-    std::printf("located %zu of %zu, %zu at once; sent %zu, taken %zu; at most %zu pointers and %zu bytes a node; a liar "
-                "is refused at %.0f nodes of %u\n",
-                tally.honest, tally.asked, tally.at_once, tally.sent, tally.taken, most_pointers, most_bytes,
-                static_cast<double>(guilty) / static_cast<double>(liars.size()), kNodes - kFirstHonest);
+    std::printf(
+        "located %zu of %zu, %zu at once; sent %zu, taken %zu; at most %zu pointers and %zu bytes a node; a liar "
+        "is refused at %.0f nodes of %u\n",
+        tally.honest, tally.asked, tally.at_once, tally.sent, tally.taken, most_pointers, most_bytes,
+        static_cast<double>(guilty) / static_cast<double>(liars.size()), kNodes - kFirstHonest);
     EXPECT_EQ(tally.honest, tally.asked);
     EXPECT_EQ(tally.taken, tally.sent);
     EXPECT_EQ(tally.invented, 0U) << "nobody was believed who answered what he was not asked";

@@ -160,6 +160,22 @@ TEST(Published, MeansThatEverybodyFindsItAtOnce) {
     }
 }
 
+TEST(Published, WhatIsWithdrawnWhileALongListIsStillBeingAnnouncedStaysWithdrawn) {
+    Mesh mesh{16};
+    mesh.add_directly(20);
+    std::vector<base::Guid> objects;
+    for (int i = 0; i < 20'000; ++i) objects.push_back(mesh.world.rng().guid());
+    const auto last = std::ranges::max(objects);
+    mesh.dolr(3).publish(objects);
+    mesh.world.run_for(mesh.options.dolr.gather + 10ms);
+    mesh.dolr(3).unpublish({last});
+    EXPECT_TRUE(mesh.published(3, {last}).empty());
+    mesh.world.run_for(10s);
+    EXPECT_EQ(mesh.dolr(3).status().published, objects.size() - 1);
+    for (const auto node : mesh.live_nodes()) EXPECT_TRUE(mesh.dolr(node).pointers_to(last).empty()) << node;
+    EXPECT_TRUE(mesh.locate(9, std::ranges::min(objects)));
+}
+
 TEST(Published, NamesWhatDidNotArrive) {
     Mesh mesh{11};
     mesh.add_directly(60);

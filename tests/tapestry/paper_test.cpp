@@ -133,8 +133,8 @@ Republish one_republish(std::size_t ids) {
     return {second.publishes_sent - first.publishes_sent, second.bytes_sent - first.bytes_sent, next.size()};
 }
 
-// A full republish is one message to each next hop, and as many more as 256 KiB of announcements fill; how many ids there
-// are counts only in bytes. `mesh_bench` does the same with a million.
+// A full republish is one message to each next hop, and as many more as 256 KiB of announcements fill; how many ids
+// there are counts only in bytes. `mesh_bench` does the same with a million.
 TEST(TapestryPaper, ARepublishCostsMessagesByNextHopsAndBytesNotByIds) {
     // A message leaves when the next announcement, of at most 16.7 KB, would make it longer than 256 KiB.
     constexpr double kFullMessage = (256 << 10) - 16'700;
@@ -147,9 +147,9 @@ TEST(TapestryPaper, ARepublishCostsMessagesByNextHopsAndBytesNotByIds) {
         EXPECT_LE(static_cast<double>(all.messages),
                   static_cast<double>(all.next_hops) + static_cast<double>(all.bytes) / kFullMessage);
         if (ids == 40'000) {  // twice as many as before
-            EXPECT_LE(static_cast<double>(all.messages - half->messages),
-                      static_cast<double>(all.next_hops - half->next_hops) +
-                          static_cast<double>(all.bytes) / kFullMessage);
+            EXPECT_LE(
+                static_cast<double>(all.messages - half->messages),
+                static_cast<double>(all.next_hops - half->next_hops) + static_cast<double>(all.bytes) / kFullMessage);
         }
         half = all;
     }

@@ -226,7 +226,8 @@ TEST_F(PointerTableTest, BytesCountNotOnlyPointers) {
     // Announcements of 512 objects of which we are to keep one each: half a megabyte for 32 pointers.
     PointerTable small{{.pointers = 2000, .bytes = 512U << 10U}};
     std::vector<base::Guid> objects;
-    for (std::size_t i = 0; i < 512; ++i) objects.push_back(base::sha256({object.view(), base::as_bytes(std::to_string(i))}));
+    for (std::size_t i = 0; i < 512; ++i)
+        objects.push_back(base::sha256({object.view(), base::as_bytes(std::to_string(i))}));
     std::size_t taken = 0;
     for (std::uint64_t stamp = 1; stamp <= 512; ++stamp) {
         const auto said = ann.says(objects, stamp);

@@ -25,9 +25,9 @@ double Tally::failed() const {
 
 std::string Tally::text() {
     std::ranges::sort(seconds);
-    return fmt::format("{} of {} located ({} wrongly none, {} unreachable: {:.1e}), in {:.3f} s, p99 {:.3f} s, p99.9 {:.3f} s",
-                       found, asked, none, unreachable, failed(), at_share(seconds, 0.5), at_share(seconds, 0.99),
-                       at_share(seconds, 0.999));
+    return fmt::format(
+        "{} of {} located ({} wrongly none, {} unreachable: {:.1e}), in {:.3f} s, p99 {:.3f} s, p99.9 {:.3f} s", found,
+        asked, none, unreachable, failed(), at_share(seconds, 0.5), at_share(seconds, 0.99), at_share(seconds, 0.999));
 }
 
 void Questions::publish(NodeIndex node, std::size_t objects) {

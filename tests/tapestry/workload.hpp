@@ -1,5 +1,5 @@
-// What happens on a simulated mesh while it is measured: questions of everybody, pairs that do not hear each other, nodes
-// that come and go.
+// What happens on a simulated mesh while it is measured: questions of everybody, pairs that do not hear each other,
+// nodes that come and go.
 #pragma once
 
 #include <string>
@@ -19,8 +19,8 @@ struct Claim {
 /// What came of locates whose object had a live holder, also at their end.
 struct Tally {
     std::size_t asked = 0;
-    std::size_t found = 0;        ///< the holder is among the answers
-    std::size_t none = 0;         ///< "nobody publishes it": wrong
+    std::size_t found = 0;  ///< the holder is among the answers
+    std::size_t none = 0;   ///< "nobody publishes it": wrong
     std::size_t unreachable = 0;
     std::vector<double> seconds;  ///< that each took
 

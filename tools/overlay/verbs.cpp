@@ -71,8 +71,9 @@ base::Result<ExitCode> publish(Context& context, const std::string& object, bool
                               answer["object"].get<std::string>() + "\n");
     }
     if (confirmed) return ExitCode::done;
-    context.console.warn("not all nodes that others will ask for it have confirmed it; the node says it again every five "
-                         "minutes, and 'pelago node status' shows whether it is part of the ring");
+    context.console.warn(
+        "not all nodes that others will ask for it have confirmed it; the node says it again every five "
+        "minutes, and 'pelago node status' shows whether it is part of the ring");
     return ExitCode::partial;
 }
 

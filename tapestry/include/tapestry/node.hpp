@@ -33,12 +33,12 @@ struct Config {
 
     std::size_t max_pointers = 1U << 20U;
     std::size_t max_pointer_bytes = 256U << 20U;
-    std::size_t max_pointers_per_object = 8;         ///< publishers
-    std::size_t max_publishes_under_way = 512;       ///< messages of up to 256 KiB
-    std::size_t max_answers = 1024;                  ///< under way; more go by KBR, unwatched, and are not certain
-    std::size_t max_waiting_parcels = 16U << 10U;    ///< that found no way yet
-    std::size_t remembered_messages = 4U << 10U;     ///< so that what is sent again is taken once
-    std::size_t max_checks = 64;                     ///< of publishers somebody doubts, under way
+    std::size_t max_pointers_per_object = 8;       ///< publishers
+    std::size_t max_publishes_under_way = 512;     ///< messages of up to 256 KiB
+    std::size_t max_answers = 1024;                ///< under way; more go by KBR, unwatched, and are not certain
+    std::size_t max_waiting_parcels = 16U << 10U;  ///< that found no way yet
+    std::size_t remembered_messages = 4U << 10U;   ///< so that what is sent again is taken once
+    std::size_t max_checks = 64;                   ///< of publishers somebody doubts, under way
 };
 
 /// For `node status`.
