@@ -6,6 +6,7 @@
 #include "block_cache.hpp"
 #include "divert/diverter.hpp"
 #include "registers.hpp"
+#include "tagged_put.hpp"
 
 namespace past {
 
@@ -128,7 +129,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
     if (request.cause == Cause::diversion) {
         stored = co_await diverter_.on_store(from.address.id, request, std::move(blocks));
     } else {
-        stored = co_await keep(request, std::move(blocks));
+        stored = co_await put_tagged(context_.store, request.place, request.tags, std::move(blocks));
     }
     if (!stored) {
         if (stored.error() == Errc::no_space) ++context_.counters.puts_refused;
@@ -142,16 +143,6 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
     const auto body = receipt_body(context_.self(), request, receipt.time_ns);
     receipt.signature = context_.identity.key.sign("pelago receipt", body);
     co_return reply(encode(receipt));
-}
-
-/// Under all its tags.
-Task<Result<void>> Server::keep(StoreRequest request, std::vector<Block> blocks) {
-    BASE_CO_CHECK(co_await context_.store.put(request.place, request.tags[0], std::move(blocks)));
-    for (std::size_t i = 1; i < request.tags.size(); ++i) {
-        auto ids = request.ids;
-        BASE_CO_CHECK(co_await context_.store.touch(request.tags[i], std::move(ids)));
-    }
-    co_return base::ok();
 }
 
 Task<Result<Message>> Server::fetch(Peer from, Message message) {

@@ -29,7 +29,6 @@ class Server {
   private:
     base::Task<base::Result<base::Message>> between_holders(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> store(base::Peer from, base::Message message);
-    base::Task<base::Result<void>> keep(StoreRequest request, std::vector<Block> blocks);
     base::Task<base::Result<base::Message>> fetch(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> touch(base::Message message);
     base::Task<base::Result<base::Message>> remove(base::Message message);

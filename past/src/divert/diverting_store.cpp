@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "past/error.hpp"
 #include "set_digest.hpp"
+#include "tagged_put.hpp"
 
 namespace past {
 
@@ -371,10 +372,9 @@ Task<Result<void>> DivertingStore::take_home(Guid id) {
     if (pointer == nullptr) co_return Errc::block_not_found;
     const auto entry = *pointer;
     std::vector<Block> blocks(1, Block{id, std::move(bytes)});
-    BASE_CO_CHECK(co_await inner_.put(entry.place, entry.tags.front(), std::move(blocks)));
-    const std::vector<Guid> ids(1, id);
-    for (const auto& tag : entry.tags) BASE_CO_CHECK(co_await inner_.touch(tag, ids));
-    co_return co_await pointers_.erase(ids);
+    BASE_CO_CHECK(co_await put_tagged(inner_, entry.place, entry.tags, std::move(blocks)));
+    std::vector<Guid> ids(1, id);
+    co_return co_await pointers_.erase(std::move(ids));
 }
 
 // --- what we keep for others
@@ -395,14 +395,9 @@ Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vec
     }
     // Marked before they are there: a guest that was taken for a copy of our own would count twice.
     BASE_CO_CHECK(co_await guests_.add(entries));
-    auto stored = co_await inner_.put(place, tags.front(), std::move(blocks));
-    std::vector<Guid> ids;
-    for (const auto& [id, entry] : entries) ids.push_back(id);
-    for (std::size_t i = 1; stored && i < tags.size(); ++i) {
-        const auto tagged = co_await inner_.touch(tags[i], ids);
-        if (!tagged) stored = tagged.error();
-    }
-    if (stored) co_return base::ok();
+    auto ids = ids_of(blocks);
+    const auto stored = co_await put_tagged(inner_, place, std::move(tags), std::move(blocks));
+    if (stored) co_return stored;
     std::erase_if(ids, [&](const Guid& id) { return inner_.has(id); });
     (void)co_await guests_.erase(std::move(ids));
     co_return stored;

@@ -1,0 +1,12 @@
+// A put under more tags than one: the contract of a store has one a put.
+#pragma once
+
+#include "past/block_store.hpp"
+
+namespace past {
+
+/// Durable under all of `tags` (at least one) when it returns. After an error some may be held under some of them.
+base::Task<base::Result<void>> put_tagged(BlockStore& store, base::Guid place, std::vector<Tag> tags,
+                                          std::vector<Block> blocks);
+
+}  // namespace past
