@@ -63,6 +63,22 @@ Task<Result<void>> store_at(Context& context, std::shared_ptr<const Batch> batch
     co_return base::ok();
 }
 
+Task<Result<base::Message>> fetch_at(Context& context, base::Address holder, base::Guid place, base::Guid id,
+                                     base::TimePoint deadline) {
+    const FetchRequest request{place, id};
+    const auto peer = holder.id;
+    auto header = encode(request);
+    auto answer = co_await context.call(std::move(holder), Verb::fetch, std::move(header), deadline);
+    if (!answer || !answer->header.empty() || context.config.testing.trust_fetched_bytes) co_return answer;
+    std::vector<Block> blocks(1, Block{id, answer->payload});
+    if (!co_await verify_blocks(context, std::move(blocks))) {
+        ++context.counters.wrong_blocks;
+        context.log(base::Log::Level::warning, "{} answered {} with other bytes", peer.short_hex(), id.short_hex());
+        co_return Errc::corrupt_block;
+    }
+    co_return answer;
+}
+
 Task<Result<void>> verify_blocks(Context& context, std::vector<Block> blocks) {
     auto job = [blocks = std::move(blocks)] {
         return std::ranges::all_of(blocks, [](const Block& block) { return base::sha256(block.bytes) == block.id; });

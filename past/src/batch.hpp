@@ -27,6 +27,11 @@ struct Batch {
 base::Task<base::Result<void>> store_at(Context& context, std::shared_ptr<const Batch> batch, base::Address holder,
                                         base::TimePoint deadline);
 
+/// Asks `holder` for a block. An answer without a header has the block as its payload, hashed; one with a header
+/// (FetchReply) names others. Errors: block_not_found, corrupt_block (counted and logged), or what broke.
+base::Task<base::Result<base::Message>> fetch_at(Context& context, base::Address holder, base::Guid place,
+                                                 base::Guid id, base::TimePoint deadline);
+
 /// Errc::corrupt_block unless every block hashes to its id. Hashes on the pool.
 base::Task<base::Result<void>> verify_blocks(Context& context, std::vector<Block> blocks);
 /// Cuts a payload into the blocks that ids and lengths name. Requires: the lengths add up to its size.

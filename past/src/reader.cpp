@@ -186,33 +186,17 @@ Task<Reader::Answer> Reader::run(std::shared_ptr<Search> search, TimePoint deadl
 }
 
 Task<Reader::Answer> Reader::fetch(base::Address holder, Guid place, Guid id, TimePoint deadline) {
-    auto answer = co_await fetch_at(holder, place, id, deadline);
+    auto answer = co_await fetch_at(context_, holder, place, id, deadline);
     if (!answer || answer->header.empty()) co_return answer ? Answer{std::move(answer->payload)} : answer.error();
     // It had no room and says who keeps it: one step, not a chain.
     BASE_CO_TRY(const auto elsewhere, decode<FetchReply>(answer->header));
     base::Error last{Errc::block_not_found};
     for (const auto& node : elsewhere.elsewhere) {
-        auto there = co_await fetch_at(node, place, id, deadline);
+        auto there = co_await fetch_at(context_, node, place, id, deadline);
         if (there && there->header.empty()) co_return std::move(there->payload);
         if (!there) last = there.error();
     }
     co_return last;
-}
-
-/// A message without a header has a payload that hashes to the id.
-Task<Result<base::Message>> Reader::fetch_at(base::Address holder, Guid place, Guid id, TimePoint deadline) {
-    const FetchRequest request{place, id};
-    const auto peer = holder.id;
-    auto header = encode(request);
-    auto answer = co_await context_.call(std::move(holder), Verb::fetch, std::move(header), deadline);
-    if (!answer || !answer->header.empty() || context_.config.testing.trust_fetched_bytes) co_return answer;
-    std::vector<Block> blocks(1, Block{id, answer->payload});
-    if (!co_await verify_blocks(context_, std::move(blocks))) {
-        ++context_.counters.wrong_blocks;
-        context_.log(base::Log::Level::warning, "{} answered {} with other bytes", peer.short_hex(), id.short_hex());
-        co_return Errc::corrupt_block;
-    }
-    co_return answer;
 }
 
 }  // namespace past

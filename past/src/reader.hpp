@@ -26,8 +26,6 @@ class Reader {
     std::variant<bool, base::SharedBytes> look(Search& search);
     base::Task<Answer> run(std::shared_ptr<Search> search, base::TimePoint deadline);
     base::Task<Answer> fetch(base::Address holder, base::Guid place, base::Guid id, base::TimePoint deadline);
-    base::Task<base::Result<base::Message>> fetch_at(base::Address holder, base::Guid place, base::Guid id,
-                                                     base::TimePoint deadline);
 
     Context& context_;
     Holders& holders_;

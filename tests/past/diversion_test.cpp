@@ -247,6 +247,24 @@ TEST_F(Diversion, WhoLacksABlockNamesTheEarlierHoldersThatItHeardOf) {
         << "not back to who asks";
 }
 
+TEST_F(Diversion, AKeeperThatOnlyNamesOthersHasLostTheBlockAndSentNoWrongBytes) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = *keepers().begin();
+    auto& machine = cluster_->machine(keeper);
+    base::Guid lost;
+    for (const auto number : numbers_) {
+        if (cluster_->peer(keeper).store->has(make_block(number).id)) lost = make_block(number).id;
+    }
+    ASSERT_TRUE(*machine.run(cluster_->peer(keeper).store->discard({lost})));
+    const CompareRequest compare{{{kPlace, 5, lost}}};
+    ASSERT_TRUE(ask_as(*cluster_, reader(), keeper, Verb::compare, encode(compare)));
+    auto& full = cluster_->machine(full_);
+    EXPECT_TRUE(*full.run(cluster_->node(full_).get(kPlace, lost, cluster_->in(30s)))) << "others have it";
+    EXPECT_EQ(cluster_->node(full_).status().wrong_blocks, 0U);
+    EXPECT_EQ(cluster_->node(full_).status().corrupt_blocks, 0U);
+}
+
 TEST(DiversionHome, WhereThereIsRoomAgainBlocksComeHome) {
     sim::World world{1};
     auto options = quick_options();

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "gather.hpp"
-#include "repair.hpp"
-#include "set_digest.hpp"
+#include "token_bucket.hpp"
 
 namespace past {
 
@@ -168,13 +166,10 @@ Task<Result<base::SharedBytes>> Diverter::fetch(NodeId node, Guid place, Guid id
     const auto deadline = context_.now() + context_.config.fetch_timeout;
     auto address = co_await holders_.resolve(node, deadline);
     if (!address) co_return base::Error{base::Errc::unreachable, node.short_hex()};
-    auto header = encode(FetchRequest{place, id});
-    auto answer = co_await context_.call(std::move(*address), Verb::fetch, std::move(header), deadline);
+    auto answer = co_await fetch_at(context_, std::move(*address), place, id, deadline);
     if (!answer) co_return std::move(answer).error();
-    Block block{id, std::move(answer->payload)};
-    std::vector<Block> blocks(1, block);
-    BASE_CO_CHECK(co_await verify_blocks(context_, std::move(blocks)));
-    co_return std::move(block.bytes);
+    if (!answer->header.empty()) co_return Errc::block_not_found;  // it names others: it has lost it
+    co_return std::move(answer->payload);
 }
 
 Task<Result<std::vector<bool>>> Diverter::retag(NodeId node, Guid place, Tag tag, std::vector<Guid> ids, bool untag) {
