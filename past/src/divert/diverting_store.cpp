@@ -250,25 +250,30 @@ Task<Result<std::vector<bool>>> DivertingStore::touch(Tag tag, std::vector<Guid>
 }
 
 Task<Result<std::uint64_t>> DivertingStore::untag(Tag tag, std::vector<Guid> ids) {
+    BASE_CO_TRY(const auto gone, co_await inner_.untag(tag, ids));
+    const auto left = [&](Ledger::Entry entry) {
+        std::erase_if(entry.tags,
+                      [&](const Tag& each) { return each.volume == tag.volume && each.generation <= tag.generation; });
+        return entry;
+    };
+    // What goes and what changes is looked up when it is done: a put meanwhile may have raised a tag again.
     std::map<std::pair<NodeId, Guid>, std::vector<Guid>> told;
-    Ledger::Entries changed;
     std::vector<Guid> dropped;
     for (const auto& id : ids) {
         const auto* pointer = pointers_.find(id);
         if (pointer == nullptr) continue;
         told[{pointer->node, pointer->place}].push_back(id);
-        auto entry = *pointer;
-        std::erase_if(entry.tags,
-                      [&](const Tag& each) { return each.volume == tag.volume && each.generation <= tag.generation; });
-        if (entry.tags.empty()) {
-            dropped.push_back(id);
-        } else if (entry != *pointer) {
-            changed.emplace(id, std::move(entry));
-        }
+        if (left(*pointer).tags.empty()) dropped.push_back(id);
     }
     const auto gone_elsewhere = dropped.size();
-    BASE_CO_TRY(const auto gone, co_await inner_.untag(tag, std::move(ids)));
     if (!dropped.empty()) BASE_CO_CHECK(co_await pointers_.erase(std::move(dropped)));
+    Ledger::Entries changed;
+    for (const auto& id : ids) {
+        const auto* pointer = pointers_.find(id);
+        if (pointer == nullptr) continue;
+        auto entry = left(*pointer);
+        if (!entry.tags.empty() && entry != *pointer) changed.emplace(id, std::move(entry));
+    }
     if (!changed.empty()) BASE_CO_CHECK(co_await pointers_.add(std::move(changed)));
     // Whoever does not hear this keeps guests that nobody claims, offers them, and learns of the reclaim then.
     for (auto& [whose, asked] : told) {
