@@ -84,7 +84,6 @@ Task<void> Repair::round() {
     if (widen()) co_await compare_all();
     co_await run_jobs();
     co_await let_go();
-    tell_off_place();
     co_await losses_.settle();
     co_await registers_.maintain();
     next_work_ = next_work();

@@ -6,8 +6,6 @@
 // and who comes and goes, is sent only what too few nodes have: docs/decisions/change.md.
 #pragma once
 
-#include <functional>
-
 #include "batch.hpp"
 #include "copies.hpp"
 #include "holders.hpp"
@@ -29,9 +27,7 @@ class Repair {
     void report(NodeStatus& status) const;
 
     /// Places of which we have blocks without being one of their holders: earlier holder, stand-in, surplus. Sorted.
-    [[nodiscard]] const std::vector<base::Guid>& off_place() const { return off_place_; }
-    /// Called after off_place() changed.
-    void on_off_place(std::function<void()> callback) { off_place_changed_ = std::move(callback); }
+    [[nodiscard]] std::vector<base::Guid> off_place() const;
 
   private:
     /// Of one place: what a holder lacks and should have (peer), or what too few nodes have (no peer).
@@ -81,7 +77,6 @@ class Repair {
     base::Task<void> discard(base::Guid key);
     [[nodiscard]] bool short_of_space() const;
     [[nodiscard]] bool may_go(const PlaceCopies& place) const;
-    void tell_off_place();
     void report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const;
 
     [[nodiscard]] bool ours(const PlaceCopies& place) const { return place.ours(context_.self()); }
@@ -99,8 +94,6 @@ class Repair {
     base::TimePoint full_check_at_;
     bool full_check_ = true;
     base::TimePoint next_work_;  ///< when the last round left something to do
-    std::vector<base::Guid> off_place_;
-    std::function<void()> off_place_changed_;
 };
 
 }  // namespace past

@@ -70,14 +70,12 @@ Task<void> Repair::discard(Guid key) {
 
 // --- what people want to know
 
-void Repair::tell_off_place() {
+std::vector<Guid> Repair::off_place() const {
     std::vector<Guid> off;
     for (const auto& [key, place] : places_) {
         if (!place.set.placement.empty() && !ours(place)) off.push_back(key);
     }
-    if (off == off_place_) return;
-    off_place_ = std::move(off);
-    if (off_place_changed_) off_place_changed_();
+    return off;
 }
 
 void Repair::report(NodeStatus& status) const {
