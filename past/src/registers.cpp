@@ -214,6 +214,25 @@ void Registers::count_the_unreachable(Round& round) const {
     }
 }
 
+/// So many have promised a greater ballot than ours that it finds no majority among the others that may still answer:
+/// a greater one does, and trying again is always safe. Judged by the members that we know of ourselves, so that one
+/// who lies in a refusal ends no attempt that the honest would let succeed.
+bool Registers::outbid(const Round& round) const {
+    const auto refused = [](const auto& answer) { return !answer.second.done; };
+    if (std::ranges::none_of(round.answers, refused)) return false;
+    const auto own = acceptor_.state(round.key);
+    const auto members = own && own->state.value ? ids_of(own->state.value->members) : genesis_.members(round.key);
+    const auto absent = context_.kbr.absent();
+    const auto may_promise = [&](const NodeId& id) {
+        if (const auto found = round.answers.find(id); found != round.answers.end()) return found->second.done;
+        const auto asked = std::ranges::find(round.asked, id) - round.asked.begin();
+        const bool failed = static_cast<std::size_t>(asked) < round.asked.size() &&
+                            round.gather->answers[static_cast<std::size_t>(asked)].has_value();
+        return !failed && std::ranges::none_of(absent, [&](const auto& gone) { return gone.node.id() == id; });
+    };
+    return static_cast<std::size_t>(std::ranges::count_if(members, may_promise)) < majority(members.size());
+}
+
 base::Error Registers::unreachable(const Guid& key, const Learned& learned) const {
     return {Errc::holders_unreachable,
             fmt::format("{} of the {} that keep record {} answered, {} are needed", learned.answered, learned.members,
@@ -244,7 +263,7 @@ Task<Registers::Learned> Registers::learn(Verb verb, Guid key, Ballot ballot, Ti
         // A read that finds one ballot at a majority is done; a little patience may spare it writing that back.
         const bool certain = !learned.best || (verb == Verb::query ? learned.chosen : !learned.contested);
         const bool finished = learned.enough && certain;
-        if (finished || learned.hopeless || round->gather->pending == 0) break;
+        if (finished || learned.hopeless || round->gather->pending == 0 || outbid(*round)) break;
         if (learned.enough && !patience) patience = context_.now() + context_.latencies.hedge();
         const auto until = std::min(deadline, patience.value_or(deadline));
         if (context_.now() >= until) break;
@@ -329,7 +348,7 @@ Task<bool> Registers::accept(Guid key, Ballot ballot, RegisterValue value, bool 
             if (answer && *answer) round->answers[round->asked[i]] = **answer;
         }
         if (std::ranges::all_of(sets, [&](const auto& set) { return round->majority_of(set, done); })) co_return true;
-        if (round->gather->pending == 0 || context_.now() >= deadline) co_return false;
+        if (round->gather->pending == 0 || context_.now() >= deadline || outbid(*round)) co_return false;
         co_await next_answer(context_.env.clock, round->gather, deadline);
     }
 }
@@ -385,7 +404,8 @@ Task<Result<void>> Registers::write(Guid key, std::uint64_t expected, Record nex
         }
     }
     bool sent = false;
-    std::uint64_t counter = 0;
+    const auto own = acceptor_.state(key);
+    std::uint64_t counter = own ? own->state.promised.counter : 0;  // what is less would be refused
     bool hopeless_before = false;
     for (unsigned tries = 0;; ++tries) {
         const auto until = context_.attempt(deadline, context_.config.call_timeout);

@@ -126,6 +126,7 @@ class Registers {
     void take_answers(Round& round) const;
     [[nodiscard]] bool credible(const base::Guid& key, const RegisterState& state) const;
     void count_the_unreachable(Round& round) const;
+    [[nodiscard]] bool outbid(const Round& round) const;
     void look_for_what_was_begun(Round& round) const;
     [[nodiscard]] base::Error unreachable(const base::Guid& key, const Learned& learned) const;
     /// True once majorities of the value's members, the previous ones too, have accepted it.
