@@ -10,6 +10,7 @@
 #include "base/env.hpp"
 #include "base/error.hpp"
 #include "base/task_group.hpp"
+#include "calls.hpp"
 #include "foreground.hpp"
 #include "hints.hpp"
 #include "latencies.hpp"
@@ -30,6 +31,7 @@ struct Context {
           latencies{config},
           hints{env.clock, config},
           foreground{env.clock, config},
+          calls{env, kbr, config},
           put_bytes{env.executor, config.max_put_bytes_in_flight},
           work{env.executor} {}
 
@@ -43,6 +45,7 @@ struct Context {
     Latencies latencies;
     Hints hints;
     Foreground foreground;
+    Calls calls;
     NodeStatus counters;
     base::Semaphore put_bytes;
     std::map<base::NodeId, std::size_t> bytes_under_way;  ///< to each holder
@@ -60,7 +63,7 @@ struct Context {
         ++counters.requests_sent;
         base::Message message{base::Service::past, static_cast<std::uint8_t>(verb), std::move(header),
                               std::move(payload)};
-        return env.transport.request(std::move(to), std::move(message), deadline);
+        return calls.call(std::move(to), std::move(message), deadline);
     }
     base::Task<base::Result<base::Message>> call(base::Address to, Verb verb, base::Bytes header,
                                                  base::TimePoint deadline) {

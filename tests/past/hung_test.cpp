@@ -71,5 +71,63 @@ TEST_F(Hung, AWriterThatOthersOutbidTriesAgainWithoutThem) {
     }
 }
 
+/// Over Pastry with the times of a node on the Internet: a neighbour is looked after every 30 s.
+ClusterOptions over_pastry() {
+    ClusterOptions options;
+    options.peer.overlay = pastry::Config{};
+    options.peer.config.repair = false;
+    return options;
+}
+
+// Whoever owes a command an answer is looked after by the ring; once it is known to hang nobody waits for it.
+TEST_F(Hung, PeersCostTheFirstCommandsSomeSecondsAndTheNextOnesNone) {
+    begin(over_pastry());
+    for (std::uint64_t number = 1; number <= 10; ++number) ASSERT_TRUE(cluster_->put(0, number));
+    write(0, 1);
+    hang({3, 4});
+    const std::vector<base::Guid> ids{make_block(1).id};
+    const auto everything = [&](std::uint64_t round) {
+        for (std::uint64_t number = 1; number <= 10; ++number) EXPECT_TRUE(cluster_->get(0, number)) << number;
+        for (std::uint64_t number = 1; number <= 10; ++number) {
+            const auto outcome = cluster_->put(1, 10 * round + number);
+            EXPECT_TRUE(outcome && outcome->copies_stored == 3) << number;
+        }
+        auto task = cluster_->node(2).touch(place_of(1), test_tag(), ids, cluster_->in(30s));
+        EXPECT_TRUE(*cluster_->machine(2).run(std::move(task)));
+        write(0, 1 + round);
+        read(1, 1 + round);
+    };
+    EXPECT_LT(time_of([&] { everything(1); }), 22s) << "ten for each that hangs: once";
+    EXPECT_LT(time_of([&] { everything(2); }), 2s);
+}
+
+// A spare that hangs as well, and was found out while the holder before it was waited for.
+TEST_F(Hung, ASpareThatIsKnownToHangGetsNoSecondTimeOut) {
+    begin({});
+    std::vector<std::size_t> by_rank;
+    for (const auto& node : cluster_->ring.nearest(place_of(1), 5)) {
+        std::size_t index = 0;
+        while (cluster_->handle(index).id() != node.id()) ++index;
+        by_rank.push_back(index);
+    }
+    const std::vector<std::size_t> hung{by_rank[0], by_rank[3]};  // a holder, and the first who would stand in for one
+    hang(hung);
+    for (const auto peer : hung) {
+        const auto gone = cluster_->handle(peer);
+        world_.after(3s, [this, gone] { cluster_->ring.leave(gone, world_.now()); });
+    }
+    EXPECT_LT(time_of([&] { EXPECT_EQ(cluster_->put(by_rank[1], 1)->copies_stored, 3U); }), 6s);
+}
+
+TEST_F(Hung, WhoOnlyIsSlowIsNotDeclaredDead) {
+    begin(over_pastry());
+    const auto slow = cluster_->nodes[3];
+    for (std::size_t i = 0; i < 5; ++i) {
+        if (i != 3) world_.network().set_latency(cluster_->nodes[i], slow, 1200ms);
+    }
+    for (std::uint64_t number = 1; number <= 20; ++number) EXPECT_TRUE(cluster_->put(0, number)) << number;
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(cluster_->peer(i).kbr->absent().empty()) << i;
+}
+
 }  // namespace
 }  // namespace past::test

@@ -56,7 +56,8 @@ struct Config {
     // Asking others
     Milliseconds store_timeout{15'000};  ///< one attempt at one holder
     Milliseconds fetch_timeout{5'000};
-    Milliseconds call_timeout{3'000};  ///< small questions
+    Milliseconds call_timeout{3'000};   ///< small questions
+    Milliseconds suspect_after{1'000};  ///< without an answer: the ring looks whether that node lives
     Milliseconds holders_cached_for{30'000};
     std::size_t max_cached_places = 4096;
     std::size_t max_put_bytes_in_flight = 64U << 20U;  ///< of this node's own puts; more wait

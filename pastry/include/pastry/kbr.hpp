@@ -73,6 +73,8 @@ class Kbr {
     /// The same for any key: asks its root when we cannot tell. Fewer than `count` only if the network is that small.
     virtual base::Task<base::Result<std::vector<NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
                                                                                base::TimePoint deadline) = 0;
+    /// This node owes the caller an answer: it is probed now, and declared dead if it does not answer that either.
+    virtual void suspect(const base::NodeId& /*node*/) {}
     /// Our leaf set, nearest first, without ourselves.
     [[nodiscard]] virtual std::vector<NodeHandle> neighbours() const = 0;
     /// Neighbours declared dead, remembered for `Config::remember_absent`. A node that comes back leaves this list.
