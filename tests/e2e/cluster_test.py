@@ -227,6 +227,31 @@ def test_a_damaged_copy_is_told_and_repaired_and_then_all_is_well(scratch):
         cluster.down()
 
 
+def test_with_two_of_five_peers_hung_the_others_go_on(scratch):
+    cluster = Cluster(scratch, 5)
+    try:
+        source = scratch / "source"
+        source.mkdir()
+        make_tree(source, seed=3, files=60)
+        pelago("archive", "backup", source, directory=cluster.node(1))
+        for node in cluster.status()[3:]:
+            os.kill(node["pid"], signal.SIGSTOP)
+        for _ in range(2):
+            pelago("archive", "snapshots", directory=cluster.node(1))
+            pelago("archive", "ls", "latest", directory=cluster.node(1))
+        for number in range(4):  # whoever hangs is found out by what it owes
+            (scratch / "raw").write_bytes(random.Random(number).randbytes(30_000))
+            pelago("put", scratch / "raw", directory=cluster.node(1))
+        (source / "late").write_text("written while they hang\n")
+        pelago("archive", "backup", source, directory=cluster.node(1))
+        check(restored(cluster, 2, scratch, source, "back") == picture(source), "not whole")
+        for node in cluster.status()[3:]:
+            os.kill(node["pid"], signal.SIGCONT)
+        wait_until(lambda: len(cluster.live()) == 5 and cluster.whole(3), "all is as it should be again")
+    finally:
+        cluster.down()
+
+
 def test_a_peer_that_hangs_is_told_from_one_that_is_down(scratch):
     cluster = Cluster(scratch, 3, "--copies", "3")
     try:

@@ -36,6 +36,25 @@ TEST(RingFaults, HalfOfTheNodesDieAtOnceAndTheLeafSetsAreRightAfterThreeDetectio
     }
 }
 
+TEST(RingFaults, WhoOwesALayerAboveAnAnswerIsDeclaredDeadSoonerThanByItsHeartbeats) {
+    const Config config;
+    const auto absent_after = [&](bool suspected, bool hung) {
+        Ring ring{6};
+        ring.add_directly(8);
+        ring.world.run_for(config.heartbeat_interval);
+        const auto peer = ring.node(0).neighbours().back();
+        for (NodeIndex i = 0; i < ring.size(); ++i) {
+            if (hung && ring.world.node(i).id() == peer.id()) ring.world.node(i).pause();
+        }
+        if (suspected) ring.node(0).suspect(peer.id());
+        ring.world.run_for(config.probe_timeout * (config.probe_retries + 1) + 1s);
+        return ring.node(0).absent().size();
+    };
+    EXPECT_EQ(absent_after(true, true), 1U);
+    EXPECT_EQ(absent_after(false, true), 0U);
+    EXPECT_EQ(absent_after(true, false), 0U) << "it only was slow";
+}
+
 TEST(RingFaults, MessagesSentWhileHalfOfTheNodesAreDyingAreNotDeliveredAwayFromTheRoot) {
     Ring ring{4};
     ring.add_directly(300);
