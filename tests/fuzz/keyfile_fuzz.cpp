@@ -1,7 +1,9 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/codec.hpp"
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "cli/text.hpp"
 #include "config/settings.hpp"
 #include "keys/key_file.hpp"
@@ -26,6 +28,12 @@ void check_identity(base::ByteView input) {
     if (!std::equal(again.begin(), again.end(), input.begin(), input.end())) std::abort();
 }
 
+base::Bytes with_checksum(base::ByteView input) {
+    base::Writer out;
+    out.raw(input).u32(base::crc32c(input));
+    return out.take();
+}
+
 /// Every text that a person types: no crash, and what is shown holds no control character.
 void check_texts(std::string_view text) {
     (void)tools::parse_size(text);
@@ -46,6 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const base::ByteView input{data, size};
     check_key_file(input);
     check_identity(input);
+    check_identity(with_checksum(input));  // else nothing would ever get behind it
     if (size <= 4096) check_texts(base::as_text(input));
     return 0;
 }
