@@ -14,9 +14,11 @@ constexpr std::size_t kAtOnce = 64;
 }  // namespace
 
 Task<void> Losses::settle() {
-    auto lost = context_.store.lost();
-    if (lost.size() > kAtOnce) lost.resize(kAtOnce);  // the oldest; the others once these are settled or pushed out
-    for (auto& block : lost) co_await settle_one(std::move(block));
+    const auto lost = context_.store.lost();
+    for (std::size_t i = 0; i < std::min(kAtOnce, lost.size()); ++i) {
+        auto block = lost[turn_++ % lost.size()];
+        co_await settle_one(std::move(block));
+    }
 }
 
 Task<void> Losses::settle_one(LostBlock lost) {

@@ -12,7 +12,7 @@ class Losses {
   public:
     Losses(Context& context, Holders& holders) : context_{context}, holders_{holders} {}
 
-    /// Asks one other holder about each, some at a time.
+    /// Asks one other holder about each; of many, about some at a time, in turns.
     base::Task<void> settle();
 
   private:
@@ -21,6 +21,7 @@ class Losses {
 
     Context& context_;
     Holders& holders_;
+    std::size_t turn_ = 0;
 };
 
 }  // namespace past

@@ -158,6 +158,57 @@ TEST_F(StoreDamage, TwoReadersOfADamagedBlockAreToldTheSame) {
     EXPECT_EQ(store_->usage().lost_blocks, 1U);
 }
 
+/// While other records make the log roll over: damaged, put again, given up; each as soon as the one before was told.
+Task<void> lose_replace_and_drop(SegmentStore& store, Tag tag, Block block) {
+    const auto damaged = co_await store.get(block.id);
+    EXPECT_FALSE(damaged);
+    const std::vector<Block> again{block};
+    const auto put = co_await store.put(guid_of("place"), tag, again);
+    EXPECT_TRUE(put);
+    const std::vector<Guid> ids{block.id};
+    const auto gone = co_await store.untag(tag, ids);
+    EXPECT_TRUE(gone && *gone == 1);
+}
+Task<void> put_at_once_when_lost(SegmentStore& store, base::Clock& clock, Tag tag, Block block) {
+    while (store.has(block.id)) co_await clock.sleep_for(std::chrono::microseconds{1});
+    const std::vector<Block> again{block};
+    const auto put = co_await store.put(guid_of("place"), tag, again);
+    EXPECT_TRUE(put);
+}
+Task<void> write_records_until_lost(SegmentStore& store, Block block) {
+    while (store.has(block.id)) {
+        const auto done = co_await store.put_record(guid_of("key"), base::Bytes(200));
+        EXPECT_TRUE(done);
+    }
+}
+
+TEST_F(StoreDamage, ACheckpointInTheMiddleOfALossDoesNotKeepItForGood) {
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        sim::World world{seed};
+        auto& node = world.add_node();
+        node.disk().set_speed(std::chrono::microseconds{20}, std::chrono::microseconds{100}, 0);
+        auto config = config_;
+        config.checkpoint_bytes = 256;
+        config.state_ahead_bytes = 512;
+        auto store = std::move(**node.run(SegmentStore::open(node.env(), config)));
+        const auto block = block_of(seed, 600);
+        const std::vector<Block> one{block};
+        ASSERT_TRUE(*node.run(store->put(guid_of("place"), kTag, one)));
+        node.disk().flip_bit(path(FileKind::segment, 1), 64 + 152 + 100, 3);
+        base::TaskGroup group{node.env().executor};
+        group.spawn(write_records_until_lost(*store, block));
+        group.spawn(put_at_once_when_lost(*store, node.env().clock, kTag, block));
+        group.spawn(lose_replace_and_drop(*store, kTag, block));
+        ASSERT_TRUE(node.run(group.join()));
+        node.kill();
+        store.reset();
+        node.restart();
+        store = std::move(**node.run(SegmentStore::open(node.env(), config)));
+        const auto got = *node.run(store->get(block.id));
+        EXPECT_EQ(got.error(), past::Errc::block_not_found) << "seed " << seed;
+    }
+}
+
 TEST_F(StoreDamage, WhatWasSaidOfABlockIsNotSaidOfAnotherThatTakesItsRoom) {
     open();
     const auto blocks = fill(2);

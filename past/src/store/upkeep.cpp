@@ -82,6 +82,7 @@ Task<void> SegmentStore::Core::rotate_log() {
     extend_retry_at_ = 0;
     checkpointing_ = true;
     checkpoint_now_ = false;
+    if (state.lost.encode() != lost_recorded_) lost_recorded_.reset();  // get() lost one; the log is still to say so
     tasks.spawn(write_checkpoint(self_.lock(), number, state.checkpoint(state.next_sequence - 1)));
 }
 
