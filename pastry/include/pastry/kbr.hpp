@@ -81,6 +81,14 @@ class Kbr {
     [[nodiscard]] virtual std::vector<AbsentNode> absent() const = 0;
     /// True once the node may deliver (its leaf set agreed). Always true for a network of one.
     [[nodiscard]] virtual bool active() const = 0;
+
+    /// A node of our leaf set or table, with the endpoint where it is reached; nullopt for all others.
+    [[nodiscard]] virtual std::optional<NodeHandle> find(const base::NodeId& /*node*/) const { return {}; }
+    /// To that node and back, as measured lately; also of nodes that are in no table. Nullopt if it never was.
+    [[nodiscard]] virtual std::optional<base::Duration> rtt(const base::NodeId& /*node*/) const { return {}; }
+    /// A request of a layer above to that node was not answered: it is asked whether it lives, and until it says so
+    /// messages take other ways where there are some.
+    virtual void suspect(const base::NodeId& /*node*/) {}
 };
 
 }  // namespace pastry
