@@ -273,11 +273,6 @@ base::Task<base::Result<std::vector<NodeHandle>>> Node::find_replica_set(base::G
     co_return std::move(walk.root.replicas);
 }
 
-void Node::suspect(const base::NodeId& node) {
-    const std::vector<base::NodeId> silent{node};
-    impl_->perform(impl_->router().suspect(impl_->now(), silent));
-}
-
 std::vector<NodeHandle> Node::neighbours() const { return impl_->router().leaves().members(); }
 std::vector<AbsentNode> Node::absent() const { return impl_->router().absent(); }
 bool Node::active() const { return impl_->router().active(); }

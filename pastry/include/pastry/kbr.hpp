@@ -73,8 +73,6 @@ class Kbr {
     /// The same for any key: asks its root when we cannot tell. Fewer than `count` only if the network is that small.
     virtual base::Task<base::Result<std::vector<NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
                                                                                base::TimePoint deadline) = 0;
-    /// This node owes the caller an answer: it is probed now, and declared dead if it does not answer that either.
-    virtual void suspect(const base::NodeId& /*node*/) {}
     /// Our leaf set, nearest first, without ourselves.
     [[nodiscard]] virtual std::vector<NodeHandle> neighbours() const = 0;
     /// Neighbours declared dead, remembered for `Config::remember_absent`. A node that comes back leaves this list.
@@ -86,8 +84,8 @@ class Kbr {
     [[nodiscard]] virtual std::optional<NodeHandle> find(const base::NodeId& /*node*/) const { return {}; }
     /// To that node and back, as measured lately; also of nodes that are in no table. Nullopt if it never was.
     [[nodiscard]] virtual std::optional<base::Duration> rtt(const base::NodeId& /*node*/) const { return {}; }
-    /// A request of a layer above to that node was not answered: it is asked whether it lives, and until it says so
-    /// messages take other ways where there are some.
+    /// This node owes a layer above an answer: it is probed now, messages take other ways where there are some until it
+    /// answers, and it is declared dead if it does not.
     virtual void suspect(const base::NodeId& /*node*/) {}
 };
 

@@ -76,7 +76,6 @@ class Node final : public Kbr {
     [[nodiscard]] std::vector<NodeHandle> replica_set(const base::Guid& key, std::size_t count) const override;
     base::Task<base::Result<std::vector<NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
                                                                        base::TimePoint deadline) override;
-    void suspect(const base::NodeId& node) override;
     [[nodiscard]] std::vector<NodeHandle> neighbours() const override;
     [[nodiscard]] std::vector<AbsentNode> absent() const override;
     [[nodiscard]] bool active() const override;
