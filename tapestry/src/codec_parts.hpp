@@ -53,7 +53,9 @@ class Taker {
     base::Address node(const Node& in) {
         require(in.endpoint().size() <= base::kMaxEndpointBytes);
         if (!ok_) return {};
-        return {guid(in.id()), in.endpoint()};
+        base::Address node{guid(in.id()), in.endpoint()};
+        require(!node.id.is_zero());  // nobody's: left out, it says "no node"
+        return node;
     }
     base::Duration delay(std::uint64_t us) {
         require(us <= 3'600'000'000ULL);  // an hour is longer than any way
