@@ -74,7 +74,7 @@ Message encode(const Found& found) {
 Message encode(const Deliver& deliver, base::SharedBytes payload, Verb verb) {
     v1::Deliver out;
     out.set_object(bytes_of(deliver.object.view()));
-    put(out.mutable_asker(), deliver.asker);
+    if (!deliver.asker.id.is_zero()) put(out.mutable_asker(), deliver.asker);  // verb have: nobody
     out.set_root(deliver.root);
     out.set_message(deliver.message);
     return wrap(verb, out, std::move(payload));
@@ -187,7 +187,7 @@ Result<Deliver> decode_deliver(base::ByteView header) {
     Taker take;
     Deliver deliver;
     deliver.object = take.guid(in.object());
-    deliver.asker = take.node(in.asker());
+    if (in.has_asker()) deliver.asker = take.node(in.asker());
     take.require(in.root() < kMaxRoots);
     deliver.root = in.root();
     deliver.message = in.message();

@@ -126,7 +126,7 @@ TEST(TapestryCodec, BytesOnTheWireAreThoseOfTheGoldenFile) {
 }
 
 TEST(TapestryCodec, LimitsAreKept) {
-    Find find{.object = guid("77"), .round = kMaxRounds - 1};
+    Find find{.object = guid("77"), .asker = {guid("1"), "h:1"}, .round = kMaxRounds - 1};
     EXPECT_TRUE(decode_find(encode(find, {}).header));
     find.round = kMaxRounds;
     EXPECT_FALSE(decode_find(encode(find, {}).header));
