@@ -273,14 +273,12 @@ base::Task<base::Result<std::vector<NodeHandle>>> Node::find_replica_set(base::G
     co_return std::move(walk.root.replicas);
 }
 
-void Node::suspect(const base::NodeId& node) {
-    const std::vector<base::NodeId> silent{node};
-    impl_->perform(impl_->router().suspect(impl_->now(), silent));
-}
-
 std::vector<NodeHandle> Node::neighbours() const { return impl_->router().leaves().members(); }
 std::vector<AbsentNode> Node::absent() const { return impl_->router().absent(); }
 bool Node::active() const { return impl_->router().active(); }
+std::optional<NodeHandle> Node::find(const base::NodeId& node) const { return impl_->router().find(node); }
+std::optional<base::Duration> Node::rtt(const base::NodeId& node) const { return impl_->router().rtt(node); }
+void Node::suspect(const base::NodeId& node) { impl_->perform(impl_->router().suspect(impl_->now(), {node})); }
 
 base::Task<base::Result<std::vector<TraceHop>>> Node::trace(base::Guid key, base::TimePoint deadline) {
     BASE_CO_TRY(auto walk, co_await impl_->find_root(key, 0, deadline));

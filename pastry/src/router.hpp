@@ -125,6 +125,9 @@ class Router {
     [[nodiscard]] Step next_hop(const base::Guid& key, const std::vector<base::NodeId>& excluded = {}) const;
     /// See Kbr::next_hops.
     [[nodiscard]] std::vector<NextHop> next_hops(const base::Guid& key, std::size_t count) const;
+    /// See Kbr::find and Kbr::rtt.
+    [[nodiscard]] std::optional<NodeHandle> find(const base::NodeId& node) const;
+    [[nodiscard]] std::optional<base::Duration> rtt(const base::NodeId& node) const;
 
   private:
     struct Absent {

@@ -54,12 +54,24 @@ std::vector<NextHop> Router::next_hops(const base::Guid& key, std::size_t count)
         if (step.kind == Step::Kind::deliver && active() && hops.empty()) hops.push_back({self_, {}});
         if (step.kind != Step::Kind::send) break;
         const auto& id = step.next->id();
-        const auto* entry = table_.find(id);
-        hops.push_back({*step.next, links_.rtt(id).value_or(entry == nullptr ? base::Duration{} : entry->rtt)});
+        hops.push_back({*step.next, rtt(id).value_or(base::Duration{})});
         if (step.to_root) break;  // nobody else will do
         excluded.push_back(id);
     }
     return hops;
+}
+
+std::optional<NodeHandle> Router::find(const base::NodeId& node) const {
+    if (const NodeHandle* leaf = leaves_.find(node)) return *leaf;
+    if (const auto* entry = table_.find(node)) return entry->node;
+    return {};
+}
+
+std::optional<base::Duration> Router::rtt(const base::NodeId& node) const {
+    if (const auto measured = links_.rtt(node)) return measured;
+    const auto* entry = table_.find(node);
+    if (entry == nullptr || entry->rtt == config_.initial_rto) return {};  // entered unmeasured
+    return entry->rtt;
 }
 
 const NodeHandle* Router::rare_case(const base::Guid& key, std::size_t prefix,

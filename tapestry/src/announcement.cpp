@@ -85,6 +85,12 @@ Result<void> Announcement::verify(const Guid& network) const {
     return base::ok();
 }
 
+Announcement Announcement::detached() const {
+    auto copy = *this;
+    copy.sealed_ = base::to_bytes(sealed_.view());
+    return copy;
+}
+
 Guid Announcement::object(std::size_t index) const {
     return *Guid::from_bytes(sealed_.view().subspan(objects_at_ + index * Guid::kBytes, Guid::kBytes));
 }

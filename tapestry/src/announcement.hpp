@@ -40,6 +40,9 @@ class Announcement {
     /// Errc::bad_signature; Errc::not_a_member if it is of another network.
     [[nodiscard]] base::Result<void> verify(const base::Guid& network) const;
 
+    /// The same with bytes of its own: what is kept holds on to no message that it came in.
+    [[nodiscard]] Announcement detached() const;
+
     [[nodiscard]] const base::SharedBytes& sealed() const { return sealed_; }
     [[nodiscard]] const base::Address& publisher() const { return publisher_; }
     [[nodiscard]] unsigned root() const { return root_; }

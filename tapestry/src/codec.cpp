@@ -20,7 +20,7 @@ Message wrap(Verb verb, const Proto& proto, base::SharedBytes payload = {}) {
 
 }  // namespace
 
-Message encode(const std::vector<Parcel>& parcels) {
+Message encode(const std::vector<Parcel>& parcels, Verb verb) {
     v1::Publish out;
     base::Bytes payload;
     for (const auto& parcel : parcels) {
@@ -32,9 +32,11 @@ Message encode(const std::vector<Parcel>& parcels) {
         one->set_hops(parcel.hops);
         one->set_delay_us(microseconds(parcel.delay));
         one->set_last(parcel.last);
+        one->set_age_s(static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(parcel.age).count()));
+        one->set_confirm(parcel.confirm);
         payload.insert(payload.end(), sealed.begin(), sealed.end());
     }
-    return wrap(Verb::publish, out, std::move(payload));
+    return wrap(verb, out, std::move(payload));
 }
 
 Message encode(const Find& find, base::SharedBytes payload) {
@@ -48,6 +50,9 @@ Message encode(const Find& find, base::SharedBytes payload) {
     for (const auto& id : find.tried) out.add_tried(bytes_of(id.view()));
     out.set_trace(find.trace);
     for (const auto& node : find.way) put(out.add_way(), node);
+    out.set_message(find.message);
+    out.set_round(find.round);
+    out.set_doubt(find.doubt);
     return wrap(Verb::find, out, std::move(payload));
 }
 
@@ -60,27 +65,49 @@ Message encode(const Found& found) {
         put(one->mutable_holder(), place.holder);
         one->set_delay_us(microseconds(place.delay));
     }
-    out.set_reached(found.reached);
     out.set_last(found.last);
     out.set_certain(found.certain);
     for (const auto& node : found.way) put(out.add_way(), node);
     return wrap(Verb::found, out);
 }
 
-Message encode(const Deliver& deliver, base::SharedBytes payload) {
+Message encode(const Deliver& deliver, base::SharedBytes payload, Verb verb) {
     v1::Deliver out;
     out.set_object(bytes_of(deliver.object.view()));
-    put(out.mutable_asker(), deliver.asker);
-    return wrap(Verb::deliver, out, std::move(payload));
+    if (!deliver.asker.id.is_zero()) put(out.mutable_asker(), deliver.asker);  // verb have: nobody
+    out.set_root(deliver.root);
+    out.set_message(deliver.message);
+    return wrap(verb, out, std::move(payload));
 }
 
 Message encode(const Delivered& delivered) {
     v1::Delivered out;
     out.set_taken(delivered.taken);
-    return wrap(Verb::deliver, out);
+    out.set_held(delivered.held);
+    out.set_born(delivered.born);
+    return wrap(Verb::deliver, out, delivered.withdrawal ? delivered.withdrawal->sealed() : base::SharedBytes{});
+}
+
+Message encode(const std::vector<Landing>& landings) {
+    v1::Arrived out;
+    for (const auto& landing : landings) {
+        auto* one = out.add_landings();
+        one->set_stamp(landing.stamp);
+        one->set_begin(static_cast<std::uint32_t>(landing.range.begin));
+        one->set_end(static_cast<std::uint32_t>(landing.range.end));
+    }
+    return wrap(Verb::arrived, out);
 }
 
 Message encode_hand_over() { return wrap(Verb::hand_over, v1::HandOver{}); }
+
+Message encode_beside(const Guid& object) {
+    v1::Beside out;
+    out.set_object(bytes_of(object.view()));
+    return wrap(Verb::beside, out);
+}
+
+Message encode_done(Verb verb) { return {base::Service::tapestry, static_cast<std::uint8_t>(verb), {}}; }
 
 Result<std::vector<Parcel>> decode_publish(const Message& message) {
     v1::Publish in;
@@ -95,11 +122,14 @@ Result<std::vector<Parcel>> decode_publish(const Message& message) {
         BASE_TRY(auto announcement, Announcement::decode(message.payload.slice(at, one.bytes())));
         at += one.bytes();
         take.require(one.begin() < one.end() && one.end() <= announcement.size() && one.hops() <= kMaxWay);
+        take.require(one.age_s() <= kMaxLease.count());
         parcels.push_back({.announcement = std::move(announcement),
                            .range = {one.begin(), one.end()},
                            .hops = one.hops(),
                            .delay = take.delay(one.delay_us()),
-                           .last = one.last()});
+                           .last = one.last(),
+                           .age = std::chrono::seconds{one.age_s()},
+                           .confirm = one.confirm()});
     }
     if (!take.ok() || at != message.payload.size()) return Errc::bad_format;
     return parcels;
@@ -110,6 +140,7 @@ Result<Find> decode_find(base::ByteView header) {
     if (!parse(in, header)) return Errc::bad_format;
     Taker take;
     take.require(in.root() < kMaxRoots && in.count() >= 1 && in.count() <= kMaxReplicas);
+    take.require(in.round() < kMaxRounds);
     take.require(static_cast<std::size_t>(in.tried_size()) <= kMaxTried);
     if (!take.ok()) return Errc::bad_format;
     Find find;
@@ -122,6 +153,9 @@ Result<Find> decode_find(base::ByteView header) {
     for (const auto& id : in.tried()) find.tried.push_back(take.guid(id));
     find.trace = in.trace();
     find.way = take.nodes(in.way(), kMaxWay);
+    find.message = in.message();
+    find.round = in.round();
+    find.doubt = in.doubt();
     if (!take.ok()) return Errc::bad_format;
     return find;
 }
@@ -130,7 +164,7 @@ Result<Found> decode_found(base::ByteView header) {
     v1::Found in;
     if (!parse(in, header)) return Errc::bad_format;
     Taker take;
-    take.require(in.root() < kMaxRoots && in.reached() <= kMaxReplicas);
+    take.require(in.root() < kMaxRoots);
     take.require(static_cast<std::size_t>(in.places_size()) <= kMaxPlaces);
     if (!take.ok()) return Errc::bad_format;
     Found found;
@@ -140,7 +174,6 @@ Result<Found> decode_found(base::ByteView header) {
         auto holder = take.node(place.holder());
         found.places.push_back({std::move(holder), take.delay(place.delay_us())});
     }
-    found.reached = in.reached();
     found.last = in.last();
     found.certain = in.certain();
     found.way = take.nodes(in.way(), kMaxWay);
@@ -154,15 +187,42 @@ Result<Deliver> decode_deliver(base::ByteView header) {
     Taker take;
     Deliver deliver;
     deliver.object = take.guid(in.object());
-    deliver.asker = take.node(in.asker());
+    if (in.has_asker()) deliver.asker = take.node(in.asker());
+    take.require(in.root() < kMaxRoots);
+    deliver.root = in.root();
+    deliver.message = in.message();
     if (!take.ok()) return Errc::bad_format;
     return deliver;
 }
 
-Result<Delivered> decode_delivered(base::ByteView header) {
+Result<Delivered> decode_delivered(const Message& message) {
     v1::Delivered in;
+    if (!parse(in, message.header)) return Errc::bad_format;
+    Delivered delivered{.taken = in.taken(), .held = in.held(), .born = in.born(), .withdrawal = {}};
+    if (!message.payload.empty()) {
+        BASE_TRY(delivered.withdrawal, Announcement::decode(message.payload));
+    }
+    return delivered;
+}
+
+Result<Guid> decode_beside(base::ByteView header) {
+    v1::Beside in;
+    Taker take;
     if (!parse(in, header)) return Errc::bad_format;
-    return Delivered{in.taken()};
+    const auto object = take.guid(in.object());
+    if (!take.ok()) return Errc::bad_format;
+    return object;
+}
+
+Result<std::vector<Landing>> decode_arrived(base::ByteView header) {
+    v1::Arrived in;
+    if (!parse(in, header) || static_cast<std::size_t>(in.landings_size()) > kMaxParcels) return Errc::bad_format;
+    std::vector<Landing> landings;
+    for (const auto& one : in.landings()) {
+        if (one.begin() >= one.end() || one.end() > kMaxObjects) return Errc::bad_format;
+        landings.push_back({one.stamp(), {one.begin(), one.end()}});
+    }
+    return landings;
 }
 
 }  // namespace tapestry

@@ -7,18 +7,25 @@
 namespace tapestry {
 
 /// At most kMaxParcels.
-[[nodiscard]] base::Message encode(const std::vector<Parcel>& parcels);
+[[nodiscard]] base::Message encode(const std::vector<Parcel>& parcels, Verb verb = Verb::publish);
 [[nodiscard]] base::Message encode(const Find& find, base::SharedBytes payload);
 [[nodiscard]] base::Message encode(const Found& found);
-[[nodiscard]] base::Message encode(const Deliver& deliver, base::SharedBytes payload);
+[[nodiscard]] base::Message encode(const Deliver& deliver, base::SharedBytes payload, Verb verb = Verb::deliver);
 [[nodiscard]] base::Message encode(const Delivered& delivered);
 [[nodiscard]] base::Message encode_hand_over();
+[[nodiscard]] base::Message encode_beside(const base::Guid& object);
+/// At most kMaxParcels.
+[[nodiscard]] base::Message encode(const std::vector<Landing>& landings);
+/// To a request that has nothing else to say.
+[[nodiscard]] base::Message encode_done(Verb verb);
 
 /// All: base::Errc::bad_format. Announcements are decoded, not verified.
 [[nodiscard]] base::Result<std::vector<Parcel>> decode_publish(const base::Message& message);
 [[nodiscard]] base::Result<Find> decode_find(base::ByteView header);
 [[nodiscard]] base::Result<Found> decode_found(base::ByteView header);
 [[nodiscard]] base::Result<Deliver> decode_deliver(base::ByteView header);
-[[nodiscard]] base::Result<Delivered> decode_delivered(base::ByteView header);
+[[nodiscard]] base::Result<Delivered> decode_delivered(const base::Message& message);
+[[nodiscard]] base::Result<base::Guid> decode_beside(base::ByteView header);
+[[nodiscard]] base::Result<std::vector<Landing>> decode_arrived(base::ByteView header);
 
 }  // namespace tapestry

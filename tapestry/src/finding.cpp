@@ -1,7 +1,6 @@
 // Questions and messages on their way: along the route to a root until a pointer is met, then straight to a holder.
 #include <algorithm>
 
-#include "base/limits.hpp"
 #include "codec.hpp"
 #include "node_impl.hpp"
 
@@ -13,12 +12,11 @@ using base::Message;
 using base::NodeId;
 using base::Result;
 using base::Task;
-using base::TimePoint;
-
-// ---- on the way
 
 bool Node::Impl::forward(const Guid& key, Message& message, const pastry::NodeHandle& /*next*/) {
-    if (message.verb() != static_cast<std::uint8_t>(Verb::find)) return false;
+    const auto verb = static_cast<Verb>(message.verb());
+    if (verb == Verb::found || verb == Verb::arrived) return true;  // answers on their way to who waits for them
+    if (verb != Verb::find) return false;
     auto find = decode_find(message.header);
     if (!find || root_key(find->object, find->root) != key) return false;
     if (meet(*find, message.payload)) return false;
@@ -26,167 +24,181 @@ bool Node::Impl::forward(const Guid& key, Message& message, const pastry::NodeHa
     return true;
 }
 
-void Node::Impl::deliver(const Guid& key, const pastry::NodeHandle& /*origin*/, Message message, unsigned /*hops*/) {
-    if (message.verb() != static_cast<std::uint8_t>(Verb::find)) return;
+void Node::Impl::deliver(const Guid& key, const pastry::NodeHandle& origin, Message message, unsigned /*hops*/) {
+    if (message.verb() != static_cast<std::uint8_t>(Verb::find)) {
+        if (key == self().id) told(origin.id(), message);  // else it was for somebody who is gone
+        return;
+    }
     auto find = decode_find(message.header);
     if (!find || root_key(find->object, find->root) != key || meet(*find, message.payload)) return;
-    Found found{.number = find->number, .root = find->root, .last = true, .way = std::move(find->way)};
-    found.certain = settled_ && !table_.known(now(), find->object) && !table_.refuses_somebody(now());
-    tell(find->asker, found);
+    tasks_.spawn(answer_as_root(std::move(*find), std::move(message.payload)));
+}
+
+// We know nobody. Those beside us may: if we have only just become the root, or if the node that others take for the
+// root cannot be heard from here.
+Task<void> Node::Impl::answer_as_root(Find find, base::SharedBytes payload) {
+    const bool sure = co_await ask_beside(find.object, root_key(find.object, find.root));
+    find.trace = false;  // we are on its way already
+    if (meet(find, payload)) co_return;
+    Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
+    found.certain = sure && settled_ && !table_.known(now(), find.object);
+    tell(find.asker.id, encode(found), find.round);
+}
+
+std::vector<Pointer> Node::Impl::pointers_for(const Find& find) const {
+    auto pointers = table_.find(now(), find.object);
+    if (own_.contains(find.object)) pointers.insert(pointers.begin(), Pointer{.publisher = self()});
+    std::erase_if(pointers, [&](const Pointer& pointer) {
+        const auto& id = pointer.publisher.id;
+        return contains(find.tried, id) || id == find.asker.id || (id != self().id && !is_member_(id));
+    });
+    return pointers;
 }
 
 // True if the question ends here, or goes on by a task of ours.
 bool Node::Impl::meet(Find& find, const base::SharedBytes& payload) {
     if (find.trace && find.way.size() < kMaxWay) find.way.push_back(self());
-    auto pointers = table_.find(now(), find.object);
-    if (own_.contains(find.object)) pointers.insert(pointers.begin(), Pointer{.publisher = self()});
-    std::erase_if(pointers, [&](const Pointer& pointer) {
-        return contains(find.tried, pointer.publisher.id) || pointer.publisher.id == find.asker.id;
-    });
+    if (find.doubt) look_into(find);
+    auto pointers = pointers_for(find);
     if (pointers.empty()) return false;
     ++counters_.finds_answered;
     if (find.send) {
         tasks_.spawn(hand_out(std::move(find), payload, std::move(pointers)));
         return true;
     }
+    // The nearest, and whoever has published it longest: many that claim to be near do not hide him.
+    const auto count = std::min({config_.locations, kMaxPlaces, pointers.size()});
+    const auto rest = pointers.begin() + static_cast<std::ptrdiff_t>(count - 1);
+    std::iter_swap(rest, std::min_element(rest, pointers.end(),
+                                          [](const Pointer& a, const Pointer& b) { return a.since < b.since; }));
+    pointers.resize(count);
     Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
-    for (auto& pointer : pointers) {
-        if (found.places.size() < std::min(config_.locations, kMaxPlaces)) {
-            found.places.push_back({std::move(pointer.publisher), pointer.delay});
-        }
-    }
-    tell(find.asker, found);
+    for (auto& pointer : pointers) found.places.push_back({std::move(pointer.publisher), pointer.delay});
+    tell(find.asker.id, encode(found), find.round);
     return true;
 }
 
 Task<void> Node::Impl::hand_out(Find find, base::SharedBytes payload, std::vector<Pointer> pointers) {
     Found found{.number = find.number, .root = find.root};
     for (auto& pointer : pointers) {
-        if (found.reached == find.count || find.tried.size() == kMaxTried) break;
+        if (found.places.size() == find.count || find.tried.size() == kMaxTried) break;
         find.tried.push_back(pointer.publisher.id);
-        if (co_await hand_to(find, payload, std::move(pointer.publisher))) ++found.reached;
+        if (co_await hand_to(find, payload, pointer.publisher)) {
+            found.places.push_back({std::move(pointer.publisher), pointer.delay});
+        }
     }
-    find.count -= found.reached;
+    find.count -= static_cast<unsigned>(found.places.size());
     found.last = find.count == 0 || find.tried.size() == kMaxTried;
     if (found.last) found.way = find.way;
-    tell(find.asker, found);
+    if (found.last || !found.places.empty()) tell(find.asker.id, encode(found), find.round);
     if (found.last) co_return;
     const auto key = root_key(find.object, find.root);  // who else has it is known further on
     kbr_.route(key, encode(find, std::move(payload)));
 }
 
 Task<bool> Node::Impl::hand_to(Find find, base::SharedBytes payload, Address holder) {
+    Deliver deliver{find.object, find.root, std::move(find.asker), find.message};
+    if (holder.id == self().id) return take_message(std::move(deliver), std::move(payload));
+    return asked(std::move(deliver), std::move(payload), Verb::deliver, std::move(holder));
+}
+
+/// True if the holder took the message. If it does not have the object its pointer is dropped, if it does not answer it
+/// is left out from now on.
+Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb verb, Address holder) {
     const auto id = holder.id;
-    if (id == self().id) {
-        if (!on_message_) co_return false;
-        co_return co_await on_message_(find.object, std::move(find.asker), std::move(payload));
-    }
-    auto message = encode(Deliver{find.object, find.asker}, std::move(payload));
+    auto message = encode(deliver, std::move(payload), verb);
     const auto answer = co_await call(std::move(holder), std::move(message));
     if (!answer) {
         ++counters_.dead_pointers;
-        table_.suspect(find.object, id);
+        table_.suspect(deliver.object, id);
         co_return false;
     }
-    const auto delivered = decode_delivered(answer->header);
-    if (delivered && delivered->taken) co_return true;
-    ++counters_.lies;
-    table_.accuse(now(), find.object, id);
+    Delivered said;
+    if (auto delivered = decode_delivered(*answer)) said = std::move(*delivered);
+    if (said.taken) co_return true;
+    if (said.held) co_return false;
+    co_await take_denial(deliver.object, id, std::move(said));
     co_return false;
+}
+
+/// Somebody was led by pointers to these publishers and found nothing.
+void Node::Impl::look_into(const Find& find) {
+    for (const auto& pointer : table_.find(now(), find.object)) {
+        const auto& id = pointer.publisher.id;
+        if (!contains(find.tried, id) || checking_.size() >= config_.max_checks) continue;
+        if (!checking_.emplace(find.object, id).second) continue;
+        tasks_.spawn(check(find.object, find.root, pointer.publisher));
+    }
+}
+
+Task<void> Node::Impl::check(Guid object, unsigned root, Address holder) {
+    const auto id = holder.id;
+    Deliver question{.object = object, .root = root, .asker = {}, .message = 0};
+    (void)co_await asked(std::move(question), {}, Verb::have, std::move(holder));
+    checking_.erase({object, id});
+}
+
+// What the holder signed when it was asked goes on to the root as if it had withdrawn by itself.
+Task<void> Node::Impl::take_denial(Guid object, NodeId holder, Delivered delivered) {
+    Denial denial{.object = object, .publisher = holder, .withdrawal = {}, .born = delivered.born};
+    if (delivered.withdrawal && acceptable(*delivered.withdrawal)) {
+        auto check = [withdrawal = *delivered.withdrawal, network = identity_.network] {
+            return withdrawal.verify(network).has_value();
+        };
+        if (co_await env_.workers.run(std::move(check))) denial.withdrawal = delivered.withdrawal->detached();
+    }
+    const auto lies = table_.lies_of(holder);
+    const bool news = table_.denied(now(), denial);
+    if (table_.lies_of(holder) > lies) ++counters_.lies;
+    ++counters_.denials;
+    if (!news) co_return;
+    std::vector<Parcel> parcels;
+    parcels.push_back({.announcement = std::move(*denial.withdrawal), .range = {0, 1}});
+    pass_on(std::move(parcels));
 }
 
 Task<Result<Message>> Node::Impl::on_deliver(Message message) {
     BASE_CO_TRY(auto deliver, decode_deliver(message.header));
-    Delivered delivered;
-    if (own_.contains(deliver.object) && on_message_) {
-        delivered.taken = co_await on_message_(deliver.object, std::move(deliver.asker), std::move(message.payload));
-    }
-    co_return encode(delivered);
+    const auto object = deliver.object;
+    const auto root = deliver.root;
+    const bool taken = co_await take_message(std::move(deliver), std::move(message.payload));
+    if (taken) co_return encode(Delivered{.taken = true, .held = false, .born = born_, .withdrawal = {}});
+    co_return encode(state_of(object, root));
 }
 
-// ---- asking
-
-void Node::Impl::tell(const Address& asker, const Found& found) {
-    auto message = encode(found);
-    if (asker.id == self().id) {
-        on_found(message);
-    } else {
-        env_.transport.notify(asker, std::move(message));
-    }
+Result<Message> Node::Impl::on_have(const Message& message) {
+    BASE_TRY(const auto deliver, decode_deliver(message.header));
+    return encode(state_of(deliver.object, deliver.root));
 }
 
-void Node::Impl::on_found(const Message& message) {
-    auto found = decode_found(message.header);
-    if (!found) return;
-    const auto at = questions_.find(found->number);
-    if (at == questions_.end()) return;  // late, or nobody's
-    auto& question = *at->second;
-    question.places = std::move(found->places);
-    if (!found->way.empty()) question.way = std::move(found->way);
-    question.reached += found->reached;
-    question.last = question.last || found->last;
-    question.certain = found->last && found->certain;
-    question.changed.pulse();
+/// What we say when we are asked for an object: that we have it, or, signed, that we do not.
+Delivered Node::Impl::state_of(const Guid& object, unsigned root) {
+    Delivered said{.taken = false, .held = own_.contains(object), .born = born_, .withdrawal = {}};
+    if (!said.held && root < config_.roots) said.withdrawal = sign(root, std::chrono::seconds{0}, {&object, 1});
+    return said;
 }
 
-Task<std::shared_ptr<Node::Impl::Question>> Node::Impl::ask(Find find, base::SharedBytes payload, TimePoint deadline) {
-    auto question = std::make_shared<Question>(env_.executor);
-    find.number = env_.rng.next();  // so that only who saw the question can answer it
-    find.asker = self();
-    questions_[find.number] = question;
-    const auto key = root_key(find.object, find.root);
-    const auto number = find.number;
-    kbr_.route(key, encode(find, std::move(payload)));
-    const auto until = std::min(deadline, now() + config_.find_timeout);
-    while (!question->last && now() < until) {
-        const auto timer = env_.clock.schedule(until, [question] { question->changed.pulse(); });
-        co_await question->changed.wait();
-        env_.clock.cancel(timer);
+// Once, however often it comes: an asker who hears nothing tries again.
+Task<bool> Node::Impl::take_message(Deliver deliver, base::SharedBytes message) {
+    if (!own_.contains(deliver.object) || !on_message_) co_return false;
+    const Taken taken{deliver.asker.id, deliver.message, deliver.object};
+    if (!taken_.insert(taken).second) co_return true;
+    taken_order_.push_back(taken);
+    if (taken_order_.size() > config_.remembered_messages) {
+        taken_.erase(taken_order_.front());
+        taken_order_.pop_front();
     }
-    questions_.erase(number);
-    co_return question;
-}
-
-Task<Result<Located>> Node::Impl::locate(Guid object, TimePoint deadline, bool trace) {
-    if (own_.contains(object)) {
-        Located here;
-        here.holders.push_back({self(), {}});
-        here.way.push_back(self());
-        co_return here;
+    if (const auto known = kbr_.find(deliver.asker.id)) {
+        deliver.asker = known->address;
+    } else if (!is_member_(deliver.asker.id)) {
+        deliver.asker.endpoint.clear();  // what a stranger's question said; we do not pass it on as an address
     }
-    unsigned certain = 0;
-    for (unsigned root = 0; root < config_.roots; ++root) {
-        Find find{.object = object, .root = root, .trace = trace};
-        const auto question = co_await ask(std::move(find), base::SharedBytes{}, deadline);
-        if (!question->places.empty()) {
-            Located located{.way = std::move(question->way), .root = root};
-            for (auto& place : question->places) located.holders.push_back({std::move(place.holder), place.delay});
-            co_return located;
-        }
-        if (question->certain) ++certain;
-    }
-    co_return base::Error{certain == config_.roots ? Errc::not_published : Errc::roots_unreachable, object.short_hex()};
-}
-
-Task<Result<unsigned>> Node::Impl::send(Guid object, base::SharedBytes message, unsigned replicas, TimePoint deadline) {
-    if (message.size() > base::kMaxPayloadBytes) co_return base::Errc::bad_argument;
-    Find find{.object = object, .count = std::clamp<unsigned>(replicas, 1, kMaxReplicas), .send = true};
-    unsigned reached = 0;
-    unsigned certain = 0;
-    if (own_.contains(object)) {
-        find.tried.push_back(self().id);
-        if (co_await hand_to(find, message, self())) ++reached;
-    }
-    for (unsigned root = 0; root < config_.roots && reached < replicas; ++root) {
-        if (root > 0 && reached > 0) break;  // another root would reach the same replicas again
-        find.root = root;
-        find.count = replicas - reached;
-        const auto question = co_await ask(find, message, deadline);
-        reached += question->reached;
-        if (question->certain) ++certain;
-    }
-    if (reached > 0) co_return reached;
-    co_return base::Error{certain == config_.roots ? Errc::not_published : Errc::roots_unreachable, object.short_hex()};
+    const auto object = deliver.object;
+    const bool held = co_await on_message_(object, std::move(deliver.asker), std::move(message));
+    if (held) co_return true;
+    taken_.erase(taken);
+    unpublish({object});
+    co_return false;
 }
 
 }  // namespace tapestry

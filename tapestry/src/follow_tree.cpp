@@ -104,12 +104,12 @@ Verdict FollowTree::judge(const NodeId& asker, const Rank& rank, std::uint32_t c
     return children > 0 && yielding() > 0 ? Verdict::welcome : Verdict::full;
 }
 
-void FollowTree::take_child(base::Address child, std::uint64_t sequence, std::uint32_t children) {
+bool FollowTree::take_child(base::Address child, std::uint64_t sequence, std::uint32_t children) {
     const auto id = child.id;
     const bool full = room() == 0 && !children_.contains(id);
     auto& kept = children_[id];
     kept = {.address = std::move(child), .sequence = std::max(sequence, kept.sequence), .children = children};
-    if (!full) return;
+    if (!full) return false;
     // The nearest gives way: it has the least to lose, for others are near here too.
     Child* nearest = nullptr;
     for (auto& [other, each] : children_) {
@@ -117,6 +117,7 @@ void FollowTree::take_child(base::Address child, std::uint64_t sequence, std::ui
         if (nearest == nullptr || each.rtt < nearest->rtt) nearest = &each;
     }
     if (nearest != nullptr) nearest->crowded = true;
+    return nearest != nullptr;
 }
 
 FollowTree::Child* FollowTree::child(const NodeId& node) {

@@ -95,8 +95,8 @@ class FollowTree {
     /// Who has children of its own is taken although we are full, while there is one without that can give way: what is
     /// near the top then are the forks, and news of far branches need not cross the top on the way to each other.
     [[nodiscard]] Verdict judge(const base::NodeId& asker, const Rank& rank, std::uint32_t children) const;
-    /// After Verdict::welcome. Somebody may be crowded out by it.
-    void take_child(base::Address child, std::uint64_t sequence, std::uint32_t children);
+    /// After Verdict::welcome. True if another child is crowded out by it and should be told.
+    bool take_child(base::Address child, std::uint64_t sequence, std::uint32_t children);
     void drop_child(const base::NodeId& child) { children_.erase(child); }
     /// Null if it is none.
     [[nodiscard]] Child* child(const base::NodeId& node);

@@ -152,8 +152,7 @@ Result<Message> Followers::Impl::on_hang(const Address& from, const Message& mes
         hung.view = view(*followed);
         return encode(hung, {});
     }
-    followed->tree.take_child(from, hang.sequence, hang.children);
-    followed->digest_wake->pulse();  // somebody may be crowded
+    if (followed->tree.take_child(from, hang.sequence, hang.children)) followed->digest_wake->pulse();
     remember(*followed, from);
     hung.view = view(*followed);
     return encode(hung, newer(*followed, hang.sequence));

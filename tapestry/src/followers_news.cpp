@@ -171,7 +171,8 @@ void Followers::Impl::forged(const NodeId& peer) {
 // Whether somebody elsewhere in the tree, or in another, knows more than we do: a torn tree is found, and a parent that
 // keeps news back.
 Task<void> Followers::Impl::compare(FollowedPtr followed) {
-    followed->compare_at = now() + config_.compare_period;
+    const auto jitter = 0.75 + env_.rng.unit() / 2;
+    followed->compare_at = now() + std::chrono::duration_cast<base::Duration>(config_.compare_period * jitter);
     const auto whom = co_await somebody(followed);
     if (!whom || followed->gone) co_return;
     auto message = encode(Look{followed->object, followed->tree.rank(), followed->newest.sequence, true});

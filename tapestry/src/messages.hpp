@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "announcement.hpp"
@@ -17,13 +18,18 @@ enum class Verb : std::uint8_t {
     found = 3,
     deliver = 4,
     hand_over = 5,
+    arrived = 6,
+    beside = 7,
+    have = 8,
 };
 
-constexpr std::size_t kMaxParcels = 64;
+constexpr std::size_t kMaxParcels = 1024;
+constexpr std::size_t kBundleBytes = 256U << 10U;  ///< of announcements in one message; as much as is sent, not a limit
 constexpr std::size_t kMaxReplicas = 16;
 constexpr std::size_t kMaxTried = 32;
 constexpr std::size_t kMaxWay = 64;
 constexpr std::size_t kMaxPlaces = 16;
+constexpr unsigned kMaxRounds = 8;
 
 /// A part of an announcement on its way to the roots of that part.
 struct Parcel {
@@ -32,6 +38,8 @@ struct Parcel {
     unsigned hops = 0;  ///< from the publisher to the receiver
     base::Duration delay{};
     bool last = false;
+    base::Duration age{};  ///< since it was made, beyond its way
+    bool confirm = false;  ///< its publisher waits until the root has it
 };
 
 struct Find {
@@ -44,6 +52,9 @@ struct Find {
     std::vector<base::NodeId> tried;
     bool trace = false;
     std::vector<base::Address> way;
+    std::uint64_t message = 0;  ///< the same however often and by whatever root this is asked
+    unsigned round = 0;         ///< how often this root was asked before
+    bool doubt = false;         ///< `tried` failed: whoever has pointers to them is to look for himself
 };
 
 struct Place {
@@ -54,8 +65,7 @@ struct Place {
 struct Found {
     std::uint64_t number = 0;
     unsigned root = 0;
-    std::vector<Place> places;
-    unsigned reached = 0;
+    std::vector<Place> places;  ///< locate: pointers met. send: who took it, by this answer
     bool last = false;
     bool certain = false;
     std::vector<base::Address> way;
@@ -63,11 +73,22 @@ struct Found {
 
 struct Deliver {
     base::Guid object;
+    unsigned root = 0;
     base::Address asker;
+    std::uint64_t message = 0;
 };
 
 struct Delivered {
     bool taken = false;
+    bool held = false;                       ///< it has the object, and took no message
+    std::uint64_t born = 0;                  ///< stamp at which the holder's process began
+    std::optional<Announcement> withdrawal;  ///< if neither
+};
+
+/// Objects `range` of the announcement of that stamp have come to their root.
+struct Landing {
+    std::uint64_t stamp = 0;
+    Range range;
 };
 
 }  // namespace tapestry

@@ -19,8 +19,13 @@ Node::Impl::Impl(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMembe
       identity_{std::move(identity)},
       is_member_{std::move(is_member)},
       config_{config},
-      table_{
-          {.per_object = config.max_pointers_per_object, .pointers = config.max_pointers, .tombstone = config.lease}},
+      table_{{.per_object = config.max_pointers_per_object,
+              .pointers = config.max_pointers,
+              .bytes = config.max_pointer_bytes,
+              .tombstone = config.lease},
+             env.rng.next()},
+      last_stamp_{static_cast<std::uint64_t>(env.clock.wall_ns())},
+      born_{last_stamp_},
       news_{std::make_shared<base::Event>(env.executor)},
       tasks_{env.executor} {
     env_.transport.serve(
@@ -52,19 +57,57 @@ Task<Result<Message>> Node::Impl::call(Address to, Message message) {
 }
 
 Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
-    switch (static_cast<Verb>(message.verb())) {
+    const auto verb = static_cast<Verb>(message.verb());
+    switch (verb) {
         case Verb::publish: co_return co_await on_publish(std::move(message));
         case Verb::deliver: co_return co_await on_deliver(std::move(message));
         case Verb::hand_over: co_return co_await on_hand_over(from.address.id);
-        case Verb::find:
-        case Verb::found: break;
+        case Verb::beside: co_return on_beside(message);
+        case Verb::have: co_return on_have(message);
+        case Verb::found:
+        case Verb::arrived: told(from.address.id, message); co_return encode_done(verb);
+        case Verb::find: break;
     }
     co_return base::Errc::unsupported;
 }
 
-void Node::Impl::on_notice(const base::Peer& /*from*/, const Message& message) {
-    if (message.verb() == static_cast<std::uint8_t>(Verb::found)) on_found(message);
+void Node::Impl::on_notice(const base::Peer& from, const Message& message) { told(from.address.id, message); }
+
+// ---- answers
+
+void Node::Impl::told(const NodeId& by, const Message& message) {
+    if (message.verb() == static_cast<std::uint8_t>(Verb::found)) on_found(by, message);
+    if (message.verb() != static_cast<std::uint8_t>(Verb::arrived)) return;
+    if (const auto landings = decode_arrived(message.header)) landed(*landings);
 }
+
+void Node::Impl::tell(const NodeId& who, Message message, unsigned round) {
+    if (who == self().id) {
+        told(who, message);
+    } else if (telling_ < config_.max_answers) {
+        ++telling_;
+        tasks_.spawn(tell_somebody(who, std::move(message), round));
+    } else if (is_member_(who)) {
+        kbr_.route(who, std::move(message), other_way(who, round));
+    }
+}
+
+// To a node that KBR knows where KBR knows it, or over a connection that is there; else by KBR to its id. So nobody is
+// dialled at an address because a question said so. A client has no place on the ring: it is answered over the
+// connection that it made, or not at all.
+Task<void> Node::Impl::tell_somebody(NodeId who, Message message, unsigned round) {
+    const auto known = kbr_.find(who);
+    Address to{who, {}};
+    if (known) to = known->address;
+    auto copy = message;
+    const auto heard = co_await call(std::move(to), std::move(copy));
+    --telling_;
+    if (heard) co_return;
+    if (known && is_silence(heard.error())) kbr_.suspect(who);
+    if (is_member_(who)) kbr_.route(who, std::move(message), other_way(who, round));
+}
+
+// ---- the ring
 
 void Node::Impl::update(const pastry::NodeHandle& node, bool joined) {
     if (joined) {
@@ -82,6 +125,7 @@ Status Node::Impl::status() const {
     status.published = own_.size();
     status.pointers = table_.pointers();
     status.publishers = table_.publishers();
+    status.pointer_bytes = table_.bytes();
     return status;
 }
 
@@ -101,8 +145,14 @@ void Node::start(bool first) { impl_->start(first); }
 Task<void> Node::stop() { return impl_->stop(); }
 void Node::publish(const std::vector<Guid>& objects) { impl_->publish(objects); }
 void Node::unpublish(const std::vector<Guid>& objects) { impl_->unpublish(objects); }
+Task<std::vector<Guid>> Node::published(std::vector<Guid> objects, TimePoint deadline) {
+    return impl_->published(std::move(objects), deadline);
+}
 Task<Result<Located>> Node::locate(Guid object, TimePoint deadline, bool trace) {
-    return impl_->locate(object, deadline, trace);
+    return impl_->locate(object, {}, deadline, trace);
+}
+Task<Result<Located>> Node::locate_others(Guid object, std::vector<NodeId> failed, TimePoint deadline) {
+    return impl_->locate(object, std::move(failed), deadline, false);
 }
 Task<Result<std::vector<Location>>> Node::other_holders(Guid object, std::vector<NodeId> known, TimePoint deadline) {
     return impl_->other_holders(object, std::move(known), deadline);
@@ -114,5 +164,6 @@ Task<Result<unsigned>> Node::send_to_object(Guid object, base::SharedBytes messa
 void Node::on_message(OnMessage handler) { impl_->on_message(std::move(handler)); }
 Status Node::status() const { return impl_->status(); }
 std::vector<NodeId> Node::pointers_to(const Guid& object) const { return impl_->pointers_to(object); }
+bool Node::believes(const NodeId& publisher) const { return impl_->believes(publisher); }
 
 }  // namespace tapestry

@@ -1,13 +1,17 @@
 // The acting half of a Node: a PointerTable and the set of our own objects, carried out over the doors.
 //
-// Told in four files: node.cpp (wiring, the face), publishing.cpp (announcements on their way), finding.cpp (questions
-// and messages on theirs), other_holders.cpp (a holder asks who else is one).
+// Told in six files: node.cpp (wiring, the face); announcing.cpp (what we publish), passing.cpp (announcements on their
+// way), moving.cpp (pointers when the ring changes); asking.cpp (our questions), finding.cpp (questions and messages on
+// their way, and answers).
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
+#include <tuple>
 #include <vector>
 
 #include "base/error.hpp"
@@ -23,6 +27,25 @@ namespace tapestry {
     return std::ranges::find(nodes, node) != nodes.end();
 }
 
+/// Parcels for one next hop; they leave together.
+struct Bundle {
+    pastry::NodeHandle to;
+    std::vector<Parcel> parcels;
+    std::size_t bytes = 0;
+};
+using Bundles = std::map<base::NodeId, Bundle>;
+
+/// What was tried for parcels so far.
+struct Effort {
+    std::vector<base::NodeId> silent;
+    unsigned rounds = 0;
+};
+
+/// It is unknown whether the other side acted.
+[[nodiscard]] inline bool is_silence(const base::Error& error) {
+    return error == base::Errc::unreachable || error == base::Errc::timed_out;
+}
+
 class Node::Impl final : public pastry::Application {
   public:
     Impl(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMember is_member, Config config);
@@ -33,22 +56,24 @@ class Node::Impl final : public pastry::Application {
     void start(bool first);
     base::Task<void> stop();
 
-    // publishing.cpp
+    // announcing.cpp
     void publish(const std::vector<base::Guid>& objects);
     void unpublish(const std::vector<base::Guid>& objects);
+    base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline);
 
-    // finding.cpp
-    base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace);
+    // asking.cpp
+    base::Task<base::Result<Located>> locate(base::Guid object, std::vector<base::NodeId> failed,
+                                             base::TimePoint deadline, bool trace);
     base::Task<base::Result<unsigned>> send(base::Guid object, base::SharedBytes message, unsigned replicas,
                                             base::TimePoint deadline);
 
-    // other_holders.cpp
     base::Task<base::Result<std::vector<Location>>> other_holders(base::Guid object, std::vector<base::NodeId> known,
                                                                   base::TimePoint deadline);
 
     void on_message(OnMessage handler) { on_message_ = std::move(handler); }
     [[nodiscard]] Status status() const;
     [[nodiscard]] std::vector<base::NodeId> pointers_to(const base::Guid& object) const;
+    [[nodiscard]] bool believes(const base::NodeId& publisher) const { return !table_.banned(now(), publisher); }
 
     void deliver(const base::Guid& key, const pastry::NodeHandle& origin, base::Message message,
                  unsigned hops) override;
@@ -56,17 +81,22 @@ class Node::Impl final : public pastry::Application {
     void update(const pastry::NodeHandle& node, bool joined) override;
 
   private:
-    /// What an asker waits for.
-    struct Question {
-        explicit Question(base::Executor executor) : changed{std::move(executor)} {}
-        base::Event changed;
-        std::vector<Place> places;
-        std::vector<base::Address> way;
-        unsigned reached = 0;
-        bool last = false;
-        bool certain = false;
-    };
     using Nodes = std::vector<base::NodeId>;
+
+    /// Objects whose publisher waits until their roots have them.
+    struct Awaited {
+        explicit Awaited(base::Executor executor) : changed{std::move(executor)} {}
+        base::Event changed;
+        std::map<base::Guid, unsigned> missing;  ///< roots by bit; none left: gone
+    };
+    /// An announcement of ours that somebody waits for.
+    struct OnItsWay {
+        Announcement announcement;
+        std::weak_ptr<Awaited> awaited;
+    };
+    /// A question of ours: asked of several roots, and again by other ways; the first good answer ends it.
+    struct Question;
+    class Asking;
 
     // node.cpp
     base::Task<base::Result<base::Message>> on_request(base::Peer from, base::Message message);
@@ -74,29 +104,71 @@ class Node::Impl final : public pastry::Application {
     [[nodiscard]] base::TimePoint now() const { return env_.clock.now(); }
     [[nodiscard]] const base::Address& self() const { return kbr_.self().address; }
     base::Task<base::Result<base::Message>> call(base::Address to, base::Message message);
+    void tell(const base::NodeId& who, base::Message message, unsigned round = 0);
+    base::Task<void> tell_somebody(base::NodeId who, base::Message message, unsigned round);
+    void told(const base::NodeId& by, const base::Message& message);
 
-    // publishing.cpp
+    // announcing.cpp
     base::Task<void> announce_forever();
-    base::Task<void> announce(std::vector<base::Guid> objects, std::chrono::seconds lease);
+    base::Task<void> announce(std::vector<base::Guid> objects, std::chrono::seconds lease,
+                              std::shared_ptr<Awaited> awaited = {});
+    [[nodiscard]] std::size_t group_end(const std::vector<base::Guid>& objects, std::size_t begin, unsigned root,
+                                        std::size_t digits) const;
+    [[nodiscard]] std::vector<base::Guid> still_so(std::span<const base::Guid> objects, bool published) const;
+    [[nodiscard]] Announcement sign(unsigned root, std::chrono::seconds lease, std::span<const base::Guid> objects);
     [[nodiscard]] std::size_t prefix_digits() const;
     [[nodiscard]] base::NodeId first_hop(const base::Guid& key) const;
-    void pass_on(const std::vector<Parcel>& parcels, const Nodes& avoid = {});
-    base::Task<void> send_parcels(pastry::NodeHandle to, std::vector<Parcel> parcels, Nodes avoid);
+    void landed(const std::vector<Landing>& landings);
+
+    // passing.cpp
+    [[nodiscard]] std::vector<pastry::NextHop> way(const base::Guid& key, unsigned hops, const Nodes& silent) const;
+    void pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Effort& effort = {});
+    void pass_on(std::vector<Parcel> parcels, const Effort& effort = {});
+    void confirm(const base::NodeId& publisher, const std::vector<Landing>& landings);
+    void add(Bundles& bundles, const pastry::NodeHandle& to, Parcel parcel, const Effort& effort);
+    void leave(Bundle& bundle, const Effort& effort);
+    void leave(Bundles& bundles, const Effort& effort = {});
+    base::Task<void> send_parcels(pastry::NodeHandle to, std::vector<Parcel> parcels, Effort effort);
+    base::Task<void> pass_on_later(std::vector<Parcel> parcels, Effort effort);
     base::Task<base::Result<base::Message>> on_publish(base::Message message);
-    [[nodiscard]] std::vector<std::vector<pastry::NextHop>> ways(const Parcel& parcel, const Nodes& avoid) const;
-    void send_all(const pastry::NodeHandle& to, std::vector<Parcel> parcels, const Nodes& avoid = {});
+    base::Task<std::vector<Parcel>> take_in(std::vector<Parcel> parcels);
+    [[nodiscard]] bool acceptable(const Announcement& announcement) const;
+    [[nodiscard]] bool refused_unread(const Parcel& parcel);
+    base::Task<std::vector<std::uint8_t>> verify(std::shared_ptr<const std::vector<Parcel>> parcels);
+
+    // moving.cpp
+    [[nodiscard]] base::Result<base::Message> on_beside(const base::Message& message) const;
+    base::Task<bool> ask_beside(base::Guid object, base::Guid key);
+    base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object, std::shared_ptr<std::size_t> answers);
     base::Task<void> move_pointers();
+    [[nodiscard]] Parcel moved(const Held& held, Range range, bool last) const;
     base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);
+    base::Task<base::Result<void>> hand_over(pastry::NodeHandle newcomer);
     base::Task<void> take_over();
 
     // finding.cpp
     bool meet(Find& find, const base::SharedBytes& payload);
+    base::Task<void> answer_as_root(Find find, base::SharedBytes payload);
+    [[nodiscard]] std::vector<Pointer> pointers_for(const Find& find) const;
     base::Task<void> hand_out(Find find, base::SharedBytes payload, std::vector<Pointer> pointers);
     base::Task<bool> hand_to(Find find, base::SharedBytes payload, base::Address holder);
+    base::Task<bool> asked(Deliver deliver, base::SharedBytes payload, Verb verb, base::Address holder);
+    base::Task<void> take_denial(base::Guid object, base::NodeId holder, Delivered delivered);
+    void look_into(const Find& find);
+    base::Task<void> check(base::Guid object, unsigned root, base::Address holder);
+    [[nodiscard]] base::Result<base::Message> on_have(const base::Message& message);
+    [[nodiscard]] Delivered state_of(const base::Guid& object, unsigned root);
     base::Task<base::Result<base::Message>> on_deliver(base::Message message);
-    void on_found(const base::Message& message);
-    void tell(const base::Address& asker, const Found& found);
-    base::Task<std::shared_ptr<Question>> ask(Find find, base::SharedBytes payload, base::TimePoint deadline);
+    base::Task<bool> take_message(Deliver deliver, base::SharedBytes message);
+
+    // asking.cpp
+    void on_found(const base::NodeId& by, const base::Message& message);
+    base::Task<void> ask(std::shared_ptr<Question> question, Find find, base::SharedBytes payload,
+                         base::TimePoint deadline);
+    base::Task<void> wait_for(std::shared_ptr<Question> question, std::size_t attempt, base::TimePoint until);
+    void launch(const std::shared_ptr<Question>& question, Find find, const base::SharedBytes& payload);
+    [[nodiscard]] std::optional<pastry::NodeHandle> other_way(const base::Guid& key, unsigned round) const;
+    [[nodiscard]] std::vector<Location> by_our_distance(const Question& question) const;
 
     base::NodeEnv env_;
     pastry::Kbr& kbr_;
@@ -111,14 +183,29 @@ class Node::Impl final : public pastry::Application {
     std::set<base::Guid> fresh_;      // to be announced
     std::set<base::Guid> withdrawn_;  // to be taken back
     std::uint64_t last_stamp_ = 0;
-    std::shared_ptr<base::Event> news_;  // shared with the timer, which may outlive the one who waits
-    bool settled_ = false;               // we have the pointers of the keys that we are root of
-    bool moving_ = false;                // move_pointers() will look at these
+    const std::uint64_t born_;                        // no stamp of ours is smaller
+    std::shared_ptr<base::Event> news_;               // shared with the timer, which may outlive the one who waits
+    std::map<std::uint64_t, OnItsWay> on_their_way_;  // by stamp
+    std::size_t under_way_ = 0;                       // publish messages without an answer
+    std::size_t waiting_ = 0;                         // parcels that found no way
+    bool settled_ = false;                            // we have the pointers of the keys that we are root of
+    bool moving_ = false;                             // move_pointers() will look at these
     std::set<base::NodeId> joined_;
     bool left_ = false;
+    bool handing_over_ = false;
 
-    std::map<std::uint64_t, std::shared_ptr<Question>> questions_;
-    base::TaskGroup tasks_;  // last: ends first
+    struct Attempt {
+        std::shared_ptr<Question> question;
+        std::size_t number = 0;
+    };
+    std::map<std::uint64_t, Attempt> questions_;
+    using Taken = std::tuple<base::NodeId, std::uint64_t, base::Guid>;  // asker, its message, object
+    std::set<Taken> taken_;
+    std::deque<Taken> taken_order_;
+    std::set<std::pair<base::Guid, base::NodeId>> checking_;
+    std::size_t telling_ = 0;        // answers under way
+    std::size_t asking_beside_ = 0;  // as a root that knows nobody
+    base::TaskGroup tasks_;          // last: ends first
 };
 
 }  // namespace tapestry

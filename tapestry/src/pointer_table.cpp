@@ -10,106 +10,155 @@ using base::TimePoint;
 
 namespace {
 
-template <class Lease>
-std::uint64_t nanoseconds(Lease lease) {
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(lease).count());
+std::uint64_t nanoseconds(base::Duration span) {
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(span).count());
 }
 
+std::uint32_t seconds(TimePoint time) {
+    return static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count());
+}
+
+TimePoint time_of(std::uint32_t seconds) { return TimePoint{std::chrono::seconds{seconds}}; }
+
 }  // namespace
+
+PointerTable::PointerTable(Limits limits, std::uint64_t seed) : limits_{limits}, objects_{0, Hash{seed}} {}
+PointerTable::~PointerTable() = default;
+
+// All words count, and a secret: whoever picks ids cannot fill one bucket.
+std::size_t PointerTable::Hash::operator()(const Guid& guid) const noexcept {
+    std::uint64_t hash = seed;
+    for (std::size_t at = 0; at < Guid::kBytes; at += sizeof(std::uint64_t)) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, guid.bytes().data() + at, sizeof word);
+        hash = (hash ^ word) * 0x9E37'79B9'7F4A'7C15U;
+        hash ^= hash >> 32U;
+    }
+    return hash;
+}
 
 PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bool to_pass_on) {
     expire(now);
     const auto id = held.announcement.publisher().id;
-    const auto stamp = held.announcement.stamp();
     auto& publisher = publishers_[id];
     if (publisher.greatest_stamp == 0) publisher.forget_at = now + 2 * limits_.tombstone;
-    if (now < publisher.banned_until) return Taken::refused;
-    if (publisher.greatest_stamp > stamp && publisher.greatest_stamp - stamp > nanoseconds(limits_.tombstone)) {
-        return Taken::refused;  // its withdrawals of that time may be forgotten by now
+    if (now < publisher.banned_until) {
+        if (!held.announcement.withdrawn()) remember_refused(held.announcement, range, publisher.banned_until);
+        return Taken::refused;
     }
-    publisher.greatest_stamp = std::max(publisher.greatest_stamp, stamp);
+    held.expires = ends(now, held.announcement, held.age, publisher);
+    if (held.expires <= now) return Taken::refused;
     publisher.forget_at = now + 2 * limits_.tombstone;
-    const base::Duration lease = held.announcement.lease();
-    held.expires = now + (held.announcement.withdrawn() ? limits_.tombstone : lease);
-    const auto kept = std::make_shared<Kept>(Kept{std::move(held)});
-    leases_.emplace(kept->expires, kept);
+    if (held.announcement.stamp() > publisher.greatest_stamp) {
+        publisher.greatest_stamp = held.announcement.stamp();
+        publisher.greatest_at = now;
+    }
+
+    const auto own_bytes = cost_of(held.announcement);
+    if (full(own_bytes) && !make_room(id, own_bytes)) return Taken::refused;
+    const LeaseKey key{held.expires, next_serial_++};
+    auto& slot = leases_[key];
+    slot = std::make_unique<Kept>(Kept{std::move(held), key});
+    auto* const kept = slot.get();
+    publisher.leases.insert(key);
+    charge(publisher, 0, static_cast<std::ptrdiff_t>(own_bytes));
     ++kept->entries;  // ours, until we know whether somebody else's
     bool news = false;
-    bool full = false;
+    bool refused = false;
     for (std::size_t i = range.begin; i < std::min(range.end, kept->announcement.size()); ++i) {
-        if (pointers_ >= limits_.pointers && !make_room(id)) {
-            full = true;
+        if (full(kEntryBytes) && !make_room(id, kEntryBytes)) {
+            refused = true;
             break;
         }
-        news = take_one(kept, static_cast<std::uint16_t>(i), to_pass_on) || news;
+        news = take_one(now, kept, static_cast<std::uint16_t>(i), to_pass_on) || news;
     }
     let_go(kept);
+    rank(id, publisher);
     if (news) return Taken::news;
-    return full ? Taken::refused : Taken::nothing;
+    return refused ? Taken::refused : Taken::nothing;
 }
 
-bool PointerTable::take_one(const HeldPtr& held, std::uint16_t index, bool to_pass_on) {
+// The lease counts from when the announcement was made, which who sent it says; and we know ourselves that it was not
+// after anything else that its publisher signed later came to us. So what is kept back and shown again lives no longer
+// for it, and what is handed from node to node does not either.
+TimePoint PointerTable::ends(TimePoint now, const Announcement& announcement, base::Duration age,
+                             const Publisher& publisher) const {
+    const auto stamp = announcement.stamp();
+    if (stamp < publisher.born) return now;
+    auto made = now;
+    if (stamp <= publisher.greatest_stamp) {
+        const auto before = publisher.greatest_stamp - stamp;
+        if (before > nanoseconds(limits_.tombstone))
+            return now;  // its withdrawals of that time may be forgotten by now
+        made = publisher.greatest_at - std::chrono::nanoseconds{before};
+    }
+    if (announcement.withdrawn()) return now + limits_.tombstone;
+    return std::min(made, now - age) + announcement.lease();
+}
+
+bool PointerTable::refuses(TimePoint now, const Announcement& announcement, base::Duration age) const {
+    const auto found = publishers_.find(announcement.publisher().id);
+    if (found == publishers_.end()) return age >= announcement.lease() && !announcement.withdrawn();
+    return now < found->second.banned_until || ends(now, announcement, age, found->second) <= now;
+}
+
+bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool to_pass_on) {
     const auto& fresh = held->announcement;
+    const auto& id = fresh.publisher().id;
     auto& entries = objects_[fresh.object(index)];
-    for (auto& entry : entries) {
-        const auto& known = entry.held->announcement;
-        if (known.publisher().id != fresh.publisher().id || known.root() != fresh.root()) continue;
-        if (known.stamp() > fresh.stamp()) return false;
-        if (known.stamp() == fresh.stamp()) return to_pass_on && !std::exchange(entry.passed, true);
+    Entry entry{.held = held, .since = seconds(now), .index = index};
+    entry.gone = fresh.withdrawn();
+    entry.passed = to_pass_on;
+    for (auto& known : entries) {
+        if (known.publisher() != id) continue;
+        if (!known.gone) entry.since = std::min(entry.since, known.since);
+        entry.denied = entry.denied || known.denied;
+    }
+    for (auto& known : entries) {
+        if (known.publisher() != id || known.announcement().root() != fresh.root()) continue;
+        const bool same = known.announcement().stamp() == fresh.stamp();
+        if (known.announcement().stamp() > fresh.stamp()) return false;
+        const bool news = !same || (to_pass_on && !known.passed);
+        if (same && held->expires <= known.held->expires) {
+            known.passed = known.passed || to_pass_on;
+            return news;
+        }
+        if (same) entry.passed = known.passed || to_pass_on;  // younger than who sent it first had said
         ++held->entries;
-        const auto replaced =
-            std::exchange(entry, Entry{.held = held, .index = index, .gone = fresh.withdrawn(), .passed = to_pass_on});
-        let_go(replaced.held);
-        return true;
+        let_go(std::exchange(known, entry).held);
+        return news;
     }
     ++held->entries;
-    entries.push_back({.held = held, .index = index, .gone = fresh.withdrawn(), .passed = to_pass_on});
+    entries.push_back(entry);
     ++pointers_;
-    ++publishers_[fresh.publisher().id].pointers;
-    if (entries.size() > limits_.per_object) thin(entries);
-    return std::ranges::any_of(entries, [&](const Entry& entry) { return entry.held == held; });
-}
-
-// One too many: of those that live, the nearest and the farthest stay, and of the others goes the one that has another
-// most nearly as far from here, so that what is left is near for somebody wherever he asks from.
-void PointerTable::thin(Entries& entries) {
-    std::ranges::stable_sort(entries, [](const Entry& a, const Entry& b) {
-        return std::pair{a.gone, a.held->delay} < std::pair{b.gone, b.held->delay};
-    });
-    if (entries.back().gone) {
-        erase(entries, entries.size() - 1);
-        return;
-    }
-    std::size_t victim = entries.size() - 1;
-    double least = 0;
-    for (std::size_t i = 1; i + 1 < entries.size(); ++i) {
-        const auto before = static_cast<double>(entries[i - 1].held->delay.count()) + 1;
-        const auto gap = (static_cast<double>(entries[i].held->delay.count()) + 1) / before;
-        if (i == 1 || gap < least) {
-            victim = i;
-            least = gap;
-        }
-    }
-    erase(entries, victim);
+    charge(publishers_[id], 1, kEntryBytes);
+    thin(entries);
+    return std::ranges::any_of(entries, [&](const Entry& each) { return each.held == held; });
 }
 
 void PointerTable::erase(Entries& entries, std::size_t at) {
-    const auto found = publishers_.find(entries[at].held->announcement.publisher().id);
-    if (found != publishers_.end()) --found->second.pointers;
+    auto* const held = entries[at].held;
+    if (const auto found = publishers_.find(entries[at].publisher()); found != publishers_.end()) {
+        charge(found->second, -1, -static_cast<std::ptrdiff_t>(kEntryBytes));
+    }
     --pointers_;
-    const auto held = entries[at].held;
     entries.erase(entries.begin() + static_cast<std::ptrdiff_t>(at));
     let_go(held);
 }
 
-void PointerTable::let_go(const HeldPtr& held) {
+void PointerTable::let_go(Kept* held) {
     if (--held->entries > 0) return;
-    const auto [begin, end] = leases_.equal_range(held->expires);
-    const auto lease = std::find_if(begin, end, [&](const auto& entry) { return entry.second == held; });
-    if (lease != end) leases_.erase(lease);
+    const auto id = held->announcement.publisher().id;
+    if (const auto found = publishers_.find(id); found != publishers_.end()) {
+        found->second.leases.erase(held->key);
+        charge(found->second, 0, -static_cast<std::ptrdiff_t>(cost_of(held->announcement)));
+        rank(id, found->second);
+    }
+    leases_.erase(LeaseKey{held->key});
 }
 
-void PointerTable::remove(const Guid& object, const HeldPtr& held) {
+void PointerTable::remove(const Guid& object, const Kept* held) {
     const auto found = objects_.find(object);
     if (found == objects_.end()) return;
     auto& entries = found->second;
@@ -119,19 +168,9 @@ void PointerTable::remove(const Guid& object, const HeldPtr& held) {
     if (entries.empty()) objects_.erase(found);
 }
 
-// Whoever has most loses its oldest announcement, unless the newcomer would then have more than it.
-bool PointerTable::make_room(const NodeId& publisher) {
-    const auto most = std::ranges::max_element(
-        publishers_, {}, [](const auto& entry) { return std::pair{entry.second.pointers, entry.first}; });
-    if (most == publishers_.end() || most->first == publisher) return false;
-    if (most->second.pointers <= publishers_[publisher].pointers + kMaxObjects) return false;
-    const auto victim = most->first;
-    const auto oldest = std::ranges::find_if(
-        leases_, [&](const auto& lease) { return lease.second->announcement.publisher().id == victim; });
-    if (oldest == leases_.end()) return false;
-    const auto held = oldest->second;
-    for (std::size_t i = 0; i < held->announcement.size(); ++i) remove(held->announcement.object(i), held);
-    return true;
+void PointerTable::remove_all(Kept* held) {
+    const auto announcement = held->announcement;  // `held` goes with its last entry
+    for (std::size_t i = 0; i < announcement.size(); ++i) remove(announcement.object(i), held);
 }
 
 std::vector<Pointer> PointerTable::find(TimePoint now, const Guid& object) const {
@@ -141,83 +180,58 @@ std::vector<Pointer> PointerTable::find(TimePoint now, const Guid& object) const
     for (const auto& entry : found->second) {
         if (entry.gone || entry.silent || entry.held->expires <= now) continue;
         const auto& held = *entry.held;
-        const auto& publisher = held.announcement.publisher();
-        const auto same = std::ranges::find(live, publisher.id, [](const Pointer& p) { return p.publisher.id; });
+        Pointer pointer{held.announcement.publisher(), held.delay, held.hops, held.expires, time_of(entry.since)};
+        const auto same = std::ranges::find(live, entry.publisher(), [](const Pointer& p) { return p.publisher.id; });
         if (same == live.end()) {
-            live.push_back({publisher, held.delay, held.hops, held.expires});
+            live.push_back(std::move(pointer));
         } else if (held.delay < same->delay) {
-            *same = {publisher, held.delay, held.hops, held.expires};
+            *same = std::move(pointer);
         }
     }
     std::ranges::sort(live, {}, [](const Pointer& pointer) { return std::pair{pointer.delay, pointer.publisher.id}; });
     return live;
 }
 
-bool PointerTable::holds(const Announcement& announcement) const {
-    const auto found = objects_.find(announcement.object(0));
+std::vector<std::pair<const Held*, std::size_t>> PointerTable::announcements_of(TimePoint now,
+                                                                                const Guid& object) const {
+    std::vector<std::pair<const Held*, std::size_t>> live;
+    const auto found = objects_.find(object);
+    if (found == objects_.end()) return live;
+    for (const auto& entry : found->second) {
+        if (!entry.gone && entry.held->expires > now) live.emplace_back(entry.held, entry.index);
+    }
+    return live;
+}
+
+bool PointerTable::holds(const Announcement& announcement, std::size_t index) const {
+    const auto found = objects_.find(announcement.object(index));
     return found != objects_.end() && std::ranges::any_of(found->second, [&](const Entry& entry) {
-               return std::ranges::equal(entry.held->announcement.sealed().view(), announcement.sealed().view());
+               return std::ranges::equal(entry.announcement().sealed().view(), announcement.sealed().view());
            });
 }
 
 bool PointerTable::known(TimePoint now, const Guid& object) const {
+    if (now < refused_too_many_) return true;
+    if (const auto refused = refused_.find(object); refused != refused_.end() && refused->second > now) return true;
     const auto found = objects_.find(object);
     return found != objects_.end() && std::ranges::any_of(found->second, [&](const Entry& entry) {
                return !entry.gone && entry.held->expires > now;
            });
 }
 
-void PointerTable::suspect(const Guid& object, const NodeId& publisher) {
-    const auto found = objects_.find(object);
-    if (found == objects_.end()) return;
-    for (auto& entry : found->second) {
-        if (entry.held->announcement.publisher().id == publisher) entry.silent = true;
-    }
-}
-
-void PointerTable::accuse(TimePoint now, const Guid& object, const NodeId& publisher) {
-    auto& liar = publishers_[publisher];
-    bool lied = false;
-    if (const auto found = objects_.find(object); found != objects_.end()) {
-        auto& entries = found->second;
-        for (std::size_t i = entries.size(); i-- > 0;) {
-            const auto& announcement = entries[i].held->announcement;
-            if (entries[i].gone || announcement.publisher().id != publisher) continue;
-            lied = lied || announcement.stamp() > liar.forgiven_to;
-            erase(entries, i);
-        }
-        if (entries.empty()) objects_.erase(found);
-    }
-    if (!lied) return;
-    liar.forgiven_to = liar.greatest_stamp;
-    ++liar.lies;
-    if (liar.lies > limits_.forgiven) {
-        liar.banned_until = now + limits_.penalty * (1U << std::min(liar.lies - limits_.forgiven - 1, 6U));
-    }
-    liar.forget_at = std::max(now, liar.banned_until) + 2 * limits_.tombstone;
-}
-
-bool PointerTable::refuses_somebody(TimePoint now) const {
-    return std::ranges::any_of(publishers_, [&](const auto& entry) { return entry.second.banned_until > now; });
-}
-
 void PointerTable::expire(TimePoint now) {
-    while (!leases_.empty() && leases_.begin()->first <= now) {
-        const auto held = leases_.begin()->second;  // gone with its last entry
-        for (std::size_t i = 0; i < held->announcement.size(); ++i) remove(held->announcement.object(i), held);
-    }
-    std::erase_if(publishers_,
-                  [&](const auto& entry) { return entry.second.pointers == 0 && entry.second.forget_at <= now; });
+    while (!leases_.empty() && leases_.begin()->first.first <= now) remove_all(leases_.begin()->second.get());
+    if (now >= forget_due_) forget_old(now);
 }
 
 std::optional<TimePoint> PointerTable::next_expiry() const {
     if (leases_.empty()) return {};
-    return leases_.begin()->first;
+    return leases_.begin()->first.first;
 }
 
 void PointerTable::for_each(const std::function<bool(const Guid& key)>& wanted,
                             const std::function<void(const Held&, Range)>& visit) const {
-    for (const auto& [expires, held] : leases_) {
+    for (const auto& [key, held] : leases_) {
         const auto& announcement = held->announcement;
         std::optional<std::size_t> begin;
         for (std::size_t i = 0; i <= announcement.size(); ++i) {
@@ -225,7 +239,7 @@ void PointerTable::for_each(const std::function<bool(const Guid& key)>& wanted,
             if (i < announcement.size() && wanted(announcement.key(i))) {
                 const auto found = objects_.find(announcement.object(i));
                 in = found != objects_.end() && std::ranges::any_of(found->second, [&](const Entry& entry) {
-                         return entry.held == held && entry.index == i;
+                         return entry.held == held.get() && entry.index == i;
                      });
             }
             if (in && !begin) begin = i;

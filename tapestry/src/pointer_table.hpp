@@ -1,7 +1,10 @@
 // Who has what, as far as this node was told: pointers with leases. Decides; sends nothing, reads no clock.
 //
 // Paper: Zhao et al., "Tapestry" (JSAC 2004), section 3.3: a node on the way of a publish remembers the mapping. Limits
-// and fairness are ours: docs/papers.md#tapestry. Not thread safe; one Node owns it.
+// and fairness are ours: docs/decisions/pointer-limits.md. Not thread safe; one Node owns it.
+//
+// Told in two files: pointer_table.cpp (what comes in, what is found), pointer_limits.cpp (who has to make room, and
+// who is not believed).
 #pragma once
 
 #include <cstdint>
@@ -9,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -22,6 +26,7 @@ struct Held {
     Announcement announcement;
     base::Duration delay{};  ///< from the publisher to us, one way, along the way that it came
     unsigned hops = 0;
+    base::Duration age{};  ///< when it came to us: since it was made, as who sent it says
     base::TimePoint expires{};
 };
 
@@ -37,41 +42,57 @@ struct Pointer {
     base::Duration delay{};
     unsigned hops = 0;
     base::TimePoint expires{};
+    base::TimePoint since{};  ///< has published the object here without a break
+};
+
+/// What a publisher said when it was asked for what it had announced and does not have.
+struct Denial {
+    base::Guid object;
+    base::NodeId publisher;
+    std::optional<Announcement> withdrawal;  ///< that it signed then; already verified
+    std::uint64_t born = 0;                  ///< stamp at which its process began; what it said before it forgot
 };
 
 class PointerTable {
   public:
     struct Limits {
-        std::size_t per_object = 8;
+        std::size_t per_object = 8;  ///< publishers
+        std::size_t seniors = 2;     ///< of these, those that have published it longest, however far away
         std::size_t pointers = 1U << 20U;
+        std::size_t bytes = 256U << 20U;
+        std::size_t refused_objects = 1U << 16U;            ///< remembered of those who are banned
         base::Duration tombstone = std::chrono::hours{1};   ///< how long a withdrawal is remembered
         base::Duration penalty = std::chrono::minutes{10};  ///< of a publisher that lied, doubling
-        unsigned forgiven = 3;                              ///< lies before that
+        base::Duration forgets = std::chrono::hours{1};     ///< a lie
+        unsigned forgiven = 3;                              ///< lies before a penalty
     };
     enum class Taken {
         news,     ///< something in the range was taken: pass it on
         nothing,  ///< all of it was known, or newer things are
-        refused,  ///< the publisher is banned, its stamp is stale, or others' pointers fill the table fairly
+        refused,  ///< the publisher is banned, its announcement is stale, or others' pointers fill the table fairly
     };
 
-    explicit PointerTable(Limits limits) : limits_{limits} {}
+    /// `seed`: objects are named by whoever likes, so their hashes must not be foreseen.
+    explicit PointerTable(Limits limits, std::uint64_t seed = 0);
+    ~PointerTable();
 
-    /// Takes over the objects of `range`. `held.expires` is set from now and the lease. `to_pass_on`: news is also what
-    /// was known, but only from somebody who did not want it passed on.
+    /// Takes over the objects of `range`. `held.expires` is set. `to_pass_on`: news is also what was known, but only
+    /// from somebody who did not want it passed on.
     Taken take(base::TimePoint now, Held held, Range range, bool to_pass_on);
+    /// take() would refuse it at once, whoever signed it: its publisher is banned, or it is stale.
+    [[nodiscard]] bool refuses(base::TimePoint now, const Announcement& announcement, base::Duration age) const;
     /// Live pointers of the object, nearest first.
     [[nodiscard]] std::vector<Pointer> find(base::TimePoint now, const base::Guid& object) const;
-    /// This very announcement, byte for byte, is kept.
-    [[nodiscard]] bool holds(const Announcement& announcement) const;
-    /// Somebody publishes it, whether he answered lately or not.
+    /// This very announcement, byte for byte, is kept for its object `index`.
+    [[nodiscard]] bool holds(const Announcement& announcement, std::size_t index) const;
+    /// Somebody publishes it, whether he answered lately or not, or would have but is not believed at present.
     [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object) const;
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
-    /// The publisher answered that it does not have what it published: forgotten. It counts as a lie only if it was
-    /// published after the last one: whoever lost its objects at once, or restarted, is no liar.
-    void accuse(base::TimePoint now, const base::Guid& object, const base::NodeId& publisher);
-    /// Somebody's announcements are refused at present: what he has we do not know.
-    [[nodiscard]] bool refuses_somebody(base::TimePoint now) const;
+    /// The publisher answered that it does not have it: forgotten, and remembered as withdrawn if it signed so. A lie
+    /// is a denial without a withdrawal, or a second one of the same object in one life of the publisher. True if the
+    /// withdrawal was news.
+    bool denied(base::TimePoint now, const Denial& denial);
     void expire(base::TimePoint now);
     [[nodiscard]] std::optional<base::TimePoint> next_expiry() const;
 
@@ -79,44 +100,89 @@ class PointerTable {
     void for_each(const std::function<bool(const base::Guid& key)>& wanted,
                   const std::function<void(const Held&, Range)>& visit) const;
 
+    /// By whom an object is published: live announcements of it, and which of their objects it is. Valid until the next
+    /// call that is not const.
+    [[nodiscard]] std::vector<std::pair<const Held*, std::size_t>> announcements_of(base::TimePoint now,
+                                                                                    const base::Guid& object) const;
+
     [[nodiscard]] std::size_t pointers() const { return pointers_; }
+    [[nodiscard]] std::size_t bytes() const { return bytes_; }
     [[nodiscard]] std::size_t announcements() const { return leases_.size(); }
     [[nodiscard]] std::size_t publishers() const { return publishers_.size(); }
+    [[nodiscard]] std::size_t lies_of(const base::NodeId& publisher) const;
+    [[nodiscard]] bool banned(base::TimePoint now, const base::NodeId& publisher) const;
 
   private:
+    using LeaseKey = std::pair<base::TimePoint, std::uint64_t>;  // when it ends; a serial number
     struct Kept : Held {
+        LeaseKey key;
         std::size_t entries = 0;  ///< that refer to it; at none it is let go, its lease with it
     };
-    using HeldPtr = std::shared_ptr<Kept>;
     struct Entry {
-        HeldPtr held;
+        Kept* held = nullptr;
+        std::uint32_t since = 0;  ///< seconds, rounded down
         std::uint16_t index = 0;
-        bool gone = false;    // withdrawn: kept so that an older announcement does not undo it
-        bool silent = false;  // did not answer
-        bool passed = false;  // on to the next hop
+        bool gone : 1 = false;    ///< withdrawn: kept so that an older announcement does not undo it
+        bool silent : 1 = false;  ///< did not answer
+        bool passed : 1 = false;  ///< on to the next hop
+        bool denied : 1 = false;  ///< the publisher was once asked for it, and did not have it
+        [[nodiscard]] const Announcement& announcement() const { return held->announcement; }
+        [[nodiscard]] const base::NodeId& publisher() const { return held->announcement.publisher().id; }
     };
     struct Publisher {
         std::uint64_t greatest_stamp = 0;
+        base::TimePoint greatest_at{};  ///< when that came, at the latest: older stamps are at least so old
+        std::uint64_t born = 0;         ///< what it said before is void
+        std::set<LeaseKey> leases;
         std::size_t pointers = 0;
+        std::size_t bytes = 0;
+        std::size_t ranked = 0;  ///< its bytes as by_bytes_ has them
         unsigned lies = 0;
-        std::uint64_t forgiven_to = 0;  // what was announced up to this stamp is no lie any more
+        base::TimePoint lied_at{};
         base::TimePoint banned_until{};
         base::TimePoint forget_at{};
     };
     using Entries = std::vector<Entry>;
+    struct Hash {
+        std::uint64_t seed;
+        std::size_t operator()(const base::Guid& guid) const noexcept;
+    };
 
-    bool take_one(const HeldPtr& held, std::uint16_t index, bool to_pass_on);
-    bool make_room(const base::NodeId& publisher);
-    void thin(Entries& entries);
+    // pointer_table.cpp
+    bool take_one(base::TimePoint now, Kept* held, std::uint16_t index, bool to_pass_on);
     void erase(Entries& entries, std::size_t at);
-    void let_go(const HeldPtr& held);
-    void remove(const base::Guid& object, const HeldPtr& held);
+    void let_go(Kept* held);
+    void remove(const base::Guid& object, const Kept* held);
+    void remove_all(Kept* held);
+    /// When an announcement that comes now ends; not after now: it is stale.
+    [[nodiscard]] base::TimePoint ends(base::TimePoint now, const Announcement& announcement, base::Duration age,
+                                       const Publisher& publisher) const;
+
+    // pointer_limits.cpp
+    static constexpr std::size_t kEntryBytes = 128;  ///< of memory, about; measured: docs/decisions/tapestry.md
+    static constexpr std::size_t kHeldBytes = 512;   ///< the same, besides the announcement's own bytes
+    [[nodiscard]] static std::size_t cost_of(const Announcement& announcement);
+    [[nodiscard]] bool full(std::size_t more_bytes) const;
+    bool make_room(const base::NodeId& publisher, std::size_t bytes);
+    void charge(Publisher& publisher, std::ptrdiff_t pointers, std::ptrdiff_t bytes);
+    void rank(const base::NodeId& id, Publisher& publisher);
+    void thin(Entries& entries);
+    void lied(base::TimePoint now, Publisher& publisher) const;
+    void forget_before(Publisher& publisher, std::uint64_t born);
+    void remember_refused(const Announcement& announcement, Range range, base::TimePoint until);
+    void forget_old(base::TimePoint now);
 
     Limits limits_;
-    std::size_t pointers_ = 0;                         // withdrawals count too: they take up room
-    std::unordered_map<base::Guid, Entries> objects_;  // looked up, never iterated where the order could matter
+    std::size_t pointers_ = 0;  // withdrawals count too: they take up room
+    std::size_t bytes_ = 0;
+    std::uint64_t next_serial_ = 0;
+    std::unordered_map<base::Guid, Entries, Hash> objects_;  // looked up, never iterated where the order could matter
     std::map<base::NodeId, Publisher> publishers_;
-    std::multimap<base::TimePoint, HeldPtr> leases_;
+    std::set<std::pair<std::size_t, base::NodeId>> by_bytes_;  // publishers
+    std::map<LeaseKey, std::unique_ptr<Kept>> leases_;
+    std::map<base::Guid, base::TimePoint> refused_;  // who is banned announced these, and until when that counts
+    base::TimePoint refused_too_many_{};             // until then it may have been any
+    base::TimePoint forget_due_{};
 };
 
 }  // namespace tapestry

@@ -399,9 +399,8 @@ def test_a_holder_that_restarts_is_heard_again(scratch):
         objects = ["4178", "4278", "4378", "4478", "4578", "4678"]
         for number in objects:
             pelago("publish", number, directory=cluster.node(2))
-        for number in objects:
-            wait_until(lambda: pelago("locate", number, directory=cluster.node(4), expect=(0, 1)).returncode == 0,
-                       f"{number} is found")
+        for number in objects:  # publish has returned: everybody finds it
+            pelago("locate", number, directory=cluster.node(4))
         cluster.kill(2)
         pelago("dev", "up", directory=cluster.home)
         for number in objects:  # it does not hold them any more, and is no liar for that
@@ -419,13 +418,17 @@ def test_objects_are_published_and_found_nearest_copy_first(scratch):
     cluster = Cluster(scratch, 5)
     try:
         nodes = {int(node["name"].split("-")[1]): node["id"] for node in cluster.live()}
-        for holder in (2, 4):
-            pelago("publish", "4378", directory=cluster.node(holder))
 
         def holders(asker):
             done = pelago("locate", "4378", "--json", directory=cluster.node(asker), expect=(0, 1, 5))
             return [found["id"] for found in json.loads(done.stdout)["holders"]] if done.returncode == 0 else []
 
+        pelago("publish", "4378", directory=cluster.node(2))
+        for asker in (1, 2, 3, 4, 5):  # publish has returned: everybody finds it
+            check(holders(asker) == [nodes[2]], f"node {asker} does not find it")
+        pelago("unpublish", "4378", directory=cluster.node(2))
+        for holder in (2, 4):
+            pelago("publish", "4378", directory=cluster.node(holder))
         wait_until(lambda: set(holders(1)) == {nodes[2], nodes[4]}, "both holders are found")
         traced = pelago("locate", "4378", "--trace", directory=cluster.node(5)).stdout.decode()
         check("a pointer was met" in traced, traced)

@@ -38,6 +38,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto find = decode_find(bytes)) must_be(decode_find(encode(*find, {}).header));
     if (const auto found = decode_found(bytes)) must_be(decode_found(encode(*found).header));
     if (const auto deliver = decode_deliver(bytes)) must_be(decode_deliver(encode(*deliver, {}).header));
-    if (const auto delivered = decode_delivered(bytes)) must_be(decode_delivered(encode(*delivered).header));
+    if (const auto delivered = decode_delivered(foreign(bytes))) must_be(decode_delivered(encode(*delivered)));
+    if (const auto landings = decode_arrived(bytes)) must_be(decode_arrived(encode(*landings).header));
+    if (const auto object = decode_beside(bytes)) must_be(decode_beside(encode_beside(*object).header));
     return 0;
 }

@@ -48,6 +48,49 @@ TEST(Ring, TwoNodesShareTheRing) {
     EXPECT_EQ(tally.most_hops, 1U);
 }
 
+TEST(Ring, SaysOfItsTablesWhereANodeIsAndHowFar) {
+    Ring ring{21, small(2)};
+    ring.world.network().use_plane_latency(50us, 1ms);
+    ring.add_directly(200);
+    std::size_t known = 0;
+    for (NodeIndex other = 1; other < 200; ++other) {
+        const auto& id = ring.world.node(other).id();
+        const auto found = ring.node(0).find(id);
+        if (!found) continue;
+        ++known;
+        EXPECT_EQ(found->address, ring.world.node(other).address());
+        const auto straight = 2 * ring.world.network().latency(0, other);
+        EXPECT_EQ(ring.node(0).rtt(id).value_or(straight), straight);
+    }
+    EXPECT_GT(known, 20U);
+    EXPECT_LT(known, 150U);
+    EXPECT_FALSE(ring.node(0).find(ring.world.rng().guid()));
+    EXPECT_FALSE(ring.node(0).rtt(ring.world.rng().guid()));
+    EXPECT_FALSE(ring.node(0).find(ring.world.node(0).id()));
+}
+
+TEST(Ring, WhomALayerAboveFoundSilentIsNotTheNextHopUntilItAnswers) {
+    Ring ring{22, small(2)};
+    ring.add_directly(300);
+    base::Guid key;
+    std::vector<NextHop> before;
+    do {
+        key = ring.world.rng().guid();
+        before = ring.node(0).next_hops(key, 2);
+    } while (before.size() < 2 || ring.world.node(*ring.true_root(key)).id() == before[0].node.id());
+    ring.node(0).suspect(before[0].node.id());
+    EXPECT_EQ(ring.node(0).next_hops(key, 1).at(0).node, before[1].node);
+    ring.world.run_for(1s);  // it lives, and said so
+    EXPECT_EQ(ring.node(0).next_hops(key, 1).at(0).node, before[0].node);
+    for (NodeIndex other = 1; other < 300; ++other) {
+        if (ring.world.node(other).id() == before[0].node.id()) ring.world.node(other).power_off();
+    }
+    ring.node(0).suspect(before[0].node.id());
+    ring.world.run_for(Config{}.probe_timeout * 4);
+    EXPECT_FALSE(ring.node(0).find(before[0].node.id())) << "declared dead, and out of the table";
+    ring.node(0).suspect(ring.world.rng().guid());  // whom we do not know we do not ask
+}
+
 TEST(Ring, NetworksUpToTheSizeOfTheLeafSetRouteInOneHop) {
     Ring ring{3};
     ASSERT_TRUE(ring.join(30));

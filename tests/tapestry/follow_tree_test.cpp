@@ -68,7 +68,7 @@ TEST_F(Tree, WhileHeldTheRankStaysSoThatOthersComeToRankHigher) {
 
 TEST_F(Tree, WhoHangsBelowUsIsNoParent) {
     tree.become_top();
-    tree.take_child(address("6"), 0, 0);
+    EXPECT_FALSE(tree.take_child(address("6"), 0, 0));
     EXPECT_FALSE(tree.eligible(node("6"), standing_at({9, node("6"), 0}))) << "a child";
     EXPECT_FALSE(tree.eligible(node("7"), standing_at({9, node("9"), 3}, {node("6"), node("5"), node("9")})));
     EXPECT_FALSE(tree.eligible(node("5"), standing_at({9, node("9"), 0}))) << "ourselves";
@@ -105,17 +105,17 @@ TEST_F(Tree, WhoIsAboveUsIsNotTaken) {
 
 TEST_F(Tree, ALeafGivesWayToAForkButAForkDoesNot) {
     tree.become_top();
-    tree.take_child(address("1"), 0, 0);
-    tree.take_child(address("2"), 0, 0);
+    EXPECT_FALSE(tree.take_child(address("1"), 0, 0));
+    EXPECT_FALSE(tree.take_child(address("2"), 0, 0));
     EXPECT_EQ(tree.judge(node("3"), {}, 0), Verdict::full);
     EXPECT_EQ(tree.judge(node("1"), {}, 0), Verdict::welcome) << "it is there already";
     EXPECT_EQ(tree.judge(node("3"), {}, 1), Verdict::welcome);
     tree.child(node("1"))->rtt = 10ms;
     tree.child(node("2"))->rtt = 5ms;
-    tree.take_child(address("3"), 0, 1);
+    EXPECT_TRUE(tree.take_child(address("3"), 0, 1));
     EXPECT_TRUE(tree.child(node("2"))->crowded) << "the nearest";
     EXPECT_EQ(tree.room(), 0U);
-    tree.take_child(address("4"), 0, 1);
+    EXPECT_TRUE(tree.take_child(address("4"), 0, 1));
     EXPECT_TRUE(tree.child(node("1"))->crowded);
     EXPECT_EQ(tree.judge(node("6"), {}, 1), Verdict::full) << "only forks are left";
 }

@@ -78,7 +78,7 @@ TEST(Followers, NewsOfAnyReachesAllAndHardlyAnybodyTwice) {
         sent += net.status(i).news_sent;
         known += net.status(i).news_known;
     }
-    EXPECT_EQ(sent, 20U * 19U + known) << "a body for each edge of the tree";
+    EXPECT_LE(sent, 20U * 19U + known) << "a body for each edge of the tree, but where a comparison fetched it first";
     EXPECT_LE(known, 4U) << "a comparison or a move may cross a push";
 }
 
@@ -178,12 +178,15 @@ TEST(Followers, OnePeerHangsBelowAnotherForSoManyObjectsOnly) {
     FollowWorldOptions options;
     options.followers.max_objects_per_peer = 2;
     FollowWorld net{14, 20, options, true};
-    std::vector<base::Guid> objects{net.world.rng().guid(), net.world.rng().guid(), net.world.rng().guid()};
+    std::vector<base::Guid> objects;
+    for (int i = 0; i < 6; ++i) objects.push_back(net.world.rng().guid());
     for (const auto& object : objects) EXPECT_TRUE(net.followers(1).follow(object, &verify_news, {}));
     net.world.run_for(5s);
     for (const auto& object : objects) EXPECT_TRUE(net.followers(2).follow(object, &verify_news, {}));
     net.world.run_for(1min);
-    EXPECT_EQ(net.followers(1).status().children + net.followers(2).status().children, 2U);
+    EXPECT_LE(net.followers(1).status().children, 2U);
+    EXPECT_LE(net.followers(2).status().children, 2U);
+    EXPECT_GE(net.followers(1).status().children + net.followers(2).status().children, 2U);
 }
 
 TEST(Followers, ObjectsFollowedAreBoundedAndFollowedOnce) {

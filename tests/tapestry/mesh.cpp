@@ -104,6 +104,17 @@ base::Result<Located> Mesh::locate(NodeIndex from, const base::Guid& object, boo
     return std::move(*result);
 }
 
+base::Result<Located> Mesh::locate_others(NodeIndex from, const base::Guid& object, std::vector<base::NodeId> failed) {
+    auto result = world.node(from).run(dolr(from).locate_others(object, std::move(failed), world.now() + 30s));
+    if (!result) return base::Error{base::Errc::stopped};
+    return std::move(*result);
+}
+
+std::vector<base::Guid> Mesh::published(NodeIndex from, std::vector<base::Guid> objects, base::Duration within) {
+    auto missing = world.node(from).run(dolr(from).published(objects, world.now() + within));
+    return missing ? std::move(*missing) : objects;
+}
+
 base::Result<unsigned> Mesh::send(NodeIndex from, const base::Guid& object, const std::string& text,
                                   unsigned replicas) {
     base::SharedBytes message{base::to_bytes(text)};

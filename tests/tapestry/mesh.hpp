@@ -68,6 +68,9 @@ class Mesh {
     [[nodiscard]] NodeIndex root_of(const base::Guid& key);
 
     base::Result<Located> locate(NodeIndex from, const base::Guid& object, bool trace = false);
+    base::Result<Located> locate_others(NodeIndex from, const base::Guid& object, std::vector<base::NodeId> failed);
+    /// Objects whose roots have not all confirmed what `from` said last of them.
+    std::vector<base::Guid> published(NodeIndex from, std::vector<base::Guid> objects, base::Duration within = 30s);
     base::Result<unsigned> send(NodeIndex from, const base::Guid& object, const std::string& text,
                                 unsigned replicas = 1);
 

@@ -1,6 +1,7 @@
 // Publishing, finding and sending on whole meshes.
 #include <gtest/gtest.h>
 
+#include "announcement.hpp"
 #include "mesh.hpp"
 
 namespace tapestry::testing {
@@ -134,6 +135,129 @@ TEST(Mesh, WhenARootDiesItsNeighbourKnows) {
         const auto found = mesh.locate(mesh.random_live(), objects[i]);
         EXPECT_TRUE(found) << i << ": " << found.error().message();
     }
+}
+
+TEST(Published, MeansThatEverybodyFindsItAtOnce) {
+    Mesh mesh{10};
+    mesh.add_directly(200);
+    std::vector<base::Guid> objects;
+    for (int i = 0; i < 20; ++i) objects.push_back(mesh.world.rng().guid());
+    mesh.dolr(3).publish(objects);
+    EXPECT_TRUE(mesh.published(3, objects).empty());
+    for (const auto& object : objects) {
+        for (unsigned root = 0; root < mesh.options.dolr.roots; ++root) {
+            const auto at = mesh.root_of(root_key(object, root));
+            EXPECT_EQ(mesh.dolr(at).pointers_to(object).size(), at == 3 ? 0U : 1U);
+        }
+        EXPECT_TRUE(mesh.locate(mesh.random_live(), object));
+    }
+    mesh.dolr(3).unpublish(objects);
+    EXPECT_TRUE(mesh.published(3, objects).empty());
+    for (const auto& object : objects) {
+        for (unsigned root = 0; root < mesh.options.dolr.roots; ++root) {
+            EXPECT_TRUE(mesh.dolr(mesh.root_of(root_key(object, root))).pointers_to(object).empty());
+        }
+    }
+}
+
+TEST(Published, WhatIsWithdrawnWhileALongListIsStillBeingAnnouncedStaysWithdrawn) {
+    Mesh mesh{16};
+    mesh.add_directly(20);
+    std::vector<base::Guid> objects;
+    for (int i = 0; i < 20'000; ++i) objects.push_back(mesh.world.rng().guid());
+    const auto last = std::ranges::max(objects);
+    mesh.dolr(3).publish(objects);
+    mesh.world.run_for(mesh.options.dolr.gather + 10ms);
+    mesh.dolr(3).unpublish({last});
+    EXPECT_TRUE(mesh.published(3, {last}).empty());
+    mesh.world.run_for(10s);
+    EXPECT_EQ(mesh.dolr(3).status().published, objects.size() - 1);
+    for (const auto node : mesh.live_nodes()) EXPECT_TRUE(mesh.dolr(node).pointers_to(last).empty()) << node;
+    EXPECT_TRUE(mesh.locate(9, std::ranges::min(objects)));
+}
+
+TEST(Published, NamesWhatDidNotArrive) {
+    Mesh mesh{11};
+    mesh.add_directly(60);
+    std::vector<base::Guid> objects;
+    while (objects.size() < 2) {  // both roots of the first elsewhere than those of the second
+        const auto object = mesh.world.rng().guid();
+        const auto root = mesh.root_of(root_key(object, 1));
+        if (root != 3 && root != 9 && (root == 20) == objects.empty() && mesh.root_of(object) != 20) {
+            objects.push_back(object);
+        }
+    }
+    for (NodeIndex other = 0; other < 60; ++other) {
+        if (other != 20) mesh.world.network().cut(20, other);
+    }
+    mesh.dolr(3).publish(objects);
+    EXPECT_EQ(mesh.published(3, objects, 5s), std::vector{objects[0]});  // nobody has taken node 20's place yet
+    EXPECT_TRUE(mesh.published(3, objects, 2min).empty());
+}
+
+TEST(Published, FindsAnotherWayWhereNodesHaveJustDied) {
+    Mesh mesh{12};
+    mesh.add_directly(200);
+    const auto object = mesh.world.rng().guid();
+    for (unsigned root = 0; root < mesh.options.dolr.roots; ++root) {
+        const auto key = root_key(object, root);
+        for (const auto& hop : mesh.ring(3).next_hops(key, 2)) {
+            if (hop.node.id() == mesh.id(3) || hop.node.id() == mesh.id(mesh.root_of(key))) continue;
+            for (NodeIndex node = 0; node < 200; ++node) {
+                if (mesh.id(node) == hop.node.id() && mesh.live(node)) mesh.world.node(node).power_off();
+            }
+        }
+    }
+    ASSERT_LT(mesh.live_nodes().size(), 200U);
+    mesh.dolr(3).publish({object});
+    EXPECT_TRUE(mesh.published(3, {object}).empty());
+}
+
+TEST(Published, NothingHasArrivedFromANodeThatIsPartOfNoRing) {
+    Mesh mesh{13};
+    mesh.add_directly(5);
+    const auto outside = mesh.add(identity_of(mesh.world.network_id(), "1"));
+    mesh.dolr(outside).start();
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(outside).publish({object});
+    EXPECT_EQ(mesh.published(outside, {object}, 5s), std::vector{object});
+}
+
+TEST(Mesh, WhoeverTriedAHolderInVainIsGivenAnotherAndThePointerIsLookedInto) {
+    Mesh mesh{14};
+    mesh.add_directly(100);
+    const auto object = mesh.world.rng().guid();
+    for (const NodeIndex holder : {10U, 30U}) mesh.dolr(holder).publish({object});
+    mesh.world.run_for(2s);
+    mesh.world.node(10).power_off();
+    const auto other = mesh.locate_others(50, object, {mesh.id(10)});
+    ASSERT_TRUE(other) << other.error().message();
+    ASSERT_EQ(other->holders.size(), 1U);
+    EXPECT_EQ(other->holders[0].holder.id, mesh.id(30));
+    mesh.world.run_for(5s);
+    const auto again = mesh.locate(50, object);  // the same way: it does not lead to the dead one any more
+    ASSERT_TRUE(again);
+    for (const auto& location : again->holders) EXPECT_EQ(location.holder.id, mesh.id(30));
+    mesh.world.node(30).power_off();
+    const auto nobody = mesh.locate_others(50, object, {mesh.id(10), mesh.id(30)});
+    ASSERT_FALSE(nobody);
+    EXPECT_EQ(nobody.error(), Errc::roots_unreachable);
+}
+
+TEST(Mesh, WhatAHolderDoesNotHaveAnyMoreItWithdraws) {
+    Mesh mesh{15};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    mesh.member(10).denies = true;
+    EXPECT_FALSE(mesh.send(44, object, "give"));
+    mesh.world.run_for(2s);
+    EXPECT_EQ(mesh.dolr(10).status().published, 0U);
+    const auto found = mesh.locate(44, object);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error(), Errc::not_published);
+    for (const auto node : mesh.live_nodes()) EXPECT_TRUE(mesh.dolr(node).believes(mesh.id(10)));
 }
 
 }  // namespace

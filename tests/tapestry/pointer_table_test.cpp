@@ -22,7 +22,7 @@ struct Publisher {
     [[nodiscard]] Held says(std::vector<base::Guid> objects, std::uint64_t stamp, std::chrono::seconds lease = 60s,
                             base::Duration delay = 1ms) const {
         std::ranges::sort(objects);
-        return {Announcement::sign(identity, {"h:1", 0, stamp, lease}, objects), delay, 1, {}};
+        return {Announcement::sign(identity, {"h:1", 0, stamp, lease}, objects), delay, 1, {}, {}};
     }
     Identity identity;
 };
@@ -38,6 +38,16 @@ struct Table : ::testing::Test {
         std::vector<base::NodeId> ids;
         for (const auto& pointer : table.find(now, of)) ids.push_back(pointer.publisher.id);
         return ids;
+    }
+
+    static Denial denial_of(const Publisher& who, const base::Guid& what) {
+        return {.object = what, .publisher = who.id(), .withdrawal = {}, .born = 0};
+    }
+    /// With a withdrawal of this stamp; 0: with none.
+    void denies(const Publisher& who, const base::Guid& what, std::uint64_t withdrawn = 0) {
+        auto denial = denial_of(who, what);
+        if (withdrawn > 0) denial.withdrawal = who.says({what}, withdrawn, 0s).announcement;
+        table.denied(now, denial);
     }
 
     base::TimePoint now{};
@@ -77,6 +87,41 @@ TEST_F(PointerTableTest, AReplayedAnnouncementRenewsNothing) {
     EXPECT_TRUE(publishers(object).empty());
 }
 
+TEST_F(PointerTableTest, NorDoesItAfterItsLeaseHasEnded) {
+    const auto first = ann.says({object}, kSecond);
+    take(first);
+    now += 61s;
+    EXPECT_EQ(take(first), Taken::refused);
+    EXPECT_TRUE(publishers(object).empty());
+}
+
+TEST_F(PointerTableTest, WhatWasKeptBackLivesNoLongerForIt) {
+    const auto before = ann.says({object}, kSecond);
+    take(ann.says({guid("43")}, 31 * kSecond));
+    EXPECT_EQ(take(before), Taken::news);  // half a minute older than what we know of her
+    now += 29s;
+    EXPECT_EQ(publishers(object).size(), 1U);
+    now += 2s;
+    EXPECT_TRUE(publishers(object).empty());
+}
+
+TEST_F(PointerTableTest, WhatIsHandedOnKeepsItsAge) {
+    auto handed = ann.says({object}, kSecond);
+    handed.age = 50s;
+    take(handed);
+    now += 11s;
+    EXPECT_TRUE(publishers(object).empty());
+}
+
+TEST_F(PointerTableTest, WhoeverLiesAboutAnAgeShortensNothingForLong) {
+    auto handed = ann.says({object}, kSecond);
+    handed.age = 59s;
+    take(handed);
+    take(ann.says({object}, kSecond));  // the same, from somebody else
+    now += 50s;
+    EXPECT_EQ(publishers(object).size(), 1U);
+}
+
 TEST_F(PointerTableTest, AWithdrawalIsNotUndoneByWhatWasSignedBefore) {
     const auto before = ann.says({object}, kSecond);
     take(ann.says({object}, 2 * kSecond, 0s));
@@ -106,14 +151,57 @@ TEST_F(PointerTableTest, KnownFromABackupPointerItIsStillPassedOnOnce) {
     EXPECT_EQ(table.take(now, said, {0, 1}, true), Taken::nothing);
 }
 
-TEST_F(PointerTableTest, OfTooManyPublishersTheNearestAndTheFarthestStay) {
-    for (std::uint8_t i = 0; i < 20; ++i) {
-        take(Publisher{static_cast<std::uint8_t>(i + 10)}.says({object}, 1, 60s, std::chrono::milliseconds{1 + i}));
+TEST_F(PointerTableTest, OfTooManyPublishersThoseThatStayAreDiverseByDistance) {
+    std::vector<int> milliseconds;
+    for (int i = 1; i <= 64; ++i) milliseconds.push_back(i);
+    for (std::size_t i = milliseconds.size(); i-- > 1;) std::swap(milliseconds[i], milliseconds[(i * 7919) % (i + 1)]);
+    PointerTable wide{{.per_object = 7, .seniors = 0}};
+    for (const int each : milliseconds) {
+        const Publisher publisher{static_cast<std::uint8_t>(each)};
+        (void)wide.take(now, publisher.says({object}, 1, 60s, std::chrono::milliseconds{each}), {0, 1}, true);
     }
-    const auto kept = table.find(now, object);
-    ASSERT_EQ(kept.size(), 4U);
+    const auto kept = wide.find(now, object);
+    ASSERT_EQ(kept.size(), 7U);
     EXPECT_EQ(kept.front().delay, 1ms);
-    EXPECT_EQ(kept.back().delay, 20ms);
+    EXPECT_EQ(kept.back().delay, 64ms);
+    for (std::size_t i = 1; i < kept.size(); ++i) {  // six steps from 1 to 64: twice as far each, about
+        const auto step = static_cast<double>(kept[i].delay.count()) / static_cast<double>(kept[i - 1].delay.count());
+        EXPECT_LT(step, 4.0) << i;
+        EXPECT_GT(step, 1.1) << i;
+    }
+}
+
+TEST_F(PointerTableTest, ACrowdOfLateComersDoesNotPushOutWhoWasThereFirst) {
+    take(ann.says({object}, 1, 600s, 20ms));
+    now += 1s;
+    for (std::uint8_t i = 10; i < 250; ++i) {
+        take(Publisher{i}.says({object}, 1, 600s, std::chrono::microseconds{std::uint64_t{i} * 1000}));
+        take(Publisher{i}.says({object}, 2, 600s));  // as near as can be
+    }
+    EXPECT_EQ(table.find(now, object).size(), 4U);
+    EXPECT_TRUE(std::ranges::count(publishers(object), ann.id()) == 1);
+}
+
+TEST_F(PointerTableTest, OfAsGoodAsEqualsTheLatestGoes) {
+    std::vector<base::NodeId> first;
+    for (std::uint8_t i = 10; i < 30; ++i) {
+        take(Publisher{i}.says({object}, 1, 600s));
+        if (i < 14) first.push_back(Publisher{i}.id());
+        now += 1s;
+    }
+    auto kept = publishers(object);
+    std::ranges::sort(kept);
+    std::ranges::sort(first);
+    EXPECT_EQ(kept, first);
+}
+
+TEST_F(PointerTableTest, OnePublisherTakesOnePlaceOfAnObjectByHoweverManyRoots) {
+    take(bob.says({object}, 1, 60s, 9ms));
+    for (std::uint8_t root = 0; root < 2; ++root) {
+        Held held{Announcement::sign(ann.identity, {"h:1", root, 1, 60s}, std::vector{object}), 1ms, 1, {}, {}};
+        EXPECT_EQ(table.take(now, held, {0, 1}, true), Taken::news);
+    }
+    EXPECT_EQ(publishers(object), (std::vector{ann.id(), bob.id()}));
 }
 
 TEST_F(PointerTableTest, WhoeverFloodsMakesRoomForOthers) {
@@ -134,6 +222,55 @@ TEST_F(PointerTableTest, WhoeverFloodsMakesRoomForOthers) {
     EXPECT_LE(table.pointers(), 2000U);
 }
 
+TEST_F(PointerTableTest, BytesCountNotOnlyPointers) {
+    // Announcements of 512 objects of which we are to keep one each: half a megabyte for 32 pointers.
+    PointerTable small{{.pointers = 2000, .bytes = 512U << 10U}};
+    std::vector<base::Guid> objects;
+    for (std::size_t i = 0; i < 512; ++i)
+        objects.push_back(base::sha256({object.view(), base::as_bytes(std::to_string(i))}));
+    std::size_t taken = 0;
+    for (std::uint64_t stamp = 1; stamp <= 512; ++stamp) {
+        const auto said = ann.says(objects, stamp);
+        if (small.take(now, said, {stamp - 1, stamp}, true) == Taken::news) ++taken;
+        ASSERT_LE(small.bytes(), 512U << 10U);
+    }
+    EXPECT_LT(taken, 32U);
+    EXPECT_EQ(small.take(now, bob.says({object}, 1), {0, 1}, true), Taken::news);
+    EXPECT_LE(small.bytes(), 512U << 10U);
+}
+
+TEST_F(PointerTableTest, ManyFloodersTogetherLeaveTheOnlyPointerOfEachOther) {
+    take(bob.says({object}, 1, 600s));
+    std::uint64_t next = 0;
+    for (int round = 0; round < 20; ++round) {
+        for (std::uint8_t flooder = 10; flooder < 50; ++flooder) {
+            std::vector<base::Guid> objects;
+            for (std::size_t i = 0; i < 50; ++i) {
+                const auto number = ++next;
+                objects.push_back(base::sha256({base::ByteView{reinterpret_cast<const std::uint8_t*>(&number), 8}}));
+            }
+            take(Publisher{flooder}.says(objects, static_cast<std::uint64_t>(round) + 1, 600s));
+        }
+    }
+    EXPECT_EQ(table.pointers(), 2000U);
+    EXPECT_EQ(publishers(object), (std::vector{bob.id()}));
+    EXPECT_EQ(take(ann.says({guid("43")}, 1)), Taken::news);  // a newcomer with little finds room
+    EXPECT_EQ(publishers(object), (std::vector{bob.id()}));
+}
+
+TEST_F(PointerTableTest, EverythingIsGivenBackInTheEnd) {
+    take(ann.says({object, guid("43"), guid("44")}, kSecond));
+    take(bob.says({object}, kSecond));
+    take(ann.says({guid("43")}, 2 * kSecond));
+    denies(bob, object, 5 * kSecond);
+    now += 3600s;
+    table.expire(now);
+    EXPECT_EQ(table.pointers(), 0U);
+    EXPECT_EQ(table.bytes(), 0U);
+    EXPECT_EQ(table.announcements(), 0U);
+    EXPECT_EQ(table.publishers(), 0U);
+}
+
 TEST_F(PointerTableTest, ASilentPublisherIsLeftOutButNotForgotten) {
     take(ann.says({object}, kSecond));
     table.suspect(object, ann.id());
@@ -145,27 +282,99 @@ TEST_F(PointerTableTest, ASilentPublisherIsLeftOutButNotForgotten) {
 
 TEST_F(PointerTableTest, APublisherThatLiedIsRefusedForAWhile) {
     take(ann.says({object, guid("43")}, kSecond));
-    table.accuse(now, object, ann.id());
+    denies(ann, object);
     EXPECT_FALSE(table.known(now, object));
     EXPECT_EQ(take(ann.says({object}, 2 * kSecond)), Taken::news);  // once may be an accident
-    table.accuse(now, object, ann.id());
+    denies(ann, object);
     EXPECT_EQ(take(ann.says({object}, 3 * kSecond)), Taken::refused);
     now += 11s;
     EXPECT_EQ(take(ann.says({object}, 4 * kSecond)), Taken::news);
-    table.accuse(now, object, ann.id());
+    denies(ann, object);
     now += 11s;
     EXPECT_EQ(take(ann.says({object}, 5 * kSecond)), Taken::refused);  // twice as long
 }
 
-TEST_F(PointerTableTest, WhoeverRestartedWithoutItsObjectsIsNoLiar) {
+TEST_F(PointerTableTest, ALieIsForgottenInTheEnd) {
+    for (std::uint64_t hour = 0; hour < 10; ++hour) {
+        EXPECT_EQ(take(ann.says({object}, (1 + hour * 3600) * kSecond)), Taken::news);
+        denies(ann, object);
+        now += 3600s;
+    }
+    EXPECT_LE(table.lies_of(ann.id()), 1U);
+}
+
+TEST_F(PointerTableTest, WhoeverSignsThatItDoesNotHaveItIsNoLiarButNotTwiceOfOneObject) {
+    for (std::uint64_t i = 0; i < 10; ++i) {
+        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
+        take(ann.says({other}, (10 + i) * kSecond));
+        denies(ann, other, (20 + i) * kSecond);
+        EXPECT_FALSE(table.known(now, other));
+    }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+    take(ann.says({object}, 40 * kSecond));
+    denies(ann, object, 41 * kSecond);
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+    take(ann.says({object}, 42 * kSecond));
+    denies(ann, object, 43 * kSecond);
+    EXPECT_EQ(table.lies_of(ann.id()), 1U);
+}
+
+TEST_F(PointerTableTest, WhatWasDeniedIsNotBroughtBackByAReplay) {
+    const auto before = ann.says({object}, kSecond);
+    take(before);
+    denies(ann, object, 2 * kSecond);
+    EXPECT_EQ(take(before), Taken::nothing);
+    EXPECT_TRUE(publishers(object).empty());
+}
+
+TEST_F(PointerTableTest, AReplayMakesNoLiarOfWhoeverWithdrew) {
+    // Withdrawn long ago, which we did not hear; somebody shows us the announcements one by one.
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
+        take(ann.says({other}, i * kSecond));
+        denies(ann, other, 100 * kSecond + i);
+    }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+    EXPECT_EQ(take(ann.says({object}, 101 * kSecond)), Taken::news);
+}
+
+TEST_F(PointerTableTest, AWithdrawalOfSomebodyElseOrOfSomethingElseExcusesNobody) {
+    take(ann.says({object}, kSecond));
+    auto denial = denial_of(ann, object);
+    denial.withdrawal = bob.says({object}, 2 * kSecond, 0s).announcement;
+    table.denied(now, denial);
+    EXPECT_EQ(table.lies_of(ann.id()), 1U);
+    take(ann.says({guid("43")}, 3 * kSecond));
+    denial = denial_of(ann, guid("43"));
+    denial.withdrawal = ann.says({guid("44")}, 4 * kSecond, 0s).announcement;
+    table.denied(now, denial);
+    EXPECT_EQ(table.lies_of(ann.id()), 2U);
+}
+
+TEST_F(PointerTableTest, WhoeverRestartedWithoutItsObjectsIsNoLiarAndNothingOfBeforeIsBelieved) {
     std::vector<base::Guid> objects;
     for (const auto* digits : {"1", "2", "3", "4", "5", "6"}) objects.push_back(guid(digits));
-    for (std::size_t i = 0; i < objects.size(); ++i) take(ann.says({objects[i]}, (1 + i) * kSecond));
-    for (const auto& lost : objects) table.accuse(now, lost, ann.id());
-    EXPECT_FALSE(table.refuses_somebody(now));
-    for (std::size_t i = 0; i < objects.size(); ++i) {
-        EXPECT_EQ(take(ann.says({objects[i]}, (20 + i) * kSecond)), Taken::news);
+    for (int life = 1; life <= 4; ++life) {
+        const auto begun = static_cast<std::uint64_t>(life) * 10 * kSecond;
+        for (const auto& each : objects) EXPECT_EQ(take(ann.says({each}, begun + kSecond)), Taken::news);
+        auto denial = denial_of(ann, objects[0]);
+        denial.born = begun + 5 * kSecond;
+        denial.withdrawal = ann.says({objects[0]}, begun + 6 * kSecond, 0s).announcement;
+        table.denied(now, denial);
+        for (const auto& each : objects) EXPECT_FALSE(table.known(now, each));
+        EXPECT_EQ(take(ann.says({objects[1]}, begun + 4 * kSecond)), Taken::refused);
     }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+}
+
+TEST_F(PointerTableTest, WhatALiarSaysWhileNobodyBelievesHimIsKnownNotToBeCertain) {
+    for (std::uint64_t i = 1; i <= 2; ++i) {
+        take(ann.says({object}, i * kSecond));
+        denies(ann, object);
+    }
+    EXPECT_EQ(take(ann.says({guid("43")}, 3 * kSecond)), Taken::refused);
+    EXPECT_TRUE(table.known(now, guid("43")));
+    EXPECT_FALSE(table.known(now, guid("44")));  // one liar does not make everything uncertain
 }
 
 TEST_F(PointerTableTest, WhatIsAnnouncedAgainAndAgainTakesNoMoreRoom) {

@@ -16,8 +16,9 @@ namespace {
 /// Key-based routing along drawn lines: from each node to the next, and 4377 is the root.
 class DrawnKbr final : public pastry::Kbr {
   public:
-    DrawnKbr(base::NodeEnv env, pastry::NodeHandle self, const std::map<base::NodeId, pastry::NodeHandle>& next)
-        : env_{env}, self_{std::move(self)}, next_{next} {
+    using Handles = std::map<base::NodeId, pastry::NodeHandle>;
+    DrawnKbr(base::NodeEnv env, pastry::NodeHandle self, const Handles& next, const Handles& everybody)
+        : env_{env}, self_{std::move(self)}, next_{next}, everybody_{everybody} {
         env_.transport.serve(base::Service::pastry, {}, [this](const base::Peer& from, base::Message message) {
             on_message(from, std::move(message));
         });
@@ -42,6 +43,10 @@ class DrawnKbr final : public pastry::Kbr {
     [[nodiscard]] std::vector<pastry::NodeHandle> neighbours() const override { return {}; }
     [[nodiscard]] std::vector<pastry::AbsentNode> absent() const override { return {}; }
     [[nodiscard]] bool active() const override { return true; }
+    [[nodiscard]] std::optional<pastry::NodeHandle> find(const base::NodeId& node) const override {
+        const auto found = everybody_.find(node);
+        return found == everybody_.end() ? std::nullopt : std::optional{found->second};
+    }
 
   private:
     void on_message(const base::Peer& from, base::Message message) {
@@ -68,7 +73,8 @@ class DrawnKbr final : public pastry::Kbr {
 
     base::NodeEnv env_;
     pastry::NodeHandle self_;
-    const std::map<base::NodeId, pastry::NodeHandle>& next_;
+    const Handles& next_;
+    const Handles& everybody_;
     pastry::Application* application_ = nullptr;
 };
 
@@ -76,7 +82,7 @@ class Figure10_10 : public ::testing::Test {
   protected:
     struct Machine {
         Machine(Figure10_10& test, const std::string& digits, base::NodeEnv& env)
-            : kbr{env, {test.world.node(test.nodes[digits]).address(), {}}, test.next},
+            : kbr{env, {test.world.node(test.nodes[digits]).address(), {}}, test.next, test.everybody},
               dolr{env, kbr, test.identities.at(digits), [](const base::NodeId&) { return true; }, config()} {
             dolr.on_message([&test, digits](base::Guid, base::Address, base::SharedBytes) {
                 return [](std::string& to, std::string here) -> base::Task<bool> {
@@ -102,6 +108,7 @@ class Figure10_10 : public ::testing::Test {
             base::sim::NodeOptions options;
             options.id = base::node_id(identity.key.public_key(), identity.salt);
             nodes[digits] = world.add_node(options).index();
+            everybody[*options.id] = {world.node(nodes[digits]).address(), {}};
             identities.emplace(digits, identity);
         }
         const std::map<std::string, std::string> drawn{{"4228", "4361"}, {"4361", "43fe"}, {"43fe", "4377"},
@@ -134,7 +141,8 @@ class Figure10_10 : public ::testing::Test {
     base::sim::World world{1};
     std::map<std::string, NodeIndex> nodes;
     std::map<std::string, Identity> identities;
-    std::map<base::NodeId, pastry::NodeHandle> next;
+    DrawnKbr::Handles next;
+    DrawnKbr::Handles everybody;
     std::string received_at;
 };
 

@@ -56,11 +56,14 @@ json describe(const tapestry::Status& status) {
     return {{"published", status.published},
             {"pointers", status.pointers},
             {"publishers", status.publishers},
+            {"pointer_bytes", status.pointer_bytes},
             {"publishes_sent", status.publishes_sent},
             {"bytes_sent", status.bytes_sent},
+            {"parcels_lost", status.parcels_lost},
             {"refused", status.refused},
             {"finds_answered", status.finds_answered},
             {"dead_pointers", status.dead_pointers},
+            {"denials", status.denials},
             {"lies", status.lies}};
 }
 
@@ -207,7 +210,10 @@ class Questions {
         } else {
             stack_.location().publish(objects);
         }
-        co_return json{{"object", object.hex()}, {"published", stack_.location().status().published}};
+        const auto missing = co_await stack_.location().published(objects, env_.clock.now() + kLookUpTimeout);
+        co_return json{{"object", object.hex()},
+                       {"published", stack_.location().status().published},
+                       {"confirmed", missing.empty()}};
     }
 
     Answer<json> locate(json arguments) {

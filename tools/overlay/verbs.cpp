@@ -73,13 +73,18 @@ base::Result<ExitCode> publish(Context& context, const std::string& object, bool
     BASE_CHECK(check_digits(object));
     const auto* question = withdraw ? "unpublish" : "publish";
     BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), question, {{"object", object}}));
+    const bool confirmed = answer["confirmed"].get<bool>();
     if (context.console.manner().json) {
         context.console.print_json(answer);
     } else {
         context.console.print(std::string{withdraw ? "withdrawn" : "published"} + ": " +
                               answer["object"].get<std::string>() + "\n");
     }
-    return ExitCode::done;
+    if (confirmed) return ExitCode::done;
+    context.console.warn(
+        "not all nodes that others will ask for it have confirmed it; the node says it again every five "
+        "minutes, and 'pelago node status' shows whether it is part of the ring");
+    return ExitCode::partial;
 }
 
 /// The way of the question, and what it met.
@@ -148,11 +153,13 @@ void add_location_verbs(Verbs& verbs) {
     object_option(
         verbs.add({"publish", "Say that this node holds an object", "publish 4378",
                    "Until 'unpublish', or until the node stops. What is sent to the object is written to the\n"
-                   "node's log. A GUID is 64 hexadecimal digits; fewer are filled up with zeros."},
+                   "node's log. A GUID is 64 hexadecimal digits; fewer are filled up with zeros. Returns when\n"
+                   "others find it. Exit 3: said, but not every node that they will ask has confirmed it."},
                   [published](Context& context) { return publish(context, *published, false); }),
         *published);
     auto withdrawn = std::make_shared<std::string>();
-    object_option(verbs.add({"unpublish", "Take back that this node holds an object", "unpublish 4378"},
+    object_option(verbs.add({"unpublish", "Take back that this node holds an object", "unpublish 4378",
+                             "Exit 3: as for 'publish'."},
                             [withdrawn](Context& context) { return publish(context, *withdrawn, true); }),
                   *withdrawn);
     auto located = std::make_shared<std::string>();

@@ -73,14 +73,20 @@ class Kbr {
     /// The same for any key: asks its root when we cannot tell. Fewer than `count` only if the network is that small.
     virtual base::Task<base::Result<std::vector<NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
                                                                                base::TimePoint deadline) = 0;
-    /// This node owes the caller an answer: it is probed now, and declared dead if it does not answer that either.
-    virtual void suspect(const base::NodeId& /*node*/) {}
     /// Our leaf set, nearest first, without ourselves.
     [[nodiscard]] virtual std::vector<NodeHandle> neighbours() const = 0;
     /// Neighbours declared dead, remembered for `Config::remember_absent`. A node that comes back leaves this list.
     [[nodiscard]] virtual std::vector<AbsentNode> absent() const = 0;
     /// True once the node may deliver (its leaf set agreed). Always true for a network of one.
     [[nodiscard]] virtual bool active() const = 0;
+
+    /// A node of our leaf set or table, with the endpoint where it is reached; nullopt for all others.
+    [[nodiscard]] virtual std::optional<NodeHandle> find(const base::NodeId& /*node*/) const { return {}; }
+    /// To that node and back, as measured lately; also of nodes that are in no table. Nullopt if it never was.
+    [[nodiscard]] virtual std::optional<base::Duration> rtt(const base::NodeId& /*node*/) const { return {}; }
+    /// This node owes a layer above an answer: it is probed now, messages take other ways where there are some until it
+    /// answers, and it is declared dead if it does not.
+    virtual void suspect(const base::NodeId& /*node*/) {}
 };
 
 }  // namespace pastry

@@ -76,10 +76,12 @@ class Node final : public Kbr {
     [[nodiscard]] std::vector<NodeHandle> replica_set(const base::Guid& key, std::size_t count) const override;
     base::Task<base::Result<std::vector<NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
                                                                        base::TimePoint deadline) override;
-    void suspect(const base::NodeId& node) override;
     [[nodiscard]] std::vector<NodeHandle> neighbours() const override;
     [[nodiscard]] std::vector<AbsentNode> absent() const override;
     [[nodiscard]] bool active() const override;
+    [[nodiscard]] std::optional<NodeHandle> find(const base::NodeId& node) const override;
+    [[nodiscard]] std::optional<base::Duration> rtt(const base::NodeId& node) const override;
+    void suspect(const base::NodeId& node) override;
 
     /// The way to the root of `key`, asked for hop by hop; the root last, ourselves only if we are the root.
     base::Task<base::Result<std::vector<TraceHop>>> trace(base::Guid key, base::TimePoint deadline);

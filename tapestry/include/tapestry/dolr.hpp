@@ -19,11 +19,12 @@ namespace tapestry {
 /// A live publisher of an object, as a node on the way to its root knows it.
 struct Location {
     base::Address holder;
-    base::Duration delay{};  ///< one way, from the node that knew it; what the asker measures itself is better
+    base::Duration delay{};  ///< one way: half of what the asker measured, else an estimate over who knew it
+    bool measured = false;
 };
 
 struct Located {
-    std::vector<Location> holders;   ///< nearest to where the pointer was met first; distinct; never empty
+    std::vector<Location> holders;   ///< nearest to the asker first; distinct; never empty
     std::vector<base::Address> way;  ///< nodes that the question crossed, the one with the pointer last; if traced
     unsigned root = 0;               ///< on the way to which root of the object
 };
@@ -35,10 +36,23 @@ class Dolr {
     /// This node holds these objects from now on, and says so again and again until unpublish(). Duplicates are fine.
     virtual void publish(const std::vector<base::Guid>& objects) = 0;
     virtual void unpublish(const std::vector<base::Guid>& objects) = 0;
+    /// Resumes when every root of these objects has what was last said of them, by publish() or unpublish(): from then
+    /// on all others find them, or do not. Those for which a root had not confirmed it by the deadline, sorted; of
+    /// these nothing is known but that they are said again with the next republish. Nothing if nobody needs to be told.
+    virtual base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> /*objects*/,
+                                                          base::TimePoint /*deadline*/) {
+        co_return std::vector<base::Guid>{};
+    }
 
     /// Some holders, ourselves first if we are one. Errors: not_published, roots_unreachable.
     virtual base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline,
                                                      bool trace = false) = 0;
+    /// The same but for `failed` (at most 32), which the asker tried: they did not answer, or do not have it. Who has
+    /// pointers to them looks for himself, and drops those that lead nowhere.
+    virtual base::Task<base::Result<Located>> locate_others(base::Guid object, std::vector<base::NodeId> /*failed*/,
+                                                            base::TimePoint deadline) {
+        return locate(object, deadline);
+    }
     /// Some holders but ourselves and `known` (at most 32 count); none if those that would know name no more. Errors:
     /// roots_unreachable.
     virtual base::Task<base::Result<std::vector<Location>>> other_holders(base::Guid object,
@@ -50,8 +64,9 @@ class Dolr {
     virtual base::Task<base::Result<unsigned>> send_to_object(base::Guid object, base::SharedBytes message,
                                                               unsigned replicas, base::TimePoint deadline) = 0;
 
-    /// What comes for objects that we published. False: we do not have it (any more); then others forget that we said
-    /// so.
+    /// What comes for objects that we published; the same message of the same asker once. `asker` has an endpoint only
+    /// if it is a member; if KBR does not know it, it is what the asker said. False: we do not have the object (any
+    /// more); then it is withdrawn.
     using OnMessage =
         std::function<base::Task<bool>(base::Guid object, base::Address asker, base::SharedBytes message)>;
     virtual void on_message(OnMessage handler) = 0;

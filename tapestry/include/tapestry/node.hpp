@@ -27,10 +27,18 @@ struct Config {
     Milliseconds gather{50};      ///< what is published within so long travels together
     Milliseconds settle{500};     ///< after a neighbour came or went, before pointers are moved
     Milliseconds call_timeout{3'000};
-    Milliseconds find_timeout{4'000};  ///< for one root's answer, before the next root is asked
+    Milliseconds ask_next{1'000};      ///< without an answer, before the next root is asked as well; doubles
+    Milliseconds find_timeout{4'000};  ///< the same for a message, and for the confirmation of what is published
+    std::size_t locations = 4;         ///< in one answer
+
     std::size_t max_pointers = 1U << 20U;
-    std::size_t max_pointers_per_object = 8;
-    std::size_t locations = 4;  ///< in one answer
+    std::size_t max_pointer_bytes = 256U << 20U;
+    std::size_t max_pointers_per_object = 8;       ///< publishers
+    std::size_t max_publishes_under_way = 512;     ///< messages of up to 256 KiB
+    std::size_t max_answers = 1024;                ///< under way; more go by KBR, unwatched, and are not certain
+    std::size_t max_waiting_parcels = 16U << 10U;  ///< that found no way yet
+    std::size_t remembered_messages = 4U << 10U;   ///< so that what is sent again is taken once
+    std::size_t max_checks = 64;                   ///< of publishers somebody doubts, under way
 };
 
 /// For `node status`.
@@ -40,11 +48,14 @@ struct Status {
     std::size_t publishers = 0;
     std::uint64_t publishes_sent = 0;  ///< messages
     std::uint64_t parcels_sent = 0;
+    std::uint64_t parcels_lost = 0;    ///< found no way, again and again; until the next republish
     std::uint64_t bytes_sent = 0;      ///< of publish messages
     std::uint64_t refused = 0;         ///< announcements: forged, not of a member, stale, over a limit
     std::uint64_t finds_answered = 0;  ///< here, because a pointer was met
     std::uint64_t dead_pointers = 0;   ///< dropped: their publisher did not answer
-    std::uint64_t lies = 0;            ///< dropped: their publisher did not have it
+    std::uint64_t denials = 0;         ///< dropped: their publisher did not have it
+    std::uint64_t lies = 0;            ///< of these, those that were no honest ones: PointerTable::denied
+    std::size_t pointer_bytes = 0;     ///< of memory, about
 };
 
 class Node final : public Dolr {
@@ -66,9 +77,12 @@ class Node final : public Dolr {
 
     void publish(const std::vector<base::Guid>& objects) override;
     void unpublish(const std::vector<base::Guid>& objects) override;
+    base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline) override;
     base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace = false) override;
     base::Task<base::Result<std::vector<Location>>> other_holders(base::Guid object, std::vector<base::NodeId> known,
                                                                   base::TimePoint deadline) override;
+    base::Task<base::Result<Located>> locate_others(base::Guid object, std::vector<base::NodeId> failed,
+                                                    base::TimePoint deadline) override;
     base::Task<base::Result<unsigned>> send_to_object(base::Guid object, base::SharedBytes message, unsigned replicas,
                                                       base::TimePoint deadline) override;
     void on_message(OnMessage handler) override;
@@ -76,6 +90,8 @@ class Node final : public Dolr {
     [[nodiscard]] Status status() const;
     /// Publishers of `object` that this node has pointers to, nearest first: for tests and `node status`.
     [[nodiscard]] std::vector<base::NodeId> pointers_to(const base::Guid& object) const;
+    /// False while what that node publishes is refused here, because it lied.
+    [[nodiscard]] bool believes(const base::NodeId& publisher) const;
 
   private:
     class Impl;

@@ -1,0 +1,209 @@
+// Who has to make room in a full table, whose pointers an object keeps of too many, and who is not believed.
+#include <algorithm>
+#include <tuple>
+
+#include "pointer_table.hpp"
+
+namespace tapestry {
+
+using base::Guid;
+using base::NodeId;
+using base::TimePoint;
+
+// ---- room
+
+std::size_t PointerTable::cost_of(const Announcement& announcement) {
+    return announcement.sealed().size() + kHeldBytes;
+}
+
+bool PointerTable::full(std::size_t more_bytes) const {
+    return pointers_ >= limits_.pointers || bytes_ + more_bytes > limits_.bytes;
+}
+
+void PointerTable::charge(Publisher& publisher, std::ptrdiff_t pointers, std::ptrdiff_t bytes) {
+    publisher.pointers += static_cast<std::size_t>(pointers);  // modulo 2^64: a difference may be negative
+    publisher.bytes += static_cast<std::size_t>(bytes);
+    bytes_ += static_cast<std::size_t>(bytes);
+}
+
+/// Not with every charge: a look at who takes most is worth more than an order that is right at every moment.
+void PointerTable::rank(const NodeId& id, Publisher& publisher) {
+    if (publisher.ranked == publisher.bytes) return;
+    by_bytes_.erase({publisher.ranked, id});
+    publisher.ranked = publisher.bytes;
+    if (publisher.ranked > 0) by_bytes_.emplace(publisher.ranked, id);
+}
+
+// Whoever takes most room loses its oldest announcements, as long as it has more than the newcomer would have: so
+// everybody keeps an equal share of a full table, or all that he has if that is less.
+bool PointerTable::make_room(const NodeId& publisher, std::size_t bytes) {
+    auto& newcomer = publishers_[publisher];
+    rank(publisher, newcomer);
+    while (full(bytes)) {
+        if (by_bytes_.empty()) return false;
+        const auto [most, id] = *by_bytes_.rbegin();
+        if (id == publisher || most <= newcomer.bytes + bytes) return false;
+        auto& victim = publishers_[id];
+        remove_all(leases_.at(*victim.leases.begin()).get());
+        rank(id, victim);
+    }
+    return true;
+}
+
+namespace {
+
+/// A publisher of one object.
+struct Candidate {
+    NodeId id;
+    base::Duration delay{};
+    std::uint32_t since = 0;
+    bool gone = true;  // only its withdrawal is remembered
+};
+
+/// `all`: live, sorted by distance, then by how long they have been there.
+NodeId one_too_many(const std::vector<Candidate>& all, std::size_t seniors) {
+    std::vector<std::uint32_t> since;
+    for (const auto& each : all) since.push_back(each.since);
+    std::ranges::sort(since);
+    const auto seniors_here = std::min(seniors, since.size());
+    const auto* victim = &all.back();
+    std::optional<double> least;
+    for (std::size_t i = 1; i < all.size(); ++i) {
+        const bool farthest = i + 1 == all.size() && all[i].delay > all[i - 1].delay;
+        const bool newest = all[i].since == since.back();
+        const bool senior = seniors > 0 && !newest && all[i].since <= since[seniors_here - 1];
+        if (senior) --seniors;
+        if (farthest || senior) continue;
+        const auto nearer = static_cast<double>(all[i - 1].delay.count()) + 1;
+        const auto gap = (static_cast<double>(all[i].delay.count()) + 1) / nearer;
+        if (least && (gap > *least || (gap == *least && all[i].since < victim->since))) continue;
+        victim = &all[i];
+        least = gap;
+    }
+    return victim->id;
+}
+
+}  // namespace
+
+// Of too many publishers of one object goes one that has another nearly as far from here: what is left is near for
+// somebody wherever he asks from. Not the nearest, not the farthest, and not those that have published it longest: a
+// crowd of late comers does not push out who was there before.
+void PointerTable::thin(Entries& entries) {
+    std::vector<Candidate> all;
+    for (const auto& entry : entries) {
+        const auto same = std::ranges::find(all, entry.publisher(), &Candidate::id);
+        auto& candidate = same == all.end() ? all.emplace_back(Candidate{.id = entry.publisher()}) : *same;
+        if (entry.gone) continue;
+        candidate.delay = candidate.gone ? entry.held->delay : std::min(candidate.delay, entry.held->delay);
+        candidate.since = candidate.gone ? entry.since : std::min(candidate.since, entry.since);
+        candidate.gone = false;
+    }
+    if (all.size() <= limits_.per_object) return;
+    std::ranges::sort(all, {}, [](const Candidate& each) { return std::tuple{each.gone, each.delay, each.since}; });
+    const auto victim = all.back().gone ? all.back().id : one_too_many(all, limits_.seniors);
+    for (std::size_t i = entries.size(); i-- > 0;) {
+        if (entries[i].publisher() == victim) erase(entries, i);
+    }
+}
+
+// ---- who is not believed
+
+namespace {
+
+bool withdraws(const Denial& denial, std::uint64_t announced) {
+    const auto& signed_now = denial.withdrawal;
+    return signed_now && signed_now->withdrawn() && signed_now->publisher().id == denial.publisher &&
+           signed_now->stamp() > announced && signed_now->size() == 1 && signed_now->object(0) == denial.object;
+}
+
+}  // namespace
+
+void PointerTable::suspect(const Guid& object, const NodeId& publisher) {
+    const auto found = objects_.find(object);
+    if (found == objects_.end()) return;
+    for (auto& entry : found->second) {
+        if (entry.publisher() == publisher) entry.silent = true;
+    }
+}
+
+bool PointerTable::denied(TimePoint now, const Denial& denial) {
+    const auto found = objects_.find(denial.object);
+    if (found == objects_.end()) return false;
+    auto& entries = found->second;
+    std::uint64_t latest = 0;
+    bool before = false;
+    for (std::size_t i = entries.size(); i-- > 0;) {
+        if (entries[i].gone || entries[i].publisher() != denial.publisher) continue;
+        latest = std::max(latest, entries[i].announcement().stamp());
+        before = before || entries[i].denied;
+        erase(entries, i);
+    }
+    if (entries.empty()) objects_.erase(found);
+    if (latest == 0) return false;
+    const bool signed_so = withdraws(denial, latest);
+    const bool news = signed_so && take(now, {.announcement = *denial.withdrawal}, {0, 1}, true) == Taken::news;
+    if (news) {
+        for (auto& entry : objects_[denial.object])
+            entry.denied = entry.denied || entry.publisher() == denial.publisher;
+    }
+    auto& publisher = publishers_[denial.publisher];
+    // A process that began after it had announced this has forgotten all that it held then.
+    if (signed_so && denial.born > latest && denial.born <= denial.withdrawal->stamp()) {
+        forget_before(publisher, denial.born);
+    } else if (!signed_so || before) {
+        lied(now, publisher);
+    }
+    rank(denial.publisher, publisher);
+    return news;
+}
+
+void PointerTable::forget_before(Publisher& publisher, std::uint64_t born) {
+    publisher.born = std::max(publisher.born, born);
+    const auto leases = publisher.leases;  // a copy: they go one by one
+    for (const auto& key : leases) {
+        auto* const held = leases_.at(key).get();
+        if (held->announcement.stamp() < born && !held->announcement.withdrawn()) remove_all(held);
+    }
+}
+
+void PointerTable::lied(TimePoint now, Publisher& publisher) const {
+    const auto forgotten = static_cast<std::uint64_t>((now - publisher.lied_at) / limits_.forgets);
+    publisher.lies -= static_cast<unsigned>(std::min<std::uint64_t>(publisher.lies, forgotten));
+    publisher.lied_at = now;
+    ++publisher.lies;
+    if (publisher.lies > limits_.forgiven) {
+        publisher.banned_until = now + limits_.penalty * (1U << std::min(publisher.lies - limits_.forgiven - 1, 6U));
+    }
+    publisher.forget_at = std::max(now, publisher.banned_until) + 2 * limits_.tombstone;
+}
+
+std::size_t PointerTable::lies_of(const NodeId& publisher) const {
+    const auto found = publishers_.find(publisher);
+    return found == publishers_.end() ? 0 : found->second.lies;
+}
+
+bool PointerTable::banned(TimePoint now, const NodeId& publisher) const {
+    const auto found = publishers_.find(publisher);
+    return found != publishers_.end() && now < found->second.banned_until;
+}
+
+// Nobody may say "nobody publishes it" of these: the word of a liar counts for that much.
+void PointerTable::remember_refused(const Announcement& announcement, Range range, TimePoint until) {
+    for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
+        if (refused_.size() >= limits_.refused_objects) {
+            refused_too_many_ = std::max(refused_too_many_, until);
+            return;
+        }
+        auto& known = refused_[announcement.object(i)];
+        known = std::max(known, until);
+    }
+}
+
+void PointerTable::forget_old(TimePoint now) {
+    forget_due_ = now + limits_.tombstone / 8;
+    std::erase_if(publishers_,
+                  [&](const auto& entry) { return entry.second.leases.empty() && entry.second.forget_at <= now; });
+    std::erase_if(refused_, [&](const auto& entry) { return entry.second <= now; });
+}
+
+}  // namespace tapestry

@@ -1,0 +1,254 @@
+// Who is answered, by what way, at what address; and that what is said twice happens once.
+#include <gtest/gtest.h>
+
+#include "announcement.hpp"
+#include "codec.hpp"
+#include "mesh.hpp"
+
+namespace tapestry::testing {
+namespace {
+
+TEST(Answers, FindTheirAskerAlthoughTheTwoCannotHearEachOther) {
+    Mesh mesh{80};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    constexpr NodeIndex kAsker = 44;
+    std::size_t cut = 0;
+    for (NodeIndex node = 0; node < 60; ++node) {
+        if (node == kAsker || node == 10 || mesh.dolr(node).pointers_to(object).empty()) continue;
+        mesh.world.network().cut(kAsker, node);
+        ++cut;
+    }
+    ASSERT_GT(cut, 3U);
+    const auto found = mesh.locate(kAsker, object);
+    ASSERT_TRUE(found) << found.error().message();
+    EXPECT_EQ(found->holders.at(0).holder.id, mesh.id(10));
+}
+
+TEST(Answers, ThatAreLostAreAskedForAgain) {
+    Mesh mesh{81};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    std::size_t lost = 0;
+    for (NodeIndex node = 0; node < 60; ++node) {
+        mesh.world.network().set_liar(node, [&lost](base::sim::Letter& letter) {
+            if (!letter.content || letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() != static_cast<std::uint8_t>(Verb::found) || lost == 2) return;
+            if (letter.kind == base::sim::Letter::Kind::answer) return;
+            letter.drop = true;
+            ++lost;
+        });
+    }
+    for (NodeIndex node = 0; node < 60; ++node) EXPECT_TRUE(mesh.locate(node, object)) << node;
+    EXPECT_EQ(lost, 2U);
+}
+
+TEST(Answers, AMessageIsTakenOnceHoweverOftenItComes) {
+    Mesh mesh{82};
+    mesh.add_directly(20);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    for (int times = 0; times < 3; ++times) {
+        base::SharedBytes letter{base::to_bytes("once")};
+        auto message = encode(Deliver{object, 0, mesh.world.node(4).address(), 7}, letter);
+        auto& env = mesh.world.node(3).env();
+        const auto answer = *mesh.world.node(3).run(
+            env.transport.request(mesh.world.node(10).address(), std::move(message), mesh.world.now() + 3s));
+        ASSERT_TRUE(answer);
+        EXPECT_TRUE(decode_delivered(*answer)->taken);
+    }
+    EXPECT_EQ(mesh.received.size(), 1U);
+}
+
+TEST(Answers, WhoeverIsAskedForWhatItDoesNotHaveSignsThat) {
+    Mesh mesh{83};
+    mesh.add_directly(20);
+    const auto object = mesh.world.rng().guid();
+    for (const auto verb : {Verb::deliver, Verb::have}) {
+        auto message = encode(Deliver{object, 1, mesh.world.node(3).address(), 7}, {}, verb);
+        auto& env = mesh.world.node(3).env();
+        const auto answer = *mesh.world.node(3).run(
+            env.transport.request(mesh.world.node(10).address(), std::move(message), mesh.world.now() + 3s));
+        ASSERT_TRUE(answer);
+        const auto said = decode_delivered(*answer);
+        ASSERT_TRUE(said && said->withdrawal);
+        EXPECT_FALSE(said->taken);
+        EXPECT_TRUE(said->withdrawal->verify(mesh.world.network_id()));
+        EXPECT_TRUE(said->withdrawal->withdrawn());
+        EXPECT_EQ(said->withdrawal->object(0), object);
+        EXPECT_EQ(said->withdrawal->root(), 1U);
+        EXPECT_GE(said->withdrawal->stamp(), said->born);
+    }
+}
+
+TEST(Answers, NameTheHoldersInTheOrderOfTheAskersOwnDistances) {
+    Mesh mesh{84};
+    mesh.world.network().use_plane_latency(50us, 100us);
+    mesh.add_directly(30);  // everybody knows everybody
+    const auto object = mesh.world.rng().guid();
+    for (const NodeIndex holder : {3U, 12U, 20U, 28U}) mesh.dolr(holder).publish({object});
+    mesh.world.run_for(2s);
+    std::size_t several = 0;
+    for (NodeIndex from = 0; from < 30; ++from) {
+        const auto found = mesh.locate(from, object);
+        ASSERT_TRUE(found);
+        std::vector<base::Duration> delays;
+        for (const auto& location : found->holders) {
+            if (location.holder.id == mesh.id(from)) continue;
+            EXPECT_TRUE(location.measured);
+            NodeIndex at = 0;
+            while (mesh.id(at) != location.holder.id) ++at;
+            EXPECT_EQ(location.delay, mesh.world.network().latency(from, at));
+            delays.push_back(location.delay);
+        }
+        EXPECT_TRUE(std::ranges::is_sorted(delays));
+        if (delays.size() > 1) ++several;
+    }
+    EXPECT_GT(several, 15U);
+}
+
+TEST(Answers, OfNodesThatAreRevokedSpeakNobody) {
+    Mesh mesh{85};
+    mesh.add_directly(40);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    ASSERT_TRUE(mesh.locate(20, object));
+    mesh.members.erase(mesh.id(10));
+    const auto found = mesh.locate(20, object);  // although its pointers are still there
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error(), Errc::roots_unreachable);
+}
+
+TEST(Answers, AnnouncementsForRootsThatNoObjectHasAreRefused) {
+    Mesh mesh{86};
+    mesh.add_directly(20);
+    const auto object = mesh.world.rng().guid();
+    std::vector<Parcel> parcels;
+    for (std::uint8_t root = 0; root < kMaxRoots; ++root) {
+        Announcement::Terms terms{"n3", root, std::uint64_t{1'000'000} + root, 60s};
+        parcels.push_back(
+            {.announcement = Announcement::sign(mesh.identities[3], terms, {&object, 1}), .range = {0, 1}});
+    }
+    auto message = encode(parcels);
+    auto& env = mesh.world.node(3).env();
+    ASSERT_TRUE(*mesh.world.node(3).run(
+        env.transport.request(mesh.world.node(10).address(), std::move(message), mesh.world.now() + 3s)));
+    EXPECT_EQ(mesh.dolr(10).status().refused, kMaxRoots - mesh.options.dolr.roots);
+    EXPECT_LE(mesh.dolr(10).status().pointers, mesh.options.dolr.roots);
+}
+
+// ---- who is dialled
+
+/// Remembers what it was told to dial.
+class RecordingTransport final : public base::Transport {
+  public:
+    explicit RecordingTransport(base::Transport& below) : below_{below} {}
+    [[nodiscard]] const base::Address& self() const override { return below_.self(); }
+    base::Task<base::Result<base::Message>> request(base::Address to, base::Message message,
+                                                    base::TimePoint deadline) override {
+        note(to, message);
+        return below_.request(std::move(to), std::move(message), deadline);
+    }
+    void notify(const base::Address& to, base::Message message) override {
+        note(to, message);
+        below_.notify(to, std::move(message));
+    }
+    void serve(base::Service service, RequestHandler on_request, NotifyHandler on_notify) override {
+        below_.serve(service, std::move(on_request), std::move(on_notify));
+    }
+
+    std::vector<base::Address> answered;  ///< Verb::found went there
+    std::set<std::string> endpoints;      ///< of whatever
+
+  private:
+    void note(const base::Address& to, const base::Message& message) {
+        endpoints.insert(to.endpoint);
+        const bool found =
+            message.service() == base::Service::tapestry && message.verb() == static_cast<std::uint8_t>(Verb::found);
+        if (found) answered.push_back(to);
+    }
+    base::Transport& below_;
+};
+
+struct Recorded {
+    Recorded(base::sim::Node& machine, base::NodeEnv env_in, const Identity& identity,
+             const std::set<base::NodeId>& members)
+        : transport{env_in.transport},
+          env{env_in.executor, env_in.clock, env_in.rng, transport, env_in.disk, env_in.workers, env_in.log},
+          ring{env, {machine.address(), {}}},
+          dolr{env, ring, identity, [&members](const base::NodeId& node) { return members.contains(node); }} {}
+    RecordingTransport transport;
+    base::NodeEnv env;
+    pastry::Node ring;
+    Node dolr;
+};
+
+class Dialling : public ::testing::Test {
+  protected:
+    Dialling() {
+        std::vector<pastry::Node*> rings;
+        for (NodeIndex i = 0; i < kNodes; ++i) {
+            base::Key seed{};
+            seed[0] = static_cast<std::uint8_t>(i + 1);
+            const Identity identity{base::SigningKey{seed}, base::Key{}, world.network_id()};
+            base::sim::NodeOptions options;
+            options.id = base::node_id(identity.key.public_key(), identity.salt);
+            auto& machine = world.add_node(options);
+            members.insert(machine.id());
+            machine.start([this, &machine, identity](base::NodeEnv& env) {
+                return std::make_unique<Recorded>(machine, env, identity, members);
+            });
+            rings.push_back(&at(i).ring);
+        }
+        pastry::testing::build_directly(rings, [](std::size_t, std::size_t) { return 20ms; });
+        for (NodeIndex i = 0; i < kNodes; ++i) at(i).dolr.start(true);
+        at(7).dolr.publish({object});
+        world.run_for(2s);
+    }
+
+    Recorded& at(NodeIndex index) { return world.node(index).root<Recorded>(); }
+
+    /// A question in somebody's name.
+    void ask_as(base::Address asker) {
+        Find find{.object = object, .asker = std::move(asker), .number = 1};
+        at(3).ring.route(root_key(object, 0), encode(find, {}));
+        world.run_for(10s);
+    }
+    std::vector<base::Address> answered() {
+        std::vector<base::Address> all;
+        for (NodeIndex i = 0; i < kNodes; ++i) {
+            const auto& here = at(i).transport.answered;
+            all.insert(all.end(), here.begin(), here.end());
+            EXPECT_FALSE(at(i).transport.endpoints.contains("203.0.113.9:1")) << i;
+        }
+        return all;
+    }
+
+    static constexpr NodeIndex kNodes = 20;
+    base::sim::World world{87};
+    std::set<base::NodeId> members;
+    const base::Guid object = *base::Guid::from_prefix("4378");
+};
+
+TEST_F(Dialling, AMemberIsAnsweredWhereItIsNotWhereAQuestionSays) {
+    ask_as({world.node(11).id(), "203.0.113.9:1"});
+    const auto all = answered();
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_EQ(all[0], world.node(11).address());
+}
+
+TEST_F(Dialling, WhoeverIsNoMemberIsAnsweredOverItsOwnConnectionOrNotAtAll) {
+    const auto client = world.rng().guid();
+    ask_as({client, "203.0.113.9:1"});
+    const auto all = answered();
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_EQ(all[0], (base::Address{client, ""}));
+}
+
+}  // namespace
+}  // namespace tapestry::testing

@@ -1,0 +1,163 @@
+// Messages as bytes: docs/formats/tapestry.md.
+#include "codec.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <map>
+
+#include "base/error.hpp"
+
+namespace tapestry {
+namespace {
+
+base::Guid guid(std::string_view digits) { return *base::Guid::from_prefix(digits); }
+
+Announcement an_announcement(std::chrono::seconds lease) {
+    const Identity identity{base::SigningKey{base::Key{1}}, base::Key{2}, guid("ab")};
+    return Announcement::sign(identity, {"host:1", 0, 5, lease}, std::vector{guid("1"), guid("2"), guid("3")});
+}
+
+struct Sample {
+    base::Message message;
+    std::function<base::Result<base::Message>(const base::Message&)> again;  ///< decoded, and encoded anew
+};
+
+std::map<std::string, Sample> samples() {
+    const base::Address ada{guid("aa"), "ada:4000"};
+    const base::Address bob{guid("bb"), "bob:4000"};
+    std::map<std::string, Sample> all;
+    const auto parcels = [](const base::Message& message) -> base::Result<base::Message> {
+        BASE_TRY(const auto value, decode_publish(message));
+        return encode(value, static_cast<Verb>(message.verb()));
+    };
+    const std::vector<Parcel> way{{.announcement = an_announcement(std::chrono::seconds{60}),
+                                   .range = {1, 3},
+                                   .hops = 2,
+                                   .delay = std::chrono::milliseconds{7},
+                                   .last = true,
+                                   .age = std::chrono::seconds{11},
+                                   .confirm = true},
+                                  {.announcement = an_announcement(std::chrono::seconds{0}), .range = {0, 1}}};
+    all["publish"] = {encode(way), parcels};
+    all["beside_reply"] = {encode(way, Verb::beside), parcels};
+    const Find find{.object = guid("77"),
+                    .root = 1,
+                    .count = 3,
+                    .send = true,
+                    .asker = ada,
+                    .number = 9,
+                    .tried = {guid("8"), guid("9")},
+                    .trace = true,
+                    .way = {ada, bob},
+                    .message = 10,
+                    .round = 2,
+                    .doubt = true};
+    all["find"] = {encode(find, base::SharedBytes{base::to_bytes("letter")}),
+                   [](const base::Message& message) -> base::Result<base::Message> {
+                       BASE_TRY(const auto value, decode_find(message.header));
+                       return encode(value, message.payload);
+                   }};
+    const Found found{.number = 9,
+                      .root = 1,
+                      .places = {{ada, std::chrono::milliseconds{3}}, {bob, {}}},
+                      .last = true,
+                      .certain = true,
+                      .way = {bob}};
+    all["found"] = {encode(found), [](const base::Message& message) -> base::Result<base::Message> {
+                        BASE_TRY(const auto value, decode_found(message.header));
+                        return encode(value);
+                    }};
+    const auto delivers = [](const base::Message& message) -> base::Result<base::Message> {
+        BASE_TRY(const auto value, decode_deliver(message.header));
+        return encode(value, message.payload, static_cast<Verb>(message.verb()));
+    };
+    all["deliver"] = {encode(Deliver{guid("77"), 1, ada, 10}, base::SharedBytes{base::to_bytes("letter")}), delivers};
+    all["have"] = {encode(Deliver{guid("77"), 1, {}, 0}, {}, Verb::have), delivers};
+    const auto delivered = [](const base::Message& message) -> base::Result<base::Message> {
+        BASE_TRY(const auto value, decode_delivered(message));
+        return encode(value);
+    };
+    all["delivered"] = {encode(Delivered{.taken = true, .held = true, .born = 4, .withdrawal = {}}), delivered};
+    all["denied"] = {
+        encode(Delivered{.taken = false, .born = 4, .withdrawal = an_announcement(std::chrono::seconds{0})}),
+        delivered};
+    all["beside"] = {encode_beside(guid("77")), [](const base::Message& message) -> base::Result<base::Message> {
+                         BASE_TRY(const auto value, decode_beside(message.header));
+                         return encode_beside(value);
+                     }};
+    const std::vector<Landing> landings{{.stamp = 5, .range = {0, 3}}, {.stamp = 6, .range = {2, 512}}};
+    all["arrived"] = {encode(landings), [](const base::Message& message) -> base::Result<base::Message> {
+                          BASE_TRY(const auto value, decode_arrived(message.header));
+                          return encode(value);
+                      }};
+    all["hand_over"] = {encode_hand_over(),
+                        [](const base::Message&) -> base::Result<base::Message> { return encode_hand_over(); }};
+    return all;
+}
+
+TEST(TapestryCodec, WhatIsDecodedIsWhatWasEncoded) {
+    for (const auto& [name, sample] : samples()) {
+        const auto back = sample.again(sample.message);
+        ASSERT_TRUE(back) << name << ": " << back.error().message();
+        EXPECT_EQ(back->kind, sample.message.kind) << name;
+        EXPECT_EQ(back->header, sample.message.header) << name;
+        EXPECT_TRUE(std::ranges::equal(back->payload.view(), sample.message.payload.view())) << name;
+    }
+}
+
+// A change of bytes on the wire changes docs/formats/tapestry.md, this file and a version (CONTRIBUTING.md, rule 16).
+// PELAGO_GOLDEN=write makes it anew.
+TEST(TapestryCodec, BytesOnTheWireAreThoseOfTheGoldenFile) {
+    const std::string path = std::string{PELAGO_GOLDEN_DIR} + "/tapestry_messages.txt";
+    std::string now;
+    for (const auto& [name, sample] : samples()) {
+        now += name + " " + std::to_string(sample.message.verb()) + " " + base::to_hex(sample.message.header) + " " +
+               base::to_hex(sample.message.payload) + "\n";
+    }
+    if (const char* mode = std::getenv("PELAGO_GOLDEN"); mode != nullptr && std::string{mode} == "write") {
+        std::ofstream{path} << now;
+    }
+    std::ifstream file{path};
+    const std::string then{std::istreambuf_iterator<char>{file}, {}};
+    EXPECT_EQ(now, then);
+}
+
+TEST(TapestryCodec, LimitsAreKept) {
+    Find find{.object = guid("77"), .asker = {guid("1"), "h:1"}, .round = kMaxRounds - 1};
+    EXPECT_TRUE(decode_find(encode(find, {}).header));
+    find.round = kMaxRounds;
+    EXPECT_FALSE(decode_find(encode(find, {}).header));
+    Found found;
+    found.places.assign(kMaxPlaces, {{guid("1"), "h:1"}, {}});
+    EXPECT_TRUE(decode_found(encode(found).header));
+    found.places.push_back({{guid("1"), "h:1"}, {}});
+    EXPECT_FALSE(decode_found(encode(found).header));
+    EXPECT_FALSE(decode_deliver(encode(Deliver{guid("1"), kMaxRoots, {}, 0}, {}).header));
+    std::vector<Landing> landings(kMaxParcels, Landing{1, {0, 1}});
+    EXPECT_TRUE(decode_arrived(encode(landings).header));
+    landings.push_back({1, {0, 1}});
+    EXPECT_FALSE(decode_arrived(encode(landings).header));
+    for (const Range range : {Range{0, kMaxObjects + 1}, Range{2, 2}, Range{3, 1}}) {
+        EXPECT_FALSE(decode_arrived(encode(std::vector<Landing>{{1, range}}).header));
+    }
+    std::vector<Parcel> parcels{{.announcement = an_announcement(std::chrono::seconds{60}), .range = {0, 1}}};
+    parcels[0].age = kMaxLease;
+    EXPECT_TRUE(decode_publish(encode(parcels)));
+    parcels[0].age += std::chrono::seconds{1};
+    EXPECT_FALSE(decode_publish(encode(parcels)));
+    parcels[0].age = {};
+    parcels.assign(kMaxParcels + 1, parcels[0]);
+    EXPECT_FALSE(decode_publish(encode(parcels)));
+}
+
+TEST(TapestryCodec, AWithdrawalThatDoesNotParseIsNone) {
+    auto message = encode(Delivered{.taken = false, .born = 4, .withdrawal = an_announcement(std::chrono::seconds{0})});
+    message.payload = message.payload.slice(0, message.payload.size() - 1);
+    EXPECT_EQ(decode_delivered(message).error(), base::Errc::bad_format);
+}
+
+}  // namespace
+}  // namespace tapestry
