@@ -39,7 +39,7 @@ class StorageManagement : public testing::TestWithParam<Sizes> {};
 INSTANTIATE_TEST_SUITE_P(BothModels, StorageManagement, testing::Values(Sizes::tail, Sizes::lognormal),
                          [](const auto& of) { return of.param == Sizes::tail ? "tail" : "lognormal"; });
 
-// 5.1: "without replica and file diversion 51.1 % of the insertions failed, and the utilisation was only 60.8 %"
+// 5.1: without replica and file diversion 51.1 % of the insertions failed, and utilisation reached 60.8 %.
 TEST_P(StorageManagement, WithoutDiversionHalfOfTheFilesAreRefusedAtSixtyPercent) {
     for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
         const auto f = whole_files(seed, GetParam(), 1.0, 0.0, 0);
