@@ -155,18 +155,17 @@ Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<G
         if (context_.now() >= patience.value_or(attempt)) break;
         co_await next_answer(context_.env.clock, gather, patience.value_or(attempt));
     }
-    if (answered < needed) {
-        holders_.forget(place);
-        co_return base::Error{Errc::holders_unreachable, fmt::format("{} of {} answered", answered, copies)};
-    }
-    co_await touch_elsewhere(set->spare, *request, needed, held, attempt);
+    if (answered < needed) holders_.forget(place);
+    if (answered == 0) co_return base::Error{Errc::holders_unreachable, fmt::format("none of {} answered", copies)};
+    co_await touch_elsewhere(set->spare, *request, needed, held,
+                             context_.attempt(deadline, context_.config.call_timeout));
     std::vector<bool> result(count);
     for (std::size_t i = 0; i < count; ++i) result[i] = held[i] >= needed;
     co_return result;
 }
 
-/// What a holder that has just come was not given yet, earlier holders have: their copies count as well. Nothing is
-/// asked where the holders have everything.
+/// What a holder that has just come was not given yet, or that does not answer, others have: their copies count as well.
+/// Nothing is asked where the holders have everything.
 Task<void> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, const TouchRequest& all, std::size_t needed,
                                    std::vector<std::size_t>& held, TimePoint deadline) {
     auto request = std::make_shared<TouchRequest>();
@@ -181,7 +180,7 @@ Task<void> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, const T
     if (which.empty()) co_return;
     const auto gather = std::make_shared<Gather<Result<std::vector<bool>>>>(context_.env.executor);
     for (const auto& node : nodes) spawn(context_.work, gather, touch_at(node, request, deadline));
-    const auto until = std::min(deadline, context_.now() + 4 * context_.latencies.hedge());
+    const auto until = context_.now() + 4 * context_.latencies.hedge();
     while (gather->pending > 0 && context_.now() < until) co_await next_answer(context_.env.clock, gather, until);
     for (const auto& answer : gather->answers) {
         if (!answer || !*answer) continue;

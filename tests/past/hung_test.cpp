@@ -14,6 +14,16 @@ class Hung : public ::testing::Test {
     void hang(std::vector<std::size_t> peers) {
         for (const auto peer : peers) cluster_->machine(peer).pause();
     }
+    /// The peers by their distance from the place of block 1.
+    std::vector<std::size_t> ranked() {
+        std::vector<std::size_t> by_rank;
+        for (const auto& node : cluster_->ring.nearest(place_of(1), 5)) {
+            std::size_t index = 0;
+            while (cluster_->handle(index).id() != node.id()) ++index;
+            by_rank.push_back(index);
+        }
+        return by_rank;
+    }
     template <class Action>
     base::Duration time_of(Action action) {
         const auto begun = world_.now();
@@ -101,15 +111,29 @@ TEST_F(Hung, PeersCostTheFirstCommandsSomeSecondsAndTheNextOnesNone) {
     EXPECT_LT(time_of([&] { everything(2); }), 2s);
 }
 
+// What hung holders have counts for nothing, so it is stored again: a backup goes on.
+TEST_F(Hung, WhatOnlyHungHoldersHaveIsNotThere) {
+    begin({});
+    const auto by_rank = ranked();
+    ASSERT_TRUE(cluster_->put(0, 1));
+    hang({by_rank[0], by_rank[1]});
+    const auto touch = [&](std::size_t from) {
+        auto task = cluster_->node(from).touch(place_of(1), test_tag(), {make_block(1).id}, cluster_->in(30s));
+        return *cluster_->machine(from).run(std::move(task));
+    };
+    const auto held = touch(by_rank[3]);
+    ASSERT_TRUE(held) << held.error().message();
+    EXPECT_FALSE(held->front());
+    EXPECT_TRUE(cluster_->put(by_rank[3], 1, Wait::majority));
+    EXPECT_TRUE(touch(by_rank[3])->front()) << "two that answer have it: a holder and who stands in for one";
+    hang({by_rank[2]});
+    EXPECT_EQ(touch(by_rank[3]).error(), Errc::holders_unreachable);
+}
+
 // A spare that hangs as well, and was found out while the holder before it was waited for.
 TEST_F(Hung, ASpareThatIsKnownToHangGetsNoSecondTimeOut) {
     begin({});
-    std::vector<std::size_t> by_rank;
-    for (const auto& node : cluster_->ring.nearest(place_of(1), 5)) {
-        std::size_t index = 0;
-        while (cluster_->handle(index).id() != node.id()) ++index;
-        by_rank.push_back(index);
-    }
+    const auto by_rank = ranked();
     const std::vector<std::size_t> hung{by_rank[0], by_rank[3]};  // a holder, and the first who would stand in for one
     hang(hung);
     for (const auto peer : hung) {
