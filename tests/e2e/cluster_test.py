@@ -236,6 +236,8 @@ def test_with_two_of_five_peers_hung_the_others_go_on(scratch):
         pelago("archive", "backup", source, directory=cluster.node(1))
         for node in cluster.status()[3:]:
             os.kill(node["pid"], signal.SIGSTOP)
+        (source / "soon").write_text("written before anybody knows that they hang\n")
+        pelago("archive", "backup", source, directory=cluster.node(1), expect=(0, 3))
         for _ in range(2):
             pelago("archive", "snapshots", directory=cluster.node(1))
             pelago("archive", "ls", "latest", directory=cluster.node(1))

@@ -190,7 +190,7 @@ TEST_F(StoreDamage, ACheckpointInTheMiddleOfALossDoesNotKeepItForGood) {
         auto config = config_;
         config.checkpoint_bytes = 256;
         config.state_ahead_bytes = 512;
-        auto store = std::move(**node.run(SegmentStore::open(node.env(), config)));
+        auto store = **node.run(SegmentStore::open(node.env(), config));
         const auto block = block_of(seed, 600);
         const std::vector<Block> one{block};
         ASSERT_TRUE(*node.run(store->put(guid_of("place"), kTag, one)));
@@ -203,7 +203,7 @@ TEST_F(StoreDamage, ACheckpointInTheMiddleOfALossDoesNotKeepItForGood) {
         node.kill();
         store.reset();
         node.restart();
-        store = std::move(**node.run(SegmentStore::open(node.env(), config)));
+        store = **node.run(SegmentStore::open(node.env(), config));
         const auto got = *node.run(store->get(block.id));
         EXPECT_EQ(got.error(), past::Errc::block_not_found) << "seed " << seed;
     }
