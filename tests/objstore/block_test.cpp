@@ -94,6 +94,18 @@ TEST_F(Block, TypeAndVolumeDecideTheKeys) {
     EXPECT_NE(data.ref.body_key, pack.ref.body_key);
 }
 
+// A holder files an id under one place: what a grown volume seals again for another place must be another block.
+TEST_F(Block, AnIdBelongsToOnePlace) {
+    const auto before = seal(BlockType::tree_leaf, children_, text(500));
+    ++context_.place_bits;
+    const auto after = seal(BlockType::tree_leaf, children_, text(500));
+    EXPECT_NE(before.ref.id, after.ref.id);
+    EXPECT_TRUE(open(before) && open(after));
+    auto elsewhere = before;
+    ++elsewhere.ref.place_bits;
+    EXPECT_EQ(open(elsewhere).error(), Errc::damaged);
+}
+
 TEST_F(Block, EveryByteThatIsChangedIsNoticed) {
     const auto sealed = seal(BlockType::tree_leaf, children_, text(300), noise(40));
     for (std::size_t at = 0; at < sealed.bytes.size(); ++at) {
@@ -202,6 +214,7 @@ TEST_F(Block, ABombIsRefusedByItsDeclaredSize) {
         base::Bytes out = base::to_bytes("body");
         out.push_back(static_cast<std::uint8_t>(type));
         out.push_back(1);
+        out.push_back(context_.place_bits);
         out.insert(out.end(), keys_.tag.bytes().begin(), keys_.tag.bytes().end());
         const auto none = base::sha256(base::ByteView{});
         out.insert(out.end(), none.bytes().begin(), none.bytes().end());

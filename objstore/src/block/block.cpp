@@ -22,21 +22,26 @@ constexpr std::uint8_t kHasRefKey = 0x80;
 constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kShortestChild = 32 + 4 + 1 + 1;
 
-base::Bytes associated_data(std::string_view section, BlockType type, const base::Guid& volume_tag,
-                            const base::Guid* references_hash) {
+/// What both sections of a block are bound to. With k an id belongs to one place, whatever is sealed again later.
+struct Binding {
+    BlockType type;
+    std::uint8_t place_bits;
+    const base::Guid& volume_tag;
+};
+
+base::Bytes associated_data(std::string_view section, const Binding& binding, const base::Guid* references_hash) {
     base::Writer out;
-    out.raw(base::as_bytes(section)).u8(static_cast<std::uint8_t>(type)).u8(kFormat).guid(volume_tag);
+    out.raw(base::as_bytes(section)).u8(static_cast<std::uint8_t>(binding.type)).u8(kFormat);
+    out.u8(binding.place_bits).guid(binding.volume_tag);
     if (references_hash != nullptr) out.guid(*references_hash);
     return out.take();
 }
 
-base::Bytes references_associated(BlockType type, const base::Guid& volume_tag) {
-    return associated_data("ref", type, volume_tag, nullptr);
-}
+base::Bytes references_associated(const Binding& binding) { return associated_data("ref", binding, nullptr); }
 
-base::Bytes body_associated(BlockType type, const base::Guid& volume_tag, base::ByteView sealed_references) {
+base::Bytes body_associated(const Binding& binding, base::ByteView sealed_references) {
     const auto hash = base::sha256(sealed_references);
-    return associated_data("body", type, volume_tag, &hash);
+    return associated_data("body", binding, &hash);
 }
 
 base::Bytes encode_references(std::span<const BlockRefPtr> children) {
@@ -138,7 +143,7 @@ base::Result<Sections> split(const BlockRef& ref, base::ByteView bytes) {
 base::Result<std::vector<BlockRef>> open_children(const BlockRef& ref, const base::Guid& volume_tag,
                                                   base::ByteView sealed_references) {
     if (sealed_references.empty()) return std::vector<BlockRef>{};
-    auto plaintext = base::open_once(ref.ref_key, references_associated(ref.type, volume_tag), sealed_references);
+    auto plaintext = base::open_once(ref.ref_key, references_associated({ref.type, ref.place_bits, volume_tag}), sealed_references);
     if (!plaintext) return damaged(ref, "its references do not open");
     auto children = decode_references(*plaintext);
     if (!children) return damaged(ref, "its references do not parse");
@@ -232,11 +237,12 @@ base::Result<SealedBlock> seal_block(const SealContext& context, BlockType type,
         return base::Error{base::Errc::bad_argument, "a block's content is longer than its type allows"};
     }
     SealedBlock out;
+    const Binding binding{type, context.place_bits, context.volume_tag};
     base::Bytes references;
     base::Bytes references_aad;
     if (!children.empty()) {
         references = encode_references(children);
-        references_aad = references_associated(type, context.volume_tag);
+        references_aad = references_associated(binding);
         out.ref.ref_key = section_key(context.dedup_key, references_aad, references);
     }
     const auto body = encode_body(children, content, context.zstd_level);
@@ -252,7 +258,7 @@ base::Result<SealedBlock> seal_block(const SealContext& context, BlockType type,
     sealed.reserve(total);
     sealed.assign(header.view().begin(), header.view().end());
     if (!references.empty()) base::seal_once_to(sealed, out.ref.ref_key, references_aad, references);
-    const auto body_aad = body_associated(type, context.volume_tag, base::ByteView{sealed}.subspan(kBlockHeaderBytes));
+    const auto body_aad = body_associated(binding, base::ByteView{sealed}.subspan(kBlockHeaderBytes));
     out.ref.body_key = section_key(context.dedup_key, body_aad, body);
     base::seal_once_to(sealed, out.ref.body_key, body_aad, body);
 
@@ -294,8 +300,8 @@ base::Result<OpenedBlock> open_block(const BlockRef& ref, const base::Guid& volu
     if (check_id && base::sha256(bytes) != ref.id) return damaged(ref, "its bytes do not hash to its id");
     BASE_TRY(const auto sections, split(ref, bytes));
     BASE_TRY(auto children, open_children(ref, volume_tag, sections.references));
-    auto body =
-        base::open_once(ref.body_key, body_associated(ref.type, volume_tag, sections.references), sections.body);
+    const Binding binding{ref.type, ref.place_bits, volume_tag};
+    auto body = base::open_once(ref.body_key, body_associated(binding, sections.references), sections.body);
     if (!body) return damaged(ref, "its body does not open");
     return decode_body(ref, std::move(children), *std::move(body));
 }
