@@ -156,7 +156,13 @@ Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<G
         co_await next_answer(context_.env.clock, gather, patience.value_or(attempt));
     }
     if (answered < needed) holders_.forget(place);
-    if (answered == 0) co_return base::Error{Errc::holders_unreachable, fmt::format("none of {} answered", copies)};
+    std::size_t others = 0;  // that answered, beside ourselves
+    for (std::size_t i = 0; i < set->writers.size(); ++i) {
+        const auto& answer = gather->answers[i];
+        if (answer && *answer && set->writers[i].id() != context_.self()) ++others;
+    }
+    const bool cut_off = copies > 1 ? others == 0 : answered == 0;
+    if (cut_off) co_return base::Error{Errc::holders_unreachable, fmt::format("{} of {} answered", answered, copies)};
     co_await touch_elsewhere(set->spare, *request, needed, held,
                              context_.attempt(deadline, context_.config.call_timeout));
     std::vector<bool> result(count);

@@ -53,7 +53,7 @@ TEST(Touch, ABlockOnOneHolderOnlyIsNotHeld) {
     EXPECT_EQ(*held, std::vector<bool>{false});
 }
 
-TEST(Touch, WithoutAMajorityNothingIsKnown) {
+TEST(Touch, CutOffFromAllHoldersNothingIsKnown) {
     sim::World world{3};
     Cluster cluster{world};
     ASSERT_TRUE(cluster.put(0, 1));

@@ -79,7 +79,8 @@ class Storage {
     virtual base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id,
                                                             base::TimePoint deadline) = 0;
     /// For each id whether a majority of its holders has it; those are tagged anew. At most 4096 ids. A holder that does
-    /// not answer has nothing, so false may be said of what is there. Errors: holders_unreachable if none answers.
+    /// not answer has nothing, so false may be said of what is there. Errors: holders_unreachable if none answers but
+    /// ourselves.
     virtual base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
                                                               base::TimePoint deadline) = 0;
     /// Executed by each holder after the policy's grace time (a raw put's owner may ask for none). Errors: not_owner.
