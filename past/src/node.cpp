@@ -31,6 +31,10 @@ unsigned MembershipView::copies() const { return base::effective_copies(policy_,
 
 unsigned MembershipView::min_copies() const { return std::min<unsigned>(policy_.min_copies, copies()); }
 
+unsigned MembershipView::copies_wanted() const {
+    return roster_.members.empty() ? 1 : std::max<unsigned>(policy_.copies, 1);
+}
+
 void MembershipView::replace(base::Policy policy, base::Roster roster) {
     policy_ = std::move(policy);
     roster_ = std::move(roster);
@@ -215,6 +219,7 @@ NodeStatus Node::status() const {
     NodeStatus status = parts.context.counters;
     const auto usage = parts.context.store.usage();
     status.copies = parts.context.membership.copies();
+    status.copies_wanted = parts.context.membership.copies_wanted();
     status.min_copies = parts.context.membership.min_copies();
     status.blocks = usage.blocks;
     status.bytes = usage.block_bytes;

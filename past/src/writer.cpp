@@ -34,7 +34,7 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
     ++context_.counters.puts;
     if (copies == 1 && set->writers.size() == 1 && set->writers[0].id() == context_.self()) {
         BASE_CO_CHECK(co_await context_.store.put(place, tag, batch->blocks));  // a network of one: nothing to wait for
-        co_return PutOutcome{1, 1};
+        co_return PutOutcome{context_.membership.copies_wanted(), 1};
     }
     const auto permit = co_await context_.put_bytes.acquire(batch->bytes);
     const auto put = std::make_shared<Put>(context_.env.executor);
@@ -58,7 +58,7 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
         co_return base::Error{Errc::too_few_copies,
                               fmt::format("{} of {}: {}", put->stored, copies, put->last.message())};
     }
-    co_return PutOutcome{copies, static_cast<unsigned>(put->stored)};
+    co_return PutOutcome{context_.membership.copies_wanted(), static_cast<unsigned>(put->stored)};
 }
 
 /// A holder that lags far behind must not fill our memory: it is left out while a majority remains, and repair brings
@@ -170,8 +170,8 @@ Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<G
     co_return result;
 }
 
-/// What a holder that has just come was not given yet, or that does not answer, others have: their copies count as well.
-/// Nothing is asked where the holders have everything.
+/// What a holder that has just come was not given yet, or that does not answer, others have: their copies count as
+/// well. Nothing is asked where the holders have everything.
 Task<void> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, const TouchRequest& all, std::size_t needed,
                                    std::vector<std::size_t>& held, TimePoint deadline) {
     auto request = std::make_shared<TouchRequest>();

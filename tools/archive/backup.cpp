@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <cerrno>
+
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <memory>
@@ -161,8 +163,9 @@ ExitCode report_outcome(Context& context, const BackupReport& report, const std:
     }
     const ExitCode exit = exit_code_of(report.warnings);
     if (report.snapshot && report.copies.copies_stored < report.copies.copies_wanted) {
-        console.warn(fmt::format("some blocks have {} of {} copies; the nodes go on copying by themselves",
-                                 report.copies.copies_stored, report.copies.copies_wanted));
+        console.warn(
+            fmt::format("some blocks have {} of {} copies; the nodes make the others as soon as enough of them are up",
+                        report.copies.copies_stored, report.copies.copies_wanted));
         return exit == ExitCode::done ? ExitCode::partial : exit;
     }
     return exit;
@@ -187,11 +190,14 @@ base::Error judge(const base::Error& error, const objstore::Volume& volume, cons
 
 /// A mistyped path must not cost a key and a volume that nobody wanted.
 base::Result<void> check_paths(const std::vector<std::string>& paths) {
+    int why = 0;  // of the first
     for (const auto& path : paths) {
         struct stat info{};
         if (::lstat(path.c_str(), &info) == 0) return base::ok();
+        if (why == 0) why = errno;
     }
-    return base::Error{std::make_error_code(std::errc::no_such_file_or_directory), "cannot back up " + paths.front()};
+    return base::Error{std::error_code{why, std::generic_category()},
+                       "cannot back up " + (paths.front().empty() ? "''" : paths.front())};
 }
 
 base::Result<ExitCode> backup(Context& context, const Options& given) {

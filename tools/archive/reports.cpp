@@ -1,5 +1,7 @@
 #include "archive/reports.hpp"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "cli/text.hpp"
@@ -8,6 +10,21 @@ namespace tools {
 
 using objstore::archive::WarningKind;
 using objstore::archive::Warnings;
+
+namespace {
+
+constexpr std::size_t kMostNamed = 10;  // of a kind
+constexpr std::size_t kLongPath = 400;
+
+/// Both ends of a path that would fill a screen.
+std::string shortened(const std::string& path) {
+    if (path.size() <= kLongPath) return path;
+    return path.substr(0, kLongPath / 2) + " ... " + path.substr(path.size() - kLongPath / 2);
+}
+
+std::string text_of(const base::Error& error) { return error.code() ? error.message() : std::string{}; }
+
+}  // namespace
 
 objstore::archive::ProgressFunction show_progress(Progress& progress) {
     return [&progress](const objstore::archive::Progress& now) {
@@ -24,11 +41,20 @@ objstore::archive::ProgressFunction show_progress(Progress& progress) {
 
 void print_warnings(Console& console, const Warnings& warnings) {
     for (const auto& [kind, entry] : warnings.kinds()) {
-        std::string text = entry.path;
-        if (entry.count > 1) text += " and " + human_count(entry.count - 1) + " more";
-        text += std::string{": "} + describe(kind);
-        if (entry.error.code()) text += " (" + entry.error.message() + ")";
-        console.warn(text);
+        // Of what has one cause the first will do; what is lost is named, all of it where details were asked for.
+        const std::size_t most = console.manner().verbose > 0 ? entry.first.size()
+                                 : named_one_by_one(kind)     ? kMostNamed
+                                                              : 1;
+        const auto shown = std::min(most, entry.first.size());
+        for (std::size_t i = 0; i < shown; ++i) {
+            const auto& [path, error] = entry.first[i];
+            const auto more = entry.count - shown;
+            std::string text = shortened(path);
+            if (i + 1 == shown && more > 0) text += " and " + human_count(more) + " more";
+            text += std::string{": "} + describe(kind);
+            if (error.code()) text += " (" + error.message() + ")";
+            console.warn(text);
+        }
     }
 }
 
@@ -40,10 +66,13 @@ ExitCode exit_code_of(const Warnings& warnings) {
 nlohmann::json to_json(const Warnings& warnings) {
     auto list = nlohmann::json::array();
     for (const auto& [kind, entry] : warnings.kinds()) {
+        auto paths = nlohmann::json::array();  // the first hundred
+        for (const auto& named : entry.first) paths.push_back(named.path);
         list.push_back({{"what", describe(kind)},
                         {"count", entry.count},
-                        {"first_path", entry.path},
-                        {"first_error", entry.error.code() ? entry.error.message() : ""}});
+                        {"first_path", entry.first.front().path},
+                        {"first_error", text_of(entry.first.front().error)},
+                        {"paths", paths}});
     }
     return list;
 }

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 
 #include "cli/families.hpp"
 #include "objstore/error.hpp"
@@ -15,6 +16,12 @@ void FilterOptions::add_to(CLI::App& verb) {
         ->allow_extra_args(false);
     verb.add_option("--path", filter.paths, "Only snapshots of this path (again for more)")
         ->type_name("PATH")
+        ->transform([](const std::string& path) {  // as a backup records it
+            if (path.empty()) return path;
+            auto text = std::filesystem::absolute(path).lexically_normal().string();
+            if (text.size() > 1 && text.back() == '/') text.pop_back();
+            return text;
+        })
         ->allow_extra_args(false);
 }
 

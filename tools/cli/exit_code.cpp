@@ -68,7 +68,8 @@ constexpr std::string_view kStatusAdvice = "see who is up with 'pelago node stat
 constexpr std::string_view kStaleAdvice =
     "start the nodes that have the newer one; if it is lost for good, remove the file named above from client/ in "
     "the data directory to go on with what is left";
-constexpr std::string_view kSpaceAdvice = "make room, or raise the capacity; what was stored before is intact";
+constexpr std::string_view kSpaceAdvice =
+    "make room on their disks (part of each is kept free), or raise their capacity; what was stored before is intact";
 constexpr std::string_view kLocalSpaceAdvice = "make room there and run the command again";
 constexpr std::string_view kAgainAdvice = "run the command again: it goes on where it was";
 constexpr std::string_view kLockedAdvice = "another pelago command is using it; try again when that has ended";

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <chrono>
 #include <ctime>
 
 #include "cli/text.hpp"
@@ -33,8 +34,11 @@ bool take(std::string_view& text, char before, std::size_t digits, int& out) {
 }
 
 bool in_range(const std::tm& time) {
-    return time.tm_mon >= 0 && time.tm_mon < 12 && time.tm_mday >= 1 && time.tm_mday <= 31 && time.tm_hour < 24 &&
-           time.tm_min < 60 && time.tm_sec < 61;
+    const std::chrono::year_month_day day{std::chrono::year{time.tm_year + 1900},
+                                          std::chrono::month{static_cast<unsigned>(time.tm_mon + 1)},
+                                          std::chrono::day{static_cast<unsigned>(time.tm_mday)}};
+    return day.ok() && time.tm_mon >= 0 && time.tm_mon < 12 && time.tm_mday >= 1 && time.tm_mday <= 31 &&
+           time.tm_hour < 24 && time.tm_min < 60 && time.tm_sec < 61;
 }
 
 /// ".123456789": what is after the point, in nanoseconds.

@@ -69,6 +69,7 @@ json describe(const tapestry::Status& status) {
 
 json describe(const past::NodeStatus& status, std::size_t live_holders) {
     return {{"copies", status.copies},
+            {"copies_wanted", status.copies_wanted},
             {"min_copies", status.min_copies},
             {"live_holders", live_holders},
             {"places", status.places},
@@ -300,7 +301,10 @@ class Questions {
             }
             found = node;
         }
-        if (!found) return base::Error{base::Errc::not_found, "no node that we see begins with '" + digits + "'"};
+        // A member that is down is none that we see: it is not known to be gone for good.
+        if (!found)
+            return base::Error{base::Errc::unreachable,
+                               "no node that is up and that we see begins with '" + digits + "'"};
         return *found;
     }
 

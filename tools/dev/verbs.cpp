@@ -26,9 +26,9 @@ std::string dev_directory(const Settings& settings) {
 }
 
 struct UpFlags {
-    std::optional<unsigned> nodes;  ///< default: those that are there, or five
-    unsigned copies = 0;            ///< 0: three, or as many as there are nodes
-    unsigned min_copies = 2;
+    std::optional<unsigned> nodes;       ///< default: those that are there, or five
+    unsigned copies = 0;                 ///< 0: three, or as many as there are nodes
+    std::optional<unsigned> min_copies;  ///< default: two, or as many as there are copies
     std::string repair_after = "10s";
     std::string capacity;
 };
@@ -44,10 +44,14 @@ base::Result<ExitCode> up(Context& context, UpFlags flags) {
     if (!repair_after) return usage_error("--repair-after takes a time, like 10s or 1h");
     if (flags.copies > options.nodes)
         return usage_error("--copies cannot be more than --nodes: each is on a node of its own");
-    if (flags.copies > 16 || flags.min_copies > 16) return usage_error("a block has at most 16 copies");
+    if (flags.copies > 16) return usage_error("a block has at most 16 copies");
+    if (flags.min_copies.value_or(0) > flags.copies) return usage_error("--min-copies cannot be more than --copies");
+    if (!flags.capacity.empty() && !parse_size(flags.capacity)) {
+        return usage_error("--capacity takes a size, like 10G or 500MiB");
+    }
     options.policy.repair_after = *repair_after;
     options.policy.copies = static_cast<std::uint8_t>(flags.copies);
-    options.policy.min_copies = static_cast<std::uint8_t>(std::min(flags.min_copies, flags.copies));
+    options.policy.min_copies = static_cast<std::uint8_t>(flags.min_copies.value_or(std::min(2U, flags.copies)));
     BASE_CHECK(options.policy.check());
     BASE_CHECK(cluster.up(context.console, options));
     if (context.console.manner().json) {
@@ -116,9 +120,8 @@ void add_dev_verbs(Verbs& verbs) {
     up_verb.add_option("--copies", flags->copies, "Of each block (default: 3)")
         ->type_name("N")
         ->check(CLI::Range(1, 16));
-    up_verb.add_option("--min-copies", flags->min_copies, "Refuse to store with fewer nodes up")
-        ->type_name("N")
-        ->capture_default_str();
+    up_verb.add_option("--min-copies", flags->min_copies, "Refuse to store with fewer nodes up (default: 2)")
+        ->type_name("N");
     up_verb.add_option("--repair-after", flags->repair_after, "Make new copies when a node is away for this long")
         ->type_name("TIME")
         ->capture_default_str();

@@ -37,7 +37,9 @@ struct PolicyFlags {
         verb.add_option("--copies", copies, "How many nodes keep each block")
             ->type_name("N")
             ->check(CLI::Range(1U, kMostCopies));
-        verb.add_option("--min-copies", min_copies, "Refuse to store with fewer nodes up")
+        verb.add_option(
+                "--min-copies", min_copies,
+                "Refuse to store with fewer nodes up (while the network has no more members: with fewer than those)")
             ->type_name("N")
             ->check(CLI::Range(1U, kMostCopies));
         verb.add_option("--repair-after", repair_after, "Make new copies when a node is away for this long")
@@ -112,6 +114,7 @@ struct CreateFlags {
 };
 
 base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
+    if (printable(flags.name) != flags.name) return usage_error("a network's name is plain text");
     const auto directory = DataDirectory{context.settings.get("dir")}.node();
     BASE_TRY(const auto policy, flags.policy.apply(base::Policy{}));
     BASE_TRY(const auto wish, flags.wish.wish(context.settings));

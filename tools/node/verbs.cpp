@@ -31,7 +31,8 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
     options.listen = flags.listen;
     options.advertise = flags.advertise;
     for (const auto& [flag, text] : {std::pair{"--listen", flags.listen}, std::pair{"--advertise", flags.advertise}}) {
-        if (!text.empty() && !base::host::parse_host_port(text)) {
+        const bool given = !text.empty() || std::string_view{flag} == "--listen";
+        if (given && !base::host::parse_host_port(text)) {
             return usage_error(std::string{flag} + " takes an address and a port, like 192.0.2.7:7400, not '" + text +
                                "'");
         }
@@ -66,12 +67,20 @@ void print_status(Console& console, const nlohmann::json& status) {
     table.add({"members", std::to_string(status["storage_peers"].get<int>()) + " storage peers, " +
                               std::to_string(overlay["neighbours"].size()) + " neighbours up, " +
                               std::to_string(overlay["absent"].size()) + " away"});
-    table.add({"copies", std::to_string(blocks["copies"].get<int>()) + " of each block, " +
-                             std::to_string(blocks["min_copies"].get<int>()) + " at least"});
+    const auto copies = blocks["copies"].get<int>();
+    const auto wanted = blocks["copies_wanted"].get<int>();
+    table.add(
+        {"copies",
+         std::to_string(copies) + " of each block, " + std::to_string(blocks["min_copies"].get<int>()) + " at least" +
+             (copies < wanted ? "; the policy asks for " + std::to_string(wanted) + ", more than there are members"
+                              : "")});
     table.add({"stored", human_count(store["blocks"]) + " blocks, " + human_size(store["disk_bytes"]) + " of " +
                              human_size(store["capacity_bytes"])});
-    table.add({"whole", human_count(blocks["blocks_whole"]) + " of " + human_count(blocks["blocks_ours"]) +
-                            " blocks have all their copies, as the holders say; contents are checked when read"});
+    const bool unasked = blocks["blocks_whole"] == 0 && blocks["blocks_short"] == 0 && blocks["blocks_ours"] != 0;
+    table.add({"whole", unasked
+                            ? "the holders of " + human_count(blocks["blocks_ours"]) + " blocks were not asked yet"
+                            : human_count(blocks["blocks_whole"]) + " of " + human_count(blocks["blocks_ours"]) +
+                                  " blocks have all their copies, as the holders say; contents are checked when read"});
     if (blocks["blocks_lost"] != 0) {
         table.add({"damaged", human_count(blocks["blocks_lost"]) + " lost on this disk, waiting for a good copy"});
     }

@@ -59,7 +59,7 @@ ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCod
     warn_of_spare_copy(context.console, volume);
     if (!damage_of_list(volume)) return otherwise;
     return context.console.fail(
-        volume.damage()->error.with(std::string{kDamagedList} + "; a backup makes it whole again"));
+        volume.damage()->error.with(std::string{kDamagedList} + "; the next backup writes a list of what is left"));
 }
 
 base::Error in_view_of_damage(const base::Error& error, const objstore::Volume& volume) {

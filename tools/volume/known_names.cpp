@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/limits.hpp"
+#include "base/wait_for_lock.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/text.hpp"
 #include "config/settings.hpp"
@@ -15,7 +16,6 @@ namespace {
 constexpr std::string_view kFile = "volumes";
 constexpr std::string_view kLock = "volumes.lock";
 constexpr std::chrono::seconds kPatience{5};
-constexpr std::chrono::milliseconds kPoll{20};
 constexpr std::size_t kLimit = 16U << 20U;
 
 base::Result<std::vector<std::string>> read_names(base::Disk& disk) {
@@ -28,16 +28,6 @@ base::Result<std::vector<std::string>> read_names(base::Disk& disk) {
 void insert(std::vector<std::string>& names, const std::string& name) {
     const auto at = std::ranges::lower_bound(names, name);
     if (at == names.end() || *at != name) names.insert(at, name);
-}
-
-/// Whoever has it writes a line and lets go; if the process ends, so does the lock.
-base::Task<base::Result<std::unique_ptr<base::DirectoryLock>>> take_lock(base::NodeEnv env) {
-    const auto deadline = env.clock.now() + kPatience;
-    for (;;) {
-        auto lock = env.disk.lock(kLock);
-        if (lock || !(lock.error() == base::Errc::locked) || env.clock.now() >= deadline) co_return lock;
-        co_await env.clock.sleep_for(kPoll);
-    }
 }
 
 }  // namespace
@@ -74,7 +64,8 @@ base::Result<std::vector<std::string>> known_names(base::Disk& disk) {
 base::Task<base::Result<void>> remember_name(base::NodeEnv env, std::string name) {
     BASE_CO_TRY(const auto seen, read_names(env.disk));
     if (std::ranges::binary_search(seen, name)) co_return base::ok();
-    BASE_CO_TRY(const auto lock, co_await take_lock(env));
+    const auto deadline = env.clock.now() + kPatience;
+    BASE_CO_TRY(const auto lock, co_await base::wait_for_lock(env, std::string{kLock}, deadline));
     BASE_CO_TRY(auto names, read_names(env.disk));
     insert(names, name);
     std::string text;

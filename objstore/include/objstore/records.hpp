@@ -21,6 +21,7 @@ using ChunkHash = std::array<std::uint8_t, 16>;
 using InodeNumber = std::uint64_t;
 constexpr InodeNumber kRootInode = 1;  ///< the directory at the top of a tree
 
+constexpr unsigned kMaxDepth = 2048;  ///< directories from "/" down; what is deeper is neither archived nor restored
 constexpr std::size_t kMaxInlineBytes = 2048;  ///< a small file's data within the tree
 constexpr std::size_t kMaxSymlinkBytes = 4095;
 constexpr std::size_t kMaxXattrNameBytes = 255;

@@ -481,6 +481,10 @@ std::vector<std::string> BackupRun::recorded_paths() const {
 }
 
 base::Task<base::Result<void>> BackupRun::commit(BlockRefPtr root) {
+    if (!scanner_->reached() && report_.warnings.count() > 0) {
+        const auto& first = report_.warnings.kinds().begin()->second.first.front();
+        co_return base::Error{first.error.code(), first.path + ", and nothing else was named"};
+    }
     BASE_CO_TRY(report_.copies, co_await session_->writer().flush());
     const auto totals = session_->writer().totals();
     report_.bytes_stored = totals.bytes;

@@ -20,11 +20,21 @@ const char* describe(WarningKind kind) {
     return "";
 }
 
+bool named_one_by_one(WarningKind kind) {
+    switch (kind) {
+        case WarningKind::attributes:
+        case WarningKind::owner:
+        case WarningKind::metadata:
+        case WarningKind::unprivileged:
+        case WarningKind::skipped: return false;
+        default: return true;
+    }
+}
+
 void Warnings::add(WarningKind kind, std::string path, base::Error error) {
     auto& entry = kinds_[kind];
-    if (entry.count++ > 0) return;
-    entry.path = std::move(path);
-    entry.error = std::move(error);
+    ++entry.count;
+    if (entry.first.size() < kNamed) entry.first.push_back({std::move(path), std::move(error)});
 }
 
 std::uint64_t Warnings::count() const {

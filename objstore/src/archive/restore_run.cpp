@@ -11,7 +11,6 @@
 namespace objstore::archive {
 namespace {
 
-constexpr unsigned kMaxDepth = 2048;  // half of what a path can be long
 constexpr std::size_t kNodesAtOnce = 2048;
 constexpr std::size_t kWindowFiles = 8192;
 constexpr std::size_t kWindowExtents = 32'768;
@@ -187,7 +186,8 @@ base::Task<base::Result<void>> RestoreRun::take(Pending above, Entry entry, Node
         co_return base::ok();
     }
     if (above.depth >= kMaxDepth) {
-        warnings_.add(WarningKind::refused, std::move(path), base::Error{Errc::damaged, "too deep"});
+        warnings_.add(WarningKind::refused, std::move(path),
+                      base::Error{base::Errc::unsupported, "deeper than 2048 directories"});
         co_return base::ok();
     }
     const auto target = target_->add(above.target, std::move(file.name), std::move(file.attributes));

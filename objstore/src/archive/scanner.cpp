@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "objstore/records.hpp"
+
 namespace objstore::archive {
 namespace {
 
@@ -28,6 +30,7 @@ struct Scanner::Pending {
     std::uint64_t device = 0;                      // of the wanted path above it
     bool mount_point = false;                      // another file system that is not to be entered
     bool cached = false;
+    unsigned depth = 0;  // below "/"
 };
 
 std::string joined(const std::string& path, std::string_view name) {
@@ -159,6 +162,7 @@ void Scanner::list_all(Listing& listing, const Pending& pending) {
         fail(listing.path, entries.error());
         return;
     }
+    reached_ = true;
     auto inside = pending;
     inside.cached =
         options_.exclude_caches &&
@@ -187,6 +191,10 @@ void Scanner::keep(Listing& listing, const Pending& above, const std::string& na
         if (options_.excludes.matches(names, directory)) return;
     }
     ScannedEntry entry{.name = name, .stat = *stat};
+    if (directory && above.depth >= kMaxDepth) {
+        fail(std::move(path), base::Error{base::Errc::unsupported, "deeper than 2048 directories"});
+        return;
+    }
     if (directory) {
         entry.directory = next_id_++;
         Pending pending;
@@ -198,9 +206,11 @@ void Scanner::keep(Listing& listing, const Pending& above, const std::string& na
         entry.on_the_way = on_the_way;
         pending.planned = planned;
         pending.device = above.device;
+        pending.depth = above.depth + 1;
         pending.mount_point = options_.one_file_system && planned == nullptr && stat->device != above.device;
         discovered_.push_back(std::move(pending));
     }
+    if (!directory) reached_ = true;
     listing.entries.push_back(std::move(entry));
 }
 

@@ -1,6 +1,7 @@
 #include "source_reader.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "objstore/archive/scanner.hpp"
 
@@ -65,9 +66,30 @@ base::Result<std::vector<base::DataRange>> ranges_of(base::LocalFile& file, cons
     return std::vector<base::DataRange>{{0, stat.size}};
 }
 
+// Files that a kernel makes up (/proc) say that they are empty and are not. Endless ones are left out.
+base::Result<void> read_made_up(base::LocalFile& file, SourceItem& item, ReadOutcome& outcome, base::Bytes& buffer,
+                                const EpochKeys& keys) {
+    std::array<std::uint8_t, 4096> piece{};
+    const auto begin = buffer.size();
+    for (;;) {
+        BASE_TRY(const auto read, file.read_at(buffer.size() - begin, piece));
+        if (read == 0) break;
+        if (buffer.size() - begin + read > kPackBytes) {
+            return base::Error{base::Errc::unsupported, "it says that it is empty and has no end"};
+        }
+        buffer.insert(buffer.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(read));
+    }
+    item.stat.size = buffer.size() - begin;
+    if (item.stat.size == 0) return base::ok();
+    outcome.chunks.push_back(name_chunk(keys, buffer, begin, item.stat.size, 0));
+    outcome.data_bytes += item.stat.size;
+    return base::ok();
+}
+
 // The whole file is there already; only its length is bounded by what the run planned for.
 base::Result<void> read_contents(base::LocalFile& file, SourceItem& item, ReadOutcome& outcome, base::Bytes& buffer,
                                  const EpochKeys& keys) {
+    if (item.stat.size == 0) return read_made_up(file, item, outcome, buffer, keys);
     if (item.stat.size > kPackBytes) item.stat.size = kPackBytes;  // it grew since the walk: the next backup sees all
     BASE_TRY(const auto ranges, ranges_of(file, item.stat));
     for (const auto& range : ranges) {

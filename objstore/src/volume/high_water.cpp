@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "base/task_group.hpp"
+#include "base/wait_for_lock.hpp"
 #include "objstore/heartbeat.hpp"
 
 namespace objstore {
@@ -14,6 +15,7 @@ namespace {
 constexpr std::array<std::uint8_t, 4> kMagic{'P', 'L', 'W', '1'};
 constexpr std::uint8_t kBare = 1;  // formats
 constexpr std::uint8_t kWithRecord = 2;
+constexpr std::chrono::seconds kPatience{10};  // with other clients on this directory
 constexpr std::size_t kMostBytes = 4 + 1 + 32 + 8 + 32 + 10 + kMaxHeartbeatBytes + 4;
 
 class DiskHighWater final : public HighWater {
@@ -27,12 +29,18 @@ class DiskHighWater final : public HighWater {
     }
 
     base::Task<base::Result<void>> raise(base::Guid aguid, Mark mark) override {
-        const auto permit = co_await writing_.acquire();  // read, compare, replace: one at a time
-        auto job = [&disk = env_.disk, directory = directory_, path = where(aguid), aguid,
-                    mark = std::move(mark)]() -> base::Result<void> {
+        BASE_CO_TRY(const auto seen, co_await load(aguid));
+        if (!mark.adds_to(seen)) co_return base::ok();
+        // Read, compare, replace: one at a time, in this process and in others that use the same directory.
+        const auto permit = co_await writing_.acquire();
+        auto prepare = [&disk = env_.disk, directory = directory_] { return make_path(disk, directory); };
+        BASE_CO_CHECK(co_await env_.workers.run(std::move(prepare)));
+        const auto deadline = env_.clock.now() + kPatience;
+        auto lock = directory_ + "/lock";
+        BASE_CO_TRY(const auto held, co_await base::wait_for_lock(env_, std::move(lock), deadline));
+        auto job = [&disk = env_.disk, path = where(aguid), aguid, mark = std::move(mark)]() -> base::Result<void> {
             BASE_TRY(const auto present, read(disk, path, aguid));
             if (!mark.adds_to(present)) return base::ok();
-            BASE_CHECK(make_path(disk, directory));
             return base::replace_file(disk, path, mark.encode(aguid));
         };
         co_return co_await env_.workers.run(std::move(job));
@@ -46,9 +54,10 @@ class DiskHighWater final : public HighWater {
     // However its bytes break the format, they are not those that were written. Going on without it is the user's
     // choice: this once the holders are believed, whatever they show.
     static base::Error damaged(const std::string& path) {
-        return {base::Errc::corrupt, path +
-                                         ", what this client has seen of the volume (without that file it believes its "
-                                         "holders)"};
+        return {base::Errc::corrupt,
+                path +
+                    ", this client's note of the newest state that it has seen; remove the file to go on with what "
+                    "the holders show"};
     }
 
     static base::Result<std::optional<Mark>> read(base::Disk& disk, const std::string& path, const base::Guid& aguid) {

@@ -40,6 +40,8 @@ class MembershipView {
     /// Effective: min(policy's copies, storage peers in the roster), at least 1; 1 without a roster.
     [[nodiscard]] unsigned copies() const;
     [[nodiscard]] unsigned min_copies() const;
+    /// What the policy asks for: more than copies() while there are fewer storage peers than that. 1 without a roster.
+    [[nodiscard]] unsigned copies_wanted() const;
 
     void replace(base::Policy policy, base::Roster roster);
     void on_change(std::function<void()> callback) { on_change_ = std::move(callback); }
@@ -127,7 +129,8 @@ struct Config {
 /// What `node status` shows. Counters since start. The cluster keeps every block at all its copies exactly if on every
 /// node blocks_short, backlog_blocks and blocks_unchecked are 0.
 struct NodeStatus {
-    unsigned copies = 0;  ///< effective
+    unsigned copies = 0;         ///< effective
+    unsigned copies_wanted = 0;  ///< by the policy
     unsigned min_copies = 0;
     std::uint64_t places = 0;  ///< of which blocks are held here
     std::uint64_t blocks = 0;

@@ -25,7 +25,7 @@ enum class Wait : std::uint8_t {
 };
 
 struct PutOutcome {
-    unsigned copies_wanted = 0;  ///< effective copies at the time
+    unsigned copies_wanted = 0;  ///< by the policy, even if the network has fewer storage peers
     unsigned copies_stored = 0;  ///< synced and signed for, by the time it returned
 };
 
@@ -78,9 +78,9 @@ class Storage {
     /// Errors: block_not_found, holders_unreachable, corrupt_block (only where every copy is).
     virtual base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id,
                                                             base::TimePoint deadline) = 0;
-    /// For each id whether a majority of its holders has it; those are tagged anew. At most 4096 ids. A holder that does
-    /// not answer has nothing, so false may be said of what is there. Errors: holders_unreachable if none answers but
-    /// ourselves.
+    /// For each id whether a majority of its holders has it; those are tagged anew. At most 4096 ids. A holder that
+    /// does not answer has nothing, so false may be said of what is there. Errors: holders_unreachable if none answers
+    /// but ourselves.
     virtual base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
                                                               base::TimePoint deadline) = 0;
     /// Executed by each holder after the policy's grace time (a raw put's owner may ask for none). Errors: not_owner.

@@ -38,8 +38,9 @@ struct Parts {
 
 void show(const char* what, const objstore::archive::Warnings& warnings) {
     for (const auto& [kind, entry] : warnings.kinds()) {
-        std::printf("%s: %s %s (%s), %llu in all\n", what, entry.path.c_str(), objstore::archive::describe(kind),
-                    entry.error.message().c_str(), static_cast<unsigned long long>(entry.count));
+        const auto& [path, error] = entry.first.front();
+        std::printf("%s: %s %s (%s), %llu in all\n", what, path.c_str(), objstore::archive::describe(kind),
+                    error.message().c_str(), static_cast<unsigned long long>(entry.count));
     }
 }
 

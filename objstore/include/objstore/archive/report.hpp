@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/result.hpp"
@@ -28,13 +29,20 @@ enum class WarningKind : std::uint8_t {
     skipped,       ///< restore: it exists and the overwrite policy keeps what is there
 };
 [[nodiscard]] const char* describe(WarningKind kind);
+/// Each file of this kind is a loss of its own, so people are told more than the first: not where one cause (who is not
+/// root, a file system without attributes) gives the same warning for every file.
+[[nodiscard]] bool named_one_by_one(WarningKind kind);
 
-/// The first of each kind in full, and how many there were: a thousand unreadable files are one line.
+/// The first hundred of each kind in full, and how many there were.
 class Warnings {
   public:
+    static constexpr std::size_t kNamed = 100;
+    struct Named {
+        std::string path;
+        base::Error error;
+    };
     struct Kind {
-        std::string path;   ///< of the first
-        base::Error error;  ///< of the first
+        std::vector<Named> first;  ///< at least one
         std::uint64_t count = 0;
     };
 

@@ -62,6 +62,9 @@ class Scanner {
     [[nodiscard]] std::vector<Listing> next(std::size_t entries, std::size_t directories);
     /// What could not be read since the last call; the walk went on without it.
     [[nodiscard]] std::vector<ScanFailure> take_failures();
+    /// A path of the user could be read, at least as far as its listing. Without one there is nothing to take a
+    /// snapshot of.
+    [[nodiscard]] bool reached() const { return reached_; }
     /// Absolute, sorted, without those that lie below another. Valid after begin().
     [[nodiscard]] const std::vector<std::string>& paths() const { return absolute_; }
 
@@ -86,6 +89,7 @@ class Scanner {
     std::vector<Pending> discovered_;  // subdirectories of the listing being made, in order
     std::vector<ScanFailure> failures_;
     std::uint64_t next_id_ = kRootId;
+    bool reached_ = false;
 };
 
 /// The path of `name` in the directory `path`.
