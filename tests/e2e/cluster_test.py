@@ -38,13 +38,20 @@ def wait_until(condition, text):
         time.sleep(0.2)
 
 
-def pelago(*args, directory, expect=0, stdin=None, variables=None):
+def environment(directory, variables=None):
     # One owner, whichever node is asked: the key is the person's, not the machine's.
     key = next((p / "owner.key" for p in pathlib.Path(directory).parents if p.name.startswith("pelago-")), None)
-    environment = {**os.environ, "PELAGO_CONFIG": os.devnull, **({"PELAGO_KEY_FILE": str(key)} if key else {}),
-                   **(variables or {})}
+    return {**os.environ, "PELAGO_CONFIG": os.devnull, **({"PELAGO_KEY_FILE": str(key)} if key else {}), **(variables or {})}
+
+
+def begin(*args, directory):
+    return subprocess.Popen([PELAGO, "--dir", str(directory), *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env=environment(directory))
+
+
+def pelago(*args, directory, expect=0, stdin=None, variables=None):
     done = subprocess.run([PELAGO, "--dir", str(directory), *map(str, args)], capture_output=True, input=stdin,
-                          timeout=PATIENCE_S, env=environment)
+                          timeout=PATIENCE_S, env=environment(directory, variables))
     check(done.returncode in (expect if isinstance(expect, tuple) else (expect,)),
           f"pelago {' '.join(map(str, args))}: exit {done.returncode}, expected {expect}\n"
           f"{done.stdout.decode(errors='replace')}{done.stderr.decode(errors='replace')}")
@@ -278,6 +285,38 @@ def test_a_peer_that_hangs_is_told_from_one_that_is_down(scratch):
         check({node["state"] for node in cluster.status()} == {"down"}, str(cluster.status()))
     finally:
         cluster.down()
+
+
+def test_clients_of_one_directory_do_not_trip_over_each_other(scratch):
+    cluster = Cluster(scratch, 3)
+    try:
+        for name in "abcd":
+            (scratch / name).mkdir()
+            (scratch / name / "file").write_text(name)
+        pelago("archive", "backup", scratch / "a", directory=cluster.node(1))  # makes the key
+        for round_number in range(3):
+            started = [begin("archive", "backup", scratch / name, "--force", directory=cluster.node(1)) for name in "abcd"]
+            for process in started:
+                text = process.communicate(timeout=PATIENCE_S)[1].decode()
+                check(process.returncode in (0, 11), f"exit {process.returncode}: {text}")
+    finally:
+        cluster.down()
+
+
+def test_a_network_with_fewer_members_than_copies_says_so(scratch):
+    home = scratch / "alone"
+    pelago("network", "create", "home", directory=home)
+    node = subprocess.Popen([PELAGO, "--dir", str(home), "node", "run", "--listen", "127.0.0.1:0"], stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: subprocess.run([PELAGO, "--dir", str(home), "node", "status"], capture_output=True).returncode == 0,
+                   "the node is up")
+        (scratch / "letter").write_text("dear ada\n")
+        done = pelago("archive", "backup", scratch / "letter", directory=home, expect=3)
+        check(b"1 of 3 copies" in done.stderr, done.stderr.decode())
+        check(b"asks for 3" in pelago("node", "status", directory=home).stdout, "the status does not say so")
+    finally:
+        node.terminate()
+        node.wait(PATIENCE_S)
 
 
 def test_two_commands_that_make_one_cluster_do_not_collide(scratch):

@@ -156,6 +156,47 @@ def test_paths_can_come_from_a_list(m):
     m.run("archive", "backup", "--files-from", m.path("none"), expect=2)
 
 
+def test_what_cannot_be_read_is_named_and_a_snapshot_of_nothing_is_not_taken(m):
+    os.makedirs(m.path("src"))
+    done = m.run("archive", "backup", m.path("src"), m.path("gone"), m.path("away"), expect=3)
+    for name in ("gone", "away"):
+        check(m.path(name).encode() in done.stderr, done.stderr.decode())
+    m.run("archive", "backup", m.path("gone"), m.path("away"), expect=1)
+    check(len(m.json("archive", "snapshots")["snapshots"]) == 1, "a snapshot of nothing")
+
+
+def test_directories_as_deep_as_can_be_restored_are_archived_and_deeper_ones_are_named(m):
+    os.makedirs(m.path("src"))
+    here = os.open(m.path("src"), os.O_RDONLY)
+    above = m.path("src").count("/")
+    for depth in range(above + 1, 2052):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        if depth in (2048, 2049):
+            os.close(os.open("leaf", os.O_CREAT | os.O_WRONLY, dir_fd=below))
+        os.close(here)
+        here = below
+    os.close(here)
+    try:
+        done = m.run("archive", "backup", m.path("src"), expect=3)
+        check(b"deeper than 2048" in done.stderr, done.stderr.decode())
+        os.makedirs(m.path("out"))
+        m.restore(m.path("out"), "latest:" + m.path("src"))
+        found = subprocess.run(["find", m.path("out"), "-name", "leaf"], capture_output=True).stdout.split()
+        check(len(found) == 1, f"{len(found)} leaves")
+    finally:  # Python's own would recurse too deep
+        subprocess.run(["rm", "-rf", m.path("src"), m.path("out")])
+
+
+def test_a_file_that_says_it_is_empty_and_is_not_is_archived(m):
+    if not os.path.exists("/proc/version"):
+        raise Skipped("no /proc")
+    m.backup("/proc/version")
+    m.restore(m.path("out"))
+    with open("/proc/version", "rb") as there, open(m.path("out", "proc", "version"), "rb") as here:
+        check(there.read() == here.read() != b"", "not what is there")
+
+
 def test_a_dry_run_stores_nothing(m):
     random_tree(m.path("source"), 6, 10, 10_000)
     m.run("volume", "create", "archive")
