@@ -14,6 +14,7 @@ Repair::Repair(Context& context, Holders& holders, Registers& registers)
     : context_{context},
       holders_{holders},
       registers_{registers},
+      far_{context, holders},
       losses_{context, holders},
       presence_{context.env.clock, context.kbr, context.membership, context.config},
       bucket_{context.env.clock, context.config.repair_bytes_per_second, context.config.repair_burst_bytes},
@@ -70,7 +71,7 @@ Task<void> Repair::round() {
     if (now >= full_check_at_) full_check_ = true;
     if (const auto expiry = holders_.next_expiry(); expiry && *expiry - now < context_.config.settle)
         full_check_ = true;
-    if (!full_check_ && !changed && now < next_work_) co_return;
+    if (!full_check_ && !changed && !far_.found_some() && now < next_work_) co_return;
     seen_usage_ = usage;
     presence_.refresh();
     const bool full = std::exchange(full_check_, false);
@@ -79,7 +80,7 @@ Task<void> Repair::round() {
         full_check_at_ = now + std::chrono::duration_cast<base::Duration>(context_.config.check_period * jitter);
     }
     take_in_places(full);
-    co_await find_sets();
+    find_sets();
     co_await compare_all();
     if (widen()) co_await compare_all();
     co_await run_jobs();

@@ -8,6 +8,7 @@
 
 #include "batch.hpp"
 #include "copies.hpp"
+#include "far_places.hpp"
 #include "holders.hpp"
 #include "losses.hpp"
 #include "presence.hpp"
@@ -46,7 +47,8 @@ class Repair {
     [[nodiscard]] base::TimePoint next_work(const PlaceCopies& place) const;
 
     // repair_compare.cpp: who has what
-    base::Task<void> find_sets();
+    void find_sets();
+    void take_set(PlaceCopies& place, HolderSet set);
     void know_peers(PlaceCopies& place);
     void know_holders(PlaceCopies& place);
     void know_others(PlaceCopies& place);
@@ -84,6 +86,7 @@ class Repair {
     Context& context_;
     Holders& holders_;
     Registers& registers_;
+    FarPlaces far_;
     Losses losses_;
     Presence presence_;
     TokenBucket bucket_;

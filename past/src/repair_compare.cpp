@@ -12,32 +12,33 @@ using base::Result;
 using base::Task;
 using pastry::NodeHandle;
 
-/// Who keeps each place now. Places that we keep for others far away are looked up a few at a time.
-Task<void> Repair::find_sets() {
-    const auto copies = context_.membership.copies();
-    std::vector<Guid> far;
-    const auto take = [this](PlaceCopies& place, HolderSet set) {
-        for (const auto* nodes : {&set.writers, &set.spare}) {
-            for (const auto& node : *nodes) presence_.met(node.id());
-        }
-        const auto before = place.placed();
-        place.set = std::move(set);
-        if (place.placed() != before) place.look_again();
-    };
+/// Who keeps each place now. Of places that we keep for others far away, what was found out since the last round; those
+/// of which nothing is known yet are looked up first.
+void Repair::find_sets() {
+    for (auto& [key, found] : far_.take_found()) {
+        const auto place = places_.find(key);
+        if (place != places_.end()) take_set(place->second, std::move(found.set));
+    }
+    std::vector<Guid> unknown;
+    std::vector<Guid> known;
     for (auto& [key, place] : places_) {
-        auto set = holders_.local(key, copies);
-        if (set) {
-            take(place, std::move(*set));
-        } else if (far.size() < 64) {
-            far.push_back(key);
+        if (auto set = holders_.local(key, context_.membership.copies())) {
+            take_set(place, std::move(*set));
+        } else {
+            (place.set.placement.empty() ? unknown : known).push_back(key);
         }
+        know_peers(place);
     }
-    for (const auto& key : far) {
-        const auto deadline = context_.now() + context_.config.call_timeout;
-        auto set = co_await holders_.find(key, copies, deadline);
-        if (set) take(places_.at(key), std::move(*set));
+    far_.look_up(unknown, known);
+}
+
+void Repair::take_set(PlaceCopies& place, HolderSet set) {
+    for (const auto* nodes : {&set.writers, &set.spare}) {
+        for (const auto& node : *nodes) presence_.met(node.id());
     }
-    for (auto& [key, place] : places_) know_peers(place);
+    const auto before = place.placed();
+    place.set = std::move(set);
+    if (place.placed() != before) place.look_again();
 }
 
 PeerCopy& Repair::peer_of(PlaceCopies& place, const NodeHandle& node) {

@@ -189,6 +189,56 @@ TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
     }
 }
 
+// --- places of others, far away
+
+/// Twenty peers that each know their nearest places only. The first one is left with blocks of places all around.
+class RepairFar : public testing::Test {
+  protected:
+    static constexpr std::uint64_t kPlaces = 200;
+
+    void SetUp() override {
+        for (std::uint64_t number = 1; number <= kPlaces; ++number) {
+            const std::vector<Block> blocks{make_block(number)};
+            const auto put = cluster_.machine(0).run(cluster_.peer(0).store->put(place_of(number), test_tag(), blocks));
+            ASSERT_TRUE(*put);
+        }
+    }
+    static ClusterOptions options() {
+        auto options = quick();
+        options.peers = 20;
+        options.peer.reach = 3;
+        options.peer.config.keep_surplus = 24h;  // places that are handed over stay, and must not take others' turn
+        return options;
+    }
+
+    sim::World world_{1};
+    Cluster cluster_{world_, options()};
+};
+
+TEST_F(RepairFar, EveryPlaceHasItsTurn) {
+    const auto all_at_their_holders = [&] {
+        for (std::uint64_t number = 1; number <= kPlaces; ++number) {
+            if (cluster_.copies(number) < 3) return false;
+        }
+        return true;
+    };
+    EXPECT_TRUE(world_.run_until(all_at_their_holders, 10min)) << text(cluster_.total());
+    RecordProperty("seconds", static_cast<int>(world_.elapsed() / 1s));
+}
+
+TEST_F(RepairFar, PlacesWhoseHoldersCannotBeFoundDelayNobody) {
+    cluster_.ring.lookup_takes = 1h;
+    std::vector<std::uint64_t> near;
+    for (std::uint64_t number = 1; number <= kPlaces; ++number) {
+        const auto holders = cluster_.ring.nearest(place_of(number), 3);
+        if (std::ranges::find(holders, cluster_.handle(0)) != holders.end()) near.push_back(number);
+    }
+    ASSERT_LT(near.size(), kPlaces - 64);
+    ASSERT_GT(near.size(), 5U);
+    const auto at_three = [&](std::uint64_t number) { return cluster_.copies(number) == 3; };
+    EXPECT_TRUE(world_.run_until([&] { return std::ranges::all_of(near, at_three); }, 2min)) << text(cluster_.total());
+}
+
 // --- clients go first
 
 base::Task<void> keep_reading(Cluster* cluster, std::size_t index, std::uint64_t count, base::Duration pause,
