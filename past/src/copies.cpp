@@ -45,6 +45,16 @@ std::vector<Guid> PeerCopy::found_lacking(std::vector<Guid> ids, bool everything
     return lasting;
 }
 
+void PeerCopy::refused(TimePoint now, base::Duration pause) {
+    refusal_pause_ = std::clamp(2 * refusal_pause_, pause, 8 * pause);
+    refused_until = now + refusal_pause_;
+}
+
+void PeerCopy::forget_refusals() {
+    refusal_pause_ = {};
+    refused_until = {};
+}
+
 bool PeerCopy::has_all(const Guid& digest) const {
     if (!asked) return false;
     return (has_all_of_ours && ours == digest) || (all_of_ == digest && their_blocks >= all_of_blocks_);

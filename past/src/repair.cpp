@@ -126,7 +126,7 @@ TimePoint Repair::next_work(const PlaceCopies& place) const {
         const bool well = peer.compared && peer.has_all_of_ours && peer.ours == place.summary.digest;
         if (well && (ours(place) || peer.offered)) continue;
         auto at = std::max(context_.now(), quiet_until(place));
-        if (peer.compared && peer.waits) at = std::max(at, presence_.steady_at(id));
+        if (peer.compared && peer.waits) at = std::max({at, presence_.steady_at(id), peer.refused_until});
         if (peer.compared && peer.waits && presence_.newcomer(id)) at = std::max(at, presence_.known_at(id));
         next = std::min(next, at);
     }

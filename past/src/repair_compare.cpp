@@ -67,7 +67,8 @@ void Repair::know_peers(PlaceCopies& place) {
         return !peer.placed && !peer.live && !peer.counts;
     });
     for (auto& [id, peer] : place.peers) {
-        peer.steady = peer.live && context_.now() >= presence_.steady_at(id);
+        if (!peer.live) peer.forget_refusals();
+        peer.steady = peer.live && context_.now() >= std::max(presence_.steady_at(id), peer.refused_until);
         peer.waits = peer.live && (!peer.steady || peer.newcomer);
     }
 }

@@ -212,10 +212,26 @@ Task<void> Repair::look(Guid key) {
 
 // --- bytes
 
+namespace {
+
+/// It answered, and would say the same again: it has no room, or its disk failed.
+bool is_refusal(const base::Error& error) {
+    return !is_absence(error) || error == base::Errc::io_failed || error == base::Errc::read_only;
+}
+
+}  // namespace
+
 Task<bool> Repair::push(Guid key, NodeHandle node, std::vector<Guid> ids) {
     const auto pushed = co_await push_all(key, node, std::move(ids));
+    const auto peer = places_.at(key).peers.find(node.id());
     if (!pushed) {
         context_.log(base::Log::Level::debug, "repair of {}: {}", node.id().short_hex(), pushed.error().message());
+    }
+    if (peer == places_.at(key).peers.end()) co_return pushed.has_value();
+    if (pushed) {
+        peer->second.forget_refusals();
+    } else if (is_refusal(pushed.error())) {
+        peer->second.refused(context_.now(), context_.config.check_period);
     }
     co_return pushed.has_value();
 }

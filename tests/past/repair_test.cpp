@@ -189,6 +189,79 @@ TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
     }
 }
 
+// --- a holder without room
+
+/// Blocks at two of their three holders; the third has no room for them, nor may it divert them.
+class RepairOfFull : public testing::Test {
+  protected:
+    static constexpr std::uint64_t kBlocks = 64;
+    static constexpr std::size_t kSize = 10'000;
+
+    explicit RepairOfFull(std::size_t peers = 3) {
+        auto options = quick();
+        options.peers = peers;
+        options.adjust = [this](std::size_t index, PeerProcess::Options& peer) {
+            peer.config.divert_tries = peer.config.divert_strangers = 0;
+            if (index != 0 || roomy_) return;
+            peer.store.capacity_bytes = 512U << 10U;
+            peer.store.reserve_bytes = 64U << 10U;
+        };
+        cluster_ = std::make_unique<Cluster>(world_, options);
+        while (cluster_->ring.nearest(place_of(place_), 1)[0] != cluster_->handle(0)) ++place_;
+        std::vector<Block> blocks;
+        for (std::uint64_t number = 1; number <= kBlocks; ++number) blocks.push_back(make_block(number, kSize));
+        for (const auto& holder : cluster_->ring.nearest(place_of(place_), 3)) {
+            for (std::size_t i = 1; i < peers; ++i) {
+                if (cluster_->handle(i) != holder) continue;
+                auto& store = *cluster_->peer(i).store;
+                EXPECT_TRUE(*cluster_->machine(i).run(store.put(place_of(place_), test_tag(), blocks)));
+            }
+        }
+    }
+    [[nodiscard]] std::uint64_t refusals() { return cluster_->node(0).status().puts_refused; }
+
+    bool roomy_ = false;
+    std::uint64_t place_ = 1;
+    sim::World world_{1};
+    std::unique_ptr<Cluster> cluster_;
+};
+
+TEST_F(RepairOfFull, IsTriedLessAndLessOften) {
+    world_.run_for(15min);
+    EXPECT_GT(refusals(), 0U);
+    EXPECT_LE(refusals(), 2U * 9U) << "by two senders: after 20, 40, 80 seconds, and then every 160";
+}
+
+TEST_F(RepairOfFull, IsSentEverythingOnceItComesBackWithRoom) {
+    world_.run_for(15min);
+    roomy_ = true;
+    cluster_->kill(0);
+    world_.run_for(10s);
+    cluster_->restart(0);
+    EXPECT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 2min)) << text(cluster_->total());
+}
+
+class RepairBesideFull : public RepairOfFull {
+  protected:
+    RepairBesideFull() : RepairOfFull{6} {}
+};
+
+TEST_F(RepairBesideFull, NeighboursHaveWhatTheHolderDoesNotTake) {
+    const auto three_have_each = [&] {
+        for (std::uint64_t number = 1; number <= kBlocks; ++number) {
+            std::size_t copies = 0;
+            for (std::size_t i = 0; i < cluster_->nodes.size(); ++i) {
+                copies += cluster_->peer(i).store->has(make_block(number, kSize).id) ? 1 : 0;
+            }
+            if (copies < 3) return false;
+        }
+        return true;
+    };
+    EXPECT_TRUE(world_.run_until(three_have_each, 10min)) << text(cluster_->total());
+    world_.run_for(15min);
+    EXPECT_TRUE(three_have_each());
+}
+
 // --- places of others, far away
 
 /// Twenty peers that each know their nearest places only. The first one is left with blocks of places all around.
