@@ -36,9 +36,9 @@ struct PeerCopy {
     base::TimePoint refused_until;    ///< it would refuse again: no room, a broken disk
 
     void answered(const PlaceSummary& mine, const CompareReply::Entry& theirs_now, base::TimePoint now);
-    /// Takes in which of our blocks it lacks; `everything`: our tags were offered with all of them. Returns those that
-    /// it lacked the time before as well: they are not merely on their way.
-    std::vector<base::Guid> found_lacking(std::vector<base::Guid> ids, bool everything, base::TimePoint now);
+    /// Takes in which of our blocks it lacks; `all_told`: our tags were offered with all of them, and are no others
+    /// now. Returns those that it lacked the time before as well: they are not merely on their way.
+    std::vector<base::Guid> found_lacking(std::vector<base::Guid> ids, bool all_told, base::TimePoint now);
     /// It took nothing of what it was sent: it is left alone for `pause`, twice as long each time in a row, at most
     /// eight times.
     void refused(base::TimePoint now, base::Duration pause);
@@ -66,7 +66,8 @@ struct PlaceCopies {
     /// The placed ones; in a wide place everybody who may have blocks of it.
     std::map<base::NodeId, PeerCopy> peers;
     base::TimePoint changed_at;
-    base::TimePoint worked_at;  ///< last time that its differences were looked into; at first, when we saw it
+    std::uint64_t tag_changes = 0;  ///< how often tags of our blocks may have been raised
+    base::TimePoint worked_at;      ///< last time that its differences were looked into; at first, when we saw it
 
     // Who else has it? Asked while a holder lacks blocks and is not simply sent them.
     std::optional<base::TimePoint> wanting_since;

@@ -27,6 +27,7 @@ Repair::Repair(Context& context, Holders& holders, Registers& registers)
 void Repair::tags_raised(const Guid& key) {
     const auto place = places_.find(key);
     if (place == places_.end()) return;
+    ++place->second.tag_changes;  // an offer that is on its way did not name them either
     for (auto& [id, peer] : place->second.peers) peer.offered = false;
 }
 

@@ -88,9 +88,11 @@ Task<void> Repair::help(Guid key, NodeHandle node) {
     auto& place = places_.at(key);
     auto& peer = place.peers.at(node.id());
     const bool everything = !ours(place);
+    const auto tags = place.tag_changes;
     auto lacking = co_await find_lacking(key, node, everything);
     if (!lacking) co_return;
-    auto lasting = peer.found_lacking(std::move(*lacking), everything, context_.now());
+    const bool all_told = everything && place.tag_changes == tags;
+    auto lasting = peer.found_lacking(std::move(*lacking), all_told, context_.now());
     if (!peer.lacking.empty()) place.surplus_since.reset();
     // Earlier holders know of each other only once they have asked around: else all of them would send.
     if (lasting.empty() || (everything && !place.wide)) co_return;

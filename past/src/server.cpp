@@ -6,7 +6,6 @@
 #include "block_cache.hpp"
 #include "divert/diverter.hpp"
 #include "registers.hpp"
-#include "tagged_put.hpp"
 
 namespace past {
 
@@ -129,7 +128,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
     if (request.cause == Cause::diversion) {
         stored = co_await diverter_.on_store(from.address.id, request, std::move(blocks));
     } else {
-        stored = co_await put_tagged(context_.store, request.place, request.tags, std::move(blocks));
+        stored = co_await context_.put(request.place, request.tags, std::move(blocks));
     }
     if (!stored) {
         if (stored.error() == Errc::no_space) ++context_.counters.puts_refused;

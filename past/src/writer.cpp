@@ -100,8 +100,7 @@ Task<void> Writer::fill_slot(std::shared_ptr<Put> put, NodeHandle holder) {
 
 Task<Result<void>> Writer::store(std::shared_ptr<Put> put, NodeHandle holder) {
     if (holder.id() == context_.self()) {
-        co_return co_await context_.store.put(put->batch->request.place, put->batch->request.tags[0],
-                                              put->batch->blocks);
+        co_return co_await context_.put(put->batch->request.place, put->batch->request.tags, put->batch->blocks);
     }
     // A copy that goes on behind a put gets the time of an attempt even if the caller was in a hurry.
     const auto attempt = context_.now() + context_.config.store_timeout;
@@ -164,8 +163,8 @@ Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<G
     co_return result;
 }
 
-/// What a holder that has just come was not given yet, or that does not answer, others have: their copies count as well.
-/// Nothing is asked where the holders have everything.
+/// What a holder that has just come was not given yet, or that does not answer, others have: their copies count as
+/// well. Nothing is asked where the holders have everything.
 Task<void> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, const TouchRequest& all, std::size_t needed,
                                    std::vector<std::size_t>& held, TimePoint deadline) {
     auto request = std::make_shared<TouchRequest>();

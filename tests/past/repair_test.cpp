@@ -1,5 +1,6 @@
 #include "base/sim/harm.hpp"
 #include "cluster.hpp"
+#include "messages_of.hpp"
 
 namespace past::test {
 namespace {
@@ -164,6 +165,68 @@ TEST(Repair, AHolderThatLagsInTagsIsBroughtUpBeforeOthersLetGo) {
     for (const auto index : cluster.holders_of(1)) {
         EXPECT_EQ(cluster.peer(index).store->tags(make_block(1).id), std::vector<Tag>{newer});
     }
+}
+
+/// The block at its three holders and at the next nearest node, which is to let go of it.
+class RepairOfSurplus : public testing::Test {
+  protected:
+    void SetUp() override {
+        for (std::size_t rank = 0; rank < 4; ++rank) {
+            const auto index = at(rank);
+            auto& store = *cluster_.peer(index).store;
+            const std::vector<Block> blocks{block_};
+            ASSERT_TRUE(*cluster_.machine(index).run(store.put(place_, test_tag(), blocks)));
+        }
+        ++newer_.generation;
+    }
+    /// The index of the peer that is so near to the place.
+    std::size_t at(std::size_t rank) {
+        const auto node = cluster_.ring.nearest(place_, rank + 1)[rank];
+        std::size_t index = 0;
+        while (cluster_.handle(index) != node) ++index;
+        return index;
+    }
+    void expect_holders_to_hear_of_the_newer_tag_before_it_goes() {
+        auto& store = *cluster_.peer(surplus_).store;
+        ASSERT_TRUE(store.has(block_.id));
+        ASSERT_EQ(store.tags(block_.id), std::vector<Tag>{newer_});
+        EXPECT_TRUE(world_.run_until([&] { return !store.has(block_.id); }, 10min)) << text(cluster_.total());
+        for (const auto index : cluster_.holders_of(1)) {
+            EXPECT_EQ(cluster_.peer(index).store->tags(block_.id), std::vector<Tag>{newer_});
+        }
+    }
+
+    sim::World world_{1};
+    Cluster cluster_{world_, quick()};
+    const base::Guid place_ = place_of(1);
+    const Block block_ = make_block(1);
+    Tag newer_ = test_tag();
+    const std::size_t surplus_ = at(3);
+    const std::size_t client_ = at(4);
+};
+
+TEST_F(RepairOfSurplus, ATagRaisedWhileOthersAreOfferedTheBlockIsOfferedAgain) {
+    for (std::size_t rank = 0; rank < 3; ++rank) {
+        world_.network().set_latency(cluster_.nodes[surplus_], cluster_.nodes[at(rank)], 300ms);
+    }
+    world_.network().set_latency(cluster_.nodes[surplus_], cluster_.nodes[client_], 1ms);
+    std::set<sim::NodeIndex> offered_to;
+    world_.network().set_liar(cluster_.nodes[surplus_], [&](sim::Letter& letter) {
+        const bool offer = letter.kind == sim::Letter::Kind::request && letter.content &&
+                           letter.content->verb() == static_cast<std::uint8_t>(Verb::offer);
+        if (offer) offered_to.insert(letter.to);
+    });
+    ASSERT_TRUE(world_.run_until([&] { return offered_to.size() == 3; }, 2min));
+    const TouchRequest touch{place_, newer_, {block_.id}};
+    ASSERT_TRUE(ask_as(cluster_, client_, surplus_, Verb::touch, encode(touch)));
+    expect_holders_to_hear_of_the_newer_tag_before_it_goes();
+}
+
+TEST_F(RepairOfSurplus, APutOfAHeldBlockRaisesItsTagToo) {
+    ASSERT_TRUE(world_.run_until([&] { return cluster_.node(surplus_).status().blocks_surplus == 1; }, 5min));
+    const StoreRequest store{place_, {newer_}, {block_.id}, {1000}, Cause::put};
+    ASSERT_TRUE(ask_as(cluster_, client_, surplus_, Verb::store, encode(store), block_.bytes));
+    expect_holders_to_hear_of_the_newer_tag_before_it_goes();
 }
 
 TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
