@@ -195,6 +195,24 @@ TEST_F(Diversion, WhatItsOwnerRemovesIsGoneAtTheKeeperToo) {
     EXPECT_TRUE(comes_to_rest());
 }
 
+TEST_F(Diversion, WhoCannotRaiseTheTagOfADivertedBlockDoesNotSayThatItHoldsIt) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto holder = nearest(*cluster_, 1);
+    ASSERT_NE(holder, full_);
+    OfferRequest offer{kPlace, test_tag(), {}};
+    for (const auto number : numbers_) offer.ids.push_back(make_block(number).id);
+    const auto held = ask_as(*cluster_, holder, full_, Verb::offer, encode(offer));
+    ASSERT_TRUE(held);
+    EXPECT_EQ(decode<BitsReply>(held->header)->bits, base::Bytes(10, static_cast<std::uint8_t>(Offered::held)));
+
+    for (const auto keeper : keepers()) world_->network().cut(cluster_->nodes[full_], cluster_->nodes[keeper]);
+    ++offer.tag.generation;
+    const auto lacking = ask_as(*cluster_, holder, full_, Verb::offer, encode(offer));
+    ASSERT_TRUE(lacking) << lacking.error().message();
+    EXPECT_EQ(decode<BitsReply>(lacking->header)->bits, base::Bytes(10, static_cast<std::uint8_t>(Offered::lacking)));
+}
+
 TEST_F(Diversion, NobodyWhoHoldsAPlaceTakesItsDivertedCopies) {
     put_some();
     const auto holder = nearest(*cluster_, 1);
