@@ -36,7 +36,8 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
         BASE_CO_CHECK(co_await context_.store.put(place, tag, batch->blocks));  // a network of one: nothing to wait for
         co_return PutOutcome{1, 1};
     }
-    const auto permit = co_await context_.put_bytes.acquire(batch->bytes);
+    const auto room = co_await room_for(batch->bytes, deadline);
+    if (!room) co_return base::Error{Errc::too_few_copies, "earlier puts are still under way"};
     const auto put = std::make_shared<Put>(context_.env.executor);
     put->batch = std::move(batch);
     put->spare = set->spare;
@@ -59,6 +60,16 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
                               fmt::format("{} of {}: {}", put->stored, copies, put->last.message())};
     }
     co_return PutOutcome{copies, static_cast<unsigned>(put->stored)};
+}
+
+/// In the order of asking. Who gives up still has its turn, and passes it on.
+Task<std::optional<base::Semaphore::Permit>> Writer::room_for(std::size_t bytes, TimePoint deadline) {
+    const auto turn = std::make_shared<Gather<base::Semaphore::Permit>>(context_.env.executor);
+    spawn(context_.work, turn, context_.put_bytes.acquire(bytes));
+    while (turn->pending > 0 && context_.now() < deadline) {
+        co_await next_answer(context_.env.clock, turn, deadline);
+    }
+    co_return std::move(turn->answers[0]);
 }
 
 /// A holder that lags far behind must not fill our memory: it is left out while a majority remains, and repair brings

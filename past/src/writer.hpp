@@ -34,6 +34,7 @@ class Writer {
         base::Event changed;
     };
 
+    base::Task<std::optional<base::Semaphore::Permit>> room_for(std::size_t bytes, base::TimePoint deadline);
     base::Task<void> fill_slot(std::shared_ptr<Put> put, pastry::NodeHandle holder);
     base::Task<base::Result<void>> store(std::shared_ptr<Put> put, pastry::NodeHandle holder);
     [[nodiscard]] std::vector<pastry::NodeHandle> without_the_slowest(std::vector<pastry::NodeHandle> writers,

@@ -132,6 +132,27 @@ TEST_F(Diversion, ADivertedCopyIsReadThroughWhoAnswersForIt) {
     for (const auto number : numbers_) EXPECT_TRUE(get(number)) << number;
 }
 
+TEST_F(Diversion, WhoDivertedACopyDoesNotWaitForAKeeperThatHangs) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    auto& full = cluster_->machine(full_);
+    const auto block = make_block(1).id;
+    const auto kept_by = cluster_->holders_of(1);
+    for (const auto keeper : keepers()) {
+        if (std::ranges::find(kept_by, keeper) != kept_by.end()) cluster_->machine(keeper).pause();
+    }
+    const auto begun = world_->now();
+    EXPECT_TRUE(*full.run(cluster_->node(full_).get(kPlace, block, cluster_->in(30s))));
+    EXPECT_LT(world_->now() - begun, 1s) << "another holder was asked";
+
+    for (const auto holder : cluster_->holders_of(2)) cluster_->machine(holder).pause();
+    const auto again = world_->now();
+    const auto other = make_block(2).id;  // the first one is cached now
+    const auto unreachable = *full.run(cluster_->node(full_).get(kPlace, other, cluster_->in(1s)));
+    EXPECT_EQ(unreachable.error(), Errc::holders_unreachable);
+    EXPECT_EQ(world_->now() - again, 1s);
+}
+
 TEST_F(Diversion, WhenTheKeeperIsGoneItsCopiesAreMadeAnew) {
     put_some();
     ASSERT_TRUE(comes_to_rest());
