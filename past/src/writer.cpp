@@ -41,7 +41,6 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
     const auto put = std::make_shared<Put>(context_.env.executor);
     put->batch = std::move(batch);
     put->spare = set->spare;
-    put->deadline = deadline;
     const auto needed = needed_for_majority(copies);
     const auto writers = without_the_slowest(set->writers, needed, wait);
     put->slots = writers.size();

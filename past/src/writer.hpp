@@ -25,7 +25,6 @@ class Writer {
         explicit Put(base::Executor executor) : changed{std::move(executor)} {}
         std::shared_ptr<const Batch> batch;
         std::vector<pastry::NodeHandle> spare;  // nearest first
-        base::TimePoint deadline;
         std::size_t slots = 0;
         std::size_t stored = 0;
         std::size_t concluded = 0;
