@@ -118,7 +118,7 @@ void Reader::line_up(Search& search, const HolderSet& set) {
         const auto id = keeper.address.id;
         const bool timed = context_.latencies.knows(id) || search.queue.empty();
         // How far an untimed one is from us only trying tells: beside the nearest holder, not before it.
-        if (takes(keeper) >= (timed ? nearest : 2 * nearest)) continue;
+        if (takes(keeper) / (timed ? 1 : 2) >= nearest) continue;
         const auto spare = std::ranges::find(search.queue, id, [](const auto& one) { return one.address.id; });
         const bool counts = spare != search.queue.end();  // it may be one of those that may have taken writes, too
         if (counts) search.queue.erase(spare);
@@ -224,15 +224,16 @@ Task<Reader::Answer> Reader::run(std::shared_ptr<Search> search, TimePoint deadl
 Task<Reader::Answer> Reader::fetch(base::Address holder, Guid place, Guid id, TimePoint deadline) {
     auto answer = co_await fetch_at(context_, holder, place, id, deadline);
     if (!answer || answer->header.empty()) co_return answer ? Answer{std::move(answer->payload)} : answer.error();
-    // It had no room and says who keeps it: one step, not a chain.
+    // It had no room and says who keeps it: one step, not a chain. Several "no" count less than one who cannot say.
     BASE_CO_TRY(const auto elsewhere, decode<FetchReply>(answer->header));
-    base::Error last{Errc::block_not_found};
+    base::Error said{Errc::block_not_found};
     for (const auto& node : elsewhere.elsewhere) {
         auto there = co_await fetch_at(context_, node, place, id, deadline);
         if (there && there->header.empty()) co_return std::move(there->payload);
-        if (!there) last = there.error();
+        const bool says_no = there || there.error() == Errc::block_not_found;
+        if (!says_no && (said == Errc::block_not_found || is_absence(there.error()))) said = std::move(there).error();
     }
-    co_return last;
+    co_return said;
 }
 
 }  // namespace past
