@@ -63,6 +63,7 @@ struct PeerCopy {
 struct PlaceCopies {
     PlaceSummary summary;
     HolderSet set;
+    base::TimePoint set_at;  ///< when that was found out
     /// The placed ones; in a wide place everybody who may have blocks of it.
     std::map<base::NodeId, PeerCopy> peers;
     base::TimePoint changed_at;

@@ -35,6 +35,7 @@ void Repair::kick() {
     presence_.refresh();
     full_check_ = true;
     kicked_ = true;
+    ++changes_;
     wake_->pulse();
 }
 
@@ -81,11 +82,12 @@ Task<void> Repair::round() {
         full_check_at_ = now + std::chrono::duration_cast<base::Duration>(context_.config.check_period * jitter);
     }
     take_in_places(full);
+    const auto changes = changes_;
     find_sets();
     co_await compare_all();
     if (widen()) co_await compare_all();
     co_await run_jobs();
-    co_await let_go();
+    co_await let_go(changes);
     co_await losses_.settle();
     co_await registers_.maintain();
     next_work_ = next_work();

@@ -48,7 +48,7 @@ class Repair {
 
     // repair_compare.cpp: who has what
     void find_sets();
-    void take_set(PlaceCopies& place, HolderSet set);
+    void take_set(PlaceCopies& place, HolderSet set, base::TimePoint when);
     void know_peers(PlaceCopies& place);
     void know_holders(PlaceCopies& place);
     void know_others(PlaceCopies& place);
@@ -74,11 +74,13 @@ class Repair {
     void arrived(const base::Guid& key, const base::NodeId& node, const std::vector<base::Guid>& ids);
 
     // repair_keep.cpp: letting go, and what people want to know
-    base::Task<void> let_go();
+    base::Task<void> let_go(std::uint64_t changes);
     void note_surplus(PlaceCopies& place);
     base::Task<void> discard(base::Guid key);
     [[nodiscard]] bool short_of_space() const;
     [[nodiscard]] bool may_go(const PlaceCopies& place) const;
+    [[nodiscard]] bool holders_are_old_news(const PlaceCopies& place) const;
+    base::Task<void> compare_again(std::vector<base::Guid> places);
     void report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const;
 
     [[nodiscard]] bool ours(const PlaceCopies& place) const { return place.ours(context_.self()); }
@@ -93,6 +95,7 @@ class Repair {
     std::map<base::Guid, PlaceCopies> places_;
     std::shared_ptr<base::Event> wake_;
     bool kicked_ = false;
+    std::uint64_t changes_ = 0;  ///< of the ring, or of who may be in it
     StoreUsage seen_usage_;
     base::TimePoint full_check_at_;
     bool full_check_ = true;

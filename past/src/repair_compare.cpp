@@ -13,31 +13,33 @@ using base::Task;
 using pastry::NodeHandle;
 
 /// Who keeps each place now. Of places that we keep for others far away, what was found out since the last round; those
-/// of which nothing is known yet are looked up first.
+/// of which nothing is known yet, and those to be let go of, are looked up first.
 void Repair::find_sets() {
     for (auto& [key, found] : far_.take_found()) {
         const auto place = places_.find(key);
-        if (place != places_.end()) take_set(place->second, std::move(found.set));
+        if (place != places_.end()) take_set(place->second, std::move(found.set), found.when);
     }
-    std::vector<Guid> unknown;
-    std::vector<Guid> known;
+    std::vector<Guid> urgent;
+    std::vector<Guid> others;
     for (auto& [key, place] : places_) {
         if (auto set = holders_.local(key, context_.membership.copies())) {
-            take_set(place, std::move(*set));
+            take_set(place, std::move(*set), context_.now());
         } else {
-            (place.set.placement.empty() ? unknown : known).push_back(key);
+            const bool waited_for = may_go(place) && holders_are_old_news(place);
+            (place.set.placement.empty() || waited_for ? urgent : others).push_back(key);
         }
         know_peers(place);
     }
-    far_.look_up(unknown, known);
+    far_.look_up(urgent, others);
 }
 
-void Repair::take_set(PlaceCopies& place, HolderSet set) {
+void Repair::take_set(PlaceCopies& place, HolderSet set, base::TimePoint when) {
     for (const auto* nodes : {&set.writers, &set.spare}) {
         for (const auto& node : *nodes) presence_.met(node.id());
     }
     const auto before = place.placed();
     place.set = std::move(set);
+    place.set_at = when;
     if (place.placed() != before) place.look_again();
 }
 

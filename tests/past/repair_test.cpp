@@ -170,6 +170,7 @@ TEST(Repair, AHolderThatLagsInTagsIsBroughtUpBeforeOthersLetGo) {
 /// The block at its three holders and at the next nearest node, which is to let go of it.
 class RepairOfSurplus : public testing::Test {
   protected:
+    explicit RepairOfSurplus(ClusterOptions options = quick()) : cluster_{world_, std::move(options)} {}
     void SetUp() override {
         for (std::size_t rank = 0; rank < 4; ++rank) {
             const auto index = at(rank);
@@ -197,7 +198,7 @@ class RepairOfSurplus : public testing::Test {
     }
 
     sim::World world_{1};
-    Cluster cluster_{world_, quick()};
+    Cluster cluster_;
     const base::Guid place_ = place_of(1);
     const Block block_ = make_block(1);
     Tag newer_ = test_tag();
@@ -227,6 +228,46 @@ TEST_F(RepairOfSurplus, APutOfAHeldBlockRaisesItsTagToo) {
     const StoreRequest store{place_, {newer_}, {block_.id}, {1000}, Cause::put};
     ASSERT_TRUE(ask_as(cluster_, client_, surplus_, Verb::store, encode(store), block_.bytes));
     expect_holders_to_hear_of_the_newer_tag_before_it_goes();
+}
+
+class RepairOfOldNews : public RepairOfSurplus {
+  protected:
+    static ClusterOptions rarely_checked() {
+        auto options = quick();
+        options.peer.config.check_period = 2min;
+        return options;
+    }
+    RepairOfOldNews() : RepairOfSurplus{rarely_checked()} {}
+    bool falls_below_three_copies(base::Duration within) {
+        return world_.run_until([&] { return cluster_.copies(1) < 3; }, within);
+    }
+};
+
+TEST_F(RepairOfOldNews, WhoLostABlockSinceItWasComparedIsAskedAgain) {
+    ASSERT_TRUE(world_.run_until([&] { return cluster_.node(surplus_).status().blocks_surplus == 1; }, 10min));
+    world_.run_for(18s);  // it goes after 20
+    const auto loser = at(1);
+    const std::vector<base::Guid> lost{block_.id};
+    ASSERT_TRUE(*cluster_.machine(loser).run(cluster_.peer(loser).store->discard(lost)));
+    EXPECT_FALSE(falls_below_three_copies(10min));
+    EXPECT_FALSE(cluster_.peer(surplus_).store->has(block_.id)) << "which goes once all have it again";
+}
+
+TEST_F(RepairOfSurplus, NothingIsLetGoOfWhileTheRingChanges) {
+    ASSERT_TRUE(world_.run_until([&] { return cluster_.node(surplus_).status().blocks_surplus == 1; }, 5min));
+    const auto unstable = cluster_.handle(client_);
+    bool here = true;
+    world_.network().set_liar(cluster_.nodes[surplus_], [&](sim::Letter& letter) {
+        const bool asks = letter.kind == sim::Letter::Kind::request && letter.from == cluster_.nodes[surplus_];
+        const bool compare = letter.content && letter.content->verb() == static_cast<std::uint8_t>(Verb::compare);
+        if (!asks || !compare || letter.to != cluster_.nodes[at(0)]) return;
+        here = !here;
+        here ? cluster_.ring.join(unstable, world_.now()) : cluster_.ring.leave(unstable, world_.now());
+    });
+    world_.run_for(3min);
+    EXPECT_TRUE(cluster_.peer(surplus_).store->has(block_.id));
+    world_.network().set_liar(cluster_.nodes[surplus_], {});
+    EXPECT_TRUE(world_.run_until([&] { return !cluster_.peer(surplus_).store->has(block_.id); }, 3min));
 }
 
 TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
@@ -373,6 +414,34 @@ TEST_F(RepairFar, PlacesWhoseHoldersCannotBeFoundDelayNobody) {
     ASSERT_GT(near.size(), 5U);
     const auto at_three = [&](std::uint64_t number) { return cluster_.copies(number) == 3; };
     EXPECT_TRUE(world_.run_until([&] { return std::ranges::all_of(near, at_three); }, 2min)) << text(cluster_.total());
+}
+
+TEST(Repair, OfAFarPlaceNothingIsLetGoOfWhileItsHoldersCannotBeFound) {
+    sim::World world{1};
+    auto options = quick();
+    options.peers = 20;
+    options.peer.reach = 3;
+    options.peer.config.keep_surplus = 2min;
+    Cluster cluster{world, options};
+    std::uint64_t number = 1;
+    const auto has = [](const auto& nodes, const auto& node) { return std::ranges::find(nodes, node) != nodes.end(); };
+    const auto nearest = [&] { return cluster.ring.nearest(place_of(number), 3); };
+    const auto put = [&](std::size_t at) {
+        auto& store = *cluster.peer(at).store;
+        const std::vector<Block> blocks{make_block(1)};
+        ASSERT_TRUE(*cluster.machine(at).run(store.put(place_of(number), test_tag(), blocks)));
+    };
+    while (has(nearest(), cluster.handle(0))) ++number;
+    put(0);
+    for (std::size_t i = 1; i < 20; ++i) {
+        if (has(nearest(), cluster.handle(i))) put(i);
+    }
+    ASSERT_TRUE(world.run_until([&] { return cluster.node(0).status().blocks_surplus == 1; }, 2min));
+    cluster.ring.lookup_takes = 1h;
+    world.run_for(10min);
+    EXPECT_EQ(cluster.copies(1), 4U);
+    cluster.ring.lookup_takes = 50ms;
+    EXPECT_TRUE(world.run_until([&] { return cluster.copies(1) == 3; }, 5min)) << text(cluster.total());
 }
 
 // --- clients go first
