@@ -225,6 +225,27 @@ TEST_F(SmallCache, OfAnEarlierRunWhatIsNotAdmittedAnyMoreGoes) {
     EXPECT_TRUE(files->empty());
 }
 
+ClusterOptions no_cache() {
+    auto options = with_location();
+    options.peer.config.max_cache_bytes = 0;
+    return options;
+}
+
+class NoCache : public OffPlaceTest {
+  protected:
+    NoCache() : OffPlaceTest{no_cache()} {}
+};
+
+TEST_F(NoCache, KeepsNothingAndTellsNobody) {
+    put(5);
+    for (std::uint64_t number = 1; number <= 5; ++number) ASSERT_TRUE(get(reader(0), number));
+    world_.run_for(10s);
+    const auto status = cluster_.node(reader(0)).status();
+    EXPECT_EQ(status.blocks_cached, 0U);
+    EXPECT_EQ(status.places_published, 0U);
+    EXPECT_FALSE(cluster_.machine(reader(0)).env().disk.list("cache"));
+}
+
 ClusterOptions a_full_holder() {
     auto options = with_location();
     ClusterOptions probe = options;
