@@ -87,7 +87,7 @@ Task<Result<SharedBytes>> Reader::get(Guid place, Guid id, TimePoint deadline) {
 Task<std::optional<SharedBytes>> Reader::read_here(std::shared_ptr<Search> search, TimePoint deadline) {
     search->held = context_.store.has(search->id);
     search->asks.push_back({context_.self(), true, false, true, context_.now(), false});
-    spawn(context_.work, search->gather, context_.store.get(search->id));
+    spawn(search->attempts, search->gather, context_.store.get(search->id));
     const auto patience = std::max<base::Duration>(context_.latencies.hedge(), kDiskPatience);
     const auto until = std::min(deadline, context_.now() + patience);
     while (search->gather->pending > 0 && context_.now() < until) {
