@@ -20,31 +20,30 @@ struct Found {
     std::uint64_t bytes = 0;
 };
 
-/// Whatever is below the directory and looks like a block.
+std::string path_of(const Guid& place, const Guid& id) {
+    return std::string{kDirectory} + "/" + id.hex() + "." + place.hex();
+}
+
+/// Whatever is in the directory and looks like a block.
 std::vector<Found> list_blocks(base::Disk& disk) {
     std::vector<Found> found;
-    const auto places = disk.list(kDirectory);
-    if (!places) return found;
-    for (const auto& directory : *places) {
-        const auto place = Guid::from_hex(directory.name);
-        if (!place || !directory.directory) continue;
-        const auto path = std::string{kDirectory} + "/" + directory.name;
-        const auto files = disk.list(path);
-        if (!files) continue;
-        for (const auto& entry : *files) {
-            const auto id = Guid::from_hex(entry.name);
-            if (!id) continue;
-            const auto file = disk.open(path + "/" + entry.name, base::Disk::Mode::read);
-            if (!file) continue;
-            if (const auto size = (*file)->size()) found.push_back({*place, *id, *size});
-        }
+    const auto files = disk.list(kDirectory);
+    if (!files) return found;
+    for (const auto& entry : *files) {
+        const auto dot = entry.name.find('.');
+        if (dot == std::string::npos) continue;
+        const auto id = Guid::from_hex(entry.name.substr(0, dot));
+        const auto place = Guid::from_hex(entry.name.substr(dot + 1));
+        if (!id || !place) continue;
+        const auto file = disk.open(path_of(*place, *id), base::Disk::Mode::read);
+        if (!file) continue;
+        if (const auto size = (*file)->size()) found.push_back({*place, *id, *size});
     }
     return found;
 }
 
-base::Result<void> write_block(base::Disk& disk, const Guid& place, const std::string& path, base::ByteView bytes) {
+base::Result<void> write_block(base::Disk& disk, const std::string& path, base::ByteView bytes) {
     BASE_CHECK(disk.make_directory(kDirectory));
-    BASE_CHECK(disk.make_directory(std::string{kDirectory} + "/" + place.hex()));
     BASE_TRY(const auto file, disk.open(path, base::Disk::Mode::create));
     BASE_CHECK(file->truncate(0));
     return file->write_at(0, bytes);
@@ -52,17 +51,17 @@ base::Result<void> write_block(base::Disk& disk, const Guid& place, const std::s
 
 }  // namespace
 
-std::string BlockCache::path_of(const Guid& place, const Guid& id) {
-    return std::string{kDirectory} + "/" + place.hex() + "/" + id.hex();
-}
-
 Task<void> BlockCache::load() {
     auto& disk = context_.env.disk;
     auto job = [&disk] { return list_blocks(disk); };
     const auto found = co_await context_.env.workers.run(std::move(job));
     std::vector<std::string> unwanted;
     for (const auto& [place, id, bytes] : found) {
-        if (has(id)) continue;
+        if (const auto known = places_of_.find(id);
+            known != places_of_.end()) {  // of another place, or written just now
+            if (known->second != place) unwanted.push_back(path_of(place, id));
+            continue;
+        }
         forget(policy_.insert(id, bytes));
         if (policy_.contains(id)) {
             places_of_[id] = place;
@@ -98,15 +97,15 @@ void BlockCache::offer(Guid place, Guid id, base::SharedBytes bytes) {
     if (!policy_.contains(id)) return;
     places_of_[id] = place;
     ++blocks_of_[place];
+    writing_bytes_ += bytes.size();
     context_.work.spawn(write(place, id, std::move(bytes)));
 }
 
 Task<void> BlockCache::write(Guid place, Guid id, base::SharedBytes bytes) {
     const auto size = bytes.size();
-    writing_bytes_ += size;
     being_written_[id] = bytes;
     auto& disk = context_.env.disk;
-    auto job = [&disk, place, path = path_of(place, id), bytes] { return write_block(disk, place, path, bytes); };
+    auto job = [&disk, path = path_of(place, id), bytes] { return write_block(disk, path, bytes); };
     const auto written = co_await context_.env.workers.run(std::move(job));
     writing_bytes_ -= size;
     being_written_.erase(id);

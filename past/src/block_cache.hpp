@@ -1,6 +1,6 @@
 // Blocks that passed by, kept in space that nobody uses: read again from here, and found by neighbours.
 //
-// Paper: Rowstron & Druschel, SOSP 2001, section 4 (GreedyDual-Size). A file a block below cache/<place>/, never
+// Paper: Rowstron & Druschel, SOSP 2001, section 4 (GreedyDual-Size). A file a block, cache/<id>.<place>, never
 // synced: what a crash leaves of it is hashed before it is believed. Losing all of it loses nothing. On the node's
 // executor.
 #pragma once
@@ -36,15 +36,14 @@ class BlockCache {
     base::Task<void> write(base::Guid place, base::Guid id, base::SharedBytes bytes);
     base::Task<void> remove_files(std::vector<std::string> paths);
     void forget(const std::vector<base::Guid>& evicted);
-    [[nodiscard]] static std::string path_of(const base::Guid& place, const base::Guid& id);
 
     Context& context_;
-    /// A file takes a page of the disk at least, and 400 bytes of memory whatever its size.
-    GreedyDualSize policy_{0, {.least_charged = 4096}};
+    /// A file takes whole pages of the disk, and 400 bytes of memory whatever its size.
+    GreedyDualSize policy_{0, {.unit_bytes = 4096}};
     std::map<base::Guid, base::Guid> places_of_;
     std::map<base::Guid, std::size_t> blocks_of_;  // by place
     std::map<base::Guid, base::SharedBytes> being_written_;
-    std::size_t writing_bytes_ = 0;
+    std::size_t writing_bytes_ = 0;  ///< from the offer on
 };
 
 }  // namespace past

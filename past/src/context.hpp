@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
@@ -15,6 +16,7 @@
 #include "hints.hpp"
 #include "latencies.hpp"
 #include "past/node.hpp"
+#include "tagged_put.hpp"
 
 namespace past {
 
@@ -49,7 +51,7 @@ struct Context {
     NodeStatus counters;
     base::Semaphore put_bytes;
     std::map<base::NodeId, std::size_t> bytes_under_way;  ///< to each holder
-    std::function<void(const base::Guid&)> tags_raised;   ///< of blocks of this place, by a touch
+    std::function<void(const base::Guid&)> tags_raised;   ///< of blocks of this place that were here before
     base::TaskGroup work;  ///< whatever goes on behind a call; last, so that it ends first
 
     [[nodiscard]] const base::NodeId& self() const { return kbr.self().id(); }
@@ -76,6 +78,15 @@ struct Context {
         if (tags_raised) tags_raised(place);
         co_return held;
     }
+    /// Blocks for a client or from another peer, to be ours. A put of what is here already is a touch: see there.
+    base::Task<base::Result<void>> put(base::Guid place, std::vector<Tag> tags, std::vector<Block> blocks) {
+        const bool touches =
+            tags_raised && std::ranges::any_of(blocks, [&](const Block& block) { return store.has(block.id); });
+        if (touches) tags_raised(place);
+        auto stored = co_await put_tagged(store, place, std::move(tags), std::move(blocks));
+        if (touches) tags_raised(place);
+        co_return stored;
+    }
     template <class... Args>
     void log(base::Log::Level level, fmt::format_string<Args...> format, Args&&... args) {
         if (env.log.enabled(level)) {
@@ -86,10 +97,11 @@ struct Context {
 
 [[nodiscard]] constexpr std::size_t majority(std::size_t of) { return of / 2 + 1; }
 
-/// Errors after which another node may do better.
+/// Errors after which another node may do better. Not no_space: who has none has asked others already.
 [[nodiscard]] inline bool is_absence(const base::Error& error) {
     return error == base::Errc::unreachable || error == base::Errc::timed_out || error == base::Errc::stopped ||
-           error == base::Errc::busy || error == base::Errc::not_a_member;
+           error == base::Errc::busy || error == base::Errc::not_a_member || error == base::Errc::io_failed ||
+           error == base::Errc::read_only;
 }
 
 }  // namespace past

@@ -28,7 +28,7 @@ void PeerCopy::answered(const PlaceSummary& mine, const CompareReply::Entry& the
     all_of_blocks_ = their_blocks;
 }
 
-std::vector<Guid> PeerCopy::found_lacking(std::vector<Guid> ids, bool everything, TimePoint now) {
+std::vector<Guid> PeerCopy::found_lacking(std::vector<Guid> ids, bool all_told, TimePoint now) {
     std::ranges::sort(ids);
     std::vector<Guid> lasting;
     std::ranges::set_intersection(lacking, ids, std::back_inserter(lasting));
@@ -39,10 +39,20 @@ std::vector<Guid> PeerCopy::found_lacking(std::vector<Guid> ids, bool everything
     lacking_theirs_ = theirs;
     has_all_of_ours = lacking.empty();
     if (!has_all_of_ours) return lasting;
-    offered = everything;
+    offered = all_told;
     all_of_ = ours;
     all_of_blocks_ = their_blocks;
     return lasting;
+}
+
+void PeerCopy::refused(TimePoint now, base::Duration pause) {
+    refusal_pause_ = std::clamp(2 * refusal_pause_, pause, 8 * pause);
+    refused_until = now + refusal_pause_;
+}
+
+void PeerCopy::forget_refusals() {
+    refusal_pause_ = {};
+    refused_until = {};
 }
 
 bool PeerCopy::has_all(const Guid& digest) const {

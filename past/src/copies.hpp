@@ -16,7 +16,7 @@ struct PeerCopy {
     bool placed = false;  ///< it is one of the place's holders
     bool live = false;
     bool newcomer = false;
-    bool steady = false;  ///< it may be sent something at all
+    bool steady = false;  ///< it may be sent something at all: it stays, and did not refuse what it was sent last
     bool waits = false;   ///< for one of these reasons it is sent only what too few nodes have
     bool counts = false;  ///< absent, not for long, and by all we know it has what it should
 
@@ -33,11 +33,17 @@ struct PeerCopy {
     bool lasts = false;               ///< some of these it lacked the time before as well
     base::TimePoint lacking_since;    ///< that long
     base::TimePoint progress_at;      ///< somebody sent it something
+    base::TimePoint refused_until;    ///< it would refuse again: no room, a broken disk
 
     void answered(const PlaceSummary& mine, const CompareReply::Entry& theirs_now, base::TimePoint now);
-    /// Takes in which of our blocks it lacks; `everything`: our tags were offered with all of them. Returns those that
-    /// it lacked the time before as well: they are not merely on their way.
-    std::vector<base::Guid> found_lacking(std::vector<base::Guid> ids, bool everything, base::TimePoint now);
+    /// Takes in which of our blocks it lacks; `all_told`: our tags were offered with all of them, and are no others
+    /// now. Returns those that it lacked the time before as well: they are not merely on their way.
+    std::vector<base::Guid> found_lacking(std::vector<base::Guid> ids, bool all_told, base::TimePoint now);
+    /// It took nothing of what it was sent: it is left alone for `pause`, twice as long each time in a row, at most
+    /// eight times.
+    void refused(base::TimePoint now, base::Duration pause);
+    /// It took what it was sent, or was away: who knows what it takes now.
+    void forget_refusals();
     /// It has all of a set of ours, or had it and has only grown since.
     [[nodiscard]] bool has_all(const base::Guid& digest) const;
     /// It is seen to have this block of ours.
@@ -51,15 +57,18 @@ struct PeerCopy {
     std::uint64_t all_of_blocks_ = 0;
     base::Guid lacking_ours_;
     base::Guid lacking_theirs_;
+    base::Duration refusal_pause_{};
 };
 
 struct PlaceCopies {
     PlaceSummary summary;
     HolderSet set;
+    base::TimePoint set_at;  ///< when that was found out
     /// The placed ones; in a wide place everybody who may have blocks of it.
     std::map<base::NodeId, PeerCopy> peers;
     base::TimePoint changed_at;
-    base::TimePoint worked_at;  ///< last time that its differences were looked into; at first, when we saw it
+    std::uint64_t tag_changes = 0;  ///< how often tags of our blocks may have been raised
+    base::TimePoint worked_at;      ///< last time that its differences were looked into; at first, when we saw it
 
     // Who else has it? Asked while a holder lacks blocks and is not simply sent them.
     std::optional<base::TimePoint> wanting_since;

@@ -7,13 +7,14 @@ namespace past {
 using base::Guid;
 
 GreedyDualSize::GreedyDualSize(std::uint64_t limit_bytes, CacheRules rules) : limit_bytes_{limit_bytes}, rules_{rules} {
-    rules_.least_charged = std::max<std::uint64_t>(rules_.least_charged, 1);
+    rules_.unit_bytes = std::max<std::uint64_t>(rules_.unit_bytes, 1);
 }
 
 std::vector<Guid> GreedyDualSize::insert(const Guid& id, std::uint64_t size, double cost) {
     std::vector<Guid> evicted;
     const bool known = erase(id);
-    const auto charged = std::max(size, rules_.least_charged);
+    const auto units = std::max<std::uint64_t>(1, size / rules_.unit_bytes + (size % rules_.unit_bytes == 0 ? 0 : 1));
+    const auto charged = units * rules_.unit_bytes;
     const auto most = rules_.admitted_share * static_cast<double>(limit_bytes_);
     if (charged > limit_bytes_ || static_cast<double>(charged) > most) {
         if (known) evicted.push_back(id);

@@ -18,8 +18,8 @@
 namespace past {
 
 struct CacheRules {
-    double admitted_share = 0.5;      ///< of the limit: a block that takes more is not admitted (c in PAST)
-    std::uint64_t least_charged = 1;  ///< bytes that any block is charged with, however small. At least 1
+    double admitted_share = 0.5;   ///< of the limit: a block that takes more is not admitted (c in PAST)
+    std::uint64_t unit_bytes = 1;  ///< a block is charged with as many whole units as it needs, an empty one with one
 };
 
 class GreedyDualSize {

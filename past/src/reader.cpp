@@ -13,7 +13,24 @@ using base::SharedBytes;
 using base::Task;
 using base::TimePoint;
 
-/// One get that goes over the network: whom to ask, who was asked, and what they said.
+namespace {
+
+/// A disk may take as long to read a block before others are asked for it.
+constexpr std::chrono::milliseconds kDiskPatience{50};
+
+}  // namespace
+
+/// One that was asked.
+struct Reader::Attempt {
+    base::NodeId peer;
+    bool holder = true;
+    bool keeper = false;
+    bool own = false;  ///< our own store, which may have to ask whoever keeps the block in our stead
+    TimePoint begun;
+    bool seen = false;
+};
+
+/// One get: whom to ask, who was asked, and what they said.
 struct Reader::Search {
     Search(base::Executor executor, Guid place_in, Guid id_in)
         : place{place_in}, id{id_in}, attempts{executor}, gather{std::make_shared<Gather<Answer>>(executor)} {}
@@ -23,14 +40,6 @@ struct Reader::Search {
         bool holder = true;   ///< of the place: what it says counts. Others may have the block, and need not
         bool keeper = false;  ///< found through the DOLR
     };
-    struct Attempt {
-        base::NodeId peer;
-        bool holder = true;
-        bool keeper = false;
-        TimePoint begun;
-        bool seen = false;
-    };
-
     [[nodiscard]] bool asked(const base::NodeId& node) const {
         return std::ranges::any_of(asks, [&](const Attempt& ask) { return ask.peer == node; });
     }
@@ -41,37 +50,52 @@ struct Reader::Search {
     Guid place;
     Guid id;
     std::deque<Candidate> queue;
-    std::vector<Attempt> asks;  // by the index of the answer
+    std::vector<Attempt> asks;  // by the index of the answer; our own store is the first
     std::size_t unreachable = 0;
     std::size_t wrong = 0;
     bool looked_off_place = false;
-    std::size_t at_once = 1;  ///< how many are asked without waiting for one of them
+    std::size_t at_once = 2;  ///< how many are asked, our own store included, without waiting for one of them
+    bool held = false;        ///< the bytes are ours, by what our store says
+    bool read_here = false;   ///< our own store had them
     base::TaskGroup attempts;
     std::shared_ptr<Gather<Answer>> gather;
 };
 
 Task<Result<SharedBytes>> Reader::get(Guid place, Guid id, TimePoint deadline) {
     ++context_.counters.gets;
-    const bool held = context_.store.has(id);
-    auto own = co_await context_.store.get(id);  // the store hashes what it reads; guests are there too
+    const auto search = std::make_shared<Search>(context_.env.executor, place, id);
+    auto own = co_await read_here(search, deadline);
     if (own) co_return std::move(*own);
-    const bool corrupt_here = own.error() == Errc::corrupt_block;  // now, or earlier
-    if (held && corrupt_here) {
-        ++context_.counters.corrupt_blocks;
-        context_.log(base::Log::Level::warning, "our copy of {} is damaged; asking others", id.short_hex());
-    }
     if (auto cached = co_await cache_.get(id)) {
         ++context_.counters.cache_hits;
         co_return std::move(*cached);
     }
     auto set = co_await holders_.find(place, context_.membership.copies(), deadline);
-    if (!set) co_return std::move(set).error();
-    const auto search = std::make_shared<Search>(context_.env.executor, place, id);
-    search->wrong = corrupt_here ? 1 : 0;
-    line_up(*search, *set);
+    if (!set && search->all_answered()) co_return std::move(set).error();
+    if (set) {
+        line_up(*search, *set);
+    } else {
+        ++search->unreachable;
+    }
     auto bytes = co_await run(search, deadline);
-    if (bytes) cache_.offer(place, id, *bytes);
+    if (bytes && !search->read_here) cache_.offer(place, id, *bytes);
     co_return bytes;
+}
+
+/// From our own store, which hashes what it reads; guests are there too. Not waited for longer than a holder before a
+/// second one is asked: whoever keeps the block in our stead may be slow, and so may a disk.
+Task<std::optional<SharedBytes>> Reader::read_here(std::shared_ptr<Search> search, TimePoint deadline) {
+    search->held = context_.store.has(search->id);
+    search->asks.push_back({context_.self(), true, false, true, context_.now(), false});
+    spawn(search->attempts, search->gather, context_.store.get(search->id));
+    const auto patience = std::max<base::Duration>(context_.latencies.hedge(), kDiskPatience);
+    const auto until = std::min(deadline, context_.now() + patience);
+    while (search->gather->pending > 0 && context_.now() < until) {
+        co_await next_answer(context_.env.clock, search->gather, until);
+    }
+    auto found = look(*search);
+    if (auto* bytes = std::get_if<SharedBytes>(&found)) co_return std::move(*bytes);
+    co_return std::nullopt;
 }
 
 /// Nearest by what they took lately; nodes that are no holders come last, since they may have taken writes for one; and
@@ -83,7 +107,7 @@ void Reader::line_up(Search& search, const HolderSet& set) {
     for (auto& node : writers) {
         if (node.id() != context_.self()) search.queue.push_back({std::move(node.address), true, false});
     }
-    search.unreachable = set.gone;
+    search.unreachable += set.gone;
     for (const auto& holder : set.placement) search.unreachable += holder.live ? 0 : 1;
     const auto nearest =
         search.queue.empty() ? base::Duration::max() : context_.latencies.expected(search.queue.front().address.id);
@@ -94,13 +118,13 @@ void Reader::line_up(Search& search, const HolderSet& set) {
         const auto id = keeper.address.id;
         const bool timed = context_.latencies.knows(id) || search.queue.empty();
         // How far an untimed one is from us only trying tells: beside the nearest holder, not before it.
-        if (takes(keeper) >= (timed ? nearest : 2 * nearest)) continue;
+        if (takes(keeper) / (timed ? 1 : 2) >= nearest) continue;
         const auto spare = std::ranges::find(search.queue, id, [](const auto& one) { return one.address.id; });
         const bool counts = spare != search.queue.end();  // it may be one of those that may have taken writes, too
         if (counts) search.queue.erase(spare);
         const auto at = timed || search.queue.empty() ? 0 : 1;
         search.queue.insert(search.queue.begin() + at, {std::move(keeper.address), counts, true});
-        if (!timed) search.at_once = 2;
+        if (!timed) search.at_once = 3;
     }
 }
 
@@ -117,7 +141,7 @@ void Reader::ask_next(Search& search, TimePoint deadline) {
     if (!search.all_answered()) ++context_.counters.hedged_gets;
     auto next = std::move(search.queue.front());
     search.queue.pop_front();
-    search.asks.push_back({next.address.id, next.holder, next.keeper, context_.now(), false});
+    search.asks.push_back({next.address.id, next.holder, next.keeper, false, context_.now(), false});
     const auto attempt = context_.attempt(deadline, context_.config.fetch_timeout);
     spawn(search.attempts, search.gather, fetch(std::move(next.address), search.place, search.id, attempt));
 }
@@ -130,25 +154,37 @@ std::variant<bool, SharedBytes> Reader::look(Search& search) {
         const auto& answer = search.gather->answers[i];
         if (!answer || ask.seen) continue;
         ask.seen = news = true;
-        const auto took = context_.now() - ask.begun;
-        const bool had_none = !*answer && answer->error() == Errc::block_not_found;
         if (ask.keeper) off_place_.heard(search.place, ask.peer, answer->has_value());
-        if (*answer) {
-            context_.latencies.observe(ask.peer, took, true);
-            for (const auto& other : search.asks) {
-                if (!other.seen) context_.latencies.observe(other.peer, context_.now() - other.begun, false);
-            }
-            if (ask.keeper) ++context_.counters.gets_off_place;
-            return **answer;
+        if (!*answer) {
+            note_failure(search, ask, answer->error());
+            continue;
         }
-        if (answer->error() == Errc::corrupt_block) {
-            ++search.wrong;
-        } else if (!had_none) {
-            if (ask.holder) ++search.unreachable;
-            context_.latencies.observe(ask.peer, took, false);
-        }
+        if (ask.keeper) ++context_.counters.gets_off_place;
+        if (ask.own) search.read_here = true;
+        if (!ask.own) note_times(search, ask);
+        return **answer;
     }
     return news;
+}
+
+void Reader::note_failure(Search& search, const Attempt& ask, const base::Error& error) {
+    if (error == Errc::corrupt_block) {
+        ++search.wrong;
+        if (!ask.own || !search.held) return;  // else it was found out now
+        ++context_.counters.corrupt_blocks;
+        context_.log(base::Log::Level::warning, "our copy of {} is damaged; asking others", search.id.short_hex());
+    } else if (!(error == Errc::block_not_found)) {
+        if (ask.holder) ++search.unreachable;
+        if (!ask.own) context_.latencies.observe(ask.peer, context_.now() - ask.begun, false);
+    }
+}
+
+/// What the one that answered took, and that the others took longer.
+void Reader::note_times(const Search& search, const Attempt& answered) {
+    context_.latencies.observe(answered.peer, context_.now() - answered.begun, true);
+    for (const auto& other : search.asks) {
+        if (!other.seen && !other.own) context_.latencies.observe(other.peer, context_.now() - other.begun, false);
+    }
 }
 
 Task<Reader::Answer> Reader::run(std::shared_ptr<Search> search, TimePoint deadline) {
@@ -188,15 +224,16 @@ Task<Reader::Answer> Reader::run(std::shared_ptr<Search> search, TimePoint deadl
 Task<Reader::Answer> Reader::fetch(base::Address holder, Guid place, Guid id, TimePoint deadline) {
     auto answer = co_await fetch_at(context_, holder, place, id, deadline);
     if (!answer || answer->header.empty()) co_return answer ? Answer{std::move(answer->payload)} : answer.error();
-    // It had no room and says who keeps it: one step, not a chain.
+    // It had no room and says who keeps it: one step, not a chain. Several "no" count less than one who cannot say.
     BASE_CO_TRY(const auto elsewhere, decode<FetchReply>(answer->header));
-    base::Error last{Errc::block_not_found};
+    base::Error said{Errc::block_not_found};
     for (const auto& node : elsewhere.elsewhere) {
         auto there = co_await fetch_at(context_, node, place, id, deadline);
         if (there && there->header.empty()) co_return std::move(there->payload);
-        if (!there) last = there.error();
+        const bool says_no = there || there.error() == Errc::block_not_found;
+        if (!says_no && (said == Errc::block_not_found || is_absence(there.error()))) said = std::move(there).error();
     }
-    co_return last;
+    co_return said;
 }
 
 }  // namespace past

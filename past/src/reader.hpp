@@ -19,11 +19,15 @@ class Reader {
 
   private:
     using Answer = base::Result<base::SharedBytes>;
+    struct Attempt;
     struct Search;
+    base::Task<std::optional<base::SharedBytes>> read_here(std::shared_ptr<Search> search, base::TimePoint deadline);
     void line_up(Search& search, const HolderSet& set);
     [[nodiscard]] base::Duration takes(const OffPlace::Keeper& keeper) const;
     void ask_next(Search& search, base::TimePoint deadline);
     std::variant<bool, base::SharedBytes> look(Search& search);
+    void note_failure(Search& search, const Attempt& ask, const base::Error& error);
+    void note_times(const Search& search, const Attempt& answered);
     base::Task<Answer> run(std::shared_ptr<Search> search, base::TimePoint deadline);
     base::Task<Answer> fetch(base::Address holder, base::Guid place, base::Guid id, base::TimePoint deadline);
 

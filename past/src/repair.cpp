@@ -14,6 +14,7 @@ Repair::Repair(Context& context, Holders& holders, Registers& registers)
     : context_{context},
       holders_{holders},
       registers_{registers},
+      far_{context, holders},
       losses_{context, holders},
       presence_{context.env.clock, context.kbr, context.membership, context.config},
       bucket_{context.env.clock, context.config.repair_bytes_per_second, context.config.repair_burst_bytes},
@@ -26,6 +27,7 @@ Repair::Repair(Context& context, Holders& holders, Registers& registers)
 void Repair::tags_raised(const Guid& key) {
     const auto place = places_.find(key);
     if (place == places_.end()) return;
+    ++place->second.tag_changes;  // an offer that is on its way did not name them either
     for (auto& [id, peer] : place->second.peers) peer.offered = false;
 }
 
@@ -33,6 +35,7 @@ void Repair::kick() {
     presence_.refresh();
     full_check_ = true;
     kicked_ = true;
+    ++changes_;
     wake_->pulse();
 }
 
@@ -70,7 +73,7 @@ Task<void> Repair::round() {
     if (now >= full_check_at_) full_check_ = true;
     if (const auto expiry = holders_.next_expiry(); expiry && *expiry - now < context_.config.settle)
         full_check_ = true;
-    if (!full_check_ && !changed && now < next_work_) co_return;
+    if (!full_check_ && !changed && !far_.found_some() && now < next_work_) co_return;
     seen_usage_ = usage;
     presence_.refresh();
     const bool full = std::exchange(full_check_, false);
@@ -79,11 +82,12 @@ Task<void> Repair::round() {
         full_check_at_ = now + std::chrono::duration_cast<base::Duration>(context_.config.check_period * jitter);
     }
     take_in_places(full);
-    co_await find_sets();
+    const auto changes = changes_;
+    find_sets();
     co_await compare_all();
     if (widen()) co_await compare_all();
     co_await run_jobs();
-    co_await let_go();
+    co_await let_go(changes);
     co_await losses_.settle();
     co_await registers_.maintain();
     next_work_ = next_work();
@@ -125,7 +129,7 @@ TimePoint Repair::next_work(const PlaceCopies& place) const {
         const bool well = peer.compared && peer.has_all_of_ours && peer.ours == place.summary.digest;
         if (well && (ours(place) || peer.offered)) continue;
         auto at = std::max(context_.now(), quiet_until(place));
-        if (peer.compared && peer.waits) at = std::max(at, presence_.steady_at(id));
+        if (peer.compared && peer.waits) at = std::max({at, presence_.steady_at(id), peer.refused_until});
         if (peer.compared && peer.waits && presence_.newcomer(id)) at = std::max(at, presence_.known_at(id));
         next = std::min(next, at);
     }

@@ -8,6 +8,7 @@
 
 #include "batch.hpp"
 #include "copies.hpp"
+#include "far_places.hpp"
 #include "holders.hpp"
 #include "losses.hpp"
 #include "presence.hpp"
@@ -46,7 +47,8 @@ class Repair {
     [[nodiscard]] base::TimePoint next_work(const PlaceCopies& place) const;
 
     // repair_compare.cpp: who has what
-    base::Task<void> find_sets();
+    void find_sets();
+    void take_set(PlaceCopies& place, HolderSet set, base::TimePoint when);
     void know_peers(PlaceCopies& place);
     void know_holders(PlaceCopies& place);
     void know_others(PlaceCopies& place);
@@ -72,11 +74,13 @@ class Repair {
     void arrived(const base::Guid& key, const base::NodeId& node, const std::vector<base::Guid>& ids);
 
     // repair_keep.cpp: letting go, and what people want to know
-    base::Task<void> let_go();
+    base::Task<void> let_go(std::uint64_t changes);
     void note_surplus(PlaceCopies& place);
     base::Task<void> discard(base::Guid key);
     [[nodiscard]] bool short_of_space() const;
     [[nodiscard]] bool may_go(const PlaceCopies& place) const;
+    [[nodiscard]] bool holders_are_old_news(const PlaceCopies& place) const;
+    base::Task<void> compare_again(std::vector<base::Guid> places);
     void report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const;
 
     [[nodiscard]] bool ours(const PlaceCopies& place) const { return place.ours(context_.self()); }
@@ -84,12 +88,14 @@ class Repair {
     Context& context_;
     Holders& holders_;
     Registers& registers_;
+    FarPlaces far_;
     Losses losses_;
     Presence presence_;
     TokenBucket bucket_;
     std::map<base::Guid, PlaceCopies> places_;
     std::shared_ptr<base::Event> wake_;
     bool kicked_ = false;
+    std::uint64_t changes_ = 0;  ///< of the ring, or of who may be in it
     StoreUsage seen_usage_;
     base::TimePoint full_check_at_;
     bool full_check_ = true;

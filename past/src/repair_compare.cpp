@@ -12,32 +12,35 @@ using base::Result;
 using base::Task;
 using pastry::NodeHandle;
 
-/// Who keeps each place now. Places that we keep for others far away are looked up a few at a time.
-Task<void> Repair::find_sets() {
-    const auto copies = context_.membership.copies();
-    std::vector<Guid> far;
-    const auto take = [this](PlaceCopies& place, HolderSet set) {
-        for (const auto* nodes : {&set.writers, &set.spare}) {
-            for (const auto& node : *nodes) presence_.met(node.id());
-        }
-        const auto before = place.placed();
-        place.set = std::move(set);
-        if (place.placed() != before) place.look_again();
-    };
+/// Who keeps each place now. Of places that we keep for others far away, what was found out since the last round; those
+/// of which nothing is known yet, and those to be let go of, are looked up first.
+void Repair::find_sets() {
+    for (auto& [key, found] : far_.take_found()) {
+        const auto place = places_.find(key);
+        if (place != places_.end()) take_set(place->second, std::move(found.set), found.when);
+    }
+    std::vector<Guid> urgent;
+    std::vector<Guid> others;
     for (auto& [key, place] : places_) {
-        auto set = holders_.local(key, copies);
-        if (set) {
-            take(place, std::move(*set));
-        } else if (far.size() < 64) {
-            far.push_back(key);
+        if (auto set = holders_.local(key, context_.membership.copies())) {
+            take_set(place, std::move(*set), context_.now());
+        } else {
+            const bool waited_for = may_go(place) && holders_are_old_news(place);
+            (place.set.placement.empty() || waited_for ? urgent : others).push_back(key);
         }
+        know_peers(place);
     }
-    for (const auto& key : far) {
-        const auto deadline = context_.now() + context_.config.call_timeout;
-        auto set = co_await holders_.find(key, copies, deadline);
-        if (set) take(places_.at(key), std::move(*set));
+    far_.look_up(urgent, others);
+}
+
+void Repair::take_set(PlaceCopies& place, HolderSet set, base::TimePoint when) {
+    for (const auto* nodes : {&set.writers, &set.spare}) {
+        for (const auto& node : *nodes) presence_.met(node.id());
     }
-    for (auto& [key, place] : places_) know_peers(place);
+    const auto before = place.placed();
+    place.set = std::move(set);
+    place.set_at = when;
+    if (place.placed() != before) place.look_again();
 }
 
 PeerCopy& Repair::peer_of(PlaceCopies& place, const NodeHandle& node) {
@@ -66,7 +69,8 @@ void Repair::know_peers(PlaceCopies& place) {
         return !peer.placed && !peer.live && !peer.counts;
     });
     for (auto& [id, peer] : place.peers) {
-        peer.steady = peer.live && context_.now() >= presence_.steady_at(id);
+        if (!peer.live) peer.forget_refusals();
+        peer.steady = peer.live && context_.now() >= std::max(presence_.steady_at(id), peer.refused_until);
         peer.waits = peer.live && (!peer.steady || peer.newcomer);
     }
 }

@@ -35,20 +35,40 @@ void Repair::note_surplus(PlaceCopies& place) {
     }
 }
 
+/// Of a place outside our leaf set, where nobody tells us of changes.
+bool Repair::holders_are_old_news(const PlaceCopies& place) const {
+    return context_.now() - place.set_at > context_.config.check_period;
+}
+
 /// Drops surplus copies once they are old, or to make room, the oldest first; and only while every holder was seen,
-/// just now, to have all of them: no source is dropped before its copies are synced and verified.
-Task<void> Repair::let_go() {
+/// just now, to have all of them: no source is dropped before its copies are synced and verified. `changes`: of the
+/// ring, when the holders were found.
+Task<void> Repair::let_go(std::uint64_t changes) {
     std::vector<std::pair<base::TimePoint, Guid>> going;
+    std::vector<Guid> doubtful;
     for (auto& [key, place] : places_) {
         note_surplus(place);
         const bool safe = place.let_go_safely(context_.self(), context_.membership.copies());
-        if (safe && may_go(place)) going.emplace_back(*place.surplus_since, key);
+        if (!safe || !may_go(place) || holders_are_old_news(place)) continue;
+        going.emplace_back(*place.surplus_since, key);
+        doubtful.push_back(key);
     }
+    if (going.empty()) co_return;
+    co_await compare_again(std::move(doubtful));
     std::ranges::sort(going);
     for (const auto& [since, key] : going) {
+        if (changes_ != changes) co_return;  // others may be the holders by now
         const bool old = context_.now() - since >= context_.config.keep_surplus;
         if (old || short_of_space()) co_await discard(key);
     }
+}
+
+/// What we know of the holders of these places may be as old as the last full check.
+Task<void> Repair::compare_again(std::vector<Guid> places) {
+    for (const auto& key : places) {
+        for (auto& [id, peer] : places_.at(key).peers) peer.compared = peer.compared && !peer.placed;
+    }
+    co_await compare_all();
 }
 
 Task<void> Repair::discard(Guid key) {

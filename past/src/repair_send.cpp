@@ -88,9 +88,11 @@ Task<void> Repair::help(Guid key, NodeHandle node) {
     auto& place = places_.at(key);
     auto& peer = place.peers.at(node.id());
     const bool everything = !ours(place);
+    const auto tags = place.tag_changes;
     auto lacking = co_await find_lacking(key, node, everything);
     if (!lacking) co_return;
-    auto lasting = peer.found_lacking(std::move(*lacking), everything, context_.now());
+    const bool all_told = everything && place.tag_changes == tags;
+    auto lasting = peer.found_lacking(std::move(*lacking), all_told, context_.now());
     if (!peer.lacking.empty()) place.surplus_since.reset();
     // Earlier holders know of each other only once they have asked around: else all of them would send.
     if (lasting.empty() || (everything && !place.wide)) co_return;
@@ -212,10 +214,26 @@ Task<void> Repair::look(Guid key) {
 
 // --- bytes
 
+namespace {
+
+/// It answered, and would say the same again: it has no room, or its disk failed.
+bool is_refusal(const base::Error& error) {
+    return !is_absence(error) || error == base::Errc::io_failed || error == base::Errc::read_only;
+}
+
+}  // namespace
+
 Task<bool> Repair::push(Guid key, NodeHandle node, std::vector<Guid> ids) {
     const auto pushed = co_await push_all(key, node, std::move(ids));
+    const auto peer = places_.at(key).peers.find(node.id());
     if (!pushed) {
         context_.log(base::Log::Level::debug, "repair of {}: {}", node.id().short_hex(), pushed.error().message());
+    }
+    if (peer == places_.at(key).peers.end()) co_return pushed.has_value();
+    if (pushed) {
+        peer->second.forget_refusals();
+    } else if (is_refusal(pushed.error())) {
+        peer->second.refused(context_.now(), context_.config.check_period);
     }
     co_return pushed.has_value();
 }

@@ -6,7 +6,6 @@
 #include "block_cache.hpp"
 #include "divert/diverter.hpp"
 #include "registers.hpp"
-#include "tagged_put.hpp"
 
 namespace past {
 
@@ -129,7 +128,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
     if (request.cause == Cause::diversion) {
         stored = co_await diverter_.on_store(from.address.id, request, std::move(blocks));
     } else {
-        stored = co_await put_tagged(context_.store, request.place, request.tags, std::move(blocks));
+        stored = co_await context_.put(request.place, request.tags, std::move(blocks));
     }
     if (!stored) {
         if (stored.error() == Errc::no_space) ++context_.counters.puts_refused;
@@ -223,7 +222,9 @@ Task<Result<Message>> Server::ranges(Message message) {
 Task<Result<Message>> Server::offer(Peer from, Message message) {
     BASE_CO_TRY(const auto request, decode<OfferRequest>(message.header));
     BitsReply bits;
-    std::vector<base::Guid> behind;  // held, but under an older generation than the offerer's, or none of this volume
+    // Held, but under an older generation than the offerer's, or none of this volume.
+    std::vector<base::Guid> behind;
+    std::vector<std::size_t> which;
     const Reclaim* reclaim = nullptr;
     for (const auto& id : request.ids) {
         const auto* taken = reclaims_.reclaimed(id, request.tag);
@@ -240,12 +241,19 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
         const bool covered = std::ranges::any_of(tags, [&](const Tag& tag) {
             return tag.volume == request.tag.volume && tag.generation >= request.tag.generation;
         });
-        if (!covered) behind.push_back(id);
+        if (covered) continue;
+        behind.push_back(id);
+        which.push_back(bits.bits.size() - 1);
     }
     if (reclaim != nullptr && reclaims_under_way_ == 0 && !from.address.endpoint.empty()) {
         context_.work.spawn(send_reclaim(from.address, *reclaim));
     }
-    if (!behind.empty()) BASE_CO_CHECK(co_await context_.store.touch(request.tag, std::move(behind)));
+    if (behind.empty()) co_return reply(encode(bits));
+    BASE_CO_TRY(const auto raised, co_await context_.touch(request.place, request.tag, std::move(behind)));
+    for (std::size_t i = 0; i < which.size(); ++i) {
+        // Gone meanwhile, or with a keeper that cannot be asked: who offers it must not take it for safe here.
+        if (!raised[i]) bits.bits[which[i]] = static_cast<std::uint8_t>(Offered::lacking);
+    }
     co_return reply(encode(bits));
 }
 

@@ -36,11 +36,11 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
         BASE_CO_CHECK(co_await context_.store.put(place, tag, batch->blocks));  // a network of one: nothing to wait for
         co_return PutOutcome{context_.membership.copies_wanted(), 1};
     }
-    const auto permit = co_await context_.put_bytes.acquire(batch->bytes);
+    const auto room = co_await room_for(batch->bytes, deadline);
+    if (!room) co_return base::Error{Errc::too_few_copies, "earlier puts are still under way"};
     const auto put = std::make_shared<Put>(context_.env.executor);
     put->batch = std::move(batch);
     put->spare = set->spare;
-    put->deadline = deadline;
     const auto needed = needed_for_majority(copies);
     const auto writers = without_the_slowest(set->writers, needed, wait);
     put->slots = writers.size();
@@ -59,6 +59,16 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
                               fmt::format("{} of {}: {}", put->stored, copies, put->last.message())};
     }
     co_return PutOutcome{context_.membership.copies_wanted(), static_cast<unsigned>(put->stored)};
+}
+
+/// In the order of asking. Who gives up still has its turn, and passes it on.
+Task<std::optional<base::Semaphore::Permit>> Writer::room_for(std::size_t bytes, TimePoint deadline) {
+    const auto turn = std::make_shared<Gather<base::Semaphore::Permit>>(context_.env.executor);
+    spawn(context_.work, turn, context_.put_bytes.acquire(bytes));
+    while (turn->pending > 0 && context_.now() < deadline) {
+        co_await next_answer(context_.env.clock, turn, deadline);
+    }
+    co_return std::move(turn->answers[0]);
 }
 
 /// A holder that lags far behind must not fill our memory: it is left out while a majority remains, and repair brings
@@ -100,8 +110,7 @@ Task<void> Writer::fill_slot(std::shared_ptr<Put> put, NodeHandle holder) {
 
 Task<Result<void>> Writer::store(std::shared_ptr<Put> put, NodeHandle holder) {
     if (holder.id() == context_.self()) {
-        co_return co_await context_.store.put(put->batch->request.place, put->batch->request.tags[0],
-                                              put->batch->blocks);
+        co_return co_await context_.put(put->batch->request.place, put->batch->request.tags, put->batch->blocks);
     }
     // A copy that goes on behind a put gets the time of an attempt even if the caller was in a hurry.
     const auto attempt = context_.now() + context_.config.store_timeout;

@@ -25,7 +25,6 @@ class Writer {
         explicit Put(base::Executor executor) : changed{std::move(executor)} {}
         std::shared_ptr<const Batch> batch;
         std::vector<pastry::NodeHandle> spare;  // nearest first
-        base::TimePoint deadline;
         std::size_t slots = 0;
         std::size_t stored = 0;
         std::size_t concluded = 0;
@@ -34,6 +33,7 @@ class Writer {
         base::Event changed;
     };
 
+    base::Task<std::optional<base::Semaphore::Permit>> room_for(std::size_t bytes, base::TimePoint deadline);
     base::Task<void> fill_slot(std::shared_ptr<Put> put, pastry::NodeHandle holder);
     base::Task<base::Result<void>> store(std::shared_ptr<Put> put, pastry::NodeHandle holder);
     [[nodiscard]] std::vector<pastry::NodeHandle> without_the_slowest(std::vector<pastry::NodeHandle> writers,

@@ -53,8 +53,11 @@ std::vector<NodeHandle> FixedKbr::replica_set(const Guid& key, std::size_t count
     return ring_.nearest(key, count);
 }
 
-Task<Result<std::vector<NodeHandle>>> FixedKbr::find_replica_set(Guid key, std::size_t count, base::TimePoint) {
-    co_await env_.clock.sleep_for(50ms);
+Task<Result<std::vector<NodeHandle>>> FixedKbr::find_replica_set(Guid key, std::size_t count,
+                                                                 base::TimePoint deadline) {
+    const auto found_at = env_.clock.now() + ring_.lookup_takes;
+    co_await env_.clock.sleep_until(std::min(found_at, deadline));
+    if (found_at > deadline) co_return base::Errc::timed_out;
     co_return ring_.nearest(key, count);
 }
 

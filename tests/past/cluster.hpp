@@ -39,6 +39,8 @@ class FixedRing {
     [[nodiscard]] std::vector<pastry::NodeHandle> nearest(const base::Guid& key, std::size_t count) const;
     [[nodiscard]] const std::map<base::NodeId, Member>& members() const { return members_; }
 
+    base::Duration lookup_takes = 50ms;  ///< of a key that the asker's reach does not cover
+
   private:
     friend class FixedKbr;
     void change(const pastry::NodeHandle& node, bool live, base::TimePoint now);

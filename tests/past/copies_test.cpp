@@ -66,6 +66,20 @@ TEST(Copies, ANewcomerIsSentNothingThatEnoughOthersHave) {
     EXPECT_TRUE(place.held_by_few(sorted({block(1), block(2)}), 3, Counting::expected).empty());
 }
 
+TEST(Copies, WhoRefusesIsLeftAloneForTwiceAsLongEachTimeUpToABound) {
+    PeerCopy full;
+    base::TimePoint now{};
+    for (const auto pause : {1min, 2min, 4min, 8min, 8min}) {
+        full.refused(now, 1min);
+        EXPECT_EQ(full.refused_until - now, pause);
+        now = full.refused_until;
+    }
+    full.forget_refusals();
+    EXPECT_LE(full.refused_until, now);
+    full.refused(now, 1min);
+    EXPECT_EQ(full.refused_until - now, 1min);
+}
+
 TEST(Copies, BlocksAreCountedOneByOneWhereNobodyElseHasThemAll) {
     auto place = place_with({"51", "4e", "53", "60"});
     auto& newcomer = peer(place, "53");

@@ -132,6 +132,27 @@ TEST_F(Diversion, ADivertedCopyIsReadThroughWhoAnswersForIt) {
     for (const auto number : numbers_) EXPECT_TRUE(get(number)) << number;
 }
 
+TEST_F(Diversion, WhoDivertedACopyDoesNotWaitForAKeeperThatHangs) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    auto& full = cluster_->machine(full_);
+    const auto block = make_block(1).id;
+    const auto kept_by = cluster_->holders_of(1);
+    for (const auto keeper : keepers()) {
+        if (std::ranges::find(kept_by, keeper) != kept_by.end()) cluster_->machine(keeper).pause();
+    }
+    const auto begun = world_->now();
+    EXPECT_TRUE(*full.run(cluster_->node(full_).get(kPlace, block, cluster_->in(30s))));
+    EXPECT_LT(world_->now() - begun, 1s) << "another holder was asked";
+
+    for (const auto holder : cluster_->holders_of(2)) cluster_->machine(holder).pause();
+    const auto again = world_->now();
+    const auto other = make_block(2).id;  // the first one is cached now
+    const auto unreachable = *full.run(cluster_->node(full_).get(kPlace, other, cluster_->in(1s)));
+    EXPECT_EQ(unreachable.error(), Errc::holders_unreachable);
+    EXPECT_EQ(world_->now() - again, 1s);
+}
+
 TEST_F(Diversion, WhenTheKeeperIsGoneItsCopiesAreMadeAnew) {
     put_some();
     ASSERT_TRUE(comes_to_rest());
@@ -193,6 +214,24 @@ TEST_F(Diversion, WhatItsOwnerRemovesIsGoneAtTheKeeperToo) {
     ASSERT_TRUE(*machine.run(node.remove(owner.reclaim(kPlace, 1, {make_block(50).id}), cluster_->in(30s))));
     EXPECT_TRUE(world_->run_until([&] { return cluster_->copies(50) == 0; }, 2min));
     EXPECT_TRUE(comes_to_rest());
+}
+
+TEST_F(Diversion, WhoCannotRaiseTheTagOfADivertedBlockDoesNotSayThatItHoldsIt) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto holder = nearest(*cluster_, 1);
+    ASSERT_NE(holder, full_);
+    OfferRequest offer{kPlace, test_tag(), {}};
+    for (const auto number : numbers_) offer.ids.push_back(make_block(number).id);
+    const auto held = ask_as(*cluster_, holder, full_, Verb::offer, encode(offer));
+    ASSERT_TRUE(held);
+    EXPECT_EQ(decode<BitsReply>(held->header)->bits, base::Bytes(10, static_cast<std::uint8_t>(Offered::held)));
+
+    for (const auto keeper : keepers()) world_->network().cut(cluster_->nodes[full_], cluster_->nodes[keeper]);
+    ++offer.tag.generation;
+    const auto lacking = ask_as(*cluster_, holder, full_, Verb::offer, encode(offer));
+    ASSERT_TRUE(lacking) << lacking.error().message();
+    EXPECT_EQ(decode<BitsReply>(lacking->header)->bits, base::Bytes(10, static_cast<std::uint8_t>(Offered::lacking)));
 }
 
 TEST_F(Diversion, NobodyWhoHoldsAPlaceTakesItsDivertedCopies) {

@@ -134,6 +134,74 @@ TEST(Get, DeafHoldersAreUnreachableNeverNotFound) {
     EXPECT_LE(world.now() - begun, 12s) << "holders are hedged, not asked one by one until each is given up";
 }
 
+TEST(Get, WhereOneOfThoseThatAHolderNamesCannotBeAskedNothingIsKnown) {
+    sim::World world{2};
+    Cluster cluster{world};
+    ASSERT_TRUE(cluster.put(0, 1));  // block 2 of that place was never put
+    const auto reader = stranger_of(cluster);
+    const auto said_by = other_holders(cluster, reader);
+    FetchReply elsewhere;
+    const auto gone = cluster.machine(said_by[1]).address();
+    elsewhere.elsewhere = {{place_of(77), gone.endpoint + "0"}, cluster.machine(said_by[2]).address()};
+    world.network().set_liar(cluster.nodes[said_by[0]], [&](sim::Letter& letter) {
+        const bool fetch = letter.kind == sim::Letter::Kind::request && letter.to == cluster.nodes[said_by[0]] &&
+                           letter.content && letter.content->verb() == static_cast<std::uint8_t>(Verb::fetch);
+        if (fetch) letter.answer = base::Message{base::Service::past, 0, encode(elsewhere), {}};
+    });
+    const auto get = [&] {
+        return *cluster.machine(reader).run(cluster.node(reader).get(place_of(1), make_block(2).id, cluster.in(30s)));
+    };
+    EXPECT_EQ(get().error(), Errc::holders_unreachable);
+    elsewhere.elsewhere.erase(elsewhere.elsewhere.begin());
+    EXPECT_EQ(get().error(), Errc::block_not_found);
+}
+
+/// Tells everybody that these have what they ask for.
+class FixedDolr final : public tapestry::Dolr {
+  public:
+    std::vector<tapestry::Location> holders;
+
+    void publish(const std::vector<base::Guid>&) override {}
+    void unpublish(const std::vector<base::Guid>&) override {}
+    base::Task<base::Result<tapestry::Located>> locate(base::Guid, base::TimePoint, bool) override {
+        tapestry::Located located;
+        located.holders = holders;
+        co_return located;
+    }
+    base::Task<base::Result<std::vector<tapestry::Location>>> other_holders(base::Guid, std::vector<base::NodeId>,
+                                                                            base::TimePoint) override {
+        co_return std::vector<tapestry::Location>{};
+    }
+    base::Task<base::Result<unsigned>> send_to_object(base::Guid, base::SharedBytes, unsigned,
+                                                      base::TimePoint) override {
+        co_return 0U;
+    }
+    void on_message(OnMessage) override {}
+};
+
+TEST(Get, WhereNoHolderIsLeftKeepersAreHedgedLikeHolders) {
+    FixedDolr dolr;
+    sim::World world{2};
+    Cluster cluster{world};
+    const auto block = make_block(1);
+    for (const std::size_t keeper : {1, 2}) {
+        auto& store = *cluster.peer(keeper).store;
+        const std::vector<Block> blocks{block};
+        ASSERT_TRUE(*cluster.machine(keeper).run(store.put(place_of(1), test_tag(), blocks)));
+        dolr.holders.push_back({cluster.machine(keeper).address(), 1ms, false});
+    }
+    for (std::size_t i = 1; i < 5; ++i) cluster.ring.leave(cluster.handle(i), world.now());
+    auto& node = cluster.node(0);
+    node.use(&dolr);
+    EXPECT_FALSE(*cluster.machine(0).run(node.get(place_of(1), make_block(2).id, cluster.in(0s))));  // asks the DOLR
+    world.run_for(1s);
+    cluster.machine(1).pause();
+    const auto begun = world.now();
+    EXPECT_TRUE(*cluster.machine(0).run(node.get(place_of(1), block.id, cluster.in(30s))));
+    EXPECT_LT(world.now() - begun, 1s);
+    node.use(nullptr);
+}
+
 // Faults matrix row 23: one of n at 100 times the latency, p99 of reads at most twice.
 TEST(Get, OneSlowHolderDoesNotDoubleTheTail) {
     const auto p99 = [](bool slow) {

@@ -97,10 +97,18 @@ TEST(GreedyDualSize, AnEmptyBlockIsChargedToo) {
     GreedyDualSize cache{100};
     for (std::uint64_t i = 0; i < 1000; ++i) cache.insert(id(i), 0);
     EXPECT_EQ(cache.blocks(), 100U);
-    GreedyDualSize paged{40'960, {.least_charged = 4096}};
+    GreedyDualSize paged{40'960, {.unit_bytes = 4096}};
     for (std::uint64_t i = 0; i < 1000; ++i) paged.insert(id(i), i % 3);
     EXPECT_EQ(paged.blocks(), 10U);
     EXPECT_EQ(paged.bytes(), 40'960U);
+}
+
+TEST(GreedyDualSize, ABlockIsChargedWithWholePages) {
+    GreedyDualSize paged{40'960, {.unit_bytes = 4096}};
+    paged.insert(id(1), 4096);
+    EXPECT_EQ(paged.bytes(), 4096U);
+    paged.insert(id(2), 4097);
+    EXPECT_EQ(paged.bytes(), 3 * 4096U);
 }
 
 TEST(GreedyDualSize, WithNoRoomNothingIsAdmitted) {

@@ -121,7 +121,7 @@ TEST_F(OffPlaceTest, TheCacheOutlivesItsProcessAndBelievesNoByte) {
     world_.run_for(1s);
     auto& machine = cluster_.machine(reader(0));
     machine.kill();
-    const auto path = "cache/" + kPlace.hex() + "/" + make_block(2).id.hex();
+    const auto path = "cache/" + make_block(2).id.hex() + "." + kPlace.hex();
     machine.disk().flip_bit(path, 500, 3);
     machine.restart();
     world_.run_for(2min);
@@ -161,9 +161,53 @@ TEST_F(SmallCache, IsNeverLargerThanItMayBe) {
     }
     world_.run_for(5s);
     auto& disk = cluster_.machine(reader(0)).env().disk;
-    const auto files = disk.list("cache/" + kPlace.hex());
+    const auto files = disk.list("cache");
     ASSERT_TRUE(files);
     EXPECT_EQ(files->size(), 10U) << "what was evicted is gone from the disk";
+}
+
+TEST_F(SmallCache, CountsWholePages) {
+    for (std::uint64_t number = 1; number <= 20; ++number) {
+        ASSERT_TRUE(cluster_.put(reader(0), kPlace, {make_block(number, 4'500)}, Wait::full));
+        const auto id = make_block(number, 4'500).id;
+        auto& machine = cluster_.machine(reader(0));
+        ASSERT_TRUE(*machine.run(cluster_.node(reader(0)).get(kPlace, id, cluster_.in(30s))));
+    }
+    world_.run_for(5s);
+    EXPECT_EQ(cluster_.node(reader(0)).status().blocks_cached, 5U) << "of two pages each";
+}
+
+TEST_F(SmallCache, OfTwoFilesOfABlockOneGoes) {
+    put(2);
+    for (std::uint64_t number = 1; number <= 2; ++number) ASSERT_TRUE(get(reader(0), number));
+    world_.run_for(1s);
+    auto& machine = cluster_.machine(reader(0));
+    const auto twin = "cache/" + make_block(2).id.hex() + "." + place_of(2).hex();
+    ASSERT_TRUE(machine.env().disk.open(twin, base::Disk::Mode::create));
+    machine.kill();
+    machine.restart();
+    world_.run_for(2min);
+    EXPECT_EQ(cluster_.node(reader(0)).status().blocks_cached, 2U);
+    EXPECT_EQ(machine.env().disk.list("cache")->size(), 2U);
+}
+
+TEST_F(SmallCache, WhatIsOfferedAtOnceIsBoundedBeforeItsWritesBegin) {
+    auto& peer = cluster_.peer(reader(0));
+    auto& machine = cluster_.machine(reader(0));
+    Config config;
+    config.max_cache_writes_bytes = 3'500;
+    Context context{machine.env(),   *peer.kbr,      *peer.store, {machine.key(), machine.certificate().salt},
+                    peer.membership, &verify_record, config};
+    BlockCache cache{context};
+    cache.fit(1U << 20U);
+    for (std::uint64_t number = 1; number <= 10; ++number) {
+        cache.offer(kPlace, make_block(number).id, make_block(number).bytes);
+    }
+    EXPECT_EQ(cache.blocks(), 3U);
+    world_.run_for(1s);
+    cache.offer(kPlace, make_block(11).id, make_block(11).bytes);
+    EXPECT_EQ(cache.blocks(), 4U) << "once these are written";
+    world_.run_for(1s);
 }
 
 TEST_F(SmallCache, OfAnEarlierRunWhatIsNotAdmittedAnyMoreGoes) {
@@ -176,9 +220,30 @@ TEST_F(SmallCache, OfAnEarlierRunWhatIsNotAdmittedAnyMoreGoes) {
     cluster_.machine(reader(0)).restart();
     world_.run_for(2min);
     EXPECT_EQ(cluster_.node(reader(0)).status().blocks_cached, 0U);
-    const auto files = cluster_.machine(reader(0)).env().disk.list("cache/" + kPlace.hex());
+    const auto files = cluster_.machine(reader(0)).env().disk.list("cache");
     ASSERT_TRUE(files);
     EXPECT_TRUE(files->empty());
+}
+
+ClusterOptions no_cache() {
+    auto options = with_location();
+    options.peer.config.max_cache_bytes = 0;
+    return options;
+}
+
+class NoCache : public OffPlaceTest {
+  protected:
+    NoCache() : OffPlaceTest{no_cache()} {}
+};
+
+TEST_F(NoCache, KeepsNothingAndTellsNobody) {
+    put(5);
+    for (std::uint64_t number = 1; number <= 5; ++number) ASSERT_TRUE(get(reader(0), number));
+    world_.run_for(10s);
+    const auto status = cluster_.node(reader(0)).status();
+    EXPECT_EQ(status.blocks_cached, 0U);
+    EXPECT_EQ(status.places_published, 0U);
+    EXPECT_FALSE(cluster_.machine(reader(0)).env().disk.list("cache"));
 }
 
 ClusterOptions a_full_holder() {

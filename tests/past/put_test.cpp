@@ -35,6 +35,42 @@ TEST(Put, ReturnsOnceAMajorityIsSynced) {
     EXPECT_EQ(outcome->copies_stored, 2U);
 }
 
+TEST(Put, WhereTheDisksOfHoldersFailTheNextNearestTakeIt) {
+    sim::World world{2};
+    Cluster cluster{world};
+    for (std::size_t i = 0; i < 5; ++i) {
+        const auto nearest = cluster.ring.nearest(place_of(1), 2);
+        if (std::ranges::find(nearest, cluster.handle(i)) == nearest.end()) continue;
+        cluster.machine(i).disk().fail(sim::DiskCall::write, 1, base::Errc::io_failed, /*and_later=*/true);
+        cluster.machine(i).disk().fail(sim::DiskCall::sync, 1, base::Errc::io_failed, /*and_later=*/true);
+    }
+    for (std::uint64_t try_again = 0; try_again < 2; ++try_again) {  // io_failed at first, read_only ever after
+        const auto outcome = cluster.put(0, place_of(1), {make_block(1 + try_again)}, Wait::full);
+        ASSERT_TRUE(outcome) << outcome.error().message();
+        EXPECT_EQ(outcome->copies_stored, 3U);
+    }
+}
+
+base::Task<void> forget_outcome(base::Task<base::Result<PutOutcome>> put) { (void)co_await std::move(put); }
+
+TEST(Put, WaitsForItsTurnNoLongerThanItsDeadline) {
+    sim::World world{2};
+    ClusterOptions options;
+    options.peer.config.max_put_bytes_in_flight = 1500;
+    Cluster cluster{world, options};
+    for (std::size_t i = 1; i < 5; ++i) cluster.machine(i).pause();
+    const auto put = [&](std::uint64_t number, base::Duration time) -> base::Task<base::Result<PutOutcome>> {
+        std::vector<Block> blocks{make_block(number)};
+        return cluster.node(0).put(place_of(1), test_tag(), std::move(blocks), Wait::full, cluster.in(time));
+    };
+    cluster.machine(0).spawn(forget_outcome(put(1, 10s)));
+    world.run_for(1s);
+    const auto begun = world.now();
+    const auto second = *cluster.machine(0).run(put(2, 2s));
+    EXPECT_EQ(second.error(), Errc::too_few_copies);
+    EXPECT_EQ(world.now() - begun, 2s);
+}
+
 TEST(Put, OneFailureDomainGetsOneCopyWhereThereAreEnoughDomains) {
     sim::World world{3};
     ClusterOptions options;

@@ -1,5 +1,6 @@
 #include "base/sim/harm.hpp"
 #include "cluster.hpp"
+#include "messages_of.hpp"
 
 namespace past::test {
 namespace {
@@ -166,6 +167,109 @@ TEST(Repair, AHolderThatLagsInTagsIsBroughtUpBeforeOthersLetGo) {
     }
 }
 
+/// The block at its three holders and at the next nearest node, which is to let go of it.
+class RepairOfSurplus : public testing::Test {
+  protected:
+    explicit RepairOfSurplus(ClusterOptions options = quick()) : cluster_{world_, std::move(options)} {}
+    void SetUp() override {
+        for (std::size_t rank = 0; rank < 4; ++rank) {
+            const auto index = at(rank);
+            auto& store = *cluster_.peer(index).store;
+            const std::vector<Block> blocks{block_};
+            ASSERT_TRUE(*cluster_.machine(index).run(store.put(place_, test_tag(), blocks)));
+        }
+        ++newer_.generation;
+    }
+    /// The index of the peer that is so near to the place.
+    std::size_t at(std::size_t rank) {
+        const auto node = cluster_.ring.nearest(place_, rank + 1)[rank];
+        std::size_t index = 0;
+        while (cluster_.handle(index) != node) ++index;
+        return index;
+    }
+    void expect_holders_to_hear_of_the_newer_tag_before_it_goes() {
+        auto& store = *cluster_.peer(surplus_).store;
+        ASSERT_TRUE(store.has(block_.id));
+        ASSERT_EQ(store.tags(block_.id), std::vector<Tag>{newer_});
+        EXPECT_TRUE(world_.run_until([&] { return !store.has(block_.id); }, 10min)) << text(cluster_.total());
+        for (const auto index : cluster_.holders_of(1)) {
+            EXPECT_EQ(cluster_.peer(index).store->tags(block_.id), std::vector<Tag>{newer_});
+        }
+    }
+
+    sim::World world_{1};
+    Cluster cluster_;
+    const base::Guid place_ = place_of(1);
+    const Block block_ = make_block(1);
+    Tag newer_ = test_tag();
+    const std::size_t surplus_ = at(3);
+    const std::size_t client_ = at(4);
+};
+
+TEST_F(RepairOfSurplus, ATagRaisedWhileOthersAreOfferedTheBlockIsOfferedAgain) {
+    for (std::size_t rank = 0; rank < 3; ++rank) {
+        world_.network().set_latency(cluster_.nodes[surplus_], cluster_.nodes[at(rank)], 300ms);
+    }
+    world_.network().set_latency(cluster_.nodes[surplus_], cluster_.nodes[client_], 1ms);
+    std::set<sim::NodeIndex> offered_to;
+    world_.network().set_liar(cluster_.nodes[surplus_], [&](sim::Letter& letter) {
+        const bool offer = letter.kind == sim::Letter::Kind::request && letter.content &&
+                           letter.content->verb() == static_cast<std::uint8_t>(Verb::offer);
+        if (offer) offered_to.insert(letter.to);
+    });
+    ASSERT_TRUE(world_.run_until([&] { return offered_to.size() == 3; }, 2min));
+    const TouchRequest touch{place_, newer_, {block_.id}};
+    ASSERT_TRUE(ask_as(cluster_, client_, surplus_, Verb::touch, encode(touch)));
+    expect_holders_to_hear_of_the_newer_tag_before_it_goes();
+}
+
+TEST_F(RepairOfSurplus, APutOfAHeldBlockRaisesItsTagToo) {
+    ASSERT_TRUE(world_.run_until([&] { return cluster_.node(surplus_).status().blocks_surplus == 1; }, 5min));
+    const StoreRequest store{place_, {newer_}, {block_.id}, {1000}, Cause::put};
+    ASSERT_TRUE(ask_as(cluster_, client_, surplus_, Verb::store, encode(store), block_.bytes));
+    expect_holders_to_hear_of_the_newer_tag_before_it_goes();
+}
+
+class RepairOfOldNews : public RepairOfSurplus {
+  protected:
+    static ClusterOptions rarely_checked() {
+        auto options = quick();
+        options.peer.config.check_period = 2min;
+        return options;
+    }
+    RepairOfOldNews() : RepairOfSurplus{rarely_checked()} {}
+    bool falls_below_three_copies(base::Duration within) {
+        return world_.run_until([&] { return cluster_.copies(1) < 3; }, within);
+    }
+};
+
+TEST_F(RepairOfOldNews, WhoLostABlockSinceItWasComparedIsAskedAgain) {
+    ASSERT_TRUE(world_.run_until([&] { return cluster_.node(surplus_).status().blocks_surplus == 1; }, 10min));
+    world_.run_for(18s);  // it goes after 20
+    const auto loser = at(1);
+    const std::vector<base::Guid> lost{block_.id};
+    ASSERT_TRUE(*cluster_.machine(loser).run(cluster_.peer(loser).store->discard(lost)));
+    EXPECT_FALSE(falls_below_three_copies(10min));
+    EXPECT_FALSE(cluster_.peer(surplus_).store->has(block_.id)) << "which goes once all have it again";
+}
+
+TEST_F(RepairOfSurplus, NothingIsLetGoOfWhileTheRingChanges) {
+    ASSERT_TRUE(world_.run_until([&] { return cluster_.node(surplus_).status().blocks_surplus == 1; }, 5min));
+    const auto unstable = cluster_.handle(client_);
+    bool here = true;
+    world_.network().set_liar(cluster_.nodes[surplus_], [&](sim::Letter& letter) {
+        const bool asks = letter.kind == sim::Letter::Kind::request && letter.from == cluster_.nodes[surplus_];
+        const bool compare = letter.content && letter.content->verb() == static_cast<std::uint8_t>(Verb::compare);
+        if (!asks || !compare || letter.to != cluster_.nodes[at(0)]) return;
+        here = !here;
+        here ? cluster_.ring.join(unstable, world_.now()) : cluster_.ring.leave(unstable, world_.now());
+    });
+    world_.run_for(3min);
+    EXPECT_TRUE(cluster_.peer(surplus_).store->has(block_.id));
+    world_.network().set_liar(cluster_.nodes[surplus_], {});
+    EXPECT_TRUE(world_.run_until([&] { return !cluster_.peer(surplus_).store->has(block_.id); }, 3min));
+}
+
 TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
     for (std::uint64_t seed = 1; seed <= 15; ++seed) {
         sim::World world{seed};
@@ -187,6 +291,157 @@ TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
             ASSERT_TRUE(*bytes) << "seed " << seed << " block " << number;
         }
     }
+}
+
+// --- a holder without room
+
+/// Blocks at two of their three holders; the third has no room for them, nor may it divert them.
+class RepairOfFull : public testing::Test {
+  protected:
+    static constexpr std::uint64_t kBlocks = 64;
+    static constexpr std::size_t kSize = 10'000;
+
+    explicit RepairOfFull(std::size_t peers = 3) {
+        auto options = quick();
+        options.peers = peers;
+        options.adjust = [this](std::size_t index, PeerProcess::Options& peer) {
+            peer.config.divert_tries = peer.config.divert_strangers = 0;
+            if (index != 0 || roomy_) return;
+            peer.store.capacity_bytes = 512U << 10U;
+            peer.store.reserve_bytes = 64U << 10U;
+        };
+        cluster_ = std::make_unique<Cluster>(world_, options);
+        while (cluster_->ring.nearest(place_of(place_), 1)[0] != cluster_->handle(0)) ++place_;
+        std::vector<Block> blocks;
+        for (std::uint64_t number = 1; number <= kBlocks; ++number) blocks.push_back(make_block(number, kSize));
+        for (const auto& holder : cluster_->ring.nearest(place_of(place_), 3)) {
+            for (std::size_t i = 1; i < peers; ++i) {
+                if (cluster_->handle(i) != holder) continue;
+                auto& store = *cluster_->peer(i).store;
+                EXPECT_TRUE(*cluster_->machine(i).run(store.put(place_of(place_), test_tag(), blocks)));
+            }
+        }
+    }
+    [[nodiscard]] std::uint64_t refusals() { return cluster_->node(0).status().puts_refused; }
+
+    bool roomy_ = false;
+    std::uint64_t place_ = 1;
+    sim::World world_{1};
+    std::unique_ptr<Cluster> cluster_;
+};
+
+TEST_F(RepairOfFull, IsTriedLessAndLessOften) {
+    world_.run_for(15min);
+    EXPECT_GT(refusals(), 0U);
+    EXPECT_LE(refusals(), 2U * 9U) << "by two senders: after 20, 40, 80 seconds, and then every 160";
+}
+
+TEST_F(RepairOfFull, IsSentEverythingOnceItComesBackWithRoom) {
+    world_.run_for(15min);
+    roomy_ = true;
+    cluster_->kill(0);
+    world_.run_for(10s);
+    cluster_->restart(0);
+    EXPECT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 2min)) << text(cluster_->total());
+}
+
+class RepairBesideFull : public RepairOfFull {
+  protected:
+    RepairBesideFull() : RepairOfFull{6} {}
+};
+
+TEST_F(RepairBesideFull, NeighboursHaveWhatTheHolderDoesNotTake) {
+    const auto three_have_each = [&] {
+        for (std::uint64_t number = 1; number <= kBlocks; ++number) {
+            std::size_t copies = 0;
+            for (std::size_t i = 0; i < cluster_->nodes.size(); ++i) {
+                copies += cluster_->peer(i).store->has(make_block(number, kSize).id) ? 1 : 0;
+            }
+            if (copies < 3) return false;
+        }
+        return true;
+    };
+    EXPECT_TRUE(world_.run_until(three_have_each, 10min)) << text(cluster_->total());
+    world_.run_for(15min);
+    EXPECT_TRUE(three_have_each());
+}
+
+// --- places of others, far away
+
+/// Twenty peers that each know their nearest places only. The first one is left with blocks of places all around.
+class RepairFar : public testing::Test {
+  protected:
+    static constexpr std::uint64_t kPlaces = 200;
+
+    void SetUp() override {
+        for (std::uint64_t number = 1; number <= kPlaces; ++number) {
+            const std::vector<Block> blocks{make_block(number)};
+            const auto put = cluster_.machine(0).run(cluster_.peer(0).store->put(place_of(number), test_tag(), blocks));
+            ASSERT_TRUE(*put);
+        }
+    }
+    static ClusterOptions options() {
+        auto options = quick();
+        options.peers = 20;
+        options.peer.reach = 3;
+        options.peer.config.keep_surplus = 24h;  // places that are handed over stay, and must not take others' turn
+        return options;
+    }
+
+    sim::World world_{1};
+    Cluster cluster_{world_, options()};
+};
+
+TEST_F(RepairFar, EveryPlaceHasItsTurn) {
+    const auto all_at_their_holders = [&] {
+        for (std::uint64_t number = 1; number <= kPlaces; ++number) {
+            if (cluster_.copies(number) < 3) return false;
+        }
+        return true;
+    };
+    EXPECT_TRUE(world_.run_until(all_at_their_holders, 10min)) << text(cluster_.total());
+    RecordProperty("seconds", static_cast<int>(world_.elapsed() / 1s));
+}
+
+TEST_F(RepairFar, PlacesWhoseHoldersCannotBeFoundDelayNobody) {
+    cluster_.ring.lookup_takes = 1h;
+    std::vector<std::uint64_t> near;
+    for (std::uint64_t number = 1; number <= kPlaces; ++number) {
+        const auto holders = cluster_.ring.nearest(place_of(number), 3);
+        if (std::ranges::find(holders, cluster_.handle(0)) != holders.end()) near.push_back(number);
+    }
+    ASSERT_LT(near.size(), kPlaces - 64);
+    ASSERT_GT(near.size(), 5U);
+    const auto at_three = [&](std::uint64_t number) { return cluster_.copies(number) == 3; };
+    EXPECT_TRUE(world_.run_until([&] { return std::ranges::all_of(near, at_three); }, 2min)) << text(cluster_.total());
+}
+
+TEST(Repair, OfAFarPlaceNothingIsLetGoOfWhileItsHoldersCannotBeFound) {
+    sim::World world{1};
+    auto options = quick();
+    options.peers = 20;
+    options.peer.reach = 3;
+    options.peer.config.keep_surplus = 2min;
+    Cluster cluster{world, options};
+    std::uint64_t number = 1;
+    const auto has = [](const auto& nodes, const auto& node) { return std::ranges::find(nodes, node) != nodes.end(); };
+    const auto nearest = [&] { return cluster.ring.nearest(place_of(number), 3); };
+    const auto put = [&](std::size_t at) {
+        auto& store = *cluster.peer(at).store;
+        const std::vector<Block> blocks{make_block(1)};
+        ASSERT_TRUE(*cluster.machine(at).run(store.put(place_of(number), test_tag(), blocks)));
+    };
+    while (has(nearest(), cluster.handle(0))) ++number;
+    put(0);
+    for (std::size_t i = 1; i < 20; ++i) {
+        if (has(nearest(), cluster.handle(i))) put(i);
+    }
+    ASSERT_TRUE(world.run_until([&] { return cluster.node(0).status().blocks_surplus == 1; }, 2min));
+    cluster.ring.lookup_takes = 1h;
+    world.run_for(10min);
+    EXPECT_EQ(cluster.copies(1), 4U);
+    cluster.ring.lookup_takes = 50ms;
+    EXPECT_TRUE(world.run_until([&] { return cluster.copies(1) == 3; }, 5min)) << text(cluster.total());
 }
 
 // --- clients go first

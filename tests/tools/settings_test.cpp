@@ -73,6 +73,14 @@ TEST(Settings, AValueOfTheWrongKindIsRefusedWithItsSource) {
     EXPECT_NE(outcome.err.find("capacity = 'lots' from PELAGO_CAPACITY"), std::string::npos) << outcome.err;
 }
 
+TEST(Settings, ACacheOfNothingIsASize) {
+    User user;
+    user.around.environment["PELAGO_CACHE"] = "0";
+    EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("cache").at("value"), "0");
+    user.around.environment["PELAGO_CACHE"] = "off";
+    EXPECT_EQ(user({"config", "show"}).code, 2);
+}
+
 TEST(Settings, ANamedFileMustExist) {
     User user;
     user.around.environment["PELAGO_CONFIG"] = user.home.path("none.toml");

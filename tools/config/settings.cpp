@@ -27,6 +27,8 @@ constexpr std::array kSpecs{
     SettingSpec{"host", Kind::text, "PELAGO_HOST", nullptr, "NAME", "", "Name of this machine in snapshots"},
     SettingSpec{"capacity", Kind::size, "PELAGO_CAPACITY", nullptr, "SIZE", "",
                 "Space that the store of this machine may take"},
+    SettingSpec{"cache", Kind::size, "PELAGO_CACHE", nullptr, "SIZE", "",
+                "Unused space in which a node caches what it read; 0 for no cache"},
 };
 
 constexpr std::size_t kMaxFileBytes = 1U << 20U;

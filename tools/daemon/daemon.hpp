@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -17,10 +18,11 @@ constexpr const char* kNetworkLock = "network.lock";
 struct DaemonOptions {
     std::string directory;  ///< the data directory
     std::string listen;
-    std::string advertise;               ///< "": what is listened on
-    std::uint64_t capacity_bytes = 0;    ///< 0: what the certificate says, else what the device has room for
-    std::chrono::seconds heartbeat{30};  ///< of the leaf set; probe time-outs follow it down to 250 ms
-    std::string notify_socket;           ///< of systemd; "": nobody to tell
+    std::string advertise;                     ///< "": what is listened on
+    std::uint64_t capacity_bytes = 0;          ///< 0: what the certificate says, else what the device has room for
+    std::optional<std::uint64_t> cache_bytes;  ///< at most; nullopt: past::Config's default. 0: nothing is cached
+    std::chrono::seconds heartbeat{30};        ///< of the leaf set; probe time-outs follow it down to 250 ms
+    std::string notify_socket;                 ///< of systemd; "": nobody to tell
     bool verbose = false;
 };
 

@@ -22,6 +22,7 @@ struct RunFlags {
     std::string listen = "0.0.0.0:7400";
     std::string advertise;
     std::string capacity;
+    std::string cache;
     std::string heartbeat = "30s";
 };
 
@@ -45,6 +46,11 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
         const auto size = parse_size(capacity);
         if (!size) return usage_error("--capacity takes a size, like 10G or 500MiB");
         options.capacity_bytes = *size;
+    }
+    const auto cache = context.settings.get("cache", flags.cache);
+    if (!cache.empty()) {
+        options.cache_bytes = parse_size(cache);
+        if (!options.cache_bytes) return usage_error("--cache takes a size, like 10G or 500MiB, or 0 for no cache");
     }
     options.notify_socket = context.io.around().variable("NOTIFY_SOCKET").value_or("");
     options.verbose = context.console.manner().verbose > 0;
@@ -146,6 +152,10 @@ void add_node_verbs(Verbs& verbs) {
         .add_option("--advertise", run_flags->advertise, "What others are told to dial (default: what is listened on)")
         ->type_name("HOST:PORT");
     run_verb.add_option("--capacity", run_flags->capacity, "Space that the store may take")->type_name("SIZE");
+    run_verb
+        .add_option("--cache", run_flags->cache,
+                    "Unused space in which to cache what was read (default 1G, never more than half); 0 for no cache")
+        ->type_name("SIZE");
     run_verb.add_option("--heartbeat", run_flags->heartbeat, "How often a neighbour is looked after")
         ->type_name("TIME")
         ->capture_default_str();

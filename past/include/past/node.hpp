@@ -87,7 +87,7 @@ struct Config {
     Milliseconds off_place_period{10'000};    ///< of telling the DOLR which places we keep copies of off their holders
     Milliseconds off_place_cached_for{60'000};  ///< what it told us of others
     std::uint64_t max_cache_bytes =
-        1U << 30U;  ///< of blocks that passed by; at most half of what is free, at most this
+        1U << 30U;  ///< of blocks that passed by; at most half of what is free, at most this. 0: none are kept
     std::size_t max_cache_writes_bytes = 8U << 20U;        ///< under way; what passes by meanwhile is not cached
     Milliseconds cache_period{2'000};                      ///< of fitting the cache to what is free
     std::uint64_t take_home_bytes_per_second = 4U << 20U;  ///< of diverted blocks, once there is room again
