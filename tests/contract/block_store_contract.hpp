@@ -309,6 +309,34 @@ TEST_P(BlockStoreContract, PlacesAreSummedUpWithADigestOfTheirBlocks) {
     EXPECT_EQ(left[0].bytes, 10U);
 }
 
+TEST_P(BlockStoreContract, ABlockThatHasAllTheTagsItMayHaveTakesNoOtherAndStaysAsItIs) {
+    const auto block = block_of(1, 100), other = block_of(2, 100);
+    std::vector<past::Tag> tags;
+    base::Result<void> done = base::ok();
+    for (std::uint64_t i = 0; done && i <= past::kMaxTagsPerBlock; ++i) {
+        const past::Tag tag{guid_of("volume " + std::to_string(i)), 7};
+        done = put(tag, {block});
+        if (done) tags.push_back(tag);
+    }
+    ASSERT_EQ(done.error(), past::Errc::too_many_tags);
+    EXPECT_EQ(done.error(), std::errc::too_many_links);
+    EXPECT_EQ(put(kTag, {other, block}).error(), past::Errc::too_many_tags);
+    EXPECT_FALSE(store_->has(other.id)) << "none of the put";
+    const std::vector<base::Guid> ids{block.id};
+    EXPECT_EQ(*run(store_->touch(kTag, ids)), std::vector<bool>{false});
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAreArray(tags));
+    EXPECT_TRUE(run(store_->get(block.id)));
+    // Those that it has still rise, and one that goes makes room.
+    tags[0].generation = 8;
+    EXPECT_TRUE(put(tags[0], {block}));
+    ASSERT_TRUE(run(store_->untag(tags[1], ids)));
+    EXPECT_TRUE(put(kTag, {block}));
+    tags[1] = kTag;
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAreArray(tags));
+}
+
 TEST_P(BlockStoreContract, ABlockStaysAtThePlaceWhereItWasPutFirst) {
     const auto a = block_of(1, 10);
     ASSERT_TRUE(put(kTag, {a}, guid_of("here")));

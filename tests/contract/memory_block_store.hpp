@@ -16,6 +16,10 @@ namespace contract {
 class MemoryBlockStore final : public past::BlockStore {
   public:
     base::Task<base::Result<void>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks) override {
+        for (const auto& block : blocks) {
+            const auto at = held_.find(block.id);
+            if (at != held_.end() && !has_room(at->second, tag)) co_return past::Errc::too_many_tags;
+        }
         for (auto& block : blocks) {
             const auto [at, added] = held_.try_emplace(block.id);
             if (added) {
@@ -47,8 +51,8 @@ class MemoryBlockStore final : public past::BlockStore {
         std::vector<bool> known;
         for (const auto& id : ids) {
             const auto at = held_.find(id);
-            known.push_back(at != held_.end());
-            if (at != held_.end()) raise(at->second, tag);
+            known.push_back(at != held_.end() && has_room(at->second, tag));
+            if (known.back()) raise(at->second, tag);
         }
         co_return known;
     }
@@ -147,6 +151,9 @@ class MemoryBlockStore final : public past::BlockStore {
     };
     void drop_loss(const base::Guid& id) {
         std::erase_if(lost_, [&](const past::LostBlock& block) { return block.id == id; });
+    }
+    static bool has_room(const Held& block, const past::Tag& tag) {
+        return block.tags.size() < past::kMaxTagsPerBlock || block.tags.contains(tag.volume);
     }
     static void raise(Held& block, const past::Tag& tag) {
         auto& generation = block.tags[tag.volume];

@@ -72,6 +72,9 @@ void print_status(Console& console, const nlohmann::json& status) {
                              human_size(store["capacity_bytes"])});
     table.add({"whole", human_count(blocks["blocks_whole"]) + " of " + human_count(blocks["blocks_ours"]) +
                             " blocks have all their copies, as the holders say; contents are checked when read"});
+    if (store.value("state_lost", false)) {
+        table.add({"damaged", "records or tags were lost from this disk before the node started: see its log"});
+    }
     if (blocks["blocks_lost"] != 0) {
         table.add({"damaged", human_count(blocks["blocks_lost"]) + " lost on this disk, waiting for a good copy"});
     }

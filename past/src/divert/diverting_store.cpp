@@ -153,7 +153,7 @@ Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector
         Ledger::Entry entry{place, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
         if (const auto* old = pointers_.find(block.id)) {  // its keeper cannot be asked
             entry.tags = old->tags;
-            if (!raise_tag(entry.tags, tag)) co_return Errc::no_space;
+            if (!raise_tag(entry.tags, tag)) co_return Errc::too_many_tags;
         }
         entries.emplace(block.id, std::move(entry));
     }

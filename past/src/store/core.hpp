@@ -91,6 +91,7 @@ class SegmentStore::Core {
     static base::Task<void> run(std::shared_ptr<Core> self);
     void enqueue(std::shared_ptr<Core> self, std::shared_ptr<store::Request> request);
     store::Group take_group();
+    [[nodiscard]] std::optional<base::Guid> without_room_for_tag(const store::Request& put) const;
     store::Group::Part plan(std::shared_ptr<store::Request> request);
     store::PutRecord admit_puts(store::Group& group, std::vector<base::SharedBytes>& payloads);
     base::Task<void> refresh_space();
