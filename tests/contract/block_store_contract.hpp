@@ -263,6 +263,23 @@ TEST_P(DamagedBlockContract, DiscardForgetsALostBlock) {
     expect_lost(block, false);
 }
 
+TEST_P(DamagedBlockContract, ALossIsForgottenWithoutTouchingWhatIsHeld) {
+    const auto block = block_of(1, 1000), held = block_of(2, 1000);
+    const std::vector<base::Guid> ids{held.id, block.id, block_of(3, 1000).id};
+    lose(block, {kTag, kOther});
+    ASSERT_TRUE(put(held));
+    ASSERT_TRUE(run(store_->forget_lost(ids)));
+    expect_lost(block, false);
+    EXPECT_TRUE(run(store_->get(held.id)));
+    lose(block, {kTag});
+    ASSERT_TRUE(put(block));
+    ASSERT_TRUE(run(store_->forget_lost(ids)));
+    reopen();
+    EXPECT_TRUE(run(store_->get(block.id))) << "a good copy has come meanwhile";
+    EXPECT_THAT(store_->tags(held.id), testing::ElementsAre(kTag));
+    EXPECT_EQ(store_->usage().lost_blocks, 0U);
+}
+
 TEST_P(DamagedBlockContract, ATouchDoesNotFindALostBlock) {
     const auto block = block_of(1, 1000);
     const std::vector<base::Guid> ids{block.id};

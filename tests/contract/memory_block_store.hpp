@@ -84,6 +84,10 @@ class MemoryBlockStore final : public past::BlockStore {
         }
         co_return base::ok();
     }
+    base::Task<base::Result<void>> forget_lost(std::vector<base::Guid> ids) override {
+        for (const auto& id : ids) drop_loss(id);
+        co_return base::ok();
+    }
 
     [[nodiscard]] bool has(const base::Guid& id) const override { return held_.contains(id); }
     [[nodiscard]] std::vector<past::Tag> tags(const base::Guid& id) const override {

@@ -81,6 +81,9 @@ class BlockStore {
     virtual base::Task<base::Result<std::uint64_t>> untag(Tag tag, std::vector<base::Guid> ids) = 0;
     /// Forgets blocks whatever their tags, lost ones too: they were handed over to others. Durable when it returns.
     virtual base::Task<base::Result<void>> discard(std::vector<base::Guid> ids) = 0;
+    /// Takes these off the list of lost blocks: others have them. What is held stays, also if it was put a moment ago.
+    /// Durable when it returns.
+    virtual base::Task<base::Result<void>> forget_lost(std::vector<base::Guid> ids) = 0;
 
     [[nodiscard]] virtual bool has(const base::Guid& id) const = 0;
     /// Tags of a held block; empty if it is not held.
@@ -90,8 +93,8 @@ class BlockStore {
     /// Ids of a place after `after` in order, at most `limit`.
     [[nodiscard]] virtual std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                        std::size_t limit) const = 0;
-    /// Blocks that were dropped for damage, the latest last: until they are put again, or nobody wants them any more
-    /// (untag drops their tags too). Durable; as many as fit into 64 KiB, about 600.
+    /// Blocks that were dropped for damage, the latest last: until they are put again, forget_lost() names them, or
+    /// nobody wants them any more (untag drops their tags too). Durable; as many as fit into 64 KiB, about 600.
     [[nodiscard]] virtual std::vector<LostBlock> lost() const = 0;
     [[nodiscard]] virtual StoreUsage usage() const = 0;
 

@@ -60,6 +60,7 @@ class SegmentStore final : public BlockStore {
     base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) override;
     base::Task<base::Result<std::uint64_t>> untag(Tag tag, std::vector<base::Guid> ids) override;
     base::Task<base::Result<void>> discard(std::vector<base::Guid> ids) override;
+    base::Task<base::Result<void>> forget_lost(std::vector<base::Guid> ids) override;
 
     [[nodiscard]] bool has(const base::Guid& id) const override;
     [[nodiscard]] std::vector<Tag> tags(const base::Guid& id) const override;

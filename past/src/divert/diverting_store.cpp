@@ -169,8 +169,7 @@ Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector
 /// A good copy of what damage took here is elsewhere now.
 Task<void> DivertingStore::forget_loss(std::vector<Guid> ids) {
     if (inner_.usage().lost_blocks == 0) co_return;
-    std::erase_if(ids, [&](const Guid& id) { return inner_.has(id); });
-    (void)co_await inner_.discard(std::move(ids));
+    (void)co_await inner_.forget_lost(std::move(ids));
 }
 
 Task<Result<base::SharedBytes>> DivertingStore::get(Guid id) {

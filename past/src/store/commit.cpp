@@ -43,6 +43,7 @@ std::optional<Op> operation_of(const Group::Part& part) {
         case Request::Kind::touch: return TagOp{request.tag, part.locations};
         case Request::Kind::untag: return UntagOp{request.tag, part.locations};
         case Request::Kind::discard: return DropOp{part.locations};
+        case Request::Kind::forget_lost:
         case Request::Kind::drop_damaged:
         case Request::Kind::record: break;
     }
@@ -53,7 +54,7 @@ std::optional<Op> operation_of(const Group::Part& part) {
 void forget_losses(LostBlocks& lost, const Request& request) {
     for (const auto& id : request.ids) {
         if (request.kind == Request::Kind::untag) lost.untag(id, request.tag);
-        if (request.kind == Request::Kind::discard) lost.erase(id);
+        if (request.kind == Request::Kind::discard || request.kind == Request::Kind::forget_lost) lost.erase(id);
     }
 }
 
@@ -134,6 +135,7 @@ Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
             state.tag_sets.would_change(tags, request->tag) && state.tag_sets.has_room(tags, request->tag);
         if (request->kind == Request::Kind::touch && !tagged) continue;
         if (request->kind == Request::Kind::untag && !state.tag_sets.would_drop(tags, request->tag)) continue;
+        if (request->kind == Request::Kind::forget_lost) continue;
         part.locations.push_back(state.location(held));
     }
     part.request = std::move(request);
@@ -303,7 +305,8 @@ void SegmentStore::Core::apply(Group& group) {
             case Request::Kind::put: apply_put(part); break;
             case Request::Kind::touch:
             case Request::Kind::untag:
-            case Request::Kind::discard: apply_ids(part); break;
+            case Request::Kind::discard:
+            case Request::Kind::forget_lost: apply_ids(part); break;
             case Request::Kind::record: state.records[part.request->place] = std::move(part.request->value); break;
             case Request::Kind::drop_damaged: break;  // get() has done it
         }
@@ -351,6 +354,7 @@ void SegmentStore::Core::apply_ids(Group::Part& part) {
                 if (held) drop_block(block);
                 break;
             case Request::Kind::put:
+            case Request::Kind::forget_lost:
             case Request::Kind::drop_damaged:
             case Request::Kind::record: break;
         }

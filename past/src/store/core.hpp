@@ -21,7 +21,7 @@ namespace past::store {
 /// What a caller of the store waits for.
 struct Request {
     /// drop_damaged: writes down which copies get() dropped.
-    enum class Kind { put, touch, untag, discard, drop_damaged, record };
+    enum class Kind { put, touch, untag, discard, forget_lost, drop_damaged, record };
 
     Request(base::Executor executor, Kind what) : kind{what}, done{std::move(executor)} {}
 

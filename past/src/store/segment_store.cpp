@@ -103,6 +103,15 @@ Task<Result<void>> SegmentStore::discard(std::vector<Guid> ids) {
     co_return request->result;
 }
 
+Task<Result<void>> SegmentStore::forget_lost(std::vector<Guid> ids) {
+    const auto core = core_;
+    BASE_CO_CHECK(check_ids(ids));
+    const auto request = std::make_shared<Request>(core->env.executor, Request::Kind::forget_lost);
+    request->ids = std::move(ids);
+    co_await Core::submit(core, request);
+    co_return request->result;
+}
+
 Task<Result<void>> SegmentStore::put_record(Guid key, base::Bytes value) {
     const auto core = core_;
     if (value.size() > store::kMaxRecordBytes) co_return base::Error{Errc::too_large, key.hex()};
