@@ -47,6 +47,12 @@ inline void damage_on_disk(past::BlockStore&, base::sim::Node& node, const past:
     }
 }
 
+/// Asked for one by one, places look as they do together.
+inline void expect_same_summaries(const past::BlockStore& store) {
+    for (const auto& summary : store.places()) EXPECT_EQ(store.summary(summary.place), summary);
+    EXPECT_EQ(store.summary(guid_of("nothing is here")), past::PlaceSummary{.place = guid_of("nothing is here")});
+}
+
 class BlockStoreContract : public testing::TestWithParam<BlockStoreKind> {
   protected:
     BlockStoreContract() : node_{world_.add_node()} { open(); }
@@ -306,6 +312,7 @@ TEST_P(BlockStoreContract, PlacesAreSummedUpWithADigestOfTheirBlocks) {
     const auto c = block_of(3, 30);
     ASSERT_TRUE(put(kTag, {a, b}, guid_of("here")));
     ASSERT_TRUE(put(kTag, {c}, guid_of("there")));
+    expect_same_summaries(*store_);
     const auto together = store_->places();
     ASSERT_EQ(together.size(), 2U);
     EXPECT_LT(together[0].place, together[1].place);
@@ -324,6 +331,7 @@ TEST_P(BlockStoreContract, PlacesAreSummedUpWithADigestOfTheirBlocks) {
     ASSERT_EQ(left.size(), 1U);
     EXPECT_EQ(left[0].digest, base::sha256(a.id.view()));
     EXPECT_EQ(left[0].bytes, 10U);
+    expect_same_summaries(*store_);
 }
 
 TEST_P(BlockStoreContract, ABlockThatHasAllTheTagsItMayHaveTakesNoOtherAndStaysAsItIs) {

@@ -113,6 +113,11 @@ class MemoryBlockStore final : public past::BlockStore {
         for (const auto& [place, summary] : all) out.push_back(summary);
         return out;
     }
+    [[nodiscard]] past::PlaceSummary summary(const base::Guid& place) const override {
+        const auto all = places();
+        const auto found = std::ranges::find(all, place, &past::PlaceSummary::place);
+        return found == all.end() ? past::PlaceSummary{.place = place} : *found;
+    }
     [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                std::size_t limit) const override {
         std::vector<base::Guid> ids;

@@ -274,6 +274,7 @@ TEST_F(DivertingStoreTest, GuestsDoNotShowButTheirBytesAreThere) {
     reopen();
     EXPECT_FALSE(store_->has(block.id));
     EXPECT_TRUE(store_->places().empty());
+    EXPECT_EQ(store_->summary(kPlace), past::PlaceSummary{.place = kPlace});
     EXPECT_TRUE(store_->list(kPlace, {}, 10).empty());
     EXPECT_EQ(store_->usage().blocks, 0U);
     EXPECT_EQ(store_->guests().blocks(), 1U);
@@ -330,6 +331,7 @@ TEST_F(DivertingStoreTest, ListsBothInOrder) {
     EXPECT_TRUE(std::ranges::is_sorted(all));
     EXPECT_EQ(store_->places().front().blocks, 20U);
     EXPECT_EQ(store_->places().front().bytes, 10'000U);
+    expect_same_summaries(*store_);
 }
 
 TEST(LedgerTest, ThousandsOfEntriesComeBack) {

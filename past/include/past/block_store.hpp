@@ -47,6 +47,7 @@ struct PlaceSummary {
     std::uint64_t blocks = 0;
     std::uint64_t bytes = 0;
     base::Guid digest;
+    friend bool operator==(const PlaceSummary&, const PlaceSummary&) = default;
 };
 
 struct StoreUsage {
@@ -88,8 +89,10 @@ class BlockStore {
     [[nodiscard]] virtual bool has(const base::Guid& id) const = 0;
     /// Tags of a held block; empty if it is not held.
     [[nodiscard]] virtual std::vector<Tag> tags(const base::Guid& id) const = 0;
-    /// Sorted by place.
+    /// Sorted by place; a copy of all, so nothing to ask for because of one.
     [[nodiscard]] virtual std::vector<PlaceSummary> places() const = 0;
+    /// Of one place; with no blocks if none of it are held.
+    [[nodiscard]] virtual PlaceSummary summary(const base::Guid& place) const = 0;
     /// Ids of a place after `after` in order, at most `limit`.
     [[nodiscard]] virtual std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                        std::size_t limit) const = 0;

@@ -65,6 +65,7 @@ class SegmentStore final : public BlockStore {
     [[nodiscard]] bool has(const base::Guid& id) const override;
     [[nodiscard]] std::vector<Tag> tags(const base::Guid& id) const override;
     [[nodiscard]] std::vector<PlaceSummary> places() const override;
+    [[nodiscard]] PlaceSummary summary(const base::Guid& place) const override;
     [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                std::size_t limit) const override;
     [[nodiscard]] std::vector<LostBlock> lost() const override;

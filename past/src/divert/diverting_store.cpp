@@ -331,6 +331,16 @@ std::vector<PlaceSummary> DivertingStore::places() const {
     return places;
 }
 
+PlaceSummary DivertingStore::summary(const Guid& place) const {
+    auto summary = inner_.summary(place);
+    const auto guests = guests_.total(place), pointers = pointers_.total(place);
+    summary.blocks += pointers.blocks - std::min(summary.blocks, guests.blocks);
+    summary.bytes += pointers.bytes - std::min(summary.bytes, guests.bytes);
+    toggle_all(summary.digest, guests.digest);
+    toggle_all(summary.digest, pointers.digest);
+    return summary;
+}
+
 std::vector<Guid> DivertingStore::list(const Guid& place, const Guid& after, std::size_t limit) const {
     std::vector<Guid> ids;
     for (Guid from = after; ids.size() < limit;) {

@@ -133,6 +133,8 @@ std::vector<Tag> SegmentStore::tags(const Guid& id) const {
 
 std::vector<PlaceSummary> SegmentStore::places() const { return core_->state.index.places(); }
 
+PlaceSummary SegmentStore::summary(const Guid& place) const { return core_->state.index.summary(place); }
+
 std::vector<Guid> SegmentStore::list(const Guid& place, const Guid& after, std::size_t limit) const {
     return core_->state.index.list(place, after, limit);
 }
