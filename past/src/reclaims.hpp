@@ -7,16 +7,18 @@
 #include <map>
 
 #include "context.hpp"
+#include "reclaim_slots.hpp"
 
 namespace past {
 
 class Reclaims {
   public:
-    explicit Reclaims(Context& context) : context_{context} {}
+    explicit Reclaims(Context& context) : context_{context}, slots_{context.store} {}
 
     /// Reads what an earlier run left in the store.
     void load();
-    /// Verifies, makes durable, and executes: now or after the grace. Twice is as good as once.
+    /// Verifies, makes durable, and executes: now or after the grace. Twice is as good as once: the second
+    /// waits for the first.
     /// Errors: not_owner, base::Errc::busy.
     base::Task<base::Result<void>> add(Reclaim reclaim);
     /// Executes what is due, for as long as the node runs.
@@ -27,25 +29,20 @@ class Reclaims {
     [[nodiscard]] std::size_t pending() const;
 
   private:
-    struct Entry {
-        Reclaim reclaim;
+    struct Entry : StoredReclaim {
+        explicit Entry(base::Executor executor) : settled{std::move(executor)} {}
+
         std::vector<base::Guid> sorted;  // its blocks, to search
-        base::Guid digest;               // of the encoded reclaim
-        base::Duration left{};           // until it is executed, or forgotten
-        bool executed = false;
-        std::vector<std::uint32_t> slots;  // records that hold it
+        base::Result<void> saved = base::Errc::stopped;
+        base::Event settled;  // `saved` says how it ended
     };
 
-    base::Task<base::Result<void>> save(Entry& entry);
     base::Task<void> execute(std::shared_ptr<Entry> entry);
-    base::Task<void> forget(std::shared_ptr<Entry> entry);
-    [[nodiscard]] std::uint32_t take_slot();
-    [[nodiscard]] base::Bytes head_record(const Entry& entry) const;
+    void forget(Entry& entry);
 
     Context& context_;
+    ReclaimSlots slots_;
     std::map<base::Guid, std::shared_ptr<Entry>> entries_;  // by digest
-    std::vector<std::uint32_t> free_slots_;
-    std::uint32_t next_slot_ = 0;
     std::size_t ids_ = 0;
 };
 

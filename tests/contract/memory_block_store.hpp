@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/error.hpp"
@@ -138,9 +139,15 @@ class MemoryBlockStore final : public past::BlockStore {
 
     base::Task<base::Result<void>> put_record(base::Guid key, base::Bytes value) override {
         if (value.size() > 64U << 10U) co_return past::Errc::too_large;
+        if (records_until_refusal_ && (*records_until_refusal_)-- == 0) {
+            records_until_refusal_.reset();
+            co_return past::Errc::no_space;
+        }
         records_[key] = std::move(value);
         co_return base::ok();
     }
+    /// Another harm: after `taken` more records one is refused.
+    void refuse_a_record_after(std::size_t taken) { records_until_refusal_ = taken; }
     [[nodiscard]] std::optional<base::Bytes> record(const base::Guid& key) const override {
         const auto at = records_.find(key);
         if (at == records_.end()) return std::nullopt;
@@ -172,6 +179,7 @@ class MemoryBlockStore final : public past::BlockStore {
     std::map<base::Guid, Held> held_;
     std::vector<past::LostBlock> lost_;
     std::map<base::Guid, base::Bytes> records_;
+    std::optional<std::size_t> records_until_refusal_;
 };
 
 }  // namespace contract
