@@ -10,6 +10,8 @@ using base::Task;
 
 namespace {
 
+constexpr std::size_t kEntryCost = 16;      // in ids: what a reclaim takes up besides them
+constexpr std::size_t kShareOfUnheld = 16;  // of the room, at most, for those that named nothing held
 constexpr base::Duration kTick = std::chrono::minutes{10};
 constexpr base::Duration kRemember = std::chrono::hours{24 * 30};  // an executed one, for holders that were away
 
@@ -27,18 +29,115 @@ class SettleAtEnd {
 
 }  // namespace
 
+std::size_t Reclaims::Entry::cost() const { return reclaim.blocks.size() + kEntryCost; }
+
 void Reclaims::load() {
     for (auto& stored : slots_.load()) {
         auto entry = std::make_shared<Entry>(context_.env.executor);
         static_cast<StoredReclaim&>(*entry) = std::move(stored);
-        entry->sorted = entry->reclaim.blocks;
-        std::ranges::sort(entry->sorted);
+        entry->names_held = entry->executed || names_held(entry->reclaim);
         entry->saved = base::ok();
         entry->settled.set();
-        ids_ += entry->reclaim.blocks.size();
-        entries_[entry->digest] = std::move(entry);
+        list(std::move(entry));
     }
 }
+
+/// Or lost, and still wanted by this tag.
+bool Reclaims::names_held(const Reclaim& reclaim) const {
+    const auto covered = [&](const Tag& tag) {
+        return tag.volume == reclaim.tag.volume && tag.generation <= reclaim.tag.generation;
+    };
+    const auto held = [&](const Guid& id) { return std::ranges::any_of(context_.store.tags(id), covered); };
+    if (std::ranges::any_of(reclaim.blocks, held)) return true;
+    return std::ranges::any_of(context_.store.lost(), [&](const LostBlock& lost) {
+        return std::ranges::any_of(lost.tags, covered) &&
+               std::ranges::find(reclaim.blocks, lost.id) != reclaim.blocks.end();
+    });
+}
+
+// --- room
+
+/// What only is remembered stands in nobody's way.
+Result<void> Reclaims::check_room(const Entry& entry) const {
+    const auto& config = context_.config;
+    const auto owner = owners_.find(entry.reclaim.owner);
+    const auto of_owner = owner == owners_.end() ? 0 : owner->second.waiting;
+    const bool room = waiting_ < config.max_pending_reclaims && all_.waiting + entry.cost() <= config.max_reclaim_ids &&
+                      of_owner + entry.cost() <= config.max_reclaim_ids / 2;
+    if (room || !entry.names_held) return base::ok();
+    return base::Error{base::Errc::busy, "too many reclaims wait for their grace"};
+}
+
+/// Those that named nothing held have a small share of the room and go first.
+void Reclaims::make_room() {
+    const auto limit = context_.config.max_reclaim_ids;
+    const auto over = [&] { return all_.waiting + all_.remembered > limit; };
+    while (over() || unheld_ > limit / kShareOfUnheld) {
+        auto* entry = next_to_forget(/*names_held=*/false);
+        if (entry == nullptr) break;
+        forget(*entry);
+    }
+    while (over()) {
+        auto* entry = next_to_forget(/*names_held=*/true);
+        if (entry == nullptr) break;
+        forget(*entry);
+    }
+}
+
+/// Of the owner that has most, the one that was to be forgotten first anyway.
+Reclaims::Entry* Reclaims::next_to_forget(bool names_held) {
+    Entry* next = nullptr;
+    const auto of_owner = [&](const Entry& entry) { return owners_.at(entry.reclaim.owner).remembered; };
+    for (auto& [digest, entry] : entries_) {
+        if (entry->waits() || !entry->saved || entry->names_held != names_held) continue;
+        const bool sooner = next == nullptr || of_owner(*entry) > of_owner(*next) ||
+                            (of_owner(*entry) == of_owner(*next) && entry->left < next->left);
+        if (sooner) next = entry.get();
+    }
+    return next;
+}
+
+void Reclaims::count(const Entry& entry, bool comes) {
+    auto& owner = owners_[entry.reclaim.owner];
+    const auto add = [&](std::size_t& sum, std::size_t what) { sum = comes ? sum + what : sum - what; };
+    for (auto* costs : {&owner, &all_}) add(entry.waits() ? costs->waiting : costs->remembered, entry.cost());
+    add(waiting_, entry.waits() ? 1 : 0);
+    add(unheld_, entry.names_held ? 0 : entry.cost());
+    if (owner.waiting + owner.remembered == 0) owners_.erase(entry.reclaim.owner);
+}
+
+void Reclaims::list(std::shared_ptr<Entry> entry) {
+    count(*entry, true);
+    if (entry->executed) index(*entry);
+    const auto digest = entry->digest;
+    entries_[digest] = std::move(entry);
+}
+
+/// Of two that took a block the one of the later generation covers all that the other does.
+void Reclaims::index(const Entry& entry) {
+    auto& of_volume = taken_[entry.reclaim.tag.volume];
+    for (const auto& id : entry.reclaim.blocks) {
+        auto& by = of_volume[id];
+        if (by == nullptr || by->reclaim.tag.generation <= entry.reclaim.tag.generation) by = &entry;
+    }
+}
+
+void Reclaims::forget(Entry& entry) {
+    const auto digest = entry.digest;
+    entry.forgotten = true;
+    slots_.give_back(entry);
+    count(entry, false);
+    if (const auto volume = taken_.find(entry.reclaim.tag.volume); volume != taken_.end()) {
+        for (const auto& id : entry.reclaim.blocks) {
+            const auto at = volume->second.find(id);
+            if (at != volume->second.end() && at->second == &entry) volume->second.erase(at);
+        }
+        if (volume->second.empty()) taken_.erase(volume);
+    }
+    entries_.erase(digest);  // and with it `entry`, unless somebody works on it
+}
+
+// --- what becomes of one
 
 Task<Result<void>> Reclaims::add(Reclaim reclaim) {
     BASE_CO_CHECK(check_reclaim(reclaim));
@@ -48,20 +147,17 @@ Task<Result<void>> Reclaims::add(Reclaim reclaim) {
         co_await first->settled.wait();
         co_return first->saved;
     }
-    if (pending() >= context_.config.max_pending_reclaims ||
-        ids_ + reclaim.blocks.size() > context_.config.max_reclaim_ids) {
-        co_return base::Error{base::Errc::busy, "too many reclaims wait for their grace"};
-    }
     const auto entry = std::make_shared<Entry>(context_.env.executor);
     const SettleAtEnd at_end{entry->settled};
-    entry->digest = digest;
-    entry->sorted = reclaim.blocks;
-    std::ranges::sort(entry->sorted);
     const bool at_once = reclaim.at_once;
+    entry->digest = digest;
+    entry->names_held = names_held(reclaim);
     entry->reclaim = std::move(reclaim);
     entry->left = at_once ? base::Duration{} : base::Duration{context_.membership.policy().reclaim_grace};
-    entries_[digest] = entry;
-    ids_ += entry->reclaim.blocks.size();
+    BASE_CO_CHECK(check_room(*entry));
+    list(entry);
+    make_room();
+    co_await slots_.clear();
     entry->saved = co_await slots_.save(*entry);
     if (!entry->saved) {
         forget(*entry);
@@ -77,17 +173,15 @@ Task<void> Reclaims::execute(std::shared_ptr<Entry> entry) {
         context_.log(base::Log::Level::warning, "reclaim put off: {}", gone.error().message());
         co_return;  // the next tick tries again
     }
-    if (entry->executed) co_return;  // the tick and whoever added it may meet here
+    // The tick and whoever added it may meet here; or it was forgotten meanwhile, for want of room.
+    if (entry->executed || entry->forgotten) co_return;
+    count(*entry, false);
     entry->executed = true;
     entry->left = kRemember;
+    count(*entry, true);
+    index(*entry);
     (void)co_await slots_.save_head(*entry);
     context_.log(base::Log::Level::debug, "reclaimed {} of {} blocks", *gone, entry->reclaim.blocks.size());
-}
-
-void Reclaims::forget(Entry& entry) {
-    slots_.give_back(entry);
-    ids_ -= entry.reclaim.blocks.size();
-    entries_.erase(entry.digest);
 }
 
 Task<void> Reclaims::run() {
@@ -98,7 +192,7 @@ Task<void> Reclaims::run() {
         last = context_.now();
         const auto entries = entries_;  // execution takes time, and others come meanwhile
         for (const auto& [digest, entry] : entries) {
-            if (!entry->saved) continue;
+            if (!entry->saved || entry->forgotten) continue;
             entry->left -= std::min(entry->left, elapsed);
             if (entry->left > base::Duration{}) {
                 if (entry->executed) continue;  // a crash may let it be remembered longer
@@ -114,12 +208,11 @@ Task<void> Reclaims::run() {
 }
 
 const Reclaim* Reclaims::reclaimed(const Guid& id, const Tag& tag) const {
-    for (const auto& [digest, entry] : entries_) {
-        const auto& reclaim = entry->reclaim;
-        if (!entry->executed || reclaim.tag.volume != tag.volume || reclaim.tag.generation < tag.generation) continue;
-        if (std::ranges::binary_search(entry->sorted, id)) return &reclaim;
-    }
-    return nullptr;
+    const auto volume = taken_.find(tag.volume);
+    if (volume == taken_.end()) return nullptr;
+    const auto by = volume->second.find(id);
+    if (by == volume->second.end() || by->second->reclaim.tag.generation < tag.generation) return nullptr;
+    return &by->second->reclaim;
 }
 
 std::size_t Reclaims::pending() const {

@@ -1,6 +1,7 @@
 // What a node keeps of the reclaims that it acknowledged, and for whom it has room.
 #include "base/error.hpp"
 #include "contract/memory_block_store.hpp"
+#include "messages_of.hpp"
 #include "owner.hpp"
 #include "reclaim_slots.hpp"
 
@@ -123,6 +124,31 @@ class Reclaiming : public ::testing::Test {
         cluster_->restart(0);
         world_.run_for(5s);
     }
+    base::Result<void> remove(const Reclaim& reclaim) {
+        const auto answer = ask(world_, *cluster_, 0, Verb::remove, encode(reclaim));
+        if (!answer) return answer.error();
+        return base::ok();
+    }
+    /// Numbers from `from` on, under the owner's tag.
+    std::vector<base::Guid> put(const Owner& owner, std::uint64_t from, std::uint64_t count) {
+        std::vector<Block> blocks;
+        std::vector<base::Guid> ids;
+        for (std::uint64_t i = 0; i < count; ++i) {
+            blocks.push_back(make_block(from + i));
+            ids.push_back(blocks.back().id);
+        }
+        auto& node = cluster_->node(0);
+        EXPECT_TRUE(*cluster_->machine(0).run(
+            node.put(place_, owner.tag(1), std::move(blocks), Wait::full, cluster_->in(30s))));
+        return ids;
+    }
+    bool holds_any(const std::vector<base::Guid>& ids) {
+        return std::ranges::any_of(ids, [&](const auto& id) { return cluster_->peer(0).store->has(id); });
+    }
+    Offered offer(const Tag& tag, const base::Guid& id) {
+        const auto answer = ask_as(*cluster_, 1, 0, Verb::offer, encode(OfferRequest{place_, tag, {id}}));
+        return static_cast<Offered>(decode<BitsReply>(answer->header)->bits.at(0));
+    }
     std::size_t pending() { return cluster_->node(0).status().pending_reclaims; }
 
     const Owner owner_;
@@ -150,6 +176,63 @@ TEST_F(Reclaiming, WhoAsksTheSameAgainIsAnsweredOnceItIsDurable) {
     ASSERT_TRUE(world_.run_until([&] { return *first || *second; }, 10s));
     lose_power_and_come_back();
     EXPECT_EQ(pending(), 1U);
+}
+
+// --- for whom there is room
+
+TEST_F(Reclaiming, OfBlocksThatNobodyHasKeepNoOwnerFromRemoving) {
+    options_.peer.config.max_pending_reclaims = 4;
+    options_.peer.config.max_reclaim_ids = 1000;
+    start();
+    for (std::uint8_t i = 0; i < 50; ++i) {
+        Owner stranger;
+        stranger.key = base::SigningKey{base::Key{100, i}};
+        EXPECT_TRUE(remove(stranger.reclaim(place_, 1, ids_of(i * 100ULL, 100))));
+    }
+    const auto blocks = put(owner_, 1, 20);
+    ASSERT_TRUE(remove(owner_.reclaim(place_, 1, blocks)));
+    EXPECT_LT(pending(), 5U) << "most of the others are forgotten";
+    world_.run_for(2min);
+    EXPECT_FALSE(holds_any(blocks));
+}
+
+TEST_F(Reclaiming, ThatWereExecutedMakeRoomForThoseThatCome) {
+    options_.peer.config.max_reclaim_ids = 200;
+    start();
+    std::vector<base::Guid> blocks;
+    for (std::uint64_t round = 0; round < 10; ++round) {
+        blocks = put(owner_, round * 100, 50);
+        ASSERT_TRUE(remove(owner_.reclaim(place_, 1, blocks))) << round;
+        world_.run_for(2min);
+        ASSERT_FALSE(holds_any(blocks));
+    }
+    EXPECT_EQ(offer(owner_.tag(1), blocks[7]), Offered::reclaimed);
+    lose_power_and_come_back();
+    EXPECT_EQ(offer(owner_.tag(1), blocks[7]), Offered::reclaimed);
+}
+
+TEST_F(Reclaiming, OfOneOwnerLeaveRoomForAnother) {
+    options_.peer.config.max_reclaim_ids = 400;
+    start();
+    Owner other;
+    other.key = base::SigningKey{base::Key{8}};
+    const auto first = put(owner_, 0, 100), second = put(owner_, 100, 100), others = put(other, 200, 100);
+    EXPECT_TRUE(remove(owner_.reclaim(place_, 1, first)));
+    EXPECT_EQ(remove(owner_.reclaim(place_, 1, second)).error(), base::Errc::busy);
+    EXPECT_TRUE(remove(other.reclaim(place_, 1, others)));
+    world_.run_for(2min);
+    EXPECT_TRUE(remove(owner_.reclaim(place_, 1, second))) << "once the first was executed";
+}
+
+TEST_F(Reclaiming, AreKnownToWhomeverOffersWhatTheyTookThoughWeNeverHadIt) {
+    start();
+    const auto ids = ids_of(1, 4096);
+    ASSERT_TRUE(remove(owner_.reclaim(place_, 5, ids)));
+    EXPECT_EQ(offer(owner_.tag(5), ids[9]), Offered::lacking) << "its grace lasts";
+    world_.run_for(2min);
+    EXPECT_EQ(offer(owner_.tag(5), ids[9]), Offered::reclaimed);
+    EXPECT_EQ(offer(owner_.tag(6), ids[9]), Offered::lacking) << "a later session wants it";
+    EXPECT_EQ(offer(test_tag(), ids[9]), Offered::lacking) << "another volume's";
 }
 
 }  // namespace
