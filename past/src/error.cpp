@@ -23,6 +23,7 @@ class Category final : public std::error_category {
             case Errc::bad_record: return "the record is not signed by its owner";
             case Errc::not_owner: return "not signed by the owner";
             case Errc::kept_by_others: return "other nodes keep it, and their majority decides";
+            case Errc::too_many_tags: return "a block is kept for too many volumes already";
         }
         return "unknown error " + std::to_string(value);
     }
@@ -39,6 +40,7 @@ class Category final : public std::error_category {
             case Errc::bad_record: return std::errc::io_error;
             case Errc::not_owner: return std::errc::operation_not_permitted;
             case Errc::kept_by_others: return std::errc::operation_not_permitted;
+            case Errc::too_many_tags: return std::errc::too_many_links;
         }
         return {value, *this};
     }

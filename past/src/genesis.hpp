@@ -36,10 +36,6 @@ class Genesis {
     [[nodiscard]] bool settled() const;
 
   private:
-    struct Member {
-        base::NodeId id;
-        std::uint64_t serial = 0;
-    };
     [[nodiscard]] std::vector<base::NodeId> nearest(const std::vector<base::NodeId>& sorted,
                                                     const base::Guid& key) const;
     [[nodiscard]] bool taught_by_majority(const std::vector<base::NodeId>& members) const;

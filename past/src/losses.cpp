@@ -29,18 +29,23 @@ Task<void> Losses::settle_one(LostBlock lost) {
         set->placement, [&](const Holder& holder) { return holder.live && holder.node.id() != context_.self(); });
     if (other == set->placement.end()) co_return;
     const bool ours = set->placed_on(context_.self());
+    bool all_taken_over = true;
+    for (const auto& tag : lost.tags) {
+        OfferRequest request;
+        request.place = lost.place;
+        request.tag = tag;
+        request.ids = {lost.id};
+        const auto answer = co_await offer(other->node, std::move(request), deadline);
+        if (!answer) co_return;
+        all_taken_over = all_taken_over && *answer == Offered::held;
+    }
+    if (!all_taken_over || ours) co_return;
     std::vector<base::Guid> ids{lost.id};
-    const auto answer = co_await offer(other->node, std::move(lost), deadline);
-    if (!answer || *answer != Offered::held || ours) co_return;
-    (void)co_await context_.store.discard(std::move(ids));
+    (void)co_await context_.store.forget_lost(std::move(ids));
 }
 
 /// As if we had it: the holder takes our tag over if it has the block, and sends us the reclaim that we missed.
-Task<Result<Offered>> Losses::offer(pastry::NodeHandle holder, LostBlock lost, base::TimePoint deadline) {
-    OfferRequest request;
-    request.place = lost.place;
-    request.tag = lost.tags.front();
-    request.ids = {lost.id};
+Task<Result<Offered>> Losses::offer(pastry::NodeHandle holder, OfferRequest request, base::TimePoint deadline) {
     auto header = encode(request);
     auto to = holder.address;
     const auto answer = co_await context_.call(std::move(to), Verb::offer, std::move(header), deadline);

@@ -12,12 +12,12 @@ class Losses {
   public:
     Losses(Context& context, Holders& holders) : context_{context}, holders_{holders} {}
 
-    /// Asks one other holder about each; of many, about some at a time, in turns.
+    /// Asks one other holder about each, under every tag that it had; of many, about some at a time, in turns.
     base::Task<void> settle();
 
   private:
     base::Task<void> settle_one(LostBlock lost);
-    base::Task<base::Result<Offered>> offer(pastry::NodeHandle holder, LostBlock lost, base::TimePoint deadline);
+    base::Task<base::Result<Offered>> offer(pastry::NodeHandle holder, OfferRequest request, base::TimePoint deadline);
 
     Context& context_;
     Holders& holders_;

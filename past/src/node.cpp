@@ -136,12 +136,20 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
         co_return std::move(*answered);
     }
 
-    /// Repair gives way to it.
+    /// Keeps the parts alive until it is done, also if the node is gone before.
+    template <class T>
+    static Task<T> keep([[maybe_unused]] std::shared_ptr<Parts> parts, Task<T> task) {
+        co_return co_await std::move(task);
+    }
+
+    /// The same, and repair gives way to it.
     template <class T>
     static Task<T> for_client(std::shared_ptr<Parts> parts, Task<T> task) {
         const Foreground::Call call{parts->context.foreground};
         co_return co_await std::move(task);
     }
+
+    static Task<Result<std::vector<Holder>>> all_holders(std::shared_ptr<Parts> parts, Guid place, TimePoint deadline);
 
     // pastry::Application
     void deliver(const Guid&, const pastry::NodeHandle&, base::Message, unsigned) override {}  // nothing is routed here
@@ -192,20 +200,24 @@ Task<Result<std::vector<bool>>> Node::touch(Guid place, Tag tag, std::vector<Gui
     return Parts::for_client(parts_, parts_->writer.touch(place, tag, std::move(ids), deadline));
 }
 Task<Result<void>> Node::remove(Reclaim reclaim, TimePoint deadline) {
-    return parts_->writer.remove(std::move(reclaim), deadline);
+    return Parts::keep(parts_, parts_->writer.remove(std::move(reclaim), deadline));
 }
 Task<Result<std::optional<Record>>> Node::read_record(Guid key, TimePoint deadline) {
-    return parts_->registers.read(key, deadline);
+    return Parts::keep(parts_, parts_->registers.read(key, deadline));
 }
 Task<Result<void>> Node::write_record(Guid key, std::uint64_t expected, Record next, TimePoint deadline) {
-    return parts_->registers.write(key, expected, std::move(next), deadline);
+    return Parts::keep(parts_, parts_->registers.write(key, expected, std::move(next), deadline));
 }
 Task<Result<void>> Node::restore_record(Guid key, Record lost, TimePoint /*deadline: nobody else is asked*/) {
-    return parts_->registers.restore(key, std::move(lost));
+    return Parts::keep(parts_, parts_->registers.restore(key, std::move(lost)));
 }
 
 Task<Result<std::vector<Holder>>> Node::holders(Guid place, TimePoint deadline) {
-    const auto parts = parts_;
+    return Parts::all_holders(parts_, place, deadline);
+}
+
+Task<Result<std::vector<Holder>>> Node::Parts::all_holders(std::shared_ptr<Parts> parts, Guid place,
+                                                           TimePoint deadline) {
     BASE_CO_TRY(const auto set, co_await parts->holders.find(place, parts->context.membership.copies(), deadline));
     auto holders = set.placement;
     for (const auto& node : set.writers) {

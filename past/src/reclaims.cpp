@@ -2,142 +2,169 @@
 
 #include <algorithm>
 
-#include "base/codec.hpp"
-
 namespace past {
 
-using base::Bytes;
 using base::Guid;
 using base::Result;
 using base::Task;
 
 namespace {
 
-constexpr std::uint8_t kHead = 2;  // first byte of a record: what it holds (1 is a register)
-constexpr std::uint8_t kPart = 3;
-constexpr std::size_t kPartBytes = 60U << 10U;
+constexpr std::size_t kEntryCost = 16;      // in ids: what a reclaim takes up besides them
+constexpr std::size_t kShareOfUnheld = 16;  // of the room, at most, for those that named nothing held
 constexpr base::Duration kTick = std::chrono::minutes{10};
 constexpr base::Duration kRemember = std::chrono::hours{24 * 30};  // an executed one, for holders that were away
 
-Guid slot_key(std::uint32_t slot) {
-    base::Writer out;
-    out.text("pelago reclaim slot").u32(slot);
-    return base::sha256(out.view());
-}
+/// However an addition ends, those who asked for the same are answered.
+class SettleAtEnd {
+  public:
+    explicit SettleAtEnd(base::Event& settled) : settled_{settled} {}
+    ~SettleAtEnd() { settled_.set(); }
+    SettleAtEnd(const SettleAtEnd&) = delete;
+    SettleAtEnd& operator=(const SettleAtEnd&) = delete;
+
+  private:
+    base::Event& settled_;
+};
 
 }  // namespace
 
-Bytes Reclaims::head_record(const Entry& entry) const {
-    base::Writer out;
-    out.u8(kHead).guid(entry.digest).u8(entry.executed ? 1 : 0).i64(entry.left.count());
-    out.u8(static_cast<std::uint8_t>(entry.slots.size() - 1));
-    return out.take();
-}
+std::size_t Reclaims::Entry::cost() const { return reclaim.blocks.size() + kEntryCost; }
 
 void Reclaims::load() {
-    struct Found {
-        std::optional<Entry> entry;
-        std::size_t parts = 0;
-        std::map<std::uint8_t, Bytes> bytes;
-        std::map<std::uint8_t, std::uint32_t> slots;
+    for (auto& stored : slots_.load()) {
+        auto entry = std::make_shared<Entry>(context_.env.executor);
+        static_cast<StoredReclaim&>(*entry) = std::move(stored);
+        entry->names_held = entry->executed || names_held(entry->reclaim);
+        entry->saved = base::ok();
+        entry->settled.set();
+        list(std::move(entry));
+    }
+}
+
+/// Or lost, and still wanted by this tag.
+bool Reclaims::names_held(const Reclaim& reclaim) const {
+    const auto covered = [&](const Tag& tag) {
+        return tag.volume == reclaim.tag.volume && tag.generation <= reclaim.tag.generation;
     };
-    std::map<Guid, Found> found;
-    for (next_slot_ = 0;; ++next_slot_) {
-        const auto record = context_.store.record(slot_key(next_slot_));
-        if (!record) break;
-        base::Reader in{*record};
-        const auto kind = in.u8();
-        const auto digest = in.guid();
-        if (kind == kHead) {
-            Entry entry;
-            entry.digest = digest;
-            entry.executed = in.u8() != 0;
-            entry.left = base::Duration{in.i64()};
-            entry.slots.push_back(next_slot_);
-            const auto parts = in.u8();
-            if (in.complete()) {
-                found[digest].entry = std::move(entry);
-                found[digest].parts = parts;
-                continue;
-            }
-        } else if (kind == kPart) {
-            const auto index = in.u8();
-            const auto part = in.raw(in.remaining());
-            if (in.complete()) {
-                found[digest].bytes[index] = base::to_bytes(part);
-                found[digest].slots[index] = next_slot_;
-                continue;
-            }
-        }
-        free_slots_.push_back(next_slot_);
+    const auto held = [&](const Guid& id) { return std::ranges::any_of(context_.store.tags(id), covered); };
+    if (std::ranges::any_of(reclaim.blocks, held)) return true;
+    return std::ranges::any_of(context_.store.lost(), [&](const LostBlock& lost) {
+        return std::ranges::any_of(lost.tags, covered) &&
+               std::ranges::find(reclaim.blocks, lost.id) != reclaim.blocks.end();
+    });
+}
+
+// --- room
+
+/// What only is remembered stands in nobody's way.
+Result<void> Reclaims::check_room(const Entry& entry) const {
+    const auto& config = context_.config;
+    const auto owner = owners_.find(entry.reclaim.owner);
+    const auto of_owner = owner == owners_.end() ? 0 : owner->second.waiting;
+    const bool room = waiting_ < config.max_pending_reclaims && all_.waiting + entry.cost() <= config.max_reclaim_ids &&
+                      of_owner + entry.cost() <= config.max_reclaim_ids / 2;
+    if (room || !entry.names_held) return base::ok();
+    return base::Error{base::Errc::busy, "too many reclaims wait for their grace"};
+}
+
+/// Those that named nothing held have a small share of the room and go first.
+void Reclaims::make_room() {
+    const auto limit = context_.config.max_reclaim_ids;
+    const auto over = [&] { return all_.waiting + all_.remembered > limit; };
+    while (over() || unheld_ > limit / kShareOfUnheld) {
+        auto* entry = next_to_forget(/*names_held=*/false);
+        if (entry == nullptr) break;
+        forget(*entry);
     }
-    for (auto& [digest, one] : found) {
-        Bytes whole;
-        for (const auto& [index, part] : one.bytes) whole.insert(whole.end(), part.begin(), part.end());
-        auto reclaim = decode<Reclaim>(whole);
-        const bool complete = one.entry && one.bytes.size() == one.parts && base::sha256(whole) == digest && reclaim;
-        if (!complete) {  // the crash came before it was acknowledged: its owner will ask again
-            if (one.entry) free_slots_.push_back(one.entry->slots[0]);
-            for (const auto& [index, slot] : one.slots) free_slots_.push_back(slot);
-            continue;
-        }
-        auto entry = std::make_shared<Entry>(std::move(*one.entry));
-        entry->reclaim = std::move(*reclaim);
-        entry->sorted = entry->reclaim.blocks;
-        std::ranges::sort(entry->sorted);
-        for (const auto& [index, slot] : one.slots) entry->slots.push_back(slot);
-        ids_ += entry->reclaim.blocks.size();
-        entries_[digest] = std::move(entry);
+    while (over()) {
+        auto* entry = next_to_forget(/*names_held=*/true);
+        if (entry == nullptr) break;
+        forget(*entry);
     }
 }
 
-std::uint32_t Reclaims::take_slot() {
-    if (free_slots_.empty()) return next_slot_++;
-    const auto slot = free_slots_.back();
-    free_slots_.pop_back();
-    return slot;
+/// Of the owner that has most, the one that was to be forgotten first anyway.
+Reclaims::Entry* Reclaims::next_to_forget(bool names_held) {
+    Entry* next = nullptr;
+    const auto of_owner = [&](const Entry& entry) { return owners_.at(entry.reclaim.owner).remembered; };
+    for (auto& [digest, entry] : entries_) {
+        if (entry->waits() || !entry->saved || entry->names_held != names_held) continue;
+        const bool sooner = next == nullptr || of_owner(*entry) > of_owner(*next) ||
+                            (of_owner(*entry) == of_owner(*next) && entry->left < next->left);
+        if (sooner) next = entry.get();
+    }
+    return next;
 }
 
-/// The parts first, the head last: a reclaim without its head never was.
-Task<Result<void>> Reclaims::save(Entry& entry) {
-    const auto whole = encode(entry.reclaim);
-    entry.slots.assign(1, take_slot());
-    for (std::size_t offset = 0; offset < whole.size(); offset += kPartBytes) {
-        base::Writer out;
-        const auto part = base::ByteView{whole}.subspan(offset, std::min(kPartBytes, whole.size() - offset));
-        out.u8(kPart).guid(entry.digest).u8(static_cast<std::uint8_t>(offset / kPartBytes)).raw(part);
-        entry.slots.push_back(take_slot());
-        auto record = out.take();
-        BASE_CO_CHECK(co_await context_.store.put_record(slot_key(entry.slots.back()), std::move(record)));
-    }
-    auto head = head_record(entry);
-    co_return co_await context_.store.put_record(slot_key(entry.slots[0]), std::move(head));
+void Reclaims::count(const Entry& entry, bool comes) {
+    auto& owner = owners_[entry.reclaim.owner];
+    const auto add = [&](std::size_t& sum, std::size_t what) { sum = comes ? sum + what : sum - what; };
+    for (auto* costs : {&owner, &all_}) add(entry.waits() ? costs->waiting : costs->remembered, entry.cost());
+    add(waiting_, entry.waits() ? 1 : 0);
+    add(unheld_, entry.names_held ? 0 : entry.cost());
+    if (owner.waiting + owner.remembered == 0) owners_.erase(entry.reclaim.owner);
 }
+
+void Reclaims::list(std::shared_ptr<Entry> entry) {
+    count(*entry, true);
+    if (entry->executed) index(*entry);
+    const auto digest = entry->digest;
+    entries_[digest] = std::move(entry);
+}
+
+/// Of two that took a block the one of the later generation covers all that the other does.
+void Reclaims::index(const Entry& entry) {
+    auto& of_volume = taken_[entry.reclaim.tag.volume];
+    for (const auto& id : entry.reclaim.blocks) {
+        auto& by = of_volume[id];
+        if (by == nullptr || by->reclaim.tag.generation <= entry.reclaim.tag.generation) by = &entry;
+    }
+}
+
+void Reclaims::forget(Entry& entry) {
+    const auto digest = entry.digest;
+    entry.forgotten = true;
+    slots_.give_back(entry);
+    count(entry, false);
+    if (const auto volume = taken_.find(entry.reclaim.tag.volume); volume != taken_.end()) {
+        for (const auto& id : entry.reclaim.blocks) {
+            const auto at = volume->second.find(id);
+            if (at != volume->second.end() && at->second == &entry) volume->second.erase(at);
+        }
+        if (volume->second.empty()) taken_.erase(volume);
+    }
+    entries_.erase(digest);  // and with it `entry`, unless somebody works on it
+}
+
+// --- what becomes of one
 
 Task<Result<void>> Reclaims::add(Reclaim reclaim) {
     BASE_CO_CHECK(check_reclaim(reclaim));
-    auto entry = std::make_shared<Entry>();
-    entry->digest = base::sha256(encode(reclaim));
-    if (entries_.contains(entry->digest)) co_return base::ok();
-    if (pending() >= context_.config.max_pending_reclaims ||
-        ids_ + reclaim.blocks.size() > context_.config.max_reclaim_ids) {
-        co_return base::Error{base::Errc::busy, "too many reclaims wait for their grace"};
+    const auto digest = base::sha256(encode(reclaim));
+    if (const auto known = entries_.find(digest); known != entries_.end()) {
+        const auto first = known->second;
+        co_await first->settled.wait();
+        co_return first->saved;
     }
-    entry->sorted = reclaim.blocks;
-    std::ranges::sort(entry->sorted);
+    const auto entry = std::make_shared<Entry>(context_.env.executor);
+    const SettleAtEnd at_end{entry->settled};
     const bool at_once = reclaim.at_once;
+    entry->digest = digest;
+    entry->names_held = names_held(reclaim);
     entry->reclaim = std::move(reclaim);
     entry->left = at_once ? base::Duration{} : base::Duration{context_.membership.policy().reclaim_grace};
-    entries_[entry->digest] = entry;
-    ids_ += entry->reclaim.blocks.size();
-    auto saved = co_await save(*entry);
-    if (!saved) {
-        entries_.erase(entry->digest);
-        ids_ -= entry->reclaim.blocks.size();
-        co_return std::move(saved).error();
+    BASE_CO_CHECK(check_room(*entry));
+    list(entry);
+    make_room();
+    co_await slots_.clear();
+    entry->saved = co_await slots_.save(*entry);
+    if (!entry->saved) {
+        forget(*entry);
+    } else if (at_once) {
+        co_await execute(entry);
     }
-    if (at_once) co_await execute(entry);
-    co_return base::ok();
+    co_return entry->saved;
 }
 
 Task<void> Reclaims::execute(std::shared_ptr<Entry> entry) {
@@ -146,21 +173,15 @@ Task<void> Reclaims::execute(std::shared_ptr<Entry> entry) {
         context_.log(base::Log::Level::warning, "reclaim put off: {}", gone.error().message());
         co_return;  // the next tick tries again
     }
+    // The tick and whoever added it may meet here; or it was forgotten meanwhile, for want of room.
+    if (entry->executed || entry->forgotten) co_return;
+    count(*entry, false);
     entry->executed = true;
     entry->left = kRemember;
-    auto head = head_record(*entry);
-    (void)co_await context_.store.put_record(slot_key(entry->slots[0]), std::move(head));
+    count(*entry, true);
+    index(*entry);
+    (void)co_await slots_.save_head(*entry);
     context_.log(base::Log::Level::debug, "reclaimed {} of {} blocks", *gone, entry->reclaim.blocks.size());
-}
-
-Task<void> Reclaims::forget(std::shared_ptr<Entry> entry) {
-    for (const auto slot : entry->slots) {
-        base::Bytes nothing;
-        if (!co_await context_.store.put_record(slot_key(slot), std::move(nothing))) co_return;
-        free_slots_.push_back(slot);
-    }
-    ids_ -= entry->reclaim.blocks.size();
-    entries_.erase(entry->digest);
 }
 
 Task<void> Reclaims::run() {
@@ -171,27 +192,27 @@ Task<void> Reclaims::run() {
         last = context_.now();
         const auto entries = entries_;  // execution takes time, and others come meanwhile
         for (const auto& [digest, entry] : entries) {
+            if (!entry->saved || entry->forgotten) continue;
             entry->left -= std::min(entry->left, elapsed);
             if (entry->left > base::Duration{}) {
                 if (entry->executed) continue;  // a crash may let it be remembered longer
-                auto head = head_record(*entry);
-                (void)co_await context_.store.put_record(slot_key(entry->slots[0]), std::move(head));
+                (void)co_await slots_.save_head(*entry);
             } else if (entry->executed) {
-                co_await forget(entry);
+                forget(*entry);
             } else {
                 co_await execute(entry);
             }
         }
+        co_await slots_.clear();
     }
 }
 
 const Reclaim* Reclaims::reclaimed(const Guid& id, const Tag& tag) const {
-    for (const auto& [digest, entry] : entries_) {
-        const auto& reclaim = entry->reclaim;
-        if (!entry->executed || reclaim.tag.volume != tag.volume || reclaim.tag.generation < tag.generation) continue;
-        if (std::ranges::binary_search(entry->sorted, id)) return &reclaim;
-    }
-    return nullptr;
+    const auto volume = taken_.find(tag.volume);
+    if (volume == taken_.end()) return nullptr;
+    const auto by = volume->second.find(id);
+    if (by == volume->second.end() || by->second->reclaim.tag.generation < tag.generation) return nullptr;
+    return &by->second->reclaim;
 }
 
 std::size_t Reclaims::pending() const {

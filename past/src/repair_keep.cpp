@@ -73,10 +73,8 @@ Task<void> Repair::compare_again(std::vector<Guid> places) {
 
 Task<void> Repair::discard(Guid key) {
     // What arrived since we compared stays: the digest says whether something did.
-    const auto now_held = context_.store.places();
-    const auto current = std::ranges::lower_bound(now_held, key, {}, &PlaceSummary::place);
-    if (current == now_held.end() || current->place != key) co_return;
-    if (current->digest != places_.at(key).summary.digest) co_return;
+    const auto current = context_.store.summary(key);
+    if (current.blocks == 0 || current.digest != places_.at(key).summary.digest) co_return;
     if (!places_.at(key).let_go_safely(context_.self(), context_.membership.copies())) co_return;
     auto ids = context_.store.list(key, Guid{}, kMaxBlocksPerRequest);
     const auto count = ids.size();
@@ -84,7 +82,7 @@ Task<void> Repair::discard(Guid key) {
     context_.counters.blocks_discarded += count;
     auto& place = places_.at(key);
     place.peers.clear();  // the rest once it was compared again
-    if (count < current->blocks) co_return;
+    if (count < current.blocks) co_return;
     place.surplus_since.reset();
 }
 

@@ -201,15 +201,11 @@ Task<Result<Message>> Server::holders(Message message) {
 
 Task<Result<Message>> Server::compare(Peer from, Message message) {
     BASE_CO_TRY(const auto request, decode<CompareRequest>(message.header));
-    const auto places = context_.store.places();
     CompareReply answer;
     for (const auto& entry : request.entries) {
         context_.hints.heard(entry.place, from.address, entry.blocks, entry.digest);
-        const auto found = std::ranges::lower_bound(places, entry.place, {}, &PlaceSummary::place);
-        auto& mine = answer.entries.emplace_back();
-        if (found == places.end() || found->place != entry.place) continue;
-        mine.blocks = found->blocks;
-        mine.digest = found->digest;
+        const auto mine = context_.store.summary(entry.place);
+        answer.entries.push_back({mine.blocks, mine.digest});
     }
     co_return reply(encode(answer));
 }

@@ -47,6 +47,12 @@ inline void damage_on_disk(past::BlockStore&, base::sim::Node& node, const past:
     }
 }
 
+/// Asked for one by one, places look as they do together.
+inline void expect_same_summaries(const past::BlockStore& store) {
+    for (const auto& summary : store.places()) EXPECT_EQ(store.summary(summary.place), summary);
+    EXPECT_EQ(store.summary(guid_of("nothing is here")), past::PlaceSummary{.place = guid_of("nothing is here")});
+}
+
 class BlockStoreContract : public testing::TestWithParam<BlockStoreKind> {
   protected:
     BlockStoreContract() : node_{world_.add_node()} { open(); }
@@ -263,6 +269,23 @@ TEST_P(DamagedBlockContract, DiscardForgetsALostBlock) {
     expect_lost(block, false);
 }
 
+TEST_P(DamagedBlockContract, ALossIsForgottenWithoutTouchingWhatIsHeld) {
+    const auto block = block_of(1, 1000), held = block_of(2, 1000);
+    const std::vector<base::Guid> ids{held.id, block.id, block_of(3, 1000).id};
+    lose(block, {kTag, kOther});
+    ASSERT_TRUE(put(held));
+    ASSERT_TRUE(run(store_->forget_lost(ids)));
+    expect_lost(block, false);
+    EXPECT_TRUE(run(store_->get(held.id)));
+    lose(block, {kTag});
+    ASSERT_TRUE(put(block));
+    ASSERT_TRUE(run(store_->forget_lost(ids)));
+    reopen();
+    EXPECT_TRUE(run(store_->get(block.id))) << "a good copy has come meanwhile";
+    EXPECT_THAT(store_->tags(held.id), testing::ElementsAre(kTag));
+    EXPECT_EQ(store_->usage().lost_blocks, 0U);
+}
+
 TEST_P(DamagedBlockContract, ATouchDoesNotFindALostBlock) {
     const auto block = block_of(1, 1000);
     const std::vector<base::Guid> ids{block.id};
@@ -289,6 +312,7 @@ TEST_P(BlockStoreContract, PlacesAreSummedUpWithADigestOfTheirBlocks) {
     const auto c = block_of(3, 30);
     ASSERT_TRUE(put(kTag, {a, b}, guid_of("here")));
     ASSERT_TRUE(put(kTag, {c}, guid_of("there")));
+    expect_same_summaries(*store_);
     const auto together = store_->places();
     ASSERT_EQ(together.size(), 2U);
     EXPECT_LT(together[0].place, together[1].place);
@@ -307,6 +331,35 @@ TEST_P(BlockStoreContract, PlacesAreSummedUpWithADigestOfTheirBlocks) {
     ASSERT_EQ(left.size(), 1U);
     EXPECT_EQ(left[0].digest, base::sha256(a.id.view()));
     EXPECT_EQ(left[0].bytes, 10U);
+    expect_same_summaries(*store_);
+}
+
+TEST_P(BlockStoreContract, ABlockThatHasAllTheTagsItMayHaveTakesNoOtherAndStaysAsItIs) {
+    const auto block = block_of(1, 100), other = block_of(2, 100);
+    std::vector<past::Tag> tags;
+    base::Result<void> done = base::ok();
+    for (std::uint64_t i = 0; done && i <= past::kMaxTagsPerBlock; ++i) {
+        const past::Tag tag{guid_of("volume " + std::to_string(i)), 7};
+        done = put(tag, {block});
+        if (done) tags.push_back(tag);
+    }
+    ASSERT_EQ(done.error(), past::Errc::too_many_tags);
+    EXPECT_EQ(done.error(), std::errc::too_many_links);
+    EXPECT_EQ(put(kTag, {other, block}).error(), past::Errc::too_many_tags);
+    EXPECT_FALSE(store_->has(other.id)) << "none of the put";
+    const std::vector<base::Guid> ids{block.id};
+    EXPECT_EQ(*run(store_->touch(kTag, ids)), std::vector<bool>{false});
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAreArray(tags));
+    EXPECT_TRUE(run(store_->get(block.id)));
+    // Those that it has still rise, and one that goes makes room.
+    tags[0].generation = 8;
+    EXPECT_TRUE(put(tags[0], {block}));
+    ASSERT_TRUE(run(store_->untag(tags[1], ids)));
+    EXPECT_TRUE(put(kTag, {block}));
+    tags[1] = kTag;
+    reopen();
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAreArray(tags));
 }
 
 TEST_P(BlockStoreContract, ABlockStaysAtThePlaceWhereItWasPutFirst) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/error.hpp"
@@ -16,6 +17,10 @@ namespace contract {
 class MemoryBlockStore final : public past::BlockStore {
   public:
     base::Task<base::Result<void>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks) override {
+        for (const auto& block : blocks) {
+            const auto at = held_.find(block.id);
+            if (at != held_.end() && !has_room(at->second, tag)) co_return past::Errc::too_many_tags;
+        }
         for (auto& block : blocks) {
             const auto [at, added] = held_.try_emplace(block.id);
             if (added) {
@@ -47,8 +52,8 @@ class MemoryBlockStore final : public past::BlockStore {
         std::vector<bool> known;
         for (const auto& id : ids) {
             const auto at = held_.find(id);
-            known.push_back(at != held_.end());
-            if (at != held_.end()) raise(at->second, tag);
+            known.push_back(at != held_.end() && has_room(at->second, tag));
+            if (known.back()) raise(at->second, tag);
         }
         co_return known;
     }
@@ -80,6 +85,10 @@ class MemoryBlockStore final : public past::BlockStore {
         }
         co_return base::ok();
     }
+    base::Task<base::Result<void>> forget_lost(std::vector<base::Guid> ids) override {
+        for (const auto& id : ids) drop_loss(id);
+        co_return base::ok();
+    }
 
     [[nodiscard]] bool has(const base::Guid& id) const override { return held_.contains(id); }
     [[nodiscard]] std::vector<past::Tag> tags(const base::Guid& id) const override {
@@ -105,6 +114,11 @@ class MemoryBlockStore final : public past::BlockStore {
         for (const auto& [place, summary] : all) out.push_back(summary);
         return out;
     }
+    [[nodiscard]] past::PlaceSummary summary(const base::Guid& place) const override {
+        const auto all = places();
+        const auto found = std::ranges::find(all, place, &past::PlaceSummary::place);
+        return found == all.end() ? past::PlaceSummary{.place = place} : *found;
+    }
     [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                std::size_t limit) const override {
         std::vector<base::Guid> ids;
@@ -125,9 +139,15 @@ class MemoryBlockStore final : public past::BlockStore {
 
     base::Task<base::Result<void>> put_record(base::Guid key, base::Bytes value) override {
         if (value.size() > 64U << 10U) co_return past::Errc::too_large;
+        if (records_until_refusal_ && (*records_until_refusal_)-- == 0) {
+            records_until_refusal_.reset();
+            co_return past::Errc::no_space;
+        }
         records_[key] = std::move(value);
         co_return base::ok();
     }
+    /// Another harm: after `taken` more records one is refused.
+    void refuse_a_record_after(std::size_t taken) { records_until_refusal_ = taken; }
     [[nodiscard]] std::optional<base::Bytes> record(const base::Guid& key) const override {
         const auto at = records_.find(key);
         if (at == records_.end()) return std::nullopt;
@@ -148,6 +168,9 @@ class MemoryBlockStore final : public past::BlockStore {
     void drop_loss(const base::Guid& id) {
         std::erase_if(lost_, [&](const past::LostBlock& block) { return block.id == id; });
     }
+    static bool has_room(const Held& block, const past::Tag& tag) {
+        return block.tags.size() < past::kMaxTagsPerBlock || block.tags.contains(tag.volume);
+    }
     static void raise(Held& block, const past::Tag& tag) {
         auto& generation = block.tags[tag.volume];
         generation = std::max(generation, tag.generation);
@@ -156,6 +179,7 @@ class MemoryBlockStore final : public past::BlockStore {
     std::map<base::Guid, Held> held_;
     std::vector<past::LostBlock> lost_;
     std::map<base::Guid, base::Bytes> records_;
+    std::optional<std::size_t> records_until_refusal_;
 };
 
 }  // namespace contract

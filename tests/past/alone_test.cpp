@@ -234,5 +234,41 @@ TEST(PlantedBug, ASkippedSyncUnderARecordOrABlockIsFound) {
     EXPECT_TRUE(found);
 }
 
+base::Task<void> stop_and_destroy(Embedded& embedded) {
+    co_await embedded.node->stop();
+    embedded.node.reset();
+}
+template <class T>
+base::Task<void> await_end(base::Task<T> call, bool& ended) {
+    (void)co_await std::move(call);
+    ended = true;
+}
+
+TEST(Alone, ACallThatIsUnderWayKeepsWhatItNeedsThoughTheNodeIsGone) {
+    const auto key = place_of(5);
+    using Call = std::function<base::Task<base::Result<void>>(Node & node, base::TimePoint deadline)>;
+    const std::vector<Call> calls{
+        [](Node& node, auto deadline) { return node.remove(raw_reclaim(1), deadline); },
+        [&](Node& node, auto deadline) { return node.write_record(key, 0, make_record(1, "a"), deadline); },
+        [&](Node& node, auto deadline) { return node.restore_record(key, make_record(2, "b"), deadline); }};
+    for (const auto& call : calls) {
+        sim::World world{8};
+        auto& machine = world.add_node();
+        auto token = std::make_shared<int>();
+        auto embedded = *machine.run(
+            open_embedded(machine.env(), [token](const auto& of, auto body) { return verify_record(of, body); }));
+        machine.set_slowness(100'000);
+        bool ended = false;
+        machine.spawn(await_end(call(*embedded->node, world.now() + 1h), ended));
+        machine.run(stop_and_destroy(*embedded));
+        ASSERT_FALSE(ended);
+        EXPECT_GT(token.use_count(), 1) << "the parts of the node";
+        EXPECT_TRUE(world.run_until([&] { return ended; }, 1h));
+        world.run_for(1s);
+        EXPECT_EQ(token.use_count(), 1);
+        machine.run(embedded->store->close());
+    }
+}
+
 }  // namespace
 }  // namespace past::test

@@ -36,6 +36,14 @@ class Damage : public ::testing::Test {
             if (name.ends_with(".seg")) disk.flip_bit(name, block_.bytes.size() / 2, 3);
         }
     }
+    /// Others come that are nearer to the place.
+    void cease_to_hold(std::size_t index) {
+        const auto is_holder = [&] {
+            const auto nearest = cluster_->ring.nearest(kPlace, 3);
+            return std::ranges::find(nearest, cluster_->handle(index).id(), &pastry::NodeHandle::id) != nearest.end();
+        };
+        while (is_holder()) cluster_->add_peer();
+    }
     std::uint64_t lost_by(std::size_t index) { return cluster_->node(index).status().blocks_lost; }
 
     const base::Guid kPlace = place_of(1);
@@ -76,15 +84,30 @@ TEST_F(Damage, IsNoLossOfANodeThatIsNoHolderAnyMore) {
     const auto victim = holders()[0];
     flip_bit_of_copy(victim);
     ASSERT_TRUE(get(victim));
-    const auto is_holder = [&] {
-        const auto nearest = cluster_->ring.nearest(kPlace, 3);
-        return std::ranges::find(nearest, cluster_->handle(victim).id(), &pastry::NodeHandle::id) != nearest.end();
-    };
-    while (is_holder()) cluster_->add_peer();
+    cease_to_hold(victim);
     EXPECT_EQ(lost_by(victim), 1U);
     EXPECT_TRUE(world_.run_until([&] { return lost_by(victim) == 0; }, 10min));
     EXPECT_FALSE(held_by(victim));
     EXPECT_TRUE(get(victim));
+}
+
+TEST_F(Damage, WhoeverHasTheBlockInsteadTakesOverEveryTagThatOnlyTheLostCopyHad) {
+    const auto victim = holders()[0];
+    const std::vector<Tag> only_here{{place_of(70), 1}, {place_of(71), 2}, {place_of(72), 3}};
+    for (const auto& tag : only_here) {
+        const auto held = cluster_->machine(victim).run(cluster_->peer(victim).store->touch(tag, {block_.id}));
+        ASSERT_EQ(**held, std::vector<bool>{true});
+    }
+    flip_bit_of_copy(victim);
+    ASSERT_TRUE(get(victim));
+    cease_to_hold(victim);
+    EXPECT_TRUE(world_.run_until([&] { return lost_by(victim) == 0; }, 10min));
+    for (const auto& tag : only_here) {
+        EXPECT_TRUE(std::ranges::any_of(holders(), [&](std::size_t index) {
+            const auto tags = cluster_->peer(index).store->tags(block_.id);
+            return std::ranges::find(tags, tag) != tags.end();
+        })) << tag.generation;
+    }
 }
 
 TEST_F(Damage, IsNoLossOnceItsOwnerGaveTheBlockUpWhileWeWereAway) {

@@ -215,6 +215,33 @@ TEST_F(DivertingStoreTest, AGuestThatIsDamagedIsNoLossOfOurs) {
     EXPECT_EQ(store_->usage().lost_blocks, 0U);
 }
 
+base::Task<void> put_when_lost(past::BlockStore& store, base::Clock& clock, base::Duration later, Tag tag,
+                               Block block) {
+    while (store.has(block.id)) co_await clock.sleep_for(std::chrono::microseconds{1});
+    co_await clock.sleep_for(later);
+    const std::vector<Block> again{block};
+    const auto done = co_await store.put(guid_of("place"), tag, again);
+    EXPECT_TRUE(done);
+}
+base::Task<void> meet_damage(past::BlockStore& store, base::Guid id) {
+    const auto got = co_await store.get(id);
+    EXPECT_FALSE(got);
+}
+
+TEST_F(DivertingStoreTest, AGoodCopyThatComesWhileALossIsBeingForgottenStays) {
+    open({0.1, 1.0});
+    for (int later = 0; later < 100; ++later) {
+        const auto block = block_of(static_cast<std::uint64_t>(later), 1000);
+        ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+        damage_on_disk(*store_, node_, block);
+        base::TaskGroup both{node_.env().executor};
+        both.spawn(meet_damage(*store_, block.id));
+        both.spawn(put_when_lost(*store_->own, node_.env().clock, std::chrono::microseconds{later}, kTag, block));
+        ASSERT_TRUE(node_.run(both.join()));
+        EXPECT_TRUE(run(store_->own->get(block.id))) << later << " us after the loss";
+    }
+}
+
 TEST_F(DivertingStoreTest, AKeeperThatIsAwayIsNoLoss) {
     open();
     const auto block = block_of(1, 1000);
@@ -247,6 +274,7 @@ TEST_F(DivertingStoreTest, GuestsDoNotShowButTheirBytesAreThere) {
     reopen();
     EXPECT_FALSE(store_->has(block.id));
     EXPECT_TRUE(store_->places().empty());
+    EXPECT_EQ(store_->summary(kPlace), past::PlaceSummary{.place = kPlace});
     EXPECT_TRUE(store_->list(kPlace, {}, 10).empty());
     EXPECT_EQ(store_->usage().blocks, 0U);
     EXPECT_EQ(store_->guests().blocks(), 1U);
@@ -303,6 +331,7 @@ TEST_F(DivertingStoreTest, ListsBothInOrder) {
     EXPECT_TRUE(std::ranges::is_sorted(all));
     EXPECT_EQ(store_->places().front().blocks, 20U);
     EXPECT_EQ(store_->places().front().bytes, 10'000U);
+    expect_same_summaries(*store_);
 }
 
 TEST(LedgerTest, ThousandsOfEntriesComeBack) {

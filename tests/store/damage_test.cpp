@@ -3,7 +3,7 @@
 
 #include "base/sim/world.hpp"
 #include "ledger.hpp"
-#include "store/format.hpp"
+#include "store/files.hpp"
 
 namespace store_test {
 namespace {
@@ -389,6 +389,27 @@ TEST_F(StoreDamage, ADamagedCheckpointCostsNothing) {
     EXPECT_EQ(store_->record(guid_of("key")), base::to_bytes("value"));
 }
 
+TEST_F(StoreDamage, ACheckpointThatWouldNotReadBackIsNotWrittenSoNoOlderOneIsDeletedForIt) {
+    past::store::Checkpoint good, bad;
+    good.tag_sets = {{kTag}};
+    bad.records[guid_of("key")] = base::Bytes(past::store::kMaxRecordBytes + 1);
+    auto tagged_by_all = good;
+    tagged_by_all.tag_sets[0].resize(UINT16_MAX + 2, kTag);
+    open();
+    close();
+    const auto write = [&](past::store::Checkpoint checkpoint) {
+        auto& disk = node_.env().disk;
+        auto job = [&disk, checkpoint] { return write_checkpoint(disk, "blocks", 9, {}, checkpoint); };
+        return run(node_.env().workers.run(std::move(job)));
+    };
+    ASSERT_TRUE(write(good));
+    const auto before = *node_.disk().contents(path(FileKind::checkpoint, 9));
+    for (const auto& checkpoint : {bad, tagged_by_all}) {
+        EXPECT_EQ(write(checkpoint).error(), base::Errc::corrupt);
+        EXPECT_EQ(*node_.disk().contents(path(FileKind::checkpoint, 9)), before);
+    }
+}
+
 TEST_F(StoreDamage, WhereOperationsAreLostBlocksAreKeptTooLongRatherThanDropped) {
     open();
     const auto blocks = fill(2);
@@ -400,6 +421,7 @@ TEST_F(StoreDamage, WhereOperationsAreLostBlocksAreKeptTooLongRatherThanDropped)
     node_.disk().flip_bit(path(FileKind::log, 1), 64 + 88 + 88 + 40, 1);
     open();
     EXPECT_TRUE(store_->damage().state_lost);
+    EXPECT_TRUE(store_->usage().state_lost) << "for a person to see";
     for (const auto& block : blocks) EXPECT_EQ(store_->tags(block.id), (std::vector<Tag>{{kTag.volume, 11}}));
     close();
     open();

@@ -114,7 +114,8 @@ json describe(const past::StoreUsage& usage) {
             {"capacity_bytes", usage.capacity_bytes},
             {"reserve_bytes", usage.reserve_bytes},
             {"index_bytes", usage.index_bytes},
-            {"read_only", usage.read_only}};
+            {"read_only", usage.read_only},
+            {"state_lost", usage.state_lost}};
 }
 
 /// Errc::bad_argument unless arguments[name] is 1 to 64 hexadecimal digits; they stand for the smallest key that begins

@@ -87,6 +87,9 @@ void print_status(Console& console, const nlohmann::json& status) {
                             ? "the holders of " + human_count(blocks["blocks_ours"]) + " blocks were not asked yet"
                             : human_count(blocks["blocks_whole"]) + " of " + human_count(blocks["blocks_ours"]) +
                                   " blocks have all their copies, as the holders say; contents are checked when read"});
+    if (store.value("state_lost", false)) {
+        table.add({"damaged", "records or tags were lost from this disk before the node started: see its log"});
+    }
     if (blocks["blocks_lost"] != 0) {
         table.add({"damaged", human_count(blocks["blocks_lost"]) + " lost on this disk, waiting for a good copy"});
     }

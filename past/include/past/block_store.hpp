@@ -3,6 +3,7 @@
 // Formats: docs/formats/store.md. On the node's executor; disk work goes to Workers.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -20,6 +21,10 @@ struct Tag {
     std::uint64_t generation = 0;
     friend bool operator==(const Tag&, const Tag&) = default;
 };
+
+/// Of one block. Anybody may tag what he knows the id of, and every tag costs its holders memory and messages. What
+/// carries a block's tags (a repair, the list of lost blocks) has room for as many.
+constexpr std::size_t kMaxTagsPerBlock = 64;
 
 /// A piece is the whole block for now (1-of-n). The caller has checked that `bytes` hash to `id`.
 struct Block {
@@ -42,6 +47,7 @@ struct PlaceSummary {
     std::uint64_t blocks = 0;
     std::uint64_t bytes = 0;
     base::Guid digest;
+    friend bool operator==(const PlaceSummary&, const PlaceSummary&) = default;
 };
 
 struct StoreUsage {
@@ -53,6 +59,7 @@ struct StoreUsage {
     std::uint64_t index_bytes = 0;    ///< memory
     std::uint64_t lost_blocks = 0;    ///< see lost()
     bool read_only = false;           ///< the disk failed: the store keeps serving, but takes nothing new
+    bool state_lost = false;          ///< when it was opened, tags or records that were acknowledged were gone
 };
 
 class BlockStore {
@@ -61,29 +68,36 @@ class BlockStore {
 
     /// All blocks with this tag, durable when it returns; concurrent puts share a sync. A block that is there already
     /// gets the tag only. Errc::no_space: none of them was stored (refused before acknowledging; what was there is
-    /// intact). base::Errc::io_failed: the store is read-only from now on.
+    /// intact). Errc::too_many_tags: likewise, as one of them is held under kMaxTagsPerBlock tags of other volumes (or
+    /// fewer, if it is held elsewhere). base::Errc::io_failed: the store is read-only from now on.
     virtual base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) = 0;
     /// The bytes, hashed and equal to `id`. Errc::block_not_found; Errc::corrupt_block (the damaged copy is dropped, so
     /// that repair puts a good one; until then this stays the answer, see lost()).
     virtual base::Task<base::Result<base::SharedBytes>> get(base::Guid id) = 0;
-    /// For each id: true and (durably) tagged with this generation if held, false otherwise.
+    /// For each id: true and (durably) tagged with this generation if held, false otherwise: also if it is held, but
+    /// has no room for one more tag.
     virtual base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) = 0;
     /// Drops the volume's tag of each block as far as its generation is <= `tag.generation`; a block left without a tag
     /// is gone, durably, when it returns. Works on a full disk. Returns how many blocks are gone.
     virtual base::Task<base::Result<std::uint64_t>> untag(Tag tag, std::vector<base::Guid> ids) = 0;
     /// Forgets blocks whatever their tags, lost ones too: they were handed over to others. Durable when it returns.
     virtual base::Task<base::Result<void>> discard(std::vector<base::Guid> ids) = 0;
+    /// Takes these off the list of lost blocks: others have them. What is held stays, also if it was put a moment ago.
+    /// Durable when it returns.
+    virtual base::Task<base::Result<void>> forget_lost(std::vector<base::Guid> ids) = 0;
 
     [[nodiscard]] virtual bool has(const base::Guid& id) const = 0;
     /// Tags of a held block; empty if it is not held.
     [[nodiscard]] virtual std::vector<Tag> tags(const base::Guid& id) const = 0;
-    /// Sorted by place.
+    /// Sorted by place; a copy of all, so nothing to ask for because of one.
     [[nodiscard]] virtual std::vector<PlaceSummary> places() const = 0;
+    /// Of one place; with no blocks if none of it are held.
+    [[nodiscard]] virtual PlaceSummary summary(const base::Guid& place) const = 0;
     /// Ids of a place after `after` in order, at most `limit`.
     [[nodiscard]] virtual std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                        std::size_t limit) const = 0;
-    /// Blocks that were dropped for damage, the latest last: until they are put again, or nobody wants them any more
-    /// (untag drops their tags too). Durable; as many as fit into 64 KiB, about 600.
+    /// Blocks that were dropped for damage, the latest last: until they are put again, forget_lost() names them, or
+    /// nobody wants them any more (untag drops their tags too). Durable; as many as fit into 64 KiB, about 600.
     [[nodiscard]] virtual std::vector<LostBlock> lost() const = 0;
     [[nodiscard]] virtual StoreUsage usage() const = 0;
 

@@ -17,6 +17,7 @@ enum class Errc {
     bad_record,           ///< The record's certificate did not verify; it was not taken.
     not_owner,            ///< The reclaim is not signed by the tag's owner; nothing was dropped.
     kept_by_others,       ///< The record has other holders, whose majority decides; nothing was given back.
+    too_many_tags,        ///< A block is kept for as many volumes as it may be, and not for this one; none was stored.
 };
 
 [[nodiscard]] const std::error_category& error_category() noexcept;

@@ -51,7 +51,7 @@ enum class LocalVerb : std::uint8_t {
 /// Why bytes move between nodes.
 enum class Cause : std::uint8_t { put = 0, repair = 1, handover = 2, diversion = 3 };
 
-constexpr std::size_t kMaxTagsPerRequest = 64;
+constexpr std::size_t kMaxTagsPerRequest = kMaxTagsPerBlock;
 constexpr std::size_t kMaxCompareEntries = 1024;
 constexpr std::size_t kMaxHolders = 64;
 constexpr std::size_t kMaxRegisterMembers = 31;  ///< 2 x 16 - 1

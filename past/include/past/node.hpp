@@ -71,8 +71,10 @@ struct Config {
 
     // Serving others
     std::size_t max_served_bytes_in_flight = 256U << 20U;  ///< more are refused: busy
-    std::size_t max_pending_reclaims = 4096;
-    std::size_t max_reclaim_ids = 1U << 20U;  ///< blocks named by reclaims that wait or are remembered
+    std::size_t max_pending_reclaims = 4096;               ///< of blocks that are kept here; more are refused: busy
+    /// Blocks named by reclaims that wait, of one owner at most half: more are refused. What was executed is remembered
+    /// in the room that is left, 16 a reclaim more.
+    std::size_t max_reclaim_ids = 1U << 20U;
 
     // Diverted and cached copies
     double divert_primary =

@@ -153,7 +153,7 @@ Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector
         Ledger::Entry entry{place, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
         if (const auto* old = pointers_.find(block.id)) {  // its keeper cannot be asked
             entry.tags = old->tags;
-            if (!raise_tag(entry.tags, tag)) co_return Errc::no_space;
+            if (!raise_tag(entry.tags, tag)) co_return Errc::too_many_tags;
         }
         entries.emplace(block.id, std::move(entry));
     }
@@ -169,8 +169,7 @@ Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector
 /// A good copy of what damage took here is elsewhere now.
 Task<void> DivertingStore::forget_loss(std::vector<Guid> ids) {
     if (inner_.usage().lost_blocks == 0) co_return;
-    std::erase_if(ids, [&](const Guid& id) { return inner_.has(id); });
-    (void)co_await inner_.discard(std::move(ids));
+    (void)co_await inner_.forget_lost(std::move(ids));
 }
 
 Task<Result<base::SharedBytes>> DivertingStore::get(Guid id) {
@@ -330,6 +329,16 @@ std::vector<PlaceSummary> DivertingStore::places() const {
         if (summary.blocks > 0) places.push_back(summary);
     }
     return places;
+}
+
+PlaceSummary DivertingStore::summary(const Guid& place) const {
+    auto summary = inner_.summary(place);
+    const auto guests = guests_.total(place), pointers = pointers_.total(place);
+    summary.blocks += pointers.blocks - std::min(summary.blocks, guests.blocks);
+    summary.bytes += pointers.bytes - std::min(summary.bytes, guests.bytes);
+    toggle_all(summary.digest, guests.digest);
+    toggle_all(summary.digest, pointers.digest);
+    return summary;
 }
 
 std::vector<Guid> DivertingStore::list(const Guid& place, const Guid& after, std::size_t limit) const {

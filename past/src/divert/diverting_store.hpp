@@ -52,9 +52,13 @@ class DivertingStore : public BlockStore {
     base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) override;
     base::Task<base::Result<std::uint64_t>> untag(Tag tag, std::vector<base::Guid> ids) override;
     base::Task<base::Result<void>> discard(std::vector<base::Guid> ids) override;
+    base::Task<base::Result<void>> forget_lost(std::vector<base::Guid> ids) override {
+        return inner_.forget_lost(std::move(ids));
+    }
     [[nodiscard]] bool has(const base::Guid& id) const override;
     [[nodiscard]] std::vector<Tag> tags(const base::Guid& id) const override;
     [[nodiscard]] std::vector<PlaceSummary> places() const override;
+    [[nodiscard]] PlaceSummary summary(const base::Guid& place) const override;
     [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                std::size_t limit) const override;
     [[nodiscard]] StoreUsage usage() const override;

@@ -43,6 +43,7 @@ std::optional<Op> operation_of(const Group::Part& part) {
         case Request::Kind::touch: return TagOp{request.tag, part.locations};
         case Request::Kind::untag: return UntagOp{request.tag, part.locations};
         case Request::Kind::discard: return DropOp{part.locations};
+        case Request::Kind::forget_lost:
         case Request::Kind::drop_damaged:
         case Request::Kind::record: break;
     }
@@ -53,7 +54,7 @@ std::optional<Op> operation_of(const Group::Part& part) {
 void forget_losses(LostBlocks& lost, const Request& request) {
     for (const auto& id : request.ids) {
         if (request.kind == Request::Kind::untag) lost.untag(id, request.tag);
-        if (request.kind == Request::Kind::discard) lost.erase(id);
+        if (request.kind == Request::Kind::discard || request.kind == Request::Kind::forget_lost) lost.erase(id);
     }
 }
 
@@ -98,9 +99,22 @@ Group SegmentStore::Core::take_group() {
     return group;
 }
 
+/// A held block of a put that can take no tag of this volume.
+std::optional<Guid> SegmentStore::Core::without_room_for_tag(const Request& put) const {
+    for (const auto& block : put.blocks) {
+        const auto held = state.index.find(block.id);
+        if (held != Index::kNone && !state.tag_sets.has_room(state.index.tags(held), put.tag)) return block.id;
+    }
+    return std::nullopt;
+}
+
 /// Which blocks to write and which to change, as of now. Nothing else commits until this group has.
 Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
     Group::Part part;
+    if (const auto full = without_room_for_tag(*request)) {
+        request->finish(Error{Errc::too_many_tags, full->hex()});
+        return part;
+    }
     std::set<Guid> seen;
     for (std::size_t i = 0; i < request->blocks.size(); ++i) {
         const auto& block = request->blocks[i];
@@ -117,8 +131,11 @@ Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
         const auto held = state.index.find(id);
         if (held == Index::kNone) continue;
         const auto tags = state.index.tags(held);
-        if (request->kind == Request::Kind::touch && !state.tag_sets.would_change(tags, request->tag)) continue;
+        const bool tagged =
+            state.tag_sets.would_change(tags, request->tag) && state.tag_sets.has_room(tags, request->tag);
+        if (request->kind == Request::Kind::touch && !tagged) continue;
         if (request->kind == Request::Kind::untag && !state.tag_sets.would_drop(tags, request->tag)) continue;
+        if (request->kind == Request::Kind::forget_lost) continue;
         part.locations.push_back(state.location(held));
     }
     part.request = std::move(request);
@@ -288,7 +305,8 @@ void SegmentStore::Core::apply(Group& group) {
             case Request::Kind::put: apply_put(part); break;
             case Request::Kind::touch:
             case Request::Kind::untag:
-            case Request::Kind::discard: apply_ids(part); break;
+            case Request::Kind::discard:
+            case Request::Kind::forget_lost: apply_ids(part); break;
             case Request::Kind::record: state.records[part.request->place] = std::move(part.request->value); break;
             case Request::Kind::drop_damaged: break;  // get() has done it
         }
@@ -324,8 +342,8 @@ void SegmentStore::Core::apply_ids(Group::Part& part) {
         const bool held = block != Index::kNone;
         switch (request.kind) {
             case Request::Kind::touch:
-                request.held.push_back(held);
-                if (held) state.tag(block, request.tag);
+                request.held.push_back(held && state.tag_sets.has_room(state.index.tags(block), request.tag));
+                if (request.held.back()) state.tag(block, request.tag);
                 break;
             case Request::Kind::untag:
                 if (!held || !state.tag_sets.would_drop(state.index.tags(block), request.tag)) break;
@@ -336,6 +354,7 @@ void SegmentStore::Core::apply_ids(Group::Part& part) {
                 if (held) drop_block(block);
                 break;
             case Request::Kind::put:
+            case Request::Kind::forget_lost:
             case Request::Kind::drop_damaged:
             case Request::Kind::record: break;
         }

@@ -63,6 +63,7 @@ StoreUsage SegmentStore::Core::usage() const {
     out.index_bytes = state.index.memory_bytes() + state.tag_sets.memory_bytes();
     out.lost_blocks = state.lost.size();
     out.read_only = failed_.has_value();
+    out.state_lost = state.damage.state_lost;
     return out;
 }
 

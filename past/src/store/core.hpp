@@ -21,7 +21,7 @@ namespace past::store {
 /// What a caller of the store waits for.
 struct Request {
     /// drop_damaged: writes down which copies get() dropped.
-    enum class Kind { put, touch, untag, discard, drop_damaged, record };
+    enum class Kind { put, touch, untag, discard, forget_lost, drop_damaged, record };
 
     Request(base::Executor executor, Kind what) : kind{what}, done{std::move(executor)} {}
 
@@ -91,6 +91,7 @@ class SegmentStore::Core {
     static base::Task<void> run(std::shared_ptr<Core> self);
     void enqueue(std::shared_ptr<Core> self, std::shared_ptr<store::Request> request);
     store::Group take_group();
+    [[nodiscard]] std::optional<base::Guid> without_room_for_tag(const store::Request& put) const;
     store::Group::Part plan(std::shared_ptr<store::Request> request);
     store::PutRecord admit_puts(store::Group& group, std::vector<base::SharedBytes>& payloads);
     base::Task<void> refresh_space();

@@ -128,7 +128,14 @@ Result<std::uint64_t> write_checkpoint(Disk& disk, const std::string& directory,
     for (auto& [segment, blocks] : checkpoint.segments) {
         std::sort(blocks.begin(), blocks.end(), [](const auto& a, const auto& b) { return a.unit < b.unit; });
     }
+    const bool too_many =
+        std::ranges::any_of(checkpoint.tag_sets, [](const auto& set) { return set.size() > UINT16_MAX; });
+    if (too_many) return base::Error{base::Errc::corrupt, "a checkpoint has no room for so many tags of one block"};
     const auto bytes = checkpoint.encode(store, number);
+    checkpoint = {};
+    if (auto again = Checkpoint::decode(bytes, store, number); !again) {
+        return std::move(again).error().with("a new checkpoint does not read back");
+    }
     BASE_CHECK(base::replace_file(disk, file_name(directory, FileKind::checkpoint, number), bytes));
     return std::uint64_t{bytes.size()};
 }

@@ -47,7 +47,8 @@ base::Result<void> write_ahead(base::File& file, std::uint64_t from, std::uint64
 /// A new log, durable with its name. An unused one of this number is replaced.
 base::Result<LogFile> create_log(base::Disk& disk, const std::string& directory, std::uint32_t number,
                                  const StoreId& store, std::uint64_t ahead_bytes, const SegmentStore::Testing& testing);
-/// Sorts, encodes, writes and syncs; returns its size.
+/// Sorts, encodes, writes and syncs; returns its size. base::Errc::corrupt, and nothing is written: it would not read
+/// back. Whoever deletes older generations relies on this.
 base::Result<std::uint64_t> write_checkpoint(base::Disk& disk, const std::string& directory, std::uint32_t number,
                                              const StoreId& store, Checkpoint checkpoint);
 /// Of a segment of this size. A cache: neither synced nor an error that matters. Returns its size.

@@ -213,6 +213,13 @@ std::vector<PlaceSummary> Index::places() const {
     return all;
 }
 
+PlaceSummary Index::summary(const base::Guid& guid) const {
+    const auto number = place_numbers_.find(guid);
+    if (number == place_numbers_.end()) return {.place = guid};
+    const auto& place = places_[number->second];
+    return {guid, place.blocks, place.bytes, place.digest};
+}
+
 std::vector<base::Guid> Index::list(const base::Guid& place, const base::Guid& after, std::size_t limit) const {
     std::vector<base::Guid> smallest;  // a heap, the greatest in front, of at most `limit`
     const auto number = place_numbers_.find(place);

@@ -54,6 +54,7 @@ class Index {
     TagSets::Ref erase(Handle block);
 
     [[nodiscard]] std::vector<PlaceSummary> places() const;
+    [[nodiscard]] PlaceSummary summary(const base::Guid& place) const;
     [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
                                                std::size_t limit) const;
 

@@ -15,7 +15,7 @@ namespace past::store {
 
 class LostBlocks {
   public:
-    static constexpr std::size_t kMaxTags = 64;  ///< of a block that are remembered
+    static constexpr std::size_t kMaxTags = kMaxTagsPerBlock;  ///< of a block that are remembered
 
     /// The key of the small record that they are kept in.
     [[nodiscard]] static const base::Guid& record_key();

@@ -103,6 +103,15 @@ Task<Result<void>> SegmentStore::discard(std::vector<Guid> ids) {
     co_return request->result;
 }
 
+Task<Result<void>> SegmentStore::forget_lost(std::vector<Guid> ids) {
+    const auto core = core_;
+    BASE_CO_CHECK(check_ids(ids));
+    const auto request = std::make_shared<Request>(core->env.executor, Request::Kind::forget_lost);
+    request->ids = std::move(ids);
+    co_await Core::submit(core, request);
+    co_return request->result;
+}
+
 Task<Result<void>> SegmentStore::put_record(Guid key, base::Bytes value) {
     const auto core = core_;
     if (value.size() > store::kMaxRecordBytes) co_return base::Error{Errc::too_large, key.hex()};
@@ -123,6 +132,8 @@ std::vector<Tag> SegmentStore::tags(const Guid& id) const {
 }
 
 std::vector<PlaceSummary> SegmentStore::places() const { return core_->state.index.places(); }
+
+PlaceSummary SegmentStore::summary(const Guid& place) const { return core_->state.index.summary(place); }
 
 std::vector<Guid> SegmentStore::list(const Guid& place, const Guid& after, std::size_t limit) const {
     return core_->state.index.list(place, after, limit);

@@ -71,6 +71,11 @@ void TagSets::release(Ref set) {
     free_.push_back(set);
 }
 
+bool TagSets::has_room(Ref set, const Tag& tag) const {
+    const auto& tags = sets_[set].tags;
+    return tags.size() < kMaxTagsPerBlock || find(tags, tag.volume) != nullptr;
+}
+
 bool TagSets::would_change(Ref set, const Tag& tag) const {
     const auto* had = find(sets_[set].tags, tag.volume);
     return had == nullptr || had->generation < tag.generation;

@@ -33,6 +33,8 @@ class TagSets {
     Ref without(Ref set, const Tag& tag);
     /// Of both, each volume at its greater generation; a new reference, neither is released.
     Ref join(Ref a, Ref b);
+    /// with() gives no set of more than kMaxTagsPerBlock. What is on disk from before there was a limit may have more.
+    [[nodiscard]] bool has_room(Ref set, const Tag& tag) const;
     [[nodiscard]] bool would_change(Ref set, const Tag& tag) const;  ///< with() gives another set
     [[nodiscard]] bool would_drop(Ref set, const Tag& tag) const;    ///< without() does
 
