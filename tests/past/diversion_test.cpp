@@ -149,6 +149,38 @@ TEST_F(Diversion, WhenTheOneItWasKeptForIsGoneTheGuestBecomesACopyToHandOver) {
     for (const auto number : numbers_) EXPECT_TRUE(get(number)) << number;
 }
 
+// Whoever fills the slot of a dead holder may be the keeper of another holder's copy: its disk is counted already.
+TEST_F(Diversion, AKeeperAcknowledgesNoPutOfWhatItKeeps) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = *keepers().begin();
+    const auto kept = std::ranges::find_if(
+        numbers_, [&](std::uint64_t number) { return cluster_->peer(keeper).store->has(make_block(number).id); });
+    ASSERT_NE(kept, numbers_.end());
+    const auto block = make_block(*kept);
+    const StoreRequest request{kPlace, {test_tag()}, {block.id}, {1000}, Cause::put};
+    EXPECT_EQ(ask_as(*cluster_, reader(), keeper, Verb::store, encode(request), block.bytes).error(), base::Errc::busy);
+    EXPECT_TRUE(at_rest());
+}
+
+TEST_F(Diversion, AKeeperThatBecomesAHolderCountsOnlyOnceTheOtherHasStoppedTo) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto next = nearest(*cluster_, 3);
+    ASSERT_TRUE(keepers().contains(next));
+    cluster_->kill(nearest(*cluster_, 1));
+    bool twice = false;
+    ASSERT_TRUE(world_->run_until(
+        [&] {
+            const auto sum = cluster_->total();
+            twice = twice || sum.blocks_diverted > sum.blocks_for_others;
+            return at_rest() && cluster_->node(next).status().blocks == 10;
+        },
+        30min));
+    EXPECT_FALSE(twice) << "a copy was the keeper's own while the one who diverted it still counted it";
+    EXPECT_FALSE(keepers().contains(next));
+}
+
 TEST_F(Diversion, AShortOutageOfEitherMovesNothing) {
     put_some();
     ASSERT_TRUE(comes_to_rest());

@@ -117,6 +117,16 @@ class DivertingStoreTest : public testing::Test {
     void run(base::Task<void> task) { node_.run(std::move(task)); }
     base::Result<void> put(std::vector<Block> blocks) { return run(store_->put(kPlace, kTag, std::move(blocks))); }
 
+    base::Task<void> try_to_put(Block block, bool* done) {
+        std::vector<Block> blocks(1, std::move(block));
+        *done = (co_await store_->put(kPlace, kTag, std::move(blocks))).has_value();
+    }
+    base::Task<void> try_to_keep(Block block, bool* done) {
+        std::vector<Block> blocks(1, std::move(block));
+        std::vector<Tag> tags(1, kTag);
+        *done = (co_await store_->keep_for(kPrimary, kPlace, std::move(tags), std::move(blocks))).has_value();
+    }
+
     const base::Guid kPlace = guid_of("place");
     const Tag kTag{guid_of("volume"), 5};
     const base::NodeId kPrimary = guid_of("somebody with no room");
@@ -262,11 +272,30 @@ TEST_F(DivertingStoreTest, OneCopyDoesNotCountTwice) {
     ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {guest})));
     EXPECT_EQ(run(store_->keep_for(guid_of("another"), kPlace, {kTag}, {guest})).error(), base::Errc::denied);
     EXPECT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {guest}))) << "asked twice";
-    // Put here for our own account, it is nobody's guest any more.
+    EXPECT_EQ(put({guest}).error(), base::Errc::busy) << "its primary counts this disk";
+    EXPECT_EQ(store_->guests().blocks(), 1U);
+    EXPECT_FALSE(store_->has(guest.id));
+    ASSERT_TRUE(run(store_->release({guest.id})));
     ASSERT_TRUE(put({guest}));
-    EXPECT_TRUE(store_->guests().empty());
     EXPECT_TRUE(store_->has(guest.id));
     EXPECT_EQ(store_->places().front().blocks, 2U);
+}
+
+TEST_F(DivertingStoreTest, OfAPutAndAGuestAtTheSameTimeOneIsRefused) {
+    open({0.1, 1.0});
+    for (const bool put_first : {true, false}) {
+        const auto block = block_of(put_first ? 1 : 2, 1000);
+        bool is_put = false, is_kept = false;
+        base::TaskGroup both{node_.env().executor};
+        if (put_first) both.spawn(try_to_put(block, &is_put));
+        both.spawn(try_to_keep(block, &is_kept));
+        if (!put_first) both.spawn(try_to_put(block, &is_put));
+        run(both.join());
+        EXPECT_EQ(is_put, put_first);
+        EXPECT_EQ(is_kept, !put_first);
+        EXPECT_EQ(store_->guests().contains(block.id), is_kept);
+        EXPECT_EQ(store_->has(block.id), is_put);
+    }
 }
 
 TEST_F(DivertingStoreTest, OnlyForWhomWeKeepThemMayTagThem) {

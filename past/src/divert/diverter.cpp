@@ -256,7 +256,19 @@ Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
 }
 
 /// Names all that we diverted to `node` of the place; what it does not keep is lost, and what we do not name is free.
+/// Where that place became the keeper's own it says that it lost all, and keeps its marks until we no longer name it:
+/// what counts here and there counts twice.
 Task<bool> Diverter::claim(base::Address node, Guid place) {
+    std::vector<Guid> lost;
+    if (!co_await claim_all(node, place, lost)) co_return false;
+    if (lost.empty()) co_return true;
+    context_.log(base::Log::Level::info, "{} lost {} blocks that it kept for us", node.id.short_hex(), lost.size());
+    if (!co_await store_.drop_pointers(std::move(lost))) co_return true;  // found again by the next review
+    std::vector<Guid> lost_since;
+    co_return co_await claim_all(std::move(node), place, lost_since);
+}
+
+Task<bool> Diverter::claim_all(base::Address node, Guid place, std::vector<Guid>& lost) {
     std::vector<Guid> ids;
     const auto entries = store_.pointers().by_place().find(place);
     if (entries != store_.pointers().by_place().end()) {
@@ -266,7 +278,6 @@ Task<bool> Diverter::claim(base::Address node, Guid place) {
     }
     Guid::Array ones;
     ones.fill(0xFF);
-    std::vector<Guid> lost;
     Guid after;
     for (std::size_t begin = 0; begin == 0 || begin < ids.size(); begin += kMaxBlocksPerRequest) {
         const auto end = std::min(ids.size(), begin + kMaxBlocksPerRequest);
@@ -283,10 +294,6 @@ Task<bool> Diverter::claim(base::Address node, Guid place) {
         for (std::size_t i = 0; i < request.ids.size(); ++i) {
             if (reply->bits[i] == 0) lost.push_back(request.ids[i]);
         }
-    }
-    if (!lost.empty()) {
-        context_.log(base::Log::Level::info, "{} lost {} blocks that it kept for us", node.id.short_hex(), lost.size());
-        (void)co_await store_.drop_pointers(std::move(lost));
     }
     co_return true;
 }
@@ -336,23 +343,23 @@ CompareReply Diverter::on_review(const NodeId& primary, const CompareRequest& re
     heard_from_[primary] = context_.now();
     CompareReply reply;
     for (const auto& entry : request.entries) {
-        // What became ours by a change of the ring is no guest: one copy must not count for two holders.
-        const auto total = is_ours(entry.place) ? Ledger::Total{} : store_.guests().total(entry.place, primary);
+        auto total = store_.guests().total(entry.place, primary);
+        if (is_ours(entry.place)) total.digest = {};  // that of no blocks: whoever diverted some has to claim them
         reply.entries.push_back({total.blocks, total.digest});
     }
     return reply;
 }
 
 Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request) {
+    // What became ours by a change of the ring is a guest until its primary has stopped to count it.
     const bool ours = is_ours(request.place);
     BitsReply reply;
-    std::set<Guid> claimed;
     for (const auto& id : request.ids) {
         const auto* guest = store_.guests().find(id);
         const bool kept = !ours && guest != nullptr && guest->node == primary && store_.holds_bytes(id);
         reply.bits.push_back(kept ? 1 : 0);
-        if (kept) claimed.insert(id);
     }
+    const std::set<Guid> claimed{request.ids.begin(), request.ids.end()};
     std::vector<Guid> free;
     const auto entries = store_.guests().by_place().find(request.place);
     if (entries != store_.guests().by_place().end()) {
@@ -360,7 +367,7 @@ Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request)
         for (auto at = guests.upper_bound(request.after); at != guests.end() && at->first <= request.up_to; ++at) {
             if (at->second.node != primary || claimed.contains(at->first)) continue;
             const auto young = young_.find(at->first);
-            if (ours || young == young_.end() || young->second <= context_.now()) free.push_back(at->first);
+            if (young == young_.end() || young->second <= context_.now()) free.push_back(at->first);
         }
     }
     if (!free.empty()) BASE_CO_CHECK(co_await store_.release(std::move(free)));

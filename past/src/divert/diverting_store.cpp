@@ -1,6 +1,7 @@
 #include "divert/diverting_store.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.hpp"
 #include "past/error.hpp"
@@ -61,7 +62,6 @@ struct DivertingStore::Sorted {
     std::vector<Block> here;      // here already (to be tagged), or new, and there is room
     std::vector<Block> pointed;   // at a neighbour already
     std::vector<Block> too_much;  // new, and there is no room
-    std::vector<Guid> guests;     // here for somebody else until now; now for ourselves
 };
 
 DivertingStore::Sorted DivertingStore::sort_out(std::vector<Block> blocks) const {
@@ -70,7 +70,6 @@ DivertingStore::Sorted DivertingStore::sort_out(std::vector<Block> blocks) const
     for (auto& block : blocks) {
         const auto size = block.bytes.size();
         if (inner_.has(block.id)) {
-            if (guests_.contains(block.id)) sorted.guests.push_back(block.id);
             sorted.here.push_back(std::move(block));
         } else if (pointers_.contains(block.id)) {
             sorted.pointed.push_back(std::move(block));
@@ -84,9 +83,39 @@ DivertingStore::Sorted DivertingStore::sort_out(std::vector<Block> blocks) const
     return sorted;
 }
 
+/// Waits until nobody else has any of them to itself.
+Task<DivertingStore::Alone> DivertingStore::alone_with(std::vector<Guid> ids) {
+    while (is_under_way(ids)) co_await one_less_.wait();
+    co_return Alone{*this, std::move(ids)};
+}
+
+bool DivertingStore::is_under_way(const std::vector<Guid>& ids) const {
+    return std::ranges::any_of(ids, [&](const Guid& id) { return under_way_.contains(id); });
+}
+
+DivertingStore::Alone::Alone(DivertingStore& store, std::vector<Guid> ids) : store_{&store}, ids_{std::move(ids)} {
+    store_->under_way_.insert(ids_.begin(), ids_.end());
+}
+
+DivertingStore::Alone::Alone(Alone&& other) noexcept
+    : store_{std::exchange(other.store_, nullptr)}, ids_{std::move(other.ids_)} {}
+
+DivertingStore::Alone::~Alone() {
+    if (store_ == nullptr) return;
+    for (const auto& id : ids_) store_->under_way_.erase(id);
+    store_->one_less_.pulse();
+}
+
 Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> blocks) {
+    const auto alone = co_await alone_with(ids_of(blocks));
+    // For whom we keep it counts it, and may just have acknowledged it to whoever asks us now: one disk is one copy.
+    if (std::ranges::any_of(blocks, [&](const Block& block) { return guests_.contains(block.id); }))
+        co_return base::Error{base::Errc::busy, "it is kept here for another holder"};
+    co_return co_await put_alone(place, tag, std::move(blocks));
+}
+
+Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Block> blocks) {
     auto sorted = sort_out(std::move(blocks));
-    if (!sorted.guests.empty()) BASE_CO_CHECK(co_await guests_.erase(std::move(sorted.guests)));
     if (!sorted.pointed.empty()) {
         // Whom we cannot ask now may have lost them: then somebody else takes them.
         const auto tagged = co_await touch_elsewhere(tag, ids_of(sorted.pointed));
@@ -112,7 +141,7 @@ Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> b
     co_return co_await put_here(place, tag, std::move(held));
 }
 
-/// What is here needs no pointer, even if another put of it went to a neighbour meanwhile.
+/// What is here needs no pointer.
 Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Block> blocks) {
     auto ids = ids_of(blocks);
     BASE_CO_CHECK(co_await inner_.put(place, tag, std::move(blocks)));
@@ -121,33 +150,8 @@ Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Blo
     co_return co_await pointers_.erase(std::move(ids));
 }
 
-/// One at a time for a block: of two puts the later finds the pointer of the former.
-Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
-    const auto ids = ids_of(blocks);
-    const auto busy = [&] { return std::ranges::any_of(ids, [&](const Guid& id) { return under_way_.contains(id); }); };
-    bool waited = false;
-    while (busy()) {
-        waited = true;
-        co_await one_less_.wait();
-    }
-    if (waited) co_return co_await put(place, tag, std::move(blocks));
-    under_way_.insert(ids.begin(), ids.end());
-    std::exception_ptr failure;
-    std::optional<Result<void>> result;
-    try {
-        result = co_await divert_alone(place, tag, std::move(blocks), among);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    for (const auto& id : ids) under_way_.erase(id);
-    one_less_.pulse();
-    if (failure) std::rethrow_exception(failure);
-    co_return std::move(*result);
-}
-
 /// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
-Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector<Block> blocks,
-                                                Elsewhere::Among among) {
+Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
     Ledger::Entries entries;
     for (const auto& block : blocks) {
         Ledger::Entry entry{place, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
@@ -160,7 +164,6 @@ Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector
     const auto ids = ids_of(blocks);
     BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tag, std::move(blocks), among));
     for (std::size_t i = 0; i < ids.size(); ++i) entries.at(ids[i]).node = nodes[i];
-    std::erase_if(entries, [&](const auto& entry) { return inner_.has(entry.first); });  // see put_here()
     BASE_CO_CHECK(co_await pointers_.add(std::move(entries)));
     co_await forget_loss(ids);
     co_return base::ok();
@@ -373,6 +376,7 @@ bool DivertingStore::could_take_home(std::uint64_t bytes, std::uint64_t room) co
 
 Task<Result<void>> DivertingStore::take_home(Guid id) {
     BASE_CO_TRY(auto bytes, co_await get(id));
+    const auto alone = co_await alone_with(std::vector<Guid>(1, id));
     const auto* pointer = pointers_.find(id);
     if (pointer == nullptr) co_return Errc::block_not_found;
     const auto entry = *pointer;
@@ -386,13 +390,16 @@ Task<Result<void>> DivertingStore::take_home(Guid id) {
 
 Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vector<Tag> tags,
                                             std::vector<Block> blocks) {
+    const base::Error kept_already{base::Errc::denied, "a copy of it is kept here already"};
+    auto ids = ids_of(blocks);
+    if (is_under_way(ids)) co_return kept_already;  // or will be
+    const Alone alone{*this, ids};
     auto free = room();
     Ledger::Entries entries;
     for (const auto& block : blocks) {
         const auto* guest = guests_.find(block.id);
         const bool for_another = guest != nullptr && guest->node != primary;
-        if (for_another || has(block.id))
-            co_return base::Error{base::Errc::denied, "a copy of it is kept here already"};
+        if (for_another || has(block.id)) co_return kept_already;
         const auto size = block.bytes.size();
         if (guest == nullptr && !accepts_diverted(size, free, kWhateverFits)) co_return Errc::no_space;
         free -= std::min<std::uint64_t>(free, size);
@@ -400,9 +407,12 @@ Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vec
     }
     // Marked before they are there: a guest that was taken for a copy of our own would count twice.
     BASE_CO_CHECK(co_await guests_.add(entries));
-    auto ids = ids_of(blocks);
     const auto stored = co_await put_tagged(inner_, place, std::move(tags), std::move(blocks));
-    if (stored) co_return stored;
+    if (stored) {
+        const bool marked = std::ranges::all_of(ids, [&](const Guid& id) { return guests_.contains(id); });
+        if (!marked) co_return base::Error{base::Errc::denied, "it was let go of meanwhile"};
+        co_return stored;
+    }
     std::erase_if(ids, [&](const Guid& id) { return inner_.has(id); });
     (void)co_await guests_.erase(std::move(ids));
     co_return stored;

@@ -47,6 +47,8 @@ class DivertingStore : public BlockStore {
     base::Task<void> tidy();
 
     // BlockStore
+    /// base::Errc::busy, and nothing stored: some are kept here for another holder, which may count them until a review
+    /// has told it to stop.
     base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) override;
     base::Task<base::Result<base::SharedBytes>> get(base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) override;
@@ -83,7 +85,7 @@ class DivertingStore : public BlockStore {
     /// What a block that somebody diverts to us may weigh against.
     [[nodiscard]] std::uint64_t room() const;
     /// Durable when it returns. Errors: no_space (it does not fit: whoever diverts weighs it), base::Errc::denied if we
-    /// have one of them for ourselves or for another: it would be one copy that counts twice.
+    /// have one of them for ourselves or for another, or are about to: it would be one copy that counts twice.
     base::Task<base::Result<void>> keep_for(base::NodeId primary, base::Guid place, std::vector<Tag> tags,
                                             std::vector<Block> blocks);
     /// For each id whether we keep it for `primary`; those are tagged, or lose the tag.
@@ -94,12 +96,25 @@ class DivertingStore : public BlockStore {
 
   private:
     struct Sorted;
+    /// For as long as it lives its blocks are nobody else's to put, to take home or to keep for somebody.
+    class Alone {
+      public:
+        Alone(DivertingStore& store, std::vector<base::Guid> ids);
+        Alone(Alone&& other) noexcept;
+        Alone& operator=(Alone&&) = delete;
+        ~Alone();
+
+      private:
+        DivertingStore* store_;
+        std::vector<base::Guid> ids_;
+    };
+    base::Task<Alone> alone_with(std::vector<base::Guid> ids);
+    [[nodiscard]] bool is_under_way(const std::vector<base::Guid>& ids) const;
+    base::Task<base::Result<void>> put_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
     [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among);
-    base::Task<base::Result<void>> divert_alone(base::Guid place, Tag tag, std::vector<Block> blocks,
-                                                Elsewhere::Among among);
     base::Task<void> forget_loss(std::vector<base::Guid> ids);
     static base::Task<void> forget(Ledger& ledger, base::Guid id);
     base::Task<std::vector<bool>> touch_elsewhere(Tag tag, std::vector<base::Guid> ids);
@@ -109,7 +124,7 @@ class DivertingStore : public BlockStore {
     const DiversionThresholds thresholds_;
     Ledger pointers_;
     Ledger guests_;
-    std::set<base::Guid> under_way_;  // being diverted
+    std::set<base::Guid> under_way_;  // somebody's alone
     base::Event one_less_;            // of those
 };
 
