@@ -20,7 +20,7 @@ Diverter::Diverter(Context& context, Holders& holders, DivertingStore& store)
 
 struct Diverter::Diversion {
     Guid place;
-    Tag tag;
+    std::vector<Tag> tags;
     std::vector<Block> blocks;
     std::vector<std::optional<NodeId>> kept_by;
     std::set<NodeId> refused;
@@ -99,12 +99,13 @@ Task<void> Diverter::ask_room(NodeHandle node) {
     rooms_[id] = Room{reply ? reply->free_bytes : 0, context_.now() + context_.config.room_known_for};
 }
 
-Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vector<Block> blocks, Among among) {
+Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> tags, std::vector<Block> blocks,
+                                                 Among among) {
     const DiversionThresholds configured{context_.config.divert_primary, context_.config.divert_guest};
     const auto thresholds = among == Among::neighbours ? configured : kWhateverFits;
     const auto diversion = std::make_shared<Diversion>();
     diversion->place = place;
-    diversion->tag = tag;
+    diversion->tags = std::move(tags);
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
     const auto [nodes, domains] = co_await candidates(place, among);
@@ -144,9 +145,8 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vecto
 Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, std::vector<std::size_t> which) {
     std::vector<Block> blocks;
     for (const auto i : which) blocks.push_back(diversion->blocks[i]);
-    std::vector<Tag> tags(1, diversion->tag);
     const auto id = to.id();
-    auto batch = make_batch(diversion->place, std::move(tags), std::move(blocks), Cause::diversion);
+    auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), Cause::diversion);
     Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
     const auto deadline = context_.now() + context_.config.store_timeout;
     if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), deadline);

@@ -1,6 +1,7 @@
 #include "divert/diverting_store.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "base/error.hpp"
@@ -23,6 +24,13 @@ std::vector<Guid> ids_of(const std::vector<Block>& blocks) {
     return ids;
 }
 
+bool covers(const std::vector<Tag>& tags, const Tag& tag) {
+    return std::ranges::any_of(
+        tags, [&](const Tag& each) { return each.volume == tag.volume && each.generation >= tag.generation; });
+}
+
+using ByTag = std::map<std::pair<Guid, std::uint64_t>, std::vector<Guid>>;  // volume and generation
+
 }  // namespace
 
 void DivertingStore::load() {
@@ -44,7 +52,7 @@ Task<void> DivertingStore::tidy() {
         }
     }
     // Not being able to write this down now costs nothing: the next start finds it again.
-    if (!home.empty()) (void)co_await pointers_.erase(std::move(home));
+    if (!home.empty()) (void)co_await settle(std::move(home));
     if (!gone.empty()) (void)co_await guests_.erase(std::move(gone));
 }
 
@@ -141,32 +149,82 @@ Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Bl
     co_return co_await put_here(place, tag, std::move(held));
 }
 
-/// What is here needs no pointer.
 Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Block> blocks) {
     auto ids = ids_of(blocks);
     BASE_CO_CHECK(co_await inner_.put(place, tag, std::move(blocks)));
+    co_return co_await settle(std::move(ids));
+}
+
+/// What is here needs no pointer: its tags come over, as they are by now, for a touch may raise them meanwhile.
+Task<Result<void>> DivertingStore::settle(std::vector<Guid> ids) {
     std::erase_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
-    if (ids.empty()) co_return base::ok();
-    co_return co_await pointers_.erase(std::move(ids));
+    while (!ids.empty()) {
+        ByTag missed;
+        for (const auto& id : ids) {
+            const auto* pointer = pointers_.find(id);
+            if (pointer == nullptr) continue;
+            const auto here = inner_.tags(id);
+            for (const auto& tag : pointer->tags) {
+                if (!covers(here, tag)) missed[{tag.volume, tag.generation}].push_back(id);
+            }
+        }
+        if (missed.empty()) co_return co_await pointers_.erase(std::move(ids));
+        for (auto& [key, lacking] : missed) {
+            const Tag tag{key.first, key.second};
+            BASE_CO_CHECK(co_await touch_all(inner_, tag, std::move(lacking)));
+        }
+    }
+    co_return base::ok();
 }
 
 /// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
 Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
+    const auto ids = ids_of(blocks);
     Ledger::Entries entries;
-    for (const auto& block : blocks) {
+    std::vector<std::pair<std::vector<Tag>, std::vector<Block>>> batches;  // of equal tags; seldom more than one
+    for (auto& block : blocks) {
         Ledger::Entry entry{place, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
         if (const auto* old = pointers_.find(block.id)) {  // its keeper cannot be asked
             entry.tags = old->tags;
             if (!raise_tag(entry.tags, tag)) co_return Errc::no_space;
         }
+        auto batch = std::ranges::find_if(batches, [&](const auto& each) { return each.first == entry.tags; });
+        if (batch == batches.end()) batch = batches.insert(batch, {entry.tags, {}});
         entries.emplace(block.id, std::move(entry));
+        batch->second.push_back(std::move(block));
     }
-    const auto ids = ids_of(blocks);
-    BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tag, std::move(blocks), among));
-    for (std::size_t i = 0; i < ids.size(); ++i) entries.at(ids[i]).node = nodes[i];
-    BASE_CO_CHECK(co_await pointers_.add(std::move(entries)));
+    for (auto& [tags, batch] : batches) {
+        const auto kept = ids_of(batch);
+        BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tags, std::move(batch), among));
+        for (std::size_t i = 0; i < kept.size(); ++i) entries.at(kept[i]).node = nodes[i];
+    }
+    BASE_CO_CHECK(co_await point(std::move(entries)));
     co_await forget_loss(ids);
     co_return base::ok();
+}
+
+/// Each to its new keeper, which hears first of what a touch meanwhile told the one before.
+Task<Result<void>> DivertingStore::point(Ledger::Entries entries) {
+    for (;;) {
+        std::map<std::tuple<NodeId, Guid, Guid, std::uint64_t>, std::vector<Guid>> missed;  // keeper, place and tag
+        for (const auto& [id, entry] : entries) {
+            const auto* old = pointers_.find(id);
+            if (old == nullptr) continue;
+            for (const auto& tag : old->tags) {
+                if (!covers(entry.tags, tag))
+                    missed[{entry.node, entry.place, tag.volume, tag.generation}].push_back(id);
+            }
+        }
+        if (missed.empty()) co_return co_await pointers_.add(std::move(entries));
+        for (const auto& [key, ids] : missed) {
+            const auto [node, place, volume, generation] = key;
+            const Tag tag{volume, generation};
+            BASE_CO_TRY(const auto kept, co_await elsewhere_.retag(node, place, tag, ids, /*untag=*/false));
+            bool all = std::ranges::find(kept, false) == kept.end();
+            for (const auto& id : ids) all = raise_tag(entries.at(id).tags, tag) && all;
+            if (!all) co_return Errc::no_space;
+        }
+    }
 }
 
 /// A good copy of what damage took here is elsewhere now.
@@ -218,7 +276,7 @@ Task<std::vector<bool>> DivertingStore::touch_elsewhere(Tag tag, std::vector<Gui
         Ledger::Entries changed;
         for (std::size_t j = 0; j < asked.size(); ++j) {
             const auto* pointer = (*kept)[j] ? pointers_.find(asked[j]) : nullptr;
-            if (pointer == nullptr) continue;
+            if (pointer == nullptr || pointer->node != node) continue;  // another has it now, who was not asked
             auto entry = *pointer;
             if (!raise_tag(entry.tags, tag)) continue;
             tagged[indices[j]] = true;
@@ -253,14 +311,27 @@ Task<Result<std::vector<bool>>> DivertingStore::touch(Tag tag, std::vector<Guid>
 }
 
 Task<Result<std::uint64_t>> DivertingStore::untag(Tag tag, std::vector<Guid> ids) {
+    Told told;
+    BASE_CO_TRY(const auto gone, co_await untag_alone(tag, std::move(ids), told));
+    // Whoever does not hear this keeps guests that nobody claims, offers them, and learns of the reclaim then.
+    for (auto& [whose, asked] : told) {
+        const auto [node, place] = whose;
+        (void)co_await elsewhere_.retag(node, place, tag, std::move(asked), /*untag=*/true);
+    }
+    co_return gone;
+}
+
+/// Not the guests: the holders for whom we keep them say when they lose a tag.
+Task<Result<std::uint64_t>> DivertingStore::untag_alone(Tag tag, std::vector<Guid> ids, Told& told) {
+    const auto alone = co_await alone_with(ids);
+    std::erase_if(ids, [&](const Guid& id) { return guests_.contains(id); });
     BASE_CO_TRY(const auto gone, co_await inner_.untag(tag, ids));
     const auto left = [&](Ledger::Entry entry) {
         std::erase_if(entry.tags,
                       [&](const Tag& each) { return each.volume == tag.volume && each.generation <= tag.generation; });
         return entry;
     };
-    // What goes and what changes is looked up when it is done: a put meanwhile may have raised a tag again.
-    std::map<std::pair<NodeId, Guid>, std::vector<Guid>> told;
+    // What goes and what changes is looked up when it is done: a touch meanwhile may have raised a tag again.
     std::vector<Guid> dropped;
     for (const auto& id : ids) {
         const auto* pointer = pointers_.find(id);
@@ -278,11 +349,6 @@ Task<Result<std::uint64_t>> DivertingStore::untag(Tag tag, std::vector<Guid> ids
         if (!entry.tags.empty() && entry != *pointer) changed.emplace(id, std::move(entry));
     }
     if (!changed.empty()) BASE_CO_CHECK(co_await pointers_.add(std::move(changed)));
-    // Whoever does not hear this keeps guests that nobody claims, offers them, and learns of the reclaim then.
-    for (auto& [whose, asked] : told) {
-        const auto [node, place] = whose;
-        (void)co_await elsewhere_.retag(node, place, tag, std::move(asked), /*untag=*/true);
-    }
     co_return gone + gone_elsewhere;
 }
 
@@ -382,8 +448,7 @@ Task<Result<void>> DivertingStore::take_home(Guid id) {
     const auto entry = *pointer;
     std::vector<Block> blocks(1, Block{id, std::move(bytes)});
     BASE_CO_CHECK(co_await put_tagged(inner_, entry.place, entry.tags, std::move(blocks)));
-    std::vector<Guid> ids(1, id);
-    co_return co_await pointers_.erase(std::move(ids));
+    co_return co_await settle(std::vector<Guid>(1, id));
 }
 
 // --- what we keep for others

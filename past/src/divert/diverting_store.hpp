@@ -19,9 +19,9 @@ class Elsewhere {
         neighbours,  ///< that accept it by the thresholds
         anybody,     ///< where it fits: last of all
     };
-    /// Has every block kept by a node that is no holder of the place; durable there when it returns, with the node of
-    /// each. Errc::no_space: for some there is none; what was stored is let go of later.
-    virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
+    /// Has every block kept, under all of `tags`, by a node that is no holder of the place; durable there when it
+    /// returns, with the node of each. Errc::no_space: for some there is none; what was stored is let go of later.
+    virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
                                                                      std::vector<Block> blocks, Among among) = 0;
     /// Hashed. Errors: block_not_found, corrupt_block, or why `node` could not be asked.
     virtual base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) = 0;
@@ -96,7 +96,7 @@ class DivertingStore : public BlockStore {
 
   private:
     struct Sorted;
-    /// For as long as it lives its blocks are nobody else's to put, to take home or to keep for somebody.
+    /// For as long as it lives its blocks are nobody else's to put, to untag, to take home or to keep for somebody.
     class Alone {
       public:
         Alone(DivertingStore& store, std::vector<base::Guid> ids);
@@ -115,6 +115,10 @@ class DivertingStore : public BlockStore {
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among);
+    base::Task<base::Result<void>> point(Ledger::Entries entries);
+    base::Task<base::Result<void>> settle(std::vector<base::Guid> ids);
+    using Told = std::map<std::pair<base::NodeId, base::Guid>, std::vector<base::Guid>>;  // by keeper and place
+    base::Task<base::Result<std::uint64_t>> untag_alone(Tag tag, std::vector<base::Guid> ids, Told& told);
     base::Task<void> forget_loss(std::vector<base::Guid> ids);
     static base::Task<void> forget(Ledger& ledger, base::Guid id);
     base::Task<std::vector<bool>> touch_elsewhere(Tag tag, std::vector<base::Guid> ids);
