@@ -214,19 +214,19 @@ Task<void> Diverter::review_all() {
     for (const auto& [place, entries] : store_.pointers().by_place()) {
         for (const auto& [node, total] : store_.pointers().totals(place)) now.emplace(node, place);
     }
+    reviewed_.insert(now.begin(), now.end());  // where nothing is left they are told so
     std::map<NodeId, std::vector<Guid>> by_node;
-    auto asked = now;
-    asked.insert(reviewed_.begin(), reviewed_.end());  // where nothing is left they are told so
-    for (const auto& [node, place] : asked) by_node[node].push_back(place);
-    reviewed_ = std::move(now);
-    for (auto& [node, places] : by_node) {
+    for (const auto& [node, place] : reviewed_) by_node[node].push_back(place);
+    for (const auto& [node, places] : by_node) {
         answered_at_.try_emplace(node, context_.now());
-        co_await review(node, std::move(places));
+        if (co_await review(node, places)) {
+            std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node && !now.contains(whose); });
+        }
     }
     std::erase_if(answered_at_, [&](const auto& entry) { return !by_node.contains(entry.first); });
 }
 
-Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
+Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
     const auto deadline = context_.now() + 4 * context_.config.call_timeout;
     const auto address = co_await holders_.resolve(node, deadline);
     bool answered = address.has_value();
@@ -252,7 +252,9 @@ Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
         answered_at_[node] = context_.now();
     } else if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
         co_await give_up(node);
+        std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node; });  // it frees them by itself
     }
+    co_return answered;
 }
 
 /// Names all that we diverted to `node` of the place; what it does not keep is lost, and what we do not name is free.
@@ -335,15 +337,15 @@ bool Diverter::is_ours(const Guid& place) const {
 Task<Result<void>> Diverter::on_store(NodeId primary, StoreRequest request, std::vector<Block> blocks) {
     if (is_ours(request.place)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
     for (const auto& id : request.ids) young_[id] = context_.now() + context_.config.guest_forgiveness;
-    heard_from_[primary] = context_.now();
+    heard_from_[{primary, request.place}] = context_.now();
     co_return co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks));
 }
 
 CompareReply Diverter::on_review(const NodeId& primary, const CompareRequest& request) {
-    heard_from_[primary] = context_.now();
     CompareReply reply;
     for (const auto& entry : request.entries) {
         auto total = store_.guests().total(entry.place, primary);
+        if (total.blocks > 0) heard_from_[{primary, entry.place}] = context_.now();
         if (is_ours(entry.place)) total.digest = {};  // that of no blocks: whoever diverted some has to claim them
         reply.entries.push_back({total.blocks, total.digest});
     }
@@ -382,23 +384,27 @@ Task<Result<BitsReply>> Diverter::on_retag(NodeId primary, RetagRequest request)
     co_return reply;
 }
 
-/// Of those that were not heard of for so long that what they diverted was given up, or will be.
+/// Of whoever did not ask about their place for so long that what it diverted there was given up, or forgotten.
 Task<void> Diverter::let_guests_go() {
     const auto now = context_.now();
     std::erase_if(young_, [&](const auto& entry) { return entry.second <= now; });
-    std::set<NodeId> primaries, silent;
+    std::set<Whose> all;
+    std::vector<Guid> forgotten;
     const auto patience = context_.membership.policy().repair_after + 3 * context_.config.review_period;
     for (const auto& [place, entries] : store_.guests().by_place()) {
+        std::set<NodeId> silent;
         for (const auto& [node, total] : store_.guests().totals(place)) {
-            primaries.insert(node);
-            if (now - heard_from_.try_emplace(node, now).first->second >= patience) silent.insert(node);
+            all.emplace(node, place);
+            const auto heard = heard_from_.try_emplace({node, place}, now).first->second;
+            if (now - heard >= patience) silent.insert(node);
+        }
+        if (silent.empty()) continue;
+        for (const auto& [id, entry] : entries) {
+            if (silent.contains(entry.node)) forgotten.push_back(id);
         }
     }
-    std::erase_if(heard_from_, [&](const auto& entry) { return !primaries.contains(entry.first); });
-    for (const auto& node : silent) {
-        auto ids = store_.guests().of_node(node);
-        (void)co_await store_.release(std::move(ids));
-    }
+    std::erase_if(heard_from_, [&](const auto& entry) { return !all.contains(entry.first); });
+    if (!forgotten.empty()) (void)co_await store_.release(std::move(forgotten));
 }
 
 }  // namespace past

@@ -48,7 +48,8 @@ class Diverter final : public Elsewhere {
     base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);
 
     base::Task<void> review_all();
-    base::Task<void> review(base::NodeId node, std::vector<base::Guid> places);
+    /// Whether it answered for all of them.
+    base::Task<bool> review(base::NodeId node, std::vector<base::Guid> places);
     base::Task<bool> claim(base::Address node, base::Guid place);
     /// One round; adds to `lost`, which outlives it.
     base::Task<bool> claim_all(base::Address node, base::Guid place, std::vector<base::Guid>& lost);
@@ -65,9 +66,11 @@ class Diverter final : public Elsewhere {
     base::TimePoint strangers_until_;
     base::Semaphore finding_strangers_;
     std::map<base::NodeId, base::TimePoint> answered_at_;  ///< a review; at first, when we began to wait for one
-    std::set<Whose> reviewed_;                             ///< where something was diverted when we last asked
-    std::map<base::NodeId, base::TimePoint> heard_from_;   ///< for whom we keep guests: its last review
-    std::map<base::Guid, base::TimePoint> young_;          ///< guests that need not be claimed yet
+    std::set<Whose>
+        reviewed_;  ///< where something was diverted when we last asked, or it was not heard that nothing is
+    std::map<Whose, base::TimePoint>
+        heard_from_;  ///< for whom we keep guests of a place: its last review of that place
+    std::map<base::Guid, base::TimePoint> young_;  ///< guests that need not be claimed yet
 };
 
 }  // namespace past
