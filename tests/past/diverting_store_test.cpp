@@ -252,6 +252,20 @@ TEST_F(DivertingStoreTest, AKeeperThatIsAwayIsNoLoss) {
     EXPECT_EQ(*run(store_->touch(kTag, {block.id})), std::vector<bool>{false}) << "nobody can say that it is there";
 }
 
+TEST_F(DivertingStoreTest, WhatAKeeperDoesNotAnswerForStaysHereWhereThereIsRoom) {
+    open();
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    thresholds_ = {1.0, 1.0};
+    reopen();
+    store_->neighbour->away = true;
+    const Tag other{guid_of("other volume"), 9};
+    ASSERT_TRUE(run(store_->put(kPlace, other, {block})));
+    EXPECT_TRUE(store_->holds_bytes(block.id));
+    EXPECT_TRUE(store_->pointers().empty());
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, other));
+}
+
 TEST_F(DivertingStoreTest, ABlockComesHomeWithAllItsTags) {
     open();
     const auto block = block_of(1, 1000);

@@ -199,14 +199,18 @@ Task<Result<std::vector<bool>>> Diverter::retag(NodeId node, Guid place, Tag tag
 // --- reviews
 
 Task<void> Diverter::run() {
+    context_.work.spawn(take_home_always());
     for (;;) {
-        const auto jitter = 0.5 + context_.env.rng.unit();
-        co_await context_.env.clock.sleep_for(
-            std::chrono::duration_cast<base::Duration>(context_.config.review_period * jitter));
+        co_await sleep_a_period();
         co_await review_all();
         co_await let_guests_go();
-        co_await take_home();
     }
+}
+
+Task<void> Diverter::sleep_a_period() {
+    const auto jitter = 0.5 + context_.env.rng.unit();
+    co_await context_.env.clock.sleep_for(
+        std::chrono::duration_cast<base::Duration>(context_.config.review_period * jitter));
 }
 
 Task<void> Diverter::review_all() {
@@ -308,6 +312,14 @@ Task<void> Diverter::give_up(NodeId node) {
     (void)co_await store_.drop_pointers(std::move(ids));
 }
 
+/// Beside the reviews: it may take days.
+Task<void> Diverter::take_home_always() {
+    for (;;) {
+        co_await sleep_a_period();
+        co_await take_home();
+    }
+}
+
 Task<void> Diverter::take_home() {
     auto room = store_.room();
     if (store_.pointers().empty() || !store_.could_take_home(1, room)) co_return;
@@ -317,12 +329,16 @@ Task<void> Diverter::take_home() {
     for (const auto& [place, entries] : store_.pointers().by_place()) {
         for (const auto& [id, entry] : entries) all.emplace_back(id, entry.bytes);
     }
+    std::set<NodeId> away;  // the next time is soon enough
     for (const auto& [id, bytes] : all) {
-        if (!store_.could_take_home(bytes, room) || !store_.pointers().contains(id)) continue;
+        const auto* pointer = store_.pointers().find(id);
+        if (pointer == nullptr || away.contains(pointer->node) || !store_.could_take_home(bytes, room)) continue;
+        const auto node = pointer->node;
         co_await bucket.take(bytes);
         co_await context_.foreground.give_way(bytes);
-        if (!co_await store_.take_home(id)) break;  // away, or full after all: the next review is soon enough
-        ++context_.counters.blocks_taken_home;
+        const auto taken = co_await store_.take_home(id);
+        if (taken) ++context_.counters.blocks_taken_home;
+        if (!taken && is_absence(taken.error())) away.insert(node);
         room = store_.room();
     }
 }

@@ -47,6 +47,7 @@ class Diverter final : public Elsewhere {
     base::Task<void> ask_room(pastry::NodeHandle node);
     base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);
 
+    base::Task<void> sleep_a_period();
     base::Task<void> review_all();
     /// Whether it answered for all of them.
     base::Task<bool> review(base::NodeId node, std::vector<base::Guid> places);
@@ -55,6 +56,7 @@ class Diverter final : public Elsewhere {
     base::Task<bool> claim_all(base::Address node, base::Guid place, std::vector<base::Guid>& lost);
     base::Task<void> give_up(base::NodeId node);
     base::Task<void> let_guests_go();
+    base::Task<void> take_home_always();
     base::Task<void> take_home();
     [[nodiscard]] bool is_ours(const base::Guid& place) const;
 

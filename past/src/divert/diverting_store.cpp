@@ -70,25 +70,29 @@ struct DivertingStore::Sorted {
     std::vector<Block> here;      // here already (to be tagged), or new, and there is room
     std::vector<Block> pointed;   // at a neighbour already
     std::vector<Block> too_much;  // new, and there is no room
+    std::uint64_t free = 0;       // after those that stay here
 };
 
 DivertingStore::Sorted DivertingStore::sort_out(std::vector<Block> blocks) const {
     Sorted sorted;
-    auto free = room();
+    sorted.free = room();
     for (auto& block : blocks) {
-        const auto size = block.bytes.size();
         if (inner_.has(block.id)) {
             sorted.here.push_back(std::move(block));
         } else if (pointers_.contains(block.id)) {
             sorted.pointed.push_back(std::move(block));
-        } else if (accepts_primary(size, free, thresholds_)) {
-            free -= std::min<std::uint64_t>(free, size);
-            sorted.here.push_back(std::move(block));
         } else {
-            sorted.too_much.push_back(std::move(block));
+            weigh(std::move(block), sorted);
         }
     }
     return sorted;
+}
+
+void DivertingStore::weigh(Block block, Sorted& sorted) const {
+    const std::uint64_t size = block.bytes.size();
+    const bool stays = accepts_primary(size, sorted.free, thresholds_);
+    if (stays) sorted.free -= std::min(sorted.free, size);
+    (stays ? sorted.here : sorted.too_much).push_back(std::move(block));
 }
 
 /// Waits until nobody else has any of them to itself.
@@ -125,10 +129,10 @@ Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> b
 Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Block> blocks) {
     auto sorted = sort_out(std::move(blocks));
     if (!sorted.pointed.empty()) {
-        // Whom we cannot ask now may have lost them: then somebody else takes them.
+        // Whom we cannot ask now may have lost them: then we take them, or somebody else does.
         const auto tagged = co_await touch_elsewhere(tag, ids_of(sorted.pointed));
         for (std::size_t i = 0; i < tagged.size(); ++i) {
-            if (!tagged[i]) sorted.too_much.push_back(std::move(sorted.pointed[i]));
+            if (!tagged[i]) weigh(std::move(sorted.pointed[i]), sorted);
         }
     }
     // The neighbours first: if they have no room either, nothing was stored here yet. Then what fits here stays here,

@@ -112,6 +112,7 @@ class DivertingStore : public BlockStore {
     [[nodiscard]] bool is_under_way(const std::vector<base::Guid>& ids) const;
     base::Task<base::Result<void>> put_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
     [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
+    void weigh(Block block, Sorted& sorted) const;
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among);
