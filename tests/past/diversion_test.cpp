@@ -198,6 +198,23 @@ TEST_F(Diversion, AShortOutageOfEitherMovesNothing) {
     EXPECT_LE(after.bytes_repaired + after.bytes_handed_over, before.bytes_repaired + before.bytes_handed_over);
 }
 
+TEST_F(Diversion, AShortOutageOfAThirdHolderLeavesGuestsWhereTheyAre) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    ASSERT_TRUE(keepers().contains(nearest(*cluster_, 3))) << "it stands in for the one that is away";
+    const auto before = cluster_->total();
+    const auto holder = nearest(*cluster_, 1);
+    cluster_->power_off(holder);
+    world_->run_for(20s);
+    EXPECT_EQ(cluster_->total().blocks_diverted, 10U);
+    cluster_->restart(holder);
+    ASSERT_TRUE(comes_to_rest());
+    world_->run_for(1min);
+    const auto after = cluster_->total();
+    EXPECT_EQ(after.blocks_for_others, 10U);
+    EXPECT_LE(after.bytes_repaired + after.bytes_handed_over, before.bytes_repaired + before.bytes_handed_over);
+}
+
 TEST_F(Diversion, WhatKeepersLostIsFoundByAReview) {
     put_some();
     ASSERT_TRUE(comes_to_rest());

@@ -345,13 +345,18 @@ Task<void> Diverter::take_home() {
 
 // --- guests
 
-bool Diverter::is_ours(const Guid& place) const {
+bool Diverter::is_placed_here(const Guid& place) const {
+    const auto set = holders_.local(place, context_.membership.copies());
+    return set && set->placed_on(context_.self());
+}
+
+bool Diverter::takes_writes(const Guid& place) const {
     const auto set = holders_.local(place, context_.membership.copies());
     return set && (set->placed_on(context_.self()) || set->written_by(context_.self()));
 }
 
 Task<Result<void>> Diverter::on_store(NodeId primary, StoreRequest request, std::vector<Block> blocks) {
-    if (is_ours(request.place)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
+    if (takes_writes(request.place)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
     for (const auto& id : request.ids) young_[id] = context_.now() + context_.config.guest_forgiveness;
     heard_from_[{primary, request.place}] = context_.now();
     co_return co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks));
@@ -362,15 +367,17 @@ CompareReply Diverter::on_review(const NodeId& primary, const CompareRequest& re
     for (const auto& entry : request.entries) {
         auto total = store_.guests().total(entry.place, primary);
         if (total.blocks > 0) heard_from_[{primary, entry.place}] = context_.now();
-        if (is_ours(entry.place)) total.digest = {};  // that of no blocks: whoever diverted some has to claim them
+        if (is_placed_here(entry.place))
+            total.digest = {};  // that of no blocks: whoever diverted some has to claim them
         reply.entries.push_back({total.blocks, total.digest});
     }
     return reply;
 }
 
 Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request) {
-    // What became ours by a change of the ring is a guest until its primary has stopped to count it.
-    const bool ours = is_ours(request.place);
+    // What became ours by a change of the ring is a guest until its primary has stopped to count it. While we stand in
+    // for somebody it stays one: we take no puts of it, and will be none of the holders again.
+    const bool ours = is_placed_here(request.place);
     BitsReply reply;
     for (const auto& id : request.ids) {
         const auto* guest = store_.guests().find(id);

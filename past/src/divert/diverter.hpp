@@ -58,7 +58,9 @@ class Diverter final : public Elsewhere {
     base::Task<void> let_guests_go();
     base::Task<void> take_home_always();
     base::Task<void> take_home();
-    [[nodiscard]] bool is_ours(const base::Guid& place) const;
+    [[nodiscard]] bool is_placed_here(const base::Guid& place) const;
+    /// Or stands in for a holder that is away.
+    [[nodiscard]] bool takes_writes(const base::Guid& place) const;
 
     Context& context_;
     Holders& holders_;
