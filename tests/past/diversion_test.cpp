@@ -215,6 +215,56 @@ TEST_F(Diversion, AShortOutageOfAThirdHolderLeavesGuestsWhereTheyAre) {
     EXPECT_LE(after.bytes_repaired + after.bytes_handed_over, before.bytes_repaired + before.bytes_handed_over);
 }
 
+// It answered a put a moment ago: the time that it is away begins anew.
+TEST_F(Diversion, AKeeperThatCameBackForAMomentIsNotGivenUpForTheTimeBefore) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = nearest(*cluster_, 3);
+    cluster_->power_off(keeper);
+    world_->run_for(20s);
+    cluster_->restart(keeper);
+    world_->run_for(1500ms);
+    const auto before = cluster_->node(keeper).status().blocks_for_others;
+    ASSERT_TRUE(put(11, 10));
+    ASSERT_GT(cluster_->node(keeper).status().blocks_for_others, before);
+    cluster_->power_off(keeper);
+    world_->run_for(13s);
+    EXPECT_EQ(cluster_->node(full_).status().blocks_diverted, 20U);
+}
+
+/// Two peers, a copy each block, a place each: all that belongs to one of them is diverted to the other.
+TEST(DiversionOfManyPlaces, AKeeperThatAnswersSlowlyIsAlive) {
+    constexpr std::size_t kPlaces = kMaxCompareEntries + 10;
+    constexpr std::size_t kLost = 8;
+    sim::World world{1};
+    auto options = quick_options();
+    options.peers = 2;
+    options.copies = options.min_copies = 1;
+    options.adjust = [](std::size_t index, PeerProcess::Options& peer) {
+        if (index == 0) peer.config.divert_primary = -1.0;
+    };
+    Cluster cluster{world, options};
+    std::map<base::Guid, base::Guid> by_place;
+    for (std::uint64_t number = 1; by_place.size() < kPlaces; ++number) {
+        if (cluster.ring.nearest(place_of(number), 1)[0].id() != cluster.handle(0).id()) continue;
+        const auto block = make_block(number, 100);
+        ASSERT_TRUE(cluster.put(0, place_of(number), {block}, Wait::full));
+        by_place.emplace(place_of(number), block.id);
+    }
+    ASSERT_EQ(cluster.node(0).status().blocks_diverted, kPlaces);
+    world.run_for(10s);
+    std::vector<base::Guid> lost;
+    for (const auto& [place, id] : by_place) {
+        if (lost.size() < kLost) lost.push_back(id);
+    }
+    ASSERT_TRUE(*cluster.machine(1).run(cluster.peer(1).store->discard(lost)));
+    cluster.machine(1).kill();
+    cluster.machine(1).restart();
+    world.network().set_latency(cluster.nodes[0], cluster.nodes[1], 1200ms);
+    world.run_for(2min);
+    EXPECT_EQ(cluster.node(0).status().blocks_diverted, kPlaces - kLost);
+}
+
 TEST_F(Diversion, WhatKeepersLostIsFoundByAReview) {
     put_some();
     ASSERT_TRUE(comes_to_rest());

@@ -216,6 +216,19 @@ TEST_F(DivertingStoreTest, WhatItsKeeperLostIsNoLongerHeld) {
     EXPECT_TRUE(store_->places().empty());
 }
 
+TEST_F(DivertingStoreTest, OldNewsOfALossDropsNoNewPointer) {
+    open();
+    const auto block = block_of(1, 1000), untouched = block_of(2, 1000);
+    ASSERT_TRUE(put({block, untouched}));
+    const auto asked = store_->pointers().of_node(kNeighbour, kPlace);
+    const Tag later{kTag.volume, kTag.generation + 3};
+    ASSERT_TRUE(run(store_->other->discard({block.id})));
+    ASSERT_TRUE(run(store_->put(kPlace, later, {block})));
+    ASSERT_TRUE(run(store_->drop_pointers(asked)));
+    EXPECT_TRUE(store_->has(block.id));
+    EXPECT_FALSE(store_->has(untouched.id));
+}
+
 TEST_F(DivertingStoreTest, AGoodCopyElsewhereEndsTheLossHere) {
     open({0.1, 0.05}, 1U << 20U);
     const auto block = block_of(1, 10'000);

@@ -157,7 +157,7 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     }
     for (const auto i : which) diversion->kept_by[i] = id;
     context_.counters.bytes_diverted += (*batch)->bytes;
-    answered_at_.try_emplace(id, context_.now());
+    answered_at_[id] = context_.now();
 }
 
 // --- asking for what was diverted
@@ -231,8 +231,7 @@ Task<void> Diverter::review_all() {
 }
 
 Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
-    const auto deadline = context_.now() + 4 * context_.config.call_timeout;
-    const auto address = co_await holders_.resolve(node, deadline);
+    const auto address = co_await holders_.resolve(node, context_.now() + context_.config.call_timeout);
     bool answered = address.has_value();
     for (std::size_t begin = 0; answered && begin < places.size(); begin += kMaxCompareEntries) {
         CompareRequest request;
@@ -242,7 +241,9 @@ Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
         }
         auto header = encode(request);
         auto to = *address;
+        const auto deadline = context_.now() + context_.config.call_timeout;
         const auto answer = co_await context_.call(std::move(to), Verb::review, std::move(header), deadline);
+        if (answer) answered_at_[node] = context_.now();
         const auto reply = answer ? decode<CompareReply>(answer->header) : Result<CompareReply>{answer.error()};
         answered = reply && reply->entries.size() == request.entries.size();
         for (std::size_t i = 0; answered && i < request.entries.size(); ++i) {
@@ -252,9 +253,7 @@ Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
             answered = co_await claim(*address, ours.place);
         }
     }
-    if (answered) {
-        answered_at_[node] = context_.now();
-    } else if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
+    if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
         co_await give_up(node);
         std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node; });  // it frees them by itself
     }
@@ -265,23 +264,19 @@ Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
 /// Where that place became the keeper's own it says that it lost all, and keeps its marks until we no longer name it:
 /// what counts here and there counts twice.
 Task<bool> Diverter::claim(base::Address node, Guid place) {
-    std::vector<Guid> lost;
+    Ledger::Entries lost;
     if (!co_await claim_all(node, place, lost)) co_return false;
     if (lost.empty()) co_return true;
     context_.log(base::Log::Level::info, "{} lost {} blocks that it kept for us", node.id.short_hex(), lost.size());
     if (!co_await store_.drop_pointers(std::move(lost))) co_return true;  // found again by the next review
-    std::vector<Guid> lost_since;
+    Ledger::Entries lost_since;
     co_return co_await claim_all(std::move(node), place, lost_since);
 }
 
-Task<bool> Diverter::claim_all(base::Address node, Guid place, std::vector<Guid>& lost) {
+Task<bool> Diverter::claim_all(base::Address node, Guid place, Ledger::Entries& lost) {
+    const auto asked = store_.pointers().of_node(node.id, place);  // as they are before the question
     std::vector<Guid> ids;
-    const auto entries = store_.pointers().by_place().find(place);
-    if (entries != store_.pointers().by_place().end()) {
-        for (const auto& [id, entry] : entries->second) {
-            if (entry.node == node.id) ids.push_back(id);
-        }
-    }
+    for (const auto& [id, entry] : asked) ids.push_back(id);
     Guid::Array ones;
     ones.fill(0xFF);
     Guid after;
@@ -298,7 +293,7 @@ Task<bool> Diverter::claim_all(base::Address node, Guid place, std::vector<Guid>
         const auto reply = answer ? decode<BitsReply>(answer->header) : Result<BitsReply>{answer.error()};
         if (!reply || reply->bits.size() != request.ids.size()) co_return false;
         for (std::size_t i = 0; i < request.ids.size(); ++i) {
-            if (reply->bits[i] == 0) lost.push_back(request.ids[i]);
+            if (reply->bits[i] == 0) lost.insert(*asked.find(request.ids[i]));
         }
     }
     co_return true;
@@ -306,10 +301,11 @@ Task<bool> Diverter::claim_all(base::Address node, Guid place, std::vector<Guid>
 
 /// It is away for repair_after: what it kept is made anew like the copies of any holder that is gone.
 Task<void> Diverter::give_up(NodeId node) {
-    auto ids = store_.pointers().of_node(node);
-    if (ids.empty()) co_return;
-    context_.log(base::Log::Level::info, "{} is away with {} blocks that it kept for us", node.short_hex(), ids.size());
-    (void)co_await store_.drop_pointers(std::move(ids));
+    auto kept = store_.pointers().of_node(node);
+    if (kept.empty()) co_return;
+    context_.log(base::Log::Level::info, "{} is away with {} blocks that it kept for us", node.short_hex(),
+                 kept.size());
+    (void)co_await store_.drop_pointers(std::move(kept));
 }
 
 /// Beside the reviews: it may take days.

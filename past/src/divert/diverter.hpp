@@ -53,7 +53,7 @@ class Diverter final : public Elsewhere {
     base::Task<bool> review(base::NodeId node, std::vector<base::Guid> places);
     base::Task<bool> claim(base::Address node, base::Guid place);
     /// One round; adds to `lost`, which outlives it.
-    base::Task<bool> claim_all(base::Address node, base::Guid place, std::vector<base::Guid>& lost);
+    base::Task<bool> claim_all(base::Address node, base::Guid place, Ledger::Entries& lost);
     base::Task<void> give_up(base::NodeId node);
     base::Task<void> let_guests_go();
     base::Task<void> take_home_always();

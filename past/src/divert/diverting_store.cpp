@@ -439,6 +439,15 @@ StoreUsage DivertingStore::usage() const {
     return usage;
 }
 
+Task<Result<void>> DivertingStore::drop_pointers(Ledger::Entries lost) {
+    std::vector<Guid> ids;
+    for (const auto& [id, entry] : lost) {
+        const auto* pointer = pointers_.find(id);
+        if (pointer != nullptr && *pointer == entry && !under_way_.contains(id)) ids.push_back(id);
+    }
+    co_return co_await pointers_.erase(std::move(ids));
+}
+
 /// Half of what a new block may weigh: a node at its limit does not carry the same blocks to and fro.
 bool DivertingStore::could_take_home(std::uint64_t bytes, std::uint64_t room) const {
     return accepts_primary(bytes, room / 2, thresholds_);

@@ -71,10 +71,9 @@ class DivertingStore : public BlockStore {
     [[nodiscard]] const Ledger& pointers() const { return pointers_; }
     /// The bytes lie on our own disk, be it for somebody else.
     [[nodiscard]] bool holds_bytes(const base::Guid& id) const { return inner_.has(id); }
-    /// These copies are lost, or were never made: others' repair gives them to us again.
-    base::Task<base::Result<void>> drop_pointers(std::vector<base::Guid> ids) {
-        return pointers_.erase(std::move(ids));
-    }
+    /// These copies are lost: others' repair gives them to us again. Not those whose pointer is another by now, or is
+    /// about to be.
+    base::Task<base::Result<void>> drop_pointers(Ledger::Entries lost);
     /// Whether there is room for a block of ours here again, where `room` is free.
     [[nodiscard]] bool could_take_home(std::uint64_t bytes, std::uint64_t room) const;
     /// Fetches it, puts it here, forgets the pointer. Errors of either.
