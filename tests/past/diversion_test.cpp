@@ -240,6 +240,7 @@ TEST(DiversionOfManyPlaces, AKeeperThatAnswersSlowlyIsAlive) {
     auto options = quick_options();
     options.peers = 2;
     options.copies = options.min_copies = 1;
+    options.peer.config.review_period = 20s;
     options.adjust = [](std::size_t index, PeerProcess::Options& peer) {
         if (index == 0) peer.config.divert_primary = -1.0;
     };
@@ -261,7 +262,7 @@ TEST(DiversionOfManyPlaces, AKeeperThatAnswersSlowlyIsAlive) {
     cluster.machine(1).kill();
     cluster.machine(1).restart();
     world.network().set_latency(cluster.nodes[0], cluster.nodes[1], 1200ms);
-    world.run_for(2min);
+    world.run_for(4min);
     EXPECT_EQ(cluster.node(0).status().blocks_diverted, kPlaces - kLost);
 }
 
@@ -269,15 +270,38 @@ TEST_F(Diversion, WhatKeepersLostIsFoundByAReview) {
     put_some();
     ASSERT_TRUE(comes_to_rest());
     const auto keeper = *keepers().begin();
-    auto& machine = cluster_->machine(keeper);
     std::vector<base::Guid> ids;
     for (const auto number : numbers_) ids.push_back(make_block(number).id);
-    ASSERT_TRUE(*machine.run(cluster_->peer(keeper).store->discard(ids)));
-    machine.kill();
-    machine.restart();
-    world_->run_for(1s);
+    ASSERT_TRUE(*cluster_->machine(keeper).run(cluster_->peer(keeper).store->discard(ids)));
+    ASSERT_FALSE(at_rest());
     ASSERT_TRUE(comes_to_rest());
     for (const auto number : numbers_) EXPECT_EQ(cluster_->copies(number), 3U);
+}
+
+void damage_on_disk(sim::Node& machine, const Block& block) {
+    const auto wanted = block.bytes.view();
+    for (const auto& name : machine.disk().files()) {
+        const auto bytes = *machine.disk().contents(name);
+        const auto found = std::search(bytes.begin(), bytes.end(), wanted.begin(), wanted.end());
+        if (found != bytes.end())
+            machine.disk().flip_bit(name, static_cast<std::uint64_t>(found - bytes.begin()) + 9, 3);
+    }
+}
+
+// It has the list, so it answers reviews well.
+TEST_F(Diversion, AKeeperThatCannotShowItsBlocksLosesThemToOthers) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = *keepers().begin();
+    for (const auto number : numbers_) {
+        damage_on_disk(cluster_->machine(keeper), make_block(number));
+    }
+    const auto kept_here = [&] {
+        const auto& store = *cluster_->peer(keeper).store;
+        return std::ranges::count_if(numbers_, [&](std::uint64_t number) { return store.has(make_block(number).id); });
+    };
+    ASSERT_GT(kept_here(), 0);
+    EXPECT_TRUE(world_->run_until([&] { return kept_here() == 0 && at_rest(); }, 30min));
 }
 
 TEST_F(Diversion, WhatItsOwnerRemovesIsGoneAtTheKeeperToo) {

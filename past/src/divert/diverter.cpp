@@ -234,10 +234,11 @@ Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
     const auto address = co_await holders_.resolve(node, context_.now() + context_.config.call_timeout);
     bool answered = address.has_value();
     for (std::size_t begin = 0; answered && begin < places.size(); begin += kMaxCompareEntries) {
-        CompareRequest request;
+        ReviewRequest request;
+        std::vector<Ledger::Total> expected;
         for (auto i = begin; i < std::min(places.size(), begin + kMaxCompareEntries); ++i) {
-            const auto total = store_.pointers().total(places[i], node);
-            request.entries.push_back({places[i], total.blocks, total.digest});
+            request.places.push_back(places[i]);
+            expected.push_back(store_.pointers().total(places[i], node));
         }
         auto header = encode(request);
         auto to = *address;
@@ -245,19 +246,40 @@ Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
         const auto answer = co_await context_.call(std::move(to), Verb::review, std::move(header), deadline);
         if (answer) answered_at_[node] = context_.now();
         const auto reply = answer ? decode<CompareReply>(answer->header) : Result<CompareReply>{answer.error()};
-        answered = reply && reply->entries.size() == request.entries.size();
-        for (std::size_t i = 0; answered && i < request.entries.size(); ++i) {
-            const auto& ours = request.entries[i];
+        answered = reply && reply->entries.size() == request.places.size();
+        for (std::size_t i = 0; answered && i < request.places.size(); ++i) {
             const auto& theirs = reply->entries[i];
-            if (ours.blocks == theirs.blocks && ours.digest == theirs.digest) continue;
-            answered = co_await claim(*address, ours.place);
+            if (expected[i].blocks == theirs.blocks && expected[i].digest == theirs.digest) continue;
+            answered = co_await claim(*address, request.places[i]);
         }
     }
+    if (answered) co_await audit(node);
     if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
         co_await give_up(node);
         std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node; });  // it frees them by itself
     }
     co_return answered;
+}
+
+/// Lists are cheap to keep without the blocks: one of them, whichever, has to be there in full. What is not is dropped.
+Task<void> Diverter::audit(NodeId node) {
+    std::vector<std::pair<Guid, std::uint64_t>> places;
+    std::uint64_t blocks = 0;
+    for (const auto& [place, entries] : store_.pointers().by_place()) {
+        const auto here = store_.pointers().total(place, node).blocks;
+        if (here > 0) places.emplace_back(place, blocks += here);
+    }
+    if (blocks == 0) co_return;
+    const auto drawn = context_.env.rng.below(blocks);
+    const auto at = std::ranges::upper_bound(places, drawn, {}, &std::pair<Guid, std::uint64_t>::second);
+    const auto entries = store_.pointers().of_node(node, at->first);
+    const auto nth = drawn - (at->second - entries.size());
+    const auto& [id, entry] = *std::next(entries.begin(), static_cast<std::ptrdiff_t>(nth));
+    co_await context_.foreground.give_way(entry.bytes);
+    const auto bytes = co_await store_.get(id);
+    if (bytes) co_return;
+    context_.log(base::Log::Level::info, "{} cannot show {} that it keeps for us: {}", node.short_hex(), id.short_hex(),
+                 bytes.error().message());
 }
 
 /// Names all that we diverted to `node` of the place; what it does not keep is lost, and what we do not name is free.
@@ -358,13 +380,12 @@ Task<Result<void>> Diverter::on_store(NodeId primary, StoreRequest request, std:
     co_return co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks));
 }
 
-CompareReply Diverter::on_review(const NodeId& primary, const CompareRequest& request) {
+CompareReply Diverter::on_review(const NodeId& primary, const ReviewRequest& request) {
     CompareReply reply;
-    for (const auto& entry : request.entries) {
-        auto total = store_.guests().total(entry.place, primary);
-        if (total.blocks > 0) heard_from_[{primary, entry.place}] = context_.now();
-        if (is_placed_here(entry.place))
-            total.digest = {};  // that of no blocks: whoever diverted some has to claim them
+    for (const auto& place : request.places) {
+        if (store_.guests().total(place, primary).blocks > 0) heard_from_[{primary, place}] = context_.now();
+        auto total = store_.kept_for(primary, place);
+        if (is_placed_here(place)) total.digest = {};  // that of no blocks: whoever diverted some has to claim them
         reply.entries.push_back({total.blocks, total.digest});
     }
     return reply;

@@ -27,7 +27,7 @@ class Diverter final : public Elsewhere {
     // What neighbours ask of us
     base::Task<base::Result<void>> on_store(base::NodeId primary, StoreRequest request, std::vector<Block> blocks);
     [[nodiscard]] RoomReply on_room() const { return {store_.room()}; }
-    [[nodiscard]] CompareReply on_review(const base::NodeId& primary, const CompareRequest& request);
+    [[nodiscard]] CompareReply on_review(const base::NodeId& primary, const ReviewRequest& request);
     base::Task<base::Result<BitsReply>> on_claim(base::NodeId primary, ClaimRequest request);
     base::Task<base::Result<BitsReply>> on_retag(base::NodeId primary, RetagRequest request);
 
@@ -51,6 +51,7 @@ class Diverter final : public Elsewhere {
     base::Task<void> review_all();
     /// Whether it answered for all of them.
     base::Task<bool> review(base::NodeId node, std::vector<base::Guid> places);
+    base::Task<void> audit(base::NodeId node);
     base::Task<bool> claim(base::Address node, base::Guid place);
     /// One round; adds to `lost`, which outlives it.
     base::Task<bool> claim_all(base::Address node, base::Guid place, Ledger::Entries& lost);

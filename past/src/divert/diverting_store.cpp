@@ -496,6 +496,18 @@ Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vec
     co_return stored;
 }
 
+Ledger::Total DivertingStore::kept_for(const NodeId& primary, const Guid& place) const {
+    auto total = guests_.total(place, primary);
+    if (total.blocks == 0) return total;
+    for (const auto& [id, entry] : guests_.by_place().at(place)) {
+        if (entry.node != primary || inner_.has(id)) continue;
+        --total.blocks;
+        total.bytes -= entry.bytes;
+        toggle(total.digest, id);
+    }
+    return total;
+}
+
 Task<Result<std::vector<bool>>> DivertingStore::retag_for(NodeId primary, Tag tag, std::vector<Guid> ids, bool untag) {
     std::vector<Guid> kept;
     std::vector<bool> bits;

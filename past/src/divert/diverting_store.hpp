@@ -81,6 +81,8 @@ class DivertingStore : public BlockStore {
 
     // What we keep for others
     [[nodiscard]] const Ledger& guests() const { return guests_; }
+    /// Of the guests of a place that we keep for `primary`, those that are there.
+    [[nodiscard]] Ledger::Total kept_for(const base::NodeId& primary, const base::Guid& place) const;
     /// What a block that somebody diverts to us may weigh against.
     [[nodiscard]] std::uint64_t room() const;
     /// Durable when it returns. Errors: no_space (it does not fit: whoever diverts weighs it), base::Errc::denied if we
