@@ -268,6 +268,21 @@ base::Result<RoomReply> decode(ByteView bytes) {
     return RoomReply{std::min<std::uint64_t>(in.free_bytes(), std::uint64_t{1} << 60U)};
 }
 
+Bytes encode(const ReviewRequest& request) {
+    pb::ReviewRequest out;
+    put(out.mutable_places(), request.places);
+    return serialize(out);
+}
+template <>
+base::Result<ReviewRequest> decode(ByteView bytes) {
+    pb::ReviewRequest in;
+    ReviewRequest out;
+    if (!parse(in, bytes) || !get(in.places(), out.places, kMaxCompareEntries) || out.places.empty()) {
+        return bad("review");
+    }
+    return out;
+}
+
 Bytes encode(const ClaimRequest& request) {
     pb::ClaimRequest out;
     put(out.mutable_place(), request.place);

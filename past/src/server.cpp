@@ -81,7 +81,7 @@ Task<Result<Message>> Server::diverted(Peer from, Message message) {
     switch (static_cast<Verb>(message.verb())) {
         case Verb::room: co_return reply(encode(diverter_.on_room()));
         case Verb::review: {
-            BASE_CO_TRY(const auto request, decode<CompareRequest>(message.header));
+            BASE_CO_TRY(const auto request, decode<ReviewRequest>(message.header));
             co_return reply(encode(diverter_.on_review(primary, request)));
         }
         case Verb::claim: {

@@ -36,6 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check<past::OfferRequest>(input);
     check<past::FetchReply>(input);
     check<past::RoomReply>(input);
+    check<past::ReviewRequest>(input);
     check<past::ClaimRequest>(input);
     check<past::RetagRequest>(input);
     check<past::QueryRequest>(input);

@@ -39,6 +39,7 @@ const std::map<std::string, Again> kDecoders{
     {"offer_request", &again<OfferRequest>},
     {"fetch_reply", &again<FetchReply>},
     {"room_reply", &again<RoomReply>},
+    {"review_request", &again<ReviewRequest>},
     {"claim_request", &again<ClaimRequest>},
     {"retag_request", &again<RetagRequest>},
     {"query_request", &again<QueryRequest>},
@@ -109,6 +110,8 @@ TEST(Codec, LimitsAreKept) {
     const std::vector<base::Guid> too_many(kMaxBlocksPerRequest + 1, place);
     EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, too_many})));
     EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, {}})));
+    EXPECT_FALSE(decode<ReviewRequest>(encode(ReviewRequest{})));
+    EXPECT_FALSE(decode<ReviewRequest>(encode(ReviewRequest{too_many})));
     EXPECT_FALSE(decode<OfferRequest>(encode(OfferRequest{place, tag, too_many})));
     StoreRequest store{place, {tag}, {place}, {base::kMaxBlockBytes}, Cause::put};
     EXPECT_TRUE(decode<StoreRequest>(encode(store)));

@@ -170,6 +170,38 @@ TEST_F(Diversion, WhenTheOneItWasKeptForIsGoneTheGuestBecomesACopyToHandOver) {
     for (const auto number : numbers_) EXPECT_TRUE(get(number)) << number;
 }
 
+// Whoever fills the slot of a dead holder may be the keeper of another holder's copy: its disk is counted already.
+TEST_F(Diversion, AKeeperAcknowledgesNoPutOfWhatItKeeps) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = *keepers().begin();
+    const auto kept = std::ranges::find_if(
+        numbers_, [&](std::uint64_t number) { return cluster_->peer(keeper).store->has(make_block(number).id); });
+    ASSERT_NE(kept, numbers_.end());
+    const auto block = make_block(*kept);
+    const StoreRequest request{kPlace, {test_tag()}, {block.id}, {1000}, Cause::put};
+    EXPECT_EQ(ask_as(*cluster_, reader(), keeper, Verb::store, encode(request), block.bytes).error(), base::Errc::busy);
+    EXPECT_TRUE(at_rest());
+}
+
+TEST_F(Diversion, AKeeperThatBecomesAHolderCountsOnlyOnceTheOtherHasStoppedTo) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto next = nearest(*cluster_, 3);
+    ASSERT_TRUE(keepers().contains(next));
+    cluster_->kill(nearest(*cluster_, 1));
+    bool twice = false;
+    ASSERT_TRUE(world_->run_until(
+        [&] {
+            const auto sum = cluster_->total();
+            twice = twice || sum.blocks_diverted > sum.blocks_for_others;
+            return at_rest() && cluster_->node(next).status().blocks == 10;
+        },
+        30min));
+    EXPECT_FALSE(twice) << "a copy was the keeper's own while the one who diverted it still counted it";
+    EXPECT_FALSE(keepers().contains(next));
+}
+
 TEST_F(Diversion, AShortOutageOfEitherMovesNothing) {
     put_some();
     ASSERT_TRUE(comes_to_rest());
@@ -187,19 +219,110 @@ TEST_F(Diversion, AShortOutageOfEitherMovesNothing) {
     EXPECT_LE(after.bytes_repaired + after.bytes_handed_over, before.bytes_repaired + before.bytes_handed_over);
 }
 
+TEST_F(Diversion, AShortOutageOfAThirdHolderLeavesGuestsWhereTheyAre) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    ASSERT_TRUE(keepers().contains(nearest(*cluster_, 3))) << "it stands in for the one that is away";
+    const auto before = cluster_->total();
+    const auto holder = nearest(*cluster_, 1);
+    cluster_->power_off(holder);
+    world_->run_for(20s);
+    EXPECT_EQ(cluster_->total().blocks_diverted, 10U);
+    cluster_->restart(holder);
+    ASSERT_TRUE(comes_to_rest());
+    world_->run_for(1min);
+    const auto after = cluster_->total();
+    EXPECT_EQ(after.blocks_for_others, 10U);
+    EXPECT_LE(after.bytes_repaired + after.bytes_handed_over, before.bytes_repaired + before.bytes_handed_over);
+}
+
+// It answered a put a moment ago: the time that it is away begins anew.
+TEST_F(Diversion, AKeeperThatCameBackForAMomentIsNotGivenUpForTheTimeBefore) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = nearest(*cluster_, 3);
+    cluster_->power_off(keeper);
+    world_->run_for(20s);
+    cluster_->restart(keeper);
+    world_->run_for(1500ms);
+    const auto before = cluster_->node(keeper).status().blocks_for_others;
+    ASSERT_TRUE(put(11, 10));
+    ASSERT_GT(cluster_->node(keeper).status().blocks_for_others, before);
+    cluster_->power_off(keeper);
+    world_->run_for(13s);
+    EXPECT_EQ(cluster_->node(full_).status().blocks_diverted, 20U);
+}
+
+/// Two peers, a copy each block, a place each: all that belongs to one of them is diverted to the other.
+TEST(DiversionOfManyPlaces, AKeeperThatAnswersSlowlyIsAlive) {
+    constexpr std::size_t kPlaces = kMaxCompareEntries + 10;
+    constexpr std::size_t kLost = 8;
+    sim::World world{1};
+    auto options = quick_options();
+    options.peers = 2;
+    options.copies = options.min_copies = 1;
+    options.peer.config.review_period = 20s;
+    options.adjust = [](std::size_t index, PeerProcess::Options& peer) {
+        if (index == 0) peer.config.divert_primary = -1.0;
+    };
+    Cluster cluster{world, options};
+    std::map<base::Guid, base::Guid> by_place;
+    for (std::uint64_t number = 1; by_place.size() < kPlaces; ++number) {
+        if (cluster.ring.nearest(place_of(number), 1)[0].id() != cluster.handle(0).id()) continue;
+        const auto block = make_block(number, 100);
+        ASSERT_TRUE(cluster.put(0, place_of(number), {block}, Wait::full));
+        by_place.emplace(place_of(number), block.id);
+    }
+    ASSERT_EQ(cluster.node(0).status().blocks_diverted, kPlaces);
+    world.run_for(10s);
+    std::vector<base::Guid> lost;
+    for (const auto& [place, id] : by_place) {
+        if (lost.size() < kLost) lost.push_back(id);
+    }
+    ASSERT_TRUE(*cluster.machine(1).run(cluster.peer(1).store->discard(lost)));
+    cluster.machine(1).kill();
+    cluster.machine(1).restart();
+    world.network().set_latency(cluster.nodes[0], cluster.nodes[1], 1200ms);
+    world.run_for(4min);
+    EXPECT_EQ(cluster.node(0).status().blocks_diverted, kPlaces - kLost);
+}
+
 TEST_F(Diversion, WhatKeepersLostIsFoundByAReview) {
     put_some();
     ASSERT_TRUE(comes_to_rest());
     const auto keeper = *keepers().begin();
-    auto& machine = cluster_->machine(keeper);
     std::vector<base::Guid> ids;
     for (const auto number : numbers_) ids.push_back(make_block(number).id);
-    ASSERT_TRUE(*machine.run(cluster_->peer(keeper).store->discard(ids)));
-    machine.kill();
-    machine.restart();
-    world_->run_for(1s);
+    ASSERT_TRUE(*cluster_->machine(keeper).run(cluster_->peer(keeper).store->discard(ids)));
+    ASSERT_FALSE(at_rest());
     ASSERT_TRUE(comes_to_rest());
     for (const auto number : numbers_) EXPECT_EQ(cluster_->copies(number), 3U);
+}
+
+void damage_on_disk(sim::Node& machine, const Block& block) {
+    const auto wanted = block.bytes.view();
+    for (const auto& name : machine.disk().files()) {
+        const auto bytes = *machine.disk().contents(name);
+        const auto found = std::search(bytes.begin(), bytes.end(), wanted.begin(), wanted.end());
+        if (found != bytes.end())
+            machine.disk().flip_bit(name, static_cast<std::uint64_t>(found - bytes.begin()) + 9, 3);
+    }
+}
+
+// It has the list, so it answers reviews well.
+TEST_F(Diversion, AKeeperThatCannotShowItsBlocksLosesThemToOthers) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = *keepers().begin();
+    for (const auto number : numbers_) {
+        damage_on_disk(cluster_->machine(keeper), make_block(number));
+    }
+    const auto kept_here = [&] {
+        const auto& store = *cluster_->peer(keeper).store;
+        return std::ranges::count_if(numbers_, [&](std::uint64_t number) { return store.has(make_block(number).id); });
+    };
+    ASSERT_GT(kept_here(), 0);
+    EXPECT_TRUE(world_->run_until([&] { return kept_here() == 0 && at_rest(); }, 30min));
 }
 
 TEST_F(Diversion, WhatItsOwnerRemovesIsGoneAtTheKeeperToo) {
@@ -232,6 +355,40 @@ TEST_F(Diversion, WhoCannotRaiseTheTagOfADivertedBlockDoesNotSayThatItHoldsIt) {
     const auto lacking = ask_as(*cluster_, holder, full_, Verb::offer, encode(offer));
     ASSERT_TRUE(lacking) << lacking.error().message();
     EXPECT_EQ(decode<BitsReply>(lacking->header)->bits, base::Bytes(10, static_cast<std::uint8_t>(Offered::lacking)));
+}
+
+// The holder crashed before it had written its pointer; of other places it goes on asking.
+TEST_F(Diversion, AGuestThatNobodyPointsToIsHandedOverThoughOthersAreClaimed) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = *keepers().begin();
+    const auto block = make_block(77);
+    const auto keeps = [&](std::uint64_t place) {
+        const StoreRequest request{place_of(place), {test_tag()}, {block.id}, {1000}, Cause::diversion};
+        return ask_as(*cluster_, full_, keeper, Verb::store, encode(request), block.bytes).has_value();
+    };
+    std::uint64_t place = 2;
+    while (!keeps(place)) ++place;  // one that the keeper is no holder of
+    EXPECT_FALSE(at_rest());
+    numbers_.insert(77);
+    EXPECT_TRUE(comes_to_rest());
+}
+
+TEST_F(Diversion, AKeeperThatWasAwayHearsLaterThatNothingIsLeft) {
+    const Owner owner;
+    auto& machine = cluster_->machine(reader());
+    auto& node = cluster_->node(reader());
+    ASSERT_TRUE(*machine.run(node.put(kPlace, owner.tag(1), {make_block(50)}, Wait::full, cluster_->in(30s))));
+    ASSERT_EQ(keepers().size(), 1U);
+    const auto keeper = *keepers().begin();
+    world_->run_for(10s);
+    cluster_->power_off(keeper);
+    ASSERT_TRUE(*machine.run(node.remove(owner.reclaim(kPlace, 1, {make_block(50).id}), cluster_->in(30s))));
+    ASSERT_TRUE(world_->run_until([&] { return cluster_->node(full_).status().blocks_diverted == 0; }, 25s));
+    world_->run_for(12s);  // a review at least
+    cluster_->restart(keeper);
+    world_->run_for(20s);  // far less than it would wait for whoever is silent
+    EXPECT_TRUE(keepers().empty());
 }
 
 TEST_F(Diversion, NobodyWhoHoldsAPlaceTakesItsDivertedCopies) {
@@ -304,35 +461,57 @@ TEST_F(Diversion, AKeeperThatOnlyNamesOthersHasLostTheBlockAndSentNoWrongBytes) 
     EXPECT_EQ(cluster_->node(full_).status().corrupt_blocks, 0U);
 }
 
-TEST(DiversionHome, WhereThereIsRoomAgainBlocksComeHome) {
-    sim::World world{1};
-    auto options = quick_options();
-    Cluster cluster{world, options};
-    // Full by its settings first; after a restart with others it has room.
-    std::size_t full = 0;
-    for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
-        if (cluster.handle(i).id() == cluster.ring.nearest(kPlace, 1)[0].id()) full = i;
+/// The nearest peer is full by its settings first; after a restart with others it has room.
+class DiversionHome : public Diversion {
+  protected:
+    void make_room(std::uint64_t bytes_per_second = 4U << 20U) {
+        cluster_->options.adjust = [full = full_, bytes_per_second](std::size_t index, PeerProcess::Options& peer) {
+            if (index == full) peer.config.take_home_bytes_per_second = bytes_per_second;
+        };
+        cluster_->machine(full_).kill();
+        cluster_->machine(full_).restart();
     }
-    cluster.options.adjust = [full](std::size_t index, PeerProcess::Options& peer) {
-        if (index == full) peer.config.divert_primary = -1.0;
-    };
-    cluster.machine(full).kill();
-    cluster.machine(full).restart();
-    world.run_for(5s);
-    ASSERT_TRUE(cluster.put(full, kPlace, {make_block(1), make_block(2)}, Wait::full));
-    ASSERT_EQ(cluster.node(full).status().blocks_diverted, 2U);
-    cluster.options.adjust = {};
-    cluster.machine(full).kill();
-    cluster.machine(full).restart();
-    EXPECT_TRUE(world.run_until(
+    std::uint64_t taken_home() {
+        return cluster_->peer(full_).ready() ? cluster_->node(full_).status().blocks_taken_home : 0;
+    }
+};
+
+TEST_F(DiversionHome, WhereThereIsRoomAgainBlocksComeHome) {
+    put_some();
+    make_room();
+    EXPECT_TRUE(world_->run_until([&] { return at_rest() && cluster_->total().blocks_diverted == 0; }, 10min));
+    EXPECT_TRUE(cluster_->peer(full_).store->has(make_block(1).id));
+    EXPECT_EQ(taken_home(), 10U);
+}
+
+TEST_F(DiversionHome, KeepersHearFromAHolderThatTakesItsTime) {
+    put_some();
+    make_room(20);  // a block a minute; after less than one keepers would free what nobody asks about
+    bool freed = false;
+    ASSERT_TRUE(world_->run_until(
         [&] {
-            const auto sum = cluster.total();
-            return sum.blocks_diverted == 0 && sum.blocks_for_others == 0 && cluster.copies(1) == 3 &&
-                   cluster.copies(2) == 3 && cluster.whole() && sum.blocks_to_hand_over == 0;
+            const auto sum = cluster_->total();
+            freed = freed || sum.blocks_diverted > sum.blocks_for_others;
+            return taken_home() == 10;
         },
-        10min));
-    EXPECT_TRUE(cluster.peer(full).store->has(make_block(1).id));
-    EXPECT_EQ(cluster.total().blocks_taken_home, 2U);
+        30min));
+    EXPECT_FALSE(freed);
+}
+
+TEST_F(DiversionHome, AKeeperThatIsAwayDoesNotHoldUpTheBlocksOfOthers) {
+    put_some();
+    ASSERT_GT(keepers().size(), 1U);
+    std::vector<base::Guid> ids;
+    for (const auto number : numbers_) ids.push_back(make_block(number).id);
+    const auto first = *std::ranges::min_element(ids);
+    std::size_t at_first = 0;
+    for (const auto keeper : keepers()) {
+        if (cluster_->peer(keeper).store->has(first)) at_first = keeper;
+    }
+    const auto with_others = 10 - cluster_->node(at_first).status().blocks_for_others;
+    cluster_->power_off(at_first);
+    make_room();
+    EXPECT_TRUE(world_->run_until([&] { return taken_home() == with_others; }, 20s)) << taken_home();
 }
 
 /// Of 64 peers the fifty nearest to the place have hardly any disk: no holder has a neighbour with room.

@@ -5,10 +5,12 @@
 #include "contract/block_store_contract.hpp"
 #include "contract/memory_block_store.hpp"
 #include "past/segment_store.hpp"
+#include "tagged_put.hpp"
 
 namespace contract {
 namespace {
 
+using namespace std::chrono_literals;
 using past::Block;
 using past::DivertingStore;
 using past::Ledger;
@@ -21,11 +23,12 @@ class OneNeighbour final : public past::Elsewhere {
   public:
     explicit OneNeighbour(past::BlockStore& store) : store_{store} {}
 
-    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag, std::vector<Block> blocks,
-                                                             Among among) override {
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
+                                                             std::vector<Block> blocks, Among among) override {
         const auto count = blocks.size();
         if (full && !(stranger && among == Among::anybody)) co_return past::Errc::no_space;
-        BASE_CO_CHECK(co_await store_.put(place, tag, std::move(blocks)));
+        BASE_CO_CHECK(co_await past::put_tagged(store_, place, std::move(tags), std::move(blocks)));
+        if (meanwhile) co_await std::exchange(meanwhile, nullptr)();
         co_return std::vector<base::NodeId>(count, kNeighbour);
     }
     base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId, base::Guid, base::Guid id) override {
@@ -35,6 +38,7 @@ class OneNeighbour final : public past::Elsewhere {
     base::Task<base::Result<std::vector<bool>>> retag(base::NodeId, base::Guid, Tag tag, std::vector<base::Guid> ids,
                                                       bool untag) override {
         if (away) co_return base::Errc::unreachable;
+        if (meanwhile) co_await std::exchange(meanwhile, nullptr)();
         if (!untag) co_return co_await store_.touch(tag, std::move(ids));
         std::vector<bool> held;
         for (const auto& id : ids) held.push_back(store_.has(id));
@@ -44,6 +48,7 @@ class OneNeighbour final : public past::Elsewhere {
     bool full = false;
     bool stranger = false;  ///< has room all the same
     bool away = false;
+    std::function<base::Task<void>()> meanwhile;  ///< happens while it is asked to keep or to tag something, once
 
   private:
     past::BlockStore& store_;
@@ -117,6 +122,28 @@ class DivertingStoreTest : public testing::Test {
     void run(base::Task<void> task) { node_.run(std::move(task)); }
     base::Result<void> put(std::vector<Block> blocks) { return run(store_->put(kPlace, kTag, std::move(blocks))); }
 
+    base::Task<void> touch_later(base::Duration delay, Tag tag, base::Guid id, bool* held) {
+        co_await node_.env().clock.sleep_for(delay);
+        std::vector<base::Guid> ids(1, id);
+        const auto bits = co_await store_->touch(tag, std::move(ids));
+        *held = bits && bits->front();
+    }
+    base::Task<void> untag_later(base::Duration delay, Tag tag, base::Guid id) {
+        co_await node_.env().clock.sleep_for(delay);
+        std::vector<base::Guid> ids(1, id);
+        EXPECT_TRUE(co_await store_->untag(tag, std::move(ids)));
+    }
+    base::Task<void> take_home(base::Guid id) { (void)co_await store_->take_home(id); }
+    base::Task<void> try_to_put(Block block, bool* done) {
+        std::vector<Block> blocks(1, std::move(block));
+        *done = (co_await store_->put(kPlace, kTag, std::move(blocks))).has_value();
+    }
+    base::Task<void> try_to_keep(Block block, bool* done) {
+        std::vector<Block> blocks(1, std::move(block));
+        std::vector<Tag> tags(1, kTag);
+        *done = (co_await store_->keep_for(kPrimary, kPlace, std::move(tags), std::move(blocks))).has_value();
+    }
+
     const base::Guid kPlace = guid_of("place");
     const Tag kTag{guid_of("volume"), 5};
     const base::NodeId kPrimary = guid_of("somebody with no room");
@@ -189,6 +216,19 @@ TEST_F(DivertingStoreTest, WhatItsKeeperLostIsNoLongerHeld) {
     EXPECT_TRUE(store_->places().empty());
 }
 
+TEST_F(DivertingStoreTest, OldNewsOfALossDropsNoNewPointer) {
+    open();
+    const auto block = block_of(1, 1000), untouched = block_of(2, 1000);
+    ASSERT_TRUE(put({block, untouched}));
+    const auto asked = store_->pointers().of_node(kNeighbour, kPlace);
+    const Tag later{kTag.volume, kTag.generation + 3};
+    ASSERT_TRUE(run(store_->other->discard({block.id})));
+    ASSERT_TRUE(run(store_->put(kPlace, later, {block})));
+    ASSERT_TRUE(run(store_->drop_pointers(asked)));
+    EXPECT_TRUE(store_->has(block.id));
+    EXPECT_FALSE(store_->has(untouched.id));
+}
+
 TEST_F(DivertingStoreTest, AGoodCopyElsewhereEndsTheLossHere) {
     open({0.1, 0.05}, 1U << 20U);
     const auto block = block_of(1, 10'000);
@@ -252,6 +292,20 @@ TEST_F(DivertingStoreTest, AKeeperThatIsAwayIsNoLoss) {
     EXPECT_EQ(*run(store_->touch(kTag, {block.id})), std::vector<bool>{false}) << "nobody can say that it is there";
 }
 
+TEST_F(DivertingStoreTest, WhatAKeeperDoesNotAnswerForStaysHereWhereThereIsRoom) {
+    open();
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    thresholds_ = {1.0, 1.0};
+    reopen();
+    store_->neighbour->away = true;
+    const Tag other{guid_of("other volume"), 9};
+    ASSERT_TRUE(run(store_->put(kPlace, other, {block})));
+    EXPECT_TRUE(store_->holds_bytes(block.id));
+    EXPECT_TRUE(store_->pointers().empty());
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, other));
+}
+
 TEST_F(DivertingStoreTest, ABlockComesHomeWithAllItsTags) {
     open();
     const auto block = block_of(1, 1000);
@@ -265,6 +319,110 @@ TEST_F(DivertingStoreTest, ABlockComesHomeWithAllItsTags) {
     EXPECT_TRUE(store_->holds_bytes(block.id));
     EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, other));
     EXPECT_EQ(store_->places().front().digest, before.front().digest) << "others see no difference";
+}
+
+TEST_F(DivertingStoreTest, ANewKeeperIsToldAllTagsOfTheOneBefore) {
+    open();
+    const auto block = block_of(1, 1000);
+    const Tag other{guid_of("other volume"), 9};
+    ASSERT_TRUE(put({block}));
+    ASSERT_EQ(*run(store_->touch(other, {block.id})), std::vector<bool>{true});
+    ASSERT_TRUE(run(store_->other->discard({block.id})));  // the one before; now the next one has an empty disk
+    const auto fresh = block_of(2, 1000);
+    ASSERT_TRUE(put({block, fresh}));
+    EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, other));
+    EXPECT_THAT(store_->other->tags(block.id), testing::UnorderedElementsAre(kTag, other));
+    EXPECT_THAT(store_->tags(fresh.id), testing::ElementsAre(kTag));
+    EXPECT_THAT(store_->other->tags(fresh.id), testing::ElementsAre(kTag));
+}
+
+TEST_F(DivertingStoreTest, ATouchWhileABlockGetsANewKeeperIsNotLost) {
+    open();
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    ASSERT_TRUE(run(store_->other->discard({block.id})));
+    const Tag later{kTag.volume, kTag.generation + 3};
+    // What the old keeper was told is on the pointer, and at the new keeper nothing yet.
+    store_->neighbour->meanwhile = [&]() -> base::Task<void> {
+        store_->neighbour->meanwhile = [&]() -> base::Task<void> {
+            auto entry = *store_->pointers().find(block.id);
+            EXPECT_TRUE(past::raise_tag(entry.tags, later));
+            Ledger::Entries entries;
+            entries.emplace(block.id, std::move(entry));
+            (void)co_await const_cast<Ledger&>(store_->pointers()).add(std::move(entries));
+        };
+        co_return;
+    };
+    ASSERT_TRUE(put({block}));
+    EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(later));
+    EXPECT_THAT(store_->other->tags(block.id), testing::ElementsAre(later));
+}
+
+TEST_F(DivertingStoreTest, ATouchWhileABlockComesHomeIsNotLost) {
+    const Tag later{kTag.volume, kTag.generation + 3};
+    open();
+    node_.disk().set_speed(0us, 500us, 0);
+    for (int moment = 0; moment < 40; ++moment) {
+        const auto block = block_of(static_cast<std::uint64_t>(moment), 1000);
+        ASSERT_TRUE(put({block}));
+        bool held = false;
+        base::TaskGroup both{node_.env().executor};
+        both.spawn(take_home(block.id));
+        both.spawn(touch_later(moment * 50us, later, block.id, &held));
+        run(both.join());
+        ASSERT_TRUE(store_->holds_bytes(block.id));
+        EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(held ? later : kTag)) << moment;
+    }
+}
+
+TEST_F(DivertingStoreTest, AReclaimWhileABlockComesHomeIsNotUndone) {
+    const Tag other{guid_of("other volume"), 9};
+    open();
+    node_.disk().set_speed(0us, 500us, 0);
+    for (int moment = 0; moment < 40; ++moment) {
+        const auto block = block_of(static_cast<std::uint64_t>(moment), 1000);
+        ASSERT_TRUE(put({block}));
+        ASSERT_EQ(*run(store_->touch(other, {block.id})), std::vector<bool>{true});
+        base::TaskGroup both{node_.env().executor};
+        both.spawn(take_home(block.id));
+        both.spawn(untag_later(moment * 50us, other, block.id));
+        run(both.join());
+        EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(kTag)) << moment;
+    }
+}
+
+TEST_F(DivertingStoreTest, WhoDoesNotKeepABlockAnyMoreTagsItForNobody) {
+    open();
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    store_->neighbour->meanwhile = [&]() -> base::Task<void> {
+        auto entry = *store_->pointers().find(block.id);
+        entry.node = guid_of("another neighbour");
+        Ledger::Entries entries;
+        entries.emplace(block.id, std::move(entry));
+        (void)co_await const_cast<Ledger&>(store_->pointers()).add(std::move(entries));
+    };
+    const Tag later{kTag.volume, kTag.generation + 3};
+    EXPECT_EQ(*run(store_->touch(later, {block.id})), std::vector<bool>{false});
+    EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(kTag));
+}
+
+TEST_F(DivertingStoreTest, AReclaimHereLeavesGuestsToThoseWhoseTheyAre) {
+    open({0.1, 1.0});
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+    EXPECT_EQ(*run(store_->untag(kTag, {block.id})), 0U);
+    EXPECT_TRUE(store_->holds_bytes(block.id));
+    EXPECT_EQ(*run(store_->retag_for(kPrimary, kTag, {block.id}, false)), std::vector<bool>{true});
+    EXPECT_TRUE(store_->places().empty());
+}
+
+TEST_F(DivertingStoreTest, APutIsNotDoneIfABlockCannotGetAllItsTags) {
+    open();
+    store_->neighbour->away = true;  // it took the block; then it went
+    const Tag other{guid_of("other volume"), 9};
+    EXPECT_EQ(run(past::put_tagged(*store_, kPlace, {kTag, other}, {block_of(1, 1000)})).error(), base::Errc::busy);
+    EXPECT_TRUE(run(past::put_tagged(*store_, kPlace, {kTag}, {block_of(2, 1000)})));
 }
 
 TEST_F(DivertingStoreTest, GuestsDoNotShowButTheirBytesAreThere) {
@@ -290,11 +448,30 @@ TEST_F(DivertingStoreTest, OneCopyDoesNotCountTwice) {
     ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {guest})));
     EXPECT_EQ(run(store_->keep_for(guid_of("another"), kPlace, {kTag}, {guest})).error(), base::Errc::denied);
     EXPECT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {guest}))) << "asked twice";
-    // Put here for our own account, it is nobody's guest any more.
+    EXPECT_EQ(put({guest}).error(), base::Errc::busy) << "its primary counts this disk";
+    EXPECT_EQ(store_->guests().blocks(), 1U);
+    EXPECT_FALSE(store_->has(guest.id));
+    ASSERT_TRUE(run(store_->release({guest.id})));
     ASSERT_TRUE(put({guest}));
-    EXPECT_TRUE(store_->guests().empty());
     EXPECT_TRUE(store_->has(guest.id));
     EXPECT_EQ(store_->places().front().blocks, 2U);
+}
+
+TEST_F(DivertingStoreTest, OfAPutAndAGuestAtTheSameTimeOneIsRefused) {
+    open({0.1, 1.0});
+    for (const bool put_first : {true, false}) {
+        const auto block = block_of(put_first ? 1 : 2, 1000);
+        bool is_put = false, is_kept = false;
+        base::TaskGroup both{node_.env().executor};
+        if (put_first) both.spawn(try_to_put(block, &is_put));
+        both.spawn(try_to_keep(block, &is_kept));
+        if (!put_first) both.spawn(try_to_put(block, &is_put));
+        run(both.join());
+        EXPECT_EQ(is_put, put_first);
+        EXPECT_EQ(is_kept, !put_first);
+        EXPECT_EQ(store_->guests().contains(block.id), is_kept);
+        EXPECT_EQ(store_->has(block.id), is_put);
+    }
 }
 
 TEST_F(DivertingStoreTest, OnlyForWhomWeKeepThemMayTagThem) {

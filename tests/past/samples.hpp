@@ -83,6 +83,7 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
         {"offer_request", encode(OfferRequest{place, tag, ids})},
         {"fetch_reply", encode(FetchReply{{{sample_guid(1), "one:7000"}}})},
         {"room_reply", encode(RoomReply{123'456})},
+        {"review_request", encode(ReviewRequest{ids})},
         {"claim_request", encode(ClaimRequest{place, {}, sample_guid(0xFF), ids})},
         {"retag_request", encode(RetagRequest{{place, tag, ids}, true})},
         {"query_request", encode(QueryRequest{place, ids})},

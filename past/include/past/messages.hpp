@@ -31,7 +31,7 @@ enum class Verb : std::uint8_t {
     accept = 11,
     pull = 12,
     room = 13,
-    review = 14,  ///< a CompareRequest about the guests that the answerer keeps for the asker
+    review = 14,
     claim = 15,
     retag = 16,
 };
@@ -152,6 +152,11 @@ struct OfferRequest {
 struct RoomReply {
     std::uint64_t free_bytes = 0;
     friend bool operator==(const RoomReply&, const RoomReply&) = default;
+};
+/// About the guests that are kept for the asker; answered by a CompareReply. What it expects it does not say.
+struct ReviewRequest {
+    std::vector<base::Guid> places;
+    friend bool operator==(const ReviewRequest&, const ReviewRequest&) = default;
 };
 /// All guests of the asker in (after, up_to] of the place: what is kept for it there and not listed is unclaimed.
 struct ClaimRequest {
@@ -310,6 +315,7 @@ struct LocalHoldersReply {
 [[nodiscard]] base::Bytes encode(const OfferRequest&);
 [[nodiscard]] base::Bytes encode(const FetchReply&);
 [[nodiscard]] base::Bytes encode(const RoomReply&);
+[[nodiscard]] base::Bytes encode(const ReviewRequest&);
 [[nodiscard]] base::Bytes encode(const ClaimRequest&);
 [[nodiscard]] base::Bytes encode(const RetagRequest&);
 [[nodiscard]] base::Bytes encode(const QueryRequest&);

@@ -20,7 +20,7 @@ Diverter::Diverter(Context& context, Holders& holders, DivertingStore& store)
 
 struct Diverter::Diversion {
     Guid place;
-    Tag tag;
+    std::vector<Tag> tags;
     std::vector<Block> blocks;
     std::vector<std::optional<NodeId>> kept_by;
     std::set<NodeId> refused;
@@ -99,12 +99,13 @@ Task<void> Diverter::ask_room(NodeHandle node) {
     rooms_[id] = Room{reply ? reply->free_bytes : 0, context_.now() + context_.config.room_known_for};
 }
 
-Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vector<Block> blocks, Among among) {
+Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> tags, std::vector<Block> blocks,
+                                                 Among among) {
     const DiversionThresholds configured{context_.config.divert_primary, context_.config.divert_guest};
     const auto thresholds = among == Among::neighbours ? configured : kWhateverFits;
     const auto diversion = std::make_shared<Diversion>();
     diversion->place = place;
-    diversion->tag = tag;
+    diversion->tags = std::move(tags);
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
     const auto [nodes, domains] = co_await candidates(place, among);
@@ -144,9 +145,8 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, Tag tag, std::vecto
 Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, std::vector<std::size_t> which) {
     std::vector<Block> blocks;
     for (const auto i : which) blocks.push_back(diversion->blocks[i]);
-    std::vector<Tag> tags(1, diversion->tag);
     const auto id = to.id();
-    auto batch = make_batch(diversion->place, std::move(tags), std::move(blocks), Cause::diversion);
+    auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), Cause::diversion);
     Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
     const auto deadline = context_.now() + context_.config.store_timeout;
     if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), deadline);
@@ -157,7 +157,7 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     }
     for (const auto i : which) diversion->kept_by[i] = id;
     context_.counters.bytes_diverted += (*batch)->bytes;
-    answered_at_.try_emplace(id, context_.now());
+    answered_at_[id] = context_.now();
 }
 
 // --- asking for what was diverted
@@ -199,14 +199,18 @@ Task<Result<std::vector<bool>>> Diverter::retag(NodeId node, Guid place, Tag tag
 // --- reviews
 
 Task<void> Diverter::run() {
+    context_.work.spawn(take_home_always());
     for (;;) {
-        const auto jitter = 0.5 + context_.env.rng.unit();
-        co_await context_.env.clock.sleep_for(
-            std::chrono::duration_cast<base::Duration>(context_.config.review_period * jitter));
+        co_await sleep_a_period();
         co_await review_all();
         co_await let_guests_go();
-        co_await take_home();
     }
+}
+
+Task<void> Diverter::sleep_a_period() {
+    const auto jitter = 0.5 + context_.env.rng.unit();
+    co_await context_.env.clock.sleep_for(
+        std::chrono::duration_cast<base::Duration>(context_.config.review_period * jitter));
 }
 
 Task<void> Diverter::review_all() {
@@ -214,59 +218,89 @@ Task<void> Diverter::review_all() {
     for (const auto& [place, entries] : store_.pointers().by_place()) {
         for (const auto& [node, total] : store_.pointers().totals(place)) now.emplace(node, place);
     }
+    reviewed_.insert(now.begin(), now.end());  // where nothing is left they are told so
     std::map<NodeId, std::vector<Guid>> by_node;
-    auto asked = now;
-    asked.insert(reviewed_.begin(), reviewed_.end());  // where nothing is left they are told so
-    for (const auto& [node, place] : asked) by_node[node].push_back(place);
-    reviewed_ = std::move(now);
-    for (auto& [node, places] : by_node) {
+    for (const auto& [node, place] : reviewed_) by_node[node].push_back(place);
+    for (const auto& [node, places] : by_node) {
         answered_at_.try_emplace(node, context_.now());
-        co_await review(node, std::move(places));
+        if (co_await review(node, places)) {
+            std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node && !now.contains(whose); });
+        }
     }
     std::erase_if(answered_at_, [&](const auto& entry) { return !by_node.contains(entry.first); });
 }
 
-Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
-    const auto deadline = context_.now() + 4 * context_.config.call_timeout;
-    const auto address = co_await holders_.resolve(node, deadline);
+Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
+    const auto address = co_await holders_.resolve(node, context_.now() + context_.config.call_timeout);
     bool answered = address.has_value();
     for (std::size_t begin = 0; answered && begin < places.size(); begin += kMaxCompareEntries) {
-        CompareRequest request;
+        ReviewRequest request;
+        std::vector<Ledger::Total> expected;
         for (auto i = begin; i < std::min(places.size(), begin + kMaxCompareEntries); ++i) {
-            const auto total = store_.pointers().total(places[i], node);
-            request.entries.push_back({places[i], total.blocks, total.digest});
+            request.places.push_back(places[i]);
+            expected.push_back(store_.pointers().total(places[i], node));
         }
         auto header = encode(request);
         auto to = *address;
+        const auto deadline = context_.now() + context_.config.call_timeout;
         const auto answer = co_await context_.call(std::move(to), Verb::review, std::move(header), deadline);
+        if (answer) answered_at_[node] = context_.now();
         const auto reply = answer ? decode<CompareReply>(answer->header) : Result<CompareReply>{answer.error()};
-        answered = reply && reply->entries.size() == request.entries.size();
-        for (std::size_t i = 0; answered && i < request.entries.size(); ++i) {
-            const auto& ours = request.entries[i];
+        answered = reply && reply->entries.size() == request.places.size();
+        for (std::size_t i = 0; answered && i < request.places.size(); ++i) {
             const auto& theirs = reply->entries[i];
-            if (ours.blocks == theirs.blocks && ours.digest == theirs.digest) continue;
-            answered = co_await claim(*address, ours.place);
+            if (expected[i].blocks == theirs.blocks && expected[i].digest == theirs.digest) continue;
+            answered = co_await claim(*address, request.places[i]);
         }
     }
-    if (answered) {
-        answered_at_[node] = context_.now();
-    } else if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
+    if (answered) co_await audit(node);
+    if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
         co_await give_up(node);
+        std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node; });  // it frees them by itself
     }
+    co_return answered;
+}
+
+/// Lists are cheap to keep without the blocks: one of them, whichever, has to be there in full. What is not is dropped.
+Task<void> Diverter::audit(NodeId node) {
+    std::vector<std::pair<Guid, std::uint64_t>> places;
+    std::uint64_t blocks = 0;
+    for (const auto& [place, entries] : store_.pointers().by_place()) {
+        const auto here = store_.pointers().total(place, node).blocks;
+        if (here > 0) places.emplace_back(place, blocks += here);
+    }
+    if (blocks == 0) co_return;
+    const auto drawn = context_.env.rng.below(blocks);
+    const auto at = std::ranges::upper_bound(places, drawn, {}, &std::pair<Guid, std::uint64_t>::second);
+    const auto entries = store_.pointers().of_node(node, at->first);
+    const auto nth = drawn - (at->second - entries.size());
+    const auto& [id, entry] = *std::next(entries.begin(), static_cast<std::ptrdiff_t>(nth));
+    co_await context_.foreground.give_way(entry.bytes);
+    const auto bytes = co_await store_.get(id);
+    if (bytes) co_return;
+    context_.log(base::Log::Level::info, "{} cannot show {} that it keeps for us: {}", node.short_hex(), id.short_hex(),
+                 bytes.error().message());
 }
 
 /// Names all that we diverted to `node` of the place; what it does not keep is lost, and what we do not name is free.
+/// Where that place became the keeper's own it says that it lost all, and keeps its marks until we no longer name it:
+/// what counts here and there counts twice.
 Task<bool> Diverter::claim(base::Address node, Guid place) {
+    Ledger::Entries lost;
+    if (!co_await claim_all(node, place, lost)) co_return false;
+    if (lost.empty()) co_return true;
+    context_.log(base::Log::Level::info, "{} lost {} blocks that it kept for us", node.id.short_hex(), lost.size());
+    if (!co_await store_.drop_pointers(std::move(lost))) co_return true;  // found again by the next review
+    Ledger::Entries lost_since;
+    co_return co_await claim_all(std::move(node), place, lost_since);
+}
+
+Task<bool> Diverter::claim_all(base::Address node, Guid place, Ledger::Entries& lost) {
+    const auto asked = store_.pointers().of_node(node.id, place);  // as they are before the question
     std::vector<Guid> ids;
-    const auto entries = store_.pointers().by_place().find(place);
-    if (entries != store_.pointers().by_place().end()) {
-        for (const auto& [id, entry] : entries->second) {
-            if (entry.node == node.id) ids.push_back(id);
-        }
-    }
+    for (const auto& [id, entry] : asked) ids.push_back(id);
     Guid::Array ones;
     ones.fill(0xFF);
-    std::vector<Guid> lost;
     Guid after;
     for (std::size_t begin = 0; begin == 0 || begin < ids.size(); begin += kMaxBlocksPerRequest) {
         const auto end = std::min(ids.size(), begin + kMaxBlocksPerRequest);
@@ -281,22 +315,27 @@ Task<bool> Diverter::claim(base::Address node, Guid place) {
         const auto reply = answer ? decode<BitsReply>(answer->header) : Result<BitsReply>{answer.error()};
         if (!reply || reply->bits.size() != request.ids.size()) co_return false;
         for (std::size_t i = 0; i < request.ids.size(); ++i) {
-            if (reply->bits[i] == 0) lost.push_back(request.ids[i]);
+            if (reply->bits[i] == 0) lost.insert(*asked.find(request.ids[i]));
         }
-    }
-    if (!lost.empty()) {
-        context_.log(base::Log::Level::info, "{} lost {} blocks that it kept for us", node.id.short_hex(), lost.size());
-        (void)co_await store_.drop_pointers(std::move(lost));
     }
     co_return true;
 }
 
 /// It is away for repair_after: what it kept is made anew like the copies of any holder that is gone.
 Task<void> Diverter::give_up(NodeId node) {
-    auto ids = store_.pointers().of_node(node);
-    if (ids.empty()) co_return;
-    context_.log(base::Log::Level::info, "{} is away with {} blocks that it kept for us", node.short_hex(), ids.size());
-    (void)co_await store_.drop_pointers(std::move(ids));
+    auto kept = store_.pointers().of_node(node);
+    if (kept.empty()) co_return;
+    context_.log(base::Log::Level::info, "{} is away with {} blocks that it kept for us", node.short_hex(),
+                 kept.size());
+    (void)co_await store_.drop_pointers(std::move(kept));
+}
+
+/// Beside the reviews: it may take days.
+Task<void> Diverter::take_home_always() {
+    for (;;) {
+        co_await sleep_a_period();
+        co_await take_home();
+    }
 }
 
 Task<void> Diverter::take_home() {
@@ -308,51 +347,61 @@ Task<void> Diverter::take_home() {
     for (const auto& [place, entries] : store_.pointers().by_place()) {
         for (const auto& [id, entry] : entries) all.emplace_back(id, entry.bytes);
     }
+    std::set<NodeId> away;  // the next time is soon enough
     for (const auto& [id, bytes] : all) {
-        if (!store_.could_take_home(bytes, room) || !store_.pointers().contains(id)) continue;
+        const auto* pointer = store_.pointers().find(id);
+        if (pointer == nullptr || away.contains(pointer->node) || !store_.could_take_home(bytes, room)) continue;
+        const auto node = pointer->node;
         co_await bucket.take(bytes);
         co_await context_.foreground.give_way(bytes);
-        if (!co_await store_.take_home(id)) break;  // away, or full after all: the next review is soon enough
-        ++context_.counters.blocks_taken_home;
+        const auto taken = co_await store_.take_home(id);
+        if (taken) ++context_.counters.blocks_taken_home;
+        if (!taken && is_absence(taken.error())) away.insert(node);
         room = store_.room();
     }
 }
 
 // --- guests
 
-bool Diverter::is_ours(const Guid& place) const {
+bool Diverter::is_placed_here(const Guid& place) const {
+    const auto set = holders_.local(place, context_.membership.copies());
+    return set && set->placed_on(context_.self());
+}
+
+bool Diverter::takes_writes(const Guid& place) const {
     const auto set = holders_.local(place, context_.membership.copies());
     return set && (set->placed_on(context_.self()) || set->written_by(context_.self()));
 }
 
 Task<Result<void>> Diverter::on_store(NodeId primary, StoreRequest request, std::vector<Block> blocks) {
-    if (is_ours(request.place)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
+    if (takes_writes(request.place)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
     for (const auto& id : request.ids) young_[id] = context_.now() + context_.config.guest_forgiveness;
-    heard_from_[primary] = context_.now();
+    heard_from_[{primary, request.place}] = context_.now();
     co_return co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks));
 }
 
-CompareReply Diverter::on_review(const NodeId& primary, const CompareRequest& request) {
-    heard_from_[primary] = context_.now();
+CompareReply Diverter::on_review(const NodeId& primary, const ReviewRequest& request) {
     CompareReply reply;
-    for (const auto& entry : request.entries) {
-        // What became ours by a change of the ring is no guest: one copy must not count for two holders.
-        const auto total = is_ours(entry.place) ? Ledger::Total{} : store_.guests().total(entry.place, primary);
+    for (const auto& place : request.places) {
+        if (store_.guests().total(place, primary).blocks > 0) heard_from_[{primary, place}] = context_.now();
+        auto total = store_.kept_for(primary, place);
+        if (is_placed_here(place)) total.digest = {};  // that of no blocks: whoever diverted some has to claim them
         reply.entries.push_back({total.blocks, total.digest});
     }
     return reply;
 }
 
 Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request) {
-    const bool ours = is_ours(request.place);
+    // What became ours by a change of the ring is a guest until its primary has stopped to count it. While we stand in
+    // for somebody it stays one: we take no puts of it, and will be none of the holders again.
+    const bool ours = is_placed_here(request.place);
     BitsReply reply;
-    std::set<Guid> claimed;
     for (const auto& id : request.ids) {
         const auto* guest = store_.guests().find(id);
         const bool kept = !ours && guest != nullptr && guest->node == primary && store_.holds_bytes(id);
         reply.bits.push_back(kept ? 1 : 0);
-        if (kept) claimed.insert(id);
     }
+    const std::set<Guid> claimed{request.ids.begin(), request.ids.end()};
     std::vector<Guid> free;
     const auto entries = store_.guests().by_place().find(request.place);
     if (entries != store_.guests().by_place().end()) {
@@ -360,7 +409,7 @@ Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request)
         for (auto at = guests.upper_bound(request.after); at != guests.end() && at->first <= request.up_to; ++at) {
             if (at->second.node != primary || claimed.contains(at->first)) continue;
             const auto young = young_.find(at->first);
-            if (ours || young == young_.end() || young->second <= context_.now()) free.push_back(at->first);
+            if (young == young_.end() || young->second <= context_.now()) free.push_back(at->first);
         }
     }
     if (!free.empty()) BASE_CO_CHECK(co_await store_.release(std::move(free)));
@@ -375,23 +424,27 @@ Task<Result<BitsReply>> Diverter::on_retag(NodeId primary, RetagRequest request)
     co_return reply;
 }
 
-/// Of those that were not heard of for so long that what they diverted was given up, or will be.
+/// Of whoever did not ask about their place for so long that what it diverted there was given up, or forgotten.
 Task<void> Diverter::let_guests_go() {
     const auto now = context_.now();
     std::erase_if(young_, [&](const auto& entry) { return entry.second <= now; });
-    std::set<NodeId> primaries, silent;
+    std::set<Whose> all;
+    std::vector<Guid> forgotten;
     const auto patience = context_.membership.policy().repair_after + 3 * context_.config.review_period;
     for (const auto& [place, entries] : store_.guests().by_place()) {
+        std::set<NodeId> silent;
         for (const auto& [node, total] : store_.guests().totals(place)) {
-            primaries.insert(node);
-            if (now - heard_from_.try_emplace(node, now).first->second >= patience) silent.insert(node);
+            all.emplace(node, place);
+            const auto heard = heard_from_.try_emplace({node, place}, now).first->second;
+            if (now - heard >= patience) silent.insert(node);
+        }
+        if (silent.empty()) continue;
+        for (const auto& [id, entry] : entries) {
+            if (silent.contains(entry.node)) forgotten.push_back(id);
         }
     }
-    std::erase_if(heard_from_, [&](const auto& entry) { return !primaries.contains(entry.first); });
-    for (const auto& node : silent) {
-        auto ids = store_.guests().of_node(node);
-        (void)co_await store_.release(std::move(ids));
-    }
+    std::erase_if(heard_from_, [&](const auto& entry) { return !all.contains(entry.first); });
+    if (!forgotten.empty()) (void)co_await store_.release(std::move(forgotten));
 }
 
 }  // namespace past

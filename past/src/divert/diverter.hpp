@@ -15,8 +15,8 @@ class Diverter final : public Elsewhere {
     Diverter(Context& context, Holders& holders, DivertingStore& store);
 
     // Elsewhere
-    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag, std::vector<Block> blocks,
-                                                             Among among) override;
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
+                                                             std::vector<Block> blocks, Among among) override;
     base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
                                                       std::vector<base::Guid> ids, bool untag) override;
@@ -27,7 +27,7 @@ class Diverter final : public Elsewhere {
     // What neighbours ask of us
     base::Task<base::Result<void>> on_store(base::NodeId primary, StoreRequest request, std::vector<Block> blocks);
     [[nodiscard]] RoomReply on_room() const { return {store_.room()}; }
-    [[nodiscard]] CompareReply on_review(const base::NodeId& primary, const CompareRequest& request);
+    [[nodiscard]] CompareReply on_review(const base::NodeId& primary, const ReviewRequest& request);
     base::Task<base::Result<BitsReply>> on_claim(base::NodeId primary, ClaimRequest request);
     base::Task<base::Result<BitsReply>> on_retag(base::NodeId primary, RetagRequest request);
 
@@ -47,13 +47,21 @@ class Diverter final : public Elsewhere {
     base::Task<void> ask_room(pastry::NodeHandle node);
     base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);
 
+    base::Task<void> sleep_a_period();
     base::Task<void> review_all();
-    base::Task<void> review(base::NodeId node, std::vector<base::Guid> places);
+    /// Whether it answered for all of them.
+    base::Task<bool> review(base::NodeId node, std::vector<base::Guid> places);
+    base::Task<void> audit(base::NodeId node);
     base::Task<bool> claim(base::Address node, base::Guid place);
+    /// One round; adds to `lost`, which outlives it.
+    base::Task<bool> claim_all(base::Address node, base::Guid place, Ledger::Entries& lost);
     base::Task<void> give_up(base::NodeId node);
     base::Task<void> let_guests_go();
+    base::Task<void> take_home_always();
     base::Task<void> take_home();
-    [[nodiscard]] bool is_ours(const base::Guid& place) const;
+    [[nodiscard]] bool is_placed_here(const base::Guid& place) const;
+    /// Or stands in for a holder that is away.
+    [[nodiscard]] bool takes_writes(const base::Guid& place) const;
 
     Context& context_;
     Holders& holders_;
@@ -63,9 +71,11 @@ class Diverter final : public Elsewhere {
     base::TimePoint strangers_until_;
     base::Semaphore finding_strangers_;
     std::map<base::NodeId, base::TimePoint> answered_at_;  ///< a review; at first, when we began to wait for one
-    std::set<Whose> reviewed_;                             ///< where something was diverted when we last asked
-    std::map<base::NodeId, base::TimePoint> heard_from_;   ///< for whom we keep guests: its last review
-    std::map<base::Guid, base::TimePoint> young_;          ///< guests that need not be claimed yet
+    std::set<Whose>
+        reviewed_;  ///< where something was diverted when we last asked, or it was not heard that nothing is
+    std::map<Whose, base::TimePoint>
+        heard_from_;  ///< for whom we keep guests of a place: its last review of that place
+    std::map<base::Guid, base::TimePoint> young_;  ///< guests that need not be claimed yet
 };
 
 }  // namespace past

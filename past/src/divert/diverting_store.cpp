@@ -1,6 +1,8 @@
 #include "divert/diverting_store.hpp"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "base/error.hpp"
 #include "past/error.hpp"
@@ -21,6 +23,13 @@ std::vector<Guid> ids_of(const std::vector<Block>& blocks) {
     for (const auto& block : blocks) ids.push_back(block.id);
     return ids;
 }
+
+bool covers(const std::vector<Tag>& tags, const Tag& tag) {
+    return std::ranges::any_of(
+        tags, [&](const Tag& each) { return each.volume == tag.volume && each.generation >= tag.generation; });
+}
+
+using ByTag = std::map<std::pair<Guid, std::uint64_t>, std::vector<Guid>>;  // volume and generation
 
 }  // namespace
 
@@ -43,7 +52,7 @@ Task<void> DivertingStore::tidy() {
         }
     }
     // Not being able to write this down now costs nothing: the next start finds it again.
-    if (!home.empty()) (void)co_await pointers_.erase(std::move(home));
+    if (!home.empty()) (void)co_await settle(std::move(home));
     if (!gone.empty()) (void)co_await guests_.erase(std::move(gone));
 }
 
@@ -61,37 +70,69 @@ struct DivertingStore::Sorted {
     std::vector<Block> here;      // here already (to be tagged), or new, and there is room
     std::vector<Block> pointed;   // at a neighbour already
     std::vector<Block> too_much;  // new, and there is no room
-    std::vector<Guid> guests;     // here for somebody else until now; now for ourselves
+    std::uint64_t free = 0;       // after those that stay here
 };
 
 DivertingStore::Sorted DivertingStore::sort_out(std::vector<Block> blocks) const {
     Sorted sorted;
-    auto free = room();
+    sorted.free = room();
     for (auto& block : blocks) {
-        const auto size = block.bytes.size();
         if (inner_.has(block.id)) {
-            if (guests_.contains(block.id)) sorted.guests.push_back(block.id);
             sorted.here.push_back(std::move(block));
         } else if (pointers_.contains(block.id)) {
             sorted.pointed.push_back(std::move(block));
-        } else if (accepts_primary(size, free, thresholds_)) {
-            free -= std::min<std::uint64_t>(free, size);
-            sorted.here.push_back(std::move(block));
         } else {
-            sorted.too_much.push_back(std::move(block));
+            weigh(std::move(block), sorted);
         }
     }
     return sorted;
 }
 
+void DivertingStore::weigh(Block block, Sorted& sorted) const {
+    const std::uint64_t size = block.bytes.size();
+    const bool stays = accepts_primary(size, sorted.free, thresholds_);
+    if (stays) sorted.free -= std::min(sorted.free, size);
+    (stays ? sorted.here : sorted.too_much).push_back(std::move(block));
+}
+
+/// Waits until nobody else has any of them to itself.
+Task<DivertingStore::Alone> DivertingStore::alone_with(std::vector<Guid> ids) {
+    while (is_under_way(ids)) co_await one_less_.wait();
+    co_return Alone{*this, std::move(ids)};
+}
+
+bool DivertingStore::is_under_way(const std::vector<Guid>& ids) const {
+    return std::ranges::any_of(ids, [&](const Guid& id) { return under_way_.contains(id); });
+}
+
+DivertingStore::Alone::Alone(DivertingStore& store, std::vector<Guid> ids) : store_{&store}, ids_{std::move(ids)} {
+    store_->under_way_.insert(ids_.begin(), ids_.end());
+}
+
+DivertingStore::Alone::Alone(Alone&& other) noexcept
+    : store_{std::exchange(other.store_, nullptr)}, ids_{std::move(other.ids_)} {}
+
+DivertingStore::Alone::~Alone() {
+    if (store_ == nullptr) return;
+    for (const auto& id : ids_) store_->under_way_.erase(id);
+    store_->one_less_.pulse();
+}
+
 Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> blocks) {
+    const auto alone = co_await alone_with(ids_of(blocks));
+    // For whom we keep it counts it, and may just have acknowledged it to whoever asks us now: one disk is one copy.
+    if (std::ranges::any_of(blocks, [&](const Block& block) { return guests_.contains(block.id); }))
+        co_return base::Error{base::Errc::busy, "it is kept here for another holder"};
+    co_return co_await put_alone(place, tag, std::move(blocks));
+}
+
+Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Block> blocks) {
     auto sorted = sort_out(std::move(blocks));
-    if (!sorted.guests.empty()) BASE_CO_CHECK(co_await guests_.erase(std::move(sorted.guests)));
     if (!sorted.pointed.empty()) {
-        // Whom we cannot ask now may have lost them: then somebody else takes them.
+        // Whom we cannot ask now may have lost them: then we take them, or somebody else does.
         const auto tagged = co_await touch_elsewhere(tag, ids_of(sorted.pointed));
         for (std::size_t i = 0; i < tagged.size(); ++i) {
-            if (!tagged[i]) sorted.too_much.push_back(std::move(sorted.pointed[i]));
+            if (!tagged[i]) weigh(std::move(sorted.pointed[i]), sorted);
         }
     }
     // The neighbours first: if they have no room either, nothing was stored here yet. Then what fits here stays here,
@@ -112,58 +153,82 @@ Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> b
     co_return co_await put_here(place, tag, std::move(held));
 }
 
-/// What is here needs no pointer, even if another put of it went to a neighbour meanwhile.
 Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Block> blocks) {
     auto ids = ids_of(blocks);
     BASE_CO_CHECK(co_await inner_.put(place, tag, std::move(blocks)));
-    std::erase_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
-    if (ids.empty()) co_return base::ok();
-    co_return co_await pointers_.erase(std::move(ids));
+    co_return co_await settle(std::move(ids));
 }
 
-/// One at a time for a block: of two puts the later finds the pointer of the former.
-Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
-    const auto ids = ids_of(blocks);
-    const auto busy = [&] { return std::ranges::any_of(ids, [&](const Guid& id) { return under_way_.contains(id); }); };
-    bool waited = false;
-    while (busy()) {
-        waited = true;
-        co_await one_less_.wait();
+/// What is here needs no pointer: its tags come over, as they are by now, for a touch may raise them meanwhile.
+Task<Result<void>> DivertingStore::settle(std::vector<Guid> ids) {
+    std::erase_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
+    while (!ids.empty()) {
+        ByTag missed;
+        for (const auto& id : ids) {
+            const auto* pointer = pointers_.find(id);
+            if (pointer == nullptr) continue;
+            const auto here = inner_.tags(id);
+            for (const auto& tag : pointer->tags) {
+                if (!covers(here, tag)) missed[{tag.volume, tag.generation}].push_back(id);
+            }
+        }
+        if (missed.empty()) co_return co_await pointers_.erase(std::move(ids));
+        for (auto& [key, lacking] : missed) {
+            const Tag tag{key.first, key.second};
+            BASE_CO_CHECK(co_await touch_all(inner_, tag, std::move(lacking)));
+        }
     }
-    if (waited) co_return co_await put(place, tag, std::move(blocks));
-    under_way_.insert(ids.begin(), ids.end());
-    std::exception_ptr failure;
-    std::optional<Result<void>> result;
-    try {
-        result = co_await divert_alone(place, tag, std::move(blocks), among);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    for (const auto& id : ids) under_way_.erase(id);
-    one_less_.pulse();
-    if (failure) std::rethrow_exception(failure);
-    co_return std::move(*result);
+    co_return base::ok();
 }
 
 /// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
-Task<Result<void>> DivertingStore::divert_alone(Guid place, Tag tag, std::vector<Block> blocks,
-                                                Elsewhere::Among among) {
+Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
+    const auto ids = ids_of(blocks);
     Ledger::Entries entries;
-    for (const auto& block : blocks) {
+    std::vector<std::pair<std::vector<Tag>, std::vector<Block>>> batches;  // of equal tags; seldom more than one
+    for (auto& block : blocks) {
         Ledger::Entry entry{place, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
         if (const auto* old = pointers_.find(block.id)) {  // its keeper cannot be asked
             entry.tags = old->tags;
             if (!raise_tag(entry.tags, tag)) co_return Errc::too_many_tags;
         }
+        auto batch = std::ranges::find_if(batches, [&](const auto& each) { return each.first == entry.tags; });
+        if (batch == batches.end()) batch = batches.insert(batch, {entry.tags, {}});
         entries.emplace(block.id, std::move(entry));
+        batch->second.push_back(std::move(block));
     }
-    const auto ids = ids_of(blocks);
-    BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tag, std::move(blocks), among));
-    for (std::size_t i = 0; i < ids.size(); ++i) entries.at(ids[i]).node = nodes[i];
-    std::erase_if(entries, [&](const auto& entry) { return inner_.has(entry.first); });  // see put_here()
-    BASE_CO_CHECK(co_await pointers_.add(std::move(entries)));
+    for (auto& [tags, batch] : batches) {
+        const auto kept = ids_of(batch);
+        BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tags, std::move(batch), among));
+        for (std::size_t i = 0; i < kept.size(); ++i) entries.at(kept[i]).node = nodes[i];
+    }
+    BASE_CO_CHECK(co_await point(std::move(entries)));
     co_await forget_loss(ids);
     co_return base::ok();
+}
+
+/// Each to its new keeper, which hears first of what a touch meanwhile told the one before.
+Task<Result<void>> DivertingStore::point(Ledger::Entries entries) {
+    for (;;) {
+        std::map<std::tuple<NodeId, Guid, Guid, std::uint64_t>, std::vector<Guid>> missed;  // keeper, place and tag
+        for (const auto& [id, entry] : entries) {
+            const auto* old = pointers_.find(id);
+            if (old == nullptr) continue;
+            for (const auto& tag : old->tags) {
+                if (!covers(entry.tags, tag))
+                    missed[{entry.node, entry.place, tag.volume, tag.generation}].push_back(id);
+            }
+        }
+        if (missed.empty()) co_return co_await pointers_.add(std::move(entries));
+        for (const auto& [key, ids] : missed) {
+            const auto [node, place, volume, generation] = key;
+            const Tag tag{volume, generation};
+            BASE_CO_TRY(const auto kept, co_await elsewhere_.retag(node, place, tag, ids, /*untag=*/false));
+            bool all = std::ranges::find(kept, false) == kept.end();
+            for (const auto& id : ids) all = raise_tag(entries.at(id).tags, tag) && all;
+            if (!all) co_return Errc::no_space;
+        }
+    }
 }
 
 /// A good copy of what damage took here is elsewhere now.
@@ -214,7 +279,7 @@ Task<std::vector<bool>> DivertingStore::touch_elsewhere(Tag tag, std::vector<Gui
         Ledger::Entries changed;
         for (std::size_t j = 0; j < asked.size(); ++j) {
             const auto* pointer = (*kept)[j] ? pointers_.find(asked[j]) : nullptr;
-            if (pointer == nullptr) continue;
+            if (pointer == nullptr || pointer->node != node) continue;  // another has it now, who was not asked
             auto entry = *pointer;
             if (!raise_tag(entry.tags, tag)) continue;
             tagged[indices[j]] = true;
@@ -249,14 +314,27 @@ Task<Result<std::vector<bool>>> DivertingStore::touch(Tag tag, std::vector<Guid>
 }
 
 Task<Result<std::uint64_t>> DivertingStore::untag(Tag tag, std::vector<Guid> ids) {
+    Told told;
+    BASE_CO_TRY(const auto gone, co_await untag_alone(tag, std::move(ids), told));
+    // Whoever does not hear this keeps guests that nobody claims, offers them, and learns of the reclaim then.
+    for (auto& [whose, asked] : told) {
+        const auto [node, place] = whose;
+        (void)co_await elsewhere_.retag(node, place, tag, std::move(asked), /*untag=*/true);
+    }
+    co_return gone;
+}
+
+/// Not the guests: the holders for whom we keep them say when they lose a tag.
+Task<Result<std::uint64_t>> DivertingStore::untag_alone(Tag tag, std::vector<Guid> ids, Told& told) {
+    const auto alone = co_await alone_with(ids);
+    std::erase_if(ids, [&](const Guid& id) { return guests_.contains(id); });
     BASE_CO_TRY(const auto gone, co_await inner_.untag(tag, ids));
     const auto left = [&](Ledger::Entry entry) {
         std::erase_if(entry.tags,
                       [&](const Tag& each) { return each.volume == tag.volume && each.generation <= tag.generation; });
         return entry;
     };
-    // What goes and what changes is looked up when it is done: a put meanwhile may have raised a tag again.
-    std::map<std::pair<NodeId, Guid>, std::vector<Guid>> told;
+    // What goes and what changes is looked up when it is done: a touch meanwhile may have raised a tag again.
     std::vector<Guid> dropped;
     for (const auto& id : ids) {
         const auto* pointer = pointers_.find(id);
@@ -274,11 +352,6 @@ Task<Result<std::uint64_t>> DivertingStore::untag(Tag tag, std::vector<Guid> ids
         if (!entry.tags.empty() && entry != *pointer) changed.emplace(id, std::move(entry));
     }
     if (!changed.empty()) BASE_CO_CHECK(co_await pointers_.add(std::move(changed)));
-    // Whoever does not hear this keeps guests that nobody claims, offers them, and learns of the reclaim then.
-    for (auto& [whose, asked] : told) {
-        const auto [node, place] = whose;
-        (void)co_await elsewhere_.retag(node, place, tag, std::move(asked), /*untag=*/true);
-    }
     co_return gone + gone_elsewhere;
 }
 
@@ -375,6 +448,15 @@ StoreUsage DivertingStore::usage() const {
     return usage;
 }
 
+Task<Result<void>> DivertingStore::drop_pointers(Ledger::Entries lost) {
+    std::vector<Guid> ids;
+    for (const auto& [id, entry] : lost) {
+        const auto* pointer = pointers_.find(id);
+        if (pointer != nullptr && *pointer == entry && !under_way_.contains(id)) ids.push_back(id);
+    }
+    co_return co_await pointers_.erase(std::move(ids));
+}
+
 /// Half of what a new block may weigh: a node at its limit does not carry the same blocks to and fro.
 bool DivertingStore::could_take_home(std::uint64_t bytes, std::uint64_t room) const {
     return accepts_primary(bytes, room / 2, thresholds_);
@@ -382,26 +464,29 @@ bool DivertingStore::could_take_home(std::uint64_t bytes, std::uint64_t room) co
 
 Task<Result<void>> DivertingStore::take_home(Guid id) {
     BASE_CO_TRY(auto bytes, co_await get(id));
+    const auto alone = co_await alone_with(std::vector<Guid>(1, id));
     const auto* pointer = pointers_.find(id);
     if (pointer == nullptr) co_return Errc::block_not_found;
     const auto entry = *pointer;
     std::vector<Block> blocks(1, Block{id, std::move(bytes)});
     BASE_CO_CHECK(co_await put_tagged(inner_, entry.place, entry.tags, std::move(blocks)));
-    std::vector<Guid> ids(1, id);
-    co_return co_await pointers_.erase(std::move(ids));
+    co_return co_await settle(std::vector<Guid>(1, id));
 }
 
 // --- what we keep for others
 
 Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vector<Tag> tags,
                                             std::vector<Block> blocks) {
+    const base::Error kept_already{base::Errc::denied, "a copy of it is kept here already"};
+    auto ids = ids_of(blocks);
+    if (is_under_way(ids)) co_return kept_already;  // or will be
+    const Alone alone{*this, ids};
     auto free = room();
     Ledger::Entries entries;
     for (const auto& block : blocks) {
         const auto* guest = guests_.find(block.id);
         const bool for_another = guest != nullptr && guest->node != primary;
-        if (for_another || has(block.id))
-            co_return base::Error{base::Errc::denied, "a copy of it is kept here already"};
+        if (for_another || has(block.id)) co_return kept_already;
         const auto size = block.bytes.size();
         if (guest == nullptr && !accepts_diverted(size, free, kWhateverFits)) co_return Errc::no_space;
         free -= std::min<std::uint64_t>(free, size);
@@ -409,12 +494,27 @@ Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vec
     }
     // Marked before they are there: a guest that was taken for a copy of our own would count twice.
     BASE_CO_CHECK(co_await guests_.add(entries));
-    auto ids = ids_of(blocks);
     const auto stored = co_await put_tagged(inner_, place, std::move(tags), std::move(blocks));
-    if (stored) co_return stored;
+    if (stored) {
+        const bool marked = std::ranges::all_of(ids, [&](const Guid& id) { return guests_.contains(id); });
+        if (!marked) co_return base::Error{base::Errc::denied, "it was let go of meanwhile"};
+        co_return stored;
+    }
     std::erase_if(ids, [&](const Guid& id) { return inner_.has(id); });
     (void)co_await guests_.erase(std::move(ids));
     co_return stored;
+}
+
+Ledger::Total DivertingStore::kept_for(const NodeId& primary, const Guid& place) const {
+    auto total = guests_.total(place, primary);
+    if (total.blocks == 0) return total;
+    for (const auto& [id, entry] : guests_.by_place().at(place)) {
+        if (entry.node != primary || inner_.has(id)) continue;
+        --total.blocks;
+        total.bytes -= entry.bytes;
+        toggle(total.digest, id);
+    }
+    return total;
 }
 
 Task<Result<std::vector<bool>>> DivertingStore::retag_for(NodeId primary, Tag tag, std::vector<Guid> ids, bool untag) {

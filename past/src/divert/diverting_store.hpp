@@ -19,9 +19,9 @@ class Elsewhere {
         neighbours,  ///< that accept it by the thresholds
         anybody,     ///< where it fits: last of all
     };
-    /// Has every block kept by a node that is no holder of the place; durable there when it returns, with the node of
-    /// each. Errc::no_space: for some there is none; what was stored is let go of later.
-    virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, Tag tag,
+    /// Has every block kept, under all of `tags`, by a node that is no holder of the place; durable there when it
+    /// returns, with the node of each. Errc::no_space: for some there is none; what was stored is let go of later.
+    virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
                                                                      std::vector<Block> blocks, Among among) = 0;
     /// Hashed. Errors: block_not_found, corrupt_block, or why `node` could not be asked.
     virtual base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) = 0;
@@ -47,6 +47,8 @@ class DivertingStore : public BlockStore {
     base::Task<void> tidy();
 
     // BlockStore
+    /// base::Errc::busy, and nothing stored: some are kept here for another holder, which may count them until a review
+    /// has told it to stop.
     base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) override;
     base::Task<base::Result<base::SharedBytes>> get(base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) override;
@@ -73,10 +75,9 @@ class DivertingStore : public BlockStore {
     [[nodiscard]] const Ledger& pointers() const { return pointers_; }
     /// The bytes lie on our own disk, be it for somebody else.
     [[nodiscard]] bool holds_bytes(const base::Guid& id) const { return inner_.has(id); }
-    /// These copies are lost, or were never made: others' repair gives them to us again.
-    base::Task<base::Result<void>> drop_pointers(std::vector<base::Guid> ids) {
-        return pointers_.erase(std::move(ids));
-    }
+    /// These copies are lost: others' repair gives them to us again. Not those whose pointer is another by now, or is
+    /// about to be.
+    base::Task<base::Result<void>> drop_pointers(Ledger::Entries lost);
     /// Whether there is room for a block of ours here again, where `room` is free.
     [[nodiscard]] bool could_take_home(std::uint64_t bytes, std::uint64_t room) const;
     /// Fetches it, puts it here, forgets the pointer. Errors of either.
@@ -84,10 +85,12 @@ class DivertingStore : public BlockStore {
 
     // What we keep for others
     [[nodiscard]] const Ledger& guests() const { return guests_; }
+    /// Of the guests of a place that we keep for `primary`, those that are there.
+    [[nodiscard]] Ledger::Total kept_for(const base::NodeId& primary, const base::Guid& place) const;
     /// What a block that somebody diverts to us may weigh against.
     [[nodiscard]] std::uint64_t room() const;
     /// Durable when it returns. Errors: no_space (it does not fit: whoever diverts weighs it), base::Errc::denied if we
-    /// have one of them for ourselves or for another: it would be one copy that counts twice.
+    /// have one of them for ourselves or for another, or are about to: it would be one copy that counts twice.
     base::Task<base::Result<void>> keep_for(base::NodeId primary, base::Guid place, std::vector<Tag> tags,
                                             std::vector<Block> blocks);
     /// For each id whether we keep it for `primary`; those are tagged, or lose the tag.
@@ -98,12 +101,30 @@ class DivertingStore : public BlockStore {
 
   private:
     struct Sorted;
+    /// For as long as it lives its blocks are nobody else's to put, to untag, to take home or to keep for somebody.
+    class Alone {
+      public:
+        Alone(DivertingStore& store, std::vector<base::Guid> ids);
+        Alone(Alone&& other) noexcept;
+        Alone& operator=(Alone&&) = delete;
+        ~Alone();
+
+      private:
+        DivertingStore* store_;
+        std::vector<base::Guid> ids_;
+    };
+    base::Task<Alone> alone_with(std::vector<base::Guid> ids);
+    [[nodiscard]] bool is_under_way(const std::vector<base::Guid>& ids) const;
+    base::Task<base::Result<void>> put_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
     [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
+    void weigh(Block block, Sorted& sorted) const;
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among);
-    base::Task<base::Result<void>> divert_alone(base::Guid place, Tag tag, std::vector<Block> blocks,
-                                                Elsewhere::Among among);
+    base::Task<base::Result<void>> point(Ledger::Entries entries);
+    base::Task<base::Result<void>> settle(std::vector<base::Guid> ids);
+    using Told = std::map<std::pair<base::NodeId, base::Guid>, std::vector<base::Guid>>;  // by keeper and place
+    base::Task<base::Result<std::uint64_t>> untag_alone(Tag tag, std::vector<base::Guid> ids, Told& told);
     base::Task<void> forget_loss(std::vector<base::Guid> ids);
     static base::Task<void> forget(Ledger& ledger, base::Guid id);
     base::Task<std::vector<bool>> touch_elsewhere(Tag tag, std::vector<base::Guid> ids);
@@ -113,7 +134,7 @@ class DivertingStore : public BlockStore {
     const DiversionThresholds thresholds_;
     Ledger pointers_;
     Ledger guests_;
-    std::set<base::Guid> under_way_;  // being diverted
+    std::set<base::Guid> under_way_;  // somebody's alone
     base::Event one_less_;            // of those
 };
 

@@ -173,14 +173,19 @@ Ledger::Total Ledger::total(const Guid& place, const base::NodeId& node) const {
     return found == by_node.end() ? Total{} : found->second;
 }
 
-std::vector<Guid> Ledger::of_node(const base::NodeId& node) const {
-    std::vector<Guid> ids;
-    for (const auto& [place, entries] : places_) {
-        for (const auto& [id, entry] : entries) {
-            if (entry.node == node) ids.push_back(id);
-        }
+Ledger::Entries Ledger::of_node(const base::NodeId& node) const {
+    Entries all;
+    for (const auto& [place, entries] : places_) all.merge(of_node(node, place));
+    return all;
+}
+
+Ledger::Entries Ledger::of_node(const base::NodeId& node, const Guid& place) const {
+    Entries of_place;
+    if (!totals(place).contains(node)) return of_place;
+    for (const auto& [id, entry] : places_.at(place)) {
+        if (entry.node == node) of_place.emplace_hint(of_place.end(), id, entry);
     }
-    return ids;
+    return of_place;
 }
 
 // --- made durable

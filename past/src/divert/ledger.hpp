@@ -51,7 +51,8 @@ class Ledger {
     /// Of one place, as far as they concern `node`.
     [[nodiscard]] Total total(const base::Guid& place, const base::NodeId& node) const;
     [[nodiscard]] const std::map<base::NodeId, Total>& totals(const base::Guid& place) const;
-    [[nodiscard]] std::vector<base::Guid> of_node(const base::NodeId& node) const;
+    [[nodiscard]] Entries of_node(const base::NodeId& node) const;
+    [[nodiscard]] Entries of_node(const base::NodeId& node, const base::Guid& place) const;
     [[nodiscard]] std::uint64_t blocks() const { return blocks_; }
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
     [[nodiscard]] bool empty() const { return blocks_ == 0; }
