@@ -28,6 +28,7 @@ constexpr std::size_t kBundleBytes = 256U << 10U;  ///< of announcements in one 
 constexpr std::size_t kMaxReplicas = 16;
 constexpr std::size_t kMaxTried = 32;
 constexpr std::size_t kMaxWay = 64;
+constexpr unsigned kMaxHops = 32;  ///< of an announcement: there it is kept, and goes no further
 constexpr std::size_t kMaxPlaces = 16;
 constexpr unsigned kMaxRounds = 8;
 

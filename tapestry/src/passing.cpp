@@ -20,7 +20,6 @@ using pastry::NextHop;
 
 namespace {
 
-constexpr unsigned kMaxHops = 32;
 constexpr std::size_t kMostSilent = 4;  // other next hops tried at once
 constexpr unsigned kRounds = 3;         // tried again later
 constexpr std::chrono::seconds kFirstPause{5};
