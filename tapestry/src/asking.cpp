@@ -241,7 +241,8 @@ Task<Result<unsigned>> Node::Impl::send(Guid object, base::SharedBytes message, 
     Find find{.object = object, .send = true, .asker = self(), .message = env_.rng.next()};
     if (own_.contains(object)) {
         find.tried.push_back(self().id);
-        if (co_await hand_to(find, message, self())) question->took.insert(self().id);
+        Pointer here{.publisher = self()};
+        if (co_await hand_to(find, message, std::move(here))) question->took.insert(self().id);
     }
     if (question->took.size() < question->wanted) co_await ask(question, std::move(find), std::move(message), deadline);
     if (!question->took.empty()) co_return static_cast<unsigned>(question->took.size());

@@ -6,19 +6,23 @@
 
 namespace tapestry {
 
-using base::Address;
 using base::Guid;
 using base::Message;
 using base::NodeId;
 using base::Result;
 using base::Task;
 
+// Whoever asks for a root that no object has is asking for pointers that nobody can take back.
+bool Node::Impl::routed_to(const Guid& key, const Find& find) const {
+    return find.root < config_.roots && root_key(find.object, find.root) == key;
+}
+
 bool Node::Impl::forward(const Guid& key, Message& message, const pastry::NodeHandle& /*next*/) {
     const auto verb = static_cast<Verb>(message.verb());
     if (verb == Verb::found || verb == Verb::arrived) return true;  // answers on their way to who waits for them
     if (verb != Verb::find) return false;
     auto find = decode_find(message.header);
-    if (!find || root_key(find->object, find->root) != key) return false;
+    if (!find || !routed_to(key, *find)) return false;
     if (meet(*find, message.payload)) return false;
     if (find->trace) message = encode(*find, message.payload);
     return true;
@@ -30,7 +34,7 @@ void Node::Impl::deliver(const Guid& key, const pastry::NodeHandle& origin, Mess
         return;
     }
     auto find = decode_find(message.header);
-    if (!find || root_key(find->object, find->root) != key || meet(*find, message.payload)) return;
+    if (!find || !routed_to(key, *find) || meet(*find, message.payload)) return;
     tasks_.spawn(answer_as_root(std::move(*find), std::move(message.payload)));
 }
 
@@ -83,7 +87,7 @@ Task<void> Node::Impl::hand_out(Find find, base::SharedBytes payload, std::vecto
     for (auto& pointer : pointers) {
         if (found.places.size() == find.count || find.tried.size() == kMaxTried) break;
         find.tried.push_back(pointer.publisher.id);
-        if (co_await hand_to(find, payload, pointer.publisher)) {
+        if (co_await hand_to(find, payload, pointer)) {
             found.places.push_back({std::move(pointer.publisher), pointer.delay});
         }
     }
@@ -96,28 +100,28 @@ Task<void> Node::Impl::hand_out(Find find, base::SharedBytes payload, std::vecto
     kbr_.route(key, encode(find, std::move(payload)));
 }
 
-Task<bool> Node::Impl::hand_to(Find find, base::SharedBytes payload, Address holder) {
-    Deliver deliver{find.object, find.root, std::move(find.asker), find.message};
-    if (holder.id == self().id) return take_message(std::move(deliver), std::move(payload));
-    return asked(std::move(deliver), std::move(payload), Verb::deliver, std::move(holder));
+// By the root for which the holder announced it: that is what it is to take back if it does not have it.
+Task<bool> Node::Impl::hand_to(Find find, base::SharedBytes payload, Pointer pointer) {
+    Deliver deliver{find.object, pointer.root, std::move(find.asker), find.message};
+    if (pointer.publisher.id == self().id) return take_message(std::move(deliver), std::move(payload));
+    return asked(std::move(deliver), std::move(payload), Verb::deliver, std::move(pointer));
 }
 
 /// True if the holder took the message. If it does not have the object its pointer is dropped, if it does not answer it
-/// is left out from now on.
-Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb verb, Address holder) {
-    const auto id = holder.id;
+/// is left out from now on. What we do not understand, of a later version perhaps, is no denial.
+Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb verb, Pointer pointer) {
+    const auto& id = pointer.publisher.id;
     auto message = encode(deliver, std::move(payload), verb);
-    const auto answer = co_await call(std::move(holder), std::move(message));
+    const auto answer = co_await call(pointer.publisher, std::move(message));
     if (!answer) {
         ++counters_.dead_pointers;
         table_.suspect(deliver.object, id);
         co_return false;
     }
-    Delivered said;
-    if (auto delivered = decode_delivered(*answer)) said = std::move(*delivered);
-    if (said.taken) co_return true;
-    if (said.held) co_return false;
-    co_await take_denial(deliver.object, id, std::move(said));
+    auto said = decode_delivered(*answer);
+    if (!said || said->held) co_return false;
+    if (said->taken) co_return true;
+    co_await take_denial(deliver.object, std::move(pointer), std::move(*said));
     co_return false;
 }
 
@@ -127,20 +131,22 @@ void Node::Impl::look_into(const Find& find) {
         const auto& id = pointer.publisher.id;
         if (!contains(find.tried, id) || checking_.size() >= config_.max_checks) continue;
         if (!checking_.emplace(find.object, id).second) continue;
-        tasks_.spawn(check(find.object, find.root, pointer.publisher));
+        tasks_.spawn(check(find.object, pointer));
     }
 }
 
-Task<void> Node::Impl::check(Guid object, unsigned root, Address holder) {
-    const auto id = holder.id;
-    Deliver question{.object = object, .root = root, .asker = {}, .message = 0};
-    (void)co_await asked(std::move(question), {}, Verb::have, std::move(holder));
+Task<void> Node::Impl::check(Guid object, Pointer pointer) {
+    const auto id = pointer.publisher.id;
+    Deliver question{.object = object, .root = pointer.root, .asker = {}, .message = 0};
+    (void)co_await asked(std::move(question), {}, Verb::have, std::move(pointer));
     checking_.erase({object, id});
 }
 
 // What the holder signed when it was asked goes on to the root as if it had withdrawn by itself.
-Task<void> Node::Impl::take_denial(Guid object, NodeId holder, Delivered delivered) {
-    Denial denial{.object = object, .publisher = holder, .withdrawal = {}, .born = delivered.born};
+Task<void> Node::Impl::take_denial(Guid object, Pointer pointer, Delivered delivered) {
+    const auto& holder = pointer.publisher.id;
+    Denial denial{
+        .object = object, .publisher = holder, .announced = pointer.stamp, .withdrawal = {}, .born = delivered.born};
     if (delivered.withdrawal && acceptable(*delivered.withdrawal)) {
         auto check = [withdrawal = *delivered.withdrawal, network = identity_.network] {
             return withdrawal.verify(network).has_value();
@@ -159,6 +165,7 @@ Task<void> Node::Impl::take_denial(Guid object, NodeId holder, Delivered deliver
 
 Task<Result<Message>> Node::Impl::on_deliver(Message message) {
     BASE_CO_TRY(auto deliver, decode_deliver(message.header));
+    if (deliver.root >= config_.roots) co_return base::Errc::bad_argument;
     const auto object = deliver.object;
     const auto root = deliver.root;
     const bool taken = co_await take_message(std::move(deliver), std::move(message.payload));
@@ -168,13 +175,14 @@ Task<Result<Message>> Node::Impl::on_deliver(Message message) {
 
 Result<Message> Node::Impl::on_have(const Message& message) {
     BASE_TRY(const auto deliver, decode_deliver(message.header));
+    if (deliver.root >= config_.roots) return base::Errc::bad_argument;  // we could not sign that we do not have it
     return encode(state_of(deliver.object, deliver.root));
 }
 
 /// What we say when we are asked for an object: that we have it, or, signed, that we do not.
 Delivered Node::Impl::state_of(const Guid& object, unsigned root) {
     Delivered said{.taken = false, .held = own_.contains(object), .born = born_, .withdrawal = {}};
-    if (!said.held && root < config_.roots) said.withdrawal = sign(root, std::chrono::seconds{0}, {&object, 1});
+    if (!said.held) said.withdrawal = sign(root, std::chrono::seconds{0}, {&object, 1});
     return said;
 }
 

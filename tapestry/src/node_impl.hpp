@@ -151,11 +151,12 @@ class Node::Impl final : public pastry::Application {
     base::Task<void> answer_as_root(Find find, base::SharedBytes payload);
     [[nodiscard]] std::vector<Pointer> pointers_for(const Find& find) const;
     base::Task<void> hand_out(Find find, base::SharedBytes payload, std::vector<Pointer> pointers);
-    base::Task<bool> hand_to(Find find, base::SharedBytes payload, base::Address holder);
-    base::Task<bool> asked(Deliver deliver, base::SharedBytes payload, Verb verb, base::Address holder);
-    base::Task<void> take_denial(base::Guid object, base::NodeId holder, Delivered delivered);
+    [[nodiscard]] bool routed_to(const base::Guid& key, const Find& find) const;
+    base::Task<bool> hand_to(Find find, base::SharedBytes payload, Pointer pointer);
+    base::Task<bool> asked(Deliver deliver, base::SharedBytes payload, Verb verb, Pointer pointer);
+    base::Task<void> take_denial(base::Guid object, Pointer pointer, Delivered delivered);
     void look_into(const Find& find);
-    base::Task<void> check(base::Guid object, unsigned root, base::Address holder);
+    base::Task<void> check(base::Guid object, Pointer pointer);
     [[nodiscard]] base::Result<base::Message> on_have(const base::Message& message);
     [[nodiscard]] Delivered state_of(const base::Guid& object, unsigned root);
     base::Task<base::Result<base::Message>> on_deliver(base::Message message);

@@ -110,10 +110,10 @@ void PointerTable::thin(Entries& entries) {
 
 namespace {
 
-bool withdraws(const Denial& denial, std::uint64_t announced) {
+bool withdraws(const Denial& denial) {
     const auto& signed_now = denial.withdrawal;
     return signed_now && signed_now->withdrawn() && signed_now->publisher().id == denial.publisher &&
-           signed_now->stamp() > announced && signed_now->size() == 1 && signed_now->object(0) == denial.object;
+           signed_now->size() == 1 && signed_now->object(0) == denial.object;
 }
 
 }  // namespace
@@ -126,21 +126,30 @@ void PointerTable::suspect(const Guid& object, const NodeId& publisher) {
     }
 }
 
+// What the publisher announced after it signed stays: it may have come here while we asked. An announcement that it was
+// asked for and that is not older than its withdrawal is of a clock that was set back meanwhile: it leads nowhere, but
+// the withdrawal cannot take its place.
 bool PointerTable::denied(TimePoint now, const Denial& denial) {
     const auto found = objects_.find(denial.object);
     if (found == objects_.end()) return false;
+    const bool signed_so = withdraws(denial);
     auto& entries = found->second;
     std::uint64_t latest = 0;
     bool before = false;
     for (std::size_t i = entries.size(); i-- > 0;) {
-        if (entries[i].gone || entries[i].publisher() != denial.publisher) continue;
-        latest = std::max(latest, entries[i].announcement().stamp());
-        before = before || entries[i].denied;
+        auto& entry = entries[i];
+        if (entry.gone || entry.publisher() != denial.publisher) continue;
+        const auto stamp = entry.announcement().stamp();
+        if (signed_so && stamp >= denial.withdrawal->stamp()) {
+            entry.silent = entry.silent || stamp <= denial.announced;
+            continue;
+        }
+        latest = std::max(latest, stamp);
+        before = before || entry.denied;
         erase(entries, i);
     }
     if (entries.empty()) objects_.erase(found);
     if (latest == 0) return false;
-    const bool signed_so = withdraws(denial, latest);
     const bool news = signed_so && take(now, {.announcement = *denial.withdrawal}, {0, 1}, true) == Taken::news;
     if (news) {
         for (auto& entry : objects_[denial.object])

@@ -180,7 +180,13 @@ std::vector<Pointer> PointerTable::find(TimePoint now, const Guid& object) const
     for (const auto& entry : found->second) {
         if (entry.gone || entry.silent || entry.held->expires <= now) continue;
         const auto& held = *entry.held;
-        Pointer pointer{held.announcement.publisher(), held.delay, held.hops, held.expires, time_of(entry.since)};
+        Pointer pointer{.publisher = held.announcement.publisher(),
+                        .delay = held.delay,
+                        .hops = held.hops,
+                        .expires = held.expires,
+                        .since = time_of(entry.since),
+                        .root = held.announcement.root(),
+                        .stamp = held.announcement.stamp()};
         const auto same = std::ranges::find(live, entry.publisher(), [](const Pointer& p) { return p.publisher.id; });
         if (same == live.end()) {
             live.push_back(std::move(pointer));

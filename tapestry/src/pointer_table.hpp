@@ -43,12 +43,15 @@ struct Pointer {
     unsigned hops = 0;
     base::TimePoint expires{};
     base::TimePoint since{};  ///< has published the object here without a break
+    unsigned root = 0;        ///< of the announcement
+    std::uint64_t stamp = 0;  ///< the same
 };
 
 /// What a publisher said when it was asked for what it had announced and does not have.
 struct Denial {
     base::Guid object;
     base::NodeId publisher;
+    std::uint64_t announced = 0;             ///< stamp of the announcement for which it was asked
     std::optional<Announcement> withdrawal;  ///< that it signed then; already verified
     std::uint64_t born = 0;                  ///< stamp at which its process began; what it said before it forgot
 };
@@ -89,9 +92,9 @@ class PointerTable {
     [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object) const;
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
-    /// The publisher answered that it does not have it: forgotten, and remembered as withdrawn if it signed so. A lie
-    /// is a denial without a withdrawal, or a second one of the same object in one life of the publisher. True if the
-    /// withdrawal was news.
+    /// The publisher answered that it does not have it: forgotten, and remembered as withdrawn if it signed so; what it
+    /// announced after it signed stays. A lie is a denial without a withdrawal, or a second one of the same object in
+    /// one life of the publisher. True if the withdrawal was news.
     bool denied(base::TimePoint now, const Denial& denial);
     void expire(base::TimePoint now);
     [[nodiscard]] std::optional<base::TimePoint> next_expiry() const;

@@ -142,6 +142,83 @@ TEST(Answers, AnnouncementsForRootsThatNoObjectHasAreRefused) {
     EXPECT_LE(mesh.dolr(10).status().pointers, mesh.options.dolr.roots);
 }
 
+/// Node 10 had announced these to everybody before it began anew.
+std::vector<base::Guid> forgotten_by_node_10(Mesh& mesh, std::size_t count) {
+    std::vector<base::Guid> objects;
+    std::vector<Parcel> parcels;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        objects.push_back(mesh.world.rng().guid());
+        Announcement::Terms terms{"n10", 0, 1'000'000 + i, 60s};
+        parcels.push_back(
+            {.announcement = Announcement::sign(mesh.identities[10], terms, {&objects.back(), 1}), .range = {0, 1}});
+        parcels.back().last = true;
+    }
+    auto& env = mesh.world.node(3).env();
+    for (const auto node : mesh.live_nodes()) {
+        if (node == 3 || node == 10) continue;
+        auto message = encode(parcels);
+        EXPECT_TRUE(*mesh.world.node(3).run(
+            env.transport.request(mesh.world.node(node).address(), std::move(message), mesh.world.now() + 3s)));
+    }
+    return objects;
+}
+
+void doubt_node_10(Mesh& mesh, const base::Guid& object, unsigned root) {
+    const Find find{.object = object,
+                    .root = root,
+                    .asker = mesh.world.node(3).address(),
+                    .number = 1,
+                    .tried = {mesh.id(10)},
+                    .doubt = true};
+    mesh.ring(3).route(root_key(object, root), encode(find, {}));
+    mesh.world.run_for(2s);
+}
+
+TEST(Answers, NobodyIsMadeALiarByQuestionsForRootsThatNoObjectHas) {
+    Mesh mesh{88};
+    mesh.add_directly(20);
+    for (const auto& object : forgotten_by_node_10(mesh, 10)) doubt_node_10(mesh, object, 5);
+    for (const auto node : mesh.live_nodes()) {
+        EXPECT_EQ(mesh.dolr(node).status().lies, 0U) << node;
+        EXPECT_TRUE(mesh.dolr(node).believes(mesh.id(10))) << node;
+    }
+    for (const auto verb : {Verb::deliver, Verb::have}) {
+        auto message = encode(Deliver{mesh.world.rng().guid(), 5, mesh.world.node(3).address(), 7}, {}, verb);
+        auto& env = mesh.world.node(3).env();
+        EXPECT_FALSE(*mesh.world.node(3).run(
+            env.transport.request(mesh.world.node(10).address(), std::move(message), mesh.world.now() + 3s)));
+    }
+}
+
+TEST(Answers, WhatIsDeniedIsTakenBackForTheRootThatItWasAnnouncedFor) {
+    Mesh mesh{89};
+    mesh.add_directly(20);
+    std::set<unsigned> withdrawn;
+    mesh.world.network().set_liar(10, [&](base::sim::Letter& letter) {
+        if (letter.from != 10 || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->verb() != static_cast<std::uint8_t>(Verb::deliver)) return;
+        const auto said = decode_delivered(*letter.content);
+        if (said && said->withdrawal) withdrawn.insert(said->withdrawal->root());
+    });
+    for (const auto& object : forgotten_by_node_10(mesh, 3)) doubt_node_10(mesh, object, 1);
+    EXPECT_EQ(withdrawn, std::set<unsigned>{0});
+}
+
+TEST(Answers, ThatNobodyHereUnderstandsMakeNoLiar) {
+    Mesh mesh{90};
+    mesh.add_directly(20);
+    std::size_t garbled = 0;
+    mesh.world.network().set_liar(10, [&](base::sim::Letter& letter) {
+        if (letter.from != 10 || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->verb() != static_cast<std::uint8_t>(Verb::deliver)) return;
+        letter.content->payload = base::to_bytes("a withdrawal as a later version writes it");
+        ++garbled;
+    });
+    for (const auto& object : forgotten_by_node_10(mesh, 10)) doubt_node_10(mesh, object, 0);
+    EXPECT_GE(garbled, 10U);
+    for (const auto node : mesh.live_nodes()) EXPECT_EQ(mesh.dolr(node).status().lies, 0U) << node;
+}
+
 // ---- who is dialled
 
 /// Remembers what it was told to dial.

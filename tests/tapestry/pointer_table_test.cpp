@@ -351,6 +351,31 @@ TEST_F(PointerTableTest, AWithdrawalOfSomebodyElseOrOfSomethingElseExcusesNobody
     EXPECT_EQ(table.lies_of(ann.id()), 2U);
 }
 
+TEST_F(PointerTableTest, WhatWasAnnouncedAfterTheDenialWasSignedStays) {
+    take(ann.says({object}, 10 * kSecond));
+    auto denial = denial_of(ann, object);
+    denial.announced = 10 * kSecond;
+    denial.withdrawal = ann.says({object}, 20 * kSecond, 0s).announcement;
+    take(ann.says({object}, 30 * kSecond));  // while its signature is checked
+    EXPECT_FALSE(table.denied(now, denial));
+    EXPECT_EQ(publishers(object), (std::vector{ann.id()}));
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+}
+
+TEST_F(PointerTableTest, AClockThatWasSetBackMakesNoLiarAndWhatIsDeniedIsLeftOut) {
+    for (std::uint64_t i = 0; i < 10; ++i) {
+        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
+        take(ann.says({other}, 100 * kSecond));
+        auto denial = denial_of(ann, other);
+        denial.announced = 100 * kSecond;
+        denial.born = 50 * kSecond;
+        denial.withdrawal = ann.says({other}, 60 * kSecond, 0s).announcement;
+        EXPECT_FALSE(table.denied(now, denial));
+        EXPECT_TRUE(publishers(other).empty());
+    }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+}
+
 TEST_F(PointerTableTest, WhoeverRestartedWithoutItsObjectsIsNoLiarAndNothingOfBeforeIsBelieved) {
     std::vector<base::Guid> objects;
     for (const auto* digits : {"1", "2", "3", "4", "5", "6"}) objects.push_back(guid(digits));
