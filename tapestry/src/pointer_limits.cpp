@@ -16,9 +16,7 @@ std::size_t PointerTable::cost_of(const Announcement& announcement) {
     return announcement.sealed().size() + kHeldBytes;
 }
 
-bool PointerTable::full(std::size_t more_bytes) const {
-    return pointers_ >= limits_.pointers || bytes_ + more_bytes > limits_.bytes;
-}
+bool PointerTable::full() const { return pointers_ > limits_.pointers || bytes_ > limits_.bytes; }
 
 void PointerTable::charge(Publisher& publisher, std::ptrdiff_t pointers, std::ptrdiff_t bytes) {
     publisher.pointers += static_cast<std::size_t>(pointers);  // modulo 2^64: a difference may be negative
@@ -34,20 +32,22 @@ void PointerTable::rank(const NodeId& id, Publisher& publisher) {
     if (publisher.ranked > 0) by_bytes_.emplace(publisher.ranked, id);
 }
 
-// Whoever takes most room loses its oldest announcements, as long as it has more than the newcomer would have: so
-// everybody keeps an equal share of a full table, or all that he has if that is less.
-bool PointerTable::make_room(const NodeId& publisher, std::size_t bytes) {
-    auto& newcomer = publishers_[publisher];
-    rank(publisher, newcomer);
-    while (full(bytes)) {
-        if (by_bytes_.empty()) return false;
-        const auto [most, id] = *by_bytes_.rbegin();
-        if (id == publisher || most <= newcomer.bytes + bytes) return false;
+// Looked at when all is taken, since what comes may replace what is there: whoever renews or withdraws needs hardly any
+// room. Whoever takes most loses its oldest announcements, if that is the newcomer its own: so everybody keeps an equal
+// share of a full table, or all that he has if that is less. The fresh one goes only after all others of its publisher.
+bool PointerTable::make_room(const NodeId& newcomer, const LeaseKey& fresh) {
+    bool kept = true;
+    while (full() && !by_bytes_.empty()) {
+        const auto [most, greatest] = *by_bytes_.rbegin();
+        const auto id = most > publishers_[newcomer].bytes ? greatest : newcomer;
         auto& victim = publishers_[id];
-        remove_all(leases_.at(*victim.leases.begin()).get());
+        auto oldest = victim.leases.begin();
+        if (*oldest == fresh && victim.leases.size() > 1) ++oldest;
+        kept = kept && *oldest != fresh;
+        remove_all(leases_.at(*oldest).get());
         rank(id, victim);
     }
-    return true;
+    return kept;
 }
 
 namespace {

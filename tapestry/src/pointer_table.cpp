@@ -56,7 +56,6 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
     }
 
     const auto own_bytes = cost_of(held.announcement);
-    if (full(own_bytes) && !make_room(id, own_bytes)) return Taken::refused;
     const LeaseKey key{held.expires, next_serial_++};
     auto& slot = leases_[key];
     slot = std::make_unique<Kept>(Kept{std::move(held), key});
@@ -65,18 +64,15 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
     charge(publisher, 0, static_cast<std::ptrdiff_t>(own_bytes));
     ++kept->entries;  // ours, until we know whether somebody else's
     bool news = false;
-    bool refused = false;
     for (std::size_t i = range.begin; i < std::min(range.end, kept->announcement.size()); ++i) {
-        if (full(kEntryBytes) && !make_room(id, kEntryBytes)) {
-            refused = true;
-            break;
-        }
         news = take_one(now, kept, static_cast<std::uint16_t>(i), to_pass_on) || news;
     }
+    const bool withdrawn = kept->announcement.withdrawn();
     let_go(kept);
     rank(id, publisher);
-    if (news) return Taken::news;
-    return refused ? Taken::refused : Taken::nothing;
+    const bool room = make_room(id, key);
+    if (!news) return Taken::nothing;
+    return room || withdrawn ? Taken::news : Taken::refused;
 }
 
 // The lease counts from when the announcement was made, which who sent it says; and we know ourselves that it was not

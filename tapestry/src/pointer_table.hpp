@@ -165,8 +165,9 @@ class PointerTable {
     static constexpr std::size_t kEntryBytes = 128;  ///< of memory, about; measured: docs/decisions/tapestry.md
     static constexpr std::size_t kHeldBytes = 512;   ///< the same, besides the announcement's own bytes
     [[nodiscard]] static std::size_t cost_of(const Announcement& announcement);
-    [[nodiscard]] bool full(std::size_t more_bytes) const;
-    bool make_room(const base::NodeId& publisher, std::size_t bytes);
+    [[nodiscard]] bool full() const;
+    /// False if the announcement that has just come had to go again.
+    bool make_room(const base::NodeId& newcomer, const LeaseKey& fresh);
     void charge(Publisher& publisher, std::ptrdiff_t pointers, std::ptrdiff_t bytes);
     void rank(const base::NodeId& id, Publisher& publisher);
     void thin(Entries& entries);
