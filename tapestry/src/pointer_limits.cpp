@@ -57,10 +57,9 @@ struct Candidate {
     NodeId id;
     base::Duration delay{};
     std::uint32_t since = 0;
-    bool gone = true;  // only its withdrawal is remembered
 };
 
-/// `all`: live, sorted by distance, then by how long they have been there.
+/// `all`: sorted by distance, then by how long they have been there.
 NodeId one_too_many(const std::vector<Candidate>& all, std::size_t seniors) {
     std::vector<std::uint32_t> since;
     for (const auto& each : all) since.push_back(each.since);
@@ -88,22 +87,36 @@ NodeId one_too_many(const std::vector<Candidate>& all, std::size_t seniors) {
 // Of too many publishers of one object goes one that has another nearly as far from here: what is left is near for
 // somebody wherever he asks from. Not the nearest, not the farthest, and not those that have published it longest: a
 // crowd of late comers does not push out who was there before.
-void PointerTable::thin(Entries& entries) {
+void PointerTable::thin_live(Entries& entries) {
     std::vector<Candidate> all;
     for (const auto& entry : entries) {
-        const auto same = std::ranges::find(all, entry.publisher(), &Candidate::id);
-        auto& candidate = same == all.end() ? all.emplace_back(Candidate{.id = entry.publisher()}) : *same;
         if (entry.gone) continue;
-        candidate.delay = candidate.gone ? entry.held->delay : std::min(candidate.delay, entry.held->delay);
-        candidate.since = candidate.gone ? entry.since : std::min(candidate.since, entry.since);
-        candidate.gone = false;
+        const auto same = std::ranges::find(all, entry.publisher(), &Candidate::id);
+        if (same == all.end()) {
+            all.push_back({entry.publisher(), entry.held->delay, entry.since});
+            continue;
+        }
+        same->delay = std::min(same->delay, entry.held->delay);
+        same->since = std::min(same->since, entry.since);
     }
     if (all.size() <= limits_.per_object) return;
-    std::ranges::sort(all, {}, [](const Candidate& each) { return std::tuple{each.gone, each.delay, each.since}; });
-    const auto victim = all.back().gone ? all.back().id : one_too_many(all, limits_.seniors);
+    std::ranges::sort(all, {}, [](const Candidate& each) { return std::pair{each.delay, each.since}; });
+    const auto victim = one_too_many(all, limits_.seniors);
     for (std::size_t i = entries.size(); i-- > 0;) {
-        if (entries[i].publisher() == victim) erase(entries, i);
+        if (!entries[i].gone && entries[i].publisher() == victim) erase(entries, i);
     }
+}
+
+// Withdrawals have places of their own: one that had to go would let what was announced before come back.
+void PointerTable::thin(Entries& entries) {
+    thin_live(entries);
+    std::size_t withdrawn = 0;
+    std::size_t first = 0;  // to be forgotten
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        if (!entries[i].gone) continue;
+        if (++withdrawn == 1 || entries[i].held->key < entries[first].held->key) first = i;
+    }
+    if (withdrawn > limits_.withdrawn_per_object) erase(entries, first);
 }
 
 // ---- who is not believed

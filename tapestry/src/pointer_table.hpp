@@ -59,8 +59,9 @@ struct Denial {
 class PointerTable {
   public:
     struct Limits {
-        std::size_t per_object = 8;  ///< publishers
-        std::size_t seniors = 2;     ///< of these, those that have published it longest, however far away
+        std::size_t per_object = 8;             ///< publishers
+        std::size_t seniors = 2;                ///< of these, those that have published it longest, however far away
+        std::size_t withdrawn_per_object = 64;  ///< besides
         std::size_t pointers = 1U << 20U;
         std::size_t bytes = 256U << 20U;
         std::size_t refused_objects = 1U << 16U;            ///< remembered of those who are banned
@@ -70,7 +71,7 @@ class PointerTable {
         unsigned forgiven = 3;                              ///< lies before a penalty
     };
     enum class Taken {
-        news,     ///< something in the range was taken: pass it on
+        news,     ///< something in the range was taken, or is only one of too many here: pass it on
         nothing,  ///< all of it was known, or newer things are
         refused,  ///< the publisher is banned, its announcement is stale, or others' pointers fill the table fairly
     };
@@ -171,6 +172,7 @@ class PointerTable {
     void charge(Publisher& publisher, std::ptrdiff_t pointers, std::ptrdiff_t bytes);
     void rank(const base::NodeId& id, Publisher& publisher);
     void thin(Entries& entries);
+    void thin_live(Entries& entries);
     void lied(base::TimePoint now, Publisher& publisher) const;
     void forget_before(Publisher& publisher, std::uint64_t born);
     void remember_refused(const Announcement& announcement, Range range, base::TimePoint until);

@@ -176,6 +176,25 @@ TEST(Published, WhatIsWithdrawnWhileALongListIsStillBeingAnnouncedStaysWithdrawn
     EXPECT_TRUE(mesh.locate(9, std::ranges::min(objects)));
 }
 
+TEST(Published, HoldsForEachOfMoreHoldersThanAnybodyRemembers) {
+    Mesh mesh{17};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    constexpr NodeIndex kHolders = 20;
+    for (NodeIndex holder = 0; holder < kHolders; ++holder) {
+        mesh.dolr(holder).publish({object});
+        EXPECT_TRUE(mesh.published(holder, {object}, 5s).empty()) << holder;
+    }
+    for (NodeIndex holder = 0; holder < kHolders; ++holder) {
+        mesh.dolr(holder).unpublish({object});
+        EXPECT_TRUE(mesh.published(holder, {object}, 5s).empty()) << holder;
+        for (unsigned root = 0; root < mesh.options.dolr.roots; ++root) {
+            const auto known = mesh.dolr(mesh.root_of(root_key(object, root))).pointers_to(object);
+            EXPECT_EQ(std::ranges::count(known, mesh.id(holder)), 0) << holder;
+        }
+    }
+}
+
 TEST(Published, NamesWhatDidNotArrive) {
     Mesh mesh{11};
     mesh.add_directly(60);

@@ -195,6 +195,37 @@ TEST_F(PointerTableTest, OfAsGoodAsEqualsTheLatestGoes) {
     EXPECT_EQ(kept, first);
 }
 
+TEST_F(PointerTableTest, WhoeverIsOneTooManyIsPassedOnAndSoIsItsWithdrawal) {
+    for (std::uint8_t i = 10; i < 14; ++i) take(Publisher{i}.says({object}, kSecond, 600s));
+    now += 1s;
+    EXPECT_EQ(take(ann.says({object}, 2 * kSecond)), Taken::news);
+    ASSERT_EQ(std::ranges::count(publishers(object), ann.id()), 0);
+    EXPECT_EQ(take(ann.says({object}, 3 * kSecond, 0s)), Taken::news);
+    EXPECT_EQ(publishers(object).size(), 4U);
+    EXPECT_EQ(take(ann.says({object}, 3 * kSecond, 0s)), Taken::nothing);
+}
+
+TEST_F(PointerTableTest, AmongManyPublishersWhatIsWithdrawnIsNotBroughtBackByAReplay) {
+    const auto before = ann.says({object}, kSecond, 60s, 0ms);  // the nearest: it would find a place
+    take(before);
+    for (std::uint8_t i = 10; i < 20; ++i) take(Publisher{i}.says({object}, kSecond, 600s));
+    ASSERT_EQ(publishers(object).front(), ann.id());
+    EXPECT_EQ(take(ann.says({object}, 2 * kSecond, 0s)), Taken::news);
+    for (std::uint8_t i = 20; i < 30; ++i) take(Publisher{i}.says({object}, kSecond, 600s));
+    EXPECT_EQ(take(before), Taken::nothing);
+    EXPECT_EQ(std::ranges::count(publishers(object), ann.id()), 0);
+}
+
+TEST_F(PointerTableTest, OfTooManyWithdrawalsTheFirstIsForgotten) {
+    for (std::uint8_t i = 10; i < 110; ++i) {
+        EXPECT_EQ(take(Publisher{i}.says({object}, kSecond, 0s)), Taken::news);
+        now += 100ms;
+    }
+    EXPECT_EQ(table.pointers(), 64U);
+    EXPECT_EQ(take(Publisher{109}.says({object}, kSecond - 1)), Taken::nothing);
+    EXPECT_EQ(take(Publisher{10}.says({object}, kSecond - 1)), Taken::news);
+}
+
 TEST_F(PointerTableTest, OnePublisherTakesOnePlaceOfAnObjectByHoweverManyRoots) {
     take(bob.says({object}, 1, 60s, 9ms));
     for (std::uint8_t root = 0; root < 2; ++root) {
