@@ -186,12 +186,10 @@ bool Node::Impl::acceptable(const Announcement& announcement) const {
 }
 
 /// Before its signature is looked at, which takes longest.
-bool Node::Impl::refused_unread(const Parcel& parcel) {
+bool Node::Impl::refused_unread(const Parcel& parcel) const {
     const auto& announcement = parcel.announcement;
     if (!acceptable(announcement)) return true;
-    if (!table_.refuses(now(), announcement, parcel.age)) return false;
-    (void)table_.take(now(), {announcement, parcel.delay, parcel.hops, parcel.age, {}}, parcel.range, false);
-    return true;
+    return table_.refuses(now(), {announcement, parcel.delay, parcel.hops, parcel.age, {}}, parcel.range);
 }
 
 /// For each whether its signature is right. What we hold was verified when it came.

@@ -209,7 +209,16 @@ bool PointerTable::banned(TimePoint now, const NodeId& publisher) const {
     return found != publishers_.end() && now < found->second.banned_until;
 }
 
-// Nobody may say "nobody publishes it" of these: the word of a liar counts for that much.
+bool PointerTable::remembers_refused(const Announcement& announcement, Range range, TimePoint until) const {
+    if (refused_too_many_ >= until) return true;
+    for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
+        const auto known = refused_.find(announcement.object(i));
+        if (known == refused_.end() || known->second < until) return false;
+    }
+    return true;
+}
+
+// Nobody may say "nobody publishes it" of these: the word of a liar counts for that much, if it is his.
 void PointerTable::remember_refused(const Announcement& announcement, Range range, TimePoint until) {
     for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
         if (refused_.size() >= limits_.refused_objects) {

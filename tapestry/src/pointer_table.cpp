@@ -93,10 +93,13 @@ TimePoint PointerTable::ends(TimePoint now, const Announcement& announcement, ba
     return std::min(made, now - age) + announcement.lease();
 }
 
-bool PointerTable::refuses(TimePoint now, const Announcement& announcement, base::Duration age) const {
+bool PointerTable::refuses(TimePoint now, const Held& held, Range range) const {
+    const auto& announcement = held.announcement;
     const auto found = publishers_.find(announcement.publisher().id);
-    if (found == publishers_.end()) return age >= announcement.lease() && !announcement.withdrawn();
-    return now < found->second.banned_until || ends(now, announcement, age, found->second) <= now;
+    if (found == publishers_.end()) return held.age >= announcement.lease() && !announcement.withdrawn();
+    const auto banned_until = found->second.banned_until;
+    if (now >= banned_until) return ends(now, announcement, held.age, found->second) <= now;
+    return announcement.withdrawn() || remembers_refused(announcement, range, banned_until);
 }
 
 bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool to_pass_on) {

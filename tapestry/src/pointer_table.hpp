@@ -80,11 +80,12 @@ class PointerTable {
     explicit PointerTable(Limits limits, std::uint64_t seed = 0);
     ~PointerTable();
 
-    /// Takes over the objects of `range`. `held.expires` is set. `to_pass_on`: news is also what was known, but only
-    /// from somebody who did not want it passed on.
+    /// Takes over the objects of `range`; the signature was verified. `held.expires` is set. `to_pass_on`: news is also
+    /// what was known, but only from somebody who did not want it passed on.
     Taken take(base::TimePoint now, Held held, Range range, bool to_pass_on);
-    /// take() would refuse it at once, whoever signed it: its publisher is banned, or it is stale.
-    [[nodiscard]] bool refuses(base::TimePoint now, const Announcement& announcement, base::Duration age) const;
+    /// take() would refuse it and learn nothing from it, whoever signed it: it is stale; or its publisher is banned,
+    /// and that it was announced is known already.
+    [[nodiscard]] bool refuses(base::TimePoint now, const Held& held, Range range) const;
     /// Live pointers of the object, nearest first.
     [[nodiscard]] std::vector<Pointer> find(base::TimePoint now, const base::Guid& object) const;
     /// This very announcement, byte for byte, is kept for its object `index`.
@@ -175,6 +176,7 @@ class PointerTable {
     void thin_live(Entries& entries);
     void lied(base::TimePoint now, Publisher& publisher) const;
     void forget_before(Publisher& publisher, std::uint64_t born);
+    [[nodiscard]] bool remembers_refused(const Announcement& announcement, Range range, base::TimePoint until) const;
     void remember_refused(const Announcement& announcement, Range range, base::TimePoint until);
     void forget_old(base::TimePoint now);
 

@@ -142,16 +142,24 @@ TEST(Answers, AnnouncementsForRootsThatNoObjectHasAreRefused) {
     EXPECT_LE(mesh.dolr(10).status().pointers, mesh.options.dolr.roots);
 }
 
-/// Node 10 had announced these to everybody before it began anew.
-std::vector<base::Guid> forgotten_by_node_10(Mesh& mesh, std::size_t count) {
+/// Objects of which `node` is that root: questions for them end there.
+std::vector<base::Guid> objects_at(Mesh& mesh, NodeIndex node, unsigned root, std::size_t count) {
     std::vector<base::Guid> objects;
+    while (objects.size() < count) {
+        const auto object = mesh.world.rng().guid();
+        if (mesh.root_of(root_key(object, root)) == node) objects.push_back(object);
+    }
+    return objects;
+}
+
+/// Everybody but node 3 gets what node 10 had announced before it began anew.
+void show_what_node_10_forgot(Mesh& mesh, const std::vector<base::Guid>& objects) {
     std::vector<Parcel> parcels;
-    for (std::uint64_t i = 0; i < count; ++i) {
-        objects.push_back(mesh.world.rng().guid());
-        Announcement::Terms terms{"n10", 0, 1'000'000 + i, 60s};
-        parcels.push_back(
-            {.announcement = Announcement::sign(mesh.identities[10], terms, {&objects.back(), 1}), .range = {0, 1}});
-        parcels.back().last = true;
+    for (const auto& object : objects) {
+        Announcement::Terms terms{"n10", 0, 1'000'000 + parcels.size(), 60s};
+        parcels.push_back({.announcement = Announcement::sign(mesh.identities[10], terms, {&object, 1}),
+                           .range = {0, 1},
+                           .last = true});
     }
     auto& env = mesh.world.node(3).env();
     for (const auto node : mesh.live_nodes()) {
@@ -160,7 +168,6 @@ std::vector<base::Guid> forgotten_by_node_10(Mesh& mesh, std::size_t count) {
         EXPECT_TRUE(*mesh.world.node(3).run(
             env.transport.request(mesh.world.node(node).address(), std::move(message), mesh.world.now() + 3s)));
     }
-    return objects;
 }
 
 void doubt_node_10(Mesh& mesh, const base::Guid& object, unsigned root) {
@@ -177,7 +184,9 @@ void doubt_node_10(Mesh& mesh, const base::Guid& object, unsigned root) {
 TEST(Answers, NobodyIsMadeALiarByQuestionsForRootsThatNoObjectHas) {
     Mesh mesh{88};
     mesh.add_directly(20);
-    for (const auto& object : forgotten_by_node_10(mesh, 10)) doubt_node_10(mesh, object, 5);
+    const auto objects = objects_at(mesh, 7, 5, 10);
+    show_what_node_10_forgot(mesh, objects);
+    for (const auto& object : objects) doubt_node_10(mesh, object, 5);
     for (const auto node : mesh.live_nodes()) {
         EXPECT_EQ(mesh.dolr(node).status().lies, 0U) << node;
         EXPECT_TRUE(mesh.dolr(node).believes(mesh.id(10))) << node;
@@ -200,7 +209,9 @@ TEST(Answers, WhatIsDeniedIsTakenBackForTheRootThatItWasAnnouncedFor) {
         const auto said = decode_delivered(*letter.content);
         if (said && said->withdrawal) withdrawn.insert(said->withdrawal->root());
     });
-    for (const auto& object : forgotten_by_node_10(mesh, 3)) doubt_node_10(mesh, object, 1);
+    const auto objects = objects_at(mesh, 7, 1, 3);
+    show_what_node_10_forgot(mesh, objects);
+    for (const auto& object : objects) doubt_node_10(mesh, object, 1);
     EXPECT_EQ(withdrawn, std::set<unsigned>{0});
 }
 
@@ -214,9 +225,73 @@ TEST(Answers, ThatNobodyHereUnderstandsMakeNoLiar) {
         letter.content->payload = base::to_bytes("a withdrawal as a later version writes it");
         ++garbled;
     });
-    for (const auto& object : forgotten_by_node_10(mesh, 10)) doubt_node_10(mesh, object, 0);
+    const auto objects = objects_at(mesh, 7, 0, 10);
+    show_what_node_10_forgot(mesh, objects);
+    for (const auto& object : objects) doubt_node_10(mesh, object, 0);
     EXPECT_GE(garbled, 10U);
     for (const auto node : mesh.live_nodes()) EXPECT_EQ(mesh.dolr(node).status().lies, 0U) << node;
+}
+
+// The key and salt of a publisher are public: whoever likes can write an announcement in its name, but not sign it.
+class InTheNameOfALiar : public ::testing::Test {
+  protected:
+    InTheNameOfALiar() {
+        mesh.add_directly(20);
+        mesh.world.network().set_liar(10, [](base::sim::Letter& letter) {
+            if (letter.from != 10 || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+            if (letter.content->verb() == static_cast<std::uint8_t>(Verb::deliver))
+                letter.content = encode(Delivered{});
+        });
+        const auto objects = objects_at(mesh, kDeceived, 0, 4);
+        show_what_node_10_forgot(mesh, objects);
+        for (const auto& object : objects) doubt_node_10(mesh, object, 0);
+    }
+    /// The liar's, or what somebody wrote in its name.
+    void tell(const base::Guid& object, bool forged) {
+        Announcement::Terms terms{"n10", 0, static_cast<std::uint64_t>(mesh.world.node(3).env().clock.wall_ns()), 60s};
+        auto said = Announcement::sign(mesh.identities[10], terms, {&object, 1});
+        if (forged) {
+            auto bytes = base::to_bytes(said.sealed().view());
+            bytes.back() ^= 1U;
+            said = *Announcement::decode(std::move(bytes));
+        }
+        auto message = encode(std::vector<Parcel>{{.announcement = said, .range = {0, 1}, .last = true}});
+        auto& env = mesh.world.node(3).env();
+        ASSERT_TRUE(*mesh.world.node(3).run(
+            env.transport.request(mesh.world.node(kDeceived).address(), std::move(message), mesh.world.now() + 3s)));
+    }
+    static constexpr NodeIndex kDeceived = 7;
+    Mesh mesh{91};
+};
+
+TEST_F(InTheNameOfALiar, NobodyMakesAnObjectUncertain) {
+    ASSERT_FALSE(mesh.dolr(kDeceived).believes(mesh.id(10)));
+    const auto object = objects_at(mesh, kDeceived, 0, 1)[0];
+    tell(object, true);
+    EXPECT_EQ(mesh.locate(5, object).error(), Errc::not_published);
+}
+
+TEST_F(InTheNameOfALiar, HeHimselfDoes) {
+    const auto object = objects_at(mesh, kDeceived, 0, 1)[0];
+    tell(object, false);
+    EXPECT_EQ(mesh.locate(5, object).error(), Errc::roots_unreachable);
+}
+
+TEST(Answers, WhatIsNotSignedByItsPublisherIsNotTaken) {
+    Mesh mesh{92};
+    mesh.add_directly(20);
+    const auto object = mesh.world.rng().guid();
+    Announcement::Terms terms{"n10", 0, 1'000'000, 60s};
+    auto bytes = base::to_bytes(Announcement::sign(mesh.identities[10], terms, {&object, 1}).sealed().view());
+    bytes.back() ^= 1U;
+    const auto forged = *Announcement::decode(std::move(bytes));
+    auto message = encode(std::vector<Parcel>{{.announcement = forged, .range = {0, 1}}});
+    auto& env = mesh.world.node(3).env();
+    ASSERT_TRUE(*mesh.world.node(3).run(
+        env.transport.request(mesh.world.node(7).address(), std::move(message), mesh.world.now() + 3s)));
+    mesh.world.run_for(2s);
+    EXPECT_EQ(mesh.dolr(7).status().refused, 1U);
+    for (const auto node : mesh.live_nodes()) EXPECT_TRUE(mesh.dolr(node).pointers_to(object).empty()) << node;
 }
 
 // ---- who is dialled
