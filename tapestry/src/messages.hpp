@@ -41,6 +41,8 @@ struct Parcel {
     bool last = false;
     base::Duration age{};  ///< since it was made, beyond its way
     bool confirm = false;  ///< its publisher waits until the root has it
+    base::Duration
+        step{};  ///< of the delay, the next hop's, to be taken back if that hop has not got it; does not travel
 };
 
 struct Find {

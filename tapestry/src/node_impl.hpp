@@ -39,6 +39,7 @@ using Bundles = std::map<base::NodeId, Bundle>;
 struct Effort {
     std::vector<base::NodeId> silent;
     unsigned rounds = 0;
+    bool told = false;  ///< who was to be told besides
 };
 
 /// It is unknown whether the other side acted.
@@ -121,13 +122,14 @@ class Node::Impl final : public pastry::Application {
     void landed(const std::vector<Landing>& landings);
 
     // passing.cpp
-    [[nodiscard]] std::vector<pastry::NextHop> way(const base::Guid& key, unsigned hops, const Nodes& silent) const;
+    [[nodiscard]] std::vector<pastry::NextHop> way(const base::Guid& key, unsigned hops, const Effort& effort) const;
     void pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Effort& effort = {});
     void pass_on(std::vector<Parcel> parcels, const Effort& effort = {});
     void confirm(const base::NodeId& publisher, const std::vector<Landing>& landings);
     void add(Bundles& bundles, const pastry::NodeHandle& to, Parcel parcel, const Effort& effort);
     void leave(Bundle& bundle, const Effort& effort);
     void leave(Bundles& bundles, const Effort& effort = {});
+    static void take_back(std::vector<Parcel>& parcels);
     base::Task<void> send_parcels(pastry::NodeHandle to, std::vector<Parcel> parcels, Effort effort);
     base::Task<void> pass_on_later(std::vector<Parcel> parcels, Effort effort);
     base::Task<base::Result<base::Message>> on_publish(base::Message message);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "announcement.hpp"
+#include "codec.hpp"
 #include "mesh.hpp"
 
 namespace tapestry::testing {
@@ -240,6 +241,76 @@ TEST(Published, NothingHasArrivedFromANodeThatIsPartOfNoRing) {
     const auto object = mesh.world.rng().guid();
     mesh.dolr(outside).publish({object});
     EXPECT_EQ(mesh.published(outside, {object}, 5s), std::vector{object});
+}
+
+/// What one node sends of its announcements.
+class Passing : public ::testing::Test {
+  protected:
+    using Act = std::function<void(base::sim::Letter&, const std::vector<Parcel>&)>;
+    void on_each_publish(const Act& act) {
+        mesh.world.network().set_liar(kPublisher, [this, act](base::sim::Letter& letter) {
+            if (letter.from != kPublisher || letter.kind != base::sim::Letter::Kind::request || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() != static_cast<std::uint8_t>(Verb::publish)) return;
+            const auto parcels = decode_publish(*letter.content);
+            ASSERT_TRUE(parcels);
+            ++sent;
+            act(letter, *parcels);
+        });
+    }
+    static constexpr NodeIndex kPublisher = 3;
+    Mesh mesh{18};
+    std::size_t sent = 0;
+};
+
+TEST_F(Passing, WhatTheNextHopDoesNotUnderstandIsOfferedToNobodyElse) {
+    mesh.add_directly(100);
+    on_each_publish([](base::sim::Letter& letter, const auto&) { letter.content->header.resize(1); });
+    mesh.dolr(kPublisher).publish({mesh.world.rng().guid()});
+    mesh.world.run_for(1min);
+    EXPECT_GE(sent, 2U);
+    EXPECT_LE(sent, 2 * (1 + mesh.options.dolr.backups_told));
+    EXPECT_EQ(mesh.dolr(kPublisher).status().parcels_lost, 2U);
+}
+
+TEST_F(Passing, AnotherNextHopIsTriedButTheBackupsAreToldOnce) {
+    mesh.add_directly(100);
+    std::map<std::pair<NodeIndex, unsigned>, std::size_t> besides;
+    std::size_t dropped = 0;
+    on_each_publish([&](base::sim::Letter& letter, const std::vector<Parcel>& parcels) {
+        for (const auto& parcel : parcels) {
+            if (parcel.last) ++besides[{letter.to, parcel.announcement.root()}];
+            letter.drop = letter.drop || (!parcel.last && dropped < 2);
+        }
+        if (letter.drop) ++dropped;
+    });
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(kPublisher).publish({object});
+    mesh.world.run_for(20s);
+    EXPECT_EQ(dropped, 2U);
+    EXPECT_FALSE(besides.empty());
+    for (const auto& [who, times] : besides) EXPECT_EQ(times, 1U) << who.first;
+    for (unsigned root = 0; root < mesh.options.dolr.roots; ++root) {
+        EXPECT_EQ(mesh.dolr(mesh.root_of(root_key(object, root))).pointers_to(object).size(), 1U);
+    }
+}
+
+TEST_F(Passing, TheDelayOfAHopThatDidNotAnswerIsNotCounted) {
+    mesh.world.network().use_plane_latency(50us, 100us);
+    mesh.add_directly(100);
+    std::size_t dropped = 0;
+    on_each_publish([&](base::sim::Letter& letter, const std::vector<Parcel>& parcels) {
+        for (const auto& parcel : parcels) {
+            EXPECT_EQ(parcel.hops, 1U);
+            EXPECT_LE(parcel.delay, mesh.world.network().latency(kPublisher, letter.to) + 1us);
+            letter.drop = letter.drop || (!parcel.last && dropped < 4);
+        }
+        if (letter.drop) ++dropped;
+    });
+    mesh.dolr(kPublisher).publish({mesh.world.rng().guid()});
+    mesh.world.run_for(20s);
+    EXPECT_EQ(dropped, 4U);
+    EXPECT_GE(sent, 6U);
 }
 
 TEST(Mesh, WhoeverTriedAHolderInVainIsGivenAnotherAndThePointerIsLookedInto) {
