@@ -35,15 +35,15 @@ void Node::Impl::deliver(const Guid& key, const pastry::NodeHandle& origin, Mess
     }
     auto find = decode_find(message.header);
     if (!find || !routed_to(key, *find) || meet(*find, message.payload)) return;
-    tasks_.spawn(answer_as_root(std::move(*find), std::move(message.payload)));
+    tasks_.spawn(answer_as_root(std::move(*find)));
 }
 
 // We know nobody. Those beside us may: if we have only just become the root, or if the node that others take for the
-// root cannot be heard from here.
-Task<void> Node::Impl::answer_as_root(Find find, base::SharedBytes payload) {
+// root cannot be heard from here. A message is not kept so long: if they do, it finds them when it comes again.
+Task<void> Node::Impl::answer_as_root(Find find) {
     const bool sure = co_await ask_beside(find.object, root_key(find.object, find.root));
     find.trace = false;  // we are on its way already
-    if (meet(find, payload)) co_return;
+    if (!find.send && meet(find, {})) co_return;
     Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
     found.certain = sure && settled_ && !table_.known(now(), find.object);
     tell(find.asker.id, encode(found), find.round);
@@ -65,11 +65,8 @@ bool Node::Impl::meet(Find& find, const base::SharedBytes& payload) {
     if (find.doubt) look_into(find);
     auto pointers = pointers_for(find);
     if (pointers.empty()) return false;
+    if (find.send) return begin_to_hand_out(find, payload, std::move(pointers));
     ++counters_.finds_answered;
-    if (find.send) {
-        tasks_.spawn(hand_out(std::move(find), payload, std::move(pointers)));
-        return true;
-    }
     // The nearest, and whoever has published it longest: many that claim to be near do not hide him.
     const auto count = std::min({config_.locations, kMaxPlaces, pointers.size()});
     const auto rest = pointers.begin() + static_cast<std::ptrdiff_t>(count - 1);
@@ -80,6 +77,23 @@ bool Node::Impl::meet(Find& find, const base::SharedBytes& payload) {
     for (auto& pointer : pointers) found.places.push_back({std::move(pointer.publisher), pointer.delay});
     tell(find.asker.id, encode(found), find.round);
     return true;
+}
+
+bool Node::Impl::begin_to_hand_out(Find& find, const base::SharedBytes& payload, std::vector<Pointer> pointers) {
+    if (handing_out_ >= config_.max_deliveries) return false;
+    if (handing_out_bytes_ + payload.size() > config_.max_delivery_bytes) return false;
+    ++counters_.finds_answered;
+    ++handing_out_;
+    handing_out_bytes_ += payload.size();
+    tasks_.spawn(hand_out_counted(std::move(find), payload, std::move(pointers)));
+    return true;
+}
+
+Task<void> Node::Impl::hand_out_counted(Find find, base::SharedBytes payload, std::vector<Pointer> pointers) {
+    const auto bytes = payload.size();
+    co_await hand_out(std::move(find), std::move(payload), std::move(pointers));
+    --handing_out_;
+    handing_out_bytes_ -= bytes;
 }
 
 Task<void> Node::Impl::hand_out(Find find, base::SharedBytes payload, std::vector<Pointer> pointers) {

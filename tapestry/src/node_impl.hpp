@@ -150,8 +150,10 @@ class Node::Impl final : public pastry::Application {
 
     // finding.cpp
     bool meet(Find& find, const base::SharedBytes& payload);
-    base::Task<void> answer_as_root(Find find, base::SharedBytes payload);
+    base::Task<void> answer_as_root(Find find);
     [[nodiscard]] std::vector<Pointer> pointers_for(const Find& find) const;
+    bool begin_to_hand_out(Find& find, const base::SharedBytes& payload, std::vector<Pointer> pointers);
+    base::Task<void> hand_out_counted(Find find, base::SharedBytes payload, std::vector<Pointer> pointers);
     base::Task<void> hand_out(Find find, base::SharedBytes payload, std::vector<Pointer> pointers);
     [[nodiscard]] bool routed_to(const base::Guid& key, const Find& find) const;
     base::Task<bool> hand_to(Find find, base::SharedBytes payload, Pointer pointer);
@@ -208,7 +210,9 @@ class Node::Impl final : public pastry::Application {
     std::set<std::pair<base::Guid, base::NodeId>> checking_;
     std::size_t telling_ = 0;        // answers under way
     std::size_t asking_beside_ = 0;  // as a root that knows nobody
-    base::TaskGroup tasks_;          // last: ends first
+    std::size_t handing_out_ = 0;    // messages
+    std::size_t handing_out_bytes_ = 0;
+    base::TaskGroup tasks_;  // last: ends first
 };
 
 }  // namespace tapestry

@@ -46,6 +46,83 @@ TEST(Mesh, AMessageReachesAsManyDistinctReplicasAsAsked) {
     EXPECT_EQ(mesh.received[0].text, "hello");
 }
 
+class HandingOut : public ::testing::Test {
+  protected:
+    void make(MeshOptions options) {
+        mesh = std::make_unique<Mesh>(19, std::move(options));
+        mesh->add_directly(40);
+        object = mesh->world.rng().guid();
+        mesh->dolr(kHolder).publish({object});
+        mesh->world.run_for(2s);
+    }
+    /// Deliveries of 30 messages to a holder that does not answer: at most so many by one node at a time.
+    std::size_t most_at_once(std::size_t bytes) {
+        std::map<NodeIndex, std::size_t> by;
+        mesh->world.network().set_liar(kHolder, [&by](base::sim::Letter& letter) {
+            if (letter.to != kHolder || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() != static_cast<std::uint8_t>(Verb::deliver)) return;
+            letter.drop = true;
+            ++by[letter.from];
+        });
+        for (NodeIndex from = 10; from < 40; ++from) {
+            mesh->world.node(from).spawn(
+                [](Node& dolr, base::Guid to, std::size_t size, base::TimePoint deadline) -> base::Task<void> {
+                    base::SharedBytes letter{base::Bytes(size)};
+                    (void)co_await dolr.send_to_object(to, letter, 1, deadline);
+                }(mesh->dolr(from), object, bytes, mesh->world.now() + 30s));
+        }
+        mesh->world.run_for(500ms);  // no question is asked a second time before that
+        mesh->world.network().set_liar(kHolder, {});
+        std::size_t most = 0;
+        for (const auto& [node, count] : by) most = std::max(most, count);
+        return most;
+    }
+    static constexpr NodeIndex kHolder = 4;
+    std::unique_ptr<Mesh> mesh;
+    base::Guid object;
+};
+
+TEST_F(HandingOut, OfManyMessagesOnlySoManyAreUnderWay) {
+    make({});
+    ASSERT_GT(most_at_once(100), 3U);
+    MeshOptions few;
+    few.dolr.max_deliveries = 3;
+    make(few);
+    EXPECT_EQ(most_at_once(100), 3U);
+    EXPECT_TRUE(mesh->send(30, object, "later"));
+}
+
+TEST_F(HandingOut, OnlySoManyBytesAreUnderWay) {
+    MeshOptions few;
+    few.dolr.max_delivery_bytes = 1000;
+    make(few);
+    EXPECT_EQ(most_at_once(400), 2U);
+    EXPECT_TRUE(mesh->send(30, object, "later"));
+}
+
+TEST_F(HandingOut, AMessageFindsWhomOnlyThoseBesideTheRootsKnow) {
+    make({});
+    const auto hidden = mesh->world.rng().guid();
+    mesh->world.network().set_liar(kHolder, [](base::sim::Letter& letter) {
+        if (letter.from != kHolder || !letter.content || letter.content->service() != base::Service::tapestry) return;
+        if (letter.content->verb() == static_cast<std::uint8_t>(Verb::publish)) letter.drop = true;
+    });
+    mesh->dolr(kHolder).publish({hidden});
+    const auto stamp = static_cast<std::uint64_t>(mesh->world.node(kHolder).env().clock.wall_ns());
+    for (std::uint8_t root = 0; root < 2; ++root) {
+        const auto said = Announcement::sign(mesh->identities[kHolder], {"h", root, stamp, 60s}, {&hidden, 1});
+        const auto key = root_key(hidden, root);
+        const auto beside = mesh->ring(mesh->root_of(key)).replica_set(key, 3).at(1);
+        auto message = encode(std::vector<Parcel>{{.announcement = said, .range = {0, 1}, .last = true}});
+        auto& env = mesh->world.node(30).env();
+        ASSERT_TRUE(*mesh->world.node(30).run(
+            env.transport.request(beside.address, std::move(message), mesh->world.now() + 3s)));
+    }
+    EXPECT_TRUE(mesh->send(30, hidden, "found you"));
+    EXPECT_EQ(mesh->received.size(), 1U);
+}
+
 TEST(Mesh, AfterUnpublishNobodyFindsItAndTheRootsSaySo) {
     Mesh mesh{4};
     mesh.add_directly(60);
