@@ -128,6 +128,7 @@ Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb ve
     auto message = encode(deliver, std::move(payload), verb);
     const auto answer = co_await call(pointer.publisher, std::move(message));
     if (!answer) {
+        if (!is_silence(answer.error())) co_return false;  // it is there, and busy, or does not like the question
         ++counters_.dead_pointers;
         table_.suspect(deliver.object, id);
         co_return false;

@@ -168,6 +168,26 @@ TEST(Mesh, ADeadHolderIsUnreachableNotUnpublished) {
     EXPECT_EQ(reached.error(), Errc::roots_unreachable);
 }
 
+TEST(Mesh, ABusyHolderIsNotADeadOne) {
+    Mesh mesh{20};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    std::size_t refused = 0;
+    mesh.world.network().set_liar(10, [&refused](base::sim::Letter& letter) {
+        if (letter.from != 10 || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->verb() != static_cast<std::uint8_t>(Verb::deliver)) return;
+        letter.content = base::Errc::busy;
+        ++refused;
+    });
+    EXPECT_FALSE(mesh.send(44, object, "a letter"));
+    EXPECT_GT(refused, 0U);
+    mesh.world.network().set_liar(10, {});
+    EXPECT_TRUE(mesh.send(44, object, "a letter"));
+    for (const auto node : mesh.live_nodes()) EXPECT_EQ(mesh.dolr(node).status().dead_pointers, 0U) << node;
+}
+
 TEST(Mesh, APublisherThatDoesNotHaveItLosesItsPointers) {
     Mesh mesh{7};
     mesh.add_directly(60);
