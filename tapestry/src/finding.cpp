@@ -201,27 +201,57 @@ Delivered Node::Impl::state_of(const Guid& object, unsigned root) {
     return said;
 }
 
+/// While a message's handler runs, its other copies wait for what becomes of it.
+class Node::Impl::BeingTaken {
+  public:
+    BeingTaken(Impl& impl, Taken taken)
+        : all_{impl.being_taken_}, taken_{std::move(taken)}, over_{std::make_shared<base::Event>(impl.env_.executor)} {
+        (*all_)[taken_] = over_;
+    }
+    ~BeingTaken() {
+        all_->erase(taken_);
+        over_->set();
+    }
+    BeingTaken(const BeingTaken&) = delete;
+    BeingTaken& operator=(const BeingTaken&) = delete;
+
+  private:
+    std::shared_ptr<Handlers> all_;
+    Taken taken_;
+    std::shared_ptr<base::Event> over_;
+};
+
+void Node::Impl::remember_taken(const Taken& taken) {
+    taken_.insert(taken);
+    taken_order_.push_back(taken);
+    if (taken_order_.size() <= config_.remembered_messages) return;
+    taken_.erase(taken_order_.front());
+    taken_order_.pop_front();
+}
+
 // Once, however often it comes: an asker who hears nothing tries again.
 Task<bool> Node::Impl::take_message(Deliver deliver, base::SharedBytes message) {
-    if (!own_.contains(deliver.object) || !on_message_) co_return false;
     const Taken taken{deliver.asker.id, deliver.message, deliver.object};
-    if (!taken_.insert(taken).second) co_return true;
-    taken_order_.push_back(taken);
-    if (taken_order_.size() > config_.remembered_messages) {
-        taken_.erase(taken_order_.front());
-        taken_order_.pop_front();
+    for (auto first = being_taken_->find(taken); first != being_taken_->end(); first = being_taken_->find(taken)) {
+        const auto over = first->second;
+        co_await over->wait();
     }
+    if (taken_.contains(taken)) co_return true;
+    if (!own_.contains(deliver.object) || !on_message_) co_return false;
     if (const auto known = kbr_.find(deliver.asker.id)) {
         deliver.asker = known->address;
     } else if (!is_member_(deliver.asker.id)) {
         deliver.asker.endpoint.clear();  // what a stranger's question said; we do not pass it on as an address
     }
     const auto object = deliver.object;
+    const BeingTaken being_taken{*this, taken};
     const bool held = co_await on_message_(object, std::move(deliver.asker), std::move(message));
-    if (held) co_return true;
-    taken_.erase(taken);
-    unpublish({object});
-    co_return false;
+    if (held) {
+        remember_taken(taken);
+    } else {
+        unpublish({object});
+    }
+    co_return held;
 }
 
 }  // namespace tapestry

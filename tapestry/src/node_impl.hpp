@@ -83,6 +83,7 @@ class Node::Impl final : public pastry::Application {
 
   private:
     using Nodes = std::vector<base::NodeId>;
+    using Taken = std::tuple<base::NodeId, std::uint64_t, base::Guid>;  // asker, its message, object
 
     /// Objects whose publisher waits until their roots have them.
     struct Awaited {
@@ -98,6 +99,7 @@ class Node::Impl final : public pastry::Application {
     /// A question of ours: asked of several roots, and again by other ways; the first good answer ends it.
     struct Question;
     class Asking;
+    class BeingTaken;
 
     // node.cpp
     base::Task<base::Result<base::Message>> on_request(base::Peer from, base::Message message);
@@ -165,6 +167,7 @@ class Node::Impl final : public pastry::Application {
     [[nodiscard]] Delivered state_of(const base::Guid& object, unsigned root);
     base::Task<base::Result<base::Message>> on_deliver(base::Message message);
     base::Task<bool> take_message(Deliver deliver, base::SharedBytes message);
+    void remember_taken(const Taken& taken);
 
     // asking.cpp
     void on_found(const base::NodeId& by, const base::Message& message);
@@ -204,9 +207,10 @@ class Node::Impl final : public pastry::Application {
         std::size_t number = 0;
     };
     std::map<std::uint64_t, Attempt> questions_;
-    using Taken = std::tuple<base::NodeId, std::uint64_t, base::Guid>;  // asker, its message, object
     std::set<Taken> taken_;
     std::deque<Taken> taken_order_;
+    using Handlers = std::map<Taken, std::shared_ptr<base::Event>>;
+    const std::shared_ptr<Handlers> being_taken_ = std::make_shared<Handlers>();  // a handler may end after us
     std::set<std::pair<base::Guid, base::NodeId>> checking_;
     std::size_t telling_ = 0;        // answers under way
     std::size_t asking_beside_ = 0;  // as a root that knows nobody

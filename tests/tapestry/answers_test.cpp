@@ -64,6 +64,39 @@ TEST(Answers, AMessageIsTakenOnceHoweverOftenItComes) {
     EXPECT_EQ(mesh.received.size(), 1U);
 }
 
+TEST(Answers, ASecondCopyIsTakenOnlyIfTheFirstIs) {
+    for (const bool takes : {true, false}) {
+        Mesh mesh{93};
+        mesh.add_directly(20);
+        const auto object = mesh.world.rng().guid();
+        mesh.dolr(10).publish({object});
+        std::size_t handled = 0;
+        mesh.dolr(10).on_message([&](base::Guid, base::Address, base::SharedBytes) {
+            return [](Mesh& world_of, std::size_t& count, bool yes) -> base::Task<bool> {
+                ++count;
+                co_await world_of.world.node(10).env().clock.sleep_for(1s);
+                co_return yes;
+            }(mesh, handled, takes);
+        });
+        std::vector<bool> said;
+        for (const NodeIndex from : {3U, 4U}) {
+            mesh.world.node(from).spawn(
+                [](base::NodeEnv& env, Mesh& in, base::Guid what, std::vector<bool>& to) -> base::Task<void> {
+                    base::SharedBytes letter{base::to_bytes("once")};
+                    auto message = encode(Deliver{what, 0, in.world.node(4).address(), 7}, letter);
+                    const auto answer = co_await env.transport.request(in.world.node(10).address(), std::move(message),
+                                                                       env.clock.now() + 3s);
+                    to.push_back(answer && decode_delivered(*answer)->taken);
+                }(mesh.world.node(from).env(), mesh, object, said));
+        }
+        mesh.world.run_for(500ms);
+        EXPECT_TRUE(said.empty());
+        mesh.world.run_for(2s);
+        EXPECT_EQ(said, (std::vector{takes, takes}));
+        EXPECT_EQ(handled, 1U);
+    }
+}
+
 TEST(Answers, WhoeverIsAskedForWhatItDoesNotHaveSignsThat) {
     Mesh mesh{83};
     mesh.add_directly(20);
