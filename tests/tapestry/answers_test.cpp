@@ -144,6 +144,32 @@ TEST(Answers, NameTheHoldersInTheOrderOfTheAskersOwnDistances) {
     EXPECT_GT(several, 15U);
 }
 
+// Where who answered was never measured, it is half as far as its answer took: counted from the question that it
+// answers, although others have been asked since.
+TEST(Answers, ThatComeAfterASecondQuestionWasAskedShowHowFarTheyCame) {
+    MeshOptions options;
+    options.dolr.ask_next = 300ms;
+    Mesh mesh{94, options};
+    mesh.add_directly(200);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    std::size_t estimated = 0;
+    for (NodeIndex from = 20; from < 60; ++from) {
+        for (NodeIndex other = 0; other < 200; ++other) {
+            if (other != from) mesh.world.network().set_latency(from, other, 200ms);
+        }
+        const auto found = mesh.locate(from, object, true);
+        ASSERT_TRUE(found) << from;
+        const auto& location = found->holders.at(0);
+        const auto& by = found->way.back().id;
+        if (location.measured || by == mesh.id(from) || mesh.ring(from).rtt(by)) continue;
+        ++estimated;
+        EXPECT_GE(location.delay, 200ms) << from;
+    }
+    EXPECT_GT(estimated, 3U);
+}
+
 TEST(Answers, OfNodesThatAreRevokedSpeakNobody) {
     Mesh mesh{85};
     mesh.add_directly(40);
