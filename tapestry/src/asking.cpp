@@ -103,7 +103,9 @@ void Node::Impl::on_found(const NodeId& by, const Message& message) {
         return id == self().id || !is_member_(id) || question.not_these.contains(id);
     });
     if (question.wanted > 0) {
-        for (const auto& place : found->places) question.took.insert(place.holder.id);
+        for (const auto& place : found->places) {
+            if (question.took.size() < question.wanted) question.took.insert(place.holder.id);
+        }
     } else if (question.places.empty() && !found->places.empty()) {
         question.places = std::move(found->places);
         question.met = by;

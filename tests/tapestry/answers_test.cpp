@@ -170,6 +170,29 @@ TEST(Answers, ThatComeAfterASecondQuestionWasAskedShowHowFarTheyCame) {
     EXPECT_GT(estimated, 3U);
 }
 
+TEST(Answers, NameNoMoreReplicasThanWereAskedFor) {
+    Mesh mesh{95};
+    mesh.add_directly(40);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    for (NodeIndex node = 0; node < 40; ++node) {
+        mesh.world.network().set_liar(node, [&mesh](base::sim::Letter& letter) {
+            if (letter.kind != base::sim::Letter::Kind::request || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() != static_cast<std::uint8_t>(Verb::found)) return;
+            auto found = *decode_found(letter.content->header);
+            for (NodeIndex other = 0; found.places.size() < kMaxPlaces; ++other) {
+                found.places.push_back({mesh.world.node(other).address(), {}});
+            }
+            letter.content = encode(found);
+        });
+    }
+    const auto reached = mesh.send(20, object, "to two", 2);
+    ASSERT_TRUE(reached);
+    EXPECT_EQ(*reached, 2U);
+}
+
 TEST(Answers, OfNodesThatAreRevokedSpeakNobody) {
     Mesh mesh{85};
     mesh.add_directly(40);
