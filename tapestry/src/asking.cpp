@@ -28,6 +28,7 @@ struct Node::Impl::Question {
     struct Way {
         std::uint64_t number = 0;
         unsigned root = 0;
+        TimePoint asked{};
         Outcome outcome = Outcome::open;
     };
 
@@ -71,7 +72,6 @@ struct Node::Impl::Question {
     NodeId met;  // who answered with these
     std::vector<Address> crossed;
     unsigned met_by = 0;  // on the way to which root
-    TimePoint asked{};
     base::Duration waited{};
 };
 
@@ -103,12 +103,14 @@ void Node::Impl::on_found(const NodeId& by, const Message& message) {
         return id == self().id || !is_member_(id) || question.not_these.contains(id);
     });
     if (question.wanted > 0) {
-        for (const auto& place : found->places) question.took.insert(place.holder.id);
+        for (const auto& place : found->places) {
+            if (question.took.size() < question.wanted) question.took.insert(place.holder.id);
+        }
     } else if (question.places.empty() && !found->places.empty()) {
         question.places = std::move(found->places);
         question.met = by;
         question.met_by = way.root;
-        question.waited = now() - question.asked;
+        question.waited = now() - way.asked;
         question.crossed = std::move(found->way);
     }
     if (found->last) way.outcome = found->certain ? Outcome::certain : Outcome::none;
@@ -119,8 +121,7 @@ void Node::Impl::launch(const std::shared_ptr<Question>& question, Find find, co
     find.number = env_.rng.next();  // so that only who saw the question can answer it
     find.round = static_cast<unsigned>(std::ranges::count(question->ways, find.root, &Question::Way::root));
     questions_[find.number] = {question, question->ways.size()};
-    question->ways.push_back({find.number, find.root});
-    question->asked = now();
+    question->ways.push_back({find.number, find.root, now()});
     const auto key = root_key(find.object, find.root);
     kbr_.route(key, encode(find, payload), other_way(key, find.round));
 }
@@ -241,7 +242,8 @@ Task<Result<unsigned>> Node::Impl::send(Guid object, base::SharedBytes message, 
     Find find{.object = object, .send = true, .asker = self(), .message = env_.rng.next()};
     if (own_.contains(object)) {
         find.tried.push_back(self().id);
-        if (co_await hand_to(find, message, self())) question->took.insert(self().id);
+        Pointer here{.publisher = self()};
+        if (co_await hand_to(find, message, std::move(here))) question->took.insert(self().id);
     }
     if (question->took.size() < question->wanted) co_await ask(question, std::move(find), std::move(message), deadline);
     if (!question->took.empty()) co_return static_cast<unsigned>(question->took.size());

@@ -1,5 +1,7 @@
 #include "codec.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "codec_parts.hpp"
 #include "tapestry.pb.h"
@@ -18,6 +20,11 @@ Message wrap(Verb verb, const Proto& proto, base::SharedBytes payload = {}) {
     return tapestry::wrap(base::Service::tapestry, static_cast<std::uint8_t>(verb), proto, std::move(payload));
 }
 
+/// What adds up from hop to hop stops at the limit: a message must not be refused for it further on.
+std::uint64_t microseconds_within_limit(base::Duration delay) {
+    return microseconds(std::clamp(delay, base::Duration{}, kMaxDelay));
+}
+
 }  // namespace
 
 Message encode(const std::vector<Parcel>& parcels, Verb verb) {
@@ -29,10 +36,11 @@ Message encode(const std::vector<Parcel>& parcels, Verb verb) {
         one->set_bytes(static_cast<std::uint32_t>(sealed.size()));
         one->set_begin(static_cast<std::uint32_t>(parcel.range.begin));
         one->set_end(static_cast<std::uint32_t>(parcel.range.end));
-        one->set_hops(parcel.hops);
-        one->set_delay_us(microseconds(parcel.delay));
+        one->set_hops(std::min(parcel.hops, kMaxHops));
+        one->set_delay_us(microseconds_within_limit(parcel.delay));
         one->set_last(parcel.last);
-        one->set_age_s(static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(parcel.age).count()));
+        const auto age = std::clamp<base::Duration>(parcel.age, base::Duration{}, kMaxLease);
+        one->set_age_s(static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(age).count()));
         one->set_confirm(parcel.confirm);
         payload.insert(payload.end(), sealed.begin(), sealed.end());
     }
@@ -63,7 +71,7 @@ Message encode(const Found& found) {
     for (const auto& place : found.places) {
         auto* one = out.add_places();
         put(one->mutable_holder(), place.holder);
-        one->set_delay_us(microseconds(place.delay));
+        one->set_delay_us(microseconds_within_limit(place.delay));
     }
     out.set_last(found.last);
     out.set_certain(found.certain);
@@ -121,7 +129,7 @@ Result<std::vector<Parcel>> decode_publish(const Message& message) {
         if (one.bytes() > message.payload.size() - at) return Errc::bad_format;
         BASE_TRY(auto announcement, Announcement::decode(message.payload.slice(at, one.bytes())));
         at += one.bytes();
-        take.require(one.begin() < one.end() && one.end() <= announcement.size() && one.hops() <= kMaxWay);
+        take.require(one.begin() < one.end() && one.end() <= announcement.size() && one.hops() <= kMaxHops);
         take.require(one.age_s() <= kMaxLease.count());
         parcels.push_back({.announcement = std::move(announcement),
                            .range = {one.begin(), one.end()},

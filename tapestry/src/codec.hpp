@@ -6,7 +6,7 @@
 
 namespace tapestry {
 
-/// At most kMaxParcels.
+/// At most kMaxParcels. Hops, delay and age beyond their limits are said to be at the limit.
 [[nodiscard]] base::Message encode(const std::vector<Parcel>& parcels, Verb verb = Verb::publish);
 [[nodiscard]] base::Message encode(const Find& find, base::SharedBytes payload);
 [[nodiscard]] base::Message encode(const Found& found);

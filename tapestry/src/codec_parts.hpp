@@ -31,6 +31,8 @@ template <class Proto>
     return {service, verb, std::move(header), std::move(payload)};
 }
 
+constexpr base::Duration kMaxDelay = std::chrono::hours{1};  ///< longer than any way; more is not decoded
+
 [[nodiscard]] inline std::uint64_t microseconds(base::Duration span) {
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(span).count());
 }
@@ -58,7 +60,7 @@ class Taker {
         return node;
     }
     base::Duration delay(std::uint64_t us) {
-        require(us <= 3'600'000'000ULL);  // an hour is longer than any way
+        require(us <= microseconds(kMaxDelay));
         return std::chrono::microseconds{ok_ ? us : 0};
     }
     template <class Repeated>

@@ -6,19 +6,23 @@
 
 namespace tapestry {
 
-using base::Address;
 using base::Guid;
 using base::Message;
 using base::NodeId;
 using base::Result;
 using base::Task;
 
+// Whoever asks for a root that no object has is asking for pointers that nobody can take back.
+bool Node::Impl::routed_to(const Guid& key, const Find& find) const {
+    return find.root < config_.roots && root_key(find.object, find.root) == key;
+}
+
 bool Node::Impl::forward(const Guid& key, Message& message, const pastry::NodeHandle& /*next*/) {
     const auto verb = static_cast<Verb>(message.verb());
     if (verb == Verb::found || verb == Verb::arrived) return true;  // answers on their way to who waits for them
     if (verb != Verb::find) return false;
     auto find = decode_find(message.header);
-    if (!find || root_key(find->object, find->root) != key) return false;
+    if (!find || !routed_to(key, *find)) return false;
     if (meet(*find, message.payload)) return false;
     if (find->trace) message = encode(*find, message.payload);
     return true;
@@ -30,16 +34,16 @@ void Node::Impl::deliver(const Guid& key, const pastry::NodeHandle& origin, Mess
         return;
     }
     auto find = decode_find(message.header);
-    if (!find || root_key(find->object, find->root) != key || meet(*find, message.payload)) return;
-    tasks_.spawn(answer_as_root(std::move(*find), std::move(message.payload)));
+    if (!find || !routed_to(key, *find) || meet(*find, message.payload)) return;
+    tasks_.spawn(answer_as_root(std::move(*find)));
 }
 
 // We know nobody. Those beside us may: if we have only just become the root, or if the node that others take for the
-// root cannot be heard from here.
-Task<void> Node::Impl::answer_as_root(Find find, base::SharedBytes payload) {
+// root cannot be heard from here. A message is not kept so long: if they do, it finds them when it comes again.
+Task<void> Node::Impl::answer_as_root(Find find) {
     const bool sure = co_await ask_beside(find.object, root_key(find.object, find.root));
     find.trace = false;  // we are on its way already
-    if (meet(find, payload)) co_return;
+    if (!find.send && meet(find, {})) co_return;
     Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
     found.certain = sure && settled_ && !table_.known(now(), find.object);
     tell(find.asker.id, encode(found), find.round);
@@ -61,11 +65,8 @@ bool Node::Impl::meet(Find& find, const base::SharedBytes& payload) {
     if (find.doubt) look_into(find);
     auto pointers = pointers_for(find);
     if (pointers.empty()) return false;
+    if (find.send) return begin_to_hand_out(find, payload, std::move(pointers));
     ++counters_.finds_answered;
-    if (find.send) {
-        tasks_.spawn(hand_out(std::move(find), payload, std::move(pointers)));
-        return true;
-    }
     // The nearest, and whoever has published it longest: many that claim to be near do not hide him.
     const auto count = std::min({config_.locations, kMaxPlaces, pointers.size()});
     const auto rest = pointers.begin() + static_cast<std::ptrdiff_t>(count - 1);
@@ -78,12 +79,29 @@ bool Node::Impl::meet(Find& find, const base::SharedBytes& payload) {
     return true;
 }
 
+bool Node::Impl::begin_to_hand_out(Find& find, const base::SharedBytes& payload, std::vector<Pointer> pointers) {
+    if (handing_out_ >= config_.max_deliveries) return false;
+    if (handing_out_bytes_ + payload.size() > config_.max_delivery_bytes) return false;
+    ++counters_.finds_answered;
+    ++handing_out_;
+    handing_out_bytes_ += payload.size();
+    tasks_.spawn(hand_out_counted(std::move(find), payload, std::move(pointers)));
+    return true;
+}
+
+Task<void> Node::Impl::hand_out_counted(Find find, base::SharedBytes payload, std::vector<Pointer> pointers) {
+    const auto bytes = payload.size();
+    co_await hand_out(std::move(find), std::move(payload), std::move(pointers));
+    --handing_out_;
+    handing_out_bytes_ -= bytes;
+}
+
 Task<void> Node::Impl::hand_out(Find find, base::SharedBytes payload, std::vector<Pointer> pointers) {
     Found found{.number = find.number, .root = find.root};
     for (auto& pointer : pointers) {
         if (found.places.size() == find.count || find.tried.size() == kMaxTried) break;
         find.tried.push_back(pointer.publisher.id);
-        if (co_await hand_to(find, payload, pointer.publisher)) {
+        if (co_await hand_to(find, payload, pointer)) {
             found.places.push_back({std::move(pointer.publisher), pointer.delay});
         }
     }
@@ -96,28 +114,29 @@ Task<void> Node::Impl::hand_out(Find find, base::SharedBytes payload, std::vecto
     kbr_.route(key, encode(find, std::move(payload)));
 }
 
-Task<bool> Node::Impl::hand_to(Find find, base::SharedBytes payload, Address holder) {
-    Deliver deliver{find.object, find.root, std::move(find.asker), find.message};
-    if (holder.id == self().id) return take_message(std::move(deliver), std::move(payload));
-    return asked(std::move(deliver), std::move(payload), Verb::deliver, std::move(holder));
+// By the root for which the holder announced it: that is what it is to take back if it does not have it.
+Task<bool> Node::Impl::hand_to(Find find, base::SharedBytes payload, Pointer pointer) {
+    Deliver deliver{find.object, pointer.root, std::move(find.asker), find.message};
+    if (pointer.publisher.id == self().id) return take_message(std::move(deliver), std::move(payload));
+    return asked(std::move(deliver), std::move(payload), Verb::deliver, std::move(pointer));
 }
 
 /// True if the holder took the message. If it does not have the object its pointer is dropped, if it does not answer it
-/// is left out from now on.
-Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb verb, Address holder) {
-    const auto id = holder.id;
+/// is left out from now on. What we do not understand, of a later version perhaps, is no denial.
+Task<bool> Node::Impl::asked(Deliver deliver, base::SharedBytes payload, Verb verb, Pointer pointer) {
+    const auto& id = pointer.publisher.id;
     auto message = encode(deliver, std::move(payload), verb);
-    const auto answer = co_await call(std::move(holder), std::move(message));
+    const auto answer = co_await call(pointer.publisher, std::move(message));
     if (!answer) {
+        if (!is_silence(answer.error())) co_return false;  // it is there, and busy, or does not like the question
         ++counters_.dead_pointers;
         table_.suspect(deliver.object, id);
         co_return false;
     }
-    Delivered said;
-    if (auto delivered = decode_delivered(*answer)) said = std::move(*delivered);
-    if (said.taken) co_return true;
-    if (said.held) co_return false;
-    co_await take_denial(deliver.object, id, std::move(said));
+    auto said = decode_delivered(*answer);
+    if (!said || said->held) co_return false;
+    if (said->taken) co_return true;
+    co_await take_denial(deliver.object, std::move(pointer), std::move(*said));
     co_return false;
 }
 
@@ -127,20 +146,22 @@ void Node::Impl::look_into(const Find& find) {
         const auto& id = pointer.publisher.id;
         if (!contains(find.tried, id) || checking_.size() >= config_.max_checks) continue;
         if (!checking_.emplace(find.object, id).second) continue;
-        tasks_.spawn(check(find.object, find.root, pointer.publisher));
+        tasks_.spawn(check(find.object, pointer));
     }
 }
 
-Task<void> Node::Impl::check(Guid object, unsigned root, Address holder) {
-    const auto id = holder.id;
-    Deliver question{.object = object, .root = root, .asker = {}, .message = 0};
-    (void)co_await asked(std::move(question), {}, Verb::have, std::move(holder));
+Task<void> Node::Impl::check(Guid object, Pointer pointer) {
+    const auto id = pointer.publisher.id;
+    Deliver question{.object = object, .root = pointer.root, .asker = {}, .message = 0};
+    (void)co_await asked(std::move(question), {}, Verb::have, std::move(pointer));
     checking_.erase({object, id});
 }
 
 // What the holder signed when it was asked goes on to the root as if it had withdrawn by itself.
-Task<void> Node::Impl::take_denial(Guid object, NodeId holder, Delivered delivered) {
-    Denial denial{.object = object, .publisher = holder, .withdrawal = {}, .born = delivered.born};
+Task<void> Node::Impl::take_denial(Guid object, Pointer pointer, Delivered delivered) {
+    const auto& holder = pointer.publisher.id;
+    Denial denial{
+        .object = object, .publisher = holder, .announced = pointer.stamp, .withdrawal = {}, .born = delivered.born};
     if (delivered.withdrawal && acceptable(*delivered.withdrawal)) {
         auto check = [withdrawal = *delivered.withdrawal, network = identity_.network] {
             return withdrawal.verify(network).has_value();
@@ -159,6 +180,7 @@ Task<void> Node::Impl::take_denial(Guid object, NodeId holder, Delivered deliver
 
 Task<Result<Message>> Node::Impl::on_deliver(Message message) {
     BASE_CO_TRY(auto deliver, decode_deliver(message.header));
+    if (deliver.root >= config_.roots) co_return base::Errc::bad_argument;
     const auto object = deliver.object;
     const auto root = deliver.root;
     const bool taken = co_await take_message(std::move(deliver), std::move(message.payload));
@@ -168,37 +190,68 @@ Task<Result<Message>> Node::Impl::on_deliver(Message message) {
 
 Result<Message> Node::Impl::on_have(const Message& message) {
     BASE_TRY(const auto deliver, decode_deliver(message.header));
+    if (deliver.root >= config_.roots) return base::Errc::bad_argument;  // we could not sign that we do not have it
     return encode(state_of(deliver.object, deliver.root));
 }
 
 /// What we say when we are asked for an object: that we have it, or, signed, that we do not.
 Delivered Node::Impl::state_of(const Guid& object, unsigned root) {
     Delivered said{.taken = false, .held = own_.contains(object), .born = born_, .withdrawal = {}};
-    if (!said.held && root < config_.roots) said.withdrawal = sign(root, std::chrono::seconds{0}, {&object, 1});
+    if (!said.held) said.withdrawal = sign(root, std::chrono::seconds{0}, {&object, 1});
     return said;
+}
+
+/// While a message's handler runs, its other copies wait for what becomes of it.
+class Node::Impl::BeingTaken {
+  public:
+    BeingTaken(Impl& impl, Taken taken)
+        : all_{impl.being_taken_}, taken_{std::move(taken)}, over_{std::make_shared<base::Event>(impl.env_.executor)} {
+        (*all_)[taken_] = over_;
+    }
+    ~BeingTaken() {
+        all_->erase(taken_);
+        over_->set();
+    }
+    BeingTaken(const BeingTaken&) = delete;
+    BeingTaken& operator=(const BeingTaken&) = delete;
+
+  private:
+    std::shared_ptr<Handlers> all_;
+    Taken taken_;
+    std::shared_ptr<base::Event> over_;
+};
+
+void Node::Impl::remember_taken(const Taken& taken) {
+    taken_.insert(taken);
+    taken_order_.push_back(taken);
+    if (taken_order_.size() <= config_.remembered_messages) return;
+    taken_.erase(taken_order_.front());
+    taken_order_.pop_front();
 }
 
 // Once, however often it comes: an asker who hears nothing tries again.
 Task<bool> Node::Impl::take_message(Deliver deliver, base::SharedBytes message) {
-    if (!own_.contains(deliver.object) || !on_message_) co_return false;
     const Taken taken{deliver.asker.id, deliver.message, deliver.object};
-    if (!taken_.insert(taken).second) co_return true;
-    taken_order_.push_back(taken);
-    if (taken_order_.size() > config_.remembered_messages) {
-        taken_.erase(taken_order_.front());
-        taken_order_.pop_front();
+    for (auto first = being_taken_->find(taken); first != being_taken_->end(); first = being_taken_->find(taken)) {
+        const auto over = first->second;
+        co_await over->wait();
     }
+    if (taken_.contains(taken)) co_return true;
+    if (!own_.contains(deliver.object) || !on_message_) co_return false;
     if (const auto known = kbr_.find(deliver.asker.id)) {
         deliver.asker = known->address;
     } else if (!is_member_(deliver.asker.id)) {
         deliver.asker.endpoint.clear();  // what a stranger's question said; we do not pass it on as an address
     }
     const auto object = deliver.object;
+    const BeingTaken being_taken{*this, taken};
     const bool held = co_await on_message_(object, std::move(deliver.asker), std::move(message));
-    if (held) co_return true;
-    taken_.erase(taken);
-    unpublish({object});
-    co_return false;
+    if (held) {
+        remember_taken(taken);
+    } else {
+        unpublish({object});
+    }
+    co_return held;
 }
 
 }  // namespace tapestry

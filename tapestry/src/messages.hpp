@@ -28,6 +28,7 @@ constexpr std::size_t kBundleBytes = 256U << 10U;  ///< of announcements in one 
 constexpr std::size_t kMaxReplicas = 16;
 constexpr std::size_t kMaxTried = 32;
 constexpr std::size_t kMaxWay = 64;
+constexpr unsigned kMaxHops = 32;  ///< of an announcement: there it is kept, and goes no further
 constexpr std::size_t kMaxPlaces = 16;
 constexpr unsigned kMaxRounds = 8;
 
@@ -40,6 +41,8 @@ struct Parcel {
     bool last = false;
     base::Duration age{};  ///< since it was made, beyond its way
     bool confirm = false;  ///< its publisher waits until the root has it
+    base::Duration
+        step{};  ///< of the delay, the next hop's, to be taken back if that hop has not got it; does not travel
 };
 
 struct Find {

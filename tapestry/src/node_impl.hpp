@@ -39,6 +39,7 @@ using Bundles = std::map<base::NodeId, Bundle>;
 struct Effort {
     std::vector<base::NodeId> silent;
     unsigned rounds = 0;
+    bool told = false;  ///< who was to be told besides
 };
 
 /// It is unknown whether the other side acted.
@@ -82,6 +83,7 @@ class Node::Impl final : public pastry::Application {
 
   private:
     using Nodes = std::vector<base::NodeId>;
+    using Taken = std::tuple<base::NodeId, std::uint64_t, base::Guid>;  // asker, its message, object
 
     /// Objects whose publisher waits until their roots have them.
     struct Awaited {
@@ -97,6 +99,7 @@ class Node::Impl final : public pastry::Application {
     /// A question of ours: asked of several roots, and again by other ways; the first good answer ends it.
     struct Question;
     class Asking;
+    class BeingTaken;
 
     // node.cpp
     base::Task<base::Result<base::Message>> on_request(base::Peer from, base::Message message);
@@ -121,19 +124,20 @@ class Node::Impl final : public pastry::Application {
     void landed(const std::vector<Landing>& landings);
 
     // passing.cpp
-    [[nodiscard]] std::vector<pastry::NextHop> way(const base::Guid& key, unsigned hops, const Nodes& silent) const;
+    [[nodiscard]] std::vector<pastry::NextHop> way(const base::Guid& key, unsigned hops, const Effort& effort) const;
     void pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Effort& effort = {});
     void pass_on(std::vector<Parcel> parcels, const Effort& effort = {});
     void confirm(const base::NodeId& publisher, const std::vector<Landing>& landings);
     void add(Bundles& bundles, const pastry::NodeHandle& to, Parcel parcel, const Effort& effort);
     void leave(Bundle& bundle, const Effort& effort);
     void leave(Bundles& bundles, const Effort& effort = {});
+    static void take_back(std::vector<Parcel>& parcels);
     base::Task<void> send_parcels(pastry::NodeHandle to, std::vector<Parcel> parcels, Effort effort);
     base::Task<void> pass_on_later(std::vector<Parcel> parcels, Effort effort);
     base::Task<base::Result<base::Message>> on_publish(base::Message message);
     base::Task<std::vector<Parcel>> take_in(std::vector<Parcel> parcels);
     [[nodiscard]] bool acceptable(const Announcement& announcement) const;
-    [[nodiscard]] bool refused_unread(const Parcel& parcel);
+    [[nodiscard]] bool refused_unread(const Parcel& parcel) const;
     base::Task<std::vector<std::uint8_t>> verify(std::shared_ptr<const std::vector<Parcel>> parcels);
 
     // moving.cpp
@@ -148,18 +152,22 @@ class Node::Impl final : public pastry::Application {
 
     // finding.cpp
     bool meet(Find& find, const base::SharedBytes& payload);
-    base::Task<void> answer_as_root(Find find, base::SharedBytes payload);
+    base::Task<void> answer_as_root(Find find);
     [[nodiscard]] std::vector<Pointer> pointers_for(const Find& find) const;
+    bool begin_to_hand_out(Find& find, const base::SharedBytes& payload, std::vector<Pointer> pointers);
+    base::Task<void> hand_out_counted(Find find, base::SharedBytes payload, std::vector<Pointer> pointers);
     base::Task<void> hand_out(Find find, base::SharedBytes payload, std::vector<Pointer> pointers);
-    base::Task<bool> hand_to(Find find, base::SharedBytes payload, base::Address holder);
-    base::Task<bool> asked(Deliver deliver, base::SharedBytes payload, Verb verb, base::Address holder);
-    base::Task<void> take_denial(base::Guid object, base::NodeId holder, Delivered delivered);
+    [[nodiscard]] bool routed_to(const base::Guid& key, const Find& find) const;
+    base::Task<bool> hand_to(Find find, base::SharedBytes payload, Pointer pointer);
+    base::Task<bool> asked(Deliver deliver, base::SharedBytes payload, Verb verb, Pointer pointer);
+    base::Task<void> take_denial(base::Guid object, Pointer pointer, Delivered delivered);
     void look_into(const Find& find);
-    base::Task<void> check(base::Guid object, unsigned root, base::Address holder);
+    base::Task<void> check(base::Guid object, Pointer pointer);
     [[nodiscard]] base::Result<base::Message> on_have(const base::Message& message);
     [[nodiscard]] Delivered state_of(const base::Guid& object, unsigned root);
     base::Task<base::Result<base::Message>> on_deliver(base::Message message);
     base::Task<bool> take_message(Deliver deliver, base::SharedBytes message);
+    void remember_taken(const Taken& taken);
 
     // asking.cpp
     void on_found(const base::NodeId& by, const base::Message& message);
@@ -199,13 +207,16 @@ class Node::Impl final : public pastry::Application {
         std::size_t number = 0;
     };
     std::map<std::uint64_t, Attempt> questions_;
-    using Taken = std::tuple<base::NodeId, std::uint64_t, base::Guid>;  // asker, its message, object
     std::set<Taken> taken_;
     std::deque<Taken> taken_order_;
+    using Handlers = std::map<Taken, std::shared_ptr<base::Event>>;
+    const std::shared_ptr<Handlers> being_taken_ = std::make_shared<Handlers>();  // a handler may end after us
     std::set<std::pair<base::Guid, base::NodeId>> checking_;
     std::size_t telling_ = 0;        // answers under way
     std::size_t asking_beside_ = 0;  // as a root that knows nobody
-    base::TaskGroup tasks_;          // last: ends first
+    std::size_t handing_out_ = 0;    // messages
+    std::size_t handing_out_bytes_ = 0;
+    base::TaskGroup tasks_;  // last: ends first
 };
 
 }  // namespace tapestry

@@ -3,7 +3,8 @@
 // Parcels for one next hop travel together. An announcement is never taken apart (its signature covers all of it):
 // where ways part, each way gets the whole with the range that it is for. Who accepted a parcel answers for it: a
 // silent next hop is reported to KBR and another way taken at once; a silent root's neighbours get what it should have;
-// what finds no way at all is tried again a few times before it is left to the next republish.
+// what finds no way at all is tried again a few times before it is left to the next republish. What the next hop
+// refuses ends there.
 #include <algorithm>
 
 #include "codec.hpp"
@@ -20,7 +21,6 @@ using pastry::NextHop;
 
 namespace {
 
-constexpr unsigned kMaxHops = 32;
 constexpr std::size_t kMostSilent = 4;  // other next hops tried at once
 constexpr unsigned kRounds = 3;         // tried again later
 constexpr std::chrono::seconds kFirstPause{5};
@@ -28,6 +28,13 @@ constexpr std::chrono::seconds kFirstPause{5};
 bool same(const std::vector<NextHop>& a, const std::vector<NextHop>& b) {
     return std::ranges::equal(
         a, b, {}, [](const NextHop& hop) { return hop.node.id(); }, [](const NextHop& hop) { return hop.node.id(); });
+}
+
+/// What it does not understand or allow nobody else is offered: whoever likes could have megabytes sent around by what
+/// only looks right.
+bool is_final(const base::Error& error) {
+    using base::Errc;
+    return error == Errc::bad_format || error == Errc::unsupported || error == Errc::denied;
 }
 
 bool same_announcement(const Announcement& a, const Announcement& b) {
@@ -38,21 +45,26 @@ bool same_announcement(const Announcement& a, const Announcement& b) {
 
 // Where what is for `key` goes from here: the next hop first (ourselves, if we are the root), then those that are told
 // besides. Empty: we do not know at present.
-std::vector<NextHop> Node::Impl::way(const Guid& key, unsigned hops, const Nodes& silent_nodes) const {
+std::vector<NextHop> Node::Impl::way(const Guid& key, unsigned hops, const Effort& effort) const {
+    const auto& silent_nodes = effort.silent;
     const auto usable = [&](const NodeId& id) { return id != kbr_.self().id() && !contains(silent_nodes, id); };
-    const auto near_root = [&](std::vector<NextHop> out) {
+    const auto near_root = [&](std::vector<NextHop> out, std::size_t backups) {
         for (auto& node : kbr_.replica_set(key, 1 + config_.root_backups + silent_nodes.size())) {
-            if (out.size() > config_.root_backups) break;
+            if (out.size() > backups) break;
             if (usable(node.id())) out.push_back({std::move(node), {}});
         }
         return out;
     };
-    const std::size_t besides = hops < config_.near_hops ? config_.backups_told : 0;
+    const std::size_t besides = !effort.told && hops < config_.near_hops ? config_.backups_told : 0;
     auto out = kbr_.next_hops(key, 1 + besides + silent_nodes.size());
     const bool ours = !out.empty() && out.front().node.id() == kbr_.self().id();
-    if (ours) return near_root({std::move(out.front())});  // our neighbours keep it as well, should we die
+    if (ours) {  // our neighbours keep it as well, should we die
+        return near_root({std::move(out.front())}, config_.root_backups);
+    }
     std::erase_if(out, [&](const NextHop& hop) { return !usable(hop.node.id()); });
-    if (out.empty()) return near_root({});  // the root is silent: whoever takes its place, or can reach it
+    if (out.empty()) {  // the root is silent: whoever takes its place, or can reach it
+        return near_root({}, silent_nodes.size() == 1 && effort.rounds == 0 ? config_.root_backups : 0);
+    }
     out.resize(std::min(out.size(), 1 + besides));
     return out;
 }
@@ -62,7 +74,7 @@ void Node::Impl::pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Ef
     std::map<NodeId, std::vector<Landing>> here;
     for (const auto& parcel : parcels) {
         if (parcel.hops >= kMaxHops) continue;
-        const auto way_of = [&](std::size_t i) { return way(parcel.announcement.key(i), parcel.hops, effort.silent); };
+        const auto way_of = [&](std::size_t i) { return way(parcel.announcement.key(i), parcel.hops, effort); };
         auto next_hops = way_of(parcel.range.begin);
         for (std::size_t begin = parcel.range.begin; begin < parcel.range.end;) {
             const auto hops = std::move(next_hops);
@@ -86,8 +98,9 @@ void Node::Impl::pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Ef
                 auto next = parcel;
                 next.range = range;
                 ++next.hops;
-                next.delay += hops[i].rtt / 2;
-                next.last = i > 0;
+                next.step = hops[i].rtt / 2;
+                next.delay += next.step;
+                next.last = parcel.last || i > 0;
                 next.confirm = parcel.confirm && i == 0;
                 add(bundles, hops[i].node, std::move(next), effort);
             }
@@ -136,7 +149,16 @@ void Node::Impl::leave(Bundle& bundle, const Effort& effort) {
         ++under_way_;
         tasks_.spawn(send_parcels(bundle.to, std::move(parcels), effort));
     } else {
+        take_back(parcels);
         tasks_.spawn(pass_on_later(std::move(parcels), effort));
+    }
+}
+
+/// They have not come a hop further.
+void Node::Impl::take_back(std::vector<Parcel>& parcels) {
+    for (auto& parcel : parcels) {
+        if (parcel.hops > 0) --parcel.hops;
+        parcel.delay -= std::exchange(parcel.step, {});
     }
 }
 
@@ -155,7 +177,12 @@ Task<void> Node::Impl::send_parcels(pastry::NodeHandle to, std::vector<Parcel> p
     if (is_silence(answer.error())) kbr_.suspect(to.id());
     std::erase_if(parcels, [](const Parcel& parcel) { return parcel.last; });
     if (parcels.empty()) co_return;
-    for (auto& parcel : parcels) --parcel.hops;
+    if (is_final(answer.error())) {
+        counters_.parcels_lost += parcels.size();
+        co_return;
+    }
+    take_back(parcels);
+    effort.told = true;
     if (effort.silent.size() < kMostSilent && answer.error() != base::Errc::busy) {
         effort.silent.push_back(to.id());
         pass_on(std::move(parcels), effort);
@@ -187,12 +214,10 @@ bool Node::Impl::acceptable(const Announcement& announcement) const {
 }
 
 /// Before its signature is looked at, which takes longest.
-bool Node::Impl::refused_unread(const Parcel& parcel) {
+bool Node::Impl::refused_unread(const Parcel& parcel) const {
     const auto& announcement = parcel.announcement;
     if (!acceptable(announcement)) return true;
-    if (!table_.refuses(now(), announcement, parcel.age)) return false;
-    (void)table_.take(now(), {announcement, parcel.delay, parcel.hops, parcel.age, {}}, parcel.range, false);
-    return true;
+    return table_.refuses(now(), {announcement, parcel.delay, parcel.hops, parcel.age, {}}, parcel.range);
 }
 
 /// For each whether its signature is right. What we hold was verified when it came.

@@ -16,9 +16,7 @@ std::size_t PointerTable::cost_of(const Announcement& announcement) {
     return announcement.sealed().size() + kHeldBytes;
 }
 
-bool PointerTable::full(std::size_t more_bytes) const {
-    return pointers_ >= limits_.pointers || bytes_ + more_bytes > limits_.bytes;
-}
+bool PointerTable::full() const { return pointers_ > limits_.pointers || bytes_ > limits_.bytes; }
 
 void PointerTable::charge(Publisher& publisher, std::ptrdiff_t pointers, std::ptrdiff_t bytes) {
     publisher.pointers += static_cast<std::size_t>(pointers);  // modulo 2^64: a difference may be negative
@@ -34,20 +32,22 @@ void PointerTable::rank(const NodeId& id, Publisher& publisher) {
     if (publisher.ranked > 0) by_bytes_.emplace(publisher.ranked, id);
 }
 
-// Whoever takes most room loses its oldest announcements, as long as it has more than the newcomer would have: so
-// everybody keeps an equal share of a full table, or all that he has if that is less.
-bool PointerTable::make_room(const NodeId& publisher, std::size_t bytes) {
-    auto& newcomer = publishers_[publisher];
-    rank(publisher, newcomer);
-    while (full(bytes)) {
-        if (by_bytes_.empty()) return false;
-        const auto [most, id] = *by_bytes_.rbegin();
-        if (id == publisher || most <= newcomer.bytes + bytes) return false;
+// Looked at when all is taken, since what comes may replace what is there: whoever renews or withdraws needs hardly any
+// room. Whoever takes most loses its oldest announcements, if that is the newcomer its own: so everybody keeps an equal
+// share of a full table, or all that he has if that is less. The fresh one goes only after all others of its publisher.
+bool PointerTable::make_room(const NodeId& newcomer, const LeaseKey& fresh) {
+    bool kept = true;
+    while (full() && !by_bytes_.empty()) {
+        const auto [most, greatest] = *by_bytes_.rbegin();
+        const auto id = most > publishers_[newcomer].bytes ? greatest : newcomer;
         auto& victim = publishers_[id];
-        remove_all(leases_.at(*victim.leases.begin()).get());
+        auto oldest = victim.leases.begin();
+        if (*oldest == fresh && victim.leases.size() > 1) ++oldest;
+        kept = kept && *oldest != fresh;
+        remove_all(leases_.at(*oldest).get());
         rank(id, victim);
     }
-    return true;
+    return kept;
 }
 
 namespace {
@@ -57,10 +57,9 @@ struct Candidate {
     NodeId id;
     base::Duration delay{};
     std::uint32_t since = 0;
-    bool gone = true;  // only its withdrawal is remembered
 };
 
-/// `all`: live, sorted by distance, then by how long they have been there.
+/// `all`: sorted by distance, then by how long they have been there.
 NodeId one_too_many(const std::vector<Candidate>& all, std::size_t seniors) {
     std::vector<std::uint32_t> since;
     for (const auto& each : all) since.push_back(each.since);
@@ -88,32 +87,46 @@ NodeId one_too_many(const std::vector<Candidate>& all, std::size_t seniors) {
 // Of too many publishers of one object goes one that has another nearly as far from here: what is left is near for
 // somebody wherever he asks from. Not the nearest, not the farthest, and not those that have published it longest: a
 // crowd of late comers does not push out who was there before.
-void PointerTable::thin(Entries& entries) {
+void PointerTable::thin_live(Entries& entries) {
     std::vector<Candidate> all;
     for (const auto& entry : entries) {
-        const auto same = std::ranges::find(all, entry.publisher(), &Candidate::id);
-        auto& candidate = same == all.end() ? all.emplace_back(Candidate{.id = entry.publisher()}) : *same;
         if (entry.gone) continue;
-        candidate.delay = candidate.gone ? entry.held->delay : std::min(candidate.delay, entry.held->delay);
-        candidate.since = candidate.gone ? entry.since : std::min(candidate.since, entry.since);
-        candidate.gone = false;
+        const auto same = std::ranges::find(all, entry.publisher(), &Candidate::id);
+        if (same == all.end()) {
+            all.push_back({entry.publisher(), entry.held->delay, entry.since});
+            continue;
+        }
+        same->delay = std::min(same->delay, entry.held->delay);
+        same->since = std::min(same->since, entry.since);
     }
     if (all.size() <= limits_.per_object) return;
-    std::ranges::sort(all, {}, [](const Candidate& each) { return std::tuple{each.gone, each.delay, each.since}; });
-    const auto victim = all.back().gone ? all.back().id : one_too_many(all, limits_.seniors);
+    std::ranges::sort(all, {}, [](const Candidate& each) { return std::pair{each.delay, each.since}; });
+    const auto victim = one_too_many(all, limits_.seniors);
     for (std::size_t i = entries.size(); i-- > 0;) {
-        if (entries[i].publisher() == victim) erase(entries, i);
+        if (!entries[i].gone && entries[i].publisher() == victim) erase(entries, i);
     }
+}
+
+// Withdrawals have places of their own: one that had to go would let what was announced before come back.
+void PointerTable::thin(Entries& entries) {
+    thin_live(entries);
+    std::size_t withdrawn = 0;
+    std::size_t first = 0;  // to be forgotten
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        if (!entries[i].gone) continue;
+        if (++withdrawn == 1 || entries[i].held->key < entries[first].held->key) first = i;
+    }
+    if (withdrawn > limits_.withdrawn_per_object) erase(entries, first);
 }
 
 // ---- who is not believed
 
 namespace {
 
-bool withdraws(const Denial& denial, std::uint64_t announced) {
+bool withdraws(const Denial& denial) {
     const auto& signed_now = denial.withdrawal;
     return signed_now && signed_now->withdrawn() && signed_now->publisher().id == denial.publisher &&
-           signed_now->stamp() > announced && signed_now->size() == 1 && signed_now->object(0) == denial.object;
+           signed_now->size() == 1 && signed_now->object(0) == denial.object;
 }
 
 }  // namespace
@@ -126,21 +139,30 @@ void PointerTable::suspect(const Guid& object, const NodeId& publisher) {
     }
 }
 
+// What the publisher announced after it signed stays: it may have come here while we asked. An announcement that it was
+// asked for and that is not older than its withdrawal is of a clock that was set back meanwhile: it leads nowhere, but
+// the withdrawal cannot take its place.
 bool PointerTable::denied(TimePoint now, const Denial& denial) {
     const auto found = objects_.find(denial.object);
     if (found == objects_.end()) return false;
+    const bool signed_so = withdraws(denial);
     auto& entries = found->second;
     std::uint64_t latest = 0;
     bool before = false;
     for (std::size_t i = entries.size(); i-- > 0;) {
-        if (entries[i].gone || entries[i].publisher() != denial.publisher) continue;
-        latest = std::max(latest, entries[i].announcement().stamp());
-        before = before || entries[i].denied;
+        auto& entry = entries[i];
+        if (entry.gone || entry.publisher() != denial.publisher) continue;
+        const auto stamp = entry.announcement().stamp();
+        if (signed_so && stamp >= denial.withdrawal->stamp()) {
+            entry.silent = entry.silent || stamp <= denial.announced;
+            continue;
+        }
+        latest = std::max(latest, stamp);
+        before = before || entry.denied;
         erase(entries, i);
     }
     if (entries.empty()) objects_.erase(found);
     if (latest == 0) return false;
-    const bool signed_so = withdraws(denial, latest);
     const bool news = signed_so && take(now, {.announcement = *denial.withdrawal}, {0, 1}, true) == Taken::news;
     if (news) {
         for (auto& entry : objects_[denial.object])
@@ -187,7 +209,16 @@ bool PointerTable::banned(TimePoint now, const NodeId& publisher) const {
     return found != publishers_.end() && now < found->second.banned_until;
 }
 
-// Nobody may say "nobody publishes it" of these: the word of a liar counts for that much.
+bool PointerTable::remembers_refused(const Announcement& announcement, Range range, TimePoint until) const {
+    if (refused_too_many_ >= until) return true;
+    for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
+        const auto known = refused_.find(announcement.object(i));
+        if (known == refused_.end() || known->second < until) return false;
+    }
+    return true;
+}
+
+// Nobody may say "nobody publishes it" of these: the word of a liar counts for that much, if it is his.
 void PointerTable::remember_refused(const Announcement& announcement, Range range, TimePoint until) {
     for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
         if (refused_.size() >= limits_.refused_objects) {

@@ -56,7 +56,6 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
     }
 
     const auto own_bytes = cost_of(held.announcement);
-    if (full(own_bytes) && !make_room(id, own_bytes)) return Taken::refused;
     const LeaseKey key{held.expires, next_serial_++};
     auto& slot = leases_[key];
     slot = std::make_unique<Kept>(Kept{std::move(held), key});
@@ -65,18 +64,15 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
     charge(publisher, 0, static_cast<std::ptrdiff_t>(own_bytes));
     ++kept->entries;  // ours, until we know whether somebody else's
     bool news = false;
-    bool refused = false;
     for (std::size_t i = range.begin; i < std::min(range.end, kept->announcement.size()); ++i) {
-        if (full(kEntryBytes) && !make_room(id, kEntryBytes)) {
-            refused = true;
-            break;
-        }
         news = take_one(now, kept, static_cast<std::uint16_t>(i), to_pass_on) || news;
     }
+    const bool withdrawn = kept->announcement.withdrawn();
     let_go(kept);
     rank(id, publisher);
-    if (news) return Taken::news;
-    return refused ? Taken::refused : Taken::nothing;
+    const bool room = make_room(id, key);
+    if (!news) return Taken::nothing;
+    return room || withdrawn ? Taken::news : Taken::refused;
 }
 
 // The lease counts from when the announcement was made, which who sent it says; and we know ourselves that it was not
@@ -97,10 +93,13 @@ TimePoint PointerTable::ends(TimePoint now, const Announcement& announcement, ba
     return std::min(made, now - age) + announcement.lease();
 }
 
-bool PointerTable::refuses(TimePoint now, const Announcement& announcement, base::Duration age) const {
+bool PointerTable::refuses(TimePoint now, const Held& held, Range range) const {
+    const auto& announcement = held.announcement;
     const auto found = publishers_.find(announcement.publisher().id);
-    if (found == publishers_.end()) return age >= announcement.lease() && !announcement.withdrawn();
-    return now < found->second.banned_until || ends(now, announcement, age, found->second) <= now;
+    if (found == publishers_.end()) return held.age >= announcement.lease() && !announcement.withdrawn();
+    const auto banned_until = found->second.banned_until;
+    if (now >= banned_until) return ends(now, announcement, held.age, found->second) <= now;
+    return announcement.withdrawn() || remembers_refused(announcement, range, banned_until);
 }
 
 bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool to_pass_on) {
@@ -127,6 +126,7 @@ bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool
         if (same) entry.passed = known.passed || to_pass_on;  // younger than who sent it first had said
         ++held->entries;
         let_go(std::exchange(known, entry).held);
+        thin(entries);
         return news;
     }
     ++held->entries;
@@ -134,7 +134,7 @@ bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool
     ++pointers_;
     charge(publishers_[id], 1, kEntryBytes);
     thin(entries);
-    return std::ranges::any_of(entries, [&](const Entry& each) { return each.held == held; });
+    return true;  // of others further on it may be one of the few that stay, or known and to be taken back
 }
 
 void PointerTable::erase(Entries& entries, std::size_t at) {
@@ -180,7 +180,13 @@ std::vector<Pointer> PointerTable::find(TimePoint now, const Guid& object) const
     for (const auto& entry : found->second) {
         if (entry.gone || entry.silent || entry.held->expires <= now) continue;
         const auto& held = *entry.held;
-        Pointer pointer{held.announcement.publisher(), held.delay, held.hops, held.expires, time_of(entry.since)};
+        Pointer pointer{.publisher = held.announcement.publisher(),
+                        .delay = held.delay,
+                        .hops = held.hops,
+                        .expires = held.expires,
+                        .since = time_of(entry.since),
+                        .root = held.announcement.root(),
+                        .stamp = held.announcement.stamp()};
         const auto same = std::ranges::find(live, entry.publisher(), [](const Pointer& p) { return p.publisher.id; });
         if (same == live.end()) {
             live.push_back(std::move(pointer));

@@ -43,12 +43,15 @@ struct Pointer {
     unsigned hops = 0;
     base::TimePoint expires{};
     base::TimePoint since{};  ///< has published the object here without a break
+    unsigned root = 0;        ///< of the announcement
+    std::uint64_t stamp = 0;  ///< the same
 };
 
 /// What a publisher said when it was asked for what it had announced and does not have.
 struct Denial {
     base::Guid object;
     base::NodeId publisher;
+    std::uint64_t announced = 0;             ///< stamp of the announcement for which it was asked
     std::optional<Announcement> withdrawal;  ///< that it signed then; already verified
     std::uint64_t born = 0;                  ///< stamp at which its process began; what it said before it forgot
 };
@@ -56,8 +59,9 @@ struct Denial {
 class PointerTable {
   public:
     struct Limits {
-        std::size_t per_object = 8;  ///< publishers
-        std::size_t seniors = 2;     ///< of these, those that have published it longest, however far away
+        std::size_t per_object = 8;             ///< publishers
+        std::size_t seniors = 2;                ///< of these, those that have published it longest, however far away
+        std::size_t withdrawn_per_object = 64;  ///< besides
         std::size_t pointers = 1U << 20U;
         std::size_t bytes = 256U << 20U;
         std::size_t refused_objects = 1U << 16U;            ///< remembered of those who are banned
@@ -67,7 +71,7 @@ class PointerTable {
         unsigned forgiven = 3;                              ///< lies before a penalty
     };
     enum class Taken {
-        news,     ///< something in the range was taken: pass it on
+        news,     ///< something in the range was taken, or is only one of too many here: pass it on
         nothing,  ///< all of it was known, or newer things are
         refused,  ///< the publisher is banned, its announcement is stale, or others' pointers fill the table fairly
     };
@@ -76,11 +80,12 @@ class PointerTable {
     explicit PointerTable(Limits limits, std::uint64_t seed = 0);
     ~PointerTable();
 
-    /// Takes over the objects of `range`. `held.expires` is set. `to_pass_on`: news is also what was known, but only
-    /// from somebody who did not want it passed on.
+    /// Takes over the objects of `range`; the signature was verified. `held.expires` is set. `to_pass_on`: news is also
+    /// what was known, but only from somebody who did not want it passed on.
     Taken take(base::TimePoint now, Held held, Range range, bool to_pass_on);
-    /// take() would refuse it at once, whoever signed it: its publisher is banned, or it is stale.
-    [[nodiscard]] bool refuses(base::TimePoint now, const Announcement& announcement, base::Duration age) const;
+    /// take() would refuse it and learn nothing from it, whoever signed it: it is stale; or its publisher is banned,
+    /// and that it was announced is known already.
+    [[nodiscard]] bool refuses(base::TimePoint now, const Held& held, Range range) const;
     /// Live pointers of the object, nearest first.
     [[nodiscard]] std::vector<Pointer> find(base::TimePoint now, const base::Guid& object) const;
     /// This very announcement, byte for byte, is kept for its object `index`.
@@ -89,9 +94,9 @@ class PointerTable {
     [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object) const;
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
-    /// The publisher answered that it does not have it: forgotten, and remembered as withdrawn if it signed so. A lie
-    /// is a denial without a withdrawal, or a second one of the same object in one life of the publisher. True if the
-    /// withdrawal was news.
+    /// The publisher answered that it does not have it: forgotten, and remembered as withdrawn if it signed so; what it
+    /// announced after it signed stays. A lie is a denial without a withdrawal, or a second one of the same object in
+    /// one life of the publisher. True if the withdrawal was news.
     bool denied(base::TimePoint now, const Denial& denial);
     void expire(base::TimePoint now);
     [[nodiscard]] std::optional<base::TimePoint> next_expiry() const;
@@ -162,13 +167,16 @@ class PointerTable {
     static constexpr std::size_t kEntryBytes = 128;  ///< of memory, about; measured: docs/decisions/tapestry.md
     static constexpr std::size_t kHeldBytes = 512;   ///< the same, besides the announcement's own bytes
     [[nodiscard]] static std::size_t cost_of(const Announcement& announcement);
-    [[nodiscard]] bool full(std::size_t more_bytes) const;
-    bool make_room(const base::NodeId& publisher, std::size_t bytes);
+    [[nodiscard]] bool full() const;
+    /// False if the announcement that has just come had to go again.
+    bool make_room(const base::NodeId& newcomer, const LeaseKey& fresh);
     void charge(Publisher& publisher, std::ptrdiff_t pointers, std::ptrdiff_t bytes);
     void rank(const base::NodeId& id, Publisher& publisher);
     void thin(Entries& entries);
+    void thin_live(Entries& entries);
     void lied(base::TimePoint now, Publisher& publisher) const;
     void forget_before(Publisher& publisher, std::uint64_t born);
+    [[nodiscard]] bool remembers_refused(const Announcement& announcement, Range range, base::TimePoint until) const;
     void remember_refused(const Announcement& announcement, Range range, base::TimePoint until);
     void forget_old(base::TimePoint now);
 

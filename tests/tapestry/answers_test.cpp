@@ -64,6 +64,39 @@ TEST(Answers, AMessageIsTakenOnceHoweverOftenItComes) {
     EXPECT_EQ(mesh.received.size(), 1U);
 }
 
+TEST(Answers, ASecondCopyIsTakenOnlyIfTheFirstIs) {
+    for (const bool takes : {true, false}) {
+        Mesh mesh{93};
+        mesh.add_directly(20);
+        const auto object = mesh.world.rng().guid();
+        mesh.dolr(10).publish({object});
+        std::size_t handled = 0;
+        mesh.dolr(10).on_message([&](base::Guid, base::Address, base::SharedBytes) {
+            return [](Mesh& world_of, std::size_t& count, bool yes) -> base::Task<bool> {
+                ++count;
+                co_await world_of.world.node(10).env().clock.sleep_for(1s);
+                co_return yes;
+            }(mesh, handled, takes);
+        });
+        std::vector<bool> said;
+        for (const NodeIndex from : {3U, 4U}) {
+            mesh.world.node(from).spawn(
+                [](base::NodeEnv& env, Mesh& in, base::Guid what, std::vector<bool>& to) -> base::Task<void> {
+                    base::SharedBytes letter{base::to_bytes("once")};
+                    auto message = encode(Deliver{what, 0, in.world.node(4).address(), 7}, letter);
+                    const auto answer = co_await env.transport.request(in.world.node(10).address(), std::move(message),
+                                                                       env.clock.now() + 3s);
+                    to.push_back(answer && decode_delivered(*answer)->taken);
+                }(mesh.world.node(from).env(), mesh, object, said));
+        }
+        mesh.world.run_for(500ms);
+        EXPECT_TRUE(said.empty());
+        mesh.world.run_for(2s);
+        EXPECT_EQ(said, (std::vector{takes, takes}));
+        EXPECT_EQ(handled, 1U);
+    }
+}
+
 TEST(Answers, WhoeverIsAskedForWhatItDoesNotHaveSignsThat) {
     Mesh mesh{83};
     mesh.add_directly(20);
@@ -111,6 +144,55 @@ TEST(Answers, NameTheHoldersInTheOrderOfTheAskersOwnDistances) {
     EXPECT_GT(several, 15U);
 }
 
+// Where who answered was never measured, it is half as far as its answer took: counted from the question that it
+// answers, although others have been asked since.
+TEST(Answers, ThatComeAfterASecondQuestionWasAskedShowHowFarTheyCame) {
+    MeshOptions options;
+    options.dolr.ask_next = 300ms;
+    Mesh mesh{94, options};
+    mesh.add_directly(200);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    std::size_t estimated = 0;
+    for (NodeIndex from = 20; from < 60; ++from) {
+        for (NodeIndex other = 0; other < 200; ++other) {
+            if (other != from) mesh.world.network().set_latency(from, other, 200ms);
+        }
+        const auto found = mesh.locate(from, object, true);
+        ASSERT_TRUE(found) << from;
+        const auto& location = found->holders.at(0);
+        const auto& by = found->way.back().id;
+        if (location.measured || by == mesh.id(from) || mesh.ring(from).rtt(by)) continue;
+        ++estimated;
+        EXPECT_GE(location.delay, 200ms) << from;
+    }
+    EXPECT_GT(estimated, 3U);
+}
+
+TEST(Answers, NameNoMoreReplicasThanWereAskedFor) {
+    Mesh mesh{95};
+    mesh.add_directly(40);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    for (NodeIndex node = 0; node < 40; ++node) {
+        mesh.world.network().set_liar(node, [&mesh](base::sim::Letter& letter) {
+            if (letter.kind != base::sim::Letter::Kind::request || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() != static_cast<std::uint8_t>(Verb::found)) return;
+            auto found = *decode_found(letter.content->header);
+            for (NodeIndex other = 0; found.places.size() < kMaxPlaces; ++other) {
+                found.places.push_back({mesh.world.node(other).address(), {}});
+            }
+            letter.content = encode(found);
+        });
+    }
+    const auto reached = mesh.send(20, object, "to two", 2);
+    ASSERT_TRUE(reached);
+    EXPECT_EQ(*reached, 2U);
+}
+
 TEST(Answers, OfNodesThatAreRevokedSpeakNobody) {
     Mesh mesh{85};
     mesh.add_directly(40);
@@ -140,6 +222,158 @@ TEST(Answers, AnnouncementsForRootsThatNoObjectHasAreRefused) {
         env.transport.request(mesh.world.node(10).address(), std::move(message), mesh.world.now() + 3s)));
     EXPECT_EQ(mesh.dolr(10).status().refused, kMaxRoots - mesh.options.dolr.roots);
     EXPECT_LE(mesh.dolr(10).status().pointers, mesh.options.dolr.roots);
+}
+
+/// Objects of which `node` is that root: questions for them end there.
+std::vector<base::Guid> objects_at(Mesh& mesh, NodeIndex node, unsigned root, std::size_t count) {
+    std::vector<base::Guid> objects;
+    while (objects.size() < count) {
+        const auto object = mesh.world.rng().guid();
+        if (mesh.root_of(root_key(object, root)) == node) objects.push_back(object);
+    }
+    return objects;
+}
+
+/// Everybody but node 3 gets what node 10 had announced before it began anew.
+void show_what_node_10_forgot(Mesh& mesh, const std::vector<base::Guid>& objects) {
+    std::vector<Parcel> parcels;
+    for (const auto& object : objects) {
+        Announcement::Terms terms{"n10", 0, 1'000'000 + parcels.size(), 60s};
+        parcels.push_back({.announcement = Announcement::sign(mesh.identities[10], terms, {&object, 1}),
+                           .range = {0, 1},
+                           .last = true});
+    }
+    auto& env = mesh.world.node(3).env();
+    for (const auto node : mesh.live_nodes()) {
+        if (node == 3 || node == 10) continue;
+        auto message = encode(parcels);
+        EXPECT_TRUE(*mesh.world.node(3).run(
+            env.transport.request(mesh.world.node(node).address(), std::move(message), mesh.world.now() + 3s)));
+    }
+}
+
+void doubt_node_10(Mesh& mesh, const base::Guid& object, unsigned root) {
+    const Find find{.object = object,
+                    .root = root,
+                    .asker = mesh.world.node(3).address(),
+                    .number = 1,
+                    .tried = {mesh.id(10)},
+                    .doubt = true};
+    mesh.ring(3).route(root_key(object, root), encode(find, {}));
+    mesh.world.run_for(2s);
+}
+
+TEST(Answers, NobodyIsMadeALiarByQuestionsForRootsThatNoObjectHas) {
+    Mesh mesh{88};
+    mesh.add_directly(20);
+    const auto objects = objects_at(mesh, 7, 5, 10);
+    show_what_node_10_forgot(mesh, objects);
+    for (const auto& object : objects) doubt_node_10(mesh, object, 5);
+    for (const auto node : mesh.live_nodes()) {
+        EXPECT_EQ(mesh.dolr(node).status().lies, 0U) << node;
+        EXPECT_TRUE(mesh.dolr(node).believes(mesh.id(10))) << node;
+    }
+    for (const auto verb : {Verb::deliver, Verb::have}) {
+        auto message = encode(Deliver{mesh.world.rng().guid(), 5, mesh.world.node(3).address(), 7}, {}, verb);
+        auto& env = mesh.world.node(3).env();
+        EXPECT_FALSE(*mesh.world.node(3).run(
+            env.transport.request(mesh.world.node(10).address(), std::move(message), mesh.world.now() + 3s)));
+    }
+}
+
+TEST(Answers, WhatIsDeniedIsTakenBackForTheRootThatItWasAnnouncedFor) {
+    Mesh mesh{89};
+    mesh.add_directly(20);
+    std::set<unsigned> withdrawn;
+    mesh.world.network().set_liar(10, [&](base::sim::Letter& letter) {
+        if (letter.from != 10 || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->verb() != static_cast<std::uint8_t>(Verb::deliver)) return;
+        const auto said = decode_delivered(*letter.content);
+        if (said && said->withdrawal) withdrawn.insert(said->withdrawal->root());
+    });
+    const auto objects = objects_at(mesh, 7, 1, 3);
+    show_what_node_10_forgot(mesh, objects);
+    for (const auto& object : objects) doubt_node_10(mesh, object, 1);
+    EXPECT_EQ(withdrawn, std::set<unsigned>{0});
+}
+
+TEST(Answers, ThatNobodyHereUnderstandsMakeNoLiar) {
+    Mesh mesh{90};
+    mesh.add_directly(20);
+    std::size_t garbled = 0;
+    mesh.world.network().set_liar(10, [&](base::sim::Letter& letter) {
+        if (letter.from != 10 || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->verb() != static_cast<std::uint8_t>(Verb::deliver)) return;
+        letter.content->payload = base::to_bytes("a withdrawal as a later version writes it");
+        ++garbled;
+    });
+    const auto objects = objects_at(mesh, 7, 0, 10);
+    show_what_node_10_forgot(mesh, objects);
+    for (const auto& object : objects) doubt_node_10(mesh, object, 0);
+    EXPECT_GE(garbled, 10U);
+    for (const auto node : mesh.live_nodes()) EXPECT_EQ(mesh.dolr(node).status().lies, 0U) << node;
+}
+
+// The key and salt of a publisher are public: whoever likes can write an announcement in its name, but not sign it.
+class InTheNameOfALiar : public ::testing::Test {
+  protected:
+    InTheNameOfALiar() {
+        mesh.add_directly(20);
+        mesh.world.network().set_liar(10, [](base::sim::Letter& letter) {
+            if (letter.from != 10 || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+            if (letter.content->verb() == static_cast<std::uint8_t>(Verb::deliver))
+                letter.content = encode(Delivered{});
+        });
+        const auto objects = objects_at(mesh, kDeceived, 0, 4);
+        show_what_node_10_forgot(mesh, objects);
+        for (const auto& object : objects) doubt_node_10(mesh, object, 0);
+    }
+    /// The liar's, or what somebody wrote in its name.
+    void tell(const base::Guid& object, bool forged) {
+        Announcement::Terms terms{"n10", 0, static_cast<std::uint64_t>(mesh.world.node(3).env().clock.wall_ns()), 60s};
+        auto said = Announcement::sign(mesh.identities[10], terms, {&object, 1});
+        if (forged) {
+            auto bytes = base::to_bytes(said.sealed().view());
+            bytes.back() ^= 1U;
+            said = *Announcement::decode(std::move(bytes));
+        }
+        auto message = encode(std::vector<Parcel>{{.announcement = said, .range = {0, 1}, .last = true}});
+        auto& env = mesh.world.node(3).env();
+        ASSERT_TRUE(*mesh.world.node(3).run(
+            env.transport.request(mesh.world.node(kDeceived).address(), std::move(message), mesh.world.now() + 3s)));
+    }
+    static constexpr NodeIndex kDeceived = 7;
+    Mesh mesh{91};
+};
+
+TEST_F(InTheNameOfALiar, NobodyMakesAnObjectUncertain) {
+    ASSERT_FALSE(mesh.dolr(kDeceived).believes(mesh.id(10)));
+    const auto object = objects_at(mesh, kDeceived, 0, 1)[0];
+    tell(object, true);
+    EXPECT_EQ(mesh.locate(5, object).error(), Errc::not_published);
+}
+
+TEST_F(InTheNameOfALiar, HeHimselfDoes) {
+    const auto object = objects_at(mesh, kDeceived, 0, 1)[0];
+    tell(object, false);
+    EXPECT_EQ(mesh.locate(5, object).error(), Errc::roots_unreachable);
+}
+
+TEST(Answers, WhatIsNotSignedByItsPublisherIsNotTaken) {
+    Mesh mesh{92};
+    mesh.add_directly(20);
+    const auto object = mesh.world.rng().guid();
+    Announcement::Terms terms{"n10", 0, 1'000'000, 60s};
+    auto bytes = base::to_bytes(Announcement::sign(mesh.identities[10], terms, {&object, 1}).sealed().view());
+    bytes.back() ^= 1U;
+    const auto forged = *Announcement::decode(std::move(bytes));
+    auto message = encode(std::vector<Parcel>{{.announcement = forged, .range = {0, 1}}});
+    auto& env = mesh.world.node(3).env();
+    ASSERT_TRUE(*mesh.world.node(3).run(
+        env.transport.request(mesh.world.node(7).address(), std::move(message), mesh.world.now() + 3s)));
+    mesh.world.run_for(2s);
+    EXPECT_EQ(mesh.dolr(7).status().refused, 1U);
+    for (const auto node : mesh.live_nodes()) EXPECT_TRUE(mesh.dolr(node).pointers_to(object).empty()) << node;
 }
 
 // ---- who is dialled

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 
+#include "base/codec.hpp"
 #include "base/error.hpp"
 
 namespace tapestry {
@@ -144,13 +145,53 @@ TEST(TapestryCodec, LimitsAreKept) {
         EXPECT_FALSE(decode_arrived(encode(std::vector<Landing>{{1, range}}).header));
     }
     std::vector<Parcel> parcels{{.announcement = an_announcement(std::chrono::seconds{60}), .range = {0, 1}}};
-    parcels[0].age = kMaxLease;
-    EXPECT_TRUE(decode_publish(encode(parcels)));
-    parcels[0].age += std::chrono::seconds{1};
-    EXPECT_FALSE(decode_publish(encode(parcels)));
-    parcels[0].age = {};
     parcels.assign(kMaxParcels + 1, parcels[0]);
     EXPECT_FALSE(decode_publish(encode(parcels)));
+}
+
+/// One parcel as somebody may write it who keeps to no limit: Protocol Buffers by hand.
+base::Message written_by_hand(const Announcement& announcement, std::uint64_t hops, std::uint64_t delay_us,
+                              std::uint64_t age_s) {
+    constexpr std::uint8_t kParcels = (1U << 3U) | 2U;
+    const auto number = [](base::Writer& out, unsigned field, std::uint64_t value) {
+        out.u8(static_cast<std::uint8_t>(field << 3U)).varint(value);
+    };
+    base::Writer parcel;
+    number(parcel, 1, announcement.sealed().size());
+    number(parcel, 3, 1);  // objects [0, 1)
+    number(parcel, 4, hops);
+    number(parcel, 5, delay_us);
+    number(parcel, 7, age_s);
+    base::Writer all;
+    all.u8(kParcels).bytes(parcel.view());
+    return {base::Service::tapestry, static_cast<std::uint8_t>(Verb::publish), all.take(), announcement.sealed()};
+}
+
+TEST(TapestryCodec, HopsDelayAndAgeBeyondTheirLimitsAreRefused) {
+    const auto said = an_announcement(std::chrono::seconds{60});
+    constexpr std::uint64_t kHourUs = 3'600'000'000;
+    EXPECT_TRUE(decode_publish(written_by_hand(said, kMaxHops, kHourUs, 86'400)));
+    EXPECT_FALSE(decode_publish(written_by_hand(said, kMaxHops + 1, kHourUs, 86'400)));
+    EXPECT_FALSE(decode_publish(written_by_hand(said, kMaxHops, kHourUs + 1, 86'400)));
+    EXPECT_FALSE(decode_publish(written_by_hand(said, kMaxHops, kHourUs, 86'401)));
+}
+
+TEST(TapestryCodec, WhatIsPassedOnAtItsLimitsIsTakenByTheNext) {
+    auto at_limits =
+        decode_publish(written_by_hand(an_announcement(std::chrono::seconds{60}), kMaxHops, 3'600'000'000, 86'400));
+    ASSERT_TRUE(at_limits);
+    auto& parcel = at_limits->at(0);
+    ++parcel.hops;
+    parcel.delay += std::chrono::milliseconds{1};
+    parcel.age += std::chrono::milliseconds{1};
+    const auto next = decode_publish(encode(*at_limits));
+    ASSERT_TRUE(next) << next.error().message();
+    EXPECT_EQ(next->at(0).hops, kMaxHops);
+    EXPECT_EQ(next->at(0).delay, std::chrono::hours{1});
+    EXPECT_EQ(next->at(0).age, kMaxLease);
+    auto negative = *next;
+    negative[0].delay = std::chrono::milliseconds{-1};
+    EXPECT_TRUE(decode_publish(encode(negative)));
 }
 
 TEST(TapestryCodec, AWithdrawalThatDoesNotParseIsNone) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "announcement.hpp"
+#include "codec.hpp"
 #include "mesh.hpp"
 
 namespace tapestry::testing {
@@ -43,6 +44,83 @@ TEST(Mesh, AMessageReachesAsManyDistinctReplicasAsAsked) {
     EXPECT_EQ(at.size(), 3U);
     EXPECT_EQ(mesh.received.size(), 3U);
     EXPECT_EQ(mesh.received[0].text, "hello");
+}
+
+class HandingOut : public ::testing::Test {
+  protected:
+    void make(MeshOptions options) {
+        mesh = std::make_unique<Mesh>(19, std::move(options));
+        mesh->add_directly(40);
+        object = mesh->world.rng().guid();
+        mesh->dolr(kHolder).publish({object});
+        mesh->world.run_for(2s);
+    }
+    /// Deliveries of 30 messages to a holder that does not answer: at most so many by one node at a time.
+    std::size_t most_at_once(std::size_t bytes) {
+        std::map<NodeIndex, std::size_t> by;
+        mesh->world.network().set_liar(kHolder, [&by](base::sim::Letter& letter) {
+            if (letter.to != kHolder || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() != static_cast<std::uint8_t>(Verb::deliver)) return;
+            letter.drop = true;
+            ++by[letter.from];
+        });
+        for (NodeIndex from = 10; from < 40; ++from) {
+            mesh->world.node(from).spawn(
+                [](Node& dolr, base::Guid to, std::size_t size, base::TimePoint deadline) -> base::Task<void> {
+                    base::SharedBytes letter{base::Bytes(size)};
+                    (void)co_await dolr.send_to_object(to, letter, 1, deadline);
+                }(mesh->dolr(from), object, bytes, mesh->world.now() + 30s));
+        }
+        mesh->world.run_for(500ms);  // no question is asked a second time before that
+        mesh->world.network().set_liar(kHolder, {});
+        std::size_t most = 0;
+        for (const auto& [node, count] : by) most = std::max(most, count);
+        return most;
+    }
+    static constexpr NodeIndex kHolder = 4;
+    std::unique_ptr<Mesh> mesh;
+    base::Guid object;
+};
+
+TEST_F(HandingOut, OfManyMessagesOnlySoManyAreUnderWay) {
+    make({});
+    ASSERT_GT(most_at_once(100), 3U);
+    MeshOptions few;
+    few.dolr.max_deliveries = 3;
+    make(few);
+    EXPECT_EQ(most_at_once(100), 3U);
+    EXPECT_TRUE(mesh->send(30, object, "later"));
+}
+
+TEST_F(HandingOut, OnlySoManyBytesAreUnderWay) {
+    MeshOptions few;
+    few.dolr.max_delivery_bytes = 1000;
+    make(few);
+    EXPECT_EQ(most_at_once(400), 2U);
+    EXPECT_TRUE(mesh->send(30, object, "later"));
+}
+
+TEST_F(HandingOut, AMessageFindsWhomOnlyThoseBesideTheRootsKnow) {
+    make({});
+    const auto hidden = mesh->world.rng().guid();
+    mesh->world.network().set_liar(kHolder, [](base::sim::Letter& letter) {
+        if (letter.from != kHolder || !letter.content || letter.content->service() != base::Service::tapestry) return;
+        if (letter.content->verb() == static_cast<std::uint8_t>(Verb::publish)) letter.drop = true;
+    });
+    mesh->dolr(kHolder).publish({hidden});
+    const auto stamp = static_cast<std::uint64_t>(mesh->world.node(kHolder).env().clock.wall_ns());
+    for (std::uint8_t root = 0; root < 2; ++root) {
+        const auto said = Announcement::sign(mesh->identities[kHolder], {"h", root, stamp, 60s}, {&hidden, 1});
+        const auto key = root_key(hidden, root);
+        const auto beside = mesh->ring(mesh->root_of(key)).replica_set(key, 3).at(1);
+        auto message = encode(std::vector<Parcel>{{.announcement = said, .range = {0, 1}, .last = true}});
+        auto& env = mesh->world.node(30).env();
+        ASSERT_TRUE(*mesh->world.node(30).run(
+            env.transport.request(beside.address, std::move(message), mesh->world.now() + 3s)));
+    }
+    EXPECT_TRUE(mesh->send(30, hidden, "found you"));
+    EXPECT_EQ(mesh->received.size(), 1U);
 }
 
 TEST(Mesh, AfterUnpublishNobodyFindsItAndTheRootsSaySo) {
@@ -88,6 +166,26 @@ TEST(Mesh, ADeadHolderIsUnreachableNotUnpublished) {
     const auto reached = mesh.send(44, object, "anybody?");
     ASSERT_FALSE(reached);
     EXPECT_EQ(reached.error(), Errc::roots_unreachable);
+}
+
+TEST(Mesh, ABusyHolderIsNotADeadOne) {
+    Mesh mesh{20};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(10).publish({object});
+    mesh.world.run_for(2s);
+    std::size_t refused = 0;
+    mesh.world.network().set_liar(10, [&refused](base::sim::Letter& letter) {
+        if (letter.from != 10 || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->verb() != static_cast<std::uint8_t>(Verb::deliver)) return;
+        letter.content = base::Errc::busy;
+        ++refused;
+    });
+    EXPECT_FALSE(mesh.send(44, object, "a letter"));
+    EXPECT_GT(refused, 0U);
+    mesh.world.network().set_liar(10, {});
+    EXPECT_TRUE(mesh.send(44, object, "a letter"));
+    for (const auto node : mesh.live_nodes()) EXPECT_EQ(mesh.dolr(node).status().dead_pointers, 0U) << node;
 }
 
 TEST(Mesh, APublisherThatDoesNotHaveItLosesItsPointers) {
@@ -176,6 +274,25 @@ TEST(Published, WhatIsWithdrawnWhileALongListIsStillBeingAnnouncedStaysWithdrawn
     EXPECT_TRUE(mesh.locate(9, std::ranges::min(objects)));
 }
 
+TEST(Published, HoldsForEachOfMoreHoldersThanAnybodyRemembers) {
+    Mesh mesh{17};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    constexpr NodeIndex kHolders = 20;
+    for (NodeIndex holder = 0; holder < kHolders; ++holder) {
+        mesh.dolr(holder).publish({object});
+        EXPECT_TRUE(mesh.published(holder, {object}, 5s).empty()) << holder;
+    }
+    for (NodeIndex holder = 0; holder < kHolders; ++holder) {
+        mesh.dolr(holder).unpublish({object});
+        EXPECT_TRUE(mesh.published(holder, {object}, 5s).empty()) << holder;
+        for (unsigned root = 0; root < mesh.options.dolr.roots; ++root) {
+            const auto known = mesh.dolr(mesh.root_of(root_key(object, root))).pointers_to(object);
+            EXPECT_EQ(std::ranges::count(known, mesh.id(holder)), 0) << holder;
+        }
+    }
+}
+
 TEST(Published, NamesWhatDidNotArrive) {
     Mesh mesh{11};
     mesh.add_directly(60);
@@ -221,6 +338,76 @@ TEST(Published, NothingHasArrivedFromANodeThatIsPartOfNoRing) {
     const auto object = mesh.world.rng().guid();
     mesh.dolr(outside).publish({object});
     EXPECT_EQ(mesh.published(outside, {object}, 5s), std::vector{object});
+}
+
+/// What one node sends of its announcements.
+class Passing : public ::testing::Test {
+  protected:
+    using Act = std::function<void(base::sim::Letter&, const std::vector<Parcel>&)>;
+    void on_each_publish(const Act& act) {
+        mesh.world.network().set_liar(kPublisher, [this, act](base::sim::Letter& letter) {
+            if (letter.from != kPublisher || letter.kind != base::sim::Letter::Kind::request || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() != static_cast<std::uint8_t>(Verb::publish)) return;
+            const auto parcels = decode_publish(*letter.content);
+            ASSERT_TRUE(parcels);
+            ++sent;
+            act(letter, *parcels);
+        });
+    }
+    static constexpr NodeIndex kPublisher = 3;
+    Mesh mesh{18};
+    std::size_t sent = 0;
+};
+
+TEST_F(Passing, WhatTheNextHopDoesNotUnderstandIsOfferedToNobodyElse) {
+    mesh.add_directly(100);
+    on_each_publish([](base::sim::Letter& letter, const auto&) { letter.content->header.resize(1); });
+    mesh.dolr(kPublisher).publish({mesh.world.rng().guid()});
+    mesh.world.run_for(1min);
+    EXPECT_GE(sent, 2U);
+    EXPECT_LE(sent, 2 * (1 + mesh.options.dolr.backups_told));
+    EXPECT_EQ(mesh.dolr(kPublisher).status().parcels_lost, 2U);
+}
+
+TEST_F(Passing, AnotherNextHopIsTriedButTheBackupsAreToldOnce) {
+    mesh.add_directly(100);
+    std::map<std::pair<NodeIndex, unsigned>, std::size_t> besides;
+    std::size_t dropped = 0;
+    on_each_publish([&](base::sim::Letter& letter, const std::vector<Parcel>& parcels) {
+        for (const auto& parcel : parcels) {
+            if (parcel.last) ++besides[{letter.to, parcel.announcement.root()}];
+            letter.drop = letter.drop || (!parcel.last && dropped < 2);
+        }
+        if (letter.drop) ++dropped;
+    });
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(kPublisher).publish({object});
+    mesh.world.run_for(20s);
+    EXPECT_EQ(dropped, 2U);
+    EXPECT_FALSE(besides.empty());
+    for (const auto& [who, times] : besides) EXPECT_EQ(times, 1U) << who.first;
+    for (unsigned root = 0; root < mesh.options.dolr.roots; ++root) {
+        EXPECT_EQ(mesh.dolr(mesh.root_of(root_key(object, root))).pointers_to(object).size(), 1U);
+    }
+}
+
+TEST_F(Passing, TheDelayOfAHopThatDidNotAnswerIsNotCounted) {
+    mesh.world.network().use_plane_latency(50us, 100us);
+    mesh.add_directly(100);
+    std::size_t dropped = 0;
+    on_each_publish([&](base::sim::Letter& letter, const std::vector<Parcel>& parcels) {
+        for (const auto& parcel : parcels) {
+            EXPECT_EQ(parcel.hops, 1U);
+            EXPECT_LE(parcel.delay, mesh.world.network().latency(kPublisher, letter.to) + 1us);
+            letter.drop = letter.drop || (!parcel.last && dropped < 4);
+        }
+        if (letter.drop) ++dropped;
+    });
+    mesh.dolr(kPublisher).publish({mesh.world.rng().guid()});
+    mesh.world.run_for(20s);
+    EXPECT_EQ(dropped, 4U);
+    EXPECT_GE(sent, 6U);
 }
 
 TEST(Mesh, WhoeverTriedAHolderInVainIsGivenAnotherAndThePointerIsLookedInto) {

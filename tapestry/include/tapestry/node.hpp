@@ -38,7 +38,10 @@ struct Config {
     std::size_t max_answers = 1024;                ///< under way; more go by KBR, unwatched, and are not certain
     std::size_t max_waiting_parcels = 16U << 10U;  ///< that found no way yet
     std::size_t remembered_messages = 4U << 10U;   ///< so that what is sent again is taken once
-    std::size_t max_checks = 64;                   ///< of publishers somebody doubts, under way
+    std::size_t max_deliveries =
+        256;  ///< messages being handed to holders for others; what is more goes on to the root
+    std::size_t max_delivery_bytes = 64U << 20U;  ///< of these
+    std::size_t max_checks = 64;                  ///< of publishers somebody doubts, under way
 };
 
 /// For `node status`.
