@@ -26,7 +26,7 @@ Parcel Node::Impl::moved(const Held& held, Range range, bool last) const {
     const auto age = held.announcement.withdrawn() ? base::Duration{} : lease - (held.expires - now());
     return {.announcement = held.announcement,
             .range = range,
-            .hops = held.hops + 1,
+            .hops = std::min<unsigned>(held.hops + 1, kMaxWay),  // more would be refused
             .delay = held.delay,
             .last = last,
             .age = std::clamp<base::Duration>(age, base::Duration{}, kMaxLease)};
@@ -93,7 +93,9 @@ Task<Result<void>> Node::Impl::hand_over(pastry::NodeHandle newcomer) {
     });
     for (const auto& parcels : messages) {
         auto message = encode(parcels);
-        BASE_CO_CHECK(co_await call(newcomer.address, std::move(message)));
+        const auto taken = co_await call(newcomer.address, std::move(message));
+        // What it refuses it would refuse again: one announcement does not keep the others from it.
+        if (!taken && taken.error() != base::Errc::bad_format) co_return taken.error();
     }
     co_return base::ok();
 }
@@ -135,9 +137,9 @@ Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std:
         if (is_silence(answer.error())) kbr_.suspect(node.id());
         co_return;
     }
-    ++*answers;
     auto parcels = decode_publish(*answer);
-    if (!parcels) co_return;
+    if (!parcels) co_return;  // no answer: it may be hiding what it knows
+    ++*answers;
     for (auto& parcel : *parcels) parcel.last = true;
     (void)co_await take_in(std::move(*parcels));
 }

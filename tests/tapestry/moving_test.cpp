@@ -1,0 +1,105 @@
+// Pointers when the ring changes, and what a root asks those beside it.
+#include <gtest/gtest.h>
+
+#include "announcement.hpp"
+#include "base/membership.hpp"
+#include "codec.hpp"
+#include "mesh.hpp"
+
+namespace tapestry::testing {
+namespace {
+
+bool is_request(const base::sim::Letter& letter, Verb verb) {
+    return letter.kind == base::sim::Letter::Kind::request && letter.content &&
+           letter.content->service() == base::Service::tapestry &&
+           letter.content->verb() == static_cast<std::uint8_t>(verb);
+}
+
+std::vector<base::Guid> some_objects(Mesh& mesh, std::size_t count) {
+    std::vector<base::Guid> objects;
+    for (std::size_t i = 0; i < count; ++i) objects.push_back(mesh.world.rng().guid());
+    return objects;
+}
+
+/// Of these objects: those of which one of the nodes from `first` on is the root, each root knowing it.
+std::size_t known_at_roots_from(Mesh& mesh, NodeIndex first, const std::vector<base::Guid>& objects) {
+    std::size_t known = 0;
+    for (const auto& object : objects) {
+        const auto root = mesh.root_of(object);
+        if (root < first) continue;
+        EXPECT_EQ(mesh.dolr(root).pointers_to(object).size(), 1U) << root;
+        ++known;
+    }
+    return known;
+}
+
+TEST(Moving, AnAnnouncementThatSaysThatItCameFromVeryFarIsHandedOnLikeAnyOther) {
+    Mesh mesh{90};
+    mesh.add_directly(5);
+    const auto publisher = identity_of(mesh.world.network_id(), "1");  // in no ring: root of nothing
+    mesh.members.insert(base::node_id(publisher.key.public_key(), publisher.salt));
+    const auto objects = some_objects(mesh, 200);
+    std::vector<Parcel> parcels;
+    for (const auto& object : objects) {
+        const auto stamp = static_cast<std::uint64_t>(mesh.world.node(3).env().clock.wall_ns());
+        parcels.push_back({.announcement = Announcement::sign(publisher, {"p", 0, stamp, 700s}, {&object, 1}),
+                           .range = {0, 1},
+                           .hops = kMaxWay,
+                           .last = true});
+    }
+    for (NodeIndex to = 0; to < 5; ++to) {
+        auto& transport = mesh.world.node(3).env().transport;
+        ASSERT_TRUE(*mesh.world.node(3).run(
+            transport.request(mesh.world.node(to).address(), encode(parcels), mesh.world.now() + 3s)));
+    }
+    for (int newcomers = 0; newcomers < 10; ++newcomers) {
+        ASSERT_TRUE(mesh.join(1));
+        mesh.world.run_for(5s);
+    }
+    EXPECT_GT(known_at_roots_from(mesh, 5, objects), 50U);
+}
+
+TEST(Moving, WhatANewcomerRefusesDoesNotKeepTheRestFromIt) {
+    Mesh mesh{91};
+    mesh.add_directly(2);
+    mesh.dolr(1).publish(some_objects(mesh, 20'000));
+    mesh.world.run_for(10s);
+    const auto newcomer = mesh.add(identity_of(mesh.world.network_id(), "8"));
+    std::optional<std::uint64_t> refused;  // and of what is not handed over nothing arrives
+    mesh.world.network().set_liar(newcomer, [&, newcomer](base::sim::Letter& letter) {
+        if (letter.to != newcomer || !is_request(letter, Verb::publish)) return;
+        const auto parcels = decode_publish(*letter.content);
+        ASSERT_TRUE(parcels);
+        if (!refused && !parcels->front().last) refused = parcels->front().announcement.stamp();
+        const bool holds_it =
+            std::ranges::any_of(*parcels, [&](const Parcel& parcel) { return parcel.announcement.stamp() == refused; });
+        if (holds_it || parcels->front().last) letter.answer = base::Result<base::Message>{base::Errc::bad_format};
+    });
+    const auto through = mesh.world.node(0).address();
+    ASSERT_TRUE(*mesh.world.node(newcomer).run(mesh.ring(newcomer).join({through}, mesh.world.now() + 1min)));
+    mesh.dolr(newcomer).start();
+    mesh.world.run_for(20s);
+    EXPECT_TRUE(refused);
+    EXPECT_GT(mesh.dolr(newcomer).status().pointers, 500U);
+}
+
+TEST(Moving, WhoAnswersNonsenseBesideARootHasNotSaidThatNobodyPublishesIt) {
+    Mesh mesh{92};
+    mesh.add_directly(50);
+    const auto object = mesh.world.rng().guid();
+    for (NodeIndex node = 0; node < 50; ++node) {
+        mesh.world.network().set_liar(node, [node](base::sim::Letter& letter) {
+            if (letter.from != node || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() == static_cast<std::uint8_t>(Verb::beside)) {
+                letter.content->header = base::to_bytes("\xFF\xFF nonsense");
+            }
+        });
+    }
+    const auto found = mesh.locate(7, object);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error(), Errc::roots_unreachable);
+}
+
+}  // namespace
+}  // namespace tapestry::testing
