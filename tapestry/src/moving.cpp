@@ -3,6 +3,7 @@
 //
 // What lies on the way to far roots waits for the next republish: a question that misses it there goes on to the root.
 #include <algorithm>
+#include <ranges>
 
 #include "codec.hpp"
 #include "node_impl.hpp"
@@ -66,22 +67,23 @@ Task<void> Node::Impl::move_pointers() {
 }
 
 Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer) {
-    if (!settled_ || handing_over_) co_return base::Errc::busy;
-    for (auto& node : kbr_.neighbours()) {
-        if (node.id() != newcomer) continue;
-        handing_over_ = true;
-        const auto done = co_await hand_over(std::move(node));
-        handing_over_ = false;
-        if (!done) co_return done.error();
-        co_return encode_done(Verb::hand_over);
-    }
-    co_return base::Errc::busy;  // not our neighbour as far as we know yet
+    const auto all = kbr_.neighbours();
+    const auto at = std::ranges::find(all, newcomer, &pastry::NodeHandle::id);
+    if (at == all.end()) co_return base::Errc::busy;  // not our neighbour as far as we know yet
+    if (!handing_over_.insert(newcomer).second) co_return base::Errc::busy;
+    const auto done = co_await hand_over(*at);
+    handing_over_.erase(newcomer);
+    if (!done) co_return done.error();
+    co_return encode_handed_over(newcomer_);
 }
 
 Task<Result<void>> Node::Impl::hand_over(pastry::NodeHandle newcomer) {
     Bundles bundles;
     std::vector<std::vector<Parcel>> messages;
-    const auto theirs = [&](const Guid& key) { return first_hop(key) == newcomer.id(); };
+    const auto theirs = [&](const Guid& key) {
+        const auto hop = first_hop(key);  // zero: we are in doubt who is near it
+        return hop.is_zero() ? base::closer(key, newcomer.id(), self().id) : hop == newcomer.id();
+    };
     std::size_t bytes = 0;
     table_.for_each(theirs, [&](const Held& held, Range range) {
         bytes += held.announcement.sealed().size();
@@ -147,24 +149,51 @@ Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std:
 // ---- a newcomer
 
 // A newcomer says "nobody publishes it" only when the neighbours on both sides gave it what they had, or when everybody
-// who publishes has done so again since.
+// who publishes has done so again since. A neighbour that came lately itself gives what it has, and who is beyond it is
+// asked as well, up to the first that was there before: what is ours now may never have been the other's. Where our
+// whole leaf set came lately it has forgotten what it knew, and there is nobody to wait for.
 Task<void> Node::Impl::take_over() {
     while (!kbr_.active()) co_await env_.clock.sleep_for(config_.settle);
     const auto sure_at = now() + config_.republish_period * 5 / 4;
-    for (;;) {
-        const auto set = kbr_.replica_set(kbr_.self().id(), 3);
-        bool all = true;
-        for (const auto& node : set) {
-            if (node.id() == kbr_.self().id()) continue;
-            auto question = encode_hand_over();
-            const auto answer =
-                co_await env_.transport.request(node.address, std::move(question), now() + kHandOverTimeout);
-            all = all && answer.has_value();
-        }
-        if (all || now() >= sure_at) break;
-        co_await env_.clock.sleep_for(config_.settle);
+    std::map<NodeId, bool> given;
+    while (now() < sure_at) {
+        auto next = next_to_ask(given);
+        if (next.empty()) break;
+        bool answered = false;
+        for (auto& node : next) answered = co_await ask_to_hand_over(std::move(node), given) || answered;
+        if (!answered) co_await env_.clock.sleep_for(config_.settle);
     }
     settled_ = true;
+    co_await env_.clock.sleep_until(sure_at);
+    newcomer_ = false;
+}
+
+/// On each side the nearest that has not given us what it has yet (`given`: who has, and whether it is fresh).
+std::vector<pastry::NodeHandle> Node::Impl::next_to_ask(const std::map<NodeId, bool>& given) const {
+    auto ring = kbr_.neighbours();
+    std::ranges::sort(ring, {}, [&](const auto& node) { return base::clockwise_distance(self().id, node.id()); });
+    std::vector<pastry::NodeHandle> next;
+    const auto look = [&](const auto& side) {
+        for (const auto& node : side) {
+            const auto found = given.find(node.id());
+            if (found != given.end() && found->second) continue;
+            if (found == given.end()) next.push_back(node);
+            return;
+        }
+    };
+    look(ring);
+    look(std::views::reverse(ring));
+    if (next.size() == 2 && next[0] == next[1]) next.pop_back();
+    return next;
+}
+
+Task<bool> Node::Impl::ask_to_hand_over(pastry::NodeHandle node, std::map<NodeId, bool>& given) {
+    auto question = encode_hand_over();
+    const auto answer = co_await env_.transport.request(node.address, std::move(question), now() + kHandOverTimeout);
+    const auto fresh = answer ? decode_handed_over(answer->header) : Result<bool>{answer.error()};
+    if (!answer && is_silence(answer.error())) kbr_.suspect(node.id());
+    if (fresh) given[node.id()] = *fresh;
+    co_return fresh.has_value();
 }
 
 }  // namespace tapestry

@@ -42,6 +42,7 @@ Node::Impl::~Impl() {
 
 void Node::Impl::start(bool first) {
     settled_ = first;
+    newcomer_ = !first;
     if (!first) tasks_.spawn(take_over());
     tasks_.spawn(announce_forever());
 }

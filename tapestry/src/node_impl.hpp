@@ -145,6 +145,8 @@ class Node::Impl final : public pastry::Application {
     base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);
     base::Task<base::Result<void>> hand_over(pastry::NodeHandle newcomer);
     base::Task<void> take_over();
+    [[nodiscard]] std::vector<pastry::NodeHandle> next_to_ask(const std::map<base::NodeId, bool>& given) const;
+    base::Task<bool> ask_to_hand_over(pastry::NodeHandle node, std::map<base::NodeId, bool>& given);
 
     // finding.cpp
     bool meet(Find& find, const base::SharedBytes& payload);
@@ -189,10 +191,11 @@ class Node::Impl final : public pastry::Application {
     std::size_t under_way_ = 0;                       // publish messages without an answer
     std::size_t waiting_ = 0;                         // parcels that found no way
     bool settled_ = false;                            // we have the pointers of the keys that we are root of
+    bool newcomer_ = true;                            // not everybody who publishes has done so again since we came
     bool moving_ = false;                             // move_pointers() will look at these
     std::set<base::NodeId> joined_;
     bool left_ = false;
-    bool handing_over_ = false;
+    std::set<base::NodeId> handing_over_;  // to whom
 
     struct Attempt {
         std::shared_ptr<Question> question;

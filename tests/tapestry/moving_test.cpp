@@ -83,6 +83,41 @@ TEST(Moving, WhatANewcomerRefusesDoesNotKeepTheRestFromIt) {
     EXPECT_GT(mesh.dolr(newcomer).status().pointers, 500U);
 }
 
+TEST(Moving, NewcomersSideBySideKnowWhatIsTheirsAtOnceAndAreGivenItOnce) {
+    Mesh mesh{93};
+    mesh.add_directly(20);
+    const auto objects = some_objects(mesh, 400);
+    for (const auto& object : objects) mesh.dolr(mesh.root_of(object) == 3 ? 4 : 3).publish({object});
+    mesh.world.run_for(2s);
+    std::size_t asked = 0;
+    for (NodeIndex old = 0; old < 20; ++old) {
+        mesh.world.network().set_liar(old, [&asked, old](base::sim::Letter& letter) {
+            if (letter.to == old && is_request(letter, Verb::hand_over)) ++asked;
+        });
+    }
+    ASSERT_TRUE(mesh.join_together(40, 20s));
+    EXPECT_GT(known_at_roots_from(mesh, 20, objects), 200U);
+    for (int i = 0; i < 50; ++i) {
+        const auto found = mesh.locate(mesh.random_live(), mesh.world.rng().guid());
+        ASSERT_FALSE(found);
+        EXPECT_EQ(found.error(), Errc::not_published);
+    }
+    EXPECT_LE(asked, 100U) << "two old neighbours each, and a few that did not know the newcomer yet";
+}
+
+TEST(Moving, AfterAllCameUpTogetherNobodyWaitsForAnOlderOne) {
+    Mesh mesh{94};
+    mesh.come_up_together(50);
+    mesh.world.run_for(10s);
+    const auto object = mesh.world.rng().guid();
+    const auto found = mesh.locate(7, object);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error(), Errc::not_published);
+    mesh.dolr(9).publish({object});
+    EXPECT_TRUE(mesh.published(9, {object}).empty());
+    EXPECT_TRUE(mesh.locate(7, object));
+}
+
 TEST(Moving, WhoAnswersNonsenseBesideARootHasNotSaidThatNobodyPublishesIt) {
     Mesh mesh{92};
     mesh.add_directly(50);
