@@ -65,6 +65,7 @@ Task<void> Followers::Impl::push_until_known(FollowedPtr followed, Address neigh
     for (;;) {
         const auto has = sequence_at(*followed, neighbour.id);
         if (followed->gone || !has || *has >= followed->newest.sequence) break;
+        const auto sent = followed->newest.sequence;
         const auto pushed = co_await push(neighbour, followed->object, followed->newest);
         if (!pushed) {
             const auto& parent = followed->tree.parent();
@@ -72,8 +73,9 @@ Task<void> Followers::Impl::push_until_known(FollowedPtr followed, Address neigh
             if (above && pushed.error() == Errc::unreachable) lose_parent(*followed);
             break;  // a child that is there hears it with the next digest
         }
+        if (pushed->taken) neighbour_has(*followed, neighbour.id, sent);  // whatever else it says
         neighbour_has(*followed, neighbour.id, pushed->sequence);
-        if (!pushed->taken && pushed->sequence < followed->newest.sequence) break;
+        if (pushed->sequence < sent) break;
     }
     followed->pushing.erase(neighbour.id);
 }

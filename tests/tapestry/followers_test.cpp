@@ -273,6 +273,23 @@ TEST(Followers, SlowReceiversAreSentTheNewestOnly) {
     EXPECT_LE(net.status(1 - slow).news_sent, 4U);
 }
 
+TEST(Followers, WhoTakesNewsAndSaysThatItHasNoneIsSentItOnce) {
+    Small net{26, 2};
+    const NodeIndex liar = net.tops().at(0) == 0 ? 1 : 0;
+    net.world.network().set_liar(liar, [liar](base::sim::Letter& letter) {
+        if (letter.from != liar || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->service() != base::Service::followers) return;
+        if (letter.content->verb() != static_cast<std::uint8_t>(FollowVerb::push)) return;
+        *letter.content = encode(Pushed{true, 0});
+    });
+    EXPECT_TRUE(net.post(1 - liar, 1));
+    net.world.run_for(2 * kPeriod);
+    EXPECT_EQ(net.status(1 - liar).news_sent, 1U);
+    EXPECT_TRUE(net.post(1 - liar, 2));
+    net.world.run_for(2 * kPeriod);
+    EXPECT_EQ(net.status(1 - liar).news_sent, 2U) << "the next it is sent like anybody";
+}
+
 TEST(Followers, AParentThatKeepsNewsBackIsFoundOutAndLeft) {
     FollowWorldOptions options;
     options.followers.compare_period = 15s;
