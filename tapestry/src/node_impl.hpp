@@ -59,6 +59,7 @@ class Node::Impl final : public pastry::Application {
     // announcing.cpp
     void publish(const std::vector<base::Guid>& objects);
     void unpublish(const std::vector<base::Guid>& objects);
+    [[nodiscard]] Said said(const base::Guid& object) const;
     base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline);
 
     // asking.cpp
@@ -182,8 +183,9 @@ class Node::Impl final : public pastry::Application {
     OnMessage on_message_;
 
     std::set<base::Guid> own_;
-    std::set<base::Guid> fresh_;      // to be announced
-    std::set<base::Guid> withdrawn_;  // to be taken back
+    std::set<base::Guid> fresh_;                        // to be announced
+    std::set<base::Guid> withdrawn_;                    // to be taken back
+    std::map<base::Guid, base::TimePoint> taken_back_;  // said again until then
     std::uint64_t last_stamp_ = 0;
     const std::uint64_t born_;                        // no stamp of ours is smaller
     std::shared_ptr<base::Event> news_;               // shared with the timer, which may outlive the one who waits
