@@ -20,6 +20,11 @@ namespace {
 
 constexpr std::chrono::seconds kHandOverTimeout{60};
 
+// Looked at in one go; then it is others' turn on the executor. A million objects: 4 s.
+constexpr std::size_t kSliceObjects = 2048;
+constexpr std::chrono::milliseconds kSlicePause{8};
+constexpr unsigned kTries = 3;  // of a message
+
 }  // namespace
 
 Parcel Node::Impl::moved(const Held& held, Range range, bool last) const {
@@ -33,14 +38,111 @@ Parcel Node::Impl::moved(const Held& held, Range range, bool last) const {
             .age = std::clamp<base::Duration>(age, base::Duration{}, kMaxLease)};
 }
 
+/// Sends what is to be handed to others while the table is gone through, to each receiver message by message.
+class Node::Impl::Mover {
+  public:
+    explicit Mover(Impl& impl) : impl_{impl} {}
+
+    using Wanted = std::function<bool(const Guid& key)>;
+    using Pick = std::function<void(const Held&, Range)>;
+    /// Shows `pick` all whose keys are wanted; it adds what is to go.
+    Task<void> go(Wanted wanted, Pick pick) {
+        for (auto from = std::optional{PointerTable::kBegin}; from;) {
+            from = impl_.table_.for_some(*from, kSliceObjects, wanted, pick);
+            co_await send(from ? kBundleBytes : 0);
+            if (from) co_await impl_.env_.clock.sleep_for(kSlicePause);
+        }
+    }
+    void add(const pastry::NodeHandle& to, Parcel parcel) {
+        auto& outgoing = outgoing_[to.id()];
+        outgoing.to = to.address;
+        if (!outgoing.parcels.empty()) {
+            auto& before = outgoing.parcels.back();
+            const bool same = before.announcement.sealed().view().data() == parcel.announcement.sealed().view().data();
+            if (same && before.range.end == parcel.range.begin) {
+                before.range.end = parcel.range.end;
+                return;
+            }
+        }
+        outgoing.bytes += parcel.announcement.sealed().size();
+        outgoing.parcels.push_back(std::move(parcel));
+    }
+    /// What a receiver that got nothing more said last.
+    [[nodiscard]] std::optional<base::Error> failure() const { return failure_; }
+
+  private:
+    struct Outgoing {
+        base::Address to;
+        std::deque<Parcel> parcels;
+        std::size_t bytes = 0;
+        bool lost = false;
+    };
+
+    /// Of those that have more than so many bytes, or as many parcels as fit.
+    Task<void> send(std::size_t kept_bytes) {
+        for (auto& [id, outgoing] : outgoing_) {
+            while (!outgoing.parcels.empty() &&
+                   (outgoing.bytes > kept_bytes || outgoing.parcels.size() >= kMaxParcels)) {
+                auto parcels = take_some(outgoing);
+                if (!outgoing.lost) outgoing.lost = !co_await arrived(outgoing.to, std::move(parcels));
+            }
+        }
+    }
+
+    static std::vector<Parcel> take_some(Outgoing& outgoing) {
+        std::vector<Parcel> some;
+        std::size_t bytes = 0;
+        while (!outgoing.parcels.empty() && some.size() < kMaxParcels) {
+            const auto more = outgoing.parcels.front().announcement.sealed().size();
+            if (!some.empty() && bytes + more > kBundleBytes) break;
+            bytes += more;
+            some.push_back(std::move(outgoing.parcels.front()));
+            outgoing.parcels.pop_front();
+        }
+        outgoing.bytes -= bytes;
+        return some;
+    }
+
+    /// Tried again where it is unknown whether it came, or there was no room for it just then.
+    Task<bool> arrived(base::Address to, std::vector<Parcel> parcels) {
+        for (unsigned tries = 1;; ++tries) {
+            const auto began = impl_.now();
+            auto message = encode(parcels);
+            ++impl_.counters_.publishes_sent;
+            impl_.counters_.parcels_sent += parcels.size();
+            impl_.counters_.bytes_sent += message.size();
+            const auto answer = co_await impl_.call(to, std::move(message));
+            // What it refuses it would refuse again: one announcement does not keep the others from it.
+            if (answer || answer.error() == base::Errc::bad_format) co_return true;
+            const bool silent = is_silence(answer.error());
+            if (silent) impl_.kbr_.suspect(to.id);
+            if (tries == kTries || (!silent && answer.error() != base::Errc::busy)) {
+                failure_ = answer.error();
+                co_return false;
+            }
+            co_await impl_.env_.clock.sleep_for(impl_.config_.settle * tries);
+            const auto waited = impl_.now() - began;
+            for (auto& parcel : parcels) parcel.age = std::min<base::Duration>(parcel.age + waited, kMaxLease);
+        }
+    }
+
+    Impl& impl_;
+    std::map<NodeId, Outgoing> outgoing_;
+    std::optional<base::Error> failure_;
+};
+
 // Where the set of those who keep a key's pointers (its root and the neighbours beside it) has changed, the first of
 // those who had them tells the others.
 Task<void> Node::Impl::move_pointers() {
-    co_await env_.clock.sleep_for(config_.settle);
+    while (!joined_.empty() || left_) {
+        co_await env_.clock.sleep_for(config_.settle);
+        auto joined = std::exchange(joined_, {});
+        co_await move_pointers(std::move(joined), std::exchange(left_, false));
+    }
     moving_ = false;
-    const auto joined = std::exchange(joined_, {});
-    const bool left = std::exchange(left_, false);
-    Bundles bundles;
+}
+
+Task<void> Node::Impl::move_pointers(std::set<NodeId> joined, bool left) {
     std::vector<pastry::NodeHandle> receivers;
     const auto ours_to_tell = [&](const Guid& key) {
         receivers.clear();
@@ -56,14 +158,15 @@ Task<void> Node::Impl::move_pointers() {
         }
         return !first && !receivers.empty();
     };
-    const auto any = [](const Guid&) { return true; };
-    table_.for_each(any, [&](const Held& held, Range range) {
+    Mover mover{*this};
+    Mover::Pick pick = [&](const Held& held, Range range) {
         for (std::size_t i = range.begin; i < range.end; ++i) {
             if (!ours_to_tell(held.announcement.key(i))) continue;
-            for (const auto& to : receivers) add(bundles, to, moved(held, {i, i + 1}, true), {});
+            for (const auto& to : receivers) mover.add(to, moved(held, {i, i + 1}, true));
         }
-    });
-    leave(bundles);
+    };
+    Mover::Wanted any = [](const Guid&) { return true; };
+    co_await mover.go(std::move(any), std::move(pick));
 }
 
 Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer) {
@@ -78,27 +181,14 @@ Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer) {
 }
 
 Task<Result<void>> Node::Impl::hand_over(pastry::NodeHandle newcomer) {
-    Bundles bundles;
-    std::vector<std::vector<Parcel>> messages;
-    const auto theirs = [&](const Guid& key) {
+    Mover mover{*this};
+    Mover::Wanted theirs = [&](const Guid& key) {
         const auto hop = first_hop(key);  // zero: we are in doubt who is near it
         return hop.is_zero() ? base::closer(key, newcomer.id(), self().id) : hop == newcomer.id();
     };
-    std::size_t bytes = 0;
-    table_.for_each(theirs, [&](const Held& held, Range range) {
-        bytes += held.announcement.sealed().size();
-        if (messages.empty() || messages.back().size() == kMaxParcels || bytes > kBundleBytes) {
-            messages.emplace_back();
-            bytes = held.announcement.sealed().size();
-        }
-        messages.back().push_back(moved(held, range, false));
-    });
-    for (const auto& parcels : messages) {
-        auto message = encode(parcels);
-        const auto taken = co_await call(newcomer.address, std::move(message));
-        // What it refuses it would refuse again: one announcement does not keep the others from it.
-        if (!taken && taken.error() != base::Errc::bad_format) co_return taken.error();
-    }
+    Mover::Pick pick = [&](const Held& held, Range range) { mover.add(newcomer, moved(held, range, false)); };
+    co_await mover.go(std::move(theirs), std::move(pick));
+    if (mover.failure()) co_return *mover.failure();
     co_return base::ok();
 }
 

@@ -141,7 +141,9 @@ class Node::Impl final : public pastry::Application {
     [[nodiscard]] base::Result<base::Message> on_beside(const base::Message& message) const;
     base::Task<bool> ask_beside(base::Guid object, base::Guid key);
     base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object, std::shared_ptr<std::size_t> answers);
+    class Mover;
     base::Task<void> move_pointers();
+    base::Task<void> move_pointers(std::set<base::NodeId> joined, bool left);
     [[nodiscard]] Parcel moved(const Held& held, Range range, bool last) const;
     base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);
     base::Task<base::Result<void>> hand_over(pastry::NodeHandle newcomer);

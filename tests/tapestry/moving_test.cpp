@@ -118,6 +118,61 @@ TEST(Moving, AfterAllCameUpTogetherNobodyWaitsForAnOlderOne) {
     EXPECT_TRUE(mesh.locate(7, object));
 }
 
+/// Those that node 1 publishes and node 0 has to tell others of.
+std::vector<base::Guid> publish_at_the_other(Mesh& mesh, std::size_t count) {
+    auto objects = some_objects(mesh, count);
+    std::erase_if(objects, [&](const auto& object) {
+        return mesh.root_of(object) != 0 || mesh.root_of(root_key(object, 1)) != 0;
+    });
+    mesh.dolr(1).publish(objects);
+    mesh.world.run_for(20s);
+    return objects;
+}
+
+TEST(Moving, ANewcomerBehindASlowLineIsGivenEverythingAndNotAllAtOnce) {
+    Mesh mesh{95};
+    mesh.add_directly(2);
+    const auto objects = publish_at_the_other(mesh, 200'000);
+    ASSERT_EQ(mesh.dolr(0).status().pointers, 2 * objects.size());
+    const auto newcomer = mesh.add(identity_of(mesh.world.network_id(), "8"));
+    mesh.world.network().set_bandwidth(newcomer, 400'000);
+    std::size_t under_way = 0;
+    std::size_t most = 0;
+    mesh.world.network().set_liar(0, [&, newcomer](base::sim::Letter& letter) {
+        if (letter.to == newcomer && is_request(letter, Verb::publish)) most = std::max(most, ++under_way);
+        if (letter.from != newcomer || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->service() != base::Service::tapestry) return;
+        if (letter.content->verb() == static_cast<std::uint8_t>(Verb::publish)) --under_way;
+    });
+    const auto through = mesh.world.node(0).address();
+    ASSERT_TRUE(*mesh.world.node(newcomer).run(mesh.ring(newcomer).join({through}, mesh.world.now() + 1min)));
+    mesh.dolr(newcomer).start();
+    mesh.world.run_for(1min);
+    EXPECT_EQ(mesh.dolr(newcomer).status().pointers, 2 * objects.size());
+    EXPECT_LE(most, 2U) << "one that hands over, one that tells who is to keep it";
+}
+
+TEST(Moving, WhatIsLostOnItsWayToWhoShouldKeepItIsSentAgain) {
+    Mesh mesh{96};
+    mesh.add_directly(2);
+    const auto objects = publish_at_the_other(mesh, 1000);
+    const auto newcomer = mesh.add(identity_of(mesh.world.network_id(), "8"));
+    std::size_t lost = 0;
+    mesh.world.network().set_liar(newcomer, [&, newcomer](base::sim::Letter& letter) {
+        if (letter.to != newcomer || !is_request(letter, Verb::publish)) return;
+        const auto parcels = decode_publish(*letter.content);
+        if (!parcels || !parcels->front().last || lost == 1) return;
+        letter.drop = true;
+        ++lost;
+    });
+    const auto through = mesh.world.node(0).address();
+    ASSERT_TRUE(*mesh.world.node(newcomer).run(mesh.ring(newcomer).join({through}, mesh.world.now() + 1min)));
+    mesh.dolr(newcomer).start();
+    mesh.world.run_for(20s);
+    EXPECT_EQ(lost, 1U);
+    for (const auto& object : objects) EXPECT_EQ(mesh.dolr(newcomer).pointers_to(object).size(), 1U);
+}
+
 TEST(Moving, WhoAnswersNonsenseBesideARootHasNotSaidThatNobodyPublishesIt) {
     Mesh mesh{92};
     mesh.add_directly(50);
