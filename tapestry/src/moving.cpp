@@ -204,22 +204,22 @@ Result<Message> Node::Impl::on_beside(const Message& message) const {
     return encode(parcels, Verb::beside);
 }
 
-/// True if one of those beside the root of this key has answered, or there is none; what they know is in the table
-/// then.
+/// True if one of those beside the root of this key has answered, or we know that there is none; what they know is in
+/// the table then.
 Task<bool> Node::Impl::ask_beside(Guid object, Guid key) {
     if (asking_beside_ >= config_.max_answers) co_return false;
     ++asking_beside_;
     base::TaskGroup asking{env_.executor};
     const auto answers = std::make_shared<std::size_t>(0);
-    std::size_t asked_of = 0;
-    for (auto& node : kbr_.replica_set(key, 1 + config_.root_backups)) {
+    auto set = kbr_.replica_set(key, 1 + config_.root_backups);
+    const bool alone = set.size() == 1 && set[0].id() == self().id;  // empty: KBR cannot tell
+    for (auto& node : set) {
         if (node.id() == self().id) continue;
-        ++asked_of;
         asking.spawn(ask_one_beside(std::move(node), object, answers));
     }
     co_await asking.join();
     --asking_beside_;
-    co_return *answers > 0 || asked_of == 0;
+    co_return *answers > 0 || alone;
 }
 
 Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std::shared_ptr<std::size_t> answers) {
@@ -248,7 +248,8 @@ Task<void> Node::Impl::take_over() {
     std::map<NodeId, bool> given;
     while (now() < sure_at) {
         auto next = next_to_ask(given);
-        if (next.empty()) break;
+        const bool sure = !kbr_.replica_set(self().id, 1).empty();  // empty: KBR cannot tell who is beside us
+        if (next.empty() && sure) break;
         bool answered = false;
         for (auto& node : next) answered = co_await ask_to_hand_over(std::move(node), given) || answered;
         if (!answered) co_await env_.clock.sleep_for(config_.settle);

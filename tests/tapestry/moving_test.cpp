@@ -5,6 +5,7 @@
 #include "base/membership.hpp"
 #include "codec.hpp"
 #include "mesh.hpp"
+#include "pastry/alone.hpp"
 
 namespace tapestry::testing {
 namespace {
@@ -189,6 +190,80 @@ TEST(Moving, WhoAnswersNonsenseBesideARootHasNotSaidThatNobodyPublishesIt) {
     const auto found = mesh.locate(7, object);
     ASSERT_FALSE(found);
     EXPECT_EQ(found.error(), Errc::roots_unreachable);
+}
+
+/// A ring of one that may be in doubt who is near a key.
+class DoubtfulKbr final : public pastry::Kbr {
+  public:
+    DoubtfulKbr(base::NodeEnv env, pastry::NodeHandle self) : alone_{env, std::move(self)} {}
+    [[nodiscard]] const pastry::NodeHandle& self() const override { return alone_.self(); }
+    void attach(base::Service service, pastry::Application* application) override {
+        alone_.attach(service, application);
+    }
+    void route(const base::Guid& key, base::Message message, std::optional<pastry::NodeHandle> hint) override {
+        alone_.route(key, std::move(message), std::move(hint));
+    }
+    [[nodiscard]] std::vector<pastry::NextHop> next_hops(const base::Guid& key, std::size_t count) const override {
+        return alone_.next_hops(key, count);
+    }
+    [[nodiscard]] std::vector<pastry::NodeHandle> replica_set(const base::Guid& key, std::size_t count) const override {
+        return in_doubt ? std::vector<pastry::NodeHandle>{} : alone_.replica_set(key, count);
+    }
+    base::Task<base::Result<std::vector<pastry::NodeHandle>>> find_replica_set(base::Guid key, std::size_t count,
+                                                                               base::TimePoint deadline) override {
+        return alone_.find_replica_set(key, count, deadline);
+    }
+    [[nodiscard]] std::vector<pastry::NodeHandle> neighbours() const override { return {}; }
+    [[nodiscard]] std::vector<pastry::AbsentNode> absent() const override { return {}; }
+    [[nodiscard]] bool active() const override { return true; }
+
+    bool in_doubt = false;
+
+  private:
+    pastry::Alone alone_;
+};
+
+class InDoubt : public ::testing::Test {
+  protected:
+    struct Machine {
+        Machine(base::sim::Node& machine, base::NodeEnv& env, const base::Guid& network)
+            : kbr{env, {machine.address(), {}}},
+              dolr{env, kbr, {machine.key(), machine.certificate().salt, network}, [](const auto&) { return true; }} {}
+        DoubtfulKbr kbr;
+        Node dolr;
+    };
+    InDoubt() {
+        auto& node = world.add_node({});
+        node.start(
+            [this, &node](base::NodeEnv& env) { return std::make_unique<Machine>(node, env, world.network_id()); });
+    }
+    Machine& here() { return world.node(0).root<Machine>(); }
+    base::Error locate() {
+        return world.node(0).run(here().dolr.locate(world.rng().guid(), world.now() + 30s, false))->error();
+    }
+    base::Result<base::Message> ask_beside() {
+        auto& node = world.node(0);
+        return *node.run(
+            node.env().transport.request(node.address(), encode_beside(world.rng().guid()), world.now() + 3s));
+    }
+    base::sim::World world{97};
+};
+
+TEST_F(InDoubt, WhoIsBesideARootTheRootSaysOfNothingThatNobodyPublishesIt) {
+    here().dolr.start(true);
+    EXPECT_EQ(locate(), Errc::not_published);
+    here().kbr.in_doubt = true;
+    EXPECT_EQ(locate(), Errc::roots_unreachable);
+}
+
+TEST_F(InDoubt, WhoIsBesideANewcomerItHasNotTakenOverFromAll) {
+    here().kbr.in_doubt = true;
+    here().dolr.start();
+    world.run_for(5s);
+    EXPECT_EQ(ask_beside().error(), base::Errc::busy);
+    here().kbr.in_doubt = false;
+    world.run_for(1s);
+    EXPECT_TRUE(ask_beside());
 }
 
 }  // namespace
