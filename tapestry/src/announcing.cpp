@@ -1,4 +1,5 @@
-// What we publish ourselves: said again and again, in groups that travel as one, until it is withdrawn.
+// What we publish ourselves: said again and again, in groups that travel as one, until it is withdrawn; that is said
+// again too, for as long as what was said before may count somewhere.
 #include <algorithm>
 
 #include "base/limits.hpp"
@@ -53,6 +54,7 @@ std::vector<Guid> emptied(std::set<Guid>& objects) {
 void Node::Impl::publish(const std::vector<Guid>& objects) {
     for (const auto& object : objects) {
         withdrawn_.erase(object);
+        taken_back_.erase(object);
         if (own_.insert(object).second) fresh_.insert(object);
     }
     if (!fresh_.empty()) news_->pulse();
@@ -61,9 +63,16 @@ void Node::Impl::publish(const std::vector<Guid>& objects) {
 void Node::Impl::unpublish(const std::vector<Guid>& objects) {
     for (const auto& object : objects) {
         fresh_.erase(object);
-        if (own_.erase(object) > 0) withdrawn_.insert(object);
+        if (own_.erase(object) == 0 && !taken_back_.contains(object)) continue;
+        withdrawn_.insert(object);
+        taken_back_[object] = now() + config_.lease;
     }
     if (!withdrawn_.empty()) news_->pulse();
+}
+
+Said Node::Impl::said(const Guid& object) const {
+    if (own_.contains(object)) return Said::published;
+    return taken_back_.contains(object) ? Said::withdrawn : Said::nothing;
 }
 
 Task<void> Node::Impl::announce_forever() {
@@ -83,6 +92,8 @@ Task<void> Node::Impl::announce_forever() {
             fresh_.clear();
             std::vector<Guid> all{own_.begin(), own_.end()};
             co_await announce(std::move(all), lease);
+            std::erase_if(taken_back_, [&](const auto& each) { return each.second <= now(); });
+            for (const auto& [object, until] : taken_back_) withdrawn_.insert(object);
         }
         auto fresh = emptied(fresh_);
         co_await announce(std::move(fresh), lease);
@@ -134,8 +145,10 @@ void Node::Impl::landed(const std::vector<Landing>& landings) {
         if (!awaited) continue;
         const auto& announcement = at->second.announcement;
         for (std::size_t i = landing.range.begin; i < std::min(landing.range.end, announcement.size()); ++i) {
-            const auto missing = awaited->missing.find(announcement.object(i));
+            const auto object = announcement.object(i);
+            const auto missing = awaited->missing.find(object);
             if (missing == awaited->missing.end()) continue;
+            if (own_.contains(object) == announcement.withdrawn()) continue;  // we have said otherwise since
             missing->second &= ~(1U << announcement.root());
             if (missing->second == 0) awaited->missing.erase(missing);
         }

@@ -109,6 +109,12 @@ Message encode(const std::vector<Landing>& landings) {
 
 Message encode_hand_over() { return wrap(Verb::hand_over, v1::HandOver{}); }
 
+Message encode_handed_over(bool fresh) {
+    v1::HandedOver out;
+    out.set_fresh(fresh);
+    return wrap(Verb::hand_over, out);
+}
+
 Message encode_beside(const Guid& object) {
     v1::Beside out;
     out.set_object(bytes_of(object.view()));
@@ -211,6 +217,12 @@ Result<Delivered> decode_delivered(const Message& message) {
         BASE_TRY(delivered.withdrawal, Announcement::decode(message.payload));
     }
     return delivered;
+}
+
+Result<bool> decode_handed_over(base::ByteView header) {
+    v1::HandedOver in;
+    if (!parse(in, header)) return Errc::bad_format;
+    return in.fresh();
 }
 
 Result<Guid> decode_beside(base::ByteView header) {

@@ -13,6 +13,8 @@ namespace tapestry {
 [[nodiscard]] base::Message encode(const Deliver& deliver, base::SharedBytes payload, Verb verb = Verb::deliver);
 [[nodiscard]] base::Message encode(const Delivered& delivered);
 [[nodiscard]] base::Message encode_hand_over();
+/// `fresh`: we came into the ring lately ourselves.
+[[nodiscard]] base::Message encode_handed_over(bool fresh);
 [[nodiscard]] base::Message encode_beside(const base::Guid& object);
 /// At most kMaxParcels.
 [[nodiscard]] base::Message encode(const std::vector<Landing>& landings);
@@ -25,6 +27,8 @@ namespace tapestry {
 [[nodiscard]] base::Result<Found> decode_found(base::ByteView header);
 [[nodiscard]] base::Result<Deliver> decode_deliver(base::ByteView header);
 [[nodiscard]] base::Result<Delivered> decode_delivered(const base::Message& message);
+/// Whether who handed over is fresh.
+[[nodiscard]] base::Result<bool> decode_handed_over(base::ByteView header);
 [[nodiscard]] base::Result<base::Guid> decode_beside(base::ByteView header);
 [[nodiscard]] base::Result<std::vector<Landing>> decode_arrived(base::ByteView header);
 

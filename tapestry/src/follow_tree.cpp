@@ -16,10 +16,15 @@ namespace {
 constexpr std::uint64_t kMostRoundsAhead = std::uint64_t{1} << 32U;
 constexpr std::chrono::milliseconds kBetweenAdoptions{50};
 constexpr unsigned kMostCrowded = 4;
+/// What is above is not understood by others: whatever our parent says, our children understand us.
+constexpr std::chrono::hours kLongestWayUp{1};
 
 }  // namespace
 
-Duration FollowTree::delay() const { return parent_ ? parent_->standing.delay + parent_->rtt / 2 : Duration{}; }
+Duration FollowTree::delay() const {
+    if (!parent_) return {};
+    return std::min<Duration>(parent_->standing.delay + parent_->rtt / 2, kLongestWayUp);
+}
 
 std::vector<NodeId> FollowTree::path() const {
     if (!parent_) return {};

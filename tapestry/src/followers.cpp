@@ -95,8 +95,9 @@ FollowersStatus Followers::Impl::status() const {
 // ---- what others ask
 
 Task<Result<Message>> Followers::Impl::call(Address to, Message message, base::Duration timeout) {
+    if (!is_member_(to.id)) co_return Errc::not_a_member;
     const auto deadline = now() + timeout;
-    return env_.transport.request(std::move(to), std::move(message), deadline);
+    co_return co_await env_.transport.request(std::move(to), std::move(message), deadline);
 }
 
 Task<void> Followers::Impl::wait(std::shared_ptr<base::Event> event, TimePoint until) {
@@ -200,6 +201,7 @@ base::SharedBytes Followers::Impl::newer(const Followed& followed, std::uint64_t
 }
 
 void Followers::Impl::tell_left(const Followed& followed, const Address& neighbour, const Address& to) {
+    if (!is_member_(neighbour.id)) return;
     env_.transport.notify(neighbour, encode(Leave{followed.object, followed.tree.rank(), to}));
 }
 

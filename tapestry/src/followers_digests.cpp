@@ -24,10 +24,10 @@ Task<void> Followers::Impl::send_digests(FollowedPtr followed) {
     while (!followed->gone) {
         const bool top = followed->tree.top();
         if (top) followed->tree.next_round();
-        for (const auto& [id, child] : followed->tree.children()) {
-            const auto [under_way, fresh] = followed->digesting.try_emplace(id, false);
+        for (const auto& child : children_of(*followed)) {
+            const auto [under_way, fresh] = followed->digesting.try_emplace(child.id, false);
             if (fresh) {
-                tasks_.spawn(digest_to(followed, child.address));
+                tasks_.spawn(digest_to(followed, child));
             } else {
                 under_way->second = true;
             }
@@ -35,6 +35,13 @@ Task<void> Followers::Impl::send_digests(FollowedPtr followed) {
         const auto period = top ? config_.digest_period : config_.digest_period * 11 / 10;
         co_await wait(followed->digest_wake, now() + period);
     }
+}
+
+/// As they are now: whoever is sent something may be one no more when that returns.
+std::vector<Address> Followers::Impl::children_of(const Followed& followed) {
+    std::vector<Address> children;
+    for (const auto& [id, child] : followed.tree.children()) children.push_back(child.address);
+    return children;
 }
 
 Task<void> Followers::Impl::digest_to(FollowedPtr followed, Address child) {
@@ -64,8 +71,9 @@ bool Followers::Impl::take_answer(Followed& followed, const NodeId& id, const Re
         neighbour_has(followed, id, digested->sequence);
         return true;
     }
-    const bool said_so = digested || digested.error() == Errc::not_found;
-    if (said_so || ++child->missed >= kMostMissed) followed.tree.drop_child(id);
+    // It says so, or it has been revoked.
+    const bool gone = digested || digested.error() == Errc::not_found || digested.error() == Errc::not_a_member;
+    if (gone || ++child->missed >= kMostMissed) followed.tree.drop_child(id);
     return false;
 }
 

@@ -68,9 +68,9 @@ class Followers::Impl {
         News newest;
         base::Guid hash;
         base::TimePoint taken_at{};
-        std::set<base::NodeId> pushing;  // a push is under way
-        std::set<base::Guid> checking;   // hashes of bodies that are being verified
-        unsigned withheld = 0;           // by our parent, as far as we can tell
+        std::set<base::NodeId> pushing;                           // a push is under way
+        std::set<std::pair<base::Guid, std::uint64_t>> checking;  // bodies being verified: hash, sequence as said
+        unsigned withheld = 0;                                    // by our parent, as far as we can tell
     };
     using FollowedPtr = std::shared_ptr<Followed>;
     struct Seen {
@@ -86,6 +86,7 @@ class Followers::Impl {
     // followers.cpp
     [[nodiscard]] base::TimePoint now() const { return env_.clock.now(); }
     [[nodiscard]] const base::NodeId& self() const { return env_.transport.self().id; }
+    /// Members only, whoever named them.
     base::Task<base::Result<base::Message>> call(base::Address to, base::Message message, base::Duration timeout);
     base::Task<void> wait(std::shared_ptr<base::Event> event, base::TimePoint until);
     [[nodiscard]] FollowedPtr find(const base::Guid& object) const;
@@ -128,6 +129,7 @@ class Followers::Impl {
 
     // followers_digests.cpp
     base::Task<void> send_digests(FollowedPtr followed);
+    [[nodiscard]] static std::vector<base::Address> children_of(const Followed& followed);
     base::Task<void> digest_to(FollowedPtr followed, base::Address child);
     bool take_answer(Followed& followed, const base::NodeId& child, const base::Result<base::Message>& answer,
                      base::Duration rtt);
@@ -142,7 +144,7 @@ class Followers::Impl {
     /// Sends what `neighbour` lacks, if anything, and goes on until it lacks nothing.
     void pump(const FollowedPtr& followed, const base::Address& neighbour);
     base::Task<void> push_until_known(FollowedPtr followed, base::Address neighbour);
-    base::Task<base::Result<Pushed>> push(base::Address to, base::Guid object, News news);
+    base::Task<base::Result<Pushed>> push(base::Address to, base::Guid object, News news, base::Duration timeout);
     /// Of our parent or a child; nullopt for anybody else.
     [[nodiscard]] static std::optional<std::uint64_t> sequence_at(Followed& followed, const base::NodeId& neighbour);
     static void neighbour_has(Followed& followed, const base::NodeId& neighbour, std::uint64_t sequence);

@@ -38,7 +38,8 @@ Task<Result<void>> Followers::Impl::post(Guid object, News news, TimePoint deadl
     base::Error failure{Errc::unreachable, object.short_hex()};
     for (const auto& location : located.holders) {
         if (now() >= deadline) break;
-        const auto pushed = co_await push(location.holder, object, news);
+        const auto timeout = std::min<base::Duration>(config_.call_timeout, deadline - now());
+        const auto pushed = co_await push(location.holder, object, news, timeout);
         if (pushed && (pushed->taken || pushed->sequence >= news.sequence)) co_return base::ok();
         if (!pushed) failure = pushed.error();
     }
@@ -48,9 +49,7 @@ Task<Result<void>> Followers::Impl::post(Guid object, News news, TimePoint deadl
 void Followers::Impl::spread(const FollowedPtr& followed, const NodeId& except) {
     const auto& tree = followed->tree;
     if (tree.parent() && tree.parent()->address.id != except) pump(followed, tree.parent()->address);
-    std::vector<Address> children;
-    for (const auto& [id, child] : tree.children()) children.push_back(child.address);
-    for (const auto& child : children) {
+    for (const auto& child : children_of(*followed)) {
         if (child.id != except) pump(followed, child);
     }
 }
@@ -65,24 +64,26 @@ Task<void> Followers::Impl::push_until_known(FollowedPtr followed, Address neigh
     for (;;) {
         const auto has = sequence_at(*followed, neighbour.id);
         if (followed->gone || !has || *has >= followed->newest.sequence) break;
-        const auto pushed = co_await push(neighbour, followed->object, followed->newest);
+        const auto sent = followed->newest.sequence;
+        const auto pushed = co_await push(neighbour, followed->object, followed->newest, config_.call_timeout);
         if (!pushed) {
             const auto& parent = followed->tree.parent();
             const bool above = parent && parent->address.id == neighbour.id;
             if (above && pushed.error() == Errc::unreachable) lose_parent(*followed);
             break;  // a child that is there hears it with the next digest
         }
+        if (pushed->taken) neighbour_has(*followed, neighbour.id, sent);  // whatever else it says
         neighbour_has(*followed, neighbour.id, pushed->sequence);
-        if (!pushed->taken && pushed->sequence < followed->newest.sequence) break;
+        if (pushed->sequence < sent) break;
     }
     followed->pushing.erase(neighbour.id);
 }
 
-Task<Result<Pushed>> Followers::Impl::push(Address to, Guid object, News news) {
+Task<Result<Pushed>> Followers::Impl::push(Address to, Guid object, News news, base::Duration timeout) {
     ++counters_.news_sent;
     counters_.news_bytes_sent += news.body.size();
     auto message = encode(Push{object, news.sequence}, std::move(news.body));
-    BASE_CO_TRY(const auto answer, co_await call(std::move(to), std::move(message), config_.call_timeout));
+    BASE_CO_TRY(const auto answer, co_await call(std::move(to), std::move(message), timeout));
     co_return decode_pushed(answer);
 }
 
@@ -113,19 +114,20 @@ Task<Result<Message>> Followers::Impl::on_push(Address from, Message message) {
         ++counters_.news_known;
     }
     neighbour_has(*followed, from.id, said.sequence);
-    pushed.sequence = std::max(said.sequence, followed->newest.sequence);
-    pump(followed, from);  // it may be behind
+    pushed.sequence = followed->newest.sequence;  // what is still being verified we do not have
+    pump(followed, from);                         // it may be behind
     co_return encode(pushed);
 }
 
 Task<Result<bool>> Followers::Impl::receive(FollowedPtr followed, NodeId from, News news) {
     if (news.sequence <= followed->newest.sequence) co_return false;
     const auto hash = base::sha256(news.body.view());
-    if (followed->checking.contains(hash)) co_return false;  // the same from somebody else
+    const std::pair checked{hash, news.sequence};
+    if (followed->checking.contains(checked)) co_return false;  // the same from somebody else
     if (followed->checking.size() >= kMostChecking) co_return Errc::busy;
-    followed->checking.insert(hash);
+    followed->checking.insert(checked);
     const auto sequence = co_await check(followed, news.body);
-    followed->checking.erase(hash);
+    followed->checking.erase(checked);
     if (!sequence || *sequence != news.sequence) {
         ++counters_.news_forged;
         if (from != self()) forged(from);
@@ -189,7 +191,7 @@ Task<void> Followers::Impl::compare(FollowedPtr followed) {
         const auto taken = co_await receive(followed, whom->id, std::move(news));
         if (taken && *taken) parent_kept_back(*followed, *elsewhere);
     } else if (elsewhere->standing.sequence < followed->newest.sequence) {
-        (void)co_await push(*whom, followed->object, followed->newest);
+        (void)co_await push(*whom, followed->object, followed->newest, config_.call_timeout);
     }
 }
 

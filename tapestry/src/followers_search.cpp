@@ -60,7 +60,8 @@ Task<std::vector<Followers::Impl::Seen>> Followers::Impl::explore(FollowedPtr fo
         std::vector<Address> batch;
         while (!waiting.empty() && batch.size() < std::min(most, kLooksAtOnce)) {
             auto next = waiting.extract(waiting.begin());
-            if (met.insert(next.mapped().id).second) batch.push_back(std::move(next.mapped()));
+            const auto& id = next.mapped().id;
+            if (is_member_(id) && met.insert(id).second) batch.push_back(std::move(next.mapped()));
         }
         if (batch.empty()) break;
         most -= batch.size();

@@ -42,6 +42,7 @@ Node::Impl::~Impl() {
 
 void Node::Impl::start(bool first) {
     settled_ = first;
+    newcomer_ = !first;
     if (!first) tasks_.spawn(take_over());
     tasks_.spawn(announce_forever());
 }
@@ -145,6 +146,7 @@ void Node::start(bool first) { impl_->start(first); }
 Task<void> Node::stop() { return impl_->stop(); }
 void Node::publish(const std::vector<Guid>& objects) { impl_->publish(objects); }
 void Node::unpublish(const std::vector<Guid>& objects) { impl_->unpublish(objects); }
+Said Node::said(const Guid& object) const { return impl_->said(object); }
 Task<std::vector<Guid>> Node::published(std::vector<Guid> objects, TimePoint deadline) {
     return impl_->published(std::move(objects), deadline);
 }

@@ -60,6 +60,7 @@ class Node::Impl final : public pastry::Application {
     // announcing.cpp
     void publish(const std::vector<base::Guid>& objects);
     void unpublish(const std::vector<base::Guid>& objects);
+    [[nodiscard]] Said said(const base::Guid& object) const;
     base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline);
 
     // asking.cpp
@@ -144,11 +145,15 @@ class Node::Impl final : public pastry::Application {
     [[nodiscard]] base::Result<base::Message> on_beside(const base::Message& message) const;
     base::Task<bool> ask_beside(base::Guid object, base::Guid key);
     base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object, std::shared_ptr<std::size_t> answers);
+    class Mover;
     base::Task<void> move_pointers();
+    base::Task<void> move_pointers(std::set<base::NodeId> joined, bool left);
     [[nodiscard]] Parcel moved(const Held& held, Range range, bool last) const;
     base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);
     base::Task<base::Result<void>> hand_over(pastry::NodeHandle newcomer);
     base::Task<void> take_over();
+    [[nodiscard]] std::vector<pastry::NodeHandle> next_to_ask(const std::map<base::NodeId, bool>& given) const;
+    base::Task<bool> ask_to_hand_over(pastry::NodeHandle node, std::map<base::NodeId, bool>& given);
 
     // finding.cpp
     bool meet(Find& find, const base::SharedBytes& payload);
@@ -188,8 +193,9 @@ class Node::Impl final : public pastry::Application {
     OnMessage on_message_;
 
     std::set<base::Guid> own_;
-    std::set<base::Guid> fresh_;      // to be announced
-    std::set<base::Guid> withdrawn_;  // to be taken back
+    std::set<base::Guid> fresh_;                        // to be announced
+    std::set<base::Guid> withdrawn_;                    // to be taken back
+    std::map<base::Guid, base::TimePoint> taken_back_;  // said again until then
     std::uint64_t last_stamp_ = 0;
     const std::uint64_t born_;                        // no stamp of ours is smaller
     std::shared_ptr<base::Event> news_;               // shared with the timer, which may outlive the one who waits
@@ -197,10 +203,11 @@ class Node::Impl final : public pastry::Application {
     std::size_t under_way_ = 0;                       // publish messages without an answer
     std::size_t waiting_ = 0;                         // parcels that found no way
     bool settled_ = false;                            // we have the pointers of the keys that we are root of
+    bool newcomer_ = true;                            // not everybody who publishes has done so again since we came
     bool moving_ = false;                             // move_pointers() will look at these
     std::set<base::NodeId> joined_;
     bool left_ = false;
-    bool handing_over_ = false;
+    std::set<base::NodeId> handing_over_;  // to whom
 
     struct Attempt {
         std::shared_ptr<Question> question;

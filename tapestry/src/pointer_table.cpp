@@ -237,21 +237,32 @@ std::optional<TimePoint> PointerTable::next_expiry() const {
 
 void PointerTable::for_each(const std::function<bool(const Guid& key)>& wanted,
                             const std::function<void(const Held&, Range)>& visit) const {
-    for (const auto& [key, held] : leases_) {
+    for (auto from = std::optional{kBegin}; from;) from = for_some(*from, limits_.pointers, wanted, visit);
+}
+
+std::optional<PointerTable::Cursor> PointerTable::for_some(Cursor from, std::size_t objects,
+                                                           const std::function<bool(const Guid& key)>& wanted,
+                                                           const std::function<void(const Held&, Range)>& visit) const {
+    for (auto at = leases_.lower_bound(from); at != leases_.end(); ++at) {
+        const auto& held = at->second;
         const auto& announcement = held->announcement;
+        if (objects == 0) return at->first;
+        objects -= std::min(objects, announcement.size());
         std::optional<std::size_t> begin;
         for (std::size_t i = 0; i <= announcement.size(); ++i) {
             bool in = false;
-            if (i < announcement.size() && wanted(announcement.key(i))) {
+            if (i < announcement.size()) {
                 const auto found = objects_.find(announcement.object(i));
                 in = found != objects_.end() && std::ranges::any_of(found->second, [&](const Entry& entry) {
                          return entry.held == held.get() && entry.index == i;
                      });
+                in = in && wanted(announcement.key(i));
             }
             if (in && !begin) begin = i;
             if (!in && begin) visit(*held, {*std::exchange(begin, std::nullopt), i});
         }
     }
+    return {};
 }
 
 }  // namespace tapestry

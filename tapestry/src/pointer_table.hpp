@@ -104,6 +104,13 @@ class PointerTable {
     /// Every announcement kept that has a live pointer whose key `wanted` accepts, with the runs of such objects.
     void for_each(const std::function<bool(const base::Guid& key)>& wanted,
                   const std::function<void(const Held&, Range)>& visit) const;
+    /// The same a slice at a time, of about so many objects of announcements: from the place that the slice before
+    /// returned; nullopt at the end. What comes and goes between slices may be visited or not.
+    using Cursor = std::pair<base::TimePoint, std::uint64_t>;
+    static constexpr Cursor kBegin{base::TimePoint::min(), 0};
+    [[nodiscard]] std::optional<Cursor> for_some(Cursor from, std::size_t objects,
+                                                 const std::function<bool(const base::Guid& key)>& wanted,
+                                                 const std::function<void(const Held&, Range)>& visit) const;
 
     /// By whom an object is published: live announcements of it, and which of their objects it is. Valid until the next
     /// call that is not const.
@@ -118,7 +125,7 @@ class PointerTable {
     [[nodiscard]] bool banned(base::TimePoint now, const base::NodeId& publisher) const;
 
   private:
-    using LeaseKey = std::pair<base::TimePoint, std::uint64_t>;  // when it ends; a serial number
+    using LeaseKey = Cursor;  // when it ends; a serial number
     struct Kept : Held {
         LeaseKey key;
         std::size_t entries = 0;  ///< that refer to it; at none it is let go, its lease with it

@@ -96,6 +96,10 @@ std::map<std::string, Sample> samples() {
                       }};
     all["hand_over"] = {encode_hand_over(),
                         [](const base::Message&) -> base::Result<base::Message> { return encode_hand_over(); }};
+    all["handed_over"] = {encode_handed_over(true), [](const base::Message& message) -> base::Result<base::Message> {
+                              BASE_TRY(const auto fresh, decode_handed_over(message.header));
+                              return encode_handed_over(fresh);
+                          }};
     return all;
 }
 

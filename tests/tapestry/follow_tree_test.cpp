@@ -49,6 +49,14 @@ TEST_F(Tree, RanksAreTakenOverOneDeeper) {
     EXPECT_EQ(tree.rank(), (Rank{5, node("8"), 2}));
 }
 
+TEST_F(Tree, OfAWayUpThatIsLongerThanAnyNoMoreIsSaidThanIsUnderstood) {
+    hang("7", {4, node("8"), 1});
+    auto standing = standing_at({5, node("8"), 1});
+    standing.delay = 1h;  // the most that is understood
+    (void)tree.hear(at(5s), node("7"), standing);
+    EXPECT_EQ(tree.delay(), 1h);
+}
+
 TEST_F(Tree, NobodyHangsBelowAnEqual) {
     hang("7", {4, node("8"), 1});
     EXPECT_FALSE(tree.may_hang_below(node("6"), standing_at({4, node("8"), 2})));

@@ -160,6 +160,102 @@ TEST(Followers, OnlyMembersHangAndPush) {
     EXPECT_EQ(net.ask(15, 2, encode(Hang{net.object, {}, 0, 0})).error(), base::Errc::denied);
 }
 
+TEST(Followers, TrueNewsIsTakenAlthoughALiarSaysAtTheSameTimeThatItIsOther) {
+    Small net{27, 1};
+    for (const NodeIndex from : {14U, 15U}) net.world.network().set_latency(from, 0, 10ms);
+    std::map<NodeIndex, base::Result<base::Message>> answers;
+    const auto tell = [](Small& to, NodeIndex from, std::uint64_t sequence, auto& said) -> base::Task<void> {
+        auto message = encode(Push{to.object, sequence}, signed_news(7));
+        auto answer = co_await to.world.node(from).env().transport.request(to.world.node(0).address(),
+                                                                           std::move(message), to.world.now() + 10s);
+        said.emplace(from, std::move(answer));
+    };
+    net.world.node(14).spawn(tell(net, 14, 9, answers));
+    net.world.node(15).spawn(tell(net, 15, 7, answers));
+    net.world.run_for(1s);
+    EXPECT_EQ(answers.at(14).error(), base::Errc::bad_argument);
+    ASSERT_TRUE(answers.at(15));
+    EXPECT_TRUE(decode_pushed(*answers.at(15))->taken);
+    EXPECT_EQ(net.followers(0).newest(net.object)->sequence, 7U);
+}
+
+TEST(Followers, WhoeverSendsWhatIsStillBeingVerifiedIsNotToldThatItIsThere) {
+    Small net{27, 1};
+    for (const NodeIndex from : {14U, 15U}) net.world.network().set_latency(from, 0, 10ms);
+    std::vector<Pushed> said;
+    const auto tell = [](Small& to, NodeIndex from, auto& all) -> base::Task<void> {
+        auto message = encode(Push{to.object, 7}, forged_news(7));
+        const auto answer = co_await to.world.node(from).env().transport.request(
+            to.world.node(0).address(), std::move(message), to.world.now() + 10s);
+        if (answer) all.push_back(*decode_pushed(*answer));
+    };
+    for (const NodeIndex from : {14U, 15U}) net.world.node(from).spawn(tell(net, from, said));
+    net.world.run_for(1s);
+    ASSERT_EQ(said.size(), 1U) << "the first got an error";
+    EXPECT_FALSE(said[0].taken);
+    EXPECT_EQ(said[0].sequence, 0U);
+}
+
+/// Requests and notices of Followers that come to `to` from anybody.
+std::shared_ptr<std::size_t> count_letters(FollowWorld& net, NodeIndex to) {
+    const auto count = std::make_shared<std::size_t>(0);
+    net.world.network().set_liar(to, [count, to](base::sim::Letter& letter) {
+        if (letter.to != to || letter.kind == base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->service() == base::Service::followers) ++*count;
+    });
+    return count;
+}
+
+TEST(Followers, WhoIsRevokedHearsNothingMore) {
+    Small net{28, 10};
+    const auto revoked = net.fork();
+    net.members = [&net, revoked](const base::NodeId& node) { return node != net.id(revoked); };
+    net.world.run_for(1s);
+    const auto letters = count_letters(net, revoked);
+    EXPECT_TRUE(net.post(net.tops().at(0), 1));
+    net.world.run_for(1min);
+    EXPECT_EQ(*letters, 0U);
+    for (const auto index : net.following()) {
+        if (index == revoked) continue;
+        const auto children = net.followers(index).place(net.object)->children;
+        EXPECT_EQ(std::ranges::count(children, net.id(revoked)), 0);
+    }
+    EXPECT_EQ(net.lacking(1), 1U) << "the revoked one";
+}
+
+TEST(Followers, NobodyIsDialledWhoIsNoMemberBecauseAnotherNamedIt) {
+    Small net{29, 10};
+    const NodeIndex stranger = 15;
+    net.members = [&net](const base::NodeId& node) { return node != net.id(stranger); };
+    const auto letters = count_letters(net, stranger);
+    for (const auto index : net.following()) {
+        net.world.network().set_liar(index, [index, address = net.world.node(stranger).address()](auto& letter) {
+            if (letter.from != index || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+            if (letter.content->service() != base::Service::followers) return;
+            if (letter.content->verb() != static_cast<std::uint8_t>(FollowVerb::look)) return;
+            if (auto view = decode_view(*letter.content)) {
+                view->children.insert(view->children.begin(), address);
+                *letter.content = encode(*view, letter.content->payload);
+            }
+        });
+    }
+    net.follow(12);
+    net.world.run_for(1min);
+    EXPECT_TRUE(net.parent_of(12));
+    EXPECT_EQ(*letters, 0U);
+}
+
+TEST(Followers, PostingEndsAtItsDeadline) {
+    Small net{30, 1};
+    const NodeIndex poster = 15;
+    net.world.network().clog(poster, 0);
+    const auto deadline = net.world.now() + 1s;
+    News news{1, signed_news(1)};
+    const auto posted = *net.world.node(poster).run(net.followers(poster).post(net.object, std::move(news), deadline));
+    EXPECT_EQ(posted.error(), base::Errc::timed_out) << "it was found, and did not answer";
+    EXPECT_LE(net.world.now(), deadline);
+}
+
 TEST(Followers, ChildrenAreBoundedAndWhoIsRefusedHangsElsewhere) {
     FollowWorldOptions options;
     options.followers.max_children = 2;
@@ -271,6 +367,23 @@ TEST(Followers, SlowReceiversAreSentTheNewestOnly) {
     net.world.run_for(10s);
     EXPECT_EQ(net.lacking(50), 0U);
     EXPECT_LE(net.status(1 - slow).news_sent, 4U);
+}
+
+TEST(Followers, WhoTakesNewsAndSaysThatItHasNoneIsSentItOnce) {
+    Small net{26, 2};
+    const NodeIndex liar = net.tops().at(0) == 0 ? 1 : 0;
+    net.world.network().set_liar(liar, [liar](base::sim::Letter& letter) {
+        if (letter.from != liar || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->service() != base::Service::followers) return;
+        if (letter.content->verb() != static_cast<std::uint8_t>(FollowVerb::push)) return;
+        *letter.content = encode(Pushed{true, 0});
+    });
+    EXPECT_TRUE(net.post(1 - liar, 1));
+    net.world.run_for(2 * kPeriod);
+    EXPECT_EQ(net.status(1 - liar).news_sent, 1U);
+    EXPECT_TRUE(net.post(1 - liar, 2));
+    net.world.run_for(2 * kPeriod);
+    EXPECT_EQ(net.status(1 - liar).news_sent, 2U) << "the next it is sent like anybody";
 }
 
 TEST(Followers, AParentThatKeepsNewsBackIsFoundOutAndLeft) {

@@ -39,14 +39,16 @@ NodeIndex Mesh::add(const Identity& identity) {
     return machine.index();
 }
 
-void Mesh::add_directly(std::size_t count, std::size_t samples) {
-    for (std::size_t i = 0; i < count; ++i) {
-        base::Key seed{};
-        base::Key salt{};
-        world.rng().fill(seed);
-        world.rng().fill(salt);
-        add({base::SigningKey{seed}, salt, world.network_id()});
-    }
+Identity Mesh::new_identity() {
+    base::Key seed{};
+    base::Key salt{};
+    world.rng().fill(seed);
+    world.rng().fill(salt);
+    return {base::SigningKey{seed}, salt, world.network_id()};
+}
+
+void Mesh::build_ring(std::size_t count, std::size_t samples) {
+    for (std::size_t i = 0; i < count; ++i) add(new_identity());
     std::vector<pastry::Node*> nodes;
     for (NodeIndex i = 0; i < world.size(); ++i) nodes.push_back(&ring(i));
     pastry::testing::build_directly(
@@ -55,25 +57,50 @@ void Mesh::add_directly(std::size_t count, std::size_t samples) {
             return 2 * world.network().latency(static_cast<NodeIndex>(a), static_cast<NodeIndex>(b));
         },
         samples);
-    start_all();
 }
 
-void Mesh::start_all() {
-    for (NodeIndex i = 0; i < world.size(); ++i) dolr(i).start(true);
+void Mesh::add_directly(std::size_t count, std::size_t samples) {
+    build_ring(count, samples);
+    start_all(true);
+}
+
+void Mesh::come_up_together(std::size_t count) {
+    build_ring(count, 16);
+    start_all(false);
+}
+
+void Mesh::start_all(bool first) {
+    for (NodeIndex i = 0; i < world.size(); ++i) dolr(i).start(first);
     world.run_for(2s);
 }
 
 bool Mesh::join(std::size_t count) {
     for (; count > 0; --count) {
         const auto through = world.node(random_live()).address();
-        base::Key seed{};
-        base::Key salt{};
-        world.rng().fill(seed);
-        world.rng().fill(salt);
-        const auto index = add({base::SigningKey{seed}, salt, world.network_id()});
+        const auto index = add(new_identity());
         const auto joined = world.node(index).run(ring(index).join({through}, world.now() + 1min));
         if (!joined || !*joined) return false;
         dolr(index).start();
+    }
+    return true;
+}
+
+base::Task<void> Mesh::enter(NodeIndex index, base::Address through) {
+    std::vector<base::Address> seeds{std::move(through)};
+    const auto joined = co_await ring(index).join(std::move(seeds), world.now() + 1min);
+    if (joined) dolr(index).start();
+}
+
+bool Mesh::join_together(std::size_t count, base::Duration settle) {
+    const auto older = static_cast<NodeIndex>(world.size());
+    while (world.size() < older + count) {
+        auto through = world.node(static_cast<NodeIndex>(world.rng().below(older))).address();
+        const auto index = add(new_identity());
+        world.node(index).spawn(enter(index, std::move(through)));
+    }
+    world.run_for(settle);
+    for (auto index = older; index < world.size(); ++index) {
+        if (!ring(index).active()) return false;
     }
     return true;
 }

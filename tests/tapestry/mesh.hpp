@@ -51,11 +51,14 @@ class Mesh {
     /// Machines that are one ring at once, tables as after a long time (pastry::testing::build_directly).
     /// In each slot of a table the nearest of so many that fit.
     void add_directly(std::size_t count, std::size_t samples = 16);
+    /// The same, but every machine has just come up: none knows anything, each takes the others for older than itself.
+    void come_up_together(std::size_t count);
     /// A machine with this identity, not yet part of a ring.
     NodeIndex add(const Identity& identity);
     /// Machines that join one after the other through a random live one; true if all got in.
     bool join(std::size_t count);
-    void start_all();
+    /// The same all at once; then `settle`.
+    bool join_together(std::size_t count, base::Duration settle);
 
     [[nodiscard]] Member& member(NodeIndex index) { return world.node(index).root<Member>(); }
     [[nodiscard]] Node& dolr(NodeIndex index) { return member(index).dolr; }
@@ -78,6 +81,12 @@ class Mesh {
     MeshOptions options;
     std::vector<Identity> identities;  ///< by index
     std::set<base::NodeId> members;    ///< the roster
+
+  private:
+    [[nodiscard]] Identity new_identity();
+    void build_ring(std::size_t count, std::size_t samples);
+    void start_all(bool first);
+    base::Task<void> enter(NodeIndex index, base::Address through);
 };
 
 /// An identity whose node id begins with these digits (at most five: they are found by trying).

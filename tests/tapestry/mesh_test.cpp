@@ -4,6 +4,7 @@
 #include "announcement.hpp"
 #include "codec.hpp"
 #include "mesh.hpp"
+#include "messages.hpp"
 
 namespace tapestry::testing {
 namespace {
@@ -291,6 +292,60 @@ TEST(Published, HoldsForEachOfMoreHoldersThanAnybodyRemembers) {
             EXPECT_EQ(std::ranges::count(known, mesh.id(holder)), 0) << holder;
         }
     }
+}
+
+TEST(Published, AWithdrawalThatARootDidNotHearIsSaidAgainWithTheNextRepublish) {
+    Mesh mesh{17};
+    mesh.add_directly(40);
+    auto object = mesh.world.rng().guid();
+    while (mesh.root_of(object) == 3) object = mesh.world.rng().guid();
+    const auto root = mesh.root_of(object);
+    mesh.dolr(3).publish({object});
+    mesh.world.run_for(2s);
+    ASSERT_EQ(mesh.dolr(root).pointers_to(object).size(), 1U);
+    mesh.world.network().set_liar(root, [root](base::sim::Letter& letter) {
+        if (letter.to != root || letter.kind != base::sim::Letter::Kind::request || !letter.content) return;
+        if (letter.content->service() != base::Service::tapestry) return;
+        if (letter.content->verb() == static_cast<std::uint8_t>(Verb::publish)) letter.drop = true;
+    });
+    mesh.dolr(3).unpublish({object});
+    EXPECT_EQ(mesh.published(3, {object}, 5s), std::vector{object});
+    mesh.world.run_for(1min);
+    mesh.world.network().set_liar(root, {});
+    ASSERT_EQ(mesh.dolr(root).pointers_to(object).size(), 1U);
+    EXPECT_EQ(mesh.dolr(3).said(object), Said::withdrawn);
+    mesh.world.run_for(mesh.options.dolr.republish_period);  // much less than a lease
+    EXPECT_TRUE(mesh.dolr(root).pointers_to(object).empty());
+    mesh.world.run_for(2 * mesh.options.dolr.lease);
+    EXPECT_EQ(mesh.dolr(3).said(object), Said::nothing);
+}
+
+TEST(Published, WhatIsTakenBackWhileItsRootsHearOfItIsConfirmedWhenTheyHeardThat) {
+    Mesh mesh{18};
+    mesh.add_directly(40);
+    auto object = mesh.world.rng().guid();
+    while (mesh.root_of(object) == 3) object = mesh.world.rng().guid();
+    mesh.dolr(3).publish({object});
+    mesh.world.after(1ms, [&] { mesh.dolr(3).unpublish({object}); });
+    EXPECT_TRUE(mesh.published(3, {object}).empty());
+    EXPECT_TRUE(mesh.dolr(mesh.root_of(object)).pointers_to(object).empty());
+}
+
+TEST(Published, WhatIsTakenBackASecondTimeIsSaidASecondTime) {
+    Mesh mesh{19};
+    mesh.add_directly(40);
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(3).publish({object});
+    mesh.dolr(3).unpublish({object});
+    EXPECT_TRUE(mesh.published(3, {object}).empty());
+    const auto before = mesh.dolr(3).status().parcels_sent;
+    mesh.dolr(3).unpublish({object});
+    mesh.world.run_for(2s);
+    EXPECT_GT(mesh.dolr(3).status().parcels_sent, before);
+    mesh.dolr(3).unpublish({mesh.world.rng().guid()});  // of what was never published nothing is said
+    const auto then = mesh.dolr(3).status().parcels_sent;
+    mesh.world.run_for(2s);
+    EXPECT_EQ(mesh.dolr(3).status().parcels_sent, then);
 }
 
 TEST(Published, NamesWhatDidNotArrive) {

@@ -493,5 +493,23 @@ TEST_F(PointerTableTest, TheRunsOfWantedKeysAreVisited) {
     EXPECT_EQ(runs, (std::vector<Range>{{0, 2}, {3, 5}}));
 }
 
+TEST_F(PointerTableTest, InSlicesEachAnnouncementIsVisitedOnceAndWhatComesBetweenDisturbsNothing) {
+    const std::vector<std::string> digits{"1", "2", "3", "4", "5", "6"};
+    for (std::size_t i = 0; i < digits.size(); ++i)
+        take(ann.says({guid(digits[i]), guid("a" + digits[i])}, kSecond + i));
+    std::vector<base::Guid> visited;
+    std::size_t slices = 0;
+    for (auto from = std::optional{PointerTable::kBegin}; from; ++slices) {
+        from = table.for_some(
+            *from, 4, [](const base::Guid&) { return true; },
+            [&](const Held& held, Range range) {
+                for (auto i = range.begin; i < range.end; ++i) visited.push_back(held.announcement.object(i));
+            });
+        if (slices == 0) take(ann.says({guid("1"), guid("b")}, kSecond + 100));
+    }
+    EXPECT_EQ(slices, 4U) << "of two announcements each, and one that came late";
+    EXPECT_EQ(visited.size(), 14U) << "that names one of the others again";
+}
+
 }  // namespace
 }  // namespace tapestry

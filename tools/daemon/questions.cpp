@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "cli/text.hpp"
+#include "daemon/published_objects.hpp"
 #include "daemon/route_probe.hpp"
 
 namespace tools {
@@ -130,11 +131,11 @@ base::Result<base::Guid> key_argument(const json& arguments, const char* name) {
 class Questions {
   public:
     Questions(base::NodeEnv env, PeerStack& stack)
-        : env_{env}, stack_{stack}, started_{env.clock.now()}, probe_{env, stack.overlay()} {
-        stack_.location().on_message([this](base::Guid object, base::Address asker, base::SharedBytes message) {
-            return take(object, std::move(asker), std::move(message));
-        });
-    }
+        : env_{env},
+          stack_{stack},
+          started_{env.clock.now()},
+          probe_{env, stack.overlay()},
+          objects_{env, stack.location()} {}
 
     Answer<json> status() {
         auto& network = stack_.network();
@@ -202,20 +203,9 @@ class Questions {
 
     Answer<json> publish(json arguments, bool withdraw) {
         BASE_CO_TRY(const auto object, key_argument(arguments, "object"));
-        const std::vector<base::Guid> objects{object};
-        if (withdraw) {
-            const auto before = stack_.location().status().published;
-            stack_.location().unpublish(objects);
-            if (stack_.location().status().published == before) {
-                co_return base::Error{base::Errc::not_found, "this node does not publish " + object.short_hex()};
-            }
-        } else {
-            stack_.location().publish(objects);
-        }
-        const auto missing = co_await stack_.location().published(objects, env_.clock.now() + kLookUpTimeout);
-        co_return json{{"object", object.hex()},
-                       {"published", stack_.location().status().published},
-                       {"confirmed", missing.empty()}};
+        const auto deadline = env_.clock.now() + kLookUpTimeout;
+        if (withdraw) co_return co_await objects_.unpublish(object, deadline);
+        co_return co_await objects_.publish(object, deadline);
     }
 
     Answer<json> locate(json arguments) {
@@ -280,15 +270,6 @@ class Questions {
     }
 
   private:
-    /// What comes for an object that was published from the command line is written to the log.
-    base::Task<bool> take(base::Guid object, base::Address asker, base::SharedBytes message) {
-        constexpr std::size_t kShown = 256;
-        const auto shown = printable(base::as_text(message.view()).substr(0, kShown));
-        env_.log.write(base::Log::Level::info, "daemon",
-                       "a message for " + object.short_hex() + " from " + asker.id.short_hex() + ": " + shown);
-        co_return true;
-    }
-
     /// The one member that we see whose id begins with these digits.
     base::Result<pastry::NodeHandle> find_node(const std::string& digits) {
         auto known = stack_.overlay().known_peers();
@@ -313,6 +294,7 @@ class Questions {
     PeerStack& stack_;
     base::TimePoint started_;
     RouteProbe probe_;
+    PublishedObjects objects_;
 };
 
 }  // namespace

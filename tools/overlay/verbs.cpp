@@ -82,8 +82,10 @@ base::Result<ExitCode> publish(Context& context, const std::string& object, bool
     }
     if (confirmed) return ExitCode::done;
     context.console.warn(
-        "not all nodes that others will ask for it have confirmed it; the node says it again every five "
-        "minutes, and 'pelago node status' shows whether it is part of the ring");
+        withdraw ? "not all nodes that others will ask for it have confirmed that; the node says it again every five "
+                   "minutes, and who does not hear it forgets the object a quarter of an hour from now at the latest"
+                 : "not all nodes that others will ask for it have confirmed it; the node says it again every five "
+                   "minutes, and 'pelago node status' shows whether it is part of the ring");
     return ExitCode::partial;
 }
 
@@ -159,7 +161,8 @@ void add_location_verbs(Verbs& verbs) {
         *published);
     auto withdrawn = std::make_shared<std::string>();
     object_option(verbs.add({"unpublish", "Take back that this node holds an object", "unpublish 4378",
-                             "Exit 3: as for 'publish'."},
+                             "Of what 'publish' said. Exit 3: said, but not every node that others will ask has\n"
+                             "confirmed it. Can be repeated for a while."},
                             [withdrawn](Context& context) { return publish(context, *withdrawn, true); }),
                   *withdrawn);
     auto located = std::make_shared<std::string>();

@@ -35,10 +35,11 @@ class Dolr {
 
     /// This node holds these objects from now on, and says so again and again until unpublish(). Duplicates are fine.
     virtual void publish(const std::vector<base::Guid>& objects) = 0;
+    /// Takes that back, and says so again for a lease. Also what was taken back already; nothing else.
     virtual void unpublish(const std::vector<base::Guid>& objects) = 0;
     /// Resumes when every root of these objects has what was last said of them, by publish() or unpublish(): from then
     /// on all others find them (of very many holders some), or do not. Those for which a root had not confirmed it by
-    /// the deadline, sorted; of these nothing is known but that they are said again with the next republish. Nothing if
+    /// the deadline, sorted; of these nothing is known but that they are said again with each republish. Nothing if
     /// nobody needs to be told.
     virtual base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> /*objects*/,
                                                           base::TimePoint /*deadline*/) {

@@ -61,7 +61,8 @@ struct FollowersStatus {
 
 class Followers {
   public:
-    /// True for storage members of the network that are not revoked: only they hang below us and push.
+    /// True for storage members of the network that are not revoked: only they hang below us and push, and nobody else
+    /// is sent anything, whoever named him.
     using IsMember = std::function<bool(const base::NodeId&)>;
     /// The sequence of a body, or why it is no news of the object. Pure: called on Workers. Fits past::RecordVerifier.
     using Verifier = std::function<base::Result<std::uint64_t>(const base::Guid& object, base::ByteView body)>;
@@ -83,8 +84,8 @@ class Followers {
     void unfollow(const base::Guid& object);
 
     /// Gives news to all followers; returns when it is on its way: at once if we follow the object, else when a
-    /// follower has taken it (or had it or newer already). Errors: bad_argument (too long), those of the verifier,
-    /// those of Dolr::locate, and of the last follower asked.
+    /// follower has taken it (or had it or newer already), by the deadline in any case. Errors: bad_argument (too
+    /// long), those of the verifier, those of Dolr::locate, and of the last follower asked.
     base::Task<base::Result<void>> post(base::Guid object, News news, base::TimePoint deadline);
 
     /// Nullopt: not followed, or nothing known. It may be old: a tree tells late or, if it is torn or lied to, not at

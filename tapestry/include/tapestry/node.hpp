@@ -61,6 +61,13 @@ struct Status {
     std::size_t pointer_bytes = 0;     ///< of memory, about
 };
 
+/// What a node said last of an object.
+enum class Said {
+    nothing,  ///< or so long ago that nobody remembers
+    published,
+    withdrawn,
+};
+
 class Node final : public Dolr {
   public:
     /// True for storage members of the network that are not revoked.
@@ -80,6 +87,7 @@ class Node final : public Dolr {
 
     void publish(const std::vector<base::Guid>& objects) override;
     void unpublish(const std::vector<base::Guid>& objects) override;
+    [[nodiscard]] Said said(const base::Guid& object) const;
     base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline) override;
     base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace = false) override;
     base::Task<base::Result<std::vector<Location>>> other_holders(base::Guid object, std::vector<base::NodeId> known,
