@@ -194,6 +194,18 @@ TEST_F(DivertingStoreTest, WhatDoesNotFitHereGoesToWhomeverHasRoom) {
     EXPECT_NE(store_->pointers().find(too_large.id), nullptr);
 }
 
+TEST_F(DivertingStoreTest, PointersTakeAShareOfTheReserveAndNoMore) {
+    open(kEverything, 1U << 20U);
+    const auto most = store_->max_pointers();
+    ASSERT_GT(most, 10U);
+    ASSERT_LT(most, 200U);
+    for (std::uint64_t number = 0; number < 200; ++number) ASSERT_TRUE(put({block_of(number, 100)})) << number;
+    EXPECT_EQ(store_->pointers().blocks(), most);
+    EXPECT_TRUE(store_->holds_bytes(block_of(199, 100).id)) << "as long as it fits";
+    EXPECT_EQ(put({block_of(200, store_->room() + 100'000)}).error(), past::Errc::no_space);
+    ASSERT_TRUE(put({block_of(0, 100)})) << "it has its pointer";
+}
+
 TEST_F(DivertingStoreTest, APointerSurvivesARestartWithItsTags) {
     open();
     const auto block = block_of(1, 1000);

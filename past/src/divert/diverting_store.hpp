@@ -69,6 +69,8 @@ class DivertingStore : public BlockStore {
 
     // What we diverted
     [[nodiscard]] const Ledger& pointers() const { return pointers_; }
+    /// Beyond these nothing more is diverted: their records come out of the reserve, which deletes need too.
+    [[nodiscard]] std::uint64_t max_pointers() const;
     /// The bytes lie on our own disk, be it for somebody else.
     [[nodiscard]] bool holds_bytes(const base::Guid& id) const { return inner_.has(id); }
     /// These copies are lost: others' repair gives them to us again. Not those whose pointer is another by now, or is
