@@ -37,8 +37,8 @@ class DivertingStore : public BlockStore {
         : inner_{inner},
           elsewhere_{elsewhere},
           thresholds_{thresholds},
-          pointers_{inner, Ledger::Kind::pointers},
-          guests_{inner, Ledger::Kind::guests},
+          pointers_{executor, inner, Ledger::Kind::pointers},
+          guests_{executor, inner, Ledger::Kind::guests},
           one_less_{std::move(executor)} {}
 
     /// Reads what an earlier run left in the store.
