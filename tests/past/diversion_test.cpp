@@ -361,6 +361,18 @@ TEST_F(Diversion, NobodyWhoHoldsAPlaceTakesItsDivertedCopies) {
               base::Errc::denied);
 }
 
+TEST_F(Diversion, NeighboursThatHangTakeNoMoreTimeThanOneAttempt) {
+    put_some();  // so it knows that they have room
+    for (std::size_t i = 0; i < cluster_->nodes.size(); ++i) {
+        if (i != full_ && i != nearest(*cluster_, 1)) world_->network().cut(cluster_->nodes[full_], cluster_->nodes[i]);
+    }
+    const auto block = make_block(77);
+    const StoreRequest request{kPlace, {test_tag()}, {block.id}, {1000}, Cause::put};
+    const auto before = world_->now();
+    (void)ask_as(*cluster_, nearest(*cluster_, 1), full_, Verb::store, encode(request), block.bytes);
+    EXPECT_LE(world_->now() - before, cluster_->options.peer.config.store_timeout + 1s);
+}
+
 TEST_F(Diversion, ClientsDivertNothing) {
     StoreRequest request{kPlace, {test_tag()}, {make_block(77).id}, {1000}, Cause::diversion};
     EXPECT_EQ(ask(*world_, *cluster_, reader(), Verb::store, encode(request), make_block(77).bytes).error(),

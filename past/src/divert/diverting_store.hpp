@@ -21,6 +21,7 @@ class Elsewhere {
     };
     /// Has every block kept, under all of `tags`, by a node that is no holder of the place; durable there when it
     /// returns, with the node of each. Errc::no_space: for some there is none; what was stored is let go of later.
+    /// base::Errc::timed_out likewise, after the time of an attempt.
     virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
                                                                      std::vector<Block> blocks, Among among) = 0;
     /// Hashed. Errors: block_not_found, corrupt_block, or why `node` could not be asked.
