@@ -125,6 +125,22 @@ TEST_F(DiversionInRacks, TheNeighbourIsInTheRackThatHasNoOtherCopy) {
     for (const auto keeper : keepers()) EXPECT_EQ(keeper % 3, full_ % 3);
 }
 
+ClusterOptions forgetful() {
+    auto options = quick_options();
+    options.peer.config.room_known_for = 2s;  // less than a call takes to time out
+    return options;
+}
+
+class DiversionByTheForgetful : public Diversion {
+  protected:
+    DiversionByTheForgetful() : Diversion{forgetful()} {}
+};
+
+TEST_F(DiversionByTheForgetful, ANeighbourThatHangsDoesNotHideTheRoomOfOthers) {
+    world_->network().cut(cluster_->nodes[full_], cluster_->nodes[nearest(*cluster_, 4)]);
+    put_some();
+}
+
 TEST_F(Diversion, ADivertedCopyIsReadThroughWhoAnswersForIt) {
     put_some();
     cluster_->kill(nearest(*cluster_, 1));

@@ -83,14 +83,13 @@ Task<void> Diverter::find_stranger(NodeId id, std::string failure_domain, TimePo
 }
 
 Task<void> Diverter::learn_rooms(std::vector<NodeHandle> nodes, TimePoint deadline) {
+    // Before the questions: while one waits for a neighbour that hangs, what the others said may grow old.
+    std::erase_if(rooms_, [&](const auto& entry) { return entry.second.until <= context_.now(); });
     base::TaskGroup asking{context_.env.executor};
     for (auto& node : nodes) {
-        const auto known = rooms_.find(node.id());
-        if (known == rooms_.end() || known->second.until <= context_.now())
-            asking.spawn(ask_room(std::move(node), deadline));
+        if (!rooms_.contains(node.id())) asking.spawn(ask_room(std::move(node), deadline));
     }
     co_await asking.join();
-    std::erase_if(rooms_, [&](const auto& entry) { return entry.second.until <= context_.now(); });
 }
 
 Task<void> Diverter::ask_room(NodeHandle node, TimePoint deadline) {
