@@ -125,6 +125,22 @@ TEST_F(DiversionInRacks, TheNeighbourIsInTheRackThatHasNoOtherCopy) {
     for (const auto keeper : keepers()) EXPECT_EQ(keeper % 3, full_ % 3);
 }
 
+ClusterOptions forgetful() {
+    auto options = quick_options();
+    options.peer.config.room_known_for = 2s;  // less than a call takes to time out
+    return options;
+}
+
+class DiversionByTheForgetful : public Diversion {
+  protected:
+    DiversionByTheForgetful() : Diversion{forgetful()} {}
+};
+
+TEST_F(DiversionByTheForgetful, ANeighbourThatHangsDoesNotHideTheRoomOfOthers) {
+    world_->network().cut(cluster_->nodes[full_], cluster_->nodes[nearest(*cluster_, 4)]);
+    put_some();
+}
+
 TEST_F(Diversion, ADivertedCopyIsReadThroughWhoAnswersForIt) {
     put_some();
     cluster_->kill(nearest(*cluster_, 1));
@@ -398,6 +414,18 @@ TEST_F(Diversion, NobodyWhoHoldsAPlaceTakesItsDivertedCopies) {
     StoreRequest request{kPlace, {test_tag()}, {make_block(77).id}, {1000}, Cause::diversion};
     EXPECT_EQ(ask_as(*cluster_, reader(), holder, Verb::store, encode(request), make_block(77).bytes).error(),
               base::Errc::denied);
+}
+
+TEST_F(Diversion, NeighboursThatHangTakeNoMoreTimeThanOneAttempt) {
+    put_some();  // so it knows that they have room
+    for (std::size_t i = 0; i < cluster_->nodes.size(); ++i) {
+        if (i != full_ && i != nearest(*cluster_, 1)) world_->network().cut(cluster_->nodes[full_], cluster_->nodes[i]);
+    }
+    const auto block = make_block(77);
+    const StoreRequest request{kPlace, {test_tag()}, {block.id}, {1000}, Cause::put};
+    const auto before = world_->now();
+    (void)ask_as(*cluster_, nearest(*cluster_, 1), full_, Verb::store, encode(request), block.bytes);
+    EXPECT_LE(world_->now() - before, cluster_->options.peer.config.store_timeout + 1s);
 }
 
 TEST_F(Diversion, ClientsDivertNothing) {

@@ -194,6 +194,18 @@ TEST_F(DivertingStoreTest, WhatDoesNotFitHereGoesToWhomeverHasRoom) {
     EXPECT_NE(store_->pointers().find(too_large.id), nullptr);
 }
 
+TEST_F(DivertingStoreTest, PointersTakeAShareOfTheReserveAndNoMore) {
+    open(kEverything, 1U << 20U);
+    const auto most = store_->max_pointers();
+    ASSERT_GT(most, 10U);
+    ASSERT_LT(most, 200U);
+    for (std::uint64_t number = 0; number < 200; ++number) ASSERT_TRUE(put({block_of(number, 100)})) << number;
+    EXPECT_EQ(store_->pointers().blocks(), most);
+    EXPECT_TRUE(store_->holds_bytes(block_of(199, 100).id)) << "as long as it fits";
+    EXPECT_EQ(put({block_of(200, store_->room() + 100'000)}).error(), past::Errc::no_space);
+    ASSERT_TRUE(put({block_of(0, 100)})) << "it has its pointer";
+}
+
 TEST_F(DivertingStoreTest, APointerSurvivesARestartWithItsTags) {
     open();
     const auto block = block_of(1, 1000);
@@ -511,11 +523,27 @@ TEST_F(DivertingStoreTest, ListsBothInOrder) {
     expect_same_summaries(*store_);
 }
 
+// A touch of that many has three seconds.
+TEST_F(DivertingStoreTest, ManySlotsAreWrittenWithAFewSyncs) {
+    open();
+    Ledger::Entries entries;
+    for (std::uint64_t i = 0; i < 4096; ++i) {
+        entries.emplace(block_of(i, 8).id, Ledger::Entry{kPlace, kNeighbour, 8, {kTag}});
+    }
+    auto& ledger = const_cast<Ledger&>(store_->pointers());
+    node_.disk().set_speed(0us, 20ms, 0);
+    const auto before = world_.now();
+    ASSERT_TRUE(run(ledger.add(entries)));
+    EXPECT_LE(world_.now() - before, 200ms) << "64 slots";
+    reopen();
+    EXPECT_EQ(store_->pointers().blocks(), 4096U);
+}
+
 TEST(LedgerTest, ThousandsOfEntriesComeBack) {
     base::sim::World world{1};
     auto& node = world.add_node();
     MemoryBlockStore records;
-    Ledger ledger{records, Ledger::Kind::pointers};
+    Ledger ledger{node.env().executor, records, Ledger::Kind::pointers};
     Ledger::Entries entries;
     for (std::uint64_t i = 0; i < 5000; ++i) {
         const Tag tag{guid_of("volume"), i};
@@ -527,12 +555,12 @@ TEST(LedgerTest, ThousandsOfEntriesComeBack) {
         if (gone.size() < 1234) gone.push_back(id);
     }
     ASSERT_TRUE(*node.run(ledger.erase(gone)));
-    Ledger again{records, Ledger::Kind::pointers};
+    Ledger again{node.env().executor, records, Ledger::Kind::pointers};
     again.load();
     EXPECT_EQ(again.blocks(), 5000U - 1234U);
     EXPECT_EQ(again.by_place(), ledger.by_place());
     EXPECT_EQ(again.total(guid_of("3")).digest, ledger.total(guid_of("3")).digest);
-    Ledger guests{records, Ledger::Kind::guests};
+    Ledger guests{node.env().executor, records, Ledger::Kind::guests};
     guests.load();
     EXPECT_TRUE(guests.empty()) << "the lists do not mix";
 }

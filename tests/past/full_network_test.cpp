@@ -16,7 +16,7 @@ constexpr std::uint64_t kMiB = 1U << 20U;
 ClusterOptions small_disks() {
     ClusterOptions options;
     options.peers = kPeers;
-    options.peer.store.reserve_bytes = 128U << 10U;
+    options.peer.store.reserve_bytes = 512U << 10U;  // a quarter of it is for pointers
     options.peer.store.segment_bytes = 256U << 10U;
     options.peer.store.state_ahead_bytes = 16U << 10U;
     options.peer.store.checkpoint_bytes = 64U << 10U;

@@ -24,6 +24,7 @@ struct Diverter::Diversion {
     std::vector<Block> blocks;
     std::vector<std::optional<NodeId>> kept_by;
     std::set<NodeId> refused;
+    TimePoint deadline;
 };
 
 /// Neighbours that are no holders of the place: a second copy on one of those would not be a second copy.
@@ -32,17 +33,17 @@ struct Diverter::Candidates {
     std::set<std::string> domains;  // of the other copies
 };
 
-Task<Diverter::Candidates> Diverter::candidates(Guid place, Among among) {
-    const auto deadline = context_.now() + context_.config.call_timeout;
+Task<Diverter::Candidates> Diverter::candidates(Guid place, Among among, TimePoint deadline) {
     Candidates found;
-    const auto set = co_await holders_.find(place, context_.membership.copies(), deadline);
+    const auto attempt = context_.attempt(deadline, context_.config.call_timeout);
+    const auto set = co_await holders_.find(place, context_.membership.copies(), attempt);
     if (!set) co_return found;
     for (const auto& writer : set->writers) {
         if (writer.id() != context_.self()) found.domains.insert(writer.failure_domain);
     }
     found.nodes = context_.kbr.neighbours();
     if (among == Among::anybody) {
-        co_await find_strangers();
+        co_await find_strangers(deadline);
         for (const auto& node : strangers_) {
             if (std::ranges::find(found.nodes, node.id(), &NodeHandle::id) == found.nodes.end()) {
                 found.nodes.push_back(node);
@@ -59,7 +60,7 @@ Task<Diverter::Candidates> Diverter::candidates(Guid place, Among among) {
 
 /// Peers anywhere on the ring, others now and then: ids lie at random, so some leaf sets are full long before the
 /// network is.
-Task<void> Diverter::find_strangers() {
+Task<void> Diverter::find_strangers(TimePoint deadline) {
     const auto permit = co_await finding_strangers_.acquire(1);
     if (context_.now() < strangers_until_) co_return;
     strangers_.clear();
@@ -69,32 +70,32 @@ Task<void> Diverter::find_strangers() {
     for (std::size_t i = 0; i < context_.config.divert_strangers && !members.empty(); ++i) {
         const auto& member = members[context_.env.rng.below(members.size())];
         const bool stores = member.role == base::Role::storage && !member.revoked && member.id != context_.self();
-        if (stores && chosen.insert(member.id).second) finding.spawn(find_stranger(member.id, member.failure_domain));
+        if (stores && chosen.insert(member.id).second)
+            finding.spawn(find_stranger(member.id, member.failure_domain, deadline));
     }
     co_await finding.join();
     strangers_until_ = context_.now() + context_.config.room_known_for;
 }
 
-Task<void> Diverter::find_stranger(NodeId id, std::string failure_domain) {
-    const auto deadline = context_.now() + context_.config.call_timeout;
-    auto address = co_await holders_.resolve(id, deadline);
+Task<void> Diverter::find_stranger(NodeId id, std::string failure_domain, TimePoint deadline) {
+    auto address = co_await holders_.resolve(id, context_.attempt(deadline, context_.config.call_timeout));
     if (address) strangers_.push_back({std::move(*address), std::move(failure_domain)});
 }
 
-Task<void> Diverter::learn_rooms(std::vector<NodeHandle> nodes) {
+Task<void> Diverter::learn_rooms(std::vector<NodeHandle> nodes, TimePoint deadline) {
+    // Before the questions: while one waits for a neighbour that hangs, what the others said may grow old.
+    std::erase_if(rooms_, [&](const auto& entry) { return entry.second.until <= context_.now(); });
     base::TaskGroup asking{context_.env.executor};
     for (auto& node : nodes) {
-        const auto known = rooms_.find(node.id());
-        if (known == rooms_.end() || known->second.until <= context_.now()) asking.spawn(ask_room(std::move(node)));
+        if (!rooms_.contains(node.id())) asking.spawn(ask_room(std::move(node), deadline));
     }
     co_await asking.join();
-    std::erase_if(rooms_, [&](const auto& entry) { return entry.second.until <= context_.now(); });
 }
 
-Task<void> Diverter::ask_room(NodeHandle node) {
+Task<void> Diverter::ask_room(NodeHandle node, TimePoint deadline) {
     const auto id = node.id();
-    const auto deadline = context_.now() + context_.config.call_timeout;
-    const auto answer = co_await context_.call(std::move(node.address), Verb::room, {}, deadline);
+    const auto attempt = context_.attempt(deadline, context_.config.call_timeout);
+    const auto answer = co_await context_.call(std::move(node.address), Verb::room, {}, attempt);
     const auto reply = answer ? decode<RoomReply>(answer->header) : Result<RoomReply>{answer.error()};
     rooms_[id] = Room{reply ? reply->free_bytes : 0, context_.now() + context_.config.room_known_for};
 }
@@ -108,9 +109,11 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> ta
     diversion->tags = std::move(tags);
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
-    const auto [nodes, domains] = co_await candidates(place, among);
+    // Whoever asked us to put it has no more time for the attempt, however many are tried.
+    diversion->deadline = context_.now() + context_.config.store_timeout;
+    const auto [nodes, domains] = co_await candidates(place, among, diversion->deadline);
     for (std::size_t tries = 0; tries < context_.config.divert_tries; ++tries) {
-        co_await learn_rooms(nodes);
+        co_await learn_rooms(nodes, diversion->deadline);
         std::map<NodeId, std::vector<std::size_t>> shares;
         for (std::size_t i = 0; i < diversion->blocks.size(); ++i) {
             if (diversion->kept_by[i]) continue;
@@ -138,6 +141,7 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> ta
             for (const auto& node : diversion->kept_by) kept.push_back(*node);
             co_return kept;
         }
+        if (context_.now() >= diversion->deadline) co_return base::Error{base::Errc::timed_out, "diverting"};
     }
     co_return Errc::no_space;
 }
@@ -148,8 +152,7 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     const auto id = to.id();
     auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), Cause::diversion);
     Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
-    const auto deadline = context_.now() + context_.config.store_timeout;
-    if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), deadline);
+    if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), diversion->deadline);
     if (!stored) {
         context_.log(base::Log::Level::debug, "{} does not take a copy: {}", id.short_hex(), stored.error().message());
         diversion->refused.insert(id);

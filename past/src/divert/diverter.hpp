@@ -40,11 +40,11 @@ class Diverter final : public Elsewhere {
     struct Candidates;
     using Whose = std::pair<base::NodeId, base::Guid>;  // node and place
 
-    base::Task<Candidates> candidates(base::Guid place, Among among);
-    base::Task<void> find_strangers();
-    base::Task<void> find_stranger(base::NodeId id, std::string failure_domain);
-    base::Task<void> learn_rooms(std::vector<pastry::NodeHandle> nodes);
-    base::Task<void> ask_room(pastry::NodeHandle node);
+    base::Task<Candidates> candidates(base::Guid place, Among among, base::TimePoint deadline);
+    base::Task<void> find_strangers(base::TimePoint deadline);
+    base::Task<void> find_stranger(base::NodeId id, std::string failure_domain, base::TimePoint deadline);
+    base::Task<void> learn_rooms(std::vector<pastry::NodeHandle> nodes, base::TimePoint deadline);
+    base::Task<void> ask_room(pastry::NodeHandle node, base::TimePoint deadline);
     base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);
 
     base::Task<void> sleep_a_period();

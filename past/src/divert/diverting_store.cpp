@@ -61,6 +61,14 @@ std::uint64_t DivertingStore::free_bytes(const StoreUsage& usage) {
     return usage.read_only || taken >= usage.capacity_bytes ? 0 : usage.capacity_bytes - taken;
 }
 
+/// A quarter of the reserve. A pointer with one tag takes 141 bytes in a slot, and a slot lies in two checkpoints and
+/// in logs of up to twice one. Four million of them with all their tags are a checkpoint that can still be read.
+std::uint64_t DivertingStore::max_pointers() const {
+    constexpr std::uint64_t kBytesOnDisk = 4ULL * 141;
+    constexpr std::uint64_t kMost = 4U << 20U;
+    return std::min(kMost, inner_.usage().reserve_bytes / 4 / kBytesOnDisk);
+}
+
 std::uint64_t DivertingStore::room() const { return free_bytes(inner_.usage()); }
 
 // --- what we answer for
@@ -184,6 +192,8 @@ Task<Result<void>> DivertingStore::settle(std::vector<Guid> ids) {
 /// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
 Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
     const auto ids = ids_of(blocks);
+    const auto fresh = std::ranges::count_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
+    if (fresh > 0 && pointers_.blocks() + static_cast<std::uint64_t>(fresh) > max_pointers()) co_return Errc::no_space;
     Ledger::Entries entries;
     std::vector<std::pair<std::vector<Tag>, std::vector<Block>>> batches;  // of equal tags; seldom more than one
     for (auto& block : blocks) {

@@ -21,6 +21,7 @@ class Elsewhere {
     };
     /// Has every block kept, under all of `tags`, by a node that is no holder of the place; durable there when it
     /// returns, with the node of each. Errc::no_space: for some there is none; what was stored is let go of later.
+    /// base::Errc::timed_out likewise, after the time of an attempt.
     virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
                                                                      std::vector<Block> blocks, Among among) = 0;
     /// Hashed. Errors: block_not_found, corrupt_block, or why `node` could not be asked.
@@ -37,8 +38,8 @@ class DivertingStore : public BlockStore {
         : inner_{inner},
           elsewhere_{elsewhere},
           thresholds_{thresholds},
-          pointers_{inner, Ledger::Kind::pointers},
-          guests_{inner, Ledger::Kind::guests},
+          pointers_{executor, inner, Ledger::Kind::pointers},
+          guests_{executor, inner, Ledger::Kind::guests},
           one_less_{std::move(executor)} {}
 
     /// Reads what an earlier run left in the store.
@@ -73,6 +74,8 @@ class DivertingStore : public BlockStore {
 
     // What we diverted
     [[nodiscard]] const Ledger& pointers() const { return pointers_; }
+    /// Beyond these nothing more is diverted: their records come out of the reserve, which deletes need too.
+    [[nodiscard]] std::uint64_t max_pointers() const;
     /// The bytes lie on our own disk, be it for somebody else.
     [[nodiscard]] bool holds_bytes(const base::Guid& id) const { return inner_.has(id); }
     /// These copies are lost: others' repair gives them to us again. Not those whose pointer is another by now, or is

@@ -5,10 +5,13 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <vector>
 
+#include "base/task.hpp"
 #include "past/block_store.hpp"
 
 namespace past {
@@ -33,7 +36,8 @@ class Ledger {
     };
 
     /// `store` outlives this.
-    Ledger(BlockStore& store, Kind kind) : store_{store}, kind_{kind} {}
+    Ledger(base::Executor executor, BlockStore& store, Kind kind)
+        : executor_{std::move(executor)}, store_{store}, kind_{kind} {}
 
     /// Reads what an earlier run left.
     void load();
@@ -71,7 +75,10 @@ class Ledger {
     Slot unlist(const base::Guid& id);
     Slot slot_with_room();
     base::Task<base::Result<void>> save(std::set<Slot> slots);
+    using Failure = std::shared_ptr<std::optional<base::Error>>;
+    base::Task<void> save_one(Slot slot, Failure failure);
 
+    base::Executor executor_;
     BlockStore& store_;
     const Kind kind_;
     std::map<base::Guid, Entries> places_;
