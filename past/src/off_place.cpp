@@ -14,6 +14,7 @@ using base::TimePoint;
 namespace {
 
 constexpr unsigned kMissesInARow = 4;
+constexpr std::size_t kMostNamed = 32;  // to the DOLR
 
 std::vector<Guid> names_of(const std::vector<Guid>& places) {
     std::vector<Guid> names;
@@ -71,8 +72,21 @@ Task<std::vector<OffPlace::Keeper>> OffPlace::find(Guid place, TimePoint deadlin
     co_return known_[place].keepers;
 }
 
+std::vector<base::NodeId> OffPlace::asked_in_vain(const Guid& place) const {
+    std::vector<base::NodeId> keepers;
+    const auto known = known_.find(place);
+    if (known == known_.end()) return keepers;
+    for (const auto& [keeper, misses] : known->second.misses) {
+        if (misses >= kMissesInARow && keepers.size() < kMostNamed) keepers.push_back(keeper);
+    }
+    return keepers;
+}
+
+// Who was asked in vain is left out, and whoever leads there looks for himself: if it is gone, nobody else is led
+// there.
 Task<void> OffPlace::ask(Guid place, TimePoint deadline) {
-    const auto located = co_await dolr_->locate(off_place_name(place), deadline);
+    auto failed = asked_in_vain(place);
+    const auto located = co_await dolr_->locate_others(off_place_name(place), std::move(failed), deadline);
     if (known_.size() >= context_.config.max_cached_places) {
         std::erase_if(known_, [&](const auto& entry) {
             return !entry.second.asking && entry.second.until <= context_.now() && entry.first != place;

@@ -43,7 +43,8 @@ class OffPlace {
     [[nodiscard]] std::vector<Keeper> known(const base::Guid& place);
     /// Asks now. Empty also if the DOLR could not tell.
     base::Task<std::vector<Keeper>> find(base::Guid place, base::TimePoint deadline);
-    /// Whether a keeper had what was asked; one that never does is left out until it is found again.
+    /// Whether a keeper had what was asked; one that never does is left out, and named to the DOLR as asked in vain,
+    /// until it is found again.
     void heard(const base::Guid& place, const base::NodeId& keeper, bool had_it);
 
     [[nodiscard]] std::size_t published() const { return published_.size(); }
@@ -56,6 +57,7 @@ class OffPlace {
         bool asking = false;
     };
     base::Task<void> ask(base::Guid place, base::TimePoint deadline);
+    [[nodiscard]] std::vector<base::NodeId> asked_in_vain(const base::Guid& place) const;
     void tell();
 
     Context& context_;

@@ -97,6 +97,7 @@ void Node::Impl::on_found(const NodeId& by, const Message& message) {
     if (at == questions_.end()) return;  // late, or nobody's
     auto& question = *at->second.question;
     auto& way = question.ways[at->second.number];
+    if (found->root != way.root) return;
     using Outcome = Question::Outcome;
     std::erase_if(found->places, [&](const Place& place) {
         const auto& id = place.holder.id;

@@ -62,6 +62,7 @@ std::vector<Pointer> Node::Impl::pointers_for(const Find& find) const {
 // True if the question ends here, or goes on by a task of ours.
 bool Node::Impl::meet(Find& find, const base::SharedBytes& payload) {
     if (find.trace && find.way.size() < kMaxWay) find.way.push_back(self());
+    table_.expire(now());
     if (find.doubt) look_into(find);
     auto pointers = pointers_for(find);
     if (pointers.empty()) return false;

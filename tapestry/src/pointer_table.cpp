@@ -230,11 +230,6 @@ void PointerTable::expire(TimePoint now) {
     if (now >= forget_due_) forget_old(now);
 }
 
-std::optional<TimePoint> PointerTable::next_expiry() const {
-    if (leases_.empty()) return {};
-    return leases_.begin()->first.first;
-}
-
 void PointerTable::for_each(const std::function<bool(const Guid& key)>& wanted,
                             const std::function<void(const Held&, Range)>& visit) const {
     for (auto from = std::optional{kBegin}; from;) from = for_some(*from, limits_.pointers, wanted, visit);

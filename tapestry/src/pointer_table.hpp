@@ -99,7 +99,6 @@ class PointerTable {
     /// one life of the publisher. True if the withdrawal was news.
     bool denied(base::TimePoint now, const Denial& denial);
     void expire(base::TimePoint now);
-    [[nodiscard]] std::optional<base::TimePoint> next_expiry() const;
 
     /// Every announcement kept that has a live pointer whose key `wanted` accepts, with the runs of such objects.
     void for_each(const std::function<bool(const base::Guid& key)>& wanted,

@@ -115,6 +115,57 @@ TEST_F(OffPlaceTest, AKeeperThatNeverHasWhatIsAskedIsAskedNoMore) {
     EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 0U);
 }
 
+/// Remembers who was said to have been asked in vain.
+class RecordingDolr final : public tapestry::Dolr {
+  public:
+    explicit RecordingDolr(tapestry::Dolr& below) : below_{below} {}
+    void publish(const std::vector<base::Guid>& objects) override { below_.publish(objects); }
+    void unpublish(const std::vector<base::Guid>& objects) override { below_.unpublish(objects); }
+    base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline) override {
+        return below_.published(std::move(objects), deadline);
+    }
+    base::Task<base::Result<tapestry::Located>> locate(base::Guid object, base::TimePoint deadline,
+                                                       bool trace) override {
+        return below_.locate(object, deadline, trace);
+    }
+    base::Task<base::Result<tapestry::Located>> locate_others(base::Guid object, std::vector<base::NodeId> failed_now,
+                                                              base::TimePoint deadline) override {
+        failed.insert(failed_now.begin(), failed_now.end());
+        return below_.locate_others(object, std::move(failed_now), deadline);
+    }
+    base::Task<base::Result<std::vector<tapestry::Location>>> other_holders(base::Guid object,
+                                                                            std::vector<base::NodeId> known,
+                                                                            base::TimePoint deadline) override {
+        return below_.other_holders(object, std::move(known), deadline);
+    }
+    base::Task<base::Result<unsigned>> send_to_object(base::Guid object, base::SharedBytes message, unsigned replicas,
+                                                      base::TimePoint deadline) override {
+        return below_.send_to_object(object, std::move(message), replicas, deadline);
+    }
+    void on_message(OnMessage handler) override { below_.on_message(std::move(handler)); }
+
+    std::set<base::NodeId> failed;
+
+  private:
+    tapestry::Dolr& below_;
+};
+
+TEST_F(OffPlaceTest, AKeeperThatNeverHasWhatIsAskedIsNamedToTheDolrWhenItIsAskedAgain) {
+    everybody_far_from_all_but_readers();
+    put(40);
+    ASSERT_TRUE(get(reader(0), 1));
+    world_.run_for(5s);
+    RecordingDolr dolr{*cluster_.machine(reader(1)).root<PeerProcess>().location};
+    cluster_.node(reader(1)).use(&dolr);
+    for (std::uint64_t number = 2; number <= 30; ++number) {
+        ASSERT_TRUE(get(reader(1), number)) << number;
+        world_.run_for(500ms);
+        EXPECT_TRUE(number > 4 || dolr.failed.empty());
+    }
+    EXPECT_EQ(dolr.failed, std::set{cluster_.handle(reader(0)).id()});
+    cluster_.node(reader(1)).use(nullptr);
+}
+
 TEST_F(OffPlaceTest, TheCacheOutlivesItsProcessAndBelievesNoByte) {
     put(3);
     for (std::uint64_t number = 1; number <= 3; ++number) ASSERT_TRUE(get(reader(0), number));

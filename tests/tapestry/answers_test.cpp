@@ -193,6 +193,25 @@ TEST(Answers, NameNoMoreReplicasThanWereAskedFor) {
     EXPECT_EQ(*reached, 2U);
 }
 
+TEST(Answers, AboutAnotherRootThanWasAskedAreNone) {
+    Mesh mesh{96};
+    mesh.add_directly(40);
+    const auto object = mesh.world.rng().guid();
+    for (NodeIndex node = 0; node < 40; ++node) {
+        mesh.world.network().set_liar(node, [node](base::sim::Letter& letter) {
+            if (letter.from != node || letter.kind != base::sim::Letter::Kind::request || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() != static_cast<std::uint8_t>(Verb::found)) return;
+            auto found = *decode_found(letter.content->header);
+            found.root ^= 1U;
+            letter.content = encode(found);
+        });
+    }
+    auto from = mesh.random_live();
+    while (from == mesh.root_of(object) || from == mesh.root_of(root_key(object, 1))) from = mesh.random_live();
+    EXPECT_EQ(mesh.locate(from, object).error(), Errc::roots_unreachable);
+}
+
 TEST(Answers, OfNodesThatAreRevokedSpeakNobody) {
     Mesh mesh{85};
     mesh.add_directly(40);

@@ -139,21 +139,16 @@ TEST(Mesh, AfterUnpublishNobodyFindsItAndTheRootsSaySo) {
 }
 
 TEST(Mesh, ADeadReplicaIsDroppedAndTheNextTried) {
-    Mesh mesh{5};
-    mesh.add_directly(60);
-    const auto object = mesh.world.rng().guid();
-    for (const NodeIndex holder : {10U, 30U}) mesh.dolr(holder).publish({object});
-    mesh.world.run_for(2s);
     for (const NodeIndex dead : {10U, 30U}) {
-        Mesh other{5};
-        other.add_directly(60);
-        other.dolr(10).publish({object});
-        other.dolr(30).publish({object});
-        other.world.run_for(2s);
-        other.world.node(dead).power_off();
-        const auto reached = other.send(44, object, "still there");
+        Mesh mesh{5};
+        mesh.add_directly(60);
+        const auto object = mesh.world.rng().guid();
+        for (const NodeIndex holder : {10U, 30U}) mesh.dolr(holder).publish({object});
+        mesh.world.run_for(2s);
+        mesh.world.node(dead).power_off();
+        const auto reached = mesh.send(44, object, "still there");
         ASSERT_TRUE(reached) << reached.error().message();
-        EXPECT_EQ(other.received.at(0).at, dead == 10U ? 30U : 10U);
+        EXPECT_EQ(mesh.received.at(0).at, dead == 10U ? 30U : 10U);
     }
 }
 
@@ -189,6 +184,7 @@ TEST(Mesh, ABusyHolderIsNotADeadOne) {
     for (const auto node : mesh.live_nodes()) EXPECT_EQ(mesh.dolr(node).status().dead_pointers, 0U) << node;
 }
 
+// It cannot withdraw by itself: what it signs when it is asked is what takes its pointers away.
 TEST(Mesh, APublisherThatDoesNotHaveItLosesItsPointers) {
     Mesh mesh{7};
     mesh.add_directly(60);
@@ -196,10 +192,31 @@ TEST(Mesh, APublisherThatDoesNotHaveItLosesItsPointers) {
     mesh.dolr(10).publish({object});
     mesh.world.run_for(2s);
     mesh.member(10).denies = true;
+    mesh.world.network().set_liar(10, [](base::sim::Letter& letter) {
+        if (letter.from != 10 || !letter.content || letter.content->service() != base::Service::tapestry) return;
+        if (letter.content->verb() == static_cast<std::uint8_t>(Verb::publish)) letter.drop = true;
+    });
     EXPECT_FALSE(mesh.send(44, object, "give"));
-    EXPECT_FALSE(mesh.send(44, object, "give"));
-    const auto found = mesh.locate(44, object);
-    EXPECT_FALSE(found);
+    mesh.world.run_for(2s);
+    for (unsigned root = 0; root < mesh.options.dolr.roots; ++root) {
+        EXPECT_TRUE(mesh.dolr(mesh.root_of(root_key(object, root))).pointers_to(object).empty()) << root;
+    }
+}
+
+TEST(Mesh, WhoeverIsOnlyAskedForgetsWhatHasEndedToo) {
+    Mesh mesh{21};
+    mesh.add_directly(20);
+    auto object = mesh.world.rng().guid();
+    while (mesh.root_of(object) != 7) object = mesh.world.rng().guid();
+    const auto said = Announcement::sign(mesh.identities[10], {"h", 0, 1'000'000, 5s}, {&object, 1});
+    auto message = encode(std::vector<Parcel>{{.announcement = said, .range = {0, 1}, .last = true}});
+    auto& env = mesh.world.node(3).env();
+    ASSERT_TRUE(*mesh.world.node(3).run(
+        env.transport.request(mesh.world.node(7).address(), std::move(message), mesh.world.now() + 3s)));
+    mesh.world.run_for(10s);
+    ASSERT_EQ(mesh.dolr(7).status().pointers, 1U);
+    EXPECT_FALSE(mesh.locate(3, object));
+    EXPECT_EQ(mesh.dolr(7).status().pointers, 0U);
 }
 
 TEST(Mesh, ANewcomerKnowsWhatItIsTheRootOf) {

@@ -41,20 +41,16 @@ class Dolr {
     /// on all others find them (of very many holders some), or do not. Those for which a root had not confirmed it by
     /// the deadline, sorted; of these nothing is known but that they are said again with each republish. Nothing if
     /// nobody needs to be told.
-    virtual base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> /*objects*/,
-                                                          base::TimePoint /*deadline*/) {
-        co_return std::vector<base::Guid>{};
-    }
+    virtual base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects,
+                                                          base::TimePoint deadline) = 0;
 
     /// Some holders, ourselves first if we are one. Errors: not_published, roots_unreachable.
     virtual base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline,
                                                      bool trace = false) = 0;
     /// The same but for `failed` (at most 32), which the asker tried: they did not answer, or do not have it. Who has
     /// pointers to them looks for himself, and drops those that lead nowhere.
-    virtual base::Task<base::Result<Located>> locate_others(base::Guid object, std::vector<base::NodeId> /*failed*/,
-                                                            base::TimePoint deadline) {
-        return locate(object, deadline);
-    }
+    virtual base::Task<base::Result<Located>> locate_others(base::Guid object, std::vector<base::NodeId> failed,
+                                                            base::TimePoint deadline) = 0;
     /// Some holders but ourselves and `known` (at most 32 count); none if those that would know name no more. Errors:
     /// roots_unreachable.
     virtual base::Task<base::Result<std::vector<Location>>> other_holders(base::Guid object,
