@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "base/wait.hpp"
 #include "codec.hpp"
 #include "node_impl.hpp"
 
@@ -79,11 +80,7 @@ Task<void> Node::Impl::announce_forever() {
     const auto lease = std::chrono::ceil<std::chrono::seconds>(config_.lease);
     auto all_due = now();
     for (;;) {
-        if (fresh_.empty() && withdrawn_.empty() && now() < all_due) {
-            const auto timer = env_.clock.schedule(all_due, [news = news_] { news->pulse(); });
-            co_await news_->wait();
-            env_.clock.cancel(timer);
-        }
+        if (fresh_.empty() && withdrawn_.empty()) co_await base::wait_until(env_.clock, news_, all_due);
         co_await env_.clock.sleep_for(config_.gather);
         if (!kbr_.active()) continue;
         if (now() >= all_due) {
@@ -122,11 +119,8 @@ Task<std::vector<Guid>> Node::Impl::published(std::vector<Guid> objects, TimePoi
         co_await announce(std::move(held), lease, awaited);
         co_await announce(std::move(gone), std::chrono::seconds{0}, awaited);
         const auto until = std::min(deadline, now() + config_.find_timeout);
-        while (!awaited->missing.empty() && now() < until) {
-            const auto timer = env_.clock.schedule(until, [awaited] { awaited->changed.pulse(); });
-            co_await awaited->changed.wait();
-            env_.clock.cancel(timer);
-        }
+        const std::shared_ptr<base::Event> changed{awaited, &awaited->changed};
+        while (!awaited->missing.empty() && now() < until) co_await base::wait_until(env_.clock, changed, until);
     }
     std::vector<Guid> missing;
     for (const auto& [object, roots] : awaited->missing) missing.push_back(object);

@@ -100,13 +100,6 @@ Task<Result<Message>> Followers::Impl::call(Address to, Message message, base::D
     co_return co_await env_.transport.request(std::move(to), std::move(message), deadline);
 }
 
-Task<void> Followers::Impl::wait(std::shared_ptr<base::Event> event, TimePoint until) {
-    if (now() >= until) co_return;
-    const auto timer = env_.clock.schedule(until, [event] { event->pulse(); });
-    co_await event->wait();
-    env_.clock.cancel(timer);
-}
-
 Followers::Impl::FollowedPtr Followers::Impl::find(const Guid& object) const {
     const auto found = followed_.find(object);
     return found == followed_.end() ? nullptr : found->second;

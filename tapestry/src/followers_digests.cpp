@@ -2,6 +2,7 @@
 //
 // A top raises its round with each of its digests; whoever rises passes that on at once, so the round runs down the
 // tree as a wave. Where the wave is interrupted, digests go on, a little slower, and say what was last true.
+#include "base/wait.hpp"
 #include "codec_followers.hpp"
 #include "followers_impl.hpp"
 
@@ -33,7 +34,7 @@ Task<void> Followers::Impl::send_digests(FollowedPtr followed) {
             }
         }
         const auto period = top ? config_.digest_period : config_.digest_period * 11 / 10;
-        co_await wait(followed->digest_wake, now() + period);
+        co_await base::wait_until(env_.clock, followed->digest_wake, now() + period);
     }
 }
 

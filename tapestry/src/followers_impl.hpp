@@ -88,7 +88,6 @@ class Followers::Impl {
     [[nodiscard]] const base::NodeId& self() const { return env_.transport.self().id; }
     /// Members only, whoever named them.
     base::Task<base::Result<base::Message>> call(base::Address to, base::Message message, base::Duration timeout);
-    base::Task<void> wait(std::shared_ptr<base::Event> event, base::TimePoint until);
     [[nodiscard]] FollowedPtr find(const base::Guid& object) const;
     base::Task<base::Result<base::Message>> on_request(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> answer(base::Address from, base::Message message);

@@ -1,6 +1,7 @@
 // Finding a place in the tree, keeping it, and finding a better one.
 #include <algorithm>
 
+#include "base/wait.hpp"
 #include "codec_followers.hpp"
 #include "followers_impl.hpp"
 
@@ -38,7 +39,7 @@ Task<void> Followers::Impl::keep_place(FollowedPtr followed) {
         } else if (now() >= followed->compare_at) {
             co_await compare(followed);
         } else {
-            co_await wait(followed->place_wake, next_due(*followed));
+            co_await base::wait_until(env_.clock, followed->place_wake, next_due(*followed));
         }
     }
 }

@@ -30,8 +30,7 @@ Node::Impl::Impl(base::NodeEnv env, pastry::Kbr& kbr, Identity identity, IsMembe
       tasks_{env.executor} {
     env_.transport.serve(
         base::Service::tapestry,
-        [this](base::Peer from, Message message) { return on_request(std::move(from), std::move(message)); },
-        [this](const base::Peer& from, Message message) { on_notice(from, message); });
+        [this](base::Peer from, Message message) { return on_request(std::move(from), std::move(message)); }, {});
     kbr_.attach(base::Service::tapestry, this);
 }
 
@@ -71,8 +70,6 @@ Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
     }
     co_return base::Errc::unsupported;
 }
-
-void Node::Impl::on_notice(const base::Peer& from, const Message& message) { told(from.address.id, message); }
 
 // ---- answers
 

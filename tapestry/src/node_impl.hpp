@@ -104,7 +104,6 @@ class Node::Impl final : public pastry::Application {
 
     // node.cpp
     base::Task<base::Result<base::Message>> on_request(base::Peer from, base::Message message);
-    void on_notice(const base::Peer& from, const base::Message& message);
     [[nodiscard]] base::TimePoint now() const { return env_.clock.now(); }
     [[nodiscard]] const base::Address& self() const { return kbr_.self().address; }
     base::Task<base::Result<base::Message>> call(base::Address to, base::Message message);

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdio>
 
+#include "at_share.hpp"
 #include "follow_world.hpp"
 
 namespace tapestry::testing {
@@ -14,11 +15,6 @@ constexpr std::size_t kFollowers = 500;
 constexpr auto kPeriod = FollowersConfig{}.digest_period;
 
 double ms(base::Duration span) { return std::chrono::duration<double, std::milli>(span).count(); }
-
-double at_share(std::vector<double> values, double share) {
-    std::ranges::sort(values);
-    return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
-}
 
 /// Bytes by latency, one way: below 10 ms, to 50, to 100, above.
 struct Classes {

@@ -120,7 +120,7 @@ class HostileMesh : public ::testing::Test {
         every(1s, [this, forger] {
             Found found{.number = mesh.world.rng().next(), .last = true, .certain = true};
             found.places.push_back({mesh.world.node(forger).address(), {}});
-            mesh.world.node(forger).env().transport.notify(mesh.world.node(some_honest()).address(), encode(found));
+            send_raw(forger, some_honest(), encode(found));
         });
     }
 

@@ -5,13 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "at_share.hpp"
+
 namespace tapestry::testing {
 
 namespace {
-
-double at_share(const std::vector<double>& sorted, double share) {
-    return sorted.empty() ? 0 : sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
-}
 
 bool same_holder(const Located& located, const base::NodeId& holder) {
     return std::ranges::any_of(located.holders, [&](const Location& each) { return each.holder.id == holder; });
@@ -24,7 +22,6 @@ double Tally::failed() const {
 }
 
 std::string Tally::text() {
-    std::ranges::sort(seconds);
     return fmt::format(
         "{} of {} located ({} wrongly none, {} unreachable: {:.1e}), in {:.3f} s, p99 {:.3f} s, p99.9 {:.3f} s", found,
         asked, none, unreachable, failed(), at_share(seconds, 0.5), at_share(seconds, 0.99), at_share(seconds, 0.999));

@@ -74,7 +74,9 @@ class Followers {
     ~Followers();
     Followers(const Followers&) = delete;
     Followers& operator=(const Followers&) = delete;
-    /// Ends what this does of its own accord. Await it before destroying this while the executor runs.
+    /// Ends what this does of its own accord. Await it before destroying this while the executor runs, and then the end
+    /// of its Transport: requests that are being answered, such as news being verified, are the Transport's, posts
+    /// their callers'.
     base::Task<void> stop();
 
     /// Publishes the object and stays in its tree until unfollow(). Who handles the messages of `dolr` answers true for

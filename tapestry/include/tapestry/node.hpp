@@ -82,7 +82,8 @@ class Node final : public Dolr {
     /// Begins to republish. A node that entered a ring asks its neighbours for the pointers that are its own now, and
     /// until it has them it says "not published" of nothing; the `first` of a ring has nobody to ask.
     void start(bool first = false);
-    /// Ends what the Node does of its own accord. Await it before destroying the Node while the executor runs.
+    /// Ends what the Node does of its own accord. Await it before destroying the Node while the executor runs, and then
+    /// the end of its Transport: requests that are being answered are the Transport's, questions of callers are theirs.
     base::Task<void> stop();
 
     void publish(const std::vector<base::Guid>& objects) override;
