@@ -32,7 +32,7 @@ Parcel Node::Impl::moved(const Held& held, Range range, bool last) const {
     const auto age = held.announcement.withdrawn() ? base::Duration{} : lease - (held.expires - now());
     return {.announcement = held.announcement,
             .range = range,
-            .hops = std::min<unsigned>(held.hops + 1, kMaxWay),  // more would be refused
+            .hops = std::min<unsigned>(held.hops + 1, kMaxHops),  // more would be refused
             .delay = held.delay,
             .last = last,
             .age = std::clamp<base::Duration>(age, base::Duration{}, kMaxLease)};

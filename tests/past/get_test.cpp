@@ -168,6 +168,13 @@ class FixedDolr final : public tapestry::Dolr {
         located.holders = holders;
         co_return located;
     }
+    base::Task<std::vector<base::Guid>> published(std::vector<base::Guid>, base::TimePoint) override {
+        co_return std::vector<base::Guid>{};
+    }
+    base::Task<base::Result<tapestry::Located>> locate_others(base::Guid object, std::vector<base::NodeId>,
+                                                              base::TimePoint deadline) override {
+        return locate(object, deadline, false);
+    }
     base::Task<base::Result<std::vector<tapestry::Location>>> other_holders(base::Guid, std::vector<base::NodeId>,
                                                                             base::TimePoint) override {
         co_return std::vector<tapestry::Location>{};

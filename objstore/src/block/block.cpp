@@ -143,7 +143,8 @@ base::Result<Sections> split(const BlockRef& ref, base::ByteView bytes) {
 base::Result<std::vector<BlockRef>> open_children(const BlockRef& ref, const base::Guid& volume_tag,
                                                   base::ByteView sealed_references) {
     if (sealed_references.empty()) return std::vector<BlockRef>{};
-    auto plaintext = base::open_once(ref.ref_key, references_associated({ref.type, ref.place_bits, volume_tag}), sealed_references);
+    auto plaintext =
+        base::open_once(ref.ref_key, references_associated({ref.type, ref.place_bits, volume_tag}), sealed_references);
     if (!plaintext) return damaged(ref, "its references do not open");
     auto children = decode_references(*plaintext);
     if (!children) return damaged(ref, "its references do not parse");
