@@ -42,7 +42,7 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
     expire(now);
     const auto id = held.announcement.publisher().id;
     auto& publisher = publishers_[id];
-    if (publisher.greatest_stamp == 0) publisher.forget_at = now + 2 * limits_.tombstone;
+    if (publisher.heard.empty()) publisher.forget_at = now + 2 * limits_.tombstone;
     if (now < publisher.banned_until) {
         if (!held.announcement.withdrawn()) remember_refused(held.announcement, range, publisher.banned_until);
         return Taken::refused;
@@ -50,10 +50,7 @@ PointerTable::Taken PointerTable::take(TimePoint now, Held held, Range range, bo
     held.expires = ends(now, held.announcement, held.age, publisher);
     if (held.expires <= now) return Taken::refused;
     publisher.forget_at = now + 2 * limits_.tombstone;
-    if (held.announcement.stamp() > publisher.greatest_stamp) {
-        publisher.greatest_stamp = held.announcement.stamp();
-        publisher.greatest_at = now;
-    }
+    note(publisher, now, held.announcement.stamp());
 
     const auto own_bytes = cost_of(held.announcement);
     const LeaseKey key{held.expires, next_serial_++};
@@ -83,14 +80,29 @@ TimePoint PointerTable::ends(TimePoint now, const Announcement& announcement, ba
     const auto stamp = announcement.stamp();
     if (stamp < publisher.born) return now;
     auto made = now;
-    if (stamp <= publisher.greatest_stamp) {
-        const auto before = publisher.greatest_stamp - stamp;
-        if (before > nanoseconds(limits_.tombstone))
-            return now;  // its withdrawals of that time may be forgotten by now
-        made = publisher.greatest_at - std::chrono::nanoseconds{before};
+    const auto greatest = publisher.greatest_stamp();
+    if (stamp < greatest && greatest - stamp > nanoseconds(limits_.tombstone)) {
+        return now;  // its withdrawals of that time may be forgotten by now
+    }
+    for (const auto& heard : publisher.heard) {
+        if (heard.stamp >= stamp) made = std::min(made, heard.at - std::chrono::nanoseconds{heard.stamp - stamp});
     }
     if (announcement.withdrawn()) return now + limits_.tombstone;
     return std::min(made, now - age) + announcement.lease();
+}
+
+/// A greater stamp that comes late (somebody shows it again) does not make what is older any younger.
+void PointerTable::note(Publisher& publisher, TimePoint now, std::uint64_t stamp) {
+    constexpr std::size_t kMost = 8;
+    auto& heard = publisher.heard;
+    if (stamp <= publisher.greatest_stamp()) return;
+    const auto tells_more = [&](const Publisher::Heard& one) {
+        return one.at < now - std::chrono::nanoseconds{static_cast<std::int64_t>(
+                                  std::min<std::uint64_t>(stamp - one.stamp, nanoseconds(limits_.tombstone)))};
+    };
+    while (!heard.empty() && !tells_more(heard.back())) heard.pop_back();
+    if (heard.size() == kMost) heard.erase(heard.begin());
+    heard.push_back({stamp, now});
 }
 
 bool PointerTable::refuses(TimePoint now, const Held& held, Range range) const {

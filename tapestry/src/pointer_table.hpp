@@ -141,9 +141,15 @@ class PointerTable {
         [[nodiscard]] const base::NodeId& publisher() const { return held->announcement.publisher().id; }
     };
     struct Publisher {
-        std::uint64_t greatest_stamp = 0;
-        base::TimePoint greatest_at{};  ///< when that came, at the latest: older stamps are at least so old
-        std::uint64_t born = 0;         ///< what it said before is void
+        struct Heard {
+            std::uint64_t stamp = 0;
+            base::TimePoint at{};
+        };
+        /// Stamps by when they came: what is older was made at least so long before. Rising; one that came later in
+        /// proportion than the next tells nothing more and is not kept. The last is the greatest.
+        std::vector<Heard> heard;
+        [[nodiscard]] std::uint64_t greatest_stamp() const { return heard.empty() ? 0 : heard.back().stamp; }
+        std::uint64_t born = 0;  ///< what it said before is void
         std::set<LeaseKey> leases;
         std::size_t pointers = 0;
         std::size_t bytes = 0;
@@ -168,6 +174,7 @@ class PointerTable {
     /// When an announcement that comes now ends; not after now: it is stale.
     [[nodiscard]] base::TimePoint ends(base::TimePoint now, const Announcement& announcement, base::Duration age,
                                        const Publisher& publisher) const;
+    void note(Publisher& publisher, base::TimePoint now, std::uint64_t stamp);
 
     // pointer_limits.cpp
     static constexpr std::size_t kEntryBytes = 128;  ///< of memory, about; measured: docs/decisions/tapestry.md

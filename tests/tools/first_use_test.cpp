@@ -207,7 +207,8 @@ TEST(FirstUse, ADamagedMarkIsNamedWithItsWholePath) {
         empty ? std::filesystem::resize_file(mark, 0) : user.damage(mark);
         const auto outcome = user({"archive", "snapshots"});
         EXPECT_EQ(outcome.code, 4);
-        EXPECT_THAT(outcome.err, HasSubstr("cannot open volume 'archive': " + mark + ", what this client has seen"));
+        EXPECT_THAT(outcome.err,
+                    HasSubstr("cannot open volume 'archive': " + mark + ", this client's note of the newest state"));
     }
     EXPECT_THAT(user({"volume", "list"}).err, HasSubstr("volume 'archive': cannot open it: " + mark));
 }

@@ -65,7 +65,8 @@ base::Task<base::Result<void>> remember_name(base::NodeEnv env, std::string name
     BASE_CO_TRY(const auto seen, read_names(env.disk));
     if (std::ranges::binary_search(seen, name)) co_return base::ok();
     const auto deadline = env.clock.now() + kPatience;
-    BASE_CO_TRY(const auto lock, co_await base::wait_for_lock(env, std::string{kLock}, deadline));
+    std::string path{kLock};
+    BASE_CO_TRY(const auto lock, co_await base::wait_for_lock(env, std::move(path), deadline));
     BASE_CO_TRY(auto names, read_names(env.disk));
     insert(names, name);
     std::string text;

@@ -36,7 +36,7 @@ class DiskHighWater final : public HighWater {
         auto prepare = [&disk = env_.disk, directory = directory_] { return make_path(disk, directory); };
         BASE_CO_CHECK(co_await env_.workers.run(std::move(prepare)));
         const auto deadline = env_.clock.now() + kPatience;
-        auto lock = directory_ + "/lock";
+        auto lock = directory_ + ".lock";
         BASE_CO_TRY(const auto held, co_await base::wait_for_lock(env_, std::move(lock), deadline));
         auto job = [&disk = env_.disk, path = where(aguid), aguid, mark = std::move(mark)]() -> base::Result<void> {
             BASE_TRY(const auto present, read(disk, path, aguid));

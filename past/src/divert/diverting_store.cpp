@@ -135,6 +135,8 @@ Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> b
 }
 
 Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Block> blocks) {
+    // A disk that failed takes no pointer either: a copy elsewhere would be nobody's. It says so itself.
+    if (inner_.usage().read_only) co_return co_await inner_.put(place, tag, std::move(blocks));
     auto sorted = sort_out(std::move(blocks));
     if (!sorted.pointed.empty()) {
         // Whom we cannot ask now may have lost them: then we take them, or somebody else does.
