@@ -170,19 +170,20 @@ Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<G
         const auto& answer = gather->answers[i];
         if (answer && *answer && set->writers[i].id() != context_.self()) ++others;
     }
-    const bool cut_off = copies > 1 ? others == 0 : answered == 0;
+    const auto elsewhere = co_await touch_elsewhere(set->spare, *request, needed, held, others == 0,
+                                                    context_.attempt(deadline, context_.config.call_timeout));
+    const bool cut_off = copies > 1 ? others + elsewhere == 0 : answered == 0;
     if (cut_off) co_return base::Error{Errc::holders_unreachable, fmt::format("{} of {} answered", answered, copies)};
-    co_await touch_elsewhere(set->spare, *request, needed, held,
-                             context_.attempt(deadline, context_.config.call_timeout));
     std::vector<bool> result(count);
     for (std::size_t i = 0; i < count; ++i) result[i] = held[i] >= needed;
     co_return result;
 }
 
 /// What a holder that has just come was not given yet, or that does not answer, others have: their copies count as
-/// well. Nothing is asked where the holders have everything.
-Task<void> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, const TouchRequest& all, std::size_t needed,
-                                   std::vector<std::size_t>& held, TimePoint deadline) {
+/// well. Nothing is asked where the holders have everything. How many answered; `patiently`: at least one should.
+Task<std::size_t> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, const TouchRequest& all,
+                                          std::size_t needed, std::vector<std::size_t>& held, bool patiently,
+                                          TimePoint deadline) {
     auto request = std::make_shared<TouchRequest>();
     request->place = all.place;
     request->tag = all.tag;
@@ -192,15 +193,19 @@ Task<void> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, const T
         which.push_back(i);
         request->ids.push_back(all.ids[i]);
     }
-    if (which.empty()) co_return;
+    if (which.empty()) co_return 0;
     const auto gather = std::make_shared<Gather<Result<std::vector<bool>>>>(context_.env.executor);
     for (const auto& node : nodes) spawn(context_.work, gather, touch_at(node, request, deadline));
-    const auto until = context_.now() + 4 * context_.latencies.hedge();
+    const auto until = patiently ? deadline : std::min(deadline, context_.now() + 4 * context_.latencies.hedge());
     while (gather->pending > 0 && context_.now() < until) co_await next_answer(context_.env.clock, gather, until);
-    for (const auto& answer : gather->answers) {
+    std::size_t answered = 0;  // beside ourselves
+    for (std::size_t at = 0; at < nodes.size(); ++at) {
+        const auto& answer = gather->answers[at];
         if (!answer || !*answer) continue;
+        if (nodes[at].id() != context_.self()) ++answered;
         for (std::size_t i = 0; i < which.size(); ++i) held[which[i]] += (**answer)[i] ? 1 : 0;
     }
+    co_return answered;
 }
 
 Task<Result<std::vector<bool>>> Writer::touch_at(NodeHandle holder, std::shared_ptr<const TouchRequest> request,

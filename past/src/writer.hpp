@@ -42,8 +42,9 @@ class Writer {
     base::Task<base::Result<std::vector<bool>>> touch_at(pastry::NodeHandle holder,
                                                          std::shared_ptr<const TouchRequest> request,
                                                          base::TimePoint deadline);
-    base::Task<void> touch_elsewhere(const std::vector<pastry::NodeHandle>& nodes, const TouchRequest& all,
-                                     std::size_t needed, std::vector<std::size_t>& held, base::TimePoint deadline);
+    base::Task<std::size_t> touch_elsewhere(const std::vector<pastry::NodeHandle>& nodes, const TouchRequest& all,
+                                            std::size_t needed, std::vector<std::size_t>& held, bool patiently,
+                                            base::TimePoint deadline);
     base::Task<base::Result<void>> remove_at(pastry::NodeHandle holder, std::shared_ptr<const Reclaim> reclaim,
                                              base::TimePoint deadline);
 

@@ -113,6 +113,8 @@ class Followers::Impl {
     [[nodiscard]] bool may_become_top(const Followed& followed) const;
     void append_known(const Followed& followed, std::vector<base::Address>& to, std::size_t count);
     base::Task<void> improve(FollowedPtr followed);
+    base::Task<bool> is_better_top(FollowedPtr followed, Seen parent);
+    void take_the_top(Followed& followed);
     base::Task<bool> move(FollowedPtr followed, Seen to);
     base::Task<bool> next_round_begins(FollowedPtr followed);
 

@@ -23,7 +23,8 @@ constexpr std::size_t kFewLooks = 8;    // for other trees
 constexpr std::size_t kKnownAsked = 8;
 constexpr std::size_t kMostLooksToImprove = 12;
 constexpr std::ptrdiff_t kMostHangs = 6;
-constexpr double kGain = 0.9;  // of the present cost, to be worth a move
+constexpr double kBetterTop = 0.75;  // of its ways to all branches
+constexpr double kGain = 0.9;        // of the present cost, to be worth a move
 
 }  // namespace
 
@@ -187,6 +188,10 @@ Task<void> Followers::Impl::improve(FollowedPtr followed) {
     const auto at = std::ranges::find(seen, parent.id, [](const Seen& one) { return one.address.id; });
     if (followed->gone || at == seen.end() || !tree.parent() || tree.parent()->address.id != parent.id) co_return;
     tree.parent_measured(at->rtt);
+    if (co_await is_better_top(followed, *at)) {
+        take_the_top(*followed);
+        co_return;
+    }
     const double present = cost(*at);
     std::erase_if(seen, [&](const Seen& one) {
         const bool worth = followed->crowded ? one.address.id != parent.id : cost(one) < kGain * present;
@@ -195,6 +200,40 @@ Task<void> Followers::Impl::improve(FollowedPtr followed) {
     const auto best = std::ranges::min_element(seen, {}, [](const Seen& one) { return cost(one); });
     if (best == seen.end()) co_return;
     if (co_await move(followed, *best)) ++counters_.moves;
+}
+
+// Nobody chooses the top: it is who began, or who was found first after a loss, and may sit at the end of a slow line.
+// News of its branches crosses it on the way to each other, so a child that is much nearer to them takes its place.
+Task<bool> Followers::Impl::is_better_top(FollowedPtr followed, Seen parent) {
+    const auto top = parent.address.id;
+    if (parent.view.standing.rank.depth != 0 || followed->tree.children().empty()) co_return false;
+    auto siblings = std::move(parent.view.children);
+    std::erase_if(siblings, [&](const Address& one) { return one.id == self(); });
+    const auto seen = co_await look_at_all(followed, std::move(siblings));
+    const auto& now_above = followed->tree.parent();
+    if (followed->gone || !now_above || now_above->address.id != top) co_return false;
+    // The ways from either to all branches, ours included, which is no way from us.
+    std::size_t forks = 0;
+    Duration from_us{};
+    Duration from_top = parent.rtt / 2;
+    for (const auto& one : seen) {
+        if (one.view.standing.parent.id != top || one.view.children.empty()) continue;
+        ++forks;
+        from_us += one.rtt / 2;
+        from_top += one.view.standing.delay;
+    }
+    co_return forks > 0 && static_cast<double>(from_us.count()) < kBetterTop* static_cast<double>(from_top.count());
+}
+
+/// With the next round: it ranks higher than our parent does, who hears of it at once and hangs below us.
+void Followers::Impl::take_the_top(Followed& followed) {
+    const auto old = followed.tree.parent()->address;
+    followed.tree.lose_parent(now());
+    followed.tree.become_top();
+    followed.look_at = now() + config_.digest_period;
+    ++counters_.moves;
+    tell_left(followed, old, {});
+    followed.digest_wake->pulse();
 }
 
 Task<bool> Followers::Impl::move(FollowedPtr followed, Seen to) {

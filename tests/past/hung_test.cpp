@@ -126,8 +126,11 @@ TEST_F(Hung, WhatOnlyHungHoldersHaveIsNotThere) {
     EXPECT_FALSE(held->front());
     EXPECT_TRUE(cluster_->put(by_rank[3], 1, Wait::majority));
     EXPECT_TRUE(touch(by_rank[3])->front()) << "two that answer have it: a holder and who stands in for one";
+    EXPECT_TRUE(touch(by_rank[2])) << "a holder itself, whom no other holder answers, but who can hear stand-ins";
     hang({by_rank[2]});
-    EXPECT_EQ(touch(by_rank[3]).error(), Errc::holders_unreachable);
+    EXPECT_TRUE(touch(by_rank[3])) << "stand-ins answer";
+    hang({by_rank[4]});
+    EXPECT_EQ(touch(by_rank[3]).error(), Errc::holders_unreachable) << "alone";
 }
 
 // A spare that hangs as well, and was found out while the holder before it was waited for.

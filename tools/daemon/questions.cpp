@@ -283,11 +283,12 @@ class Questions {
             }
             found = node;
         }
-        // A member that is down is none that we see: it is not known to be gone for good.
-        if (!found)
-            return base::Error{base::Errc::unreachable,
-                               "no node that is up and that we see begins with '" + digits + "'"};
-        return *found;
+        if (found) return *found;
+        const auto& members = stack_.network().roster().members;
+        const auto is_meant = [&](const auto& member) { return member.id.hex().starts_with(digits); };
+        const bool member = !digits.empty() && std::ranges::any_of(members, is_meant);
+        if (member) return base::Error{base::Errc::unreachable, "no member that is up begins with '" + digits + "'"};
+        return base::Error{base::Errc::not_found, "no member begins with '" + digits + "'"};
     }
 
     base::NodeEnv env_;
