@@ -7,6 +7,7 @@
 
 #include "base/clock.hpp"
 #include "base/task_group.hpp"
+#include "base/wait.hpp"
 
 namespace past {
 
@@ -40,16 +41,7 @@ std::size_t spawn(base::TaskGroup& group, const std::shared_ptr<Gather<T>>& gath
 /// Resumes at the next answer, or once now() >= until.
 template <class T>
 base::Task<void> next_answer(base::Clock& clock, std::shared_ptr<Gather<T>> gather, base::TimePoint until) {
-    if (clock.now() >= until) co_return;
-    const auto timer = clock.schedule(until, [gather] { gather->changed.pulse(); });
-    std::exception_ptr failure;
-    try {
-        co_await gather->changed.wait();
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    clock.cancel(timer);
-    if (failure) std::rethrow_exception(failure);
+    return base::wait_until(clock, std::shared_ptr<base::Event>{gather, &gather->changed}, until);
 }
 
 }  // namespace past

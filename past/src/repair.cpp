@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/wait.hpp"
 #include "registers.hpp"
 
 namespace past {
@@ -60,9 +61,7 @@ Task<void> Repair::pause() {
             until = std::min(until,
                              context_.now() + std::chrono::duration_cast<base::Duration>(config.settle * jitter / 3));
         }
-        const auto timer = context_.env.clock.schedule(until, [wake = wake_] { wake->pulse(); });
-        co_await wake_->wait();
-        context_.env.clock.cancel(timer);
+        co_await base::wait_until(context_.env.clock, wake_, until);
     }
 }
 

@@ -47,10 +47,9 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
     for (const auto& holder : writers) context_.work.spawn(fill_slot(put, holder));
 
     const auto enough = wait == Wait::full ? put->slots : needed;
+    const std::shared_ptr<base::Event> changed{put, &put->changed};
     while (put->stored < enough && put->concluded < put->slots && context_.now() < deadline) {
-        const auto timer = context_.env.clock.schedule(deadline, [put] { put->changed.pulse(); });
-        co_await put->changed.wait();
-        context_.env.clock.cancel(timer);
+        co_await base::wait_until(context_.env.clock, changed, deadline);
     }
     if (put->stored < needed) {
         holders_.forget(place);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "base/wait.hpp"
 #include "codec.hpp"
 #include "node_impl.hpp"
 
@@ -143,10 +144,9 @@ std::optional<pastry::NodeHandle> Node::Impl::other_way(const Guid& key, unsigne
 }
 
 Task<void> Node::Impl::wait_for(std::shared_ptr<Question> question, std::size_t attempt, TimePoint until) {
+    const std::shared_ptr<base::Event> changed{question, &question->changed};
     while (!question->done() && question->ways[attempt].outcome == Question::Outcome::open && now() < until) {
-        const auto timer = env_.clock.schedule(until, [question] { question->changed.pulse(); });
-        co_await question->changed.wait();
-        env_.clock.cancel(timer);
+        co_await base::wait_until(env_.clock, changed, until);
     }
 }
 
@@ -176,10 +176,9 @@ Task<void> Node::Impl::ask(std::shared_ptr<Question> question, Find find, base::
         }
     }
     // All ways were tried; KBR may still hold one for a root that is being declared dead.
+    const std::shared_ptr<base::Event> changed{question, &question->changed};
     while (!question->done() && !question->all_heard() && now() < deadline) {
-        const auto timer = env_.clock.schedule(deadline, [question] { question->changed.pulse(); });
-        co_await question->changed.wait();
-        env_.clock.cancel(timer);
+        co_await base::wait_until(env_.clock, changed, deadline);
     }
 }
 

@@ -1,20 +1,10 @@
 // Every message of followers: foreign bytes decode to an error or to a value that encodes and decodes to itself.
-//
-// The first two bytes divide the rest into header and payload.
 #include <cstdlib>
 
 #include "../../tapestry/src/codec_followers.hpp"
+#include "foreign_message.hpp"
 
 namespace {
-
-base::Message foreign(base::ByteView bytes) {
-    base::Message message;
-    const std::size_t cut =
-        std::min<std::size_t>(bytes[0] | (static_cast<std::size_t>(bytes[1]) << 8U), bytes.size() - 2);
-    message.header = base::to_bytes(bytes.subspan(2, cut));
-    message.payload = base::to_bytes(bytes.subspan(2 + cut));
-    return message;
-}
 
 template <class T>
 void again(const base::Message& message, base::Result<T> (*decode)(const base::Message&)) {
@@ -35,7 +25,7 @@ void again(const base::Message& message, base::Result<T> (*decode)(const base::M
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace tapestry;
     if (size < 2) return 0;
-    const auto message = foreign({data, size});
+    const auto message = foreign_message({data, size});
     again<Look>(message, decode_look);
     again<View>(message, decode_view);
     again<Hang>(message, decode_hang);

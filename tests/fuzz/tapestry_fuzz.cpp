@@ -2,20 +2,9 @@
 #include <cstdlib>
 
 #include "../../tapestry/src/codec.hpp"
-#include "base/bytes.hpp"
+#include "foreign_message.hpp"
 
 namespace {
-
-base::Message foreign(base::ByteView bytes) {
-    // The first two bytes divide the rest into header and payload.
-    base::Message message;
-    if (bytes.size() < 2) return message;
-    const std::size_t cut =
-        std::min<std::size_t>(bytes[0] | (static_cast<std::size_t>(bytes[1]) << 8U), bytes.size() - 2);
-    message.header = base::to_bytes(bytes.subspan(2, cut));
-    message.payload = base::to_bytes(bytes.subspan(2 + cut));
-    return message;
-}
 
 template <class T>
 void must_be(const T& holds) {
@@ -31,14 +20,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         must_be(announcement->size() > 0 && announcement->size() <= kMaxObjects);
         (void)announcement->verify(base::Guid{});
     }
-    if (const auto parcels = decode_publish(foreign(bytes))) {
+    if (const auto parcels = decode_publish(foreign_message(bytes))) {
         const auto again = decode_publish(encode(*parcels));
         must_be(again && again->size() == parcels->size());
     }
     if (const auto find = decode_find(bytes)) must_be(decode_find(encode(*find, {}).header));
     if (const auto found = decode_found(bytes)) must_be(decode_found(encode(*found).header));
     if (const auto deliver = decode_deliver(bytes)) must_be(decode_deliver(encode(*deliver, {}).header));
-    if (const auto delivered = decode_delivered(foreign(bytes))) must_be(decode_delivered(encode(*delivered)));
+    if (const auto delivered = decode_delivered(foreign_message(bytes))) must_be(decode_delivered(encode(*delivered)));
     if (const auto landings = decode_arrived(bytes)) must_be(decode_arrived(encode(*landings).header));
     if (const auto fresh = decode_handed_over(bytes)) must_be(decode_handed_over(encode_handed_over(*fresh).header));
     if (const auto object = decode_beside(bytes)) must_be(decode_beside(encode_beside(*object).header));

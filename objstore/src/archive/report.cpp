@@ -1,5 +1,7 @@
 #include "objstore/archive/report.hpp"
 
+#include "objstore/records.hpp"
+
 namespace objstore::archive {
 
 const char* describe(WarningKind kind) {
@@ -18,6 +20,10 @@ const char* describe(WarningKind kind) {
         case WarningKind::skipped: return "exists and was kept";
     }
     return "";
+}
+
+base::Error too_deep() {
+    return {base::Errc::unsupported, "deeper than " + std::to_string(kMaxDepth) + " directories"};
 }
 
 bool named_one_by_one(WarningKind kind) {

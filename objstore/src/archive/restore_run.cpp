@@ -186,8 +186,7 @@ base::Task<base::Result<void>> RestoreRun::take(Pending above, Entry entry, Node
         co_return base::ok();
     }
     if (above.depth >= kMaxDepth) {
-        warnings_.add(WarningKind::refused, std::move(path),
-                      base::Error{base::Errc::unsupported, "deeper than 2048 directories"});
+        warnings_.add(WarningKind::refused, std::move(path), too_deep());
         co_return base::ok();
     }
     const auto target = target_->add(above.target, std::move(file.name), std::move(file.attributes));

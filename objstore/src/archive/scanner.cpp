@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "objstore/archive/report.hpp"
 #include "objstore/records.hpp"
 
 namespace objstore::archive {
@@ -192,7 +193,7 @@ void Scanner::keep(Listing& listing, const Pending& above, const std::string& na
     }
     ScannedEntry entry{.name = name, .stat = *stat};
     if (directory && above.depth >= kMaxDepth) {
-        fail(std::move(path), base::Error{base::Errc::unsupported, "deeper than 2048 directories"});
+        fail(std::move(path), too_deep());
         return;
     }
     if (directory) {

@@ -33,6 +33,9 @@ enum class WarningKind : std::uint8_t {
 /// root, a file system without attributes) gives the same warning for every file.
 [[nodiscard]] bool named_one_by_one(WarningKind kind);
 
+/// Of a directory with kMaxDepth others above it: neither archived nor restored.
+[[nodiscard]] base::Error too_deep();
+
 /// The first hundred of each kind in full, and how many there were.
 class Warnings {
   public:
