@@ -67,6 +67,7 @@ struct HostWorkers::Pool {
     Pool& operator=(const Pool&) = delete;
 
     void push(Job task) {
+        under_way.fetch_add(1, std::memory_order_relaxed);
         bool seen = false;
         {
             const std::lock_guard lock{mutex};
@@ -89,6 +90,7 @@ struct HostWorkers::Pool {
             lock.unlock();
             task();
             task = nullptr;
+            under_way.fetch_sub(1, std::memory_order_relaxed);
             lock.lock();
             if (queue.empty() && !watched && !stopping) watch(lock);
         }
@@ -112,6 +114,7 @@ struct HostWorkers::Pool {
     std::condition_variable wake;
     std::deque<Job> queue;
     std::atomic<std::size_t> waiting = 0;  // the queue's length, for the one who looks without the lock
+    std::atomic<unsigned> under_way = 0;   // queued or running
     bool watched = false;                  // somebody looks, and will look once more under the lock
     bool stopping = false;
     std::vector<std::thread> threads;
@@ -146,6 +149,12 @@ HostWorkers::HostWorkers(unsigned threads)
 HostWorkers::~HostWorkers() = default;
 
 unsigned HostWorkers::parallelism() const noexcept { return static_cast<unsigned>(pool_->threads.size()); }
+
+bool HostWorkers::leave_a_core() const noexcept {
+    static const unsigned cores = usable_cores();
+    const auto jobs = pool_->under_way.load(std::memory_order_relaxed);
+    return jobs > 0 && jobs < cores;
+}
 
 Task<void> HostWorkers::run_job(Job job) {
     return asio::async_initiate<const asio::use_awaitable_t<>, void(std::exception_ptr)>(

@@ -58,6 +58,7 @@ class HostRuntime {
     }
     static Error interruption();
     bool run_to_end(Task<void> task);
+    void turn_loop();
 
     struct Loop : boost::asio::io_context {
         Loop() : io_context{1} {}

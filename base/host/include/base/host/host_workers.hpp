@@ -19,6 +19,8 @@ class HostWorkers final : public Workers {
 
     [[nodiscard]] unsigned parallelism() const noexcept override;
     Task<void> run_job(Job job) override;
+    /// True while jobs are under way and at least one core has none. Any thread.
+    [[nodiscard]] bool leave_a_core() const noexcept;
 
   private:
     struct Pool;
