@@ -510,10 +510,20 @@ TEST_F(StoreDamage, ASegmentThatCannotBeReadDoesNotKeepTheStoreClosed) {
 TEST_F(StoreDamage, ABlockThatCannotBeReadIsForgottenForRepair) {
     open();
     const auto blocks = fill(2);
-    node_.disk().fail(sim::DiskCall::read, 1, base::Errc::io_failed);
+    constexpr bool kAndLater = true;
+    node_.disk().fail(sim::DiskCall::read, 1, base::Errc::io_failed, kAndLater);
     EXPECT_EQ(run(store_->get(blocks[0].id)).error(), past::Errc::corrupt_block);
+    node_.disk().fail_nothing();
     EXPECT_FALSE(store_->has(blocks[0].id));
     EXPECT_TRUE(readable(blocks[1]));
+}
+
+TEST_F(StoreDamage, ABlockThatReadsWellTheSecondTimeIsKept) {
+    open();
+    const auto blocks = fill(2);
+    node_.disk().fail(sim::DiskCall::read, 1, base::Errc::io_failed);
+    EXPECT_TRUE(readable(blocks[0]));
+    EXPECT_EQ(store_->usage().lost_blocks, 0U);
 }
 
 }  // namespace

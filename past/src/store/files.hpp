@@ -65,7 +65,7 @@ struct BlockRead {
     base::Result<base::SharedBytes> bytes = base::SharedBytes{};
     bool damaged = false;  ///< this copy is of no use: another length, other bytes, unreadable, no such file
 };
-/// One pread, one SHA-256.
+/// One pread, one SHA-256; both once more before the copy counts as damaged.
 BlockRead read_block(base::Disk& disk, const std::string& directory, std::uint32_t number,
                      std::shared_ptr<base::File> file, std::uint64_t offset, std::uint32_t length, const base::Guid& id,
                      bool skip_check);
