@@ -114,7 +114,7 @@ Errc from_errno(int value) noexcept {
         case EHOSTUNREACH: return Errc::unreachable;
         case ENETUNREACH: return Errc::unreachable;
         case ETIMEDOUT: return Errc::timed_out;
-        case EADDRINUSE: return Errc::exists;
+        case EADDRINUSE: return Errc::locked;
         default: return Errc::io_failed;
     }
 }

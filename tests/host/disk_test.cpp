@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -42,6 +43,19 @@ TEST_F(DiskTest, ErrorsNameTheWholePath) {
     const auto missing = disk->open("a/b", Disk::Mode::read);
     EXPECT_EQ(missing.error(), Errc::not_found);
     EXPECT_EQ(missing.error().detail(), scratch.path("a/b"));
+}
+
+TEST_F(DiskTest, RunningOutOfDescriptorsSaysWhatToRaise) {
+    scratch.write("f", "x");
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none{3, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    const auto opened = disk->open("f", Disk::Mode::read);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error(), Errc::busy);
+    EXPECT_THAT(opened.error().detail(), HasSubstr("ulimit -n"));
 }
 
 TEST_F(DiskTest, PathsThatLeaveTheDirectoryAreRefused) {

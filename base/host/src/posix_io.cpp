@@ -16,7 +16,9 @@ namespace base::host {
 Error errno_error(std::string_view path, int value) {
     const auto code = from_errno(value);
     std::string detail{path};
-    if (code == Errc::io_failed || code == Errc::bad_argument) {
+    if (value == EMFILE) {
+        detail += " (too many open files; raise 'ulimit -n')";
+    } else if (code == Errc::io_failed || code == Errc::bad_argument || code == Errc::busy) {
         detail += " (" + std::generic_category().message(value) + ")";
     }
     return Error{code, std::move(detail)};
