@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/base64.hpp"
 #include "recorded_io.hpp"
 
 namespace tools {
@@ -147,6 +148,35 @@ TEST(Archive, LsWalksADirectoryOrEverything) {
     EXPECT_THAT(user({"archive", "ls", "-l", "latest:" + user.source.path("a.txt")}).out, HasSubstr(" 5 "));
 }
 
+TEST(Archive, APathInASnapshotMayBeWrittenInAnyWay) {
+    Archivist user;
+    user.backup();
+    const auto plain = user({"archive", "ls", "latest:" + user.source.path("sub")});
+    ASSERT_EQ(plain.code, 0) << plain.err;
+    for (const auto* way : {"sub/", "//sub", "./sub", "sub/."}) {
+        const auto other = user({"archive", "ls", "latest:" + user.source.path() + "/" + way});
+        EXPECT_EQ(other.out, plain.out) << way << ": " << other.err;
+    }
+}
+
+TEST(Archive, ANameThatIsNotUtf8IsWholeInJsonToo) {
+    Archivist user;
+    const std::string name = "caf\xe9";
+    user.source.write(name, "latin-1");
+    user.backup();
+    const auto all = user({"archive", "ls", "latest:" + user.source.path(), "--json"}).lines();
+    const auto foreign = std::ranges::find_if(all, [](const auto& node) { return node.contains("path_base64"); });
+    ASSERT_NE(foreign, all.end());
+    EXPECT_EQ(foreign->at("path"), user.source.path("caf\ufffd"));
+    EXPECT_EQ(from_base64(foreign->at("path_base64").get<std::string>()), base::to_bytes(user.source.path(name)));
+    EXPECT_EQ(std::ranges::count_if(all, [](const auto& node) { return node.contains("path_base64"); }), 1);
+
+    const auto missing = user.source.path("gone\xff");
+    const auto summary = user({"archive", "backup", user.source.path(), missing, "--json"}).lines().back();
+    const auto named = summary.at("warnings").at(0);
+    EXPECT_EQ(from_base64(named.at("paths_base64").at(0).get<std::string>()), base::to_bytes(missing));
+}
+
 TEST(Archive, LsOfASnapshotListsEveryPathAsTheSummaryCountsThem) {
     Archivist user;
     const auto summary = user.backup();
@@ -196,6 +226,7 @@ TEST(Archive, WhatMakesNoSenseIsAUsageError) {
         {"archive", "backup", user.source.path(), "--exclude-file", "/nowhere"},
         {"archive", "backup", "--files-from", "/nowhere"},
         {"archive", "backup", user.source.path(), "--time", "soon"},
+        {"archive", "backup", user.source.path(), "--time", "2026-02-30"},
         {"archive", "backup", user.source.path(), "--compression", "99"},
         {"archive", "restore", "latest"},
         {"archive", "restore", "latest", "--target", "/tmp/x", "--include", "a", "--exclude", "b"},
@@ -204,6 +235,12 @@ TEST(Archive, WhatMakesNoSenseIsAUsageError) {
         {"get", "123"},
         {"volume", "create", ""},
         {"volume", "create", "a\x1b[2J"},
+        {"network", "create", "a\x1b[2J"},
+        {"dev", "up", "--nodes", "0"},
+        {"dev", "up", "--nodes", "3", "--copies", "4"},
+        {"dev", "up", "--copies", "3", "--min-copies", "4"},
+        {"dev", "up", "--repair-after", "soon"},
+        {"dev", "up", "--capacity", "much"},
     };
     for (const auto& args : wrong) {
         const auto outcome = user(args);

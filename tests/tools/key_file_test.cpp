@@ -11,7 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/hash.hpp"
-#include "keys/base64.hpp"
+#include "cli/base64.hpp"
 
 namespace tools {
 namespace {

@@ -1,16 +1,42 @@
 #include "cli/console.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "cli/base64.hpp"
 #include "cli/text.hpp"
 
 namespace tools {
 
 namespace {
 
-std::string dump(const nlohmann::json& document) {
-    return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+using Json = nlohmann::json;
+
+bool is_foreign(const Json& value) { return value.is_string() && !is_utf8(value.get_ref<const std::string&>()); }
+
+Json bytes_of(const Json& value) {
+    if (value.is_string()) return to_base64(base::as_bytes(value.get_ref<const std::string&>()));
+    auto list = Json::array();
+    for (const auto& item : value) list.push_back(item.is_string() ? bytes_of(item) : Json{});
+    return list;
+}
+
+/// Adds the bytes of what is not UTF-8, wherever it is.
+void keep_bytes(Json& document) {
+    if (!document.is_structured()) return;
+    auto added = Json::object();
+    for (auto& [key, value] : document.items()) {
+        if (document.is_object() && (is_foreign(value) || (value.is_array() && std::ranges::any_of(value, is_foreign))))
+            added[key + "_base64"] = bytes_of(value);
+        keep_bytes(value);
+    }
+    if (!added.empty()) document.update(added);
+}
+
+std::string dump(Json document) {
+    keep_bytes(document);
+    return document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace

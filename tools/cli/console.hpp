@@ -38,7 +38,8 @@ class Console {
 
     /// A result, for people and pipes alike. Not for --json.
     void print(std::string_view text);
-    /// A result, for programs: one line. Names that are not UTF-8 get U+FFFD.
+    /// A result, for programs: one line. JSON cannot hold a name that is not UTF-8: such a field has U+FFFD in it, and
+    /// beside it one whose key ends in "_base64" has the bytes (of a list, those of all its strings).
     void print_json(const nlohmann::json& document);
     /// Something worth knowing while it works: on standard error, unless --quiet or --json.
     void note(std::string_view text);

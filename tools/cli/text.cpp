@@ -139,6 +139,15 @@ std::string plural(std::uint64_t count, std::string_view one, std::string_view m
     return human_count(count) + " " + std::string{count == 1 ? one : many};
 }
 
+bool is_utf8(std::string_view text) {
+    while (!text.empty()) {
+        const auto length = utf8_length(text);
+        if (length == 0) return false;
+        text.remove_prefix(length);
+    }
+    return true;
+}
+
 std::string printable(std::string_view text) {
     std::string out;
     out.reserve(text.size());

@@ -30,6 +30,7 @@ namespace tools {
 /// Local "2026-11-20", "2026-11-20 14:14" and "2026-11-20 14:14:15", or RFC 3339 with Z or an offset.
 [[nodiscard]] std::optional<std::int64_t> parse_time(std::string_view text);
 
+[[nodiscard]] bool is_utf8(std::string_view text);
 /// A name as it may be shown on a terminal: control characters and bytes that are not UTF-8 come out as \x1b, so that
 /// no file name can move the cursor or forge a line.
 [[nodiscard]] std::string printable(std::string_view text);

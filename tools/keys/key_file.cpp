@@ -5,7 +5,7 @@
 #include "base/codec.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
-#include "keys/base64.hpp"
+#include "cli/base64.hpp"
 
 namespace tools {
 

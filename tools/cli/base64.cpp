@@ -1,4 +1,4 @@
-#include "keys/base64.hpp"
+#include "cli/base64.hpp"
 
 namespace tools {
 
