@@ -1,6 +1,7 @@
 #include "presence.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace past {
 
@@ -25,18 +26,27 @@ void Presence::refresh() {
 Presence::Seen& Presence::entry(const NodeId& node) {
     const auto known = seen_.find(node);
     if (known != seen_.end()) return known->second;
-    if (seen_.size() >= config_.max_remembered_nodes) {
-        const auto order = [](const auto& each) { return std::pair{each.second.live, each.second.since}; };
-        seen_.erase(std::ranges::min_element(seen_, {}, order));  // who left longest ago
-    }
+    if (seen_.size() >= config_.max_remembered_nodes) forget_one();
     auto& fresh = seen_[node];
     fresh.since = clock_.now();
     fresh.came = clock_.now() - started_ > config_.check_period;
     return fresh;
 }
 
+/// Who left longest ago; while all live, who is not near us and was not met for longest.
+void Presence::forget_one() {
+    std::set<NodeId> near;
+    for (const auto& node : kbr_.neighbours()) near.insert(node.id());
+    const auto order = [&](const auto& each) {
+        const auto& [node, seen] = each;
+        return std::tuple{seen.live, near.contains(node), seen.live ? seen.met : seen.since};
+    };
+    seen_.erase(std::ranges::min_element(seen_, {}, order));
+}
+
 void Presence::here(const NodeId& node) {
     auto& seen = entry(node);
+    seen.met = clock_.now();
     if (seen.live) return;
     seen.live = true;
     seen.since = clock_.now();

@@ -39,12 +39,14 @@ class Presence {
   private:
     struct Seen {
         base::TimePoint since;  // it lives, or is away
+        base::TimePoint met;    // last, alive
         bool live = false;
         bool came = false;   // we were here before it was
         bool known = false;  // it once stayed for migrate_after
         unsigned left = 0;   // times in a row that it left before it had stayed for migrate_after
     };
     Seen& entry(const base::NodeId& node);
+    void forget_one();
     void here(const base::NodeId& node);
     void gone(const base::NodeId& node, base::TimePoint since);
     [[nodiscard]] const Seen* find(const base::NodeId& node) const;

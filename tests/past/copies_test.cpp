@@ -279,5 +279,28 @@ TEST(Presence, WhoKeepsLeavingIsGivenTimeThatDoubles) {
     EXPECT_EQ(w.back_off("53"), 3s) << "it stayed meanwhile";
 }
 
+TEST(Presence, WithoutRoomForAllThoseNearAndThoseMetLatelyAreRemembered) {
+    Watched w;
+    w.config.max_remembered_nodes = 5;
+    w.change("4e", true);
+    w.change("53", true);
+    w.presence.met(node("a0").id());
+    w.world.run_for(20min);
+    w.presence.met(node("b0").id());
+    w.world.run_for(1s);
+    w.presence.met(node("a0").id());
+    w.change("60", true);
+    for (const auto* far : {"c0", "d0", "e0"}) {
+        w.world.run_for(1s);
+        w.presence.met(node("a0").id());
+        w.world.run_for(1s);
+        w.presence.met(node(far).id());
+        w.presence.refresh();
+    }
+    for (const auto* name : {"4e", "53", "a0"}) EXPECT_FALSE(w.presence.newcomer(node(name).id())) << name;
+    w.world.run_for(10min);
+    EXPECT_FALSE(w.presence.newcomer(node("60").id())) << "seen all the time since it came";
+}
+
 }  // namespace
 }  // namespace past::test

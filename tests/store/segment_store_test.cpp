@@ -176,6 +176,30 @@ TEST_F(SegmentStoreTest, TheCapIsKeptWithItsReserve) {
     EXPECT_TRUE(put(stored, 60000));
 }
 
+TEST_F(SegmentStoreTest, ACapThatTheDeviceHasNoRoomForIsNotPromisedToOthers) {
+    config_.capacity_bytes = 1ULL << 30U;
+    config_.reserve_bytes = 1U << 20U;
+    config_.segment_bytes = 256U << 10U;
+    node_.disk().set_capacity(4U << 20U);
+    open();
+    const auto room = [&] {
+        const auto usage = store_->usage();
+        const auto taken = usage.disk_bytes + usage.reserve_bytes;
+        return usage.capacity_bytes > taken ? usage.capacity_bytes - taken : 0;
+    };
+    std::uint64_t stored = 0;
+    for (; stored < 1000; ++stored) {
+        const auto before = room();
+        if (!put(stored, 60000)) {
+            EXPECT_LT(before, 70'000U) << "refused although there seemed to be room";
+            break;
+        }
+        EXPECT_GE(before, 60'000U) << "taken although there seemed to be no room";
+    }
+    EXPECT_GT(stored, 10U);
+    EXPECT_LT(stored, 60U);
+}
+
 TEST_F(SegmentStoreTest, TheDefaultReserveIsFivePercentOrSixtyFourMiB) {
     config_.reserve_bytes = SegmentStore::Config::kAuto;
     config_.capacity_bytes = 10ULL << 30U;

@@ -54,7 +54,7 @@ struct StoreUsage {
     std::uint64_t blocks = 0;
     std::uint64_t block_bytes = 0;  ///< payload of the live blocks
     std::uint64_t disk_bytes = 0;   ///< files of the store, garbage included: what the cap counts
-    std::uint64_t capacity_bytes = 0;
+    std::uint64_t capacity_bytes = 0;  ///< what the files may come to: the cap, or less where the device has less
     std::uint64_t reserve_bytes = 0;  ///< kept for deletes and records: puts are refused before they eat it
     std::uint64_t index_bytes = 0;    ///< memory
     std::uint64_t lost_blocks = 0;    ///< see lost()

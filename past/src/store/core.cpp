@@ -58,7 +58,8 @@ StoreUsage SegmentStore::Core::usage() const {
     out.blocks = state.index.size();
     out.block_bytes = state.index.block_bytes();
     out.disk_bytes = segment_bytes_ + state_bytes();
-    out.capacity_bytes = config.capacity_bytes == 0 ? out.disk_bytes + space_.free_bytes : config.capacity_bytes;
+    const auto device = out.disk_bytes + space_.free_bytes;  // it may have less than we were promised
+    out.capacity_bytes = config.capacity_bytes == 0 ? device : std::min(config.capacity_bytes, device);
     out.reserve_bytes = reserve_bytes_;
     out.index_bytes = state.index.memory_bytes() + state.tag_sets.memory_bytes();
     out.lost_blocks = state.lost.size();
