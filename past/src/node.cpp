@@ -243,6 +243,7 @@ NodeStatus Node::status() const {
     status.places_published = parts.off_place.published();
     status.blocks_lost = usage.lost_blocks;
     status.registers = parts.registers.count();
+    status.registers_without_majority = parts.registers.without_majority();
     status.pending_reclaims = parts.reclaims.pending();
     parts.repair.report(status);
     return status;

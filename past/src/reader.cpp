@@ -53,6 +53,7 @@ struct Reader::Search {
     std::vector<Attempt> asks;  // by the index of the answer; our own store is the first
     std::size_t unreachable = 0;
     std::size_t wrong = 0;
+    std::optional<base::Error> own_error;  ///< why our own store cannot say whether it has it
     bool looked_off_place = false;
     std::size_t at_once = 2;  ///< how many are asked, our own store included, without waiting for one of them
     bool held = false;        ///< the bytes are ours, by what our store says
@@ -175,6 +176,7 @@ void Reader::note_failure(Search& search, const Attempt& ask, const base::Error&
         context_.log(base::Log::Level::warning, "our copy of {} is damaged; asking others", search.id.short_hex());
     } else if (!(error == Errc::block_not_found)) {
         if (ask.holder) ++search.unreachable;
+        if (ask.own) search.own_error = error;
         if (!ask.own) context_.latencies.observe(ask.peer, context_.now() - ask.begun, false);
     }
 }
@@ -213,6 +215,8 @@ Task<Reader::Answer> Reader::run(std::shared_ptr<Search> search, TimePoint deadl
     }
     for (const auto& ask : search->asks) search->unreachable += ask.holder && !ask.seen ? 1 : 0;
     for (const auto& one : search->queue) search->unreachable += one.holder ? 1 : 0;
+    // Only we could not say: then why we could not is what helps.
+    if (search->unreachable == 1 && search->own_error) co_return *search->own_error;
     if (search->unreachable > 0) {
         holders_.forget(search->place);
         co_return base::Error{Errc::holders_unreachable, search->id.short_hex()};

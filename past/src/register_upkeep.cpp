@@ -12,10 +12,12 @@ using base::Message;
 using base::NodeId;
 using base::Result;
 using base::Task;
+using base::TimePoint;
 
 namespace {
 
 constexpr std::size_t kPullBytes = 128U << 10U;  // of a page; one register more may follow
+constexpr std::chrono::seconds kAskAgain{30};    // those who did not answer when most were away
 constexpr std::uint8_t kTaught = 4;              // first byte of the record that lists our teachers
 
 Guid taught_key() { return base::sha256(base::as_bytes("pelago past teachers")); }
@@ -136,10 +138,32 @@ Task<void> Registers::save_taught() {
 // --- members
 
 Task<void> Registers::maintain() {
-    for (const auto& key : acceptor_.keys()) {
+    const auto keys = acceptor_.keys();
+    std::erase_if(without_majority_, [&](const auto& each) { return !std::ranges::binary_search(keys, each.first); });
+    for (const auto& key : keys) {
         auto stored = acceptor_.state(key);
         if (stored && stored->state.value) co_await maintain_one(key, std::move(*stored));
     }
+}
+
+/// Those that are not near the key may be up all the same: where a majority is not seen they are asked, now and then.
+Task<void> Registers::look_for_majority(Guid key, RegisterValue value, HolderSet near, TimePoint deadline) {
+    const auto seen = [&](const NodeId& id) {
+        return near.written_by(id) || std::ranges::any_of(near.spare, [&](const auto& n) { return n.id() == id; });
+    };
+    const bool enough = std::ranges::all_of(quorums(value), [&](const auto& members) {
+        return std::ranges::count_if(members, seen) >= static_cast<std::ptrdiff_t>(majority(members.size()));
+    });
+    const auto asked = without_majority_.find(key);
+    if (!enough && asked != without_majority_.end() && context_.now() - asked->second < kAskAgain) co_return;
+    if (!enough) {
+        const auto learned = co_await learn(Verb::query, key, Ballot{}, deadline);
+        if (!learned.enough) {
+            without_majority_[key] = context_.now();
+            co_return;
+        }
+    }
+    without_majority_.erase(key);
 }
 
 Task<void> Registers::maintain_one(Guid key, StoredRegister stored) {
@@ -150,6 +174,7 @@ Task<void> Registers::maintain_one(Guid key, StoredRegister stored) {
     const auto width = 2 * context_.membership.copies() - 1;
     const auto near = co_await holders_.find(key, width, deadline);
     if (!near) co_return;
+    co_await look_for_majority(key, value, *near, deadline);
     const auto live = [&](const NodeId& id) {
         return near->written_by(id) || std::ranges::any_of(near->spare, [&](const auto& n) { return n.id() == id; });
     };

@@ -93,6 +93,8 @@ class Registers {
     base::Task<void> maintain();
     [[nodiscard]] bool settled() const { return genesis_.settled(); }
     [[nodiscard]] std::size_t count() const { return acceptor_.keys().size(); }
+    /// Of which no majority answered when they were last asked: they can be neither read for certain nor written.
+    [[nodiscard]] std::size_t without_majority() const { return without_majority_.size(); }
 
   private:
     struct Learned {
@@ -138,6 +140,7 @@ class Registers {
     base::Task<base::Result<base::Message>> pull(base::Peer from, base::Message message);
     [[nodiscard]] bool changes_members(const AcceptRequest& request) const;
     base::Task<void> maintain_one(base::Guid key, StoredRegister stored);
+    base::Task<void> look_for_majority(base::Guid key, RegisterValue value, HolderSet near, base::TimePoint deadline);
     [[nodiscard]] Ballot new_ballot(std::uint64_t above);
     [[nodiscard]] std::vector<std::vector<base::NodeId>> quorums(const RegisterValue& value) const;
     base::Task<void> save_taught();
@@ -146,7 +149,8 @@ class Registers {
     Holders& holders_;
     Genesis genesis_;
     Acceptor acceptor_;
-    std::map<base::Guid, base::TimePoint> unwanted_since_;  // whose members are not those that we would choose
+    std::map<base::Guid, base::TimePoint> unwanted_since_;    // whose members are not those that we would choose
+    std::map<base::Guid, base::TimePoint> without_majority_;  // asked when
 };
 
 }  // namespace past

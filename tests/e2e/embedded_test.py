@@ -579,6 +579,9 @@ def test_a_read_only_data_directory_is_told(m):
         subprocess.run(["mount", "-o", "remount,ro", m.data], check=True)
         done = m.run("archive", "backup", m.path("source"), expect=1)
         check(b"read-only" in done.stderr, done.stderr.decode())
+        m.restore(m.path("out"))
+        same(m.path("source"), m.path("out") + m.path("source"))
+        check(len(json.loads(m.run("archive", "snapshots", "--json").stdout)) == 1, "the snapshots can be listed")
     finally:
         subprocess.run(["umount", "-l", m.data])
 

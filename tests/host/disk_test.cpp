@@ -163,12 +163,17 @@ TEST_F(DiskTest, AFullAndAReadOnlyFileSystemAreTheirOwnErrors) {
             }
             auto full = HostDisk::open(small);
             auto file = (*full)->open("f", Disk::Mode::create);
+            if (!(*full)->lock("lock")) ::_exit(4);
             const Bytes much(1 << 20);
             if ((*file)->write_at(0, much).error() != Errc::no_space) ::_exit(1);
             if (::mount(nullptr, small.c_str(), nullptr, MS_REMOUNT | MS_RDONLY | MS_BIND, nullptr) != 0) ::_exit(0);
             full = HostDisk::open(small);
             if ((*full)->open("g", Disk::Mode::create).error() != Errc::read_only) ::_exit(2);
             if ((*full)->make_directory("d").error() != Errc::read_only) ::_exit(3);
+            const auto one = (*full)->lock("lock");
+            const auto other = (*full)->lock("lock");
+            if (!one || !other) ::_exit(5);  // readers do not keep each other out
+            if ((*full)->lock("absent").error() != Errc::not_found) ::_exit(6);
             ::_exit(0);
         },
         ::testing::ExitedWithCode(0), "");

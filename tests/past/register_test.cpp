@@ -178,9 +178,15 @@ TEST(Register, AMajorityKnownToBeDeadIsSaidWithoutWaitingForTheDeadline) {
         EXPECT_NE(error.message().find("3 are needed"), std::string::npos) << error.message();
         EXPECT_LT(world.now() - begun, 2s);
     }
+    world.run_for(90s);
+    for (const std::size_t i : {0U, 4U})
+        EXPECT_EQ(cluster.peer(i).node->status().registers_without_majority, 1U) << "whoever asks after its health";
     cluster.restart(2);
     world.run_for(5s);
     EXPECT_TRUE(write(cluster, 0, kKey, 1, "more"));
+    world.run_for(90s);
+    for (const std::size_t i : {0U, 2U, 4U})
+        EXPECT_EQ(cluster.peer(i).node->status().registers_without_majority, 0U);
 }
 
 TEST(Register, SurvivesTheDeathOfTwoOfFiveAndOfTheirSuccessors) {

@@ -1,4 +1,5 @@
 // What devices do to files: bits flip, pages are zeroed, files are swapped, cut or gone.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/sim/world.hpp"
@@ -492,25 +493,55 @@ TEST_F(StoreDamage, AnyBitOfTheLogMayFlipAndNoBlockIsLost) {
     }
 }
 
-TEST_F(StoreDamage, ASegmentThatCannotBeReadDoesNotKeepTheStoreClosed) {
+// FORMAT, then the log, then the header of the first segment.
+constexpr std::uint64_t kReadOfFirstSegment = 3;
+constexpr bool kAndLater = true;
+
+TEST_F(StoreDamage, AReadThatFailsOnceWhileOpeningIsTriedAgain) {
     config_.segment_bytes = 4096;
     open();
     const auto blocks = fill(20);
     close();
-    // FORMAT, then the log, then the header of the first segment.
-    node_.disk().fail(sim::DiskCall::read, 3, base::Errc::io_failed);
+    for (std::uint64_t read = kReadOfFirstSegment; read < kReadOfFirstSegment + 12; ++read) {
+        node_.disk().fail(sim::DiskCall::read, read, base::Errc::io_failed);
+        open();
+        node_.disk().fail_nothing();
+        EXPECT_EQ(store_->damage().unreadable_segments, 0U) << read;
+        EXPECT_EQ(readable(blocks), 20U) << read;
+        close();
+    }
+}
+
+TEST_F(StoreDamage, OfASegmentThatCannotBeReadNobodyIsToldThatItsBlocksAreGone) {
+    config_.segment_bytes = 4096;
+    config_.checkpoint_bytes = 4096;
+    config_.state_ahead_bytes = 1024;
     open();
-    EXPECT_EQ(store_->damage().unreadable_segments, 1U);
-    EXPECT_GE(readable(blocks), 12U);
+    const auto blocks = fill(20);
+    close();
+    node_.disk().fail(sim::DiskCall::read, kReadOfFirstSegment, base::Errc::io_failed, kAndLater);
+    open();
+    node_.disk().fail_nothing();
+    EXPECT_GT(store_->damage().unreadable_segments, 0U);
+    const auto unknown = run(store_->get(blocks[0].id));
+    ASSERT_FALSE(unknown);
+    EXPECT_EQ(unknown.error(), base::Errc::io_failed);
+    EXPECT_THAT(unknown.error().detail(), testing::HasSubstr("00000001.seg"));
+
+    // The store serves, and what it writes down about its state must not be the end of what it could not see.
+    const auto later = block_of(100, 600);
+    ASSERT_TRUE(run(store_->put(guid_of("place"), kTag, {later})));
+    for (std::uint64_t i = 0; i < 500; ++i) ASSERT_TRUE(run(store_->touch({kTag.volume, 100 + i}, {later.id})));
+    EXPECT_TRUE(readable(later));
     close();
     open();
     EXPECT_EQ(readable(blocks), 20U);
+    EXPECT_TRUE(readable(later));
 }
 
 TEST_F(StoreDamage, ABlockThatCannotBeReadIsForgottenForRepair) {
     open();
     const auto blocks = fill(2);
-    constexpr bool kAndLater = true;
     node_.disk().fail(sim::DiskCall::read, 1, base::Errc::io_failed, kAndLater);
     EXPECT_EQ(run(store_->get(blocks[0].id)).error(), past::Errc::corrupt_block);
     node_.disk().fail_nothing();

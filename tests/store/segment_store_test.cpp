@@ -109,6 +109,45 @@ TEST_F(SegmentStoreTest, AReadOnlyDirectoryIsRefusedByName) {
     EXPECT_THAT(opened.error().message(), HasSubstr("blocks"));
 }
 
+TEST_F(SegmentStoreTest, OpenedToReadOnlyItServesWhatACrashLeftAndWritesNothing) {
+    config_.segment_bytes = 4096;
+    open();
+    for (std::uint64_t i = 0; i < 20; ++i) ASSERT_TRUE(put(i));
+    ASSERT_TRUE(run(store_->put_record(guid_of("key"), base::Bytes{1, 2, 3})));
+    ASSERT_TRUE(run(store_->discard({id_of(7)})));
+    node_.kill();
+    store_.reset();
+    node_.restart();
+    std::map<std::string, std::optional<base::Bytes>> before;
+    for (const auto& name : node_.disk().files()) before[name] = node_.disk().contents(name);
+
+    node_.disk().set_read_only(true);
+    config_.read_only = true;
+    open();
+    for (std::uint64_t i = 0; i < 20; ++i) EXPECT_EQ(run(store_->get(id_of(i))).has_value(), i != 7) << i;
+    EXPECT_EQ(store_->record(guid_of("key")), (base::Bytes{1, 2, 3}));
+    EXPECT_TRUE(store_->usage().read_only);
+    EXPECT_EQ(put(30).error(), base::Errc::read_only);
+    EXPECT_EQ(run(store_->touch(kTag, {id_of(1)})).error(), base::Errc::read_only);
+    EXPECT_EQ(run(store_->discard({id_of(1)})).error(), base::Errc::read_only);
+    EXPECT_EQ(run(store_->put_record(guid_of("key"), base::Bytes{4})).error(), base::Errc::read_only);
+    node_.run(store_->close());
+    store_.reset();
+    for (const auto& [name, bytes] : before) EXPECT_EQ(node_.disk().contents(name), bytes) << name;
+    EXPECT_EQ(node_.disk().files().size(), before.size());
+
+    node_.disk().set_read_only(false);
+    config_.read_only = false;
+    open();
+    EXPECT_TRUE(put(30));
+}
+
+TEST_F(SegmentStoreTest, WhatIsNotThereIsNotMadeToBeReadOnly) {
+    config_.read_only = true;
+    EXPECT_EQ(try_open().error(), base::Errc::not_found);
+    EXPECT_TRUE(node_.disk().files().empty());
+}
+
 TEST_F(SegmentStoreTest, ABlockThatIsTooLargeIsRefused) {
     open();
     EXPECT_EQ(put(0, base::kMaxBlockBytes + 1).error(), past::Errc::too_large);

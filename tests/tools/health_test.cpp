@@ -11,7 +11,12 @@ namespace {
 nlohmann::json all_well() {
     return {{"state", "active"},
             {"store", {{"read_only", false}, {"disk_bytes", 100}, {"reserve_bytes", 10}, {"capacity_bytes", 1000}}},
-            {"past", {{"live_holders", 5}, {"min_copies", 2}, {"blocks_short", 0}, {"blocks_lost", 0}}}};
+            {"past",
+             {{"live_holders", 5},
+              {"min_copies", 2},
+              {"blocks_short", 0},
+              {"blocks_lost", 0},
+              {"registers_without_majority", 0}}}};
 }
 
 std::optional<Trouble> after(const char* part, const char* name, const nlohmann::json& value) {
@@ -40,6 +45,7 @@ TEST(Health, EachTroubleHasItsExitCodeAndItsSentence) {
         {"past", "live_holders", 1, ExitCode::unreachable, "min-copies"},
         {"past", "blocks_lost", 1, ExitCode::damage, "1 block was damaged on this node's disk"},
         {"past", "blocks_lost", 3, ExitCode::damage, "3 blocks were damaged on this node's disk"},
+        {"past", "registers_without_majority", 1, ExitCode::unreachable, "newest state of 1 volume are up"},
         {"past", "blocks_short", 3, ExitCode::partial, "3 blocks have fewer copies"},
         {"store", "disk_bytes", 990, ExitCode::no_space, "full"},
     };

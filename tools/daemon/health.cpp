@@ -23,6 +23,11 @@ std::optional<Trouble> diagnose(const nlohmann::json& status) {
         return Trouble{ExitCode::damage, plural(lost, "block was", "blocks were") +
                                              " damaged on this node's disk, and no good copy has come yet"};
     }
+    if (const auto stuck = past.at("registers_without_majority").get<std::uint64_t>(); stuck != 0) {
+        return Trouble{ExitCode::unreachable, "too few of the nodes that keep the newest state of " +
+                                                  plural(stuck, "volume", "volumes") +
+                                                  " are up: nothing can be added to it"};
+    }
     if (past.at("blocks_short").get<std::uint64_t>() != 0) {
         return Trouble{ExitCode::partial,
                        count(past.at("blocks_short")) + " blocks have fewer copies than they should"};

@@ -92,6 +92,7 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"places_published", status.places_published},
             {"blocks_lost", status.blocks_lost},
             {"registers", status.registers},
+            {"registers_without_majority", status.registers_without_majority},
             {"pending_reclaims", status.pending_reclaims},
             {"puts", status.puts},
             {"gets", status.gets},

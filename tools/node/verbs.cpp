@@ -93,6 +93,11 @@ void print_status(Console& console, const nlohmann::json& status) {
     if (blocks["blocks_lost"] != 0) {
         table.add({"damaged", human_count(blocks["blocks_lost"]) + " lost on this disk, waiting for a good copy"});
     }
+    if (blocks["registers_without_majority"] != 0) {
+        table.add(
+            {"stuck", plural(blocks["registers_without_majority"], "volume", "volumes") +
+                          " to which nothing can be added: too few of the nodes that keep its newest state are up"});
+    }
     if (blocks["blocks_short"] != 0 || blocks["backlog_blocks"] != 0) {
         table.add({"repair", human_count(blocks["blocks_short"]) + " blocks short of copies, " +
                                  human_count(blocks["backlog_blocks"]) + " to send"});

@@ -28,6 +28,13 @@ base::Task<base::Result<std::unique_ptr<past::SegmentStore>>> open_store(base::N
     const auto deadline = env.clock.now() + config.lock_wait;
     for (;;) {
         auto opened = co_await past::SegmentStore::open(env, store);
+        if (!opened && opened.error() == base::Errc::read_only) {
+            // What there is can be read all the same: an archive on a medium that is, or became, read-only.
+            store.read_only = true;
+            auto readable = co_await past::SegmentStore::open(env, store);
+            if (readable || !(readable.error() == base::Errc::not_found)) opened = std::move(readable);
+            store.read_only = false;
+        }
         if (opened || !(opened.error() == base::Errc::locked) || env.clock.now() >= deadline) co_return opened;
         co_await env.clock.sleep_for(100ms);
     }
@@ -62,8 +69,9 @@ base::Task<base::Result<void>> LoneNode::find_identity(LoneNode* self) {
         co_return base::Error{Errc::other_node, "cannot use the node's identity node/lone.id"};
     }
     self->identity_ = have_file ? std::move(*file) : kept ? kept : draw_lone_identity(self->env_.rng);
-    if (!kept) BASE_CO_CHECK(co_await self->store_->put_record(key, encode_lone_identity(*self->identity_)));
-    if (have_file) co_return base::ok();
+    const bool read_only = self->store_->usage().read_only;
+    if (!kept && !read_only) BASE_CO_CHECK(co_await self->store_->put_record(key, encode_lone_identity(*self->identity_)));
+    if (have_file || (kept && read_only)) co_return base::ok();
     if (kept || self->store_->usage().blocks > 0) {
         const std::string what = damaged ? "was damaged" : "was missing";
         self->env_.log.write(base::Log::Level::warning, "node",

@@ -215,10 +215,14 @@ class RootedDisk final : public Disk {
 
     Result<std::unique_ptr<DirectoryLock>> lock(std::string_view path) override {
         BASE_CHECK(check(path));
-        auto descriptor = open_beneath(root_.get(), std::string{path}, O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY, 0600);
-        if (!descriptor) return errno_error(whole(path));
         struct flock range{};
         range.l_type = F_WRLCK;
+        auto descriptor = open_beneath(root_.get(), std::string{path}, O_RDWR | O_CREAT | O_NONBLOCK | O_NOCTTY, 0600);
+        if (!descriptor && errno == EROFS) {
+            range.l_type = F_RDLCK;
+            descriptor = open_beneath(root_.get(), std::string{path}, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+        }
+        if (!descriptor) return errno_error(whole(path));
         range.l_whence = SEEK_SET;
         if (::fcntl(descriptor.get(), F_OFD_SETLK, &range) != 0) {
             if (errno == EAGAIN || errno == EACCES) return Error{Errc::locked, whole(path)};

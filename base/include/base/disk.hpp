@@ -69,6 +69,7 @@ class Disk {
     virtual Result<std::vector<Entry>> list(std::string_view path) = 0;
     virtual Result<DiskSpace> space() = 0;
     /// Errc::locked while another process (or another holder in this one) has it. On an open file, never a pid file.
+    /// Where nothing can be written, several may have it, but nobody who writes there by another way.
     virtual Result<std::unique_ptr<DirectoryLock>> lock(std::string_view path) = 0;
 };
 

@@ -335,7 +335,7 @@ class ProcessDoor final : public base::Disk {
 
     Result<std::unique_ptr<DirectoryLock>> lock(std::string_view path) override {
         SIM_REQUIRE_ALIVE(*state_, *process_)
-        BASE_CHECK(open(path, Mode::create));
+        BASE_CHECK(open(path, state_->read_only ? Mode::read : Mode::create));
         BASE_TRY(const auto node, state_->find(path));
         const auto found = state_->locks.find(node->id);
         if (found != state_->locks.end()) {

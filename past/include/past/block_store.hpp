@@ -58,7 +58,7 @@ struct StoreUsage {
     std::uint64_t reserve_bytes = 0;  ///< kept for deletes and records: puts are refused before they eat it
     std::uint64_t index_bytes = 0;    ///< memory
     std::uint64_t lost_blocks = 0;    ///< see lost()
-    bool read_only = false;           ///< the disk failed: the store keeps serving, but takes nothing new
+    bool read_only = false;           ///< the disk failed, or may not be written: the store serves, but takes nothing
     bool state_lost = false;          ///< when it was opened, tags or records that were acknowledged were gone
 };
 
@@ -72,7 +72,8 @@ class BlockStore {
     /// fewer, if it is held elsewhere). base::Errc::io_failed: the store is read-only from now on.
     virtual base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) = 0;
     /// The bytes, hashed and equal to `id`. Errc::block_not_found; Errc::corrupt_block (the damaged copy is dropped, so
-    /// that repair puts a good one; until then this stays the answer, see lost()).
+    /// that repair puts a good one; until then this stays the answer, see lost()). base::Errc::io_failed: it is not
+    /// known whether it is here, since a part of the disk could not be read.
     virtual base::Task<base::Result<base::SharedBytes>> get(base::Guid id) = 0;
     /// For each id: true and (durably) tagged with this generation if held, false otherwise: also if it is held, but
     /// has no room for one more tag.

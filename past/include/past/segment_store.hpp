@@ -31,6 +31,7 @@ class SegmentStore final : public BlockStore {
         std::uint64_t checkpoint_bytes = 4U << 20U;   ///< of the log, before its state is written anew
         std::size_t queue_bytes = 64U << 20U;         ///< payloads waiting; above it put() waits
         std::size_t open_files = 128;                 ///< segments open for reading, at most
+        bool read_only = false;                       ///< nothing is written; what changes something is refused
         Testing testing;
 
         static constexpr std::uint64_t kAuto = ~std::uint64_t{0};
@@ -46,8 +47,8 @@ class SegmentStore final : public BlockStore {
                                   ///< records may be older than acknowledged
     };
 
-    /// Makes the store if it is not there. Errors: base::Errc::locked (the detail names the directory), unsupported
-    /// (made by a later version; untouched), read_only, denied, io_failed, corrupt.
+    /// Makes the store if it is not there (read_only: base::Errc::not_found). Errors: base::Errc::locked (the detail
+    /// names the directory), unsupported (made by a later version; untouched), read_only, denied, io_failed, corrupt.
     static base::Task<base::Result<std::unique_ptr<SegmentStore>>> open(base::NodeEnv env, Config config);
     /// Whoever waits in a call gets base::Errc::stopped. The directory stays locked until a job on Workers that may be
     /// under way has ended: await close() first where the same process opens it again.

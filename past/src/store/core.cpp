@@ -32,6 +32,7 @@ SegmentStore::Core::Core(base::NodeEnv environment, Config settings, Recovered r
       space_{recovered.space},
       put_is_last_{recovered.put_is_last},
       lost_recorded_{state.lost.encode()},
+      unreadable_{std::move(recovered.unreadable)},
       checkpoint_now_{recovered.checkpoint_now} {
     for (std::uint32_t slot = 0; slot < state.segments.size(); ++slot) {
         const auto& segment = state.segments[slot];
@@ -42,6 +43,7 @@ SegmentStore::Core::Core(base::NodeEnv environment, Config settings, Recovered r
     reserve_bytes_ = config.reserve_bytes;
     if (reserve_bytes_ == Config::kAuto)
         reserve_bytes_ = auto_reserve(config.capacity_bytes == 0 ? space_.total_bytes : config.capacity_bytes);
+    if (config.read_only) failed_ = Error{base::Errc::read_only, "block store in " + config.directory};
     const auto last = checkpoints_.empty() ? 0 : checkpoints_.rbegin()->second;
     rotate_at_ = std::max(config.checkpoint_bytes, 2 * last);
 }
@@ -114,6 +116,7 @@ void SegmentStore::Core::drop_block(Index::Handle block) {
 }
 
 Error SegmentStore::Core::missing(const base::Guid& id) const {
+    if (unreadable_) return *unreadable_;
     return {state.lost.contains(id) ? Errc::corrupt_block : Errc::block_not_found, id.hex()};
 }
 

@@ -131,11 +131,12 @@ class SegmentStore::Core {
 
     std::deque<std::shared_ptr<store::Request>> queue_;
     bool running_ = false;
-    bool put_is_last_ = false;                  // no operation was written after the last put record
-    std::optional<base::Bytes> lost_recorded_;  // of the lost blocks, as on disk; nullopt: log and checkpoint differ
-    std::vector<store::Location> damaged_;      // copies that were dropped, which the log does not say yet
-    std::optional<base::Error> failed_;         // read-only since then
-    std::optional<std::uint32_t> sealed_;       // slot whose index file is still to be written
+    bool put_is_last_ = false;                     // no operation was written after the last put record
+    std::optional<base::Bytes> lost_recorded_;     // of the lost blocks, as on disk; nullopt: log and checkpoint differ
+    std::vector<store::Location> damaged_;         // copies that were dropped, which the log does not say yet
+    const std::optional<base::Error> unreadable_;  // as in Recovered
+    std::optional<base::Error> failed_;            // read-only since then
+    std::optional<std::uint32_t> sealed_;          // slot whose index file is still to be written
     std::vector<std::uint32_t> maybe_empty_;
     bool checkpointing_ = false;
     bool checkpoint_now_ = false;

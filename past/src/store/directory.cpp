@@ -33,7 +33,8 @@ Result<StoreId> id_from_files(Disk& disk, const std::string& directory) {
     return base::Error{base::Errc::not_found, directory};
 }
 
-Result<StoreId> read_format(Disk& disk, base::Log& log, const std::string& directory, const StoreId& fresh_id) {
+Result<StoreId> read_format(Disk& disk, base::Log& log, const std::string& directory, Access access,
+                            const StoreId& fresh_id) {
     const auto path = directory + "/FORMAT";
     const auto bytes = base::read_file(disk, path, 4096);
     if (bytes) {
@@ -44,6 +45,7 @@ Result<StoreId> read_format(Disk& disk, base::Log& log, const std::string& direc
         return bytes.error();
     }
     auto id = id_from_files(disk, directory);
+    if (access == Access::read) return id;
     if (!id && id.error() != base::Errc::not_found) return id;
     if (id)
         log.write(base::Log::Level::warning, "past", path + " was missing or damaged: made again from the segments");
@@ -54,17 +56,23 @@ Result<StoreId> read_format(Disk& disk, base::Log& log, const std::string& direc
 
 }  // namespace
 
-Result<StoreId> enter_directory(Disk& disk, base::Log& log, const std::string& directory, const StoreId& fresh_id,
-                                std::unique_ptr<base::DirectoryLock>& lock) {
+Result<StoreId> enter_directory(Disk& disk, base::Log& log, const std::string& directory, Access access,
+                                const StoreId& fresh_id, std::unique_ptr<base::DirectoryLock>& lock) {
     const auto named = [&](const base::Error& error) { return error.with("block store in " + directory); };
-    if (auto made = disk.make_directory(directory); !made) return named(made.error());
+    if (access == Access::full) {
+        if (auto made = disk.make_directory(directory); !made) return named(made.error());
+    }
     auto locked = disk.lock(directory + "/LOCK");
     if (!locked) return named(locked.error());
     lock = std::move(*locked);
+    if (access == Access::read) {
+        auto id = read_format(disk, log, directory, access, fresh_id);
+        return id ? id : named(id.error());
+    }
     for (const auto* folder : {"/segments", "/state"}) {
         if (auto made = disk.make_directory(directory + folder); !made) return named(made.error());
     }
-    auto id = read_format(disk, log, directory, fresh_id);
+    auto id = read_format(disk, log, directory, access, fresh_id);
     if (!id) return named(id.error());
     const auto slash = directory.rfind('/');
     const auto parent = slash == std::string::npos ? std::string{} : directory.substr(0, slash);

@@ -113,9 +113,8 @@ Result<void> check_last(File& file, SegmentFile& out) {
         for (const auto& block : batch.blocks) {
             ++blocks;
             Bytes bytes(block.length);
-            const auto got = file.read_at(std::uint64_t{block.unit} * kUnit, bytes);
-            if (!got || *got != block.length || base::sha256(bytes) != block.id)
-                torn.push_back({out.number, block.unit});
+            BASE_TRY(const auto got, file.read_at(std::uint64_t{block.unit} * kUnit, bytes));
+            if (got != block.length || base::sha256(bytes) != block.id) torn.push_back({out.number, block.unit});
         }
     }
     if (torn.size() < blocks || out.complete) {
@@ -171,13 +170,13 @@ bool read_index(Disk& disk, const std::string& directory, const StoreId& store, 
 
 }  // namespace
 
-Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& directory, const StoreId& store,
-                                 std::uint32_t number, bool last, std::uint64_t complete_up_to,
+Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& directory, Access access,
+                                 const StoreId& store, std::uint32_t number, bool last, std::uint64_t complete_up_to,
                                  SegmentStore::Damage& damage) {
     SegmentFile out;
     out.number = number;
     const auto path = file_name(directory, FileKind::segment, number);
-    BASE_TRY(out.file, disk.open(path, Disk::Mode::read_write));
+    BASE_TRY(out.file, disk.open(path, access == Access::full ? Disk::Mode::read_write : Disk::Mode::read));
     BASE_TRY(const auto size, out.file->size());
     Bytes header_bytes(kFileHeaderBytes);
     BASE_TRY(const auto got, out.file->read_at(0, header_bytes));
@@ -204,8 +203,8 @@ Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& 
     }
     damage.torn_bytes += size > out.bytes ? size - out.bytes : 0;
     damage.corrupt_blocks += out.torn.size();
-    if (mine) BASE_CHECK(settle(*out.file, size, out));
-    out.appendable = mine;
+    out.appendable = mine && access == Access::full;
+    if (out.appendable) BASE_CHECK(settle(*out.file, size, out));
     return out;
 }
 

@@ -70,7 +70,13 @@ Result<std::uint32_t> load_checkpoint(Disk& disk, base::Log& log, const std::str
                                       StateFiles& out) {
     for (auto at = out.checkpoints.rbegin(); at != out.checkpoints.rend(); ++at) {
         const auto path = file_name(directory, FileKind::checkpoint, at->first);
-        const auto bytes = base::read_file(disk, path, kMaxStateFile);
+        auto bytes = base::read_file(disk, path, kMaxStateFile);
+        if (!bytes && bytes.error() == base::Errc::io_failed) bytes = base::read_file(disk, path, kMaxStateFile);
+        // Not the same as damage: what an older one does not say would be forgotten for good.
+        if (!bytes && bytes.error() == base::Errc::io_failed)
+            return base::Error{
+                base::Errc::io_failed,
+                bytes.error().detail() + "; if that lasts, move the file away to go on with an older one"};
         auto decoded = bytes ? Checkpoint::decode(*bytes, store, at->first) : Result<Checkpoint>{bytes.error()};
         if (decoded) {
             out.base = std::move(*decoded);
@@ -92,10 +98,11 @@ Result<void> settle_log(const Scan& scan, ByteView bytes, LogFile& log) {
     return log.file->sync();
 }
 
-Result<void> read_log(Disk& disk, base::Log& log, const std::string& directory, const StoreId& store,
+Result<void> read_log(Disk& disk, base::Log& log, const std::string& directory, Access access, const StoreId& store,
                       std::uint32_t number, bool last, StateFiles& out, SegmentStore::Damage& damage) {
     const auto path = file_name(directory, FileKind::log, number);
     auto bytes = base::read_file(disk, path, kMaxStateFile);
+    if (!bytes && bytes.error() == base::Errc::io_failed) bytes = base::read_file(disk, path, kMaxStateFile);
     if (!bytes) return bytes.error().with(path);
     const auto header = FileHeader::decode(*bytes);
     if (!header && header.error() == base::Errc::unsupported) return header.error().with(path);
@@ -117,7 +124,7 @@ Result<void> read_log(Disk& disk, base::Log& log, const std::string& directory, 
         for (auto& op : record.ops) std::visit(Collector{out, record.sequence}, op);
     }
     if (last && !mine && scan.records.empty()) out.unused_log = number;
-    if (!last || !mine || bytes->size() < scan.end) return base::ok();
+    if (!last || !mine || bytes->size() < scan.end || access == Access::read) return base::ok();
     out.log.number = number;
     BASE_TRY(out.log.file, disk.open(path, Disk::Mode::read_write));
     return settle_log(scan, *bytes, out.log);
@@ -139,8 +146,8 @@ Result<void> list_files(Disk& disk, const std::string& directory, StateFiles& ou
 
 }  // namespace
 
-Result<StateFiles> read_state_files(Disk& disk, base::Log& log, const std::string& directory, const StoreId& store,
-                                    SegmentStore::Damage& damage) {
+Result<StateFiles> read_state_files(Disk& disk, base::Log& log, const std::string& directory, Access access,
+                                    const StoreId& store, SegmentStore::Damage& damage) {
     StateFiles out;
     BASE_CHECK(list_files(disk, directory, out));
     BASE_TRY(const auto base, load_checkpoint(disk, log, directory, store, out));
@@ -155,7 +162,7 @@ Result<StateFiles> read_state_files(Disk& disk, base::Log& log, const std::strin
         gap = gap || at->first != expected;
         expected = at->first + 1;
         const bool last = std::next(at) == out.logs.end();
-        BASE_CHECK(read_log(disk, log, directory, store, at->first, last, out, damage));
+        BASE_CHECK(read_log(disk, log, directory, access, store, at->first, last, out, damage));
     }
     if (gap) {
         damage.state_lost = out.odd = true;

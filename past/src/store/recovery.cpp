@@ -15,12 +15,12 @@ using base::Result;
 class Recovery {
   public:
     Recovery(Disk& disk, base::Log& log, const SegmentStore::Config& config)
-        : disk_{disk}, log_{log}, config_{config} {}
+        : disk_{disk}, log_{log}, config_{config}, access_{config.read_only ? Access::read : Access::full} {}
 
     Result<Recovered> run(const StoreId& fresh_id, std::uint64_t salt) {
-        BASE_TRY(store_, enter_directory(disk_, log_, config_.directory, fresh_id, out_.lock));
+        BASE_TRY(store_, enter_directory(disk_, log_, config_.directory, access_, fresh_id, out_.lock));
         out_.state = std::make_unique<State>(store_, salt);
-        BASE_TRY(files_, read_state_files(disk_, log_, config_.directory, store_, state().damage));
+        BASE_TRY(files_, read_state_files(disk_, log_, config_.directory, access_, store_, state().damage));
         state().next_sequence = files_.last_sequence + 1;
         state().next_segment = files_.last_segment + 1;
         state().records = std::move(files_.base.records);
@@ -34,8 +34,13 @@ class Recovery {
         notice_missing_logs();
         take_lost_blocks();
         if (state().damage.state_lost) take_newest_generations();
-        BASE_CHECK(ready_log());
-        remove_old();
+        if (access_ == Access::full) {
+            BASE_CHECK(ready_log());
+            remove_old();
+        } else {
+            out_.logs = files_.logs;
+            out_.checkpoints = files_.checkpoints;
+        }
         BASE_TRY(out_.space, disk_.space());
         out_.checkpoint_now = files_.odd;
         return std::move(out_);
@@ -53,13 +58,21 @@ class Recovery {
         std::sort(numbers.begin(), numbers.end());
         for (const auto& entry : entries) {
             const auto number = number_in(entry.name, FileKind::index);
-            if (number != 0 && !std::binary_search(numbers.begin(), numbers.end(), number))
+            if (access_ == Access::full && number != 0 && !std::binary_search(numbers.begin(), numbers.end(), number))
                 (void)disk_.remove(config_.directory + "/segments/" + entry.name);
         }
         for (const auto number : numbers) {
             const bool last = number == numbers.back();
-            auto segment = read_segment(disk_, log_, config_.directory, store_, number, last, files_.last_sequence,
-                                        state().damage);
+            const auto read = [&] {
+                return read_segment(disk_, log_, config_.directory, access_, store_, number, last, files_.last_sequence,
+                                    state().damage);
+            };
+            const auto met = state().damage;
+            auto segment = read();
+            if (!segment && segment.error() == base::Errc::io_failed) {
+                state().damage = met;
+                segment = read();
+            }
             if (segment) {
                 BASE_CHECK(take(std::move(*segment), last));
             } else if (segment.error() == base::Errc::io_failed) {
@@ -67,6 +80,10 @@ class Recovery {
                 state().next_segment = std::max(state().next_segment, number + 1);
                 ++state().damage.unreadable_segments;
                 log_.write(base::Log::Level::error, "past", "segment skipped: " + segment.error().message());
+                if (!out_.unreadable)
+                    out_.unreadable = base::Error{
+                        base::Errc::io_failed, "this store cannot read " + segment.error().detail() +
+                                                   "; if that lasts, move the file away to go on without what it has"};
             } else {
                 return segment.error();
             }
@@ -78,6 +95,7 @@ class Recovery {
         state().next_segment = std::max(state().next_segment, segment.number + 1);
         if (segment.records.empty() && segment.foreign) return base::ok();
         if (segment.records.empty() && last) {
+            if (access_ == Access::read) return base::ok();
             // Begun and never acknowledged, or everything in it was cut.
             segment.file.reset();
             return disk_.remove(file_name(config_.directory, FileKind::segment, segment.number));
@@ -263,6 +281,7 @@ class Recovery {
     Disk& disk_;
     base::Log& log_;
     const SegmentStore::Config& config_;
+    const Access access_;
     StoreId store_{};
     StateFiles files_;
     Recovered out_;

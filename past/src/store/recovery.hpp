@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,9 @@ struct Recovered {
     std::map<std::uint32_t, std::uint64_t> logs;  ///< number -> bytes, of all that exist
     std::map<std::uint32_t, std::uint64_t> checkpoints;
     base::DiskSpace space;
-    bool put_is_last = false;     ///< nothing shows that the last put record was complete
-    bool checkpoint_now = false;  ///< the state on disk is not what the State says
+    bool put_is_last = false;               ///< nothing shows that the last put record was complete
+    bool checkpoint_now = false;            ///< the state on disk is not what the State says
+    std::optional<base::Error> unreadable;  ///< a segment that the device does not give: who knows what is in it
 };
 
 /// Blocks: from a Workers job. `fresh_id` is the id of the store if there is none yet; `salt` is the index's.
@@ -31,8 +33,10 @@ base::Result<Recovered> recover(base::Disk& disk, base::Log& log, const SegmentS
 
 // --- its steps -----------------------------------------------------------------------------------------------------
 
+enum class Access { full, read };  ///< read: nothing is written, what is to be mended is mended in memory
+
 /// Makes the directories, takes the lock, reads FORMAT or makes it (again).
-base::Result<StoreId> enter_directory(base::Disk& disk, base::Log& log, const std::string& directory,
+base::Result<StoreId> enter_directory(base::Disk& disk, base::Log& log, const std::string& directory, Access access,
                                       const StoreId& fresh_id, std::unique_ptr<base::DirectoryLock>& lock);
 
 /// The later part of the story: a checkpoint and the operations after it.
@@ -58,7 +62,7 @@ struct StateFiles {
     std::uint32_t oldest_needed = 0;  ///< logs and checkpoints before this may go
     bool odd = false;                 ///< damage was met: write a new checkpoint soon
 };
-base::Result<StateFiles> read_state_files(base::Disk& disk, base::Log& log, const std::string& directory,
+base::Result<StateFiles> read_state_files(base::Disk& disk, base::Log& log, const std::string& directory, Access access,
                                           const StoreId& store, SegmentStore::Damage& damage);
 
 /// One segment as it is on disk. Records up to the sequence `complete_up_to` are known to have been complete.
@@ -73,7 +77,7 @@ struct SegmentFile {
     bool appendable = false;           ///< its header is right
     bool foreign = false;              ///< its header is whole, but of another store or number: leave it alone
 };
-base::Result<SegmentFile> read_segment(base::Disk& disk, base::Log& log, const std::string& directory,
+base::Result<SegmentFile> read_segment(base::Disk& disk, base::Log& log, const std::string& directory, Access access,
                                        const StoreId& store, std::uint32_t number, bool last,
                                        std::uint64_t complete_up_to, SegmentStore::Damage& damage);
 

@@ -14,6 +14,8 @@ using base::Task;
 using namespace store;  // NOLINT: the pieces this file puts together
 
 constexpr std::uint64_t kRetryBytes = 256U << 10U;  // of log, before something that failed is tried again
+// A checkpoint says what lives, so one without a segment that could not be read would be the end of what is in it.
+constexpr std::uint64_t kMaxLogBesideUnreadable = 1U << 30U;
 
 }  // namespace
 
@@ -27,7 +29,8 @@ void SegmentStore::Core::seal_active() {
 Task<void> SegmentStore::Core::upkeep() {
     if (sealed_) tasks.spawn(write_sealed_index(self_.lock(), *std::exchange(sealed_, std::nullopt)));
     if (log_.ahead - log_.end < config.state_ahead_bytes / 2) co_await extend_log();
-    if (!checkpointing_ && (checkpoint_now_ || log_.end >= rotate_at_)) co_await rotate_log();
+    const bool due = unreadable_ ? log_.end >= kMaxLogBesideUnreadable : checkpoint_now_ || log_.end >= rotate_at_;
+    if (due && !checkpointing_) co_await rotate_log();
     if (!maybe_empty_.empty()) co_await remove_empty_segments();
 }
 
