@@ -172,6 +172,11 @@ Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<G
     const auto elsewhere = co_await touch_elsewhere(set->spare, *request, needed, held, others == 0,
                                                     context_.attempt(deadline, context_.config.call_timeout));
     const bool cut_off = copies > 1 ? others + elsewhere == 0 : answered == 0;
+    // Our own store is the only holder: then why it cannot is what helps.
+    if (cut_off && set->writers.size() == 1 && set->writers[0].id() == context_.self()) {
+        const auto& own = gather->answers[0];
+        if (own && !*own) co_return own->error();
+    }
     if (cut_off) co_return base::Error{Errc::holders_unreachable, fmt::format("{} of {} answered", answered, copies)};
     std::vector<bool> result(count);
     for (std::size_t i = 0; i < count; ++i) result[i] = held[i] >= needed;
