@@ -41,6 +41,53 @@ TEST(LedgerTest, ThousandsOfEntriesComeBack) {
     EXPECT_TRUE(guests.empty()) << "the lists do not mix";
 }
 
+class LedgerThatCannotWrite : public testing::Test {
+  protected:
+    LedgerThatCannotWrite() { EXPECT_TRUE(add({{guid_of("a"), entry_of(1)}})); }
+    base::Result<void> add(Ledger::Entries entries) { return *node_.run(ledger_.add(std::move(entries))); }
+    static Ledger::Entry entry_of(std::uint64_t generation) {
+        return {guid_of("place"), kNeighbour, 9, {Tag{guid_of("volume"), generation}}};
+    }
+    Ledger::Entries on_disk() {
+        Ledger again{node_.env().executor, records_, Ledger::Kind::pointers};
+        again.load();
+        return again.of_node(kNeighbour);
+    }
+    base::sim::World world_{1};
+    base::sim::Node& node_ = world_.add_node();
+    MemoryBlockStore records_;
+    Ledger ledger_{node_.env().executor, records_, Ledger::Kind::pointers};
+};
+
+TEST_F(LedgerThatCannotWrite, KeepsWhatItHadListed) {
+    records_.refuse_a_record_after(0);
+    EXPECT_EQ(add({{guid_of("a"), entry_of(2)}, {guid_of("b"), entry_of(2)}}).error(), past::Errc::no_space);
+    const Ledger::Entries before{{guid_of("a"), entry_of(1)}};
+    EXPECT_EQ(ledger_.of_node(kNeighbour), before);
+    EXPECT_EQ(on_disk(), before);
+    ASSERT_TRUE(add({{guid_of("b"), entry_of(2)}})) << "there is room again";
+    EXPECT_EQ(on_disk(), ledger_.of_node(kNeighbour));
+}
+
+TEST_F(LedgerThatCannotWrite, UndoesNoChangeThatAnotherMadeMeanwhile) {
+    records_.refuse_a_record_after(1);
+    records_.before_a_record = [&]() -> base::Task<void> {
+        Ledger::Entries entries;
+        entries.emplace(guid_of("a"), entry_of(3));
+        EXPECT_TRUE(co_await ledger_.add(std::move(entries)));
+    };
+    EXPECT_FALSE(add({{guid_of("a"), entry_of(2)}}));
+    const Ledger::Entries after{{guid_of("a"), entry_of(3)}};
+    EXPECT_EQ(ledger_.of_node(kNeighbour), after);
+    records_.refuse_a_record_after(1);
+    records_.before_a_record = [&]() -> base::Task<void> {
+        EXPECT_TRUE(co_await ledger_.erase(std::vector<base::Guid>(1, guid_of("a"))));
+    };
+    EXPECT_FALSE(add({{guid_of("a"), entry_of(4)}}));
+    EXPECT_TRUE(ledger_.empty());
+    EXPECT_EQ(on_disk(), ledger_.of_node(kNeighbour));
+}
+
 TEST(LedgerTest, ASlotThatDoesNotParseIsPassedOver) {
     Ledger::Entries entries;
     entries.emplace(guid_of("a"), Ledger::Entry{guid_of("place"), kNeighbour, 9, {Tag{guid_of("v"), 1}}});
