@@ -132,6 +132,7 @@ class DivertingStoreTest : public testing::Test {
         std::vector<base::Guid> ids(1, id);
         EXPECT_TRUE(co_await store_->untag(tag, std::move(ids)));
     }
+    base::Task<void> discard(std::vector<base::Guid> ids) { EXPECT_TRUE(co_await store_->discard(std::move(ids))); }
     base::Task<void> take_home(base::Guid id) { (void)co_await store_->take_home(id); }
     base::Task<void> try_to_put(Block block, bool* done) {
         std::vector<Block> blocks(1, std::move(block));
@@ -373,6 +374,7 @@ TEST_F(DivertingStoreTest, ATouchWhileABlockComesHomeIsNotLost) {
     const Tag later{kTag.volume, kTag.generation + 3};
     open();
     node_.disk().set_speed(0us, 500us, 0);
+    int granted = 0;
     for (int moment = 0; moment < 40; ++moment) {
         const auto block = block_of(static_cast<std::uint64_t>(moment), 1000);
         ASSERT_TRUE(put({block}));
@@ -382,7 +384,34 @@ TEST_F(DivertingStoreTest, ATouchWhileABlockComesHomeIsNotLost) {
         both.spawn(touch_later(moment * 50us, later, block.id, &held));
         run(both.join());
         ASSERT_TRUE(store_->holds_bytes(block.id));
+        granted += held ? 1 : 0;
         EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(held ? later : kTag)) << moment;
+    }
+    EXPECT_GT(granted, 0);
+    EXPECT_LT(granted, 40) << "at some moment its keeper could not be told any more";
+}
+
+TEST_F(DivertingStoreTest, NoTouchIsGrantedOfWhatIsBeingDiscarded) {
+    const Tag later{kTag.volume, kTag.generation + 3};
+    open({0.1, 0.05}, 1U << 20U);
+    node_.disk().set_speed(0us, 500us, 0);
+    for (int moment = 1; moment < 40; ++moment) {
+        const auto number = static_cast<std::uint64_t>(moment);
+        const auto home = block_of(2 * number, 1000), away = block_of(2 * number + 1, store_->room() / 5);
+        ASSERT_TRUE(put({home, away}));
+        ASSERT_TRUE(store_->holds_bytes(home.id));
+        ASSERT_FALSE(store_->holds_bytes(away.id));
+        ASSERT_TRUE(run(store_->other->touch(later, {away.id})));  // so it answers at once
+        bool home_held = false, away_held = false;
+        base::TaskGroup all{node_.env().executor};
+        all.spawn(discard({home.id, away.id}));
+        all.spawn(touch_later(moment * 50us, later, home.id, &home_held));
+        all.spawn(touch_later(moment * 50us, later, away.id, &away_held));
+        run(all.join());
+        EXPECT_FALSE(store_->has(home.id));
+        EXPECT_FALSE(store_->has(away.id));
+        EXPECT_FALSE(home_held) << moment;
+        EXPECT_FALSE(away_held) << moment;
     }
 }
 

@@ -373,9 +373,13 @@ Task<Result<void>> DivertingStore::discard(std::vector<Guid> ids) {
         if (pointers_.contains(id)) away.push_back(id);
         if (!guests_.contains(id)) home.push_back(id);  // lost ones too
     }
-    if (!home.empty()) BASE_CO_CHECK(co_await inner_.discard(std::move(home)));
-    if (!away.empty()) BASE_CO_CHECK(co_await pointers_.erase(std::move(away)));
-    co_return base::ok();
+    // The pointers are off the list, and the others in the store's queue, before anything is awaited: no touch is
+    // granted meanwhile of what goes. Whoever decides what goes looks at their tags just before.
+    auto forgotten = pointers_.erase(std::move(away));
+    Result<void> discarded = base::ok();
+    if (!home.empty()) discarded = co_await inner_.discard(std::move(home));
+    BASE_CO_CHECK(co_await std::move(forgotten));
+    co_return discarded;
 }
 
 bool DivertingStore::has(const Guid& id) const {

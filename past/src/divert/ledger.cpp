@@ -246,7 +246,7 @@ Task<Result<void>> Ledger::erase(std::vector<Guid> ids) {
     for (const auto& id : ids) {
         if (contains(id)) slots.insert(unlist(id));
     }
-    co_return co_await save(std::move(slots));
+    return save(std::move(slots));
 }
 
 }  // namespace past

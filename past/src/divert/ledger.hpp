@@ -45,7 +45,7 @@ class Ledger {
     /// Durable when it returns; an id that is listed already is replaced. After an error the list is as it was before.
     /// base::Errc::busy: there are kMaxSlots full slots, 67 million entries.
     base::Task<base::Result<void>> add(Entries entries);
-    /// Of those listed. Durable when it returns; at once as far as this process is concerned.
+    /// Of those listed. Off the list with the call, before anything is awaited; durable when that is done.
     base::Task<base::Result<void>> erase(std::vector<base::Guid> ids);
 
     [[nodiscard]] const Entry* find(const base::Guid& id) const;
