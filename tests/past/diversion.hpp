@@ -88,6 +88,27 @@ class Diversion : public testing::Test {
         ASSERT_FALSE(keepers().empty());
     }
 
+    /// From where the full one is, which nobody has noticed; the holder after it is there.
+    void hang_all_but(std::set<std::size_t> some) {
+        some.insert({full_, nearest(*cluster_, 1)});
+        for (std::size_t i = 0; i < cluster_->nodes.size(); ++i) {
+            if (!some.contains(i)) world_->network().cut(cluster_->nodes[full_], cluster_->nodes[i]);
+        }
+    }
+    base::Result<base::Message> store_at_full(std::uint64_t first, std::uint64_t count,
+                                              const base::Guid& place = kPlace) {
+        StoreRequest request{place, {test_tag()}, {}, {}, Cause::put};
+        base::Bytes payload;
+        for (auto number = first; number < first + count; ++number) {
+            const auto block = make_block(number);
+            request.ids.push_back(block.id);
+            request.lengths.push_back(static_cast<std::uint32_t>(block.bytes.size()));
+            payload.insert(payload.end(), block.bytes.view().begin(), block.bytes.view().end());
+        }
+        return ask_as(*cluster_, nearest(*cluster_, 1), full_, Verb::store, encode(request),
+                      base::SharedBytes{std::move(payload)});
+    }
+
     std::size_t full_ = 0;
     std::unique_ptr<sim::World> world_;
     std::unique_ptr<Cluster> cluster_;

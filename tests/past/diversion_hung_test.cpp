@@ -32,6 +32,17 @@ TEST_F(Diversion, NeighboursThatHangTakeNoMoreTimeThanOneAttempt) {
     EXPECT_LE(world_->now() - before, cluster_->options.peer.config.store_timeout + 1s);
 }
 
+TEST_F(Diversion, WhereSomeNeighboursHangOthersAreTried) {
+    put_some();  // so it knows that they have room
+    hang_all_but({nearest(*cluster_, 3), nearest(*cluster_, 5), nearest(*cluster_, 7)});
+    const auto before = world_->now();
+    const auto stored = store_at_full(100, 12);
+    EXPECT_TRUE(stored) << stored.error().message();
+    EXPECT_GT(world_->now() - before, 1s) << "some were sent to those that hang";
+    EXPECT_LT(world_->now() - before, cluster_->options.peer.config.store_timeout);
+    EXPECT_EQ(cluster_->node(full_).status().blocks_diverted, 22U);
+}
+
 TEST_F(Diversion, WhoDivertedACopyDoesNotWaitForAKeeperThatHangs) {
     put_some();
     ASSERT_TRUE(comes_to_rest());

@@ -109,10 +109,12 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> ta
     diversion->tags = std::move(tags);
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
-    // Whoever asked us to put it has no more time for the attempt, however many are tried.
-    diversion->deadline = context_.now() + context_.config.store_timeout;
+    // Whoever asked us to put it has no more time for the attempt, however many are tried. If neighbours hang it may
+    // still fit here: that is to be done in this time too.
+    const auto attempt = context_.config.store_timeout;
+    diversion->deadline = context_.now() + (among == Among::neighbours ? attempt * 2 / 3 : attempt);
     const auto [nodes, domains] = co_await candidates(place, among, diversion->deadline);
-    for (std::size_t tries = 0; tries < context_.config.divert_tries; ++tries) {
+    for (auto tries = context_.config.divert_tries; tries > 0; --tries) {
         co_await learn_rooms(nodes, diversion->deadline);
         std::map<NodeId, std::vector<std::size_t>> shares;
         for (std::size_t i = 0; i < diversion->blocks.size(); ++i) {
@@ -130,10 +132,13 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> ta
             auto& room = rooms_.at(*target).free_bytes;
             room -= std::min<std::uint64_t>(room, size);
         }
+        // One that hangs leaves half of the time to those that are tried after it.
+        const auto left = diversion->deadline - context_.now();
+        const auto until = tries > 1 ? context_.now() + left / 2 : diversion->deadline;
         base::TaskGroup sending{context_.env.executor};
         for (auto& [id, which] : shares) {
             const auto node = std::ranges::find(nodes, id, &NodeHandle::id);
-            sending.spawn(send(diversion, *node, std::move(which)));
+            sending.spawn(send(diversion, *node, std::move(which), until));
         }
         co_await sending.join();
         if (std::ranges::all_of(diversion->kept_by, [](const auto& node) { return node.has_value(); })) {
@@ -146,13 +151,14 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> ta
     co_return Errc::no_space;
 }
 
-Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, std::vector<std::size_t> which) {
+Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, std::vector<std::size_t> which,
+                          TimePoint deadline) {
     std::vector<Block> blocks;
     for (const auto i : which) blocks.push_back(diversion->blocks[i]);
     const auto id = to.id();
     auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), Cause::diversion);
     Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
-    if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), diversion->deadline);
+    if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), deadline);
     if (!stored) {
         context_.log(base::Log::Level::debug, "{} does not take a copy: {}", id.short_hex(), stored.error().message());
         diversion->refused.insert(id);

@@ -45,7 +45,8 @@ class Diverter final : public Elsewhere {
     base::Task<void> find_stranger(base::NodeId id, std::string failure_domain, base::TimePoint deadline);
     base::Task<void> learn_rooms(std::vector<pastry::NodeHandle> nodes, base::TimePoint deadline);
     base::Task<void> ask_room(pastry::NodeHandle node, base::TimePoint deadline);
-    base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);
+    base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which,
+                          base::TimePoint deadline);
 
     base::Task<void> sleep_a_period();
     base::Task<void> review_all();
