@@ -25,6 +25,7 @@ class OneNeighbour final : public past::Elsewhere {
     base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
                                                              std::vector<Block> blocks, Among among) override {
         const auto count = blocks.size();
+        if (hangs) co_return base::Errc::timed_out;
         if (full && !(stranger && among == Among::anybody)) co_return past::Errc::no_space;
         BASE_CO_CHECK(co_await past::put_tagged(store_, place, std::move(tags), std::move(blocks)));
         if (meanwhile) co_await std::exchange(meanwhile, nullptr)();
@@ -47,6 +48,7 @@ class OneNeighbour final : public past::Elsewhere {
     bool full = false;
     bool stranger = false;  ///< has room all the same
     bool away = false;
+    bool hangs = false;                           ///< when it is asked to keep something
     std::function<base::Task<void>()> meanwhile;  ///< happens while it is asked to keep or to tag something, once
 
   private:
@@ -192,6 +194,33 @@ TEST_F(DivertingStoreTest, WhatDoesNotFitHereGoesToWhomeverHasRoom) {
     EXPECT_TRUE(store_->holds_bytes(fits.id)) << "as long as it fits nobody far away is bothered";
     EXPECT_FALSE(store_->holds_bytes(too_large.id));
     EXPECT_NE(store_->pointers().find(too_large.id), nullptr);
+}
+
+TEST_F(DivertingStoreTest, WhereNeighboursHangWhatFitsStaysHere) {
+    open();
+    store_->neighbour->hangs = true;
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    EXPECT_TRUE(store_->holds_bytes(block.id));
+    EXPECT_TRUE(store_->pointers().empty());
+}
+
+// A pointer has fewer tags than a block may have: where the block fits it comes home for the one more.
+TEST_F(DivertingStoreTest, ABlockOfMoreVolumesThanAPointerHasIsPutHereIfItFits) {
+    open(kEverything, 1U << 20U);
+    const auto fits = block_of(1, 1000), too_large = block_of(2, store_->room() + 100'000);
+    const auto volume = [&](std::size_t number) { return Tag{guid_of("volume " + std::to_string(number)), 5}; };
+    for (std::size_t number = 0; number < Ledger::kMaxTags; ++number) {
+        ASSERT_TRUE(run(store_->put(kPlace, volume(number), {fits, too_large})));
+    }
+    ASSERT_EQ(store_->pointers().blocks(), 2U);
+    const auto one_more = volume(Ledger::kMaxTags);
+    EXPECT_EQ(run(store_->put(kPlace, one_more, {too_large})).error(), past::Errc::too_many_tags);
+    EXPECT_EQ(store_->tags(too_large.id).size(), Ledger::kMaxTags);
+    ASSERT_TRUE(run(store_->put(kPlace, one_more, {fits})));
+    EXPECT_TRUE(store_->holds_bytes(fits.id));
+    EXPECT_EQ(store_->tags(fits.id).size(), Ledger::kMaxTags + 1);
+    EXPECT_EQ(store_->pointers().blocks(), 1U);
 }
 
 TEST_F(DivertingStoreTest, PointersTakeAShareOfTheReserveAndNoMore) {

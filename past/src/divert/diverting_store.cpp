@@ -145,11 +145,13 @@ Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Bl
             if (!tagged[i]) weigh(std::move(sorted.pointed[i]), sorted);
         }
     }
-    // The neighbours first: if they have no room either, nothing was stored here yet. Then what fits here stays here,
-    // whatever the threshold says: it chooses who takes a block, it refuses none.
+    // The neighbours first: if they do not take them, nothing was stored here yet. Then what fits here stays here,
+    // whatever the threshold says, and whatever kept the neighbours from it (no room, no answer, a pointer that has all
+    // the tags it may have): it chooses who takes a block, it refuses none.
     if (!sorted.too_much.empty()) {
+        const auto takes_tag = [&](const Block& block) { return has_room_for(block.id, tag); };
+        if (!std::ranges::all_of(sorted.here, takes_tag)) co_return Errc::too_many_tags;
         const auto diverted = co_await divert(place, tag, sorted.too_much, Elsewhere::Among::neighbours);
-        if (!diverted && !(diverted.error() == Errc::no_space)) co_return diverted;
         if (!diverted) sorted.here.insert(sorted.here.end(), sorted.too_much.begin(), sorted.too_much.end());
     }
     if (sorted.here.empty()) co_return base::ok();
@@ -161,6 +163,12 @@ Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Bl
     BASE_CO_CHECK(co_await divert(place, tag, std::move(fresh), Elsewhere::Among::anybody));
     if (held.empty()) co_return base::ok();
     co_return co_await put_here(place, tag, std::move(held));
+}
+
+/// Of what is here.
+bool DivertingStore::has_room_for(const Guid& id, const Tag& tag) const {
+    const auto tags = inner_.tags(id);
+    return tags.size() < kMaxTagsPerBlock || std::ranges::find(tags, tag.volume, &Tag::volume) != tags.end();
 }
 
 Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Block> blocks) {

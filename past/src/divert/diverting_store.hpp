@@ -122,6 +122,7 @@ class DivertingStore : public BlockStore {
     [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
     void weigh(Block block, Sorted& sorted) const;
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
+    [[nodiscard]] bool has_room_for(const base::Guid& id, const Tag& tag) const;
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among);
     base::Task<base::Result<void>> point(Ledger::Entries entries);
