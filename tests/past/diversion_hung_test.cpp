@@ -41,6 +41,47 @@ TEST_F(Diversion, WhereSomeNeighboursHangOthersAreTried) {
     EXPECT_EQ(cluster_->node(full_).status().blocks_diverted, 22U);
 }
 
+TEST_F(Diversion, AKeeperThatHangsHoldsUpNoTouchOfWhatOthersKeep) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    ASSERT_GT(keepers().size(), 2U);
+    auto hung = keepers();
+    const auto answers = *hung.begin();
+    hung.erase(answers);
+    for (const auto keeper : hung) world_->network().cut(cluster_->nodes[full_], cluster_->nodes[keeper]);
+    TouchRequest touch{kPlace, test_tag(), {}};
+    base::Bytes expected;
+    for (const auto number : numbers_) {
+        touch.ids.push_back(make_block(number).id);
+        expected.push_back(cluster_->peer(answers).store->has(make_block(number).id) ? 1 : 0);
+    }
+    const auto before = world_->now();
+    const auto held = ask_as(*cluster_, nearest(*cluster_, 1), full_, Verb::touch, encode(touch));
+    EXPECT_LT(world_->now() - before, cluster_->options.peer.config.call_timeout) << "a client waits so long";
+    ASSERT_TRUE(held) << held.error().message();
+    EXPECT_EQ(decode<BitsReply>(held->header)->bits, expected);
+}
+
+TEST_F(Diversion, KeepersThatHangHoldUpNoReclaim) {
+    const Owner owner{.name = raw_name_digest()};  // at once
+    std::vector<Block> blocks;
+    std::vector<base::Guid> ids;
+    for (std::uint64_t number = 1; number <= 12; ++number) {
+        blocks.push_back(make_block(number));
+        ids.push_back(blocks.back().id);
+    }
+    auto& machine = cluster_->machine(reader());
+    auto& node = cluster_->node(reader());
+    ASSERT_TRUE(*machine.run(node.put(kPlace, owner.tag(1), std::move(blocks), Wait::full, cluster_->in(30s))));
+    ASSERT_GT(keepers().size(), 2U);
+    for (const auto keeper : keepers()) world_->network().cut(cluster_->nodes[full_], cluster_->nodes[keeper]);
+    auto reclaim = owner.reclaim(kPlace, 1, ids);
+    const auto before = world_->now();
+    EXPECT_TRUE(ask_as(*cluster_, nearest(*cluster_, 1), full_, Verb::remove, encode(reclaim)));
+    EXPECT_LT(world_->now() - before, cluster_->options.peer.config.call_timeout);
+    EXPECT_EQ(cluster_->node(full_).status().blocks_diverted, 0U);
+}
+
 TEST_F(Diversion, WhoDivertedACopyDoesNotWaitForAKeeperThatHangs) {
     put_some();
     ASSERT_TRUE(comes_to_rest());

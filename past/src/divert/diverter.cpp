@@ -182,7 +182,8 @@ Task<Result<base::SharedBytes>> Diverter::fetch(NodeId node, Guid place, Guid id
 }
 
 Task<Result<std::vector<bool>>> Diverter::retag(NodeId node, Guid place, Tag tag, std::vector<Guid> ids, bool untag) {
-    const auto deadline = context_.now() + context_.config.call_timeout;
+    // Whoever touches gives us call_timeout for all of it.
+    const auto deadline = context_.now() + context_.config.call_timeout * 2 / 3;
     const auto address = co_await holders_.resolve(node, deadline);
     if (!address) co_return base::Error{base::Errc::unreachable, node.short_hex()};
     std::vector<bool> kept;

@@ -282,34 +282,51 @@ Task<void> DivertingStore::forget(Ledger& ledger, Guid id) {
     (void)co_await ledger.erase(std::move(ids));
 }
 
-/// Of pointers; in the order of `ids`.
+/// Of a touch, as far as neighbours keep what it names.
+struct DivertingStore::Touching {
+    Tag tag;
+    std::vector<Guid> ids;
+    std::vector<bool> tagged;  // in that order
+};
+
+/// Of pointers; in the order of `ids`. All keepers at once: one that hangs is waited for beside the others.
 Task<std::vector<bool>> DivertingStore::touch_elsewhere(Tag tag, std::vector<Guid> ids) {
-    std::vector<bool> tagged(ids.size(), false);
+    const auto touching = std::make_shared<Touching>();
+    touching->tag = tag;
+    touching->tagged.assign(ids.size(), false);
     std::map<std::pair<NodeId, Guid>, std::vector<std::size_t>> by_node;
     for (std::size_t i = 0; i < ids.size(); ++i) {
         const auto* pointer = pointers_.find(ids[i]);
         if (pointer != nullptr) by_node[{pointer->node, pointer->place}].push_back(i);
     }
-    for (const auto& [whose, indices] : by_node) {
-        std::vector<Guid> asked;
-        for (const auto i : indices) asked.push_back(ids[i]);
-        const auto [node, place] = whose;
-        const auto kept = co_await elsewhere_.retag(node, place, tag, asked, /*untag=*/false);
-        if (!kept || kept->size() != asked.size()) continue;
-        Ledger::Entries changed;
-        for (std::size_t j = 0; j < asked.size(); ++j) {
-            const auto* pointer = (*kept)[j] ? pointers_.find(asked[j]) : nullptr;
-            if (pointer == nullptr || pointer->node != node) continue;  // another has it now, who was not asked
-            auto entry = *pointer;
-            if (!raise_tag(entry.tags, tag)) continue;
-            tagged[indices[j]] = true;
-            if (entry != *pointer) changed.emplace(asked[j], std::move(entry));
-        }
-        const auto saved = co_await pointers_.add(std::move(changed));
-        if (saved) continue;
-        for (const auto i : indices) tagged[i] = false;
+    touching->ids = std::move(ids);
+    base::TaskGroup asking{executor_};
+    for (auto& [whose, which] : by_node) {
+        asking.spawn(touch_at(whose.first, whose.second, touching, std::move(which)));
     }
-    co_return tagged;
+    co_await asking.join();
+    co_return std::move(touching->tagged);
+}
+
+/// `which`: indices into the ids.
+Task<void> DivertingStore::touch_at(NodeId node, Guid place, std::shared_ptr<Touching> touching,
+                                    std::vector<std::size_t> which) {
+    std::vector<Guid> asked;
+    for (const auto i : which) asked.push_back(touching->ids[i]);
+    const auto kept = co_await elsewhere_.retag(node, place, touching->tag, asked, /*untag=*/false);
+    if (!kept || kept->size() != asked.size()) co_return;
+    std::vector<std::size_t> tagged;
+    Ledger::Entries changed;
+    for (std::size_t j = 0; j < asked.size(); ++j) {
+        const auto* pointer = (*kept)[j] ? pointers_.find(asked[j]) : nullptr;
+        if (pointer == nullptr || pointer->node != node) continue;  // another has it now, who was not asked
+        auto entry = *pointer;
+        if (!raise_tag(entry.tags, touching->tag)) continue;
+        tagged.push_back(which[j]);
+        if (entry != *pointer) changed.emplace(asked[j], std::move(entry));
+    }
+    if (!co_await pointers_.add(std::move(changed))) co_return;
+    for (const auto i : tagged) touching->tagged[i] = true;
 }
 
 Task<Result<std::vector<bool>>> DivertingStore::touch(Tag tag, std::vector<Guid> ids) {
@@ -337,11 +354,14 @@ Task<Result<std::uint64_t>> DivertingStore::untag(Tag tag, std::vector<Guid> ids
     Told told;
     BASE_CO_TRY(const auto gone, co_await untag_alone(tag, std::move(ids), told));
     // Whoever does not hear this keeps guests that nobody claims, offers them, and learns of the reclaim then.
-    for (auto& [whose, asked] : told) {
-        const auto [node, place] = whose;
-        (void)co_await elsewhere_.retag(node, place, tag, std::move(asked), /*untag=*/true);
-    }
+    base::TaskGroup telling{executor_};
+    for (auto& [whose, asked] : told) telling.spawn(untag_at(whose.first, whose.second, tag, std::move(asked)));
+    co_await telling.join();
     co_return gone;
+}
+
+Task<void> DivertingStore::untag_at(NodeId node, Guid place, Tag tag, std::vector<Guid> ids) {
+    (void)co_await elsewhere_.retag(node, place, tag, std::move(ids), /*untag=*/true);
 }
 
 /// Not the guests: the holders for whom we keep them say when they lose a tag.

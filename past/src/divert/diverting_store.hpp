@@ -35,7 +35,8 @@ class DivertingStore : public BlockStore {
   public:
     /// `inner` and `elsewhere` outlive this.
     DivertingStore(base::Executor executor, BlockStore& inner, Elsewhere& elsewhere, DiversionThresholds thresholds)
-        : inner_{inner},
+        : executor_{executor},
+          inner_{inner},
           elsewhere_{elsewhere},
           thresholds_{thresholds},
           pointers_{executor, inner, Ledger::Kind::pointers},
@@ -131,8 +132,13 @@ class DivertingStore : public BlockStore {
     base::Task<base::Result<std::uint64_t>> untag_alone(Tag tag, std::vector<base::Guid> ids, Told& told);
     base::Task<void> forget_loss(std::vector<base::Guid> ids);
     static base::Task<void> forget(Ledger& ledger, base::Guid id);
+    struct Touching;
     base::Task<std::vector<bool>> touch_elsewhere(Tag tag, std::vector<base::Guid> ids);
+    base::Task<void> touch_at(base::NodeId node, base::Guid place, std::shared_ptr<Touching> touching,
+                              std::vector<std::size_t> which);
+    base::Task<void> untag_at(base::NodeId node, base::Guid place, Tag tag, std::vector<base::Guid> ids);
 
+    base::Executor executor_;
     BlockStore& inner_;
     Elsewhere& elsewhere_;
     const DiversionThresholds thresholds_;
