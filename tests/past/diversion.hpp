@@ -20,7 +20,7 @@ inline ClusterOptions quick_options() {
     options.peer.config.discard_grace = 5s;
     options.peer.config.keep_surplus = 0s;
     options.peer.config.review_period = 5s;
-    options.peer.config.guest_forgiveness = 3s;
+    options.peer.config.guest_forgiveness = 10s;
     return options;
 }
 

@@ -1,6 +1,7 @@
 #include "divert/diverter.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "token_bucket.hpp"
 
@@ -159,6 +160,8 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), Cause::diversion);
     Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
     if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), deadline);
+    // Whatever it said: it may have some, and if nothing will point to them it has to hear that.
+    to_review_.emplace(id, diversion->place);
     if (!stored) {
         context_.log(base::Log::Level::debug, "{} does not take a copy: {}", id.short_hex(), stored.error().message());
         diversion->refused.insert(id);
@@ -224,23 +227,21 @@ Task<void> Diverter::sleep_a_period() {
 }
 
 Task<void> Diverter::review_all() {
-    std::set<Whose> now;
     for (const auto& [place, entries] : store_.pointers().by_place()) {
-        for (const auto& [node, total] : store_.pointers().totals(place)) now.emplace(node, place);
+        for (const auto& [node, total] : store_.pointers().totals(place)) to_review_.emplace(node, place);
     }
-    reviewed_.insert(now.begin(), now.end());  // where nothing is left they are told so
+    // What is sent from now on is asked about the next time, whatever is answered until then.
     std::map<NodeId, std::vector<Guid>> by_node;
-    for (const auto& [node, place] : reviewed_) by_node[node].push_back(place);
+    for (const auto& [node, place] : std::exchange(to_review_, {})) by_node[node].push_back(place);
     for (const auto& [node, places] : by_node) {
         answered_at_.try_emplace(node, context_.now());
-        if (co_await review(node, places)) {
-            std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node && !now.contains(whose); });
-        }
+        co_await review(node, places);
     }
     std::erase_if(answered_at_, [&](const auto& entry) { return !by_node.contains(entry.first); });
 }
 
-Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
+/// A place is asked about again until it is heard that nothing lies there: a guest that is young is not freed yet.
+Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
     const auto address = co_await holders_.resolve(node, context_.now() + context_.config.call_timeout);
     bool answered = address.has_value();
     for (std::size_t begin = 0; answered && begin < places.size(); begin += kMaxCompareEntries) {
@@ -259,16 +260,20 @@ Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
         answered = reply && reply->entries.size() == request.places.size();
         for (std::size_t i = 0; answered && i < request.places.size(); ++i) {
             const auto& theirs = reply->entries[i];
+            if (theirs.blocks > 0) to_review_.emplace(node, request.places[i]);
             if (expected[i].blocks == theirs.blocks && expected[i].digest == theirs.digest) continue;
             answered = co_await claim(*address, request.places[i]);
         }
     }
-    if (answered) co_await audit(node);
-    if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
-        co_await give_up(node);
-        std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node; });  // it frees them by itself
+    if (answered) {
+        co_await audit(node);
+    } else {
+        for (const auto& place : places) to_review_.emplace(node, place);
     }
-    co_return answered;
+    const bool away = context_.now() - answered_at_[node] >= context_.membership.policy().repair_after;
+    if (away) co_await give_up(node);
+    // Who hears nothing for so long frees them by itself.
+    if (away) std::erase_if(to_review_, [&](const Whose& whose) { return whose.first == node; });
 }
 
 /// Lists are cheap to keep without the blocks: one of them, whichever, has to be there in full. What is not is dropped.

@@ -50,8 +50,7 @@ class Diverter final : public Elsewhere {
 
     base::Task<void> sleep_a_period();
     base::Task<void> review_all();
-    /// Whether it answered for all of them.
-    base::Task<bool> review(base::NodeId node, std::vector<base::Guid> places);
+    base::Task<void> review(base::NodeId node, std::vector<base::Guid> places);
     base::Task<void> audit(base::NodeId node);
     base::Task<bool> claim(base::Address node, base::Guid place);
     /// One round; adds to `lost`, which outlives it.
@@ -72,8 +71,8 @@ class Diverter final : public Elsewhere {
     base::TimePoint strangers_until_;
     base::Semaphore finding_strangers_;
     std::map<base::NodeId, base::TimePoint> answered_at_;  ///< a review; at first, when we began to wait for one
-    std::set<Whose>
-        reviewed_;  ///< where something was diverted when we last asked, or it was not heard that nothing is
+    std::set<Whose> to_review_;  ///< beside those of our pointers: where something may lie that was diverted, until it
+                                 ///< was heard that nothing does
     std::map<Whose, base::TimePoint>
         heard_from_;  ///< for whom we keep guests of a place: its last review of that place
     std::map<base::Guid, base::TimePoint> young_;  ///< guests that need not be claimed yet
