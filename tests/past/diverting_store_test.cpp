@@ -225,7 +225,7 @@ TEST_F(DivertingStoreTest, ABlockOfMoreVolumesThanAPointerHasIsPutHereIfItFits) 
 
 TEST_F(DivertingStoreTest, PointersTakeAShareOfTheReserveAndNoMore) {
     open(kEverything, 1U << 20U);
-    const auto most = store_->max_pointers();
+    const auto most = store_->max_entries();
     ASSERT_GT(most, 10U);
     ASSERT_LT(most, 200U);
     for (std::uint64_t number = 0; number < 200; ++number) ASSERT_TRUE(put({block_of(number, 100)})) << number;
@@ -507,6 +507,23 @@ TEST_F(DivertingStoreTest, GuestsDoNotShowButTheirBytesAreThere) {
     EXPECT_EQ(store_->guests().blocks(), 1U);
     EXPECT_TRUE(run(store_->get(block.id)));
     EXPECT_EQ(*run(store_->touch(kTag, {block.id})), std::vector<bool>{false});
+}
+
+TEST_F(DivertingStoreTest, GuestsTakeAShareOfTheReserveAndNoMore) {
+    open({0.1, 1.0}, 1U << 20U);
+    const auto most = store_->max_entries();
+    ASSERT_GT(most, 10U);
+    ASSERT_LT(most, 200U);
+    const auto keep = [&](std::uint64_t number) {
+        return run(store_->keep_for(kPrimary, kPlace, {kTag}, {block_of(number, 8)}));
+    };
+    for (std::uint64_t number = 0; number < most; ++number) ASSERT_TRUE(keep(number)) << number;
+    EXPECT_EQ(keep(most).error(), past::Errc::no_space);
+    EXPECT_EQ(store_->room_for_others(), 0U) << "nobody need ask";
+    EXPECT_GT(store_->room(), 0U);
+    EXPECT_TRUE(keep(0)) << "it is here";
+    ASSERT_TRUE(run(store_->release({block_of(0, 8).id})));
+    EXPECT_TRUE(keep(most));
 }
 
 TEST_F(DivertingStoreTest, OneCopyDoesNotCountTwice) {

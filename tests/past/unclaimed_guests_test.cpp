@@ -91,5 +91,22 @@ TEST_F(DiversionThatFails, WhatSomeNeighboursTookOfItIsFree) {
     EXPECT_EQ(cluster_->node(full_).status().blocks_diverted, 10U);
 }
 
+// Who is refused leaves no mark: a stranger would keep a guest from being freed by asking again and again.
+TEST_F(DiversionOfThePatient, WhatIsRefusedMakesNoGuestYoungAgain) {
+    const auto keeper = nearest(*cluster_, 4);
+    const auto block = make_block(77);
+    const StoreRequest request{kPlace, {test_tag()}, {block.id}, {1000}, Cause::diversion};
+    ASSERT_TRUE(ask_as(*cluster_, full_, keeper, Verb::store, encode(request), block.bytes));
+    for (int i = 0; i < 5; ++i) {
+        world_->run_for(8s);
+        EXPECT_EQ(ask_as(*cluster_, reader(), keeper, Verb::store, encode(request), block.bytes).error(),
+                  base::Errc::denied);
+    }
+    base::Guid::Array ones;
+    ones.fill(0xFF);
+    ASSERT_TRUE(ask_as(*cluster_, full_, keeper, Verb::claim, encode(ClaimRequest{kPlace, {}, base::Guid{ones}, {}})));
+    EXPECT_EQ(cluster_->node(keeper).status().blocks_for_others, 0U);
+}
+
 }  // namespace
 }  // namespace past::test

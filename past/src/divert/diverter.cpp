@@ -390,9 +390,11 @@ bool Diverter::takes_writes(const Guid& place) const {
 
 Task<Result<void>> Diverter::on_store(NodeId primary, StoreRequest request, std::vector<Block> blocks) {
     if (takes_writes(request.place)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
+    BASE_CO_CHECK(co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks)));
+    // What is refused leaves no trace. Until here it was under way, and so not free either.
     for (const auto& id : request.ids) young_[id] = context_.now() + context_.config.guest_forgiveness;
     heard_from_[{primary, request.place}] = context_.now();
-    co_return co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks));
+    co_return base::ok();
 }
 
 CompareReply Diverter::on_review(const NodeId& primary, const ReviewRequest& request) {
@@ -422,7 +424,7 @@ Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request)
     if (entries != store_.guests().by_place().end()) {
         const auto& guests = entries->second;
         for (auto at = guests.upper_bound(request.after); at != guests.end() && at->first <= request.up_to; ++at) {
-            if (at->second.node != primary || claimed.contains(at->first)) continue;
+            if (at->second.node != primary || claimed.contains(at->first) || store_.is_under_way(at->first)) continue;
             const auto young = young_.find(at->first);
             if (young == young_.end() || young->second <= context_.now()) free.push_back(at->first);
         }
@@ -432,10 +434,13 @@ Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request)
 }
 
 Task<Result<BitsReply>> Diverter::on_retag(NodeId primary, RetagRequest request) {
-    auto& what = request.request;
-    BASE_CO_TRY(const auto kept, co_await store_.retag_for(primary, what.tag, std::move(what.ids), request.untag));
+    const auto& what = request.request;
+    BASE_CO_TRY(const auto kept, co_await store_.retag_for(primary, what.tag, what.ids, request.untag));
     BitsReply reply;
     for (const bool one : kept) reply.bits.push_back(one ? 1 : 0);
+    for (const auto& id : what.ids) {
+        if (!store_.guests().contains(id)) young_.erase(id);
+    }
     co_return reply;
 }
 

@@ -26,7 +26,7 @@ class Diverter final : public Elsewhere {
 
     // What neighbours ask of us
     base::Task<base::Result<void>> on_store(base::NodeId primary, StoreRequest request, std::vector<Block> blocks);
-    [[nodiscard]] RoomReply on_room() const { return {store_.room()}; }
+    [[nodiscard]] RoomReply on_room() const { return {store_.room_for_others()}; }
     [[nodiscard]] CompareReply on_review(const base::NodeId& primary, const ReviewRequest& request);
     base::Task<base::Result<BitsReply>> on_claim(base::NodeId primary, ClaimRequest request);
     base::Task<base::Result<BitsReply>> on_retag(base::NodeId primary, RetagRequest request);

@@ -61,15 +61,18 @@ std::uint64_t DivertingStore::free_bytes(const StoreUsage& usage) {
     return usage.read_only || taken >= usage.capacity_bytes ? 0 : usage.capacity_bytes - taken;
 }
 
-/// A quarter of the reserve. A pointer with one tag takes 141 bytes in a slot, and a slot lies in two checkpoints and
-/// in logs of up to twice one. Four million of them with all their tags are a checkpoint that can still be read.
-std::uint64_t DivertingStore::max_pointers() const {
+/// A quarter of the reserve each. A pointer with one tag takes 141 bytes in a slot, a guest fewer, and a slot lies in
+/// two checkpoints and in logs of up to twice one. Four million of them with all their tags are a checkpoint that can
+/// still be read.
+std::uint64_t DivertingStore::max_entries() const {
     constexpr std::uint64_t kBytesOnDisk = 4ULL * 141;
     constexpr std::uint64_t kMost = 4U << 20U;
     return std::min(kMost, inner_.usage().reserve_bytes / 4 / kBytesOnDisk);
 }
 
 std::uint64_t DivertingStore::room() const { return free_bytes(inner_.usage()); }
+
+std::uint64_t DivertingStore::room_for_others() const { return guests_.blocks() < max_entries() ? room() : 0; }
 
 // --- what we answer for
 
@@ -105,12 +108,12 @@ void DivertingStore::weigh(Block block, Sorted& sorted) const {
 
 /// Waits until nobody else has any of them to itself.
 Task<DivertingStore::Alone> DivertingStore::alone_with(std::vector<Guid> ids) {
-    while (is_under_way(ids)) co_await one_less_.wait();
+    while (is_any_under_way(ids)) co_await one_less_.wait();
     co_return Alone{*this, std::move(ids)};
 }
 
-bool DivertingStore::is_under_way(const std::vector<Guid>& ids) const {
-    return std::ranges::any_of(ids, [&](const Guid& id) { return under_way_.contains(id); });
+bool DivertingStore::is_any_under_way(const std::vector<Guid>& ids) const {
+    return std::ranges::any_of(ids, [&](const Guid& id) { return is_under_way(id); });
 }
 
 DivertingStore::Alone::Alone(DivertingStore& store, std::vector<Guid> ids) : store_{&store}, ids_{std::move(ids)} {
@@ -203,7 +206,7 @@ Task<Result<void>> DivertingStore::settle(std::vector<Guid> ids) {
 Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
     const auto ids = ids_of(blocks);
     const auto fresh = std::ranges::count_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
-    if (fresh > 0 && pointers_.blocks() + static_cast<std::uint64_t>(fresh) > max_pointers()) co_return Errc::no_space;
+    if (fresh > 0 && pointers_.blocks() + static_cast<std::uint64_t>(fresh) > max_entries()) co_return Errc::no_space;
     Ledger::Entries entries;
     std::vector<std::pair<std::vector<Tag>, std::vector<Block>>> batches;  // of equal tags; seldom more than one
     for (auto& block : blocks) {
@@ -523,9 +526,10 @@ Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vec
                                             std::vector<Block> blocks) {
     const base::Error kept_already{base::Errc::denied, "a copy of it is kept here already"};
     auto ids = ids_of(blocks);
-    if (is_under_way(ids)) co_return kept_already;  // or will be
+    if (is_any_under_way(ids)) co_return kept_already;  // or will be
     const Alone alone{*this, ids};
     auto free = room();
+    std::uint64_t fresh = 0;
     Ledger::Entries entries;
     for (const auto& block : blocks) {
         const auto* guest = guests_.find(block.id);
@@ -534,8 +538,10 @@ Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vec
         const auto size = block.bytes.size();
         if (guest == nullptr && !accepts_diverted(size, free, kWhateverFits)) co_return Errc::no_space;
         free -= std::min<std::uint64_t>(free, size);
+        if (guest == nullptr) ++fresh;
         entries.emplace(block.id, Ledger::Entry{place, primary, static_cast<std::uint32_t>(size), {}});
     }
+    if (fresh > 0 && guests_.blocks() + fresh > max_entries()) co_return Errc::no_space;
     // Marked before they are there: a guest that was taken for a copy of our own would count twice.
     BASE_CO_CHECK(co_await guests_.add(entries));
     const auto stored = co_await put_tagged(inner_, place, std::move(tags), std::move(blocks));
