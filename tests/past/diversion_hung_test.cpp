@@ -103,5 +103,21 @@ TEST_F(Diversion, WhoDivertedACopyDoesNotWaitForAKeeperThatHangs) {
     EXPECT_EQ(world_->now() - again, 1s);
 }
 
+// Its list is in memory, so it answers reviews well; what it is asked for does not come.
+TEST_F(Diversion, AKeeperWhoseDiskHangsIsAsGoodAsAway) {
+    put_some();
+    ASSERT_TRUE(comes_to_rest());
+    const auto keeper = *keepers().begin();
+    const auto is_whole_without_it = [&](std::uint64_t number) {
+        const auto holders = cluster_->holders_of(number);
+        return holders.size() - static_cast<std::size_t>(std::ranges::count(holders, keeper)) == 3;
+    };
+    ASSERT_FALSE(std::ranges::all_of(numbers_, is_whole_without_it));
+    cluster_->machine(keeper).disk().set_speed(1h, 1h, 0);
+    const auto before = world_->now();
+    EXPECT_TRUE(world_->run_until([&] { return std::ranges::all_of(numbers_, is_whole_without_it); }, 10min));
+    EXPECT_GT(world_->now() - before, cluster_->options.repair_after) << "it may come back";
+}
+
 }  // namespace
 }  // namespace past::test

@@ -54,7 +54,7 @@ Task<Diverter::Candidates> Diverter::candidates(Guid place, Among among, TimePoi
     std::erase_if(found.nodes, [&](const NodeHandle& node) {
         const auto* member = context_.membership.roster().find(node.id());
         const bool revoked = member != nullptr && member->revoked;
-        return revoked || set->placed_on(node.id()) || set->written_by(node.id());
+        return revoked || silent_.contains(node.id()) || set->placed_on(node.id()) || set->written_by(node.id());
     });
     co_return found;
 }
@@ -238,6 +238,7 @@ Task<void> Diverter::review_all() {
         co_await review(node, places);
     }
     std::erase_if(answered_at_, [&](const auto& entry) { return !by_node.contains(entry.first); });
+    std::erase_if(silent_, [&](const auto& entry) { return !by_node.contains(entry.first); });
 }
 
 /// A place is asked about again until it is heard that nothing lies there: a guest that is young is not freed yet.
@@ -271,12 +272,13 @@ Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
         for (const auto& place : places) to_review_.emplace(node, place);
     }
     const bool away = context_.now() - answered_at_[node] >= context_.membership.policy().repair_after;
-    if (away) co_await give_up(node);
+    if (away || shows_nothing(node)) co_await give_up(node);
     // Who hears nothing for so long frees them by itself.
     if (away) std::erase_if(to_review_, [&](const Whose& whose) { return whose.first == node; });
 }
 
-/// Lists are cheap to keep without the blocks: one of them, whichever, has to be there in full. What is not is dropped.
+/// Lists are cheap to keep without the blocks: one of them, whichever, has to be there in full. What it says it has not
+/// is dropped.
 Task<void> Diverter::audit(NodeId node) {
     std::vector<std::pair<Guid, std::uint64_t>> places;
     std::uint64_t blocks = 0;
@@ -292,9 +294,23 @@ Task<void> Diverter::audit(NodeId node) {
     const auto& [id, entry] = *std::next(entries.begin(), static_cast<std::ptrdiff_t>(nth));
     co_await context_.foreground.give_way(entry.bytes);
     const auto bytes = co_await store_.get(id);
+    const bool lost = !bytes && (bytes.error() == Errc::block_not_found || bytes.error() == Errc::corrupt_block);
+    if (bytes || lost) {
+        silent_.erase(node);
+    } else {
+        ++silent_.try_emplace(node, Silence{context_.now(), 0}).first->second.times;
+    }
     if (bytes) co_return;
     context_.log(base::Log::Level::info, "{} cannot show {} that it keeps for us: {}", node.short_hex(), id.short_hex(),
                  bytes.error().message());
+}
+
+/// As long as one that is away is waited for. Reviews are answered from memory: a disk that hangs shows only here.
+bool Diverter::shows_nothing(const NodeId& node) const {
+    constexpr unsigned kTimes = 3;
+    const auto silence = silent_.find(node);
+    return silence != silent_.end() && silence->second.times >= kTimes &&
+           context_.now() - silence->second.since >= context_.membership.policy().repair_after;
 }
 
 /// Names all that we diverted to `node` of the place; what it does not keep is lost, and what we do not name is free.
@@ -336,11 +352,11 @@ Task<bool> Diverter::claim_all(base::Address node, Guid place, Ledger::Entries& 
     co_return true;
 }
 
-/// It is away for repair_after: what it kept is made anew like the copies of any holder that is gone.
+/// It is away for repair_after, or shows nothing: what it kept is made anew like the copies of any holder that is gone.
 Task<void> Diverter::give_up(NodeId node) {
     auto kept = store_.pointers().of_node(node);
     if (kept.empty()) co_return;
-    context_.log(base::Log::Level::info, "{} is away with {} blocks that it kept for us", node.short_hex(),
+    context_.log(base::Log::Level::info, "{} is given up with {} blocks that it kept for us", node.short_hex(),
                  kept.size());
     (void)co_await store_.drop_pointers(std::move(kept));
 }

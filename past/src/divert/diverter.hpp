@@ -36,6 +36,11 @@ class Diverter final : public Elsewhere {
         std::uint64_t free_bytes = 0;
         base::TimePoint until;
     };
+    /// A keeper that answers reviews, and did not show a block when it was asked for one.
+    struct Silence {
+        base::TimePoint since;
+        unsigned times = 0;  ///< in a row
+    };
     struct Diversion;  // of one put
     struct Candidates;
     using Whose = std::pair<base::NodeId, base::Guid>;  // node and place
@@ -52,6 +57,7 @@ class Diverter final : public Elsewhere {
     base::Task<void> review_all();
     base::Task<void> review(base::NodeId node, std::vector<base::Guid> places);
     base::Task<void> audit(base::NodeId node);
+    [[nodiscard]] bool shows_nothing(const base::NodeId& node) const;
     base::Task<bool> claim(base::Address node, base::Guid place);
     /// One round; adds to `lost`, which outlives it.
     base::Task<bool> claim_all(base::Address node, base::Guid place, Ledger::Entries& lost);
@@ -71,6 +77,7 @@ class Diverter final : public Elsewhere {
     base::TimePoint strangers_until_;
     base::Semaphore finding_strangers_;
     std::map<base::NodeId, base::TimePoint> answered_at_;  ///< a review; at first, when we began to wait for one
+    std::map<base::NodeId, Silence> silent_;
     std::set<Whose> to_review_;  ///< beside those of our pointers: where something may lie that was diverted, until it
                                  ///< was heard that nothing does
     std::map<Whose, base::TimePoint>
