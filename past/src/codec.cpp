@@ -256,6 +256,15 @@ base::Result<RangesReply> decode(ByteView bytes) {
 
 // --- diverted copies
 
+namespace {
+
+/// None twice: who answers looks all of them up.
+bool ascending(const std::vector<Guid>& ids) {
+    return std::ranges::adjacent_find(ids, std::greater_equal{}) == ids.end();
+}
+
+}  // namespace
+
 Bytes encode(const RoomReply& reply) {
     pb::RoomReply out;
     out.set_free_bytes(reply.free_bytes);
@@ -280,6 +289,7 @@ base::Result<ReviewRequest> decode(ByteView bytes) {
     if (!parse(in, bytes) || !get(in.places(), out.places, kMaxCompareEntries) || out.places.empty()) {
         return bad("review");
     }
+    if (!ascending(out.places)) return bad("review");
     return out;
 }
 
@@ -299,9 +309,8 @@ base::Result<ClaimRequest> decode(ByteView bytes) {
         !get(in.up_to(), out.up_to) || !get(in.ids(), out.ids, kMaxBlocksPerRequest)) {
         return bad("claim");
     }
-    const bool ascending = std::ranges::adjacent_find(out.ids, std::greater_equal{}) == out.ids.end();
     const bool inside = out.ids.empty() || (out.ids.front() > out.after && out.ids.back() <= out.up_to);
-    if (!ascending || !inside) return bad("claim");
+    if (!ascending(out.ids) || !inside) return bad("claim");
     return out;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -139,6 +140,7 @@ class MemoryBlockStore final : public past::BlockStore {
 
     base::Task<base::Result<void>> put_record(base::Guid key, base::Bytes value) override {
         if (value.size() > 64U << 10U) co_return past::Errc::too_large;
+        if (before_a_record) co_await std::exchange(before_a_record, nullptr)();
         if (records_until_refusal_ && (*records_until_refusal_)-- == 0) {
             records_until_refusal_.reset();
             co_return past::Errc::no_space;
@@ -148,6 +150,7 @@ class MemoryBlockStore final : public past::BlockStore {
     }
     /// Another harm: after `taken` more records one is refused.
     void refuse_a_record_after(std::size_t taken) { records_until_refusal_ = taken; }
+    std::function<base::Task<void>()> before_a_record;  ///< happens before one is written, once
     [[nodiscard]] std::optional<base::Bytes> record(const base::Guid& key) const override {
         const auto at = records_.find(key);
         if (at == records_.end()) return std::nullopt;

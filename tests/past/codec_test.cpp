@@ -110,8 +110,6 @@ TEST(Codec, LimitsAreKept) {
     const std::vector<base::Guid> too_many(kMaxBlocksPerRequest + 1, place);
     EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, too_many})));
     EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, {}})));
-    EXPECT_FALSE(decode<ReviewRequest>(encode(ReviewRequest{})));
-    EXPECT_FALSE(decode<ReviewRequest>(encode(ReviewRequest{too_many})));
     EXPECT_FALSE(decode<OfferRequest>(encode(OfferRequest{place, tag, too_many})));
     StoreRequest store{place, {tag}, {place}, {base::kMaxBlockBytes}, Cause::put};
     EXPECT_TRUE(decode<StoreRequest>(encode(store)));
@@ -129,6 +127,27 @@ TEST(Codec, LimitsAreKept) {
     EXPECT_FALSE(decode<StoreRequest>(encode(store)));
     EXPECT_FALSE(decode<HoldersRequest>(encode(HoldersRequest{place, 0})));
     EXPECT_FALSE(decode<HoldersRequest>(encode(HoldersRequest{place, kMaxHolders + 1})));
+}
+
+// Whoever answers counts the guests of each place: one that stood there a thousand times would keep it busy for
+// seconds.
+TEST(Codec, AReviewNamesEachPlaceOnce) {
+    std::vector<base::Guid> places;
+    for (std::uint32_t i = 0; i < kMaxCompareEntries; ++i) {
+        auto bytes = sample_guid(1).bytes();
+        bytes[0] = static_cast<std::uint8_t>(i >> 8U);
+        bytes[1] = static_cast<std::uint8_t>(i);
+        places.emplace_back(bytes);
+    }
+    const auto decodes = [](std::vector<base::Guid> named) {
+        return decode<ReviewRequest>(encode(ReviewRequest{std::move(named)})).has_value();
+    };
+    EXPECT_TRUE(decodes(places));
+    EXPECT_FALSE(decodes({}));
+    EXPECT_FALSE(decodes({places[1], places[1]}));
+    EXPECT_FALSE(decodes({places[1], places[0]}));
+    places.push_back(sample_guid(0xFF));
+    EXPECT_FALSE(decodes(places)) << "too many";
 }
 
 TEST(Codec, AMemberThatIsNamedTwiceIsRefused) {

@@ -1,97 +1,8 @@
 // Replica diversion between nodes: a holder without room has a neighbour keep its copy.
-#include "messages_of.hpp"
-#include "owner.hpp"
+#include "diversion.hpp"
 
 namespace past::test {
 namespace {
-
-constexpr std::uint64_t kPlaceNumber = 1;
-const base::Guid kPlace = place_of(kPlaceNumber);
-
-ClusterOptions quick_options() {
-    ClusterOptions options;
-    options.peers = 9;
-    options.repair_after = 30s;
-    options.peer.config.check_period = 5s;
-    options.peer.config.recheck_period = 1s;
-    options.peer.config.settle = 1s;
-    options.peer.config.patience = 3s;
-    options.peer.config.discard_grace = 5s;
-    options.peer.config.keep_surplus = 0s;
-    options.peer.config.review_period = 5s;
-    options.peer.config.guest_forgiveness = 3s;
-    return options;
-}
-
-/// Nine peers; the nearest to the place keeps nothing itself as long as a neighbour takes it.
-class Diversion : public testing::Test {
-  protected:
-    explicit Diversion(ClusterOptions options = quick_options()) {
-        // Who is nearest is known once the peers have their ids: those follow from the seed.
-        {
-            sim::World probe{1};
-            Cluster first{probe, options};
-            full_ = nearest(first, 0);
-        }
-        options.adjust = [full = full_](std::size_t index, PeerProcess::Options& peer) {
-            if (index == full) peer.config.divert_primary = -1.0;
-        };
-        world_ = std::make_unique<sim::World>(1);
-        cluster_ = std::make_unique<Cluster>(*world_, options);
-    }
-    static std::size_t nearest(Cluster& cluster, std::size_t rank) {
-        const auto id = cluster.ring.nearest(kPlace, rank + 1)[rank].id();
-        for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
-            if (cluster.handle(i).id() == id) return i;
-        }
-        return cluster.nodes.size();
-    }
-    base::Result<PutOutcome> put(std::uint64_t first, std::uint64_t count) {
-        std::vector<Block> blocks;
-        for (auto number = first; number < first + count; ++number) blocks.push_back(make_block(number));
-        return cluster_->put(reader(), kPlace, std::move(blocks), Wait::full);
-    }
-    base::Result<base::SharedBytes> get(std::uint64_t number) {
-        auto& peer = cluster_->machine(reader());
-        return *peer.run(cluster_->node(reader()).get(kPlace, make_block(number).id, cluster_->in(30s)));
-    }
-    /// A peer that keeps nothing of the place, unless it is diverted there: the farthest of those that are up.
-    std::size_t reader() {
-        const auto up = cluster_->ring.nearest(kPlace, cluster_->nodes.size());
-        return nearest(*cluster_, up.size() - 1);
-    }
-    /// Who has the copies that the full one diverted.
-    std::set<std::size_t> keepers() {
-        std::set<std::size_t> keepers;
-        for (std::size_t i = 0; i < cluster_->nodes.size(); ++i) {
-            if (cluster_->machine(i).running() && cluster_->node(i).status().blocks_for_others > 0) keepers.insert(i);
-        }
-        return keepers;
-    }
-    bool at_rest(std::size_t copies = 3) {
-        for (const auto number : numbers_) {
-            if (cluster_->copies(number) != copies) return false;
-        }
-        const auto sum = cluster_->total();
-        return cluster_->whole() && sum.blocks_to_hand_over == 0 && sum.blocks_diverted == sum.blocks_for_others;
-    }
-    bool comes_to_rest(std::size_t copies = 3) {
-        return world_->run_until([&] { return at_rest(copies); }, 30min);
-    }
-    void put_some() {
-        const auto outcome = put(1, 10);
-        ASSERT_TRUE(outcome) << outcome.error().message();
-        EXPECT_EQ(outcome->copies_stored, 3U);
-        for (std::uint64_t number = 1; number <= 10; ++number) numbers_.insert(number);
-        ASSERT_EQ(cluster_->node(full_).status().blocks_diverted, 10U);
-        ASSERT_FALSE(keepers().empty());
-    }
-
-    std::size_t full_ = 0;
-    std::unique_ptr<sim::World> world_;
-    std::unique_ptr<Cluster> cluster_;
-    std::set<std::uint64_t> numbers_;
-};
 
 TEST_F(Diversion, EveryBlockHasItsCopiesOnAsManyDisks) {
     put_some();
@@ -125,48 +36,11 @@ TEST_F(DiversionInRacks, TheNeighbourIsInTheRackThatHasNoOtherCopy) {
     for (const auto keeper : keepers()) EXPECT_EQ(keeper % 3, full_ % 3);
 }
 
-ClusterOptions forgetful() {
-    auto options = quick_options();
-    options.peer.config.room_known_for = 2s;  // less than a call takes to time out
-    return options;
-}
-
-class DiversionByTheForgetful : public Diversion {
-  protected:
-    DiversionByTheForgetful() : Diversion{forgetful()} {}
-};
-
-TEST_F(DiversionByTheForgetful, ANeighbourThatHangsDoesNotHideTheRoomOfOthers) {
-    world_->network().cut(cluster_->nodes[full_], cluster_->nodes[nearest(*cluster_, 4)]);
-    put_some();
-}
-
 TEST_F(Diversion, ADivertedCopyIsReadThroughWhoAnswersForIt) {
     put_some();
     cluster_->kill(nearest(*cluster_, 1));
     cluster_->kill(nearest(*cluster_, 2));
     for (const auto number : numbers_) EXPECT_TRUE(get(number)) << number;
-}
-
-TEST_F(Diversion, WhoDivertedACopyDoesNotWaitForAKeeperThatHangs) {
-    put_some();
-    ASSERT_TRUE(comes_to_rest());
-    auto& full = cluster_->machine(full_);
-    const auto block = make_block(1).id;
-    const auto kept_by = cluster_->holders_of(1);
-    for (const auto keeper : keepers()) {
-        if (std::ranges::find(kept_by, keeper) != kept_by.end()) cluster_->machine(keeper).pause();
-    }
-    const auto begun = world_->now();
-    EXPECT_TRUE(*full.run(cluster_->node(full_).get(kPlace, block, cluster_->in(30s))));
-    EXPECT_LT(world_->now() - begun, 1s) << "another holder was asked";
-
-    for (const auto holder : cluster_->holders_of(2)) cluster_->machine(holder).pause();
-    const auto again = world_->now();
-    const auto other = make_block(2).id;  // the first one is cached now
-    const auto unreachable = *full.run(cluster_->node(full_).get(kPlace, other, cluster_->in(1s)));
-    EXPECT_EQ(unreachable.error(), Errc::holders_unreachable);
-    EXPECT_EQ(world_->now() - again, 1s);
 }
 
 TEST_F(Diversion, WhenTheKeeperIsGoneItsCopiesAreMadeAnew) {
@@ -373,40 +247,6 @@ TEST_F(Diversion, WhoCannotRaiseTheTagOfADivertedBlockDoesNotSayThatItHoldsIt) {
     EXPECT_EQ(decode<BitsReply>(lacking->header)->bits, base::Bytes(10, static_cast<std::uint8_t>(Offered::lacking)));
 }
 
-// The holder crashed before it had written its pointer; of other places it goes on asking.
-TEST_F(Diversion, AGuestThatNobodyPointsToIsHandedOverThoughOthersAreClaimed) {
-    put_some();
-    ASSERT_TRUE(comes_to_rest());
-    const auto keeper = *keepers().begin();
-    const auto block = make_block(77);
-    const auto keeps = [&](std::uint64_t place) {
-        const StoreRequest request{place_of(place), {test_tag()}, {block.id}, {1000}, Cause::diversion};
-        return ask_as(*cluster_, full_, keeper, Verb::store, encode(request), block.bytes).has_value();
-    };
-    std::uint64_t place = 2;
-    while (!keeps(place)) ++place;  // one that the keeper is no holder of
-    EXPECT_FALSE(at_rest());
-    numbers_.insert(77);
-    EXPECT_TRUE(comes_to_rest());
-}
-
-TEST_F(Diversion, AKeeperThatWasAwayHearsLaterThatNothingIsLeft) {
-    const Owner owner;
-    auto& machine = cluster_->machine(reader());
-    auto& node = cluster_->node(reader());
-    ASSERT_TRUE(*machine.run(node.put(kPlace, owner.tag(1), {make_block(50)}, Wait::full, cluster_->in(30s))));
-    ASSERT_EQ(keepers().size(), 1U);
-    const auto keeper = *keepers().begin();
-    world_->run_for(10s);
-    cluster_->power_off(keeper);
-    ASSERT_TRUE(*machine.run(node.remove(owner.reclaim(kPlace, 1, {make_block(50).id}), cluster_->in(30s))));
-    ASSERT_TRUE(world_->run_until([&] { return cluster_->node(full_).status().blocks_diverted == 0; }, 25s));
-    world_->run_for(12s);  // a review at least
-    cluster_->restart(keeper);
-    world_->run_for(20s);  // far less than it would wait for whoever is silent
-    EXPECT_TRUE(keepers().empty());
-}
-
 TEST_F(Diversion, NobodyWhoHoldsAPlaceTakesItsDivertedCopies) {
     put_some();
     const auto holder = nearest(*cluster_, 1);
@@ -414,18 +254,6 @@ TEST_F(Diversion, NobodyWhoHoldsAPlaceTakesItsDivertedCopies) {
     StoreRequest request{kPlace, {test_tag()}, {make_block(77).id}, {1000}, Cause::diversion};
     EXPECT_EQ(ask_as(*cluster_, reader(), holder, Verb::store, encode(request), make_block(77).bytes).error(),
               base::Errc::denied);
-}
-
-TEST_F(Diversion, NeighboursThatHangTakeNoMoreTimeThanOneAttempt) {
-    put_some();  // so it knows that they have room
-    for (std::size_t i = 0; i < cluster_->nodes.size(); ++i) {
-        if (i != full_ && i != nearest(*cluster_, 1)) world_->network().cut(cluster_->nodes[full_], cluster_->nodes[i]);
-    }
-    const auto block = make_block(77);
-    const StoreRequest request{kPlace, {test_tag()}, {block.id}, {1000}, Cause::put};
-    const auto before = world_->now();
-    (void)ask_as(*cluster_, nearest(*cluster_, 1), full_, Verb::store, encode(request), block.bytes);
-    EXPECT_LE(world_->now() - before, cluster_->options.peer.config.store_timeout + 1s);
 }
 
 TEST_F(Diversion, ClientsDivertNothing) {

@@ -3,7 +3,6 @@
 
 #include "base/error.hpp"
 #include "contract/block_store_contract.hpp"
-#include "contract/memory_block_store.hpp"
 #include "past/segment_store.hpp"
 #include "tagged_put.hpp"
 
@@ -26,6 +25,7 @@ class OneNeighbour final : public past::Elsewhere {
     base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
                                                              std::vector<Block> blocks, Among among) override {
         const auto count = blocks.size();
+        if (hangs) co_return base::Errc::timed_out;
         if (full && !(stranger && among == Among::anybody)) co_return past::Errc::no_space;
         BASE_CO_CHECK(co_await past::put_tagged(store_, place, std::move(tags), std::move(blocks)));
         if (meanwhile) co_await std::exchange(meanwhile, nullptr)();
@@ -48,6 +48,7 @@ class OneNeighbour final : public past::Elsewhere {
     bool full = false;
     bool stranger = false;  ///< has room all the same
     bool away = false;
+    bool hangs = false;                           ///< when it is asked to keep something
     std::function<base::Task<void>()> meanwhile;  ///< happens while it is asked to keep or to tag something, once
 
   private:
@@ -133,6 +134,7 @@ class DivertingStoreTest : public testing::Test {
         std::vector<base::Guid> ids(1, id);
         EXPECT_TRUE(co_await store_->untag(tag, std::move(ids)));
     }
+    base::Task<void> discard(std::vector<base::Guid> ids) { EXPECT_TRUE(co_await store_->discard(std::move(ids))); }
     base::Task<void> take_home(base::Guid id) { (void)co_await store_->take_home(id); }
     base::Task<void> try_to_put(Block block, bool* done) {
         std::vector<Block> blocks(1, std::move(block));
@@ -194,9 +196,36 @@ TEST_F(DivertingStoreTest, WhatDoesNotFitHereGoesToWhomeverHasRoom) {
     EXPECT_NE(store_->pointers().find(too_large.id), nullptr);
 }
 
+TEST_F(DivertingStoreTest, WhereNeighboursHangWhatFitsStaysHere) {
+    open();
+    store_->neighbour->hangs = true;
+    const auto block = block_of(1, 1000);
+    ASSERT_TRUE(put({block}));
+    EXPECT_TRUE(store_->holds_bytes(block.id));
+    EXPECT_TRUE(store_->pointers().empty());
+}
+
+// A pointer has fewer tags than a block may have: where the block fits it comes home for the one more.
+TEST_F(DivertingStoreTest, ABlockOfMoreVolumesThanAPointerHasIsPutHereIfItFits) {
+    open(kEverything, 1U << 20U);
+    const auto fits = block_of(1, 1000), too_large = block_of(2, store_->room() + 100'000);
+    const auto volume = [&](std::size_t number) { return Tag{guid_of("volume " + std::to_string(number)), 5}; };
+    for (std::size_t number = 0; number < Ledger::kMaxTags; ++number) {
+        ASSERT_TRUE(run(store_->put(kPlace, volume(number), {fits, too_large})));
+    }
+    ASSERT_EQ(store_->pointers().blocks(), 2U);
+    const auto one_more = volume(Ledger::kMaxTags);
+    EXPECT_EQ(run(store_->put(kPlace, one_more, {too_large})).error(), past::Errc::too_many_tags);
+    EXPECT_EQ(store_->tags(too_large.id).size(), Ledger::kMaxTags);
+    ASSERT_TRUE(run(store_->put(kPlace, one_more, {fits})));
+    EXPECT_TRUE(store_->holds_bytes(fits.id));
+    EXPECT_EQ(store_->tags(fits.id).size(), Ledger::kMaxTags + 1);
+    EXPECT_EQ(store_->pointers().blocks(), 1U);
+}
+
 TEST_F(DivertingStoreTest, PointersTakeAShareOfTheReserveAndNoMore) {
     open(kEverything, 1U << 20U);
-    const auto most = store_->max_pointers();
+    const auto most = store_->max_entries();
     ASSERT_GT(most, 10U);
     ASSERT_LT(most, 200U);
     for (std::uint64_t number = 0; number < 200; ++number) ASSERT_TRUE(put({block_of(number, 100)})) << number;
@@ -374,6 +403,7 @@ TEST_F(DivertingStoreTest, ATouchWhileABlockComesHomeIsNotLost) {
     const Tag later{kTag.volume, kTag.generation + 3};
     open();
     node_.disk().set_speed(0us, 500us, 0);
+    int granted = 0;
     for (int moment = 0; moment < 40; ++moment) {
         const auto block = block_of(static_cast<std::uint64_t>(moment), 1000);
         ASSERT_TRUE(put({block}));
@@ -383,7 +413,34 @@ TEST_F(DivertingStoreTest, ATouchWhileABlockComesHomeIsNotLost) {
         both.spawn(touch_later(moment * 50us, later, block.id, &held));
         run(both.join());
         ASSERT_TRUE(store_->holds_bytes(block.id));
+        granted += held ? 1 : 0;
         EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(held ? later : kTag)) << moment;
+    }
+    EXPECT_GT(granted, 0);
+    EXPECT_LT(granted, 40) << "at some moment its keeper could not be told any more";
+}
+
+TEST_F(DivertingStoreTest, NoTouchIsGrantedOfWhatIsBeingDiscarded) {
+    const Tag later{kTag.volume, kTag.generation + 3};
+    open({0.1, 0.05}, 1U << 20U);
+    node_.disk().set_speed(0us, 500us, 0);
+    for (int moment = 1; moment < 40; ++moment) {
+        const auto number = static_cast<std::uint64_t>(moment);
+        const auto home = block_of(2 * number, 1000), away = block_of(2 * number + 1, store_->room() / 5);
+        ASSERT_TRUE(put({home, away}));
+        ASSERT_TRUE(store_->holds_bytes(home.id));
+        ASSERT_FALSE(store_->holds_bytes(away.id));
+        ASSERT_TRUE(run(store_->other->touch(later, {away.id})));  // so it answers at once
+        bool home_held = false, away_held = false;
+        base::TaskGroup all{node_.env().executor};
+        all.spawn(discard({home.id, away.id}));
+        all.spawn(touch_later(moment * 50us, later, home.id, &home_held));
+        all.spawn(touch_later(moment * 50us, later, away.id, &away_held));
+        run(all.join());
+        EXPECT_FALSE(store_->has(home.id));
+        EXPECT_FALSE(store_->has(away.id));
+        EXPECT_FALSE(home_held) << moment;
+        EXPECT_FALSE(away_held) << moment;
     }
 }
 
@@ -450,6 +507,23 @@ TEST_F(DivertingStoreTest, GuestsDoNotShowButTheirBytesAreThere) {
     EXPECT_EQ(store_->guests().blocks(), 1U);
     EXPECT_TRUE(run(store_->get(block.id)));
     EXPECT_EQ(*run(store_->touch(kTag, {block.id})), std::vector<bool>{false});
+}
+
+TEST_F(DivertingStoreTest, GuestsTakeAShareOfTheReserveAndNoMore) {
+    open({0.1, 1.0}, 1U << 20U);
+    const auto most = store_->max_entries();
+    ASSERT_GT(most, 10U);
+    ASSERT_LT(most, 200U);
+    const auto keep = [&](std::uint64_t number) {
+        return run(store_->keep_for(kPrimary, kPlace, {kTag}, {block_of(number, 8)}));
+    };
+    for (std::uint64_t number = 0; number < most; ++number) ASSERT_TRUE(keep(number)) << number;
+    EXPECT_EQ(keep(most).error(), past::Errc::no_space);
+    EXPECT_EQ(store_->room_for_others(), 0U) << "nobody need ask";
+    EXPECT_GT(store_->room(), 0U);
+    EXPECT_TRUE(keep(0)) << "it is here";
+    ASSERT_TRUE(run(store_->release({block_of(0, 8).id})));
+    EXPECT_TRUE(keep(most));
 }
 
 TEST_F(DivertingStoreTest, OneCopyDoesNotCountTwice) {
@@ -537,50 +611,6 @@ TEST_F(DivertingStoreTest, ManySlotsAreWrittenWithAFewSyncs) {
     EXPECT_LE(world_.now() - before, 200ms) << "64 slots";
     reopen();
     EXPECT_EQ(store_->pointers().blocks(), 4096U);
-}
-
-TEST(LedgerTest, ThousandsOfEntriesComeBack) {
-    base::sim::World world{1};
-    auto& node = world.add_node();
-    MemoryBlockStore records;
-    Ledger ledger{node.env().executor, records, Ledger::Kind::pointers};
-    Ledger::Entries entries;
-    for (std::uint64_t i = 0; i < 5000; ++i) {
-        const Tag tag{guid_of("volume"), i};
-        entries.emplace(block_of(i, 8).id, Ledger::Entry{guid_of(std::to_string(i % 7)), kNeighbour, 100, {tag}});
-    }
-    ASSERT_TRUE(*node.run(ledger.add(entries)));
-    std::vector<base::Guid> gone;
-    for (const auto& [id, entry] : entries) {
-        if (gone.size() < 1234) gone.push_back(id);
-    }
-    ASSERT_TRUE(*node.run(ledger.erase(gone)));
-    Ledger again{node.env().executor, records, Ledger::Kind::pointers};
-    again.load();
-    EXPECT_EQ(again.blocks(), 5000U - 1234U);
-    EXPECT_EQ(again.by_place(), ledger.by_place());
-    EXPECT_EQ(again.total(guid_of("3")).digest, ledger.total(guid_of("3")).digest);
-    Ledger guests{node.env().executor, records, Ledger::Kind::guests};
-    guests.load();
-    EXPECT_TRUE(guests.empty()) << "the lists do not mix";
-}
-
-TEST(LedgerTest, ASlotThatDoesNotParseIsPassedOver) {
-    Ledger::Entries entries;
-    entries.emplace(guid_of("a"), Ledger::Entry{guid_of("place"), kNeighbour, 9, {Tag{guid_of("v"), 1}}});
-    entries.emplace(guid_of("b"), Ledger::Entry{guid_of("place"), kNeighbour, 9, {Tag{guid_of("v"), 2}}});
-    const auto bytes = Ledger::encode_slot(Ledger::Kind::pointers, 7, entries);
-    const auto back = Ledger::decode_slot(Ledger::Kind::pointers, bytes);
-    ASSERT_TRUE(back);
-    EXPECT_EQ(back->first, 7U);
-    EXPECT_EQ(back->second, entries);
-    EXPECT_FALSE(Ledger::decode_slot(Ledger::Kind::guests, bytes));
-    for (std::size_t length = 0; length < bytes.size(); ++length) {
-        EXPECT_FALSE(Ledger::decode_slot(Ledger::Kind::pointers, base::ByteView{bytes}.first(length)));
-    }
-    auto many = bytes;
-    many[5] = 0xFF;  // the count
-    EXPECT_FALSE(Ledger::decode_slot(Ledger::Kind::pointers, many));
 }
 
 }  // namespace

@@ -155,7 +155,7 @@ struct RoomReply {
 };
 /// About the guests that are kept for the asker; answered by a CompareReply. What it expects it does not say.
 struct ReviewRequest {
-    std::vector<base::Guid> places;
+    std::vector<base::Guid> places;  ///< ascending
     friend bool operator==(const ReviewRequest&, const ReviewRequest&) = default;
 };
 /// All guests of the asker in (after, up_to] of the place: what is kept for it there and not listed is unclaimed.

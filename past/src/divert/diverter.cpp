@@ -1,6 +1,7 @@
 #include "divert/diverter.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "token_bucket.hpp"
 
@@ -53,7 +54,7 @@ Task<Diverter::Candidates> Diverter::candidates(Guid place, Among among, TimePoi
     std::erase_if(found.nodes, [&](const NodeHandle& node) {
         const auto* member = context_.membership.roster().find(node.id());
         const bool revoked = member != nullptr && member->revoked;
-        return revoked || set->placed_on(node.id()) || set->written_by(node.id());
+        return revoked || silent_.contains(node.id()) || set->placed_on(node.id()) || set->written_by(node.id());
     });
     co_return found;
 }
@@ -109,10 +110,12 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> ta
     diversion->tags = std::move(tags);
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
-    // Whoever asked us to put it has no more time for the attempt, however many are tried.
-    diversion->deadline = context_.now() + context_.config.store_timeout;
+    // Whoever asked us to put it has no more time for the attempt, however many are tried. If neighbours hang it may
+    // still fit here: that is to be done in this time too.
+    const auto attempt = context_.config.store_timeout;
+    diversion->deadline = context_.now() + (among == Among::neighbours ? attempt * 2 / 3 : attempt);
     const auto [nodes, domains] = co_await candidates(place, among, diversion->deadline);
-    for (std::size_t tries = 0; tries < context_.config.divert_tries; ++tries) {
+    for (auto tries = context_.config.divert_tries; tries > 0; --tries) {
         co_await learn_rooms(nodes, diversion->deadline);
         std::map<NodeId, std::vector<std::size_t>> shares;
         for (std::size_t i = 0; i < diversion->blocks.size(); ++i) {
@@ -130,10 +133,13 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> ta
             auto& room = rooms_.at(*target).free_bytes;
             room -= std::min<std::uint64_t>(room, size);
         }
+        // One that hangs leaves half of the time to those that are tried after it.
+        const auto left = diversion->deadline - context_.now();
+        const auto until = tries > 1 ? context_.now() + left / 2 : diversion->deadline;
         base::TaskGroup sending{context_.env.executor};
         for (auto& [id, which] : shares) {
             const auto node = std::ranges::find(nodes, id, &NodeHandle::id);
-            sending.spawn(send(diversion, *node, std::move(which)));
+            sending.spawn(send(diversion, *node, std::move(which), until));
         }
         co_await sending.join();
         if (std::ranges::all_of(diversion->kept_by, [](const auto& node) { return node.has_value(); })) {
@@ -146,13 +152,16 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> ta
     co_return Errc::no_space;
 }
 
-Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, std::vector<std::size_t> which) {
+Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, std::vector<std::size_t> which,
+                          TimePoint deadline) {
     std::vector<Block> blocks;
     for (const auto i : which) blocks.push_back(diversion->blocks[i]);
     const auto id = to.id();
     auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), Cause::diversion);
     Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
-    if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), diversion->deadline);
+    if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), deadline);
+    // Whatever it said: it may have some, and if nothing will point to them it has to hear that.
+    to_review_.emplace(id, diversion->place);
     if (!stored) {
         context_.log(base::Log::Level::debug, "{} does not take a copy: {}", id.short_hex(), stored.error().message());
         diversion->refused.insert(id);
@@ -176,7 +185,8 @@ Task<Result<base::SharedBytes>> Diverter::fetch(NodeId node, Guid place, Guid id
 }
 
 Task<Result<std::vector<bool>>> Diverter::retag(NodeId node, Guid place, Tag tag, std::vector<Guid> ids, bool untag) {
-    const auto deadline = context_.now() + context_.config.call_timeout;
+    // Whoever touches gives us call_timeout for all of it.
+    const auto deadline = context_.now() + context_.config.call_timeout * 2 / 3;
     const auto address = co_await holders_.resolve(node, deadline);
     if (!address) co_return base::Error{base::Errc::unreachable, node.short_hex()};
     std::vector<bool> kept;
@@ -217,23 +227,22 @@ Task<void> Diverter::sleep_a_period() {
 }
 
 Task<void> Diverter::review_all() {
-    std::set<Whose> now;
     for (const auto& [place, entries] : store_.pointers().by_place()) {
-        for (const auto& [node, total] : store_.pointers().totals(place)) now.emplace(node, place);
+        for (const auto& [node, total] : store_.pointers().totals(place)) to_review_.emplace(node, place);
     }
-    reviewed_.insert(now.begin(), now.end());  // where nothing is left they are told so
+    // What is sent from now on is asked about the next time, whatever is answered until then.
     std::map<NodeId, std::vector<Guid>> by_node;
-    for (const auto& [node, place] : reviewed_) by_node[node].push_back(place);
+    for (const auto& [node, place] : std::exchange(to_review_, {})) by_node[node].push_back(place);
     for (const auto& [node, places] : by_node) {
         answered_at_.try_emplace(node, context_.now());
-        if (co_await review(node, places)) {
-            std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node && !now.contains(whose); });
-        }
+        co_await review(node, places);
     }
     std::erase_if(answered_at_, [&](const auto& entry) { return !by_node.contains(entry.first); });
+    std::erase_if(silent_, [&](const auto& entry) { return !by_node.contains(entry.first); });
 }
 
-Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
+/// A place is asked about again until it is heard that nothing lies there: a guest that is young is not freed yet.
+Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
     const auto address = co_await holders_.resolve(node, context_.now() + context_.config.call_timeout);
     bool answered = address.has_value();
     for (std::size_t begin = 0; answered && begin < places.size(); begin += kMaxCompareEntries) {
@@ -252,19 +261,24 @@ Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
         answered = reply && reply->entries.size() == request.places.size();
         for (std::size_t i = 0; answered && i < request.places.size(); ++i) {
             const auto& theirs = reply->entries[i];
+            if (theirs.blocks > 0) to_review_.emplace(node, request.places[i]);
             if (expected[i].blocks == theirs.blocks && expected[i].digest == theirs.digest) continue;
             answered = co_await claim(*address, request.places[i]);
         }
     }
-    if (answered) co_await audit(node);
-    if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
-        co_await give_up(node);
-        std::erase_if(reviewed_, [&](const Whose& whose) { return whose.first == node; });  // it frees them by itself
+    if (answered) {
+        co_await audit(node);
+    } else {
+        for (const auto& place : places) to_review_.emplace(node, place);
     }
-    co_return answered;
+    const bool away = context_.now() - answered_at_[node] >= context_.membership.policy().repair_after;
+    if (away || shows_nothing(node)) co_await give_up(node);
+    // Who hears nothing for so long frees them by itself.
+    if (away) std::erase_if(to_review_, [&](const Whose& whose) { return whose.first == node; });
 }
 
-/// Lists are cheap to keep without the blocks: one of them, whichever, has to be there in full. What is not is dropped.
+/// Lists are cheap to keep without the blocks: one of them, whichever, has to be there in full. What it says it has not
+/// is dropped.
 Task<void> Diverter::audit(NodeId node) {
     std::vector<std::pair<Guid, std::uint64_t>> places;
     std::uint64_t blocks = 0;
@@ -280,9 +294,23 @@ Task<void> Diverter::audit(NodeId node) {
     const auto& [id, entry] = *std::next(entries.begin(), static_cast<std::ptrdiff_t>(nth));
     co_await context_.foreground.give_way(entry.bytes);
     const auto bytes = co_await store_.get(id);
+    const bool lost = !bytes && (bytes.error() == Errc::block_not_found || bytes.error() == Errc::corrupt_block);
+    if (bytes || lost) {
+        silent_.erase(node);
+    } else {
+        ++silent_.try_emplace(node, Silence{context_.now(), 0}).first->second.times;
+    }
     if (bytes) co_return;
     context_.log(base::Log::Level::info, "{} cannot show {} that it keeps for us: {}", node.short_hex(), id.short_hex(),
                  bytes.error().message());
+}
+
+/// As long as one that is away is waited for. Reviews are answered from memory: a disk that hangs shows only here.
+bool Diverter::shows_nothing(const NodeId& node) const {
+    constexpr unsigned kTimes = 3;
+    const auto silence = silent_.find(node);
+    return silence != silent_.end() && silence->second.times >= kTimes &&
+           context_.now() - silence->second.since >= context_.membership.policy().repair_after;
 }
 
 /// Names all that we diverted to `node` of the place; what it does not keep is lost, and what we do not name is free.
@@ -324,11 +352,11 @@ Task<bool> Diverter::claim_all(base::Address node, Guid place, Ledger::Entries& 
     co_return true;
 }
 
-/// It is away for repair_after: what it kept is made anew like the copies of any holder that is gone.
+/// It is away for repair_after, or shows nothing: what it kept is made anew like the copies of any holder that is gone.
 Task<void> Diverter::give_up(NodeId node) {
     auto kept = store_.pointers().of_node(node);
     if (kept.empty()) co_return;
-    context_.log(base::Log::Level::info, "{} is away with {} blocks that it kept for us", node.short_hex(),
+    context_.log(base::Log::Level::info, "{} is given up with {} blocks that it kept for us", node.short_hex(),
                  kept.size());
     (void)co_await store_.drop_pointers(std::move(kept));
 }
@@ -378,9 +406,11 @@ bool Diverter::takes_writes(const Guid& place) const {
 
 Task<Result<void>> Diverter::on_store(NodeId primary, StoreRequest request, std::vector<Block> blocks) {
     if (takes_writes(request.place)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
+    BASE_CO_CHECK(co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks)));
+    // What is refused leaves no trace. Until here it was under way, and so not free either.
     for (const auto& id : request.ids) young_[id] = context_.now() + context_.config.guest_forgiveness;
     heard_from_[{primary, request.place}] = context_.now();
-    co_return co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks));
+    co_return base::ok();
 }
 
 CompareReply Diverter::on_review(const NodeId& primary, const ReviewRequest& request) {
@@ -410,7 +440,7 @@ Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request)
     if (entries != store_.guests().by_place().end()) {
         const auto& guests = entries->second;
         for (auto at = guests.upper_bound(request.after); at != guests.end() && at->first <= request.up_to; ++at) {
-            if (at->second.node != primary || claimed.contains(at->first)) continue;
+            if (at->second.node != primary || claimed.contains(at->first) || store_.is_under_way(at->first)) continue;
             const auto young = young_.find(at->first);
             if (young == young_.end() || young->second <= context_.now()) free.push_back(at->first);
         }
@@ -420,10 +450,13 @@ Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request)
 }
 
 Task<Result<BitsReply>> Diverter::on_retag(NodeId primary, RetagRequest request) {
-    auto& what = request.request;
-    BASE_CO_TRY(const auto kept, co_await store_.retag_for(primary, what.tag, std::move(what.ids), request.untag));
+    const auto& what = request.request;
+    BASE_CO_TRY(const auto kept, co_await store_.retag_for(primary, what.tag, what.ids, request.untag));
     BitsReply reply;
     for (const bool one : kept) reply.bits.push_back(one ? 1 : 0);
+    for (const auto& id : what.ids) {
+        if (!store_.guests().contains(id)) young_.erase(id);
+    }
     co_return reply;
 }
 

@@ -26,7 +26,7 @@ class Diverter final : public Elsewhere {
 
     // What neighbours ask of us
     base::Task<base::Result<void>> on_store(base::NodeId primary, StoreRequest request, std::vector<Block> blocks);
-    [[nodiscard]] RoomReply on_room() const { return {store_.room()}; }
+    [[nodiscard]] RoomReply on_room() const { return {store_.room_for_others()}; }
     [[nodiscard]] CompareReply on_review(const base::NodeId& primary, const ReviewRequest& request);
     base::Task<base::Result<BitsReply>> on_claim(base::NodeId primary, ClaimRequest request);
     base::Task<base::Result<BitsReply>> on_retag(base::NodeId primary, RetagRequest request);
@@ -35,6 +35,11 @@ class Diverter final : public Elsewhere {
     struct Room {
         std::uint64_t free_bytes = 0;
         base::TimePoint until;
+    };
+    /// A keeper that answers reviews, and did not show a block when it was asked for one.
+    struct Silence {
+        base::TimePoint since;
+        unsigned times = 0;  ///< in a row
     };
     struct Diversion;  // of one put
     struct Candidates;
@@ -45,13 +50,14 @@ class Diverter final : public Elsewhere {
     base::Task<void> find_stranger(base::NodeId id, std::string failure_domain, base::TimePoint deadline);
     base::Task<void> learn_rooms(std::vector<pastry::NodeHandle> nodes, base::TimePoint deadline);
     base::Task<void> ask_room(pastry::NodeHandle node, base::TimePoint deadline);
-    base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which);
+    base::Task<void> send(std::shared_ptr<Diversion> diversion, pastry::NodeHandle to, std::vector<std::size_t> which,
+                          base::TimePoint deadline);
 
     base::Task<void> sleep_a_period();
     base::Task<void> review_all();
-    /// Whether it answered for all of them.
-    base::Task<bool> review(base::NodeId node, std::vector<base::Guid> places);
+    base::Task<void> review(base::NodeId node, std::vector<base::Guid> places);
     base::Task<void> audit(base::NodeId node);
+    [[nodiscard]] bool shows_nothing(const base::NodeId& node) const;
     base::Task<bool> claim(base::Address node, base::Guid place);
     /// One round; adds to `lost`, which outlives it.
     base::Task<bool> claim_all(base::Address node, base::Guid place, Ledger::Entries& lost);
@@ -71,8 +77,9 @@ class Diverter final : public Elsewhere {
     base::TimePoint strangers_until_;
     base::Semaphore finding_strangers_;
     std::map<base::NodeId, base::TimePoint> answered_at_;  ///< a review; at first, when we began to wait for one
-    std::set<Whose>
-        reviewed_;  ///< where something was diverted when we last asked, or it was not heard that nothing is
+    std::map<base::NodeId, Silence> silent_;
+    std::set<Whose> to_review_;  ///< beside those of our pointers: where something may lie that was diverted, until it
+                                 ///< was heard that nothing does
     std::map<Whose, base::TimePoint>
         heard_from_;  ///< for whom we keep guests of a place: its last review of that place
     std::map<base::Guid, base::TimePoint> young_;  ///< guests that need not be claimed yet

@@ -61,15 +61,18 @@ std::uint64_t DivertingStore::free_bytes(const StoreUsage& usage) {
     return usage.read_only || taken >= usage.capacity_bytes ? 0 : usage.capacity_bytes - taken;
 }
 
-/// A quarter of the reserve. A pointer with one tag takes 141 bytes in a slot, and a slot lies in two checkpoints and
-/// in logs of up to twice one. Four million of them with all their tags are a checkpoint that can still be read.
-std::uint64_t DivertingStore::max_pointers() const {
+/// A quarter of the reserve each. A pointer with one tag takes 141 bytes in a slot, a guest fewer, and a slot lies in
+/// two checkpoints and in logs of up to twice one. Four million of them with all their tags are a checkpoint that can
+/// still be read.
+std::uint64_t DivertingStore::max_entries() const {
     constexpr std::uint64_t kBytesOnDisk = 4ULL * 141;
     constexpr std::uint64_t kMost = 4U << 20U;
     return std::min(kMost, inner_.usage().reserve_bytes / 4 / kBytesOnDisk);
 }
 
 std::uint64_t DivertingStore::room() const { return free_bytes(inner_.usage()); }
+
+std::uint64_t DivertingStore::room_for_others() const { return guests_.blocks() < max_entries() ? room() : 0; }
 
 // --- what we answer for
 
@@ -105,12 +108,12 @@ void DivertingStore::weigh(Block block, Sorted& sorted) const {
 
 /// Waits until nobody else has any of them to itself.
 Task<DivertingStore::Alone> DivertingStore::alone_with(std::vector<Guid> ids) {
-    while (is_under_way(ids)) co_await one_less_.wait();
+    while (is_any_under_way(ids)) co_await one_less_.wait();
     co_return Alone{*this, std::move(ids)};
 }
 
-bool DivertingStore::is_under_way(const std::vector<Guid>& ids) const {
-    return std::ranges::any_of(ids, [&](const Guid& id) { return under_way_.contains(id); });
+bool DivertingStore::is_any_under_way(const std::vector<Guid>& ids) const {
+    return std::ranges::any_of(ids, [&](const Guid& id) { return is_under_way(id); });
 }
 
 DivertingStore::Alone::Alone(DivertingStore& store, std::vector<Guid> ids) : store_{&store}, ids_{std::move(ids)} {
@@ -145,11 +148,13 @@ Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Bl
             if (!tagged[i]) weigh(std::move(sorted.pointed[i]), sorted);
         }
     }
-    // The neighbours first: if they have no room either, nothing was stored here yet. Then what fits here stays here,
-    // whatever the threshold says: it chooses who takes a block, it refuses none.
+    // The neighbours first: if they do not take them, nothing was stored here yet. Then what fits here stays here,
+    // whatever the threshold says, and whatever kept the neighbours from it (no room, no answer, a pointer that has all
+    // the tags it may have): it chooses who takes a block, it refuses none.
     if (!sorted.too_much.empty()) {
+        const auto takes_tag = [&](const Block& block) { return has_room_for(block.id, tag); };
+        if (!std::ranges::all_of(sorted.here, takes_tag)) co_return Errc::too_many_tags;
         const auto diverted = co_await divert(place, tag, sorted.too_much, Elsewhere::Among::neighbours);
-        if (!diverted && !(diverted.error() == Errc::no_space)) co_return diverted;
         if (!diverted) sorted.here.insert(sorted.here.end(), sorted.too_much.begin(), sorted.too_much.end());
     }
     if (sorted.here.empty()) co_return base::ok();
@@ -161,6 +166,12 @@ Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Bl
     BASE_CO_CHECK(co_await divert(place, tag, std::move(fresh), Elsewhere::Among::anybody));
     if (held.empty()) co_return base::ok();
     co_return co_await put_here(place, tag, std::move(held));
+}
+
+/// Of what is here.
+bool DivertingStore::has_room_for(const Guid& id, const Tag& tag) const {
+    const auto tags = inner_.tags(id);
+    return tags.size() < kMaxTagsPerBlock || std::ranges::find(tags, tag.volume, &Tag::volume) != tags.end();
 }
 
 Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Block> blocks) {
@@ -195,7 +206,7 @@ Task<Result<void>> DivertingStore::settle(std::vector<Guid> ids) {
 Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
     const auto ids = ids_of(blocks);
     const auto fresh = std::ranges::count_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
-    if (fresh > 0 && pointers_.blocks() + static_cast<std::uint64_t>(fresh) > max_pointers()) co_return Errc::no_space;
+    if (fresh > 0 && pointers_.blocks() + static_cast<std::uint64_t>(fresh) > max_entries()) co_return Errc::no_space;
     Ledger::Entries entries;
     std::vector<std::pair<std::vector<Tag>, std::vector<Block>>> batches;  // of equal tags; seldom more than one
     for (auto& block : blocks) {
@@ -274,34 +285,51 @@ Task<void> DivertingStore::forget(Ledger& ledger, Guid id) {
     (void)co_await ledger.erase(std::move(ids));
 }
 
-/// Of pointers; in the order of `ids`.
+/// Of a touch, as far as neighbours keep what it names.
+struct DivertingStore::Touching {
+    Tag tag;
+    std::vector<Guid> ids;
+    std::vector<bool> tagged;  // in that order
+};
+
+/// Of pointers; in the order of `ids`. All keepers at once: one that hangs is waited for beside the others.
 Task<std::vector<bool>> DivertingStore::touch_elsewhere(Tag tag, std::vector<Guid> ids) {
-    std::vector<bool> tagged(ids.size(), false);
+    const auto touching = std::make_shared<Touching>();
+    touching->tag = tag;
+    touching->tagged.assign(ids.size(), false);
     std::map<std::pair<NodeId, Guid>, std::vector<std::size_t>> by_node;
     for (std::size_t i = 0; i < ids.size(); ++i) {
         const auto* pointer = pointers_.find(ids[i]);
         if (pointer != nullptr) by_node[{pointer->node, pointer->place}].push_back(i);
     }
-    for (const auto& [whose, indices] : by_node) {
-        std::vector<Guid> asked;
-        for (const auto i : indices) asked.push_back(ids[i]);
-        const auto [node, place] = whose;
-        const auto kept = co_await elsewhere_.retag(node, place, tag, asked, /*untag=*/false);
-        if (!kept || kept->size() != asked.size()) continue;
-        Ledger::Entries changed;
-        for (std::size_t j = 0; j < asked.size(); ++j) {
-            const auto* pointer = (*kept)[j] ? pointers_.find(asked[j]) : nullptr;
-            if (pointer == nullptr || pointer->node != node) continue;  // another has it now, who was not asked
-            auto entry = *pointer;
-            if (!raise_tag(entry.tags, tag)) continue;
-            tagged[indices[j]] = true;
-            if (entry != *pointer) changed.emplace(asked[j], std::move(entry));
-        }
-        const auto saved = co_await pointers_.add(std::move(changed));
-        if (saved) continue;
-        for (const auto i : indices) tagged[i] = false;
+    touching->ids = std::move(ids);
+    base::TaskGroup asking{executor_};
+    for (auto& [whose, which] : by_node) {
+        asking.spawn(touch_at(whose.first, whose.second, touching, std::move(which)));
     }
-    co_return tagged;
+    co_await asking.join();
+    co_return std::move(touching->tagged);
+}
+
+/// `which`: indices into the ids.
+Task<void> DivertingStore::touch_at(NodeId node, Guid place, std::shared_ptr<Touching> touching,
+                                    std::vector<std::size_t> which) {
+    std::vector<Guid> asked;
+    for (const auto i : which) asked.push_back(touching->ids[i]);
+    const auto kept = co_await elsewhere_.retag(node, place, touching->tag, asked, /*untag=*/false);
+    if (!kept || kept->size() != asked.size()) co_return;
+    std::vector<std::size_t> tagged;
+    Ledger::Entries changed;
+    for (std::size_t j = 0; j < asked.size(); ++j) {
+        const auto* pointer = (*kept)[j] ? pointers_.find(asked[j]) : nullptr;
+        if (pointer == nullptr || pointer->node != node) continue;  // another has it now, who was not asked
+        auto entry = *pointer;
+        if (!raise_tag(entry.tags, touching->tag)) continue;
+        tagged.push_back(which[j]);
+        if (entry != *pointer) changed.emplace(asked[j], std::move(entry));
+    }
+    if (!co_await pointers_.add(std::move(changed))) co_return;
+    for (const auto i : tagged) touching->tagged[i] = true;
 }
 
 Task<Result<std::vector<bool>>> DivertingStore::touch(Tag tag, std::vector<Guid> ids) {
@@ -329,11 +357,14 @@ Task<Result<std::uint64_t>> DivertingStore::untag(Tag tag, std::vector<Guid> ids
     Told told;
     BASE_CO_TRY(const auto gone, co_await untag_alone(tag, std::move(ids), told));
     // Whoever does not hear this keeps guests that nobody claims, offers them, and learns of the reclaim then.
-    for (auto& [whose, asked] : told) {
-        const auto [node, place] = whose;
-        (void)co_await elsewhere_.retag(node, place, tag, std::move(asked), /*untag=*/true);
-    }
+    base::TaskGroup telling{executor_};
+    for (auto& [whose, asked] : told) telling.spawn(untag_at(whose.first, whose.second, tag, std::move(asked)));
+    co_await telling.join();
     co_return gone;
+}
+
+Task<void> DivertingStore::untag_at(NodeId node, Guid place, Tag tag, std::vector<Guid> ids) {
+    (void)co_await elsewhere_.retag(node, place, tag, std::move(ids), /*untag=*/true);
 }
 
 /// Not the guests: the holders for whom we keep them say when they lose a tag.
@@ -373,9 +404,13 @@ Task<Result<void>> DivertingStore::discard(std::vector<Guid> ids) {
         if (pointers_.contains(id)) away.push_back(id);
         if (!guests_.contains(id)) home.push_back(id);  // lost ones too
     }
-    if (!home.empty()) BASE_CO_CHECK(co_await inner_.discard(std::move(home)));
-    if (!away.empty()) BASE_CO_CHECK(co_await pointers_.erase(std::move(away)));
-    co_return base::ok();
+    // The pointers are off the list, and the others in the store's queue, before anything is awaited: no touch is
+    // granted meanwhile of what goes. Whoever decides what goes looks at their tags just before.
+    auto forgotten = pointers_.erase(std::move(away));
+    Result<void> discarded = base::ok();
+    if (!home.empty()) discarded = co_await inner_.discard(std::move(home));
+    BASE_CO_CHECK(co_await std::move(forgotten));
+    co_return discarded;
 }
 
 bool DivertingStore::has(const Guid& id) const {
@@ -491,9 +526,10 @@ Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vec
                                             std::vector<Block> blocks) {
     const base::Error kept_already{base::Errc::denied, "a copy of it is kept here already"};
     auto ids = ids_of(blocks);
-    if (is_under_way(ids)) co_return kept_already;  // or will be
+    if (is_any_under_way(ids)) co_return kept_already;  // or will be
     const Alone alone{*this, ids};
     auto free = room();
+    std::uint64_t fresh = 0;
     Ledger::Entries entries;
     for (const auto& block : blocks) {
         const auto* guest = guests_.find(block.id);
@@ -502,8 +538,10 @@ Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vec
         const auto size = block.bytes.size();
         if (guest == nullptr && !accepts_diverted(size, free, kWhateverFits)) co_return Errc::no_space;
         free -= std::min<std::uint64_t>(free, size);
+        if (guest == nullptr) ++fresh;
         entries.emplace(block.id, Ledger::Entry{place, primary, static_cast<std::uint32_t>(size), {}});
     }
+    if (fresh > 0 && guests_.blocks() + fresh > max_entries()) co_return Errc::no_space;
     // Marked before they are there: a guest that was taken for a copy of our own would count twice.
     BASE_CO_CHECK(co_await guests_.add(entries));
     const auto stored = co_await put_tagged(inner_, place, std::move(tags), std::move(blocks));

@@ -35,7 +35,8 @@ class DivertingStore : public BlockStore {
   public:
     /// `inner` and `elsewhere` outlive this.
     DivertingStore(base::Executor executor, BlockStore& inner, Elsewhere& elsewhere, DiversionThresholds thresholds)
-        : inner_{inner},
+        : executor_{executor},
+          inner_{inner},
           elsewhere_{elsewhere},
           thresholds_{thresholds},
           pointers_{executor, inner, Ledger::Kind::pointers},
@@ -74,8 +75,9 @@ class DivertingStore : public BlockStore {
 
     // What we diverted
     [[nodiscard]] const Ledger& pointers() const { return pointers_; }
-    /// Beyond these nothing more is diverted: their records come out of the reserve, which deletes need too.
-    [[nodiscard]] std::uint64_t max_pointers() const;
+    /// Of pointers and of guests: beyond these nothing more is diverted, or taken for others. Their records come out of
+    /// the reserve, which deletes need too.
+    [[nodiscard]] std::uint64_t max_entries() const;
     /// The bytes lie on our own disk, be it for somebody else.
     [[nodiscard]] bool holds_bytes(const base::Guid& id) const { return inner_.has(id); }
     /// These copies are lost: others' repair gives them to us again. Not those whose pointer is another by now, or is
@@ -88,12 +90,16 @@ class DivertingStore : public BlockStore {
 
     // What we keep for others
     [[nodiscard]] const Ledger& guests() const { return guests_; }
+    /// Somebody is about to put it, to keep it for somebody, to take it home or to untag it.
+    [[nodiscard]] bool is_under_way(const base::Guid& id) const { return under_way_.contains(id); }
     /// Of the guests of a place that we keep for `primary`, those that are there.
     [[nodiscard]] Ledger::Total kept_for(const base::NodeId& primary, const base::Guid& place) const;
-    /// What a block that somebody diverts to us may weigh against.
     [[nodiscard]] std::uint64_t room() const;
-    /// Durable when it returns. Errors: no_space (it does not fit: whoever diverts weighs it), base::Errc::denied if we
-    /// have one of them for ourselves or for another, or are about to: it would be one copy that counts twice.
+    /// What a block that somebody diverts to us may weigh against.
+    [[nodiscard]] std::uint64_t room_for_others() const;
+    /// Durable when it returns. Errors: no_space (it does not fit: whoever diverts weighs it; or there are
+    /// max_entries() guests), base::Errc::denied if we have one of them for ourselves or for another, or are about to:
+    /// it would be one copy that counts twice.
     base::Task<base::Result<void>> keep_for(base::NodeId primary, base::Guid place, std::vector<Tag> tags,
                                             std::vector<Block> blocks);
     /// For each id whether we keep it for `primary`; those are tagged, or lose the tag.
@@ -117,11 +123,12 @@ class DivertingStore : public BlockStore {
         std::vector<base::Guid> ids_;
     };
     base::Task<Alone> alone_with(std::vector<base::Guid> ids);
-    [[nodiscard]] bool is_under_way(const std::vector<base::Guid>& ids) const;
+    [[nodiscard]] bool is_any_under_way(const std::vector<base::Guid>& ids) const;
     base::Task<base::Result<void>> put_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
     [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
     void weigh(Block block, Sorted& sorted) const;
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
+    [[nodiscard]] bool has_room_for(const base::Guid& id, const Tag& tag) const;
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among);
     base::Task<base::Result<void>> point(Ledger::Entries entries);
@@ -130,8 +137,13 @@ class DivertingStore : public BlockStore {
     base::Task<base::Result<std::uint64_t>> untag_alone(Tag tag, std::vector<base::Guid> ids, Told& told);
     base::Task<void> forget_loss(std::vector<base::Guid> ids);
     static base::Task<void> forget(Ledger& ledger, base::Guid id);
+    struct Touching;
     base::Task<std::vector<bool>> touch_elsewhere(Tag tag, std::vector<base::Guid> ids);
+    base::Task<void> touch_at(base::NodeId node, base::Guid place, std::shared_ptr<Touching> touching,
+                              std::vector<std::size_t> which);
+    base::Task<void> untag_at(base::NodeId node, base::Guid place, Tag tag, std::vector<base::Guid> ids);
 
+    base::Executor executor_;
     BlockStore& inner_;
     Elsewhere& elsewhere_;
     const DiversionThresholds thresholds_;

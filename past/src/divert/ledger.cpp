@@ -218,20 +218,27 @@ Task<Result<void>> Ledger::add(Entries entries) {
         co_return base::Error{base::Errc::busy, "too many diverted blocks"};
     }
     std::set<Slot> slots;
-    std::vector<Guid> ids;
-    for (auto& [id, entry] : entries) {
-        ids.push_back(id);
-        const auto slot = contains(id) ? unlist(id) : slot_with_room();
-        list(slot, id, std::move(entry));
+    Before before;
+    for (const auto& [id, entry] : entries) {
+        const auto* old = find(id);
+        before.emplace(id, old != nullptr ? std::optional{*old} : std::nullopt);
+        const auto slot = old != nullptr ? unlist(id) : slot_with_room();
+        list(slot, id, entry);
         slots.insert(slot);
     }
     const auto saved = co_await save(std::move(slots));
-    if (!saved) {
-        for (const auto& id : ids) {
-            if (contains(id)) unlist(id);
-        }
-    }
+    if (!saved) undo(entries, std::move(before));
     co_return saved;
+}
+
+/// But for what another change has made different since.
+void Ledger::undo(const Entries& entries, Before before) {
+    for (const auto& [id, entry] : entries) {
+        const auto* now = find(id);
+        if (now == nullptr || *now != entry) continue;
+        const auto slot = unlist(id);
+        if (auto& old = before.at(id)) list(slot, id, std::move(*old));
+    }
 }
 
 Task<Result<void>> Ledger::erase(std::vector<Guid> ids) {
@@ -239,7 +246,7 @@ Task<Result<void>> Ledger::erase(std::vector<Guid> ids) {
     for (const auto& id : ids) {
         if (contains(id)) slots.insert(unlist(id));
     }
-    co_return co_await save(std::move(slots));
+    return save(std::move(slots));
 }
 
 }  // namespace past

@@ -42,10 +42,10 @@ class Ledger {
     /// Reads what an earlier run left.
     void load();
 
-    /// Durable when it returns; an id that is listed already is replaced. After an error it is not listed.
+    /// Durable when it returns; an id that is listed already is replaced. After an error the list is as it was before.
     /// base::Errc::busy: there are kMaxSlots full slots, 67 million entries.
     base::Task<base::Result<void>> add(Entries entries);
-    /// Of those listed. Durable when it returns; at once as far as this process is concerned.
+    /// Of those listed. Off the list with the call, before anything is awaited; durable when that is done.
     base::Task<base::Result<void>> erase(std::vector<base::Guid> ids);
 
     [[nodiscard]] const Entry* find(const base::Guid& id) const;
@@ -74,6 +74,8 @@ class Ledger {
     /// Returns the slot it was in.
     Slot unlist(const base::Guid& id);
     Slot slot_with_room();
+    using Before = std::map<base::Guid, std::optional<Entry>>;  // nullopt: was not listed
+    void undo(const Entries& entries, Before before);
     base::Task<base::Result<void>> save(std::set<Slot> slots);
     using Failure = std::shared_ptr<std::optional<base::Error>>;
     base::Task<void> save_one(Slot slot, Failure failure);
