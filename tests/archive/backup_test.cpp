@@ -1,10 +1,20 @@
 #include <gtest/gtest.h>
 
 #include "archive_world.hpp"
+#include "objstore/archive/chunker.hpp"
 #include "objstore/error.hpp"
 
 namespace objstore::archive::test {
 namespace {
+
+std::vector<std::string> unreadable(const BackupReport& report) {
+    std::vector<std::string> paths;
+    const auto& kinds = report.warnings.kinds();
+    const auto found = kinds.find(WarningKind::unreadable);
+    if (found == kinds.end()) return paths;
+    for (const auto& named : found->second.first) paths.push_back(named.path);
+    return paths;
+}
 
 void make_every_oddity(base::sim::LocalTree& tree) {
     using base::FileType;
@@ -233,10 +243,32 @@ TEST(Backup, AnOldVersionDoesNotStandInForAFileThatCannotBeRead) {
     world.tree.write("/src/d0/f3", "changed, and locked");
     world.tree.fail("/src/d0/f3", base::sim::TreeCall::open, base::Error{base::Errc::denied});
     const auto report = world.backup();
-    EXPECT_EQ(report.warnings.count(WarningKind::unreadable), 1U);
+    EXPECT_EQ(unreadable(report), (std::vector<std::string>{"/src/d0/f3", "/src/d1/other name"}));
     const auto paths = world.list(*report.snapshot);
     EXPECT_EQ(std::count(paths.begin(), paths.end(), "/src/d0/f3"), 0);
     EXPECT_EQ(std::count(paths.begin(), paths.end(), "/src/d1/other name"), 0);
+    EXPECT_EQ(report.snapshot->files, 39U);
+}
+
+// The walk waits while eight pieces are being read: it meets the other names when the loss is long known.
+TEST(Backup, AFileThatCannotBeReadIsLeftOutByAllItsNamesHoweverLateTheWalkMeetsThem) {
+    ArchiveWorld world;
+    world.tree.write("/src/a/name", noise(kSmallFileBytes, 1));
+    for (unsigned i = 0; i < 20; ++i)
+        world.tree.write("/src/b" + std::to_string(i) + "/large", noise(kSmallFileBytes, i));
+    world.tree.hard_link("/src/c/other name", "/src/a/name");
+    world.tree.hard_link("/src/d/third name", "/src/a/name");
+    world.tree.fail("/src/a/name", base::sim::TreeCall::read, base::Error{base::Errc::io_failed, "/src/a/name"});
+    const auto report = world.backup();
+    EXPECT_EQ(unreadable(report), (std::vector<std::string>{"/src/a/name", "/src/c/other name", "/src/d/third name"}));
+    EXPECT_EQ(report.snapshot->files, 20U);
+    EXPECT_EQ(world.restore(*report.snapshot).warnings.count(), 0U);
+
+    world.tree.clear_failures();
+    const auto second = world.backup();
+    EXPECT_EQ(second.files.added, 3U);
+    world.restore(*second.snapshot);
+    EXPECT_EQ(world.tree.describe("/restored/src"), world.tree.describe("/src"));
 }
 
 TEST(Backup, AFileThatVanishesIsLeftOut) {

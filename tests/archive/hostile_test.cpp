@@ -158,6 +158,21 @@ TEST_F(Hostile, EntriesThatNameNothingOrSomethingElse) {
     EXPECT_EQ(report->warnings.count(WarningKind::damaged), 2U);
 }
 
+TEST_F(Hostile, AListingGoesOnPastEntriesThatNameNothingAndNamesThem) {
+    entry(kRootInode, "a dangling", 99, base::FileType::regular);
+    directory(10, "deep", kRootInode);
+    entry(10, "dangling", 98, base::FileType::directory);
+    file(11, "z", 10, "behind it");
+    const auto snapshot = world.world.run(commit()).value();
+    std::vector<std::string> paths;
+    auto show = [&paths](const ListedFile& listed) { paths.push_back(listed.path); };
+    const auto warnings = world.world.run(list_files(*world.volume, snapshot, "/", true, show)).value();
+    EXPECT_EQ(paths, (std::vector<std::string>{"/", "/deep", "/deep/z", "/honest"}));
+    ASSERT_EQ(warnings.count(WarningKind::damaged), 2U);
+    EXPECT_EQ(warnings.kinds().at(WarningKind::damaged).first[0].path, "/a dangling");
+    EXPECT_EQ(warnings.kinds().at(WarningKind::damaged).first[1].path, "/deep/dangling");
+}
+
 TEST_F(Hostile, TheSameNameTwice) {
     file(10, "twice", kRootInode, "first");
     file(11, "twice", kRootInode, "second");

@@ -210,7 +210,7 @@ TEST(Restore, VerifyFindsWhatTheDiskGotWrong) {
     const auto report = world.backup();
     bool once = false;
     // Between writing and reading back, somebody changes the file.
-    world.tree.before("/restored/src/d1/f30", base::sim::TreeCall::open, [&] {
+    world.tree.before("/restored/src/d1/f30", base::sim::TreeCall::read, [&] {
         if (!std::exchange(once, true)) world.tree.write_at("/restored/src/d1/f30", 0, base::as_bytes("rot"));
     });
     RestoreOptions options;
@@ -218,6 +218,21 @@ TEST(Restore, VerifyFindsWhatTheDiskGotWrong) {
     const auto restored = world.restore(*report.snapshot, options);
     EXPECT_EQ(restored.warnings.count(WarningKind::differs), 1U);
     EXPECT_EQ(restored.verified, 39U);
+}
+
+TEST(Restore, VerifyReadsBackWhatItsOwnModeForbidsToOpen) {
+    ArchiveWorld world;
+    world.fill("/src", 40);
+    world.tree.write("/src/large", noise(3'000'000, 1));
+    const auto report = world.backup();
+    for (const auto* name : {"/restored/src/d1/f30", "/restored/src/large"}) {
+        world.tree.fail(name, base::sim::TreeCall::open, base::Error{base::Errc::denied, name});
+    }
+    RestoreOptions options;
+    options.verify = true;
+    const auto restored = world.restore(*report.snapshot, options);
+    EXPECT_EQ(restored.warnings.count(), 0U);
+    EXPECT_EQ(restored.verified, 41U);
 }
 
 TEST(Restore, ADryRunMakesNothing) {

@@ -307,6 +307,27 @@ TEST(Archive, AFileThatCannotBeReadIsAWarningAndExitCode3) {
     EXPECT_THAT(outcome.err, HasSubstr(user.source.path("a.txt")));
 }
 
+TEST(Archive, AnOrdinaryUserRestoresAgainOverDirectoriesThatTheirModesClose) {
+    const testing::OrdinaryUser nobody;
+    Archivist user;
+    const auto original = user.source.path("sub");
+    const auto copy = user.target.path(user.restored("sub"));
+    const auto mode_of = [](const std::string& path) { return std::filesystem::status(path).permissions(); };
+    const auto set_mode = [](const std::string& path, mode_t mode) { ASSERT_EQ(::chmod(path.c_str(), mode), 0); };
+    set_mode(original, 0555);
+    user.backup();
+    for (const mode_t found : {0555U, 0U}) {
+        const auto outcome = user.restore("latest");
+        EXPECT_EQ(outcome.code, 0) << outcome.err;
+        EXPECT_EQ(mode_of(copy), std::filesystem::perms{0555});
+        set_mode(copy, found);
+    }
+    const auto outcome = user.restore("latest");
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(mode_of(copy), std::filesystem::perms{0555});
+    for (const auto& path : {original, copy}) set_mode(path, 0755);  // so that they can be removed
+}
+
 TEST(Archive, APathThatIsGoneIsAWarningAndExitCode3) {
     Archivist user;
     const auto outcome = user({"archive", "backup", user.source.path(), "/nowhere/at/all", "--json"});

@@ -43,10 +43,10 @@ struct Watched {
         out.err_is_terminal = terminal;
         return out;
     }
-    void go() {
+    void go(int quarter_seconds = 20) {
         auto now = std::chrono::steady_clock::time_point{};
         Progress progress{console, "backup", [&now] { return now; }};
-        for (int i = 1; i <= 20; ++i) {
+        for (int i = 1; i <= quarter_seconds; ++i) {
             now += 250ms;
             progress.update(state(static_cast<std::uint64_t>(i), 20));
         }
@@ -63,18 +63,23 @@ TEST(Progress, OnATerminalItIsDrawnAndWipedAtTheEnd) {
     EXPECT_EQ(watched.io.out_, "");
 }
 
-TEST(Progress, APipeSeesNothing) {
+TEST(Progress, APipeGetsAPlainLineEveryTenSeconds) {
     Watched watched{{}, false};
-    watched.go();
-    EXPECT_EQ(watched.io.err_ + watched.io.out_, "");
+    watched.go(100);
+    EXPECT_TRUE(watched.io.err_.starts_with("[")) << watched.io.err_;
+    EXPECT_EQ(std::ranges::count(watched.io.err_, '\n'), 2) << watched.io.err_;
+    EXPECT_EQ(watched.io.err_.find_first_of("\r\x1b"), std::string::npos);
+    EXPECT_EQ(watched.io.out_, "");
 }
 
 TEST(Progress, QuietIsQuiet) {
     Manner manner;
     manner.quiet = true;
-    Watched watched{manner, true};
-    watched.go();
-    EXPECT_EQ(watched.io.err_ + watched.io.out_, "");
+    for (const bool terminal : {true, false}) {
+        Watched watched{manner, terminal};
+        watched.go(100);
+        EXPECT_EQ(watched.io.err_ + watched.io.out_, "");
+    }
 }
 
 TEST(Progress, JsonGetsAnObjectASecond) {

@@ -118,7 +118,8 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
     const auto listed =
         session.run(objstore::archive::list_files(*access.volume, snapshot, path, whole || options.recursive, show));
     if (!listed) return listed.error().with("cannot list '" + options.what + "'");
-    return report_damage(context, *access.volume, ExitCode::done);
+    print_warnings(console, *listed);
+    return report_damage(context, *access.volume, exit_code_of(*listed));
 }
 
 }  // namespace

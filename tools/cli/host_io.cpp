@@ -1,5 +1,6 @@
 #include "cli/host_io.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -44,6 +45,16 @@ struct SavedTerminal {
         fd = -1;
     }
 } g_terminal;  // NOLINT
+
+/// A standard stream that is closed gives its number to the first file we open, which would then get our output.
+/// Whoever closed it wants no output; reading is an error, as it was, not an empty input.
+void hold_standard_streams() {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+        const int held = ::open("/dev/null", O_WRONLY);  // the lowest number that is free: this one
+        if (held != fd) std::_Exit(static_cast<int>(ExitCode::fatal));
+    }
+}
 
 sigset_t stop_signals() {
     sigset_t set;
@@ -221,6 +232,7 @@ std::optional<std::string> Surroundings::variable(std::string_view name) const {
 }
 
 std::unique_ptr<Io> host_io() {
+    hold_standard_streams();
     take_over_signals();
     return std::make_unique<HostIo>();
 }

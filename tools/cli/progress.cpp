@@ -17,8 +17,15 @@ using namespace std::chrono_literals;
 constexpr auto kFirstDraw = 500ms;  // what ends sooner needs no bar
 constexpr auto kRedraw = 100ms;
 constexpr auto kJsonInterval = 1000ms;  // a line a second is enough for a program
+constexpr auto kLogInterval = 10s;      // and fewer do for a log
 constexpr double kMemory = 5.0;         // seconds over which the rate is averaged
 constexpr unsigned kBar = 24;
+
+/// Between two draws.
+std::chrono::milliseconds interval(const Console& console) {
+    if (console.draws()) return kRedraw;
+    return console.manner().json ? kJsonInterval : kLogInterval;
+}
 
 std::string bar(double share) {
     const auto filled = static_cast<unsigned>(std::lround(share * kBar));
@@ -90,7 +97,7 @@ Progress::Progress(Console& console, std::string what, Clock clock)
       what_{std::move(what)},
       clock_{std::move(clock)},
       begin_{clock_()},
-      next_{begin_ + (console_.manner().json ? kJsonInterval : kFirstDraw)} {
+      next_{begin_ + (console_.draws() ? kFirstDraw : interval(console_))} {
     rate_.add(begin_, 0);
 }
 
@@ -107,17 +114,20 @@ void Progress::tick() {
 }
 
 void Progress::draw(std::chrono::steady_clock::time_point now) {
-    const bool json = console_.manner().json;
-    next_ = now + (json ? kJsonInterval : kRedraw);
+    next_ = now + interval(console_);
     rate_.add(now, state_.bytes_done);
     const auto seconds = now - begin_;
-    if (json && !console_.manner().quiet) {
+    if (console_.manner().json && !console_.manner().quiet) {
         console_.print_json(
             status_object(what_, state_, rate_.bytes_per_second(), std::chrono::duration<double>(seconds).count()));
-    } else if (console_.draws()) {
-        console_.status(progress_line(state_, rate_.bytes_per_second(),
-                                      std::chrono::duration_cast<std::chrono::seconds>(seconds),
-                                      console_.columns() - 1));
+        return;
+    }
+    const auto line = progress_line(state_, rate_.bytes_per_second(),
+                                    std::chrono::duration_cast<std::chrono::seconds>(seconds), console_.columns() - 1);
+    if (console_.draws()) {
+        console_.status(line);
+    } else {
+        console_.note(line);
     }
 }
 

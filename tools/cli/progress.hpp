@@ -1,4 +1,5 @@
-// How far a command is: a bar with rate, amount and time left on a terminal, status objects with --json, nothing else.
+// How far a command is: a bar with rate, amount and time left on a terminal, status objects with --json, now and then a
+// line elsewhere.
 #pragma once
 
 #include <chrono>

@@ -430,6 +430,7 @@ void BackupRun::tell(const std::string* current) {
 base::Task<base::Result<void>> BackupRun::finish() {
     shown_.ending = true;
     tell(nullptr);
+    lose_other_names();
     erase_unclaimed();
     if (packer_) BASE_CO_CHECK(co_await packer_->finish());
     if (packer_) report_.bytes_new = packer_->totals().bytes_new;

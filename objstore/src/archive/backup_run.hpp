@@ -43,6 +43,13 @@ class BackupRun {
         std::uint32_t old = ParentIndex::kNone;  // in the parent
         bool first = true;                       // false: another name of an inode that was seen already
     };
+    using Counter = std::uint64_t ChangeCounts::*;
+    struct OtherName {  // of an inode that has been met already
+        InodeNumber directory = 0;
+        std::shared_ptr<const std::string> directory_path;
+        std::string name;
+        Counter counted = nullptr;  // where in report_.files
+    };
     struct Source {
         std::uint64_t device = 0;
         std::uint64_t inode = 0;
@@ -95,7 +102,9 @@ class BackupRun {
     Identity identify(const base::FileStat& stat, const ParentIndex::Name* old_name, bool on_the_way);
     std::uint32_t old_of(const base::FileStat& stat, const ParentIndex::Name* old_name, bool on_the_way);
     InodeNumber fresh_number() { return next_number_++; }
+    [[nodiscard]] Counter counter_of(const Identity& identity, const base::FileStat& stat) const;
     void take_entry(InodeNumber listed_in, const ScannedEntry& entry, const Identity& identity);
+    std::shared_ptr<const std::string> path_of(const Listing& listing);
     void take_directory(const Listing& listing, const Directory& directory, std::vector<Entry> entries,
                         bool same_names);
     [[nodiscard]] bool unchanged(std::uint32_t old, const base::FileStat& stat, bool on_the_way) const;
@@ -105,6 +114,8 @@ class BackupRun {
     void put_xattrs(InodeNumber number, ReadOutcome& outcome, const Buffer& attributes);
     void erase_unclaimed();
     void lose(const SourceItem& item);
+    void lose_other_names();
+    void drop_entry(InodeNumber directory, const std::string& name);
     void put_entries(InodeNumber directory, std::vector<Entry> entries);
 
     base::NodeEnv env_;
@@ -129,8 +140,8 @@ class BackupRun {
 
     std::unordered_map<std::uint64_t, Directory> directories_;  // by Listing::id
     std::unordered_map<Source, Identity, SourceHash> links_;    // inodes of several names
-    std::unordered_multimap<InodeNumber, std::pair<InodeNumber, std::string>>
-        other_names_;  // of those, after the first
+    std::multimap<InodeNumber, OtherName> other_names_;         // of those, after the first, as the walk met them
+    std::map<InodeNumber, base::Error> lost_links_;             // those of them that could not be read
     InodeNumber next_number_ = kRootInode + 1;
 
     std::deque<std::vector<Listing>> scanned_;
@@ -139,9 +150,9 @@ class BackupRun {
     base::Event scan_event_;
     std::vector<BatchPtr> planned_;  // by take(), not yet in the queue
     BatchPtr open_run_;
-    std::size_t open_directories_ = 0;  // that open_run_ keeps open
-    std::shared_ptr<const std::string> open_path_;
-    std::deque<BatchPtr> reading_;  // in order
+    std::size_t open_directories_ = 0;              // that open_run_ keeps open
+    std::shared_ptr<const std::string> open_path_;  // of the listing that was asked for last
+    std::deque<BatchPtr> reading_;                  // in order
     bool reading_ended_ = false;
     base::Event reading_event_;
     std::optional<base::Error> place_error_;

@@ -64,13 +64,17 @@ void BackupRun::take(Listing& listing) {
         same_names = same_names && old_name != nullptr && old_name->inode == identity.number &&
                      old_name->type == entry.stat.type;
         entries.push_back({entry.name, identity.number, entry.stat.type});
-        if (!identity.first) other_names_.emplace(identity.number, std::pair{directory.number, entry.name});
+        if (!identity.first) {
+            OtherName other{directory.number, path_of(listing), entry.name, counter_of(identity, entry.stat)};
+            other_names_.emplace(identity.number, std::move(other));
+        }
         take_entry(directory.number, entry, identity);
         if (identity.first && entry.directory == 0 && !unchanged(identity.old, entry.stat, false)) {
             SourceItem item;
             item.number = identity.number;
             item.listed_in = directory.number;
             item.known = identity.old != ParentIndex::kNone;
+            item.linked = entry.stat.nlink > 1;
             item.directory = listing.directory;
             item.name = entry.name;
             item.stat = entry.stat;
@@ -128,23 +132,23 @@ bool BackupRun::unchanged(std::uint32_t old, const base::FileStat& stat, bool on
     return file.same_as(stat);
 }
 
+BackupRun::Counter BackupRun::counter_of(const Identity& identity, const base::FileStat& stat) const {
+    if (identity.old == ParentIndex::kNone) return &ChangeCounts::added;
+    return unchanged(identity.old, stat, false) ? &ChangeCounts::unchanged : &ChangeCounts::changed;
+}
+
 // Counts it; a directory is expected from now on.
 void BackupRun::take_entry(InodeNumber listed_in, const ScannedEntry& entry, const Identity& identity) {
     if (entry.directory != 0) {
         directories_.emplace(entry.directory, Directory{identity.number, identity.old, listed_in});
         return;
     }
-    if (identity.old == ParentIndex::kNone) {
-        ++report_.files.added;
-    } else if (unchanged(identity.old, entry.stat, false)) {
-        ++report_.files.unchanged;
-        if (!identity.first) return;
-        report_.bytes += parent_.file(identity.old).data_bytes;
-        shown_.bytes += parent_.file(identity.old).data_bytes;
-        ++shown_.files;
-    } else {
-        ++report_.files.changed;
-    }
+    const auto counter = counter_of(identity, entry.stat);
+    ++(report_.files.*counter);
+    if (counter != &ChangeCounts::unchanged || !identity.first) return;
+    report_.bytes += parent_.file(identity.old).data_bytes;
+    shown_.bytes += parent_.file(identity.old).data_bytes;
+    ++shown_.files;
 }
 
 void BackupRun::take_directory(const Listing& listing, const Directory& directory, std::vector<Entry> entries,
@@ -176,9 +180,14 @@ void BackupRun::put_entries(InodeNumber directory, std::vector<Entry> entries) {
     }
 }
 
-void BackupRun::queue_item(const Listing& listing, SourceItem item) {
+// One copy for all that is in it.
+std::shared_ptr<const std::string> BackupRun::path_of(const Listing& listing) {
     if (!open_path_ || *open_path_ != listing.path) open_path_ = std::make_shared<const std::string>(listing.path);
-    item.directory_path = open_path_;
+    return open_path_;
+}
+
+void BackupRun::queue_item(const Listing& listing, SourceItem item) {
+    item.directory_path = path_of(listing);
     const bool regular = item.stat.type == base::FileType::regular;
     if (regular && item.stat.size >= kSmallFileBytes) {
         close_run();
@@ -212,6 +221,7 @@ void BackupRun::close_run() {
 
 // Everything the tree says about an inode, once it has been read and its chunks have been placed.
 void BackupRun::store_inode(const SourceItem& item, ReadOutcome& outcome, const Buffer& attributes) {
+    if (outcome.lost && item.linked) lost_links_.emplace(item.number, outcome.warnings.back().error);
     for (auto& warning : outcome.warnings) report_.warnings.add(warning.kind, item.path(), std::move(warning.error));
     shown_.warnings = report_.warnings.count();
     if (outcome.lost) return lose(item);
@@ -249,13 +259,25 @@ void BackupRun::lose(const SourceItem& item) {
     if (item.known) changes_.erase(item.number, item.number + 1);
     if (item.listed_in == 0) return;
     if (item.stat.type != base::FileType::directory) --(item.known ? report_.files.changed : report_.files.added);
-    const auto& keys = session_->keys().epoch;
-    const auto drop = [&](InodeNumber directory, const std::string& name) {
-        changes_.drop({.inode = directory, .kind = Kind::entry, .sub = entry_hash(keys, directory, name)});
-    };
-    drop(item.listed_in, item.name);
-    const auto [begin, end] = other_names_.equal_range(item.number);
-    for (auto other = begin; other != end; ++other) drop(other->second.first, other->second.second);
+    drop_entry(item.listed_in, item.name);
+}
+
+// When the walk is over, and not before: it may meet another name of an inode long after that could not be read.
+void BackupRun::lose_other_names() {
+    for (const auto& [number, error] : lost_links_) {
+        const auto [begin, end] = other_names_.equal_range(number);
+        for (auto at = begin; at != end; ++at) {
+            const auto& other = at->second;
+            drop_entry(other.directory, other.name);
+            --(report_.files.*other.counted);
+            report_.warnings.add(WarningKind::unreadable, joined(*other.directory_path, other.name), error);
+        }
+    }
+}
+
+void BackupRun::drop_entry(InodeNumber directory, const std::string& name) {
+    const auto sub = entry_hash(session_->keys().epoch, directory, name);
+    changes_.drop({.inode = directory, .kind = Kind::entry, .sub = sub});
 }
 
 void BackupRun::erase_unclaimed() {

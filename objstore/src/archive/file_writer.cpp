@@ -149,7 +149,7 @@ FileResult FileWriter::finish() {
     }
     const auto path = tree_.path(file_.directory, file_.name);
     apply_attributes(*open_, file_.attributes, path, tree_.privileged(), warnings_);
-    open_.reset();
+    written_ = std::move(open_);
     if (!temporary_.empty()) {
         if (const auto renamed = directory_->rename(temporary_, file_.name); !renamed) {
             std::ignore = directory_->remove(temporary_);
@@ -166,15 +166,13 @@ bool FileWriter::verify(std::uint64_t offset, base::ByteView bytes) {
         fail(WarningKind::differs, error);
         return false;
     };
-    auto file = directory_->open_file(file_.name);
-    if (!file) return differs(file.error());
-    const auto stat = (*file)->stat();
+    const auto stat = written_->stat();
     if (!stat || stat->size != file_.attributes.inode.size)
         return differs(base::Error{base::Errc::corrupt, "its size"});
     base::Bytes back(bytes.size());
     std::size_t done = 0;
     while (done < back.size()) {
-        const auto read = (*file)->read_at(offset + done, std::span{back}.subspan(done));
+        const auto read = written_->read_at(offset + done, std::span{back}.subspan(done));
         if (!read) return differs(read.error());
         if (*read == 0) break;
         done += *read;

@@ -50,7 +50,8 @@ class FileWriter {
     void fail(WarningKind kind, const base::Error& error);
     /// Length, owner, attributes, mode, time, and its name.
     FileResult finish();
-    /// After finish(): whether `bytes` are on disk there.
+    /// After finish(): whether `bytes` are on disk there. Reads what was written, not what the name then leads to: its
+    /// mode may forbid us to open it.
     bool verify(std::uint64_t offset, base::ByteView bytes);
     [[nodiscard]] const TargetFile& file() const { return file_; }
 
@@ -63,8 +64,9 @@ class FileWriter {
     SharedWarnings& warnings_;
     std::string path_;
     DirectoryPtr directory_;
-    std::string temporary_;  // the name it has until finish(), if its own is taken
-    std::unique_ptr<base::LocalFile> open_;
+    std::string temporary_;                     // the name it has until finish(), if its own is taken
+    std::unique_ptr<base::LocalFile> open_;     // until finish()
+    std::unique_ptr<base::LocalFile> written_;  // from then on
     FileResult result_;
     bool failed_ = false;
 };

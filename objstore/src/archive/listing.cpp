@@ -1,6 +1,7 @@
 #include "objstore/archive/listing.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <set>
 
 #include "objstore/archive/scanner.hpp"
@@ -18,6 +19,100 @@ ListedFile listed(std::string path, const Node& node) {
     return file;
 }
 
+// One listing: a stack of directories, each with the nodes of its next entries.
+class Lister {
+  public:
+    Lister(Volume& volume, const Snapshot& snapshot, bool recursive, std::function<void(const ListedFile&)> show)
+        : reader_{volume, snapshot}, recursive_{recursive}, show_{std::move(show)} {}
+
+    base::Task<base::Result<Warnings>> run(std::string path);
+
+  private:
+    struct Frame {
+        std::string path;
+        std::vector<Entry> entries;
+        std::vector<Node> nodes;  // of entries [loaded - nodes.size(), loaded)
+        std::size_t loaded = 0;
+        std::size_t next = 0;
+    };
+    base::Task<base::Result<void>> enter(std::string path, InodeNumber directory);
+    base::Task<base::Result<void>> load(Frame& frame);
+    base::Result<void> leave_out(std::string path, const base::Error& error);
+
+    SnapshotReader reader_;
+    bool recursive_;
+    std::function<void(const ListedFile&)> show_;
+    std::set<InodeNumber> visited_;  // a hostile archive may loop
+    std::vector<Frame> stack_;
+    Warnings warnings_;
+};
+
+base::Task<base::Result<Warnings>> Lister::run(std::string path) {
+    BASE_CO_TRY(const auto top, co_await reader_.resolve(path));
+    std::string clean = "/";
+    for (const auto name : split(path)) {
+        if (name != ".") clean = joined(clean, name);
+    }
+    show_(listed(clean, top));
+    if (top.inode->type == base::FileType::directory) BASE_CO_CHECK(co_await enter(std::move(clean), top.number));
+    while (!stack_.empty()) {
+        auto& frame = stack_.back();
+        if (frame.next == frame.entries.size()) {
+            stack_.pop_back();
+            continue;
+        }
+        if (frame.next == frame.loaded) {
+            BASE_CO_CHECK(co_await load(frame));
+            continue;
+        }
+        const auto& entry = frame.entries[frame.next];
+        const auto& node = frame.nodes[frame.next - (frame.loaded - frame.nodes.size())];
+        auto below = joined(frame.path, entry.name);
+        ++frame.next;
+        if (const auto damage = damage_of(entry, node)) {
+            warnings_.add(WarningKind::damaged, std::move(below), *damage);
+            continue;
+        }
+        show_(listed(below, node));
+        const bool directory = node.inode->type == base::FileType::directory;
+        if (recursive_ && directory) BASE_CO_CHECK(co_await enter(std::move(below), node.number));
+    }
+    co_return std::move(warnings_);
+}
+
+base::Task<base::Result<void>> Lister::enter(std::string path, InodeNumber directory) {
+    if (!visited_.insert(directory).second) co_return base::ok();
+    auto entries = co_await reader_.entries(directory);
+    if (!entries) co_return leave_out(std::move(path), entries.error());
+    Frame frame;
+    frame.path = std::move(path);
+    frame.entries = std::move(*entries);
+    stack_.push_back(std::move(frame));
+    co_return base::ok();
+}
+
+// The next nodes, or, where they are damaged, none: their entries are passed over.
+base::Task<base::Result<void>> Lister::load(Frame& frame) {
+    std::vector<InodeNumber> numbers;
+    const auto end = std::min(frame.entries.size(), frame.loaded + kNodesAtOnce);
+    for (auto i = frame.loaded; i < end; ++i) numbers.push_back(frame.entries[i].inode);
+    auto nodes = co_await reader_.nodes(std::move(numbers));
+    frame.loaded = end;
+    if (!nodes) {
+        frame.next = end;
+        co_return leave_out(frame.path, nodes.error());
+    }
+    frame.nodes = std::move(*nodes);
+    co_return base::ok();
+}
+
+// Only damage: anything else would befall the rest in the same way.
+base::Result<void> Lister::leave_out(std::string path, const base::Error& error) {
+    if (!(error == Errc::damaged)) return error;
+    warnings_.add(WarningKind::damaged, std::move(path), error);
+    return base::ok();
+}
+
 }  // namespace
 
 base::Task<base::Result<std::vector<Snapshot>>> list_snapshots(Volume& volume, SnapshotFilter filter) {
@@ -33,57 +128,10 @@ SnapshotPath parse_snapshot_path(std::string_view text) {
     return {std::string{text.substr(0, colon)}, path.empty() ? "/" : std::string{path}};
 }
 
-base::Task<base::Result<void>> list_files(Volume& volume, Snapshot snapshot, std::string path, bool recursive,
-                                          std::function<void(const ListedFile&)> show) {
-    SnapshotReader reader{volume, snapshot};
-    BASE_CO_TRY(const auto top, co_await reader.resolve(path));
-    std::string clean = "/";
-    for (const auto name : split(path)) {
-        if (name != ".") clean = joined(clean, name);
-    }
-    show(listed(clean, top));
-    if (top.inode->type != base::FileType::directory) co_return base::ok();
-
-    struct Frame {
-        std::string path;
-        std::vector<Entry> entries;
-        std::vector<Node> nodes;  // of entries [loaded - nodes.size(), loaded)
-        std::size_t loaded = 0;
-        std::size_t next = 0;
-    };
-    std::set<InodeNumber> visited{top.number};  // a hostile archive may loop
-    std::vector<Frame> stack;
-    Frame first;
-    first.path = clean;
-    BASE_CO_TRY(first.entries, co_await reader.entries(top.number));
-    stack.push_back(std::move(first));
-    while (!stack.empty()) {
-        auto& frame = stack.back();
-        if (frame.next == frame.entries.size()) {
-            stack.pop_back();
-            continue;
-        }
-        if (frame.next == frame.loaded) {
-            std::vector<InodeNumber> numbers;
-            const auto end = std::min(frame.entries.size(), frame.loaded + kNodesAtOnce);
-            for (auto i = frame.loaded; i < end; ++i) numbers.push_back(frame.entries[i].inode);
-            BASE_CO_TRY(frame.nodes, co_await reader.nodes(std::move(numbers)));
-            frame.loaded = end;
-        }
-        const auto& node = frame.nodes[frame.next - (frame.loaded - frame.nodes.size())];
-        const auto below = joined(frame.path, frame.entries[frame.next].name);
-        ++frame.next;
-        if (!node.inode) co_return base::Error{Errc::damaged, below};
-        show(listed(below, node));
-        const bool enter = recursive && node.inode->type == base::FileType::directory;
-        if (!enter || !visited.insert(node.number).second) continue;
-        Frame inside;
-        inside.path = below;
-        const auto number = node.number;
-        BASE_CO_TRY(inside.entries, co_await reader.entries(number));
-        stack.push_back(std::move(inside));
-    }
-    co_return base::ok();
+base::Task<base::Result<Warnings>> list_files(Volume& volume, Snapshot snapshot, std::string path, bool recursive,
+                                              std::function<void(const ListedFile&)> show) {
+    const auto lister = std::make_unique<Lister>(volume, snapshot, recursive, std::move(show));
+    co_return co_await lister->run(std::move(path));
 }
 
 }  // namespace objstore::archive

@@ -147,8 +147,8 @@ base::Task<base::Result<void>> RestoreRun::walk_directory(Pending directory) {
 
 base::Task<base::Result<void>> RestoreRun::take(Pending above, Entry entry, Node node) {
     auto path = joined(above.path, entry.name);
-    if (!node.inode || node.inode->type != entry.type) {
-        warnings_.add(WarningKind::damaged, path, base::Error{Errc::damaged, "its inode is missing or another type"});
+    if (auto damage = damage_of(entry, node)) {
+        warnings_.add(WarningKind::damaged, std::move(path), std::move(*damage));
         co_return base::ok();
     }
     const bool directory = node.inode->type == base::FileType::directory;

@@ -26,6 +26,11 @@ void add_item(Node& node, const Item& item) {
 
 }  // namespace
 
+std::optional<base::Error> damage_of(const Entry& entry, const Node& node) {
+    if (node.inode && node.inode->type == entry.type) return std::nullopt;
+    return base::Error{Errc::damaged, "its inode is missing or another type"};
+}
+
 SnapshotReader::SnapshotReader(Volume& volume, const Snapshot& snapshot)
     : volume_{volume}, tree_{volume.reader(), snapshot.root} {}
 

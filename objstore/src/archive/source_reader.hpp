@@ -29,6 +29,7 @@ struct SourceItem {
     InodeNumber number = 0;
     InodeNumber listed_in = 0;                        ///< the directory whose entry it is; 0 for a directory
     bool known = false;                               ///< the parent has this inode
+    bool linked = false;                              ///< it has other names, which the walk may meet yet
     std::shared_ptr<base::LocalDirectory> directory;  ///< where it is; itself if `name` is empty
     std::shared_ptr<const std::string> directory_path;
     std::string name;

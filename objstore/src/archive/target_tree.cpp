@@ -8,6 +8,22 @@ namespace {
 
 constexpr std::size_t kOpenDirectories = 128;
 
+// What an earlier restore finished may be closed to us by its mode, although it is ours: opened while we work in it.
+// finish() sets the mode again.
+base::Result<DirectoryPtr> make_open(base::LocalDirectory& parent, const std::string& name, bool privileged) {
+    constexpr std::uint32_t kOwner = 0700;
+    if (!privileged) {
+        const auto there = parent.stat(name);
+        if (there && there->type == base::FileType::directory && (there->mode & kOwner) != kOwner) {
+            base::Metadata metadata;
+            metadata.mode = there->mode | kOwner;
+            std::ignore = parent.set_metadata(name, metadata);  // of somebody else: making what is in it tells
+        }
+    }
+    BASE_TRY(auto directory, parent.make_directory(name));
+    return DirectoryPtr{std::move(directory)};
+}
+
 }  // namespace
 
 TargetTree::TargetTree(DirectoryPtr top, bool privileged, bool replace, SharedWarnings& warnings)
@@ -69,10 +85,10 @@ base::Result<DirectoryPtr> TargetTree::open_locked(std::uint32_t number) {
         directory.failed = parent.error();
         return parent.error();
     }
-    auto opened = (*parent)->make_directory(directory.name);
+    auto opened = make_open(**parent, directory.name, privileged_);
     if (!opened && opened.error() == base::Errc::exists && replace_ && !directory.made) {
         // Something that is no directory has its name (a symbolic link, say): it gives way, and is not followed.
-        if ((*parent)->remove(directory.name)) opened = (*parent)->make_directory(directory.name);
+        if ((*parent)->remove(directory.name)) opened = make_open(**parent, directory.name, privileged_);
     }
     if (!opened) {
         const bool refused = opened.error() == base::Errc::bad_argument;

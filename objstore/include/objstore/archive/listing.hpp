@@ -8,6 +8,7 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "objstore/archive/patterns.hpp"
+#include "objstore/archive/report.hpp"
 #include "objstore/snapshot.hpp"
 #include "objstore/volume.hpp"
 
@@ -31,8 +32,10 @@ struct SnapshotPath {
 [[nodiscard]] SnapshotPath parse_snapshot_path(std::string_view text);
 
 /// Calls `show` for `path` and, if it is a directory, for what is in it, by name; with `recursive` for everything
-/// below, depth first. objstore::Errc::no_such_path; Errc::damaged where an entry names nothing.
-[[nodiscard]] base::Task<base::Result<void>> list_files(Volume& volume, Snapshot snapshot, std::string path,
-                                                        bool recursive, std::function<void(const ListedFile&)> show);
+/// below, depth first. Returns what is damaged and was left out. objstore::Errc::no_such_path; Errc::damaged if `path`
+/// itself is.
+[[nodiscard]] base::Task<base::Result<Warnings>> list_files(Volume& volume, Snapshot snapshot, std::string path,
+                                                            bool recursive,
+                                                            std::function<void(const ListedFile&)> show);
 
 }  // namespace objstore::archive

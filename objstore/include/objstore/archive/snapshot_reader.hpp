@@ -32,6 +32,9 @@ struct Node {
     std::vector<Stretch> extents;  ///< ascending by offset
 };
 
+/// Nothing, or why `node` is not what `entry` says: no inode, or one of another type. No backup writes that.
+[[nodiscard]] std::optional<base::Error> damage_of(const Entry& entry, const Node& node);
+
 class SnapshotReader {
   public:
     /// The volume outlives it.
