@@ -165,8 +165,10 @@ bool PointerTable::denied(TimePoint now, const Denial& denial) {
     if (latest == 0) return false;
     const bool news = signed_so && take(now, {.announcement = *denial.withdrawal}, {0, 1}, true) == Taken::news;
     if (news) {
-        for (auto& entry : objects_[denial.object])
-            entry.denied = entry.denied || entry.publisher() == denial.publisher;
+        for (auto& entry : objects_[denial.object]) {
+            const bool later = entry.announcement().stamp() >= denial.withdrawal->stamp();
+            entry.denied = entry.denied || (later && entry.publisher() == denial.publisher);
+        }
     }
     auto& publisher = publishers_[denial.publisher];
     // A process that began after it had announced this has forgotten all that it held then.

@@ -124,7 +124,9 @@ bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool
     for (auto& known : entries) {
         if (known.publisher() != id) continue;
         if (!known.gone) entry.since = std::min(entry.since, known.since);
-        entry.denied = entry.denied || known.denied;
+        // Whoever withdraws unasked begins anew, and what was said before a denial is none of what was said after it.
+        known.denied = known.denied && !fresh.withdrawn();
+        entry.denied = entry.denied || (known.denied && known.announcement().stamp() <= fresh.stamp());
     }
     for (auto& known : entries) {
         if (known.publisher() != id || known.announcement().root() != fresh.root()) continue;

@@ -95,8 +95,9 @@ class PointerTable {
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
     /// The publisher answered that it does not have it: forgotten, and remembered as withdrawn if it signed so; what it
-    /// announced after it signed stays. A lie is a denial without a withdrawal, or a second one of the same object in
-    /// one life of the publisher. True if the withdrawal was news.
+    /// announced after it signed stays. A lie is a denial without a withdrawal, or of what was announced after an
+    /// earlier denial of the same object in one life of the publisher, if no withdrawal came to take() since. True if
+    /// the withdrawal was news.
     bool denied(base::TimePoint now, const Denial& denial);
     void expire(base::TimePoint now);
 
@@ -136,7 +137,7 @@ class PointerTable {
         bool gone : 1 = false;    ///< withdrawn: kept so that an older announcement does not undo it
         bool silent : 1 = false;  ///< did not answer
         bool passed : 1 = false;  ///< on to the next hop
-        bool denied : 1 = false;  ///< the publisher was once asked for it, and did not have it
+        bool denied : 1 = false;  ///< said at or after a denial: the publisher was asked for it, and did not have it
         [[nodiscard]] const Announcement& announcement() const { return held->announcement; }
         [[nodiscard]] const base::NodeId& publisher() const { return held->announcement.publisher().id; }
     };

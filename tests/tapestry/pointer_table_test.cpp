@@ -24,6 +24,11 @@ struct Publisher {
         std::ranges::sort(objects);
         return {Announcement::sign(identity, {"h:1", 0, stamp, lease}, objects), delay, 1, {}, {}};
     }
+    /// For a root other than the first.
+    [[nodiscard]] Held says_for(std::uint8_t root, const base::Guid& what, std::uint64_t stamp,
+                                std::chrono::seconds lease = 60s) const {
+        return {Announcement::sign(identity, {"h:1", root, stamp, lease}, {&what, 1}), 1ms, 1, {}, {}};
+    }
     Identity identity;
 };
 
@@ -403,6 +408,51 @@ TEST_F(PointerTableTest, AReplayMakesNoLiarOfWhoeverWithdrew) {
     }
     EXPECT_EQ(table.lies_of(ann.id()), 0U);
     EXPECT_EQ(take(ann.says({object}, 101 * kSecond)), Taken::news);
+}
+
+TEST_F(PointerTableTest, NorDoesOneOfWhatWasSaidForItsOtherRoot) {
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
+        const auto first = ann.says({other}, 2 * i);
+        const auto second = ann.says_for(1, other, 2 * i + 1);
+        take(first);
+        take(second);
+        denies(ann, other, kSecond + 2 * i);
+        EXPECT_EQ(take(second), Taken::news);  // which she has not taken back for this root
+        auto denial = denial_of(ann, other);
+        denial.withdrawal = ann.says_for(1, other, kSecond + 2 * i + 1, 0s).announcement;
+        table.denied(now, denial);
+        EXPECT_EQ(take(first), Taken::nothing);
+        EXPECT_EQ(take(second), Taken::nothing);
+    }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+}
+
+TEST_F(PointerTableTest, NorWhereAnEarlierWithdrawalForItsOtherRootIsRemembered) {
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
+        take(ann.says_for(1, other, 10 * i, 0s));
+        take(ann.says({other}, 10 * i + 1));
+        const auto second = ann.says_for(1, other, 10 * i + 2);
+        denies(ann, other, kSecond + 2 * i);
+        EXPECT_EQ(take(second), Taken::news);
+        denies(ann, other, kSecond + 2 * i + 1);
+    }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
+}
+
+TEST_F(PointerTableTest, WhoeverWithdrawsUnaskedIsNoLiarHoweverOftenItsWithdrawalComesTooLate) {
+    std::uint64_t stamp = kSecond;
+    for (int times = 0; times < 10; ++times) {
+        EXPECT_EQ(take(ann.says({object}, ++stamp)), Taken::news);
+        const auto unasked = ann.says({object}, ++stamp, 0s);
+        denies(ann, object, ++stamp);  // while it is on its way
+        EXPECT_EQ(take(unasked), Taken::nothing);
+        EXPECT_EQ(take(ann.says({object}, ++stamp)), Taken::news);
+        denies(ann, object, ++stamp);  // before it is signed
+        EXPECT_EQ(take(ann.says({object}, ++stamp, 0s)), Taken::news);
+    }
+    EXPECT_EQ(table.lies_of(ann.id()), 0U);
 }
 
 TEST_F(PointerTableTest, AWithdrawalOfSomebodyElseOrOfSomethingElseExcusesNobody) {
