@@ -35,6 +35,7 @@ void PointerTable::rank(const NodeId& id, Publisher& publisher) {
 // Looked at when all is taken, since what comes may replace what is there: whoever renews or withdraws needs hardly any
 // room. Whoever takes most loses its oldest announcements, if that is the newcomer its own: so everybody keeps an equal
 // share of a full table, or all that he has if that is less. The fresh one goes only after all others of its publisher.
+// Nobody may say "nobody publishes it" while what had to go would still be here.
 bool PointerTable::make_room(const NodeId& newcomer, const LeaseKey& fresh) {
     bool kept = true;
     while (full() && !by_bytes_.empty()) {
@@ -44,7 +45,9 @@ bool PointerTable::make_room(const NodeId& newcomer, const LeaseKey& fresh) {
         auto oldest = victim.leases.begin();
         if (*oldest == fresh && victim.leases.size() > 1) ++oldest;
         kept = kept && *oldest != fresh;
-        remove_all(leases_.at(*oldest).get());
+        auto* const held = leases_.at(*oldest).get();
+        if (!held->announcement.withdrawn()) uncertain_until_ = std::max(uncertain_until_, held->expires);
+        remove_all(held);
         rank(id, victim);
     }
     return kept;

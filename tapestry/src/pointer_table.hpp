@@ -90,7 +90,8 @@ class PointerTable {
     [[nodiscard]] std::vector<Pointer> find(base::TimePoint now, const base::Guid& object) const;
     /// This very announcement, byte for byte, is kept for its object `index`.
     [[nodiscard]] bool holds(const Announcement& announcement, std::size_t index) const;
-    /// Somebody publishes it, whether he answered lately or not, or would have but is not believed at present.
+    /// Somebody publishes it, whether he answered lately or not, or would have but is not believed at present; or may
+    /// publish it, since live pointers had to make room.
     [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object) const;
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
@@ -204,6 +205,7 @@ class PointerTable {
     std::map<LeaseKey, std::unique_ptr<Kept>> leases_;
     std::map<base::Guid, base::TimePoint> refused_;  // who is banned announced these, and until when that counts
     base::TimePoint refused_too_many_{};             // until then it may have been any
+    base::TimePoint uncertain_until_{};              // what had to make room would have been here until then
     base::TimePoint forget_due_{};
 };
 

@@ -279,6 +279,36 @@ TEST_F(PointerTableTest, WhoeverFillsATableRenewsAndWithdrawsInIt) {
     EXPECT_EQ(table.pointers(), 2000U);
 }
 
+TEST_F(PointerTableTest, WhereSomethingHadToGoNobodyIsSureThatNothingIsPublishedForAsLongAsItWouldHaveStayed) {
+    PointerTable tiny{{.pointers = 2, .tombstone = 100s}};
+    const auto says = [&](Held held) { return tiny.take(now, std::move(held), {0, 1}, true); };
+    says(ann.says({guid("1")}, 1, 60s));
+    says(ann.says({guid("2")}, 2, 60s));
+    EXPECT_FALSE(tiny.known(now, object));
+    says(ann.says({guid("3")}, 3, 600s));  // in place of the first
+    EXPECT_TRUE(tiny.known(now, guid("1")));
+    EXPECT_TRUE(tiny.known(now, object)) << "it may have been any";
+    now += 59s;
+    EXPECT_TRUE(tiny.known(now, guid("1")));
+    now += 1s;
+    EXPECT_FALSE(tiny.known(now, guid("1")));
+}
+
+TEST_F(PointerTableTest, NorWhereWhatCameHadToGo) {
+    PointerTable tiny{{.bytes = 512}};
+    ASSERT_EQ(tiny.take(now, ann.says({object}, 1), {0, 1}, true), Taken::refused);
+    EXPECT_TRUE(tiny.known(now, object));
+}
+
+TEST_F(PointerTableTest, WhereOnlyWithdrawalsHadToGoEverybodyIsAsSureAsBefore) {
+    PointerTable tiny{{.pointers = 2}};
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
+        (void)tiny.take(now, ann.says({other}, i, 0s), {0, 1}, true);
+    }
+    EXPECT_FALSE(tiny.known(now, object));
+}
+
 TEST_F(PointerTableTest, AWithdrawalIsTakenAlthoughTheTableHasNoRoomToRememberIt) {
     PointerTable tiny{{.bytes = 1024}};
     ASSERT_EQ(tiny.take(now, ann.says({object}, kSecond), {0, 1}, true), Taken::news);
