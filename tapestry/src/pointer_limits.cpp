@@ -214,32 +214,55 @@ bool PointerTable::banned(TimePoint now, const NodeId& publisher) const {
     return found != publishers_.end() && now < found->second.banned_until;
 }
 
+std::size_t PointerTable::refused_share() const {
+    return limits_.refused_objects / std::max<std::size_t>(1, refused_.size());
+}
+
 bool PointerTable::remembers_refused(const Announcement& announcement, Range range, TimePoint until) const {
-    if (refused_too_many_ >= until) return true;
+    const auto found = refused_.find(announcement.publisher().id);
+    if (found == refused_.end()) return false;
+    const auto& objects = found->second;
+    const bool full = objects.size() >= refused_share();
     for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
-        const auto known = refused_.find(announcement.object(i));
-        if (known == refused_.end() || known->second < until) return false;
+        const auto known = objects.find(announcement.object(i));
+        if (known == objects.end() ? !full : known->second < until) return false;
     }
     return true;
 }
 
-// Nobody may say "nobody publishes it" of these: the word of a liar counts for that much, if it is his.
+// Nobody may say "nobody publishes it" of these: the word of a liar counts for that much, if it is his. Each has an
+// equal share; who says more than that has only his own words forgotten.
 void PointerTable::remember_refused(const Announcement& announcement, Range range, TimePoint until) {
+    auto& objects = refused_[announcement.publisher().id];
+    const auto share = refused_share();
     for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
-        if (refused_.size() >= limits_.refused_objects) {
-            refused_too_many_ = std::max(refused_too_many_, until);
-            return;
-        }
-        auto& known = refused_[announcement.object(i)];
-        known = std::max(known, until);
+        const auto object = announcement.object(i);
+        if (objects.size() >= share && !objects.contains(object)) continue;
+        const auto [known, fresh] = objects.try_emplace(object, until);
+        known->second = std::max(known->second, until);
+        refused_objects_ += fresh ? 1 : 0;
+        if (refused_objects_ <= limits_.refused_objects) continue;
+        const auto most = std::ranges::max_element(refused_, {}, [](const auto& each) { return each.second.size(); });
+        most->second.erase(most->second.begin());
+        --refused_objects_;
     }
+}
+
+bool PointerTable::refused_one(TimePoint now, const Guid& object) const {
+    return std::ranges::any_of(refused_, [&](const auto& each) {
+        const auto known = each.second.find(object);
+        return known != each.second.end() && known->second > now;
+    });
 }
 
 void PointerTable::forget_old(TimePoint now) {
     forget_due_ = now + limits_.tombstone / 8;
     std::erase_if(publishers_,
                   [&](const auto& entry) { return entry.second.leases.empty() && entry.second.forget_at <= now; });
-    std::erase_if(refused_, [&](const auto& entry) { return entry.second <= now; });
+    for (auto& [id, objects] : refused_) {
+        refused_objects_ -= std::erase_if(objects, [&](const auto& entry) { return entry.second <= now; });
+    }
+    std::erase_if(refused_, [](const auto& entry) { return entry.second.empty(); });
 }
 
 }  // namespace tapestry

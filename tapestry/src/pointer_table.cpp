@@ -231,8 +231,7 @@ bool PointerTable::holds(const Announcement& announcement, std::size_t index) co
 }
 
 bool PointerTable::known(TimePoint now, const Guid& object) const {
-    if (now < refused_too_many_ || now < uncertain_until_) return true;
-    if (const auto refused = refused_.find(object); refused != refused_.end() && refused->second > now) return true;
+    if (now < uncertain_until_ || refused_one(now, object)) return true;
     const auto found = objects_.find(object);
     return found != objects_.end() && std::ranges::any_of(found->second, [&](const Entry& entry) {
                return !entry.gone && entry.held->expires > now;

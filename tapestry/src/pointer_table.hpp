@@ -64,8 +64,8 @@ class PointerTable {
         std::size_t withdrawn_per_object = 64;  ///< besides
         std::size_t pointers = 1U << 20U;
         std::size_t bytes = 256U << 20U;
-        std::size_t refused_objects = 1U << 16U;            ///< remembered of those who are banned
-        base::Duration tombstone = std::chrono::hours{1};   ///< how long a withdrawal is remembered
+        std::size_t refused_objects = 1U << 16U;           ///< remembered of those who are banned, of each equally many
+        base::Duration tombstone = std::chrono::hours{1};  ///< how long a withdrawal is remembered
         base::Duration penalty = std::chrono::minutes{10};  ///< of a publisher that lied, doubling
         base::Duration forgets = std::chrono::hours{1};     ///< a lie
         unsigned forgiven = 3;                              ///< lies before a penalty
@@ -193,6 +193,8 @@ class PointerTable {
     void forget_before(Publisher& publisher, std::uint64_t born);
     [[nodiscard]] bool remembers_refused(const Announcement& announcement, Range range, base::TimePoint until) const;
     void remember_refused(const Announcement& announcement, Range range, base::TimePoint until);
+    [[nodiscard]] bool refused_one(base::TimePoint now, const base::Guid& object) const;
+    [[nodiscard]] std::size_t refused_share() const;
     void forget_old(base::TimePoint now);
 
     Limits limits_;
@@ -203,9 +205,11 @@ class PointerTable {
     std::map<base::NodeId, Publisher> publishers_;
     std::set<std::pair<std::size_t, base::NodeId>> by_bytes_;  // publishers
     std::map<LeaseKey, std::unique_ptr<Kept>> leases_;
-    std::map<base::Guid, base::TimePoint> refused_;  // who is banned announced these, and until when that counts
-    base::TimePoint refused_too_many_{};             // until then it may have been any
-    base::TimePoint uncertain_until_{};              // what had to make room would have been here until then
+    /// What those announced who are refused, and until when that counts. Of few publishers: liars are banned for a
+    /// while.
+    std::map<base::NodeId, std::map<base::Guid, base::TimePoint>> refused_;
+    std::size_t refused_objects_ = 0;    // in all of these
+    base::TimePoint uncertain_until_{};  // what had to make room would have been here until then
     base::TimePoint forget_due_{};
 };
 

@@ -549,6 +549,36 @@ TEST_F(PointerTableTest, WhatALiarSaysWhileNobodyBelievesHimIsKnownNotToBeCertai
     EXPECT_FALSE(table.known(now, guid("44")));  // one liar does not make everything uncertain
 }
 
+TEST_F(PointerTableTest, ALiarThatSaysMoreThanIsRememberedOfHimMakesNothingElseUncertain) {
+    PointerTable few{{.refused_objects = 8, .penalty = 10s, .forgiven = 0}};
+    const auto number = [](const Publisher& who, int i) {
+        return base::sha256({who.id().view(), base::as_bytes(std::to_string(i))});
+    };
+    const auto says = [&](const Publisher& who, int i) {
+        return few.take(now, who.says({number(who, i)}, static_cast<std::uint64_t>(i) + 1), {0, 1}, true);
+    };
+    const auto known = [&](const Publisher& who) {
+        std::size_t count = 0;
+        for (int i = 1; i <= 20; ++i) count += few.known(now, number(who, i));
+        return count;
+    };
+    for (const auto* liar : {&ann, &bob}) {
+        says(*liar, 0);
+        few.denied(now, denial_of(*liar, number(*liar, 0)));
+        for (int i = 1; i <= 20; ++i) EXPECT_EQ(says(*liar, i), Taken::refused);
+        EXPECT_FALSE(few.known(now, object));
+        EXPECT_TRUE(few.refuses(now, liar->says({number(*liar, 21)}, 30), {0, 1})) << "nothing is learned from it";
+        if (liar == &ann) {
+            EXPECT_EQ(known(ann), 8U);
+        }
+    }
+    EXPECT_EQ(known(ann), 4U) << "each has an equal share";
+    EXPECT_EQ(known(bob), 4U);
+    now += 11s;
+    few.expire(now + 1h);
+    EXPECT_EQ(known(ann) + known(bob), 0U);
+}
+
 TEST_F(PointerTableTest, WhatIsAnnouncedAgainAndAgainTakesNoMoreRoom) {
     for (std::uint64_t stamp = 1; stamp <= 1000; ++stamp) take(ann.says({object, guid("43")}, stamp, 86'400s));
     EXPECT_EQ(table.pointers(), 2U);
