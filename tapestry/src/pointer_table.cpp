@@ -21,6 +21,11 @@ std::uint32_t seconds(TimePoint time) {
 
 TimePoint time_of(std::uint32_t seconds) { return TimePoint{std::chrono::seconds{seconds}}; }
 
+// Half of those that are allowed, and more than any way of a network has: what came by more may not come to its root.
+constexpr unsigned kManyHops = 16;
+// Of a lease; so much less of its life is lost unheeded with each hop.
+constexpr int kLittle = 16;
+
 }  // namespace
 
 PointerTable::PointerTable(Limits limits, std::uint64_t seed) : limits_{limits}, objects_{0, Hash{seed}} {}
@@ -114,13 +119,22 @@ bool PointerTable::refuses(TimePoint now, const Held& held, Range range) const {
     return announcement.withdrawn() || remembers_refused(announcement, range, banned_until);
 }
 
+// Nobody vouches for hops and age of a copy: one that was sent ahead to be in the way of better ones is not.
+bool PointerTable::is_better(const Held& held, const Passed& before) {
+    if (!before.ever) return true;
+    const bool far = held.hops > kManyHops;
+    if (far != before.far) return before.far;
+    if (held.announcement.withdrawn()) return false;
+    return held.expires >= time_of(before.until) + base::Duration{held.announcement.lease()} / kLittle;
+}
+
 bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool to_pass_on) {
     const auto& fresh = held->announcement;
     const auto& id = fresh.publisher().id;
     auto& entries = objects_[fresh.object(index)];
     Entry entry{.held = held, .since = seconds(now), .index = index};
     entry.gone = fresh.withdrawn();
-    entry.passed = to_pass_on;
+    if (to_pass_on) entry.passed = {seconds(held->expires), true, held->hops > kManyHops};
     for (auto& known : entries) {
         if (known.publisher() != id) continue;
         if (!known.gone) entry.since = std::min(entry.since, known.since);
@@ -132,12 +146,13 @@ bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool
         if (known.publisher() != id || known.announcement().root() != fresh.root()) continue;
         const bool same = known.announcement().stamp() == fresh.stamp();
         if (known.announcement().stamp() > fresh.stamp()) return false;
-        const bool news = !same || (to_pass_on && !known.passed);
+        const bool news = !same || (to_pass_on && is_better(*held, known.passed));
+        if (same && !news) entry.passed = known.passed;
         if (same && held->expires <= known.held->expires) {
-            known.passed = known.passed || to_pass_on;
+            known.passed = entry.passed;
             return news;
         }
-        if (same) entry.passed = known.passed || to_pass_on;  // younger than who sent it first had said
+        // Another, or younger than who sent it first had said.
         ++held->entries;
         let_go(std::exchange(known, entry).held);
         thin(entries);

@@ -81,7 +81,8 @@ class PointerTable {
     ~PointerTable();
 
     /// Takes over the objects of `range`; the signature was verified. `held.expires` is set. `to_pass_on`: news is also
-    /// what was known, but only from somebody who did not want it passed on.
+    /// what was known, but only from somebody who did not want it passed on, or from a copy that may come less far or
+    /// ends clearly sooner.
     Taken take(base::TimePoint now, Held held, Range range, bool to_pass_on);
     /// take() would refuse it and learn nothing from it, whoever signed it: it is stale; or its publisher is banned,
     /// and that it was announced is known already.
@@ -131,13 +132,18 @@ class PointerTable {
         LeaseKey key;
         std::size_t entries = 0;  ///< that refer to it; at none it is let go, its lease with it
     };
+    struct Passed {               ///< on to the next hop: the last copy that was
+        std::uint32_t until = 0;  ///< it ends; seconds, rounded down
+        bool ever = false;
+        bool far = false;  ///< it had come by many hops
+    };
     struct Entry {
         Kept* held = nullptr;
         std::uint32_t since = 0;  ///< seconds, rounded down
+        Passed passed;
         std::uint16_t index = 0;
         bool gone : 1 = false;    ///< withdrawn: kept so that an older announcement does not undo it
         bool silent : 1 = false;  ///< did not answer
-        bool passed : 1 = false;  ///< on to the next hop
         bool denied : 1 = false;  ///< said at or after a denial: the publisher was asked for it, and did not have it
         [[nodiscard]] const Announcement& announcement() const { return held->announcement; }
         [[nodiscard]] const base::NodeId& publisher() const { return held->announcement.publisher().id; }
@@ -168,6 +174,7 @@ class PointerTable {
     };
 
     // pointer_table.cpp
+    [[nodiscard]] static bool is_better(const Held& held, const Passed& before);
     bool take_one(base::TimePoint now, Kept* held, std::uint16_t index, bool to_pass_on);
     void erase(Entries& entries, std::size_t at);
     void let_go(Kept* held);

@@ -222,6 +222,34 @@ TEST_F(HostileMesh, WhatHonestNodesHoldStaysFound) {
     EXPECT_GT(guilty, liars.size() * 30);
 }
 
+// Somebody beside the way hears it early and is faster to the next hop.
+TEST_F(HostileMesh, ACopyThatWasSentAheadToBeInTheWayIsNot) {
+    for (int times = 0; times < 20; ++times) {
+        const auto object = mesh.world.rng().guid();
+        const auto publisher = some_honest();
+        const auto root = mesh.root_of(object);
+        const auto way = mesh.ring(publisher).next_hops(object, 1);
+        ASSERT_FALSE(way.empty());
+        NodeIndex next = 0;
+        while (mesh.id(next) != way.front().node.id()) ++next;
+        if (root == publisher || root == next) continue;
+        const std::chrono::seconds lease{750};
+        const auto stamp = static_cast<std::uint64_t>(mesh.world.node(publisher).env().clock.wall_ns());
+        const auto said = Announcement::sign(mesh.identities[publisher], {"h", 0, stamp, lease}, {&object, 1});
+        const Parcel good{.announcement = said, .range = {0, 1}, .hops = 1};
+        auto bad = good;
+        bad.hops = times % 2 == 0 ? kMaxHops : 1;
+        bad.age = times % 2 == 0 ? 0s : lease - 1s;
+        send_raw(0, next, encode({bad}));
+        mesh.world.run_for(100ms);
+        send_raw(publisher, next, encode({good}));
+        mesh.world.run_for(5s);
+        EXPECT_EQ(mesh.dolr(root).pointers_to(object).size(), 1U) << times;
+        ++tally.taken;
+    }
+    EXPECT_GT(tally.taken, 5U) << "more hops than one";
+}
+
 // Withdrawn, dead, revoked; and two members go on showing what these said once.
 TEST_F(HostileMesh, WhatSomebodySaidOnceIsNotBroughtBackByShowingItAgain) {
     for (const NodeIndex replayer : {6U, 7U}) replay(replayer);

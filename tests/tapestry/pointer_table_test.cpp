@@ -156,6 +156,64 @@ TEST_F(PointerTableTest, KnownFromABackupPointerItIsStillPassedOnOnce) {
     EXPECT_EQ(table.take(now, said, {0, 1}, true), Taken::nothing);
 }
 
+/// Copies of one announcement, as members on its way and beside it may send them.
+struct Copies : Table {
+    [[nodiscard]] Held copy(unsigned hops, base::Duration age) const {
+        auto held = said;
+        held.hops = hops;
+        held.age = age;
+        return held;
+    }
+    Held said = ann.says({object}, kSecond);
+};
+
+using CopiesOfAnAnnouncement = Copies;
+
+TEST_F(CopiesOfAnAnnouncement, OneThatCameByManyHopsDoesNotStopTheNext) {
+    EXPECT_EQ(take(copy(31, 0s)), Taken::news);
+    EXPECT_EQ(take(copy(2, 0s)), Taken::news) << "the first may not come to the root";
+    EXPECT_EQ(take(copy(2, 0s)), Taken::nothing);
+    EXPECT_EQ(take(copy(31, 0s)), Taken::nothing);
+}
+
+TEST_F(CopiesOfAnAnnouncement, NorDoesOneThatIsSaidToBeOld) {
+    EXPECT_EQ(take(copy(2, 59s)), Taken::news);
+    EXPECT_EQ(take(copy(2, 0s)), Taken::news) << "else the pointer at the root ends in a second";
+    EXPECT_EQ(take(copy(2, 0s)), Taken::nothing);
+}
+
+TEST_F(CopiesOfAnAnnouncement, NorDoesOneThatIsNotToBePassedOn) {
+    EXPECT_EQ(take(copy(2, 59s)), Taken::news);
+    for (auto age = 58s; age >= 0s; --age) {
+        EXPECT_EQ(table.take(now, copy(2, age), {0, 1}, false), Taken::nothing);
+    }
+    EXPECT_EQ(take(copy(2, 0s)), Taken::news);
+}
+
+TEST_F(CopiesOfAnAnnouncement, NorDoTwoEachOfWhichIsGoodForSomething) {
+    for (const bool near_first : {true, false}) {
+        said = ann.says({object}, (near_first ? 1 : 2) * kSecond);
+        take(near_first ? copy(1, 59s) : copy(31, 0s));
+        take(near_first ? copy(31, 0s) : copy(1, 59s));
+        EXPECT_EQ(take(copy(3, 0s)), Taken::news);
+    }
+}
+
+TEST_F(CopiesOfAnAnnouncement, ALittleOlderThanTheNextAreAsGood) {
+    EXPECT_EQ(take(copy(3, 3s)), Taken::news);
+    EXPECT_EQ(take(copy(2, 0s)), Taken::nothing);
+}
+
+TEST_F(CopiesOfAnAnnouncement, WithoutEndArePassedOnAFewTimes) {
+    std::size_t passed = 0;
+    for (int times = 0; times < 3; ++times) {
+        for (unsigned hops = 31; hops > 0; --hops) {
+            for (auto age = 59s; age >= 0s; --age) passed += take(copy(hops, age)) == Taken::news ? 1 : 0;
+        }
+    }
+    EXPECT_LE(passed, 34U);
+}
+
 TEST_F(PointerTableTest, OfTooManyPublishersThoseThatStayAreDiverseByDistance) {
     std::vector<int> milliseconds;
     for (int i = 1; i <= 64; ++i) milliseconds.push_back(i);
