@@ -137,6 +137,7 @@ class Node::Impl final : public pastry::Application {
     base::Task<base::Result<base::Message>> on_publish(base::Message message);
     base::Task<std::vector<Parcel>> take_in(std::vector<Parcel> parcels);
     [[nodiscard]] bool acceptable(const Announcement& announcement) const;
+    [[nodiscard]] bool is_ahead(const Announcement& announcement) const;
     [[nodiscard]] bool refused_unread(const Parcel& parcel) const;
     base::Task<std::vector<std::uint8_t>> verify(std::shared_ptr<const std::vector<Parcel>> parcels);
 

@@ -7,6 +7,7 @@
 // refuses ends there.
 #include <algorithm>
 
+#include "base/membership.hpp"
 #include "codec.hpp"
 #include "node_impl.hpp"
 
@@ -213,10 +214,16 @@ bool Node::Impl::acceptable(const Announcement& announcement) const {
     return publisher != kbr_.self().id() && announcement.root() < config_.roots && is_member_(publisher);
 }
 
+/// Of its publisher's clock or of ours we know nothing but that they differ by more than clocks may.
+bool Node::Impl::is_ahead(const Announcement& announcement) const {
+    return announcement.stamp() > static_cast<std::uint64_t>(env_.clock.wall_ns() + base::kClockSlackNs);
+}
+
 /// Before its signature is looked at, which takes longest.
 bool Node::Impl::refused_unread(const Parcel& parcel) const {
     const auto& announcement = parcel.announcement;
     if (!acceptable(announcement)) return true;
+    if (is_ahead(announcement)) return table_.refuses_ahead(now(), announcement, parcel.range);
     return table_.refuses(now(), {announcement, parcel.delay, parcel.hops, parcel.age, {}}, parcel.range);
 }
 
@@ -258,6 +265,13 @@ Task<std::vector<Parcel>> Node::Impl::take_in(std::vector<Parcel> parcels) {
             continue;
         }
         parcel.announcement = parcel.announcement.detached();
+        if (is_ahead(parcel.announcement)) {
+            ++counters_.refused;
+            parcel.confirm = false;  // it has not come to anybody who takes it
+            const bool fresh = table_.take_ahead(now(), parcel.announcement, parcel.range);
+            if (fresh && !parcel.last) news.push_back(std::move(parcel));
+            continue;
+        }
         const auto publisher = parcel.announcement.publisher().id;
         if (const auto rtt = kbr_.rtt(publisher)) parcel.delay = *rtt / 2;  // better than what it was told to be
         Held held{parcel.announcement, parcel.delay, parcel.hops, parcel.age, {}};

@@ -218,26 +218,34 @@ std::size_t PointerTable::refused_share() const {
     return limits_.refused_objects / std::max<std::size_t>(1, refused_.size());
 }
 
+bool PointerTable::no_room_for_refused(const NodeId& publisher) const {
+    const auto found = refused_.find(publisher);
+    return found != refused_.end() && found->second.size() >= refused_share();
+}
+
 bool PointerTable::remembers_refused(const Announcement& announcement, Range range, TimePoint until) const {
     const auto found = refused_.find(announcement.publisher().id);
     if (found == refused_.end()) return false;
     const auto& objects = found->second;
-    const bool full = objects.size() >= refused_share();
     for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
         const auto known = objects.find(announcement.object(i));
-        if (known == objects.end() ? !full : known->second < until) return false;
+        if (known == objects.end() || known->second < until) return false;
     }
     return true;
 }
 
 // Nobody may say "nobody publishes it" of these: the word of a liar counts for that much, if it is his. Each has an
-// equal share; who says more than that has only his own words forgotten.
-void PointerTable::remember_refused(const Announcement& announcement, Range range, TimePoint until) {
+// equal share; who says more than that has only his own words forgotten. True if all was remembered.
+bool PointerTable::remember_refused(const Announcement& announcement, Range range, TimePoint until) {
     auto& objects = refused_[announcement.publisher().id];
     const auto share = refused_share();
+    bool all = true;
     for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
         const auto object = announcement.object(i);
-        if (objects.size() >= share && !objects.contains(object)) continue;
+        if (objects.size() >= share && !objects.contains(object)) {
+            all = false;
+            continue;
+        }
         const auto [known, fresh] = objects.try_emplace(object, until);
         known->second = std::max(known->second, until);
         refused_objects_ += fresh ? 1 : 0;
@@ -246,6 +254,22 @@ void PointerTable::remember_refused(const Announcement& announcement, Range rang
         most->second.erase(most->second.begin());
         --refused_objects_;
     }
+    return all;
+}
+
+// A stamp that was noted would make all that its publisher says later, by a right clock, look old. But it is no liar,
+// and the wrong clock may be ours: nothing of it is forgotten without a word.
+bool PointerTable::take_ahead(TimePoint now, const Announcement& announcement, Range range) {
+    expire(now);
+    if (refuses_ahead(now, announcement, range)) return false;
+    const auto until = now + std::min<base::Duration>(announcement.lease(), limits_.tombstone);
+    if (!remember_refused(announcement, range, until)) uncertain_until_ = std::max(uncertain_until_, until);
+    return true;
+}
+
+bool PointerTable::refuses_ahead(TimePoint now, const Announcement& announcement, Range range) const {
+    const auto lease = std::min<base::Duration>(announcement.lease(), limits_.tombstone);
+    return announcement.withdrawn() || remembers_refused(announcement, range, now + lease / 2);
 }
 
 bool PointerTable::refused_one(TimePoint now, const Guid& object) const {

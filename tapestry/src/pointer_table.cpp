@@ -116,7 +116,8 @@ bool PointerTable::refuses(TimePoint now, const Held& held, Range range) const {
     if (found == publishers_.end()) return held.age >= announcement.lease() && !announcement.withdrawn();
     const auto banned_until = found->second.banned_until;
     if (now >= banned_until) return ends(now, announcement, held.age, found->second) <= now;
-    return announcement.withdrawn() || remembers_refused(announcement, range, banned_until);
+    return announcement.withdrawn() || no_room_for_refused(found->first) ||
+           remembers_refused(announcement, range, banned_until);
 }
 
 // Nobody vouches for hops and age of a copy: one that was sent ahead to be in the way of better ones is not.

@@ -87,6 +87,12 @@ class PointerTable {
     /// take() would refuse it and learn nothing from it, whoever signed it: it is stale; or its publisher is banned,
     /// and that it was announced is known already.
     [[nodiscard]] bool refuses(base::TimePoint now, const Held& held, Range range) const;
+    /// Of a stamp that is ahead of the clock by more than clocks may be; the signature was verified. No pointer, and
+    /// nothing is held against what its publisher says with an earlier stamp; but known() for a lease. True if that is
+    /// news, to be passed on.
+    bool take_ahead(base::TimePoint now, const Announcement& announcement, Range range);
+    /// take_ahead() would learn nothing from it, whoever signed it.
+    [[nodiscard]] bool refuses_ahead(base::TimePoint now, const Announcement& announcement, Range range) const;
     /// Live pointers of the object, nearest first.
     [[nodiscard]] std::vector<Pointer> find(base::TimePoint now, const base::Guid& object) const;
     /// This very announcement, byte for byte, is kept for its object `index`.
@@ -199,7 +205,8 @@ class PointerTable {
     void lied(base::TimePoint now, Publisher& publisher) const;
     void forget_before(Publisher& publisher, std::uint64_t born);
     [[nodiscard]] bool remembers_refused(const Announcement& announcement, Range range, base::TimePoint until) const;
-    void remember_refused(const Announcement& announcement, Range range, base::TimePoint until);
+    bool remember_refused(const Announcement& announcement, Range range, base::TimePoint until);
+    [[nodiscard]] bool no_room_for_refused(const base::NodeId& publisher) const;
     [[nodiscard]] bool refused_one(base::TimePoint now, const base::Guid& object) const;
     [[nodiscard]] std::size_t refused_share() const;
     void forget_old(base::TimePoint now);

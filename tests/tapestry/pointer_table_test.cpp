@@ -637,6 +637,20 @@ TEST_F(PointerTableTest, ALiarThatSaysMoreThanIsRememberedOfHimMakesNothingElseU
     EXPECT_EQ(known(ann) + known(bob), 0U);
 }
 
+TEST_F(PointerTableTest, OfWhatIsFromTheFutureNothingIsForgottenSilently) {
+    PointerTable few{{.refused_objects = 2, .tombstone = 100s}};
+    const auto first = ann.says({guid("1"), guid("2")}, 1000 * kSecond, 86'400s).announcement;
+    EXPECT_TRUE(few.take_ahead(now, first, {0, 2}));
+    EXPECT_TRUE(few.known(now, guid("1")));
+    EXPECT_FALSE(few.known(now, object));
+    EXPECT_TRUE(few.take_ahead(now, ann.says({guid("3")}, 1001 * kSecond).announcement, {0, 1}));
+    EXPECT_TRUE(few.known(now, object)) << "there was no room to remember which it was";
+    now += 101s;
+    EXPECT_FALSE(few.known(now, object));
+    EXPECT_FALSE(few.known(now, guid("1"))) << "who is there says it again within a lease of ours";
+    EXPECT_FALSE(few.take_ahead(now, ann.says({object}, 1002 * kSecond, 0s).announcement, {0, 1}));
+}
+
 TEST_F(PointerTableTest, WhatIsAnnouncedAgainAndAgainTakesNoMoreRoom) {
     for (std::uint64_t stamp = 1; stamp <= 1000; ++stamp) take(ann.says({object, guid("43")}, stamp, 86'400s));
     EXPECT_EQ(table.pointers(), 2U);
