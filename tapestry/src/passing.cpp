@@ -42,6 +42,17 @@ bool same_announcement(const Announcement& a, const Announcement& b) {
     return a.sealed().view().data() == b.sealed().view().data();
 }
 
+/// Of memory, about. Parts of one announcement that come together share its bytes.
+std::size_t bytes_of(const std::vector<Parcel>& parcels) {
+    std::size_t bytes = parcels.size() * sizeof(Parcel);
+    for (std::size_t i = 0; i < parcels.size(); ++i) {
+        const auto& announcement = parcels[i].announcement;
+        if (i > 0 && same_announcement(parcels[i - 1].announcement, announcement)) continue;
+        bytes += announcement.sealed().size();
+    }
+    return bytes;
+}
+
 }  // namespace
 
 // Where what is for `key` goes from here: the next hop first (ourselves, if we are the root), then those that are told
@@ -193,14 +204,18 @@ Task<void> Node::Impl::send_parcels(pastry::NodeHandle to, std::vector<Parcel> p
 }
 
 Task<void> Node::Impl::pass_on_later(std::vector<Parcel> parcels, Effort effort) {
-    if (effort.rounds == kRounds || waiting_ + parcels.size() > config_.max_waiting_parcels) {
+    const auto bytes = bytes_of(parcels);
+    if (effort.rounds == kRounds || waiting_ + parcels.size() > config_.max_waiting_parcels ||
+        waiting_bytes_ + bytes > config_.max_waiting_bytes) {
         counters_.parcels_lost += parcels.size();  // until the next republish
         co_return;
     }
     waiting_ += parcels.size();
+    waiting_bytes_ += bytes;
     const base::Duration pause = kFirstPause * (1U << effort.rounds);
     co_await env_.clock.sleep_for(pause);
     waiting_ -= parcels.size();
+    waiting_bytes_ -= bytes;
     for (auto& parcel : parcels) parcel.age += pause;
     effort.silent.clear();
     ++effort.rounds;
