@@ -35,7 +35,7 @@ Result<void> Followers::Impl::follow(const Guid& object, Verifier verify, OnNews
     if (followed_.contains(object)) return base::Error{Errc::exists, object.short_hex()};
     if (followed_.size() >= config_.max_followed) return base::Error{Errc::busy, "too many objects followed"};
     FollowTree::Limits limits;
-    limits.children = std::min<unsigned>(config_.max_children, kMaxChildren);
+    limits.children = config_.max_children;
     limits.silence = config_.digest_period * 9 / 4;  // two digests, and the way of one
     const auto followed = std::make_shared<Followed>(object, FollowTree{self(), limits, now()}, env_.executor);
     followed->verify = std::move(verify);
