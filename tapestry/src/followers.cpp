@@ -167,6 +167,10 @@ void Followers::Impl::on_notice(const base::Peer& from, const Message& message) 
     const auto followed = leave ? find(leave->object) : nullptr;
     if (!followed || !sequence_at(*followed, id)) return;  // no neighbour of ours
     auto& tree = followed->tree;
+    // A child that left to be the top says so once: stories of others do not make us deaf to that.
+    if (tree.child(id) != nullptr) {
+        followed->seek_after = std::min<base::Duration>(followed->seek_after, config_.digest_period / 4);
+    }
     tree.drop_child(id);
     if (!leave->to.id.is_zero()) hint(*followed, leave->to);
     if (tree.parent() && tree.parent()->address.id == id) lose_parent(*followed);
