@@ -289,7 +289,7 @@ Task<std::vector<Parcel>> Node::Impl::take_in(std::vector<Parcel> parcels) {
         }
         const auto publisher = parcel.announcement.publisher().id;
         if (const auto rtt = kbr_.rtt(publisher)) parcel.delay = *rtt / 2;  // better than what it was told to be
-        Held held{parcel.announcement, parcel.delay, parcel.hops, parcel.age, {}};
+        Held held{parcel.announcement, parcel.delay, parcel.hops, parcel.age, {}, parcel.confirm};
         const auto taken = table_.take(now(), std::move(held), parcel.range, !parcel.last);
         if (taken == PointerTable::Taken::refused) ++counters_.refused;
         if (taken == PointerTable::Taken::news && !parcel.last) news.push_back(std::move(parcel));

@@ -122,7 +122,7 @@ bool PointerTable::refuses(TimePoint now, const Held& held, Range range) const {
 
 // Nobody vouches for hops and age of a copy: one that was sent ahead to be in the way of better ones is not.
 bool PointerTable::is_better(const Held& held, const Passed& before) {
-    if (!before.ever) return true;
+    if (!before.ever || (held.confirm && !before.confirm)) return true;
     const bool far = held.hops > kManyHops;
     if (far != before.far) return before.far;
     if (held.announcement.withdrawn()) return false;
@@ -135,7 +135,7 @@ bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool
     auto& entries = objects_[fresh.object(index)];
     Entry entry{.held = held, .since = seconds(now), .index = index};
     entry.gone = fresh.withdrawn();
-    if (to_pass_on) entry.passed = {seconds(held->expires), true, held->hops > kManyHops};
+    if (to_pass_on) entry.passed = {seconds(held->expires), true, held->hops > kManyHops, held->confirm};
     for (auto& known : entries) {
         if (known.publisher() != id) continue;
         if (!known.gone) entry.since = std::min(entry.since, known.since);
@@ -149,6 +149,7 @@ bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool
         if (known.announcement().stamp() > fresh.stamp()) return false;
         const bool news = !same || (to_pass_on && is_better(*held, known.passed));
         if (same && !news) entry.passed = known.passed;
+        if (same) entry.passed.confirm = entry.passed.confirm || known.passed.confirm;
         if (same && held->expires <= known.held->expires) {
             known.passed = entry.passed;
             return news;

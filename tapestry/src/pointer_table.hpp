@@ -28,6 +28,7 @@ struct Held {
     unsigned hops = 0;
     base::Duration age{};  ///< when it came to us: since it was made, as who sent it says
     base::TimePoint expires{};
+    bool confirm = false;  ///< its publisher waits until the root has it
 };
 
 /// Objects [begin, end) of an announcement.
@@ -81,8 +82,8 @@ class PointerTable {
     ~PointerTable();
 
     /// Takes over the objects of `range`; the signature was verified. `held.expires` is set. `to_pass_on`: news is also
-    /// what was known, but only from somebody who did not want it passed on, or from a copy that may come less far or
-    /// ends clearly sooner.
+    /// what was known, but only from somebody who did not want it passed on, or from a copy that may come less far,
+    /// ends clearly sooner or is not to be confirmed.
     Taken take(base::TimePoint now, Held held, Range range, bool to_pass_on);
     /// take() would refuse it and learn nothing from it, whoever signed it: it is stale; or its publisher is banned,
     /// and that it was announced is known already.
@@ -141,7 +142,8 @@ class PointerTable {
     struct Passed {               ///< on to the next hop: the last copy that was
         std::uint32_t until = 0;  ///< it ends; seconds, rounded down
         bool ever = false;
-        bool far = false;  ///< it had come by many hops
+        bool far = false;      ///< it had come by many hops
+        bool confirm = false;  ///< one that was is to be confirmed
     };
     struct Entry {
         Kept* held = nullptr;

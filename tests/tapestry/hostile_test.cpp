@@ -254,7 +254,7 @@ TEST_F(HostileMesh, WhatHonestNodesHoldStaysFound) {
 
 // Somebody beside the way hears it early and is faster to the next hop.
 TEST_F(HostileMesh, ACopyThatWasSentAheadToBeInTheWayIsNot) {
-    for (int times = 0; times < 20; ++times) {
+    for (int times = 0; times < 60; ++times) {
         const auto object = mesh.world.rng().guid();
         const auto publisher = some_honest();
         const auto root = mesh.root_of(object);
@@ -266,18 +266,31 @@ TEST_F(HostileMesh, ACopyThatWasSentAheadToBeInTheWayIsNot) {
         const std::chrono::seconds lease{750};
         const auto stamp = static_cast<std::uint64_t>(mesh.world.node(publisher).env().clock.wall_ns());
         const auto said = Announcement::sign(mesh.identities[publisher], {"h", 0, stamp, lease}, {&object, 1});
-        const Parcel good{.announcement = said, .range = {0, 1}, .hops = 1};
+        const Parcel good{.announcement = said, .range = {0, 1}, .hops = 1, .confirm = true};
         auto bad = good;
-        bad.hops = times % 2 == 0 ? kMaxHops : 1;
-        bad.age = times % 2 == 0 ? 0s : lease - 1s;
+        bad.hops = times % 3 == 0 ? kMaxHops : 1;
+        bad.age = times % 3 == 1 ? lease - 1s : base::Duration{};
+        bad.confirm = times % 3 != 2;
+        std::size_t confirmed = 0;
+        mesh.world.network().set_liar(publisher, [&confirmed, publisher](base::sim::Letter& letter) {
+            if (letter.to != publisher || letter.kind != base::sim::Letter::Kind::request || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() == static_cast<std::uint8_t>(Verb::arrived)) ++confirmed;
+        });
         send_raw(0, next, encode({bad}));
         mesh.world.run_for(100ms);
         send_raw(publisher, next, encode({good}));
         mesh.world.run_for(5s);
         EXPECT_EQ(mesh.dolr(root).pointers_to(object).size(), 1U) << times;
+        if (mesh.ring(root).find(mesh.id(publisher))) {  // else it is told along the ring
+            EXPECT_GE(confirmed, 1U) << times;
+            tally.at_once += times % 3 == 2 ? 1 : 0;
+        }
+        mesh.world.network().set_liar(publisher, {});
         ++tally.taken;
     }
     EXPECT_GT(tally.taken, 5U) << "more hops than one";
+    EXPECT_GT(tally.at_once, 0U) << "some of which are to be confirmed";
 }
 
 // Withdrawn, dead, revoked; and two members go on showing what these said once.

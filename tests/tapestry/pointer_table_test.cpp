@@ -199,6 +199,16 @@ TEST_F(CopiesOfAnAnnouncement, NorDoTwoEachOfWhichIsGoodForSomething) {
     }
 }
 
+TEST_F(CopiesOfAnAnnouncement, NorDoesOneThatNobodyIsToConfirm) {
+    EXPECT_EQ(take(copy(2, 0s)), Taken::news);
+    auto to_confirm = copy(2, 0s);
+    to_confirm.confirm = true;
+    EXPECT_EQ(take(to_confirm), Taken::news);
+    EXPECT_EQ(take(to_confirm), Taken::nothing);
+    EXPECT_EQ(take(copy(2, 0s)), Taken::nothing);
+    EXPECT_EQ(take(to_confirm), Taken::nothing);
+}
+
 TEST_F(CopiesOfAnAnnouncement, ALittleOlderThanTheNextAreAsGood) {
     EXPECT_EQ(take(copy(3, 3s)), Taken::news);
     EXPECT_EQ(take(copy(2, 0s)), Taken::nothing);
