@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/limits.hpp"
+#include "base/membership.hpp"
 #include "base/wait.hpp"
 #include "codec.hpp"
 #include "node_impl.hpp"
@@ -189,7 +190,10 @@ std::vector<Guid> Node::Impl::still_so(std::span<const Guid> objects, bool publi
 }
 
 Announcement Node::Impl::sign(unsigned root, std::chrono::seconds lease, std::span<const Guid> objects) {
-    last_stamp_ = std::max(last_stamp_ + 1, static_cast<std::uint64_t>(env_.clock.wall_ns()));
+    const auto wall = static_cast<std::uint64_t>(env_.clock.wall_ns());
+    // What our clock said while it was ahead by more than clocks may be nobody took.
+    const bool void_ones = last_stamp_ > wall + base::kClockSlackNs;
+    last_stamp_ = void_ones ? wall : std::max(last_stamp_ + 1, wall);
     Announcement::Terms terms{self().endpoint, static_cast<std::uint8_t>(root), last_stamp_, lease};
     return Announcement::sign(identity_, std::move(terms), objects);
 }

@@ -21,6 +21,12 @@ constexpr std::chrono::hours kLongestWayUp{1};
 
 }  // namespace
 
+FollowTree::FollowTree(NodeId self, Limits limits, TimePoint patient_until)
+    : self_{self}, limits_{limits}, patient_until_{patient_until} {
+    // With those that were crowded out, who stay for a while, no more than a view may name.
+    limits_.children = std::min<unsigned>(limits_.children, kMaxChildren - kMostCrowded);
+}
+
 Duration FollowTree::delay() const {
     if (!parent_) return {};
     return std::min<Duration>(parent_->standing.delay + parent_->rtt / 2, kLongestWayUp);
@@ -113,7 +119,10 @@ bool FollowTree::take_child(base::Address child, std::uint64_t sequence, std::ui
     const auto id = child.id;
     const bool full = room() == 0 && !children_.contains(id);
     auto& kept = children_[id];
-    kept = {.address = std::move(child), .sequence = std::max(sequence, kept.sequence), .children = children};
+    kept = {.address = std::move(child),
+            .sequence = std::max(sequence, kept.sequence),
+            .children = children,
+            .crowded = kept.crowded};
     if (!full) return false;
     // The nearest gives way: it has the least to lose, for others are near here too.
     Child* nearest = nullptr;

@@ -16,7 +16,7 @@ namespace tapestry {
 class FollowTree {
   public:
     struct Limits {
-        unsigned children = 16;
+        unsigned children = 16;                             ///< 60 at most
         base::Duration silence = std::chrono::seconds{12};  ///< of a parent, before it counts as lost
     };
     struct Parent {
@@ -43,8 +43,7 @@ class FollowTree {
     };
 
     /// Without a place, and looking for one until `patient_until` at least.
-    FollowTree(base::NodeId self, Limits limits, base::TimePoint patient_until = {})
-        : self_{self}, limits_{limits}, patient_until_{patient_until} {}
+    FollowTree(base::NodeId self, Limits limits, base::TimePoint patient_until = {});
 
     [[nodiscard]] const Rank& rank() const { return rank_; }
     [[nodiscard]] const std::optional<Parent>& parent() const { return parent_; }

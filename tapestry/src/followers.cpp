@@ -35,7 +35,7 @@ Result<void> Followers::Impl::follow(const Guid& object, Verifier verify, OnNews
     if (followed_.contains(object)) return base::Error{Errc::exists, object.short_hex()};
     if (followed_.size() >= config_.max_followed) return base::Error{Errc::busy, "too many objects followed"};
     FollowTree::Limits limits;
-    limits.children = std::min<unsigned>(config_.max_children, kMaxChildren);
+    limits.children = config_.max_children;
     limits.silence = config_.digest_period * 9 / 4;  // two digests, and the way of one
     const auto followed = std::make_shared<Followed>(object, FollowTree{self(), limits, now()}, env_.executor);
     followed->verify = std::move(verify);
@@ -167,6 +167,10 @@ void Followers::Impl::on_notice(const base::Peer& from, const Message& message) 
     const auto followed = leave ? find(leave->object) : nullptr;
     if (!followed || !sequence_at(*followed, id)) return;  // no neighbour of ours
     auto& tree = followed->tree;
+    // A child that left to be the top says so once: stories of others do not make us deaf to that.
+    if (tree.child(id) != nullptr) {
+        followed->seek_after = std::min<base::Duration>(followed->seek_after, config_.digest_period / 4);
+    }
     tree.drop_child(id);
     if (!leave->to.id.is_zero()) hint(*followed, leave->to);
     if (tree.parent() && tree.parent()->address.id == id) lose_parent(*followed);

@@ -225,7 +225,8 @@ Task<bool> Followers::Impl::is_better_top(FollowedPtr followed, Seen parent) {
     co_return forks > 0 && static_cast<double>(from_us.count()) < kBetterTop* static_cast<double>(from_top.count());
 }
 
-/// With the next round: it ranks higher than our parent does, who hears of it at once and hangs below us.
+/// With the next round: it ranks higher than our parent does, who hears of it and hangs below us. If that notice is
+/// lost there are two trees until either looks around for others, a minute or two.
 void Followers::Impl::take_the_top(Followed& followed) {
     const auto old = followed.tree.parent()->address;
     followed.tree.lose_parent(now());

@@ -137,6 +137,7 @@ class Node::Impl final : public pastry::Application {
     base::Task<base::Result<base::Message>> on_publish(base::Message message);
     base::Task<std::vector<Parcel>> take_in(std::vector<Parcel> parcels);
     [[nodiscard]] bool acceptable(const Announcement& announcement) const;
+    [[nodiscard]] bool is_ahead(const Announcement& announcement) const;
     [[nodiscard]] bool refused_unread(const Parcel& parcel) const;
     base::Task<std::vector<std::uint8_t>> verify(std::shared_ptr<const std::vector<Parcel>> parcels);
 
@@ -201,6 +202,7 @@ class Node::Impl final : public pastry::Application {
     std::map<std::uint64_t, OnItsWay> on_their_way_;  // by stamp
     std::size_t under_way_ = 0;                       // publish messages without an answer
     std::size_t waiting_ = 0;                         // parcels that found no way
+    std::size_t waiting_bytes_ = 0;                   // of these
     bool settled_ = false;                            // we have the pointers of the keys that we are root of
     bool newcomer_ = true;                            // not everybody who publishes has done so again since we came
     bool moving_ = false;                             // move_pointers() will look at these

@@ -7,6 +7,7 @@
 // refuses ends there.
 #include <algorithm>
 
+#include "base/membership.hpp"
 #include "codec.hpp"
 #include "node_impl.hpp"
 
@@ -39,6 +40,17 @@ bool is_final(const base::Error& error) {
 
 bool same_announcement(const Announcement& a, const Announcement& b) {
     return a.sealed().view().data() == b.sealed().view().data();
+}
+
+/// Of memory, about. Parts of one announcement that come together share its bytes.
+std::size_t bytes_of(const std::vector<Parcel>& parcels) {
+    std::size_t bytes = parcels.size() * sizeof(Parcel);
+    for (std::size_t i = 0; i < parcels.size(); ++i) {
+        const auto& announcement = parcels[i].announcement;
+        if (i > 0 && same_announcement(parcels[i - 1].announcement, announcement)) continue;
+        bytes += announcement.sealed().size();
+    }
+    return bytes;
 }
 
 }  // namespace
@@ -192,14 +204,18 @@ Task<void> Node::Impl::send_parcels(pastry::NodeHandle to, std::vector<Parcel> p
 }
 
 Task<void> Node::Impl::pass_on_later(std::vector<Parcel> parcels, Effort effort) {
-    if (effort.rounds == kRounds || waiting_ + parcels.size() > config_.max_waiting_parcels) {
+    const auto bytes = bytes_of(parcels);
+    if (effort.rounds == kRounds || waiting_ + parcels.size() > config_.max_waiting_parcels ||
+        waiting_bytes_ + bytes > config_.max_waiting_bytes) {
         counters_.parcels_lost += parcels.size();  // until the next republish
         co_return;
     }
     waiting_ += parcels.size();
+    waiting_bytes_ += bytes;
     const base::Duration pause = kFirstPause * (1U << effort.rounds);
     co_await env_.clock.sleep_for(pause);
     waiting_ -= parcels.size();
+    waiting_bytes_ -= bytes;
     for (auto& parcel : parcels) parcel.age += pause;
     effort.silent.clear();
     ++effort.rounds;
@@ -213,10 +229,16 @@ bool Node::Impl::acceptable(const Announcement& announcement) const {
     return publisher != kbr_.self().id() && announcement.root() < config_.roots && is_member_(publisher);
 }
 
+/// Of its publisher's clock or of ours we know nothing but that they differ by more than clocks may.
+bool Node::Impl::is_ahead(const Announcement& announcement) const {
+    return announcement.stamp() > static_cast<std::uint64_t>(env_.clock.wall_ns() + base::kClockSlackNs);
+}
+
 /// Before its signature is looked at, which takes longest.
 bool Node::Impl::refused_unread(const Parcel& parcel) const {
     const auto& announcement = parcel.announcement;
     if (!acceptable(announcement)) return true;
+    if (is_ahead(announcement)) return table_.refuses_ahead(now(), announcement, parcel.range);
     return table_.refuses(now(), {announcement, parcel.delay, parcel.hops, parcel.age, {}}, parcel.range);
 }
 
@@ -258,9 +280,16 @@ Task<std::vector<Parcel>> Node::Impl::take_in(std::vector<Parcel> parcels) {
             continue;
         }
         parcel.announcement = parcel.announcement.detached();
+        if (is_ahead(parcel.announcement)) {
+            ++counters_.refused;
+            parcel.confirm = false;  // it has not come to anybody who takes it
+            const bool fresh = table_.take_ahead(now(), parcel.announcement, parcel.range);
+            if (fresh && !parcel.last) news.push_back(std::move(parcel));
+            continue;
+        }
         const auto publisher = parcel.announcement.publisher().id;
         if (const auto rtt = kbr_.rtt(publisher)) parcel.delay = *rtt / 2;  // better than what it was told to be
-        Held held{parcel.announcement, parcel.delay, parcel.hops, parcel.age, {}};
+        Held held{parcel.announcement, parcel.delay, parcel.hops, parcel.age, {}, parcel.confirm};
         const auto taken = table_.take(now(), std::move(held), parcel.range, !parcel.last);
         if (taken == PointerTable::Taken::refused) ++counters_.refused;
         if (taken == PointerTable::Taken::news && !parcel.last) news.push_back(std::move(parcel));

@@ -35,6 +35,7 @@ void PointerTable::rank(const NodeId& id, Publisher& publisher) {
 // Looked at when all is taken, since what comes may replace what is there: whoever renews or withdraws needs hardly any
 // room. Whoever takes most loses its oldest announcements, if that is the newcomer its own: so everybody keeps an equal
 // share of a full table, or all that he has if that is less. The fresh one goes only after all others of its publisher.
+// Nobody may say "nobody publishes it" while what had to go would still be here.
 bool PointerTable::make_room(const NodeId& newcomer, const LeaseKey& fresh) {
     bool kept = true;
     while (full() && !by_bytes_.empty()) {
@@ -44,7 +45,9 @@ bool PointerTable::make_room(const NodeId& newcomer, const LeaseKey& fresh) {
         auto oldest = victim.leases.begin();
         if (*oldest == fresh && victim.leases.size() > 1) ++oldest;
         kept = kept && *oldest != fresh;
-        remove_all(leases_.at(*oldest).get());
+        auto* const held = leases_.at(*oldest).get();
+        if (!held->announcement.withdrawn()) uncertain_until_ = std::max(uncertain_until_, held->expires);
+        remove_all(held);
         rank(id, victim);
     }
     return kept;
@@ -165,8 +168,10 @@ bool PointerTable::denied(TimePoint now, const Denial& denial) {
     if (latest == 0) return false;
     const bool news = signed_so && take(now, {.announcement = *denial.withdrawal}, {0, 1}, true) == Taken::news;
     if (news) {
-        for (auto& entry : objects_[denial.object])
-            entry.denied = entry.denied || entry.publisher() == denial.publisher;
+        for (auto& entry : objects_[denial.object]) {
+            const bool later = entry.announcement().stamp() >= denial.withdrawal->stamp();
+            entry.denied = entry.denied || (later && entry.publisher() == denial.publisher);
+        }
     }
     auto& publisher = publishers_[denial.publisher];
     // A process that began after it had announced this has forgotten all that it held then.
@@ -209,32 +214,79 @@ bool PointerTable::banned(TimePoint now, const NodeId& publisher) const {
     return found != publishers_.end() && now < found->second.banned_until;
 }
 
+std::size_t PointerTable::refused_share() const {
+    return limits_.refused_objects / std::max<std::size_t>(1, refused_.size());
+}
+
+bool PointerTable::no_room_for_refused(const NodeId& publisher) const {
+    const auto found = refused_.find(publisher);
+    return found != refused_.end() && found->second.size() >= refused_share();
+}
+
 bool PointerTable::remembers_refused(const Announcement& announcement, Range range, TimePoint until) const {
-    if (refused_too_many_ >= until) return true;
+    const auto found = refused_.find(announcement.publisher().id);
+    if (found == refused_.end()) return false;
+    const auto& objects = found->second;
     for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
-        const auto known = refused_.find(announcement.object(i));
-        if (known == refused_.end() || known->second < until) return false;
+        const auto known = objects.find(announcement.object(i));
+        if (known == objects.end() || known->second < until) return false;
     }
     return true;
 }
 
-// Nobody may say "nobody publishes it" of these: the word of a liar counts for that much, if it is his.
-void PointerTable::remember_refused(const Announcement& announcement, Range range, TimePoint until) {
+// Nobody may say "nobody publishes it" of these: the word of a liar counts for that much, if it is his. Each has an
+// equal share; who says more than that has only his own words forgotten. True if all was remembered.
+bool PointerTable::remember_refused(const Announcement& announcement, Range range, TimePoint until) {
+    auto& objects = refused_[announcement.publisher().id];
+    const auto share = refused_share();
+    bool all = true;
     for (std::size_t i = range.begin; i < std::min(range.end, announcement.size()); ++i) {
-        if (refused_.size() >= limits_.refused_objects) {
-            refused_too_many_ = std::max(refused_too_many_, until);
-            return;
+        const auto object = announcement.object(i);
+        if (objects.size() >= share && !objects.contains(object)) {
+            all = false;
+            continue;
         }
-        auto& known = refused_[announcement.object(i)];
-        known = std::max(known, until);
+        const auto [known, fresh] = objects.try_emplace(object, until);
+        known->second = std::max(known->second, until);
+        refused_objects_ += fresh ? 1 : 0;
+        if (refused_objects_ <= limits_.refused_objects) continue;
+        const auto most = std::ranges::max_element(refused_, {}, [](const auto& each) { return each.second.size(); });
+        most->second.erase(most->second.begin());
+        --refused_objects_;
     }
+    return all;
+}
+
+// A stamp that was noted would make all that its publisher says later, by a right clock, look old. But it is no liar,
+// and the wrong clock may be ours: nothing of it is forgotten without a word.
+bool PointerTable::take_ahead(TimePoint now, const Announcement& announcement, Range range) {
+    expire(now);
+    if (refuses_ahead(now, announcement, range)) return false;
+    const auto until = now + std::min<base::Duration>(announcement.lease(), limits_.tombstone);
+    if (!remember_refused(announcement, range, until)) uncertain_until_ = std::max(uncertain_until_, until);
+    return true;
+}
+
+bool PointerTable::refuses_ahead(TimePoint now, const Announcement& announcement, Range range) const {
+    const auto lease = std::min<base::Duration>(announcement.lease(), limits_.tombstone);
+    return announcement.withdrawn() || remembers_refused(announcement, range, now + lease / 2);
+}
+
+bool PointerTable::refused_one(TimePoint now, const Guid& object) const {
+    return std::ranges::any_of(refused_, [&](const auto& each) {
+        const auto known = each.second.find(object);
+        return known != each.second.end() && known->second > now;
+    });
 }
 
 void PointerTable::forget_old(TimePoint now) {
     forget_due_ = now + limits_.tombstone / 8;
     std::erase_if(publishers_,
                   [&](const auto& entry) { return entry.second.leases.empty() && entry.second.forget_at <= now; });
-    std::erase_if(refused_, [&](const auto& entry) { return entry.second <= now; });
+    for (auto& [id, objects] : refused_) {
+        refused_objects_ -= std::erase_if(objects, [&](const auto& entry) { return entry.second <= now; });
+    }
+    std::erase_if(refused_, [](const auto& entry) { return entry.second.empty(); });
 }
 
 }  // namespace tapestry

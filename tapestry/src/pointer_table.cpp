@@ -21,6 +21,11 @@ std::uint32_t seconds(TimePoint time) {
 
 TimePoint time_of(std::uint32_t seconds) { return TimePoint{std::chrono::seconds{seconds}}; }
 
+// Half of those that are allowed, and more than any way of a network has: what came by more may not come to its root.
+constexpr unsigned kManyHops = 16;
+// Of a lease; so much less of its life is lost unheeded with each hop.
+constexpr int kLittle = 16;
+
 }  // namespace
 
 PointerTable::PointerTable(Limits limits, std::uint64_t seed) : limits_{limits}, objects_{0, Hash{seed}} {}
@@ -111,7 +116,17 @@ bool PointerTable::refuses(TimePoint now, const Held& held, Range range) const {
     if (found == publishers_.end()) return held.age >= announcement.lease() && !announcement.withdrawn();
     const auto banned_until = found->second.banned_until;
     if (now >= banned_until) return ends(now, announcement, held.age, found->second) <= now;
-    return announcement.withdrawn() || remembers_refused(announcement, range, banned_until);
+    return announcement.withdrawn() || no_room_for_refused(found->first) ||
+           remembers_refused(announcement, range, banned_until);
+}
+
+// Nobody vouches for hops and age of a copy: one that was sent ahead to be in the way of better ones is not.
+bool PointerTable::is_better(const Held& held, const Passed& before) {
+    if (!before.ever || (held.confirm && !before.confirm)) return true;
+    const bool far = held.hops > kManyHops;
+    if (far != before.far) return before.far;
+    if (held.announcement.withdrawn()) return false;
+    return held.expires >= time_of(before.until) + base::Duration{held.announcement.lease()} / kLittle;
 }
 
 bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool to_pass_on) {
@@ -120,22 +135,26 @@ bool PointerTable::take_one(TimePoint now, Kept* held, std::uint16_t index, bool
     auto& entries = objects_[fresh.object(index)];
     Entry entry{.held = held, .since = seconds(now), .index = index};
     entry.gone = fresh.withdrawn();
-    entry.passed = to_pass_on;
+    if (to_pass_on) entry.passed = {seconds(held->expires), true, held->hops > kManyHops, held->confirm};
     for (auto& known : entries) {
         if (known.publisher() != id) continue;
         if (!known.gone) entry.since = std::min(entry.since, known.since);
-        entry.denied = entry.denied || known.denied;
+        // Whoever withdraws unasked begins anew, and what was said before a denial is none of what was said after it.
+        known.denied = known.denied && !fresh.withdrawn();
+        entry.denied = entry.denied || (known.denied && known.announcement().stamp() <= fresh.stamp());
     }
     for (auto& known : entries) {
         if (known.publisher() != id || known.announcement().root() != fresh.root()) continue;
         const bool same = known.announcement().stamp() == fresh.stamp();
         if (known.announcement().stamp() > fresh.stamp()) return false;
-        const bool news = !same || (to_pass_on && !known.passed);
+        const bool news = !same || (to_pass_on && is_better(*held, known.passed));
+        if (same && !news) entry.passed = known.passed;
+        if (same) entry.passed.confirm = entry.passed.confirm || known.passed.confirm;
         if (same && held->expires <= known.held->expires) {
-            known.passed = known.passed || to_pass_on;
+            known.passed = entry.passed;
             return news;
         }
-        if (same) entry.passed = known.passed || to_pass_on;  // younger than who sent it first had said
+        // Another, or younger than who sent it first had said.
         ++held->entries;
         let_go(std::exchange(known, entry).held);
         thin(entries);
@@ -229,8 +248,7 @@ bool PointerTable::holds(const Announcement& announcement, std::size_t index) co
 }
 
 bool PointerTable::known(TimePoint now, const Guid& object) const {
-    if (now < refused_too_many_) return true;
-    if (const auto refused = refused_.find(object); refused != refused_.end() && refused->second > now) return true;
+    if (now < uncertain_until_ || refused_one(now, object)) return true;
     const auto found = objects_.find(object);
     return found != objects_.end() && std::ranges::any_of(found->second, [&](const Entry& entry) {
                return !entry.gone && entry.held->expires > now;

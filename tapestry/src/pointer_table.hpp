@@ -28,6 +28,7 @@ struct Held {
     unsigned hops = 0;
     base::Duration age{};  ///< when it came to us: since it was made, as who sent it says
     base::TimePoint expires{};
+    bool confirm = false;  ///< its publisher waits until the root has it
 };
 
 /// Objects [begin, end) of an announcement.
@@ -64,8 +65,8 @@ class PointerTable {
         std::size_t withdrawn_per_object = 64;  ///< besides
         std::size_t pointers = 1U << 20U;
         std::size_t bytes = 256U << 20U;
-        std::size_t refused_objects = 1U << 16U;            ///< remembered of those who are banned
-        base::Duration tombstone = std::chrono::hours{1};   ///< how long a withdrawal is remembered
+        std::size_t refused_objects = 1U << 16U;           ///< remembered of those who are banned, of each equally many
+        base::Duration tombstone = std::chrono::hours{1};  ///< how long a withdrawal is remembered
         base::Duration penalty = std::chrono::minutes{10};  ///< of a publisher that lied, doubling
         base::Duration forgets = std::chrono::hours{1};     ///< a lie
         unsigned forgiven = 3;                              ///< lies before a penalty
@@ -81,22 +82,31 @@ class PointerTable {
     ~PointerTable();
 
     /// Takes over the objects of `range`; the signature was verified. `held.expires` is set. `to_pass_on`: news is also
-    /// what was known, but only from somebody who did not want it passed on.
+    /// what was known, but only from somebody who did not want it passed on, or from a copy that may come less far,
+    /// ends clearly sooner or is not to be confirmed.
     Taken take(base::TimePoint now, Held held, Range range, bool to_pass_on);
     /// take() would refuse it and learn nothing from it, whoever signed it: it is stale; or its publisher is banned,
     /// and that it was announced is known already.
     [[nodiscard]] bool refuses(base::TimePoint now, const Held& held, Range range) const;
+    /// Of a stamp that is ahead of the clock by more than clocks may be; the signature was verified. No pointer, and
+    /// nothing is held against what its publisher says with an earlier stamp; but known() for a lease. True if that is
+    /// news, to be passed on.
+    bool take_ahead(base::TimePoint now, const Announcement& announcement, Range range);
+    /// take_ahead() would learn nothing from it, whoever signed it.
+    [[nodiscard]] bool refuses_ahead(base::TimePoint now, const Announcement& announcement, Range range) const;
     /// Live pointers of the object, nearest first.
     [[nodiscard]] std::vector<Pointer> find(base::TimePoint now, const base::Guid& object) const;
     /// This very announcement, byte for byte, is kept for its object `index`.
     [[nodiscard]] bool holds(const Announcement& announcement, std::size_t index) const;
-    /// Somebody publishes it, whether he answered lately or not, or would have but is not believed at present.
+    /// Somebody publishes it, whether he answered lately or not, or would have but is not believed at present; or may
+    /// publish it, since live pointers had to make room.
     [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object) const;
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
     /// The publisher answered that it does not have it: forgotten, and remembered as withdrawn if it signed so; what it
-    /// announced after it signed stays. A lie is a denial without a withdrawal, or a second one of the same object in
-    /// one life of the publisher. True if the withdrawal was news.
+    /// announced after it signed stays. A lie is a denial without a withdrawal, or of what was announced after an
+    /// earlier denial of the same object in one life of the publisher, if no withdrawal came to take() since. True if
+    /// the withdrawal was news.
     bool denied(base::TimePoint now, const Denial& denial);
     void expire(base::TimePoint now);
 
@@ -129,14 +139,20 @@ class PointerTable {
         LeaseKey key;
         std::size_t entries = 0;  ///< that refer to it; at none it is let go, its lease with it
     };
+    struct Passed {               ///< on to the next hop: the last copy that was
+        std::uint32_t until = 0;  ///< it ends; seconds, rounded down
+        bool ever = false;
+        bool far = false;      ///< it had come by many hops
+        bool confirm = false;  ///< one that was is to be confirmed
+    };
     struct Entry {
         Kept* held = nullptr;
         std::uint32_t since = 0;  ///< seconds, rounded down
+        Passed passed;
         std::uint16_t index = 0;
         bool gone : 1 = false;    ///< withdrawn: kept so that an older announcement does not undo it
         bool silent : 1 = false;  ///< did not answer
-        bool passed : 1 = false;  ///< on to the next hop
-        bool denied : 1 = false;  ///< the publisher was once asked for it, and did not have it
+        bool denied : 1 = false;  ///< said at or after a denial: the publisher was asked for it, and did not have it
         [[nodiscard]] const Announcement& announcement() const { return held->announcement; }
         [[nodiscard]] const base::NodeId& publisher() const { return held->announcement.publisher().id; }
     };
@@ -166,6 +182,7 @@ class PointerTable {
     };
 
     // pointer_table.cpp
+    [[nodiscard]] static bool is_better(const Held& held, const Passed& before);
     bool take_one(base::TimePoint now, Kept* held, std::uint16_t index, bool to_pass_on);
     void erase(Entries& entries, std::size_t at);
     void let_go(Kept* held);
@@ -190,7 +207,10 @@ class PointerTable {
     void lied(base::TimePoint now, Publisher& publisher) const;
     void forget_before(Publisher& publisher, std::uint64_t born);
     [[nodiscard]] bool remembers_refused(const Announcement& announcement, Range range, base::TimePoint until) const;
-    void remember_refused(const Announcement& announcement, Range range, base::TimePoint until);
+    bool remember_refused(const Announcement& announcement, Range range, base::TimePoint until);
+    [[nodiscard]] bool no_room_for_refused(const base::NodeId& publisher) const;
+    [[nodiscard]] bool refused_one(base::TimePoint now, const base::Guid& object) const;
+    [[nodiscard]] std::size_t refused_share() const;
     void forget_old(base::TimePoint now);
 
     Limits limits_;
@@ -201,8 +221,11 @@ class PointerTable {
     std::map<base::NodeId, Publisher> publishers_;
     std::set<std::pair<std::size_t, base::NodeId>> by_bytes_;  // publishers
     std::map<LeaseKey, std::unique_ptr<Kept>> leases_;
-    std::map<base::Guid, base::TimePoint> refused_;  // who is banned announced these, and until when that counts
-    base::TimePoint refused_too_many_{};             // until then it may have been any
+    /// What those announced who are refused, and until when that counts. Of few publishers: liars are banned for a
+    /// while.
+    std::map<base::NodeId, std::map<base::Guid, base::TimePoint>> refused_;
+    std::size_t refused_objects_ = 0;    // in all of these
+    base::TimePoint uncertain_until_{};  // what had to make room would have been here until then
     base::TimePoint forget_due_{};
 };
 

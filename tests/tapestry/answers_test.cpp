@@ -378,6 +378,63 @@ TEST_F(InTheNameOfALiar, HeHimselfDoes) {
     EXPECT_EQ(mesh.locate(5, object).error(), Errc::roots_unreachable);
 }
 
+// Signed by a clock that was days ahead, kept by somebody, and shown again when the clock is right.
+class FromTheFuture : public ::testing::Test {
+  protected:
+    FromTheFuture() { mesh.add_directly(100); }
+    Announcement by_node_10(const base::Guid& object, base::Duration ahead) {
+        const auto wall = mesh.world.node(3).env().clock.wall_ns() + ahead.count();
+        Announcement::Terms terms{"n10", 0, static_cast<std::uint64_t>(wall), 750s};
+        return Announcement::sign(mesh.identities[10], terms, {&object, 1});
+    }
+    void show(NodeIndex to, const Announcement& said, bool last) {
+        auto message = encode(std::vector<Parcel>{{.announcement = said, .range = {0, 1}, .last = last}});
+        auto& env = mesh.world.node(3).env();
+        ASSERT_TRUE(*mesh.world.node(3).run(
+            env.transport.request(mesh.world.node(to).address(), std::move(message), mesh.world.now() + 3s)));
+        mesh.world.run_for(2s);
+    }
+    static constexpr NodeIndex kRoot = 7;
+    Mesh mesh{93};
+};
+
+TEST_F(FromTheFuture, AnAnnouncementLocksItsPublisherOutNowhere) {
+    const auto objects = objects_at(mesh, kRoot, 0, 3);
+    show(kRoot, by_node_10(objects[0], 48h), true);
+    mesh.dolr(10).publish({objects[1]});
+    mesh.world.run_for(5s);
+    EXPECT_EQ(mesh.dolr(kRoot).pointers_to(objects[1]), (std::vector{mesh.id(10)}));
+    show(kRoot, by_node_10(objects[2], 23h), true);
+    EXPECT_EQ(mesh.dolr(kRoot).pointers_to(objects[2]), (std::vector{mesh.id(10)})) << "clocks may differ by a day";
+}
+
+TEST_F(FromTheFuture, AnAnnouncementLeadsNobodyAstrayButTheRootIsNotCertainForALease) {
+    const auto object = objects_at(mesh, kRoot, 0, 1)[0];
+    const auto said = by_node_10(object, 48h);
+    NodeIndex on_the_way = 11;
+    while (mesh.ring(on_the_way).next_hops(object, 1)[0].node.id() == mesh.id(kRoot)) ++on_the_way;
+    show(on_the_way, said, false);
+    for (const auto node : mesh.live_nodes()) EXPECT_TRUE(mesh.dolr(node).pointers_to(object).empty()) << node;
+    EXPECT_EQ(mesh.locate(5, object).error(), Errc::roots_unreachable);
+    EXPECT_EQ(mesh.locate(5, mesh.world.rng().guid()).error(), Errc::not_published) << "of others it is";
+    const auto sent = mesh.dolr(on_the_way).status().parcels_sent;
+    for (int times = 0; times < 10; ++times) show(on_the_way, said, false);
+    EXPECT_EQ(mesh.dolr(on_the_way).status().parcels_sent, sent) << "passed on once";
+    mesh.world.run_for(mesh.options.dolr.lease);
+    EXPECT_EQ(mesh.locate(5, object).error(), Errc::not_published);
+}
+
+TEST_F(FromTheFuture, APublisherIsHeardAsSoonAsItsClockIsRight) {
+    const auto object = objects_at(mesh, kRoot, 0, 1)[0];
+    mesh.world.node(10).step_wall_clock(48h);
+    mesh.dolr(10).publish({object});
+    EXPECT_EQ(mesh.published(10, {object}, 5s), (std::vector{object})) << "it should hear that nobody believes it";
+    EXPECT_EQ(mesh.locate(5, object).error(), Errc::roots_unreachable);
+    mesh.world.node(10).step_wall_clock(-48h);
+    EXPECT_TRUE(mesh.published(10, {object}, 5s).empty());
+    EXPECT_EQ(mesh.dolr(kRoot).pointers_to(object), (std::vector{mesh.id(10)}));
+}
+
 TEST(Answers, WhatIsNotSignedByItsPublisherIsNotTaken) {
     Mesh mesh{92};
     mesh.add_directly(20);

@@ -55,7 +55,7 @@ Spread measure(FollowWorld& net, NodeIndex poster, std::uint64_t sequence, Class
 
 // Pond's tree keeps most bytes on near links (FAST 2003, "stream benchmark"). The row of the issue: a heartbeat (1 KiB)
 // reaches 99 % of the followers within twice the one-way delay, which here is the 99th percentile of the straight ways
-// from the poster. Of the seeds 1 to 12 the worst poster has 1.77: docs/papers.md#followers.
+// from the poster. Of the seeds 1 to 12 the worst poster has 1.74: docs/papers.md#followers.
 TEST(Dissemination, AHeartbeatReachesAlmostAllWithinTwiceTheOneWayDelay) {
     for (const std::uint64_t seed : {1U, 2U, 3U}) {
         FollowWorld net{seed, kFollowers};

@@ -128,6 +128,29 @@ TEST_F(Tree, ALeafGivesWayToAForkButAForkDoesNot) {
     EXPECT_EQ(tree.judge(node("6"), {}, 1), Verdict::full) << "only forks are left";
 }
 
+TEST_F(Tree, WhoWasCrowdedOutAndHangsHereAgainIsStillCrowdedOut) {
+    tree.become_top();
+    tree.take_child(address("1"), 0, 0);
+    tree.take_child(address("2"), 0, 0);
+    ASSERT_TRUE(tree.take_child(address("3"), 0, 1));
+    const auto* const leaf = tree.child(node("1"))->crowded ? "1" : "2";
+    EXPECT_FALSE(tree.take_child(address(leaf), 7, 0));
+    EXPECT_TRUE(tree.child(node(leaf))->crowded) << "else there would be three, and no end to it";
+    EXPECT_EQ(tree.child(node(leaf))->sequence, 7U);
+}
+
+TEST(FollowTree, HasNoMoreChildrenThanAViewMayNameHoweverManyItsConfigAllows) {
+    FollowTree tree{node("5"), {.children = 1000}};
+    tree.become_top();
+    for (const std::uint32_t children : {0U, 1U}) {
+        for (int i = 0; i < 100; ++i) {
+            const auto id = base::sha256({base::as_bytes(std::to_string(i + 1000 * children))});
+            if (tree.judge(id, {}, children) == Verdict::welcome) tree.take_child({id, "host:1"}, 0, children);
+        }
+    }
+    EXPECT_EQ(tree.children().size(), kMaxChildren);
+}
+
 TEST_F(Tree, NobodyCanUseUpTheRounds) {
     EXPECT_FALSE(tree.may_hang_below(node("7"), standing_at({~std::uint64_t{0}, node("7"), 0})));
     hang("7", {1, node("7"), 0});

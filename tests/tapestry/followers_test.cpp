@@ -470,6 +470,33 @@ TEST(Followers, WhoSkipsRoundsIsATopLikeAnyOtherAndCanDie) {
     EXPECT_EQ(net.lacking(2), 0U);
 }
 
+// Stories of strangers make a top look around ever more seldom; a child that leaves it for a place above it is none.
+TEST(Followers, AChildThatTookTheTopIsSoughtByTheOldOneAlthoughStrangersToldStories) {
+    Small net{23, 10};
+    const auto top = net.tops().at(0);
+    std::size_t sought = 0;
+    net.world.network().set_liar(15, [&](base::sim::Letter& letter) {
+        if (letter.to != 15 || letter.from != top || letter.kind != base::sim::Letter::Kind::request) return;
+        if (!letter.content || letter.content->service() != base::Service::followers) return;
+        if (letter.content->verb() == static_cast<std::uint8_t>(FollowVerb::look)) ++sought;
+    });
+    const Rank higher{net.followers(top).place(net.object)->round + 1000, net.id(15), 0};
+    const auto tell = [&] { ASSERT_TRUE(net.ask(15, top, encode(Look{net.object, higher, 0, false}))); };
+    net.world.run_for(2min);
+    for (std::size_t times = 0; times < 200 && sought < 2; ++times) {
+        tell();
+        net.world.run_for(1s);
+    }
+    tell();
+    net.world.run_for(2s);
+    ASSERT_EQ(sought, 2U) << "not each time";
+    ASSERT_TRUE(net.ask(15, top, encode(Hang{net.object, {}, 0, 0})));
+    ASSERT_EQ(std::ranges::count(net.followers(top).place(net.object)->children, net.id(15)), 1);
+    net.world.node(15).env().transport.notify(net.world.node(top).address(), encode(Leave{net.object, higher, {}}));
+    net.world.run_for(1s);
+    EXPECT_EQ(sought, 3U);
+}
+
 TEST(Followers, ADigestOfAStrangerChangesNothing) {
     Small net{24, 10};
     const NodeIndex victim = net.tops().at(0) == 0 ? 1 : 0;

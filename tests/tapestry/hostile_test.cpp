@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <memory>
 
 #include "codec.hpp"
 #include "mesh.hpp"
@@ -115,13 +116,38 @@ class HostileMesh : public ::testing::Test {
             send_raw(replayer, some_honest(), encode(some));
         });
     }
-    /// Tells everybody that what they ask for is with it.
-    void answer_unasked(NodeIndex forger) {
-        every(1s, [this, forger] {
-            Found found{.number = mesh.world.rng().next(), .last = true, .certain = true};
-            found.places.push_back({mesh.world.node(forger).address(), {}});
-            send_raw(forger, some_honest(), encode(found));
-        });
+    /// Passes every question on, swallows those of which it is the root, and tells who asks, by the number that it saw,
+    /// that the other root, which was not asked by that, has it from the forger, and that nobody else publishes it.
+    class Forger final : public pastry::Application {
+      public:
+        Forger(HostileMesh& owner, NodeIndex self) : owner_{owner}, self_{self} {}
+        void deliver(const base::Guid& /*key*/, const pastry::NodeHandle& /*origin*/, base::Message message,
+                     unsigned /*hops*/) override {
+            answer(message);
+        }
+        bool forward(const base::Guid& /*key*/, base::Message& message, const pastry::NodeHandle& /*next*/) override {
+            answer(message);
+            return true;
+        }
+
+      private:
+        void answer(const base::Message& message) {
+            const auto find = decode_find(message.header);
+            if (message.verb() != static_cast<std::uint8_t>(Verb::find) || !find) return;
+            Found found{.number = find->number, .root = find->root ^ 1U, .last = true, .certain = true};
+            found.places.push_back({owner_.mesh.world.node(self_).address(), {}});
+            const auto& asker = find->asker.id;
+            for (NodeIndex node = kFirstHonest; node < kNodes; ++node) {
+                if (owner_.mesh.id(node) == asker) owner_.send_raw(self_, node, encode(found));
+            }
+            ++owner_.tally.forged;
+        }
+        HostileMesh& owner_;
+        NodeIndex self_;
+    };
+    void forge(NodeIndex forger) {
+        forgers.push_back(std::make_unique<Forger>(*this, forger));
+        mesh.ring(forger).attach(base::Service::tapestry, forgers.back().get());
     }
 
     void send_raw(NodeIndex from, NodeIndex to, base::Message message) {
@@ -136,6 +162,7 @@ class HostileMesh : public ::testing::Test {
         std::size_t at_once = 0;
         std::size_t honest = 0;    // answers in which an honest holder is
         std::size_t invented = 0;  // holders that never said so
+        std::size_t forged = 0;    // answers for another root than was asked
         std::size_t sent = 0;
         std::size_t taken = 0;
     };
@@ -179,6 +206,7 @@ class HostileMesh : public ::testing::Test {
         if (reached) ++tally.taken;
     }
 
+    std::vector<std::unique_ptr<Forger>> forgers;  // outlive the rings
     Mesh mesh{70, small_tables()};
     std::vector<Claim> claims;
     std::vector<NodeIndex> liars;
@@ -193,7 +221,7 @@ TEST_F(HostileMesh, WhatHonestNodesHoldStaysFound) {
     liars = {3, 4, 5};
     for (const auto liar : liars) lie(liar);
     for (const NodeIndex replayer : {6U, 7U}) replay(replayer);
-    for (const NodeIndex forger : {8U, 9U}) answer_unasked(forger);
+    for (const NodeIndex forger : {8U, 9U}) forge(forger);
     honest_nodes_ask(6min, 4000);
     std::size_t most_pointers = 0;
     std::size_t most_bytes = 0;
@@ -209,17 +237,60 @@ TEST_F(HostileMesh, WhatHonestNodesHoldStaysFound) {
         }
     }
     std::printf(
-        "located %zu of %zu, %zu at once; sent %zu, taken %zu; at most %zu pointers and %zu bytes a node; a liar "
+        "located %zu of %zu, %zu at once; sent %zu, taken %zu; %zu answers forged; at most %zu pointers and %zu bytes "
+        "a node; a liar "
         "is refused at %.0f nodes of %u\n",
-        tally.honest, tally.asked, tally.at_once, tally.sent, tally.taken, most_pointers, most_bytes,
+        tally.honest, tally.asked, tally.at_once, tally.sent, tally.taken, tally.forged, most_pointers, most_bytes,
         static_cast<double>(guilty) / static_cast<double>(liars.size()), kNodes - kFirstHonest);
     EXPECT_EQ(tally.honest, tally.asked);
     EXPECT_EQ(tally.taken, tally.sent);
     EXPECT_EQ(tally.invented, 0U) << "nobody was believed who answered what he was not asked";
+    EXPECT_GT(tally.forged, 50U);
     EXPECT_EQ(most_pointers, mesh.options.dolr.max_pointers) << "the floods should fill the tables";
     EXPECT_LE(most_bytes, mesh.options.dolr.max_pointer_bytes);
     EXPECT_EQ(innocent, 0U);
     EXPECT_GT(guilty, liars.size() * 30);
+}
+
+// Somebody beside the way hears it early and is faster to the next hop.
+TEST_F(HostileMesh, ACopyThatWasSentAheadToBeInTheWayIsNot) {
+    for (int times = 0; times < 60; ++times) {
+        const auto object = mesh.world.rng().guid();
+        const auto publisher = some_honest();
+        const auto root = mesh.root_of(object);
+        const auto way = mesh.ring(publisher).next_hops(object, 1);
+        ASSERT_FALSE(way.empty());
+        NodeIndex next = 0;
+        while (mesh.id(next) != way.front().node.id()) ++next;
+        if (root == publisher || root == next) continue;
+        const std::chrono::seconds lease{750};
+        const auto stamp = static_cast<std::uint64_t>(mesh.world.node(publisher).env().clock.wall_ns());
+        const auto said = Announcement::sign(mesh.identities[publisher], {"h", 0, stamp, lease}, {&object, 1});
+        const Parcel good{.announcement = said, .range = {0, 1}, .hops = 1, .confirm = true};
+        auto bad = good;
+        bad.hops = times % 3 == 0 ? kMaxHops : 1;
+        bad.age = times % 3 == 1 ? lease - 1s : base::Duration{};
+        bad.confirm = times % 3 != 2;
+        std::size_t confirmed = 0;
+        mesh.world.network().set_liar(publisher, [&confirmed, publisher](base::sim::Letter& letter) {
+            if (letter.to != publisher || letter.kind != base::sim::Letter::Kind::request || !letter.content) return;
+            if (letter.content->service() != base::Service::tapestry) return;
+            if (letter.content->verb() == static_cast<std::uint8_t>(Verb::arrived)) ++confirmed;
+        });
+        send_raw(0, next, encode({bad}));
+        mesh.world.run_for(100ms);
+        send_raw(publisher, next, encode({good}));
+        mesh.world.run_for(5s);
+        EXPECT_EQ(mesh.dolr(root).pointers_to(object).size(), 1U) << times;
+        if (mesh.ring(root).find(mesh.id(publisher))) {  // else it is told along the ring
+            EXPECT_GE(confirmed, 1U) << times;
+            tally.at_once += times % 3 == 2 ? 1 : 0;
+        }
+        mesh.world.network().set_liar(publisher, {});
+        ++tally.taken;
+    }
+    EXPECT_GT(tally.taken, 5U) << "more hops than one";
+    EXPECT_GT(tally.at_once, 0U) << "some of which are to be confirmed";
 }
 
 // Withdrawn, dead, revoked; and two members go on showing what these said once.

@@ -482,6 +482,29 @@ TEST_F(Passing, TheDelayOfAHopThatDidNotAnswerIsNotCounted) {
     EXPECT_GE(sent, 6U);
 }
 
+/// What of 4,000 objects a node gave up that reaches nobody for a moment and may keep so many bytes meanwhile.
+std::uint64_t lost_where_waiting_may_take(std::size_t bytes) {
+    MeshOptions options;
+    options.dolr.max_waiting_bytes = bytes;
+    Mesh mesh{19, options};
+    mesh.add_directly(100);
+    mesh.world.network().set_liar(3, [](base::sim::Letter& letter) {
+        if (letter.from == 3 && letter.content && letter.content->service() == base::Service::tapestry) {
+            letter.drop = true;
+        }
+    });
+    std::vector<base::Guid> objects;
+    for (int i = 0; i < 4000; ++i) objects.push_back(mesh.world.rng().guid());
+    mesh.dolr(3).publish(objects);
+    mesh.world.run_for(20s);  // every other next hop was tried once
+    return mesh.dolr(3).status().parcels_lost;
+}
+
+TEST(Mesh, WhatFindsNoWayWaitsByItsBytesHoweverFewParcelsItIs) {
+    EXPECT_EQ(lost_where_waiting_may_take(1U << 20U), 0U);
+    EXPECT_GT(lost_where_waiting_may_take(100U << 10U), 0U);
+}
+
 TEST(Mesh, WhoeverTriedAHolderInVainIsGivenAnotherAndThePointerIsLookedInto) {
     Mesh mesh{14};
     mesh.add_directly(100);

@@ -1,61 +1,8 @@
 // What a node remembers, forgets, and refuses.
-#include "pointer_table.hpp"
+#include "small_table.hpp"
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
-
-#include "base/membership.hpp"
-
-namespace tapestry {
+namespace tapestry::testing {
 namespace {
-
-using namespace std::chrono_literals;
-using Taken = PointerTable::Taken;
-
-base::Guid guid(std::string_view digits) { return *base::Guid::from_prefix(digits); }
-
-/// A publisher by number.
-struct Publisher {
-    explicit Publisher(std::uint8_t number) : identity{base::SigningKey{base::Key{number}}, base::Key{number}, {}} {}
-    [[nodiscard]] base::NodeId id() const { return base::node_id(identity.key.public_key(), identity.salt); }
-    [[nodiscard]] Held says(std::vector<base::Guid> objects, std::uint64_t stamp, std::chrono::seconds lease = 60s,
-                            base::Duration delay = 1ms) const {
-        std::ranges::sort(objects);
-        return {Announcement::sign(identity, {"h:1", 0, stamp, lease}, objects), delay, 1, {}, {}};
-    }
-    Identity identity;
-};
-
-constexpr std::uint64_t kSecond = 1'000'000'000;
-
-struct Table : ::testing::Test {
-    Taken take(Held held) {
-        const auto size = held.announcement.size();
-        return table.take(now, std::move(held), {0, size}, true);
-    }
-    std::vector<base::NodeId> publishers(const base::Guid& of) {
-        std::vector<base::NodeId> ids;
-        for (const auto& pointer : table.find(now, of)) ids.push_back(pointer.publisher.id);
-        return ids;
-    }
-
-    static Denial denial_of(const Publisher& who, const base::Guid& what) {
-        return {.object = what, .publisher = who.id(), .withdrawal = {}, .born = 0};
-    }
-    /// With a withdrawal of this stamp; 0: with none.
-    void denies(const Publisher& who, const base::Guid& what, std::uint64_t withdrawn = 0) {
-        auto denial = denial_of(who, what);
-        if (withdrawn > 0) denial.withdrawal = who.says({what}, withdrawn, 0s).announcement;
-        table.denied(now, denial);
-    }
-
-    base::TimePoint now{};
-    PointerTable table{{.per_object = 4, .pointers = 2000, .tombstone = 100s, .penalty = 10s, .forgiven = 1}};
-    Publisher ann{1};
-    Publisher bob{2};
-    base::Guid object = guid("42");
-};
 
 using PointerTableTest = Table;
 
@@ -149,6 +96,74 @@ TEST_F(PointerTableTest, KnownFromABackupPointerItIsStillPassedOnOnce) {
     EXPECT_EQ(table.take(now, said, {0, 1}, false), Taken::news);
     EXPECT_EQ(table.take(now, said, {0, 1}, true), Taken::news);
     EXPECT_EQ(table.take(now, said, {0, 1}, true), Taken::nothing);
+}
+
+/// Copies of one announcement, as members on its way and beside it may send them.
+struct Copies : Table {
+    [[nodiscard]] Held copy(unsigned hops, base::Duration age) const {
+        auto held = said;
+        held.hops = hops;
+        held.age = age;
+        return held;
+    }
+    Held said = ann.says({object}, kSecond);
+};
+
+using CopiesOfAnAnnouncement = Copies;
+
+TEST_F(CopiesOfAnAnnouncement, OneThatCameByManyHopsDoesNotStopTheNext) {
+    EXPECT_EQ(take(copy(31, 0s)), Taken::news);
+    EXPECT_EQ(take(copy(2, 0s)), Taken::news) << "the first may not come to the root";
+    EXPECT_EQ(take(copy(2, 0s)), Taken::nothing);
+    EXPECT_EQ(take(copy(31, 0s)), Taken::nothing);
+}
+
+TEST_F(CopiesOfAnAnnouncement, NorDoesOneThatIsSaidToBeOld) {
+    EXPECT_EQ(take(copy(2, 59s)), Taken::news);
+    EXPECT_EQ(take(copy(2, 0s)), Taken::news) << "else the pointer at the root ends in a second";
+    EXPECT_EQ(take(copy(2, 0s)), Taken::nothing);
+}
+
+TEST_F(CopiesOfAnAnnouncement, NorDoesOneThatIsNotToBePassedOn) {
+    EXPECT_EQ(take(copy(2, 59s)), Taken::news);
+    for (auto age = 58s; age >= 0s; --age) {
+        EXPECT_EQ(table.take(now, copy(2, age), {0, 1}, false), Taken::nothing);
+    }
+    EXPECT_EQ(take(copy(2, 0s)), Taken::news);
+}
+
+TEST_F(CopiesOfAnAnnouncement, NorDoTwoEachOfWhichIsGoodForSomething) {
+    for (const bool near_first : {true, false}) {
+        said = ann.says({object}, (near_first ? 1 : 2) * kSecond);
+        take(near_first ? copy(1, 59s) : copy(31, 0s));
+        take(near_first ? copy(31, 0s) : copy(1, 59s));
+        EXPECT_EQ(take(copy(3, 0s)), Taken::news);
+    }
+}
+
+TEST_F(CopiesOfAnAnnouncement, NorDoesOneThatNobodyIsToConfirm) {
+    EXPECT_EQ(take(copy(2, 0s)), Taken::news);
+    auto to_confirm = copy(2, 0s);
+    to_confirm.confirm = true;
+    EXPECT_EQ(take(to_confirm), Taken::news);
+    EXPECT_EQ(take(to_confirm), Taken::nothing);
+    EXPECT_EQ(take(copy(2, 0s)), Taken::nothing);
+    EXPECT_EQ(take(to_confirm), Taken::nothing);
+}
+
+TEST_F(CopiesOfAnAnnouncement, ALittleOlderThanTheNextAreAsGood) {
+    EXPECT_EQ(take(copy(3, 3s)), Taken::news);
+    EXPECT_EQ(take(copy(2, 0s)), Taken::nothing);
+}
+
+TEST_F(CopiesOfAnAnnouncement, WithoutEndArePassedOnAFewTimes) {
+    std::size_t passed = 0;
+    for (int times = 0; times < 3; ++times) {
+        for (unsigned hops = 31; hops > 0; --hops) {
+            for (auto age = 59s; age >= 0s; --age) passed += take(copy(hops, age)) == Taken::news ? 1 : 0;
+        }
+    }
+    EXPECT_LE(passed, 34U);
 }
 
 TEST_F(PointerTableTest, OfTooManyPublishersThoseThatStayAreDiverseByDistance) {
@@ -274,6 +289,36 @@ TEST_F(PointerTableTest, WhoeverFillsATableRenewsAndWithdrawsInIt) {
     EXPECT_EQ(table.pointers(), 2000U);
 }
 
+TEST_F(PointerTableTest, WhereSomethingHadToGoNobodyIsSureThatNothingIsPublishedForAsLongAsItWouldHaveStayed) {
+    PointerTable tiny{{.pointers = 2, .tombstone = 100s}};
+    const auto says = [&](Held held) { return tiny.take(now, std::move(held), {0, 1}, true); };
+    says(ann.says({guid("1")}, 1, 60s));
+    says(ann.says({guid("2")}, 2, 60s));
+    EXPECT_FALSE(tiny.known(now, object));
+    says(ann.says({guid("3")}, 3, 600s));  // in place of the first
+    EXPECT_TRUE(tiny.known(now, guid("1")));
+    EXPECT_TRUE(tiny.known(now, object)) << "it may have been any";
+    now += 59s;
+    EXPECT_TRUE(tiny.known(now, guid("1")));
+    now += 1s;
+    EXPECT_FALSE(tiny.known(now, guid("1")));
+}
+
+TEST_F(PointerTableTest, NorWhereWhatCameHadToGo) {
+    PointerTable tiny{{.bytes = 512}};
+    ASSERT_EQ(tiny.take(now, ann.says({object}, 1), {0, 1}, true), Taken::refused);
+    EXPECT_TRUE(tiny.known(now, object));
+}
+
+TEST_F(PointerTableTest, WhereOnlyWithdrawalsHadToGoEverybodyIsAsSureAsBefore) {
+    PointerTable tiny{{.pointers = 2}};
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
+        (void)tiny.take(now, ann.says({other}, i, 0s), {0, 1}, true);
+    }
+    EXPECT_FALSE(tiny.known(now, object));
+}
+
 TEST_F(PointerTableTest, AWithdrawalIsTakenAlthoughTheTableHasNoRoomToRememberIt) {
     PointerTable tiny{{.bytes = 1024}};
     ASSERT_EQ(tiny.take(now, ann.says({object}, kSecond), {0, 1}, true), Taken::news);
@@ -347,128 +392,6 @@ TEST_F(PointerTableTest, ASilentPublisherIsLeftOutButNotForgotten) {
     EXPECT_EQ(publishers(object).size(), 1U);
 }
 
-TEST_F(PointerTableTest, APublisherThatLiedIsRefusedForAWhile) {
-    take(ann.says({object, guid("43")}, kSecond));
-    denies(ann, object);
-    EXPECT_FALSE(table.known(now, object));
-    EXPECT_EQ(take(ann.says({object}, 2 * kSecond)), Taken::news);  // once may be an accident
-    denies(ann, object);
-    EXPECT_EQ(take(ann.says({object}, 3 * kSecond)), Taken::refused);
-    now += 11s;
-    EXPECT_EQ(take(ann.says({object}, 4 * kSecond)), Taken::news);
-    denies(ann, object);
-    now += 11s;
-    EXPECT_EQ(take(ann.says({object}, 5 * kSecond)), Taken::refused);  // twice as long
-}
-
-TEST_F(PointerTableTest, ALieIsForgottenInTheEnd) {
-    for (std::uint64_t hour = 0; hour < 10; ++hour) {
-        EXPECT_EQ(take(ann.says({object}, (1 + hour * 3600) * kSecond)), Taken::news);
-        denies(ann, object);
-        now += 3600s;
-    }
-    EXPECT_LE(table.lies_of(ann.id()), 1U);
-}
-
-TEST_F(PointerTableTest, WhoeverSignsThatItDoesNotHaveItIsNoLiarButNotTwiceOfOneObject) {
-    for (std::uint64_t i = 0; i < 10; ++i) {
-        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
-        take(ann.says({other}, (10 + i) * kSecond));
-        denies(ann, other, (20 + i) * kSecond);
-        EXPECT_FALSE(table.known(now, other));
-    }
-    EXPECT_EQ(table.lies_of(ann.id()), 0U);
-    take(ann.says({object}, 40 * kSecond));
-    denies(ann, object, 41 * kSecond);
-    EXPECT_EQ(table.lies_of(ann.id()), 0U);
-    take(ann.says({object}, 42 * kSecond));
-    denies(ann, object, 43 * kSecond);
-    EXPECT_EQ(table.lies_of(ann.id()), 1U);
-}
-
-TEST_F(PointerTableTest, WhatWasDeniedIsNotBroughtBackByAReplay) {
-    const auto before = ann.says({object}, kSecond);
-    take(before);
-    denies(ann, object, 2 * kSecond);
-    EXPECT_EQ(take(before), Taken::nothing);
-    EXPECT_TRUE(publishers(object).empty());
-}
-
-TEST_F(PointerTableTest, AReplayMakesNoLiarOfWhoeverWithdrew) {
-    // Withdrawn long ago, which we did not hear; somebody shows us the announcements one by one.
-    for (std::uint64_t i = 1; i <= 10; ++i) {
-        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
-        take(ann.says({other}, i * kSecond));
-        denies(ann, other, 100 * kSecond + i);
-    }
-    EXPECT_EQ(table.lies_of(ann.id()), 0U);
-    EXPECT_EQ(take(ann.says({object}, 101 * kSecond)), Taken::news);
-}
-
-TEST_F(PointerTableTest, AWithdrawalOfSomebodyElseOrOfSomethingElseExcusesNobody) {
-    take(ann.says({object}, kSecond));
-    auto denial = denial_of(ann, object);
-    denial.withdrawal = bob.says({object}, 2 * kSecond, 0s).announcement;
-    table.denied(now, denial);
-    EXPECT_EQ(table.lies_of(ann.id()), 1U);
-    take(ann.says({guid("43")}, 3 * kSecond));
-    denial = denial_of(ann, guid("43"));
-    denial.withdrawal = ann.says({guid("44")}, 4 * kSecond, 0s).announcement;
-    table.denied(now, denial);
-    EXPECT_EQ(table.lies_of(ann.id()), 2U);
-}
-
-TEST_F(PointerTableTest, WhatWasAnnouncedAfterTheDenialWasSignedStays) {
-    take(ann.says({object}, 10 * kSecond));
-    auto denial = denial_of(ann, object);
-    denial.announced = 10 * kSecond;
-    denial.withdrawal = ann.says({object}, 20 * kSecond, 0s).announcement;
-    take(ann.says({object}, 30 * kSecond));  // while its signature is checked
-    EXPECT_FALSE(table.denied(now, denial));
-    EXPECT_EQ(publishers(object), (std::vector{ann.id()}));
-    EXPECT_EQ(table.lies_of(ann.id()), 0U);
-}
-
-TEST_F(PointerTableTest, AClockThatWasSetBackMakesNoLiarAndWhatIsDeniedIsLeftOut) {
-    for (std::uint64_t i = 0; i < 10; ++i) {
-        const auto other = base::sha256({ann.id().view(), base::as_bytes(std::to_string(i))});
-        take(ann.says({other}, 100 * kSecond));
-        auto denial = denial_of(ann, other);
-        denial.announced = 100 * kSecond;
-        denial.born = 50 * kSecond;
-        denial.withdrawal = ann.says({other}, 60 * kSecond, 0s).announcement;
-        EXPECT_FALSE(table.denied(now, denial));
-        EXPECT_TRUE(publishers(other).empty());
-    }
-    EXPECT_EQ(table.lies_of(ann.id()), 0U);
-}
-
-TEST_F(PointerTableTest, WhoeverRestartedWithoutItsObjectsIsNoLiarAndNothingOfBeforeIsBelieved) {
-    std::vector<base::Guid> objects;
-    for (const auto* digits : {"1", "2", "3", "4", "5", "6"}) objects.push_back(guid(digits));
-    for (int life = 1; life <= 4; ++life) {
-        const auto begun = static_cast<std::uint64_t>(life) * 10 * kSecond;
-        for (const auto& each : objects) EXPECT_EQ(take(ann.says({each}, begun + kSecond)), Taken::news);
-        auto denial = denial_of(ann, objects[0]);
-        denial.born = begun + 5 * kSecond;
-        denial.withdrawal = ann.says({objects[0]}, begun + 6 * kSecond, 0s).announcement;
-        table.denied(now, denial);
-        for (const auto& each : objects) EXPECT_FALSE(table.known(now, each));
-        EXPECT_EQ(take(ann.says({objects[1]}, begun + 4 * kSecond)), Taken::refused);
-    }
-    EXPECT_EQ(table.lies_of(ann.id()), 0U);
-}
-
-TEST_F(PointerTableTest, WhatALiarSaysWhileNobodyBelievesHimIsKnownNotToBeCertain) {
-    for (std::uint64_t i = 1; i <= 2; ++i) {
-        take(ann.says({object}, i * kSecond));
-        denies(ann, object);
-    }
-    EXPECT_EQ(take(ann.says({guid("43")}, 3 * kSecond)), Taken::refused);
-    EXPECT_TRUE(table.known(now, guid("43")));
-    EXPECT_FALSE(table.known(now, guid("44")));  // one liar does not make everything uncertain
-}
-
 TEST_F(PointerTableTest, WhatIsAnnouncedAgainAndAgainTakesNoMoreRoom) {
     for (std::uint64_t stamp = 1; stamp <= 1000; ++stamp) take(ann.says({object, guid("43")}, stamp, 86'400s));
     EXPECT_EQ(table.pointers(), 2U);
@@ -512,4 +435,4 @@ TEST_F(PointerTableTest, InSlicesEachAnnouncementIsVisitedOnceAndWhatComesBetwee
 }
 
 }  // namespace
-}  // namespace tapestry
+}  // namespace tapestry::testing

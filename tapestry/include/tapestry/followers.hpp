@@ -24,7 +24,7 @@ namespace tapestry {
 struct FollowersConfig {
     using Milliseconds = std::chrono::milliseconds;
 
-    unsigned max_children = 16;  ///< of one object; at most 64
+    unsigned max_children = 16;  ///< of one object; at most 60
     std::size_t max_followed = 1024;
     std::size_t max_objects_per_peer = 256;  ///< for which one peer may hang below us
     Milliseconds digest_period{5'000};       ///< a parent that misses two is lost

@@ -37,6 +37,7 @@ struct Config {
     std::size_t max_publishes_under_way = 512;     ///< messages of up to 256 KiB
     std::size_t max_answers = 1024;                ///< under way; more go by KBR, unwatched, and are not certain
     std::size_t max_waiting_parcels = 16U << 10U;  ///< that found no way yet
+    std::size_t max_waiting_bytes = 64U << 20U;    ///< of these, and their announcements
     std::size_t remembered_messages = 4U << 10U;   ///< so that what is sent again is taken once
     std::size_t max_deliveries =
         256;  ///< messages being handed to holders for others; what is more goes on to the root
