@@ -210,6 +210,7 @@ Bytes encode(const CompareReply& reply) {
         auto* field = out.add_entries();
         field->set_blocks(entry.blocks);
         put(field->mutable_digest(), entry.digest);
+        field->set_in_doubt(entry.in_doubt);
     }
     return serialize(out);
 }
@@ -221,7 +222,8 @@ base::Result<CompareReply> decode(ByteView bytes) {
     for (const auto& entry : in.entries()) {
         auto& value = out.entries.emplace_back();
         value.blocks = entry.blocks();
-        if (!get(entry.digest(), value.digest)) return bad("compare");
+        value.in_doubt = entry.in_doubt();
+        if (!get(entry.digest(), value.digest) || value.in_doubt > value.blocks) return bad("compare");
     }
     return out;
 }

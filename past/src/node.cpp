@@ -154,7 +154,10 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     // pastry::Application
     void deliver(const Guid&, const pastry::NodeHandle&, base::Message, unsigned) override {}  // nothing is routed here
     void update(const pastry::NodeHandle& node, bool joined) override {
-        if (!joined) context.calls.left(node.id());
+        if (!joined) {
+            context.calls.left(node.id());
+            diverter.left(node.id());
+        }
         repair.kick();
     }
 

@@ -205,7 +205,7 @@ Task<Result<Message>> Server::compare(Peer from, Message message) {
     for (const auto& entry : request.entries) {
         context_.hints.heard(entry.place, from.address, entry.blocks, entry.digest);
         const auto mine = context_.store.summary(entry.place);
-        answer.entries.push_back({mine.blocks, mine.digest});
+        answer.entries.push_back({mine.blocks, mine.digest, mine.in_doubt});
     }
     co_return reply(encode(answer));
 }

@@ -77,7 +77,7 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
         {"holders_request", encode(HoldersRequest{place, 12})},
         {"holders_reply", encode(holders)},
         {"compare_request", encode(CompareRequest{{{place, 5, sample_guid(0xD0)}}})},
-        {"compare_reply", encode(CompareReply{{{5, sample_guid(0xD0)}}})},
+        {"compare_reply", encode(CompareReply{{{5, sample_guid(0xD0), 2}}})},
         {"ranges_request", encode(RangesRequest{place})},
         {"ranges_reply", encode(ranges)},
         {"offer_request", encode(OfferRequest{place, tag, ids})},

@@ -47,6 +47,7 @@ struct PlaceSummary {
     std::uint64_t blocks = 0;
     std::uint64_t bytes = 0;
     base::Guid digest;
+    std::uint64_t in_doubt = 0;  ///< of these blocks: kept in our stead by a node that is away
     friend bool operator==(const PlaceSummary&, const PlaceSummary&) = default;
 };
 

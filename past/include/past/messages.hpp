@@ -128,6 +128,7 @@ struct CompareReply {
     struct Entry {
         std::uint64_t blocks = 0;
         base::Guid digest;
+        std::uint64_t in_doubt = 0;  ///< of these blocks: diverted to a node that is away
         friend bool operator==(const Entry&, const Entry&) = default;
     };
     std::vector<Entry> entries;

@@ -13,6 +13,12 @@ using base::Task;
 using base::TimePoint;
 using pastry::NodeHandle;
 
+namespace {
+
+constexpr unsigned kMissesOfTheAbsent = 2;  // one review may be lost
+
+}  // namespace
+
 Diverter::Diverter(Context& context, Holders& holders, DivertingStore& store)
     : context_{context}, holders_{holders}, store_{store}, finding_strangers_{context.env.executor, 1} {}
 
@@ -160,7 +166,7 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     }
     for (const auto i : which) diversion->kept_by[i] = id;
     context_.counters.bytes_diverted += (*batch)->bytes;
-    answered_at_[id] = context_.now();
+    heard_from_keeper(id);
 }
 
 // --- asking for what was diverted
@@ -231,11 +237,31 @@ Task<void> Diverter::review_all() {
         }
     }
     std::erase_if(answered_at_, [&](const auto& entry) { return !by_node.contains(entry.first); });
+    std::erase_if(missed_, [&](const auto& entry) { return !by_node.contains(entry.first); });
+}
+
+void Diverter::heard_from_keeper(const NodeId& node) {
+    answered_at_[node] = context_.now();
+    missed_.erase(node);
+}
+
+void Diverter::missed_a_review(const NodeId& node) {
+    missed_[node] += context_.calls.declared_dead(node) ? kMissesOfTheAbsent : 1;
+}
+
+void Diverter::left(const NodeId& node) {
+    if (answered_at_.contains(node) && context_.calls.declared_dead(node)) missed_[node] = kMissesOfTheAbsent;
+}
+
+bool Diverter::is_away(const NodeId& node) const {
+    const auto missed = missed_.find(node);
+    return missed != missed_.end() && missed->second >= kMissesOfTheAbsent;
 }
 
 Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
     const auto address = co_await holders_.resolve(node, context_.now() + context_.config.call_timeout);
     bool answered = address.has_value();
+    bool heard = false;
     for (std::size_t begin = 0; answered && begin < places.size(); begin += kMaxCompareEntries) {
         ReviewRequest request;
         std::vector<Ledger::Total> expected;
@@ -247,7 +273,8 @@ Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
         auto to = *address;
         const auto deadline = context_.now() + context_.config.call_timeout;
         const auto answer = co_await context_.call(std::move(to), Verb::review, std::move(header), deadline);
-        if (answer) answered_at_[node] = context_.now();
+        if (answer) heard_from_keeper(node);
+        heard = heard || answer.has_value();
         const auto reply = answer ? decode<CompareReply>(answer->header) : Result<CompareReply>{answer.error()};
         answered = reply && reply->entries.size() == request.places.size();
         for (std::size_t i = 0; answered && i < request.places.size(); ++i) {
@@ -256,6 +283,7 @@ Task<bool> Diverter::review(NodeId node, std::vector<Guid> places) {
             answered = co_await claim(*address, request.places[i]);
         }
     }
+    if (!heard) missed_a_review(node);
     if (answered) co_await audit(node);
     if (context_.now() - answered_at_[node] >= context_.membership.policy().repair_after) {
         co_await give_up(node);

@@ -20,7 +20,10 @@ class Diverter final : public Elsewhere {
     base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
                                                       std::vector<base::Guid> ids, bool untag) override;
+    [[nodiscard]] bool is_away(const base::NodeId& node) const override;
 
+    /// The ring's upcall: `node` left our neighbour set.
+    void left(const base::NodeId& node);
     /// Reviews, lets go of what nobody claims, takes home: for as long as the node runs.
     base::Task<void> run();
 
@@ -51,6 +54,8 @@ class Diverter final : public Elsewhere {
     base::Task<void> review_all();
     /// Whether it answered for all of them.
     base::Task<bool> review(base::NodeId node, std::vector<base::Guid> places);
+    void heard_from_keeper(const base::NodeId& node);
+    void missed_a_review(const base::NodeId& node);
     base::Task<void> audit(base::NodeId node);
     base::Task<bool> claim(base::Address node, base::Guid place);
     /// One round; adds to `lost`, which outlives it.
@@ -71,6 +76,7 @@ class Diverter final : public Elsewhere {
     base::TimePoint strangers_until_;
     base::Semaphore finding_strangers_;
     std::map<base::NodeId, base::TimePoint> answered_at_;  ///< a review; at first, when we began to wait for one
+    std::map<base::NodeId, unsigned> missed_;              ///< reviews in a row
     std::set<Whose>
         reviewed_;  ///< where something was diverted when we last asked, or it was not heard that nothing is
     std::map<Whose, base::TimePoint>

@@ -407,6 +407,7 @@ std::vector<PlaceSummary> DivertingStore::places() const {
         summary.blocks += total.blocks;
         summary.bytes += total.bytes;
         toggle_all(summary.digest, total.digest);
+        summary.in_doubt = in_doubt(place);
     }
     places.clear();
     for (auto& [place, summary] : by_place) {
@@ -423,7 +424,15 @@ PlaceSummary DivertingStore::summary(const Guid& place) const {
     summary.bytes += pointers.bytes - std::min(summary.bytes, guests.bytes);
     toggle_all(summary.digest, guests.digest);
     toggle_all(summary.digest, pointers.digest);
+    summary.in_doubt = in_doubt(place);
     return summary;
+}
+
+/// How many of our blocks of the place are kept by nodes that are away.
+std::uint64_t DivertingStore::in_doubt(const Guid& place) const {
+    std::uint64_t blocks = 0;
+    for (const auto& [node, total] : pointers_.totals(place)) blocks += elsewhere_.is_away(node) ? total.blocks : 0;
+    return blocks;
 }
 
 std::vector<Guid> DivertingStore::list(const Guid& place, const Guid& after, std::size_t limit) const {

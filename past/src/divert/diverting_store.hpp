@@ -29,6 +29,8 @@ class Elsewhere {
     /// For each id whether `node` keeps it for us; those are tagged (`untag`: lose the tag, as BlockStore::untag()).
     virtual base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
                                                               std::vector<base::Guid> ids, bool untag) = 0;
+    /// Whether `node`, which keeps something for us, is away by all we know: what it keeps is in doubt.
+    [[nodiscard]] virtual bool is_away(const base::NodeId&) const { return false; }
 };
 
 class DivertingStore : public BlockStore {
@@ -121,6 +123,7 @@ class DivertingStore : public BlockStore {
     base::Task<base::Result<void>> put_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
     [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
     void weigh(Block block, Sorted& sorted) const;
+    [[nodiscard]] std::uint64_t in_doubt(const base::Guid& place) const;
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
     base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among);

@@ -1,0 +1,114 @@
+// Copies whose keeper is away: nobody counts on them, and nobody waits for them.
+#include "messages_of.hpp"
+
+namespace past::test {
+namespace {
+
+const base::Guid kPlace = place_of(1);
+constexpr std::uint64_t kBlocks = 10;
+
+/// Nine peers. The nearest to the place diverts all that it is to hold, and all of it to one neighbour.
+class AbsentKeeper : public testing::Test {
+  protected:
+    AbsentKeeper() {
+        ClusterOptions options;
+        options.peers = 9;
+        options.repair_after = 5min;
+        options.peer.config.check_period = 5s;
+        options.peer.config.recheck_period = 1s;
+        options.peer.config.settle = 1s;
+        options.peer.config.patience = 3s;
+        options.peer.config.discard_grace = 5s;
+        options.peer.config.keep_surplus = 0s;
+        options.peer.config.review_period = 5s;
+        {  // who is how near follows from the seed
+            sim::World probe{1};
+            Cluster first{probe, options};
+            for (std::size_t rank = 0; rank < options.peers; ++rank) by_rank_.push_back(index_of(first, rank));
+        }
+        full_ = by_rank_[0];
+        keeper_ = by_rank_[5];
+        options.adjust = [this](std::size_t index, PeerProcess::Options& peer) {
+            if (index == full_) peer.config.divert_primary = -1.0;
+            if (index == keeper_) peer.store.capacity_bytes *= 2;  // so it has most room
+        };
+        cluster_ = std::make_unique<Cluster>(world_, options);
+    }
+    void SetUp() override {
+        std::vector<Block> blocks;
+        for (std::uint64_t number = 1; number <= kBlocks; ++number) blocks.push_back(make_block(number));
+        ASSERT_TRUE(cluster_->put(by_rank_[8], kPlace, blocks, Wait::full));
+        ASSERT_EQ(cluster_->node(full_).status().blocks_diverted, kBlocks);
+        ASSERT_EQ(cluster_->node(keeper_).status().blocks_for_others, kBlocks);
+        ASSERT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 1min));
+        world_.run_for(10s);  // a review at least
+    }
+    static std::size_t index_of(Cluster& cluster, std::size_t rank) {
+        const auto node = cluster.ring.nearest(kPlace, rank + 1)[rank];
+        std::size_t index = 0;
+        while (cluster.handle(index) != node) ++index;
+        return index;
+    }
+    std::uint64_t bytes_moved() {
+        const auto sum = cluster_->total();
+        return sum.bytes_repaired + sum.bytes_handed_over;
+    }
+    bool each_holder_says_short(std::uint64_t blocks) {
+        const auto holders = std::span{by_rank_}.first(3);
+        return std::ranges::all_of(
+            holders, [&](std::size_t holder) { return cluster_->node(holder).status().blocks_short == blocks; });
+    }
+    /// How many of the blocks `peer` has on its own disk.
+    std::uint64_t on_disk(std::size_t peer) {
+        std::uint64_t count = 0;
+        for (std::uint64_t number = 1; number <= kBlocks; ++number) {
+            count += cluster_->peer(peer).store->has(make_block(number).id) ? 1 : 0;
+        }
+        return count;
+    }
+
+    sim::World world_{1};
+    std::vector<std::size_t> by_rank_;
+    std::unique_ptr<Cluster> cluster_;
+    std::size_t full_ = 0, keeper_ = 0;
+};
+
+TEST_F(AbsentKeeper, NobodyLetsGoOfACopyForWhatItKept) {
+    cluster_->kill(keeper_);
+    const auto surplus = by_rank_[4];
+    std::vector<Block> blocks;
+    for (std::uint64_t number = 1; number <= kBlocks; ++number) blocks.push_back(make_block(number));
+    ASSERT_TRUE(*cluster_->machine(surplus).run(cluster_->peer(surplus).store->put(kPlace, test_tag(), blocks)));
+    world_.run_for(4min);
+    EXPECT_EQ(on_disk(surplus), kBlocks) << "there are two others";
+    EXPECT_TRUE(
+        world_.run_until([&] { return on_disk(surplus) == 0 || cluster_->node(surplus).status().blocks == 0; }, 10min))
+        << "once the holder was given them again, and has another keeper";
+    for (std::uint64_t number = 1; number <= kBlocks; ++number) EXPECT_GE(cluster_->copies(number), 3U);
+}
+
+TEST_F(AbsentKeeper, ItsCopiesAreShortUntilItIsBackAndNothingMoves) {
+    const auto before = bytes_moved();
+    cluster_->kill(keeper_);
+    EXPECT_TRUE(world_.run_until([&] { return each_holder_says_short(kBlocks); }, 10s));
+    world_.run_for(4min);
+    EXPECT_TRUE(each_holder_says_short(kBlocks));
+    cluster_->restart(keeper_);
+    EXPECT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 30s));
+    world_.run_for(5min);
+    EXPECT_TRUE(cluster_->whole());
+    EXPECT_EQ(bytes_moved(), before);
+}
+
+// Far away there is no ring that would notice.
+TEST_F(AbsentKeeper, ThatOnlyHangsIsFoundOutByTwoReviews) {
+    cluster_->machine(keeper_).pause();
+    world_.run_for(3s);
+    EXPECT_TRUE(each_holder_says_short(0));
+    EXPECT_TRUE(world_.run_until([&] { return each_holder_says_short(kBlocks); }, 45s));
+    cluster_->machine(keeper_).resume();
+    EXPECT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 45s));
+}
+
+}  // namespace
+}  // namespace past::test
