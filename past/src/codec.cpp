@@ -116,7 +116,7 @@ base::Result<BitsReply> decode(ByteView bytes) {
     pb::BitsReply in;
     if (!parse(in, bytes) || in.bits().size() > kMaxBlocksPerRequest) return bad("bits");
     BitsReply out{base::to_bytes(in.bits())};
-    if (std::ranges::any_of(out.bits, [](std::uint8_t bit) { return bit > 2; })) return bad("bits");
+    if (std::ranges::any_of(out.bits, [](std::uint8_t bit) { return bit > 3; })) return bad("bits");
     return out;
 }
 

@@ -37,6 +37,11 @@ class Repair {
         std::optional<pastry::NodeHandle> peer;
     };
     using Jobs = std::vector<Job>;
+    /// Of our blocks, what a peer lacks.
+    struct Lacking {
+        std::vector<base::Guid> ids;
+        std::set<base::Guid> kept;  ///< of these: it keeps them for another holder, and would refuse them
+    };
 
     // repair.cpp: the rounds
     void tags_raised(const base::Guid& key);
@@ -65,10 +70,8 @@ class Repair {
     base::Task<void> work_through(std::shared_ptr<Jobs> jobs, std::shared_ptr<std::size_t> next);
     base::Task<void> help(base::Guid key, pastry::NodeHandle node);
     base::Task<void> look(base::Guid key);
-    base::Task<base::Result<std::vector<base::Guid>>> find_lacking(base::Guid key, pastry::NodeHandle node,
-                                                                   bool everything);
-    base::Task<base::Result<std::vector<base::Guid>>> offer(base::Guid key, base::Address to,
-                                                            std::vector<base::Guid> ids);
+    base::Task<base::Result<Lacking>> find_lacking(base::Guid key, pastry::NodeHandle node, bool everything);
+    base::Task<base::Result<Lacking>> offer(base::Guid key, base::Address to, std::vector<base::Guid> ids);
     base::Task<bool> push(base::Guid key, pastry::NodeHandle node, std::vector<base::Guid> ids);
     base::Task<base::Result<void>> push_all(base::Guid key, pastry::NodeHandle node, std::vector<base::Guid> ids);
     void arrived(const base::Guid& key, const base::NodeId& node, const std::vector<base::Guid>& ids);

@@ -229,8 +229,10 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
         const auto* pointer = store_.pointers().find(id);
         const bool with_asker = pointer != nullptr && pointer->node == from.address.id;
         const bool held = context_.store.has(id) && !with_asker;
+        const bool kept = store_.guests().contains(id);
         bits.bits.push_back(static_cast<std::uint8_t>(held               ? Offered::held
                                                       : taken != nullptr ? Offered::reclaimed
+                                                      : kept             ? Offered::kept
                                                                          : Offered::lacking));
         if (!held || taken != nullptr) continue;
         const auto tags = context_.store.tags(id);

@@ -113,6 +113,7 @@ TEST(Codec, LimitsAreKept) {
     EXPECT_FALSE(decode<ReviewRequest>(encode(ReviewRequest{})));
     EXPECT_FALSE(decode<ReviewRequest>(encode(ReviewRequest{too_many})));
     EXPECT_FALSE(decode<OfferRequest>(encode(OfferRequest{place, tag, too_many})));
+    EXPECT_FALSE(decode<BitsReply>(encode(BitsReply{{4}})));
     EXPECT_TRUE(decode<CompareReply>(encode(CompareReply{{{5, place, 5}}})));
     EXPECT_FALSE(decode<CompareReply>(encode(CompareReply{{{5, place, 6}}}))) << "more in doubt than there are";
     StoreRequest store{place, {tag}, {place}, {base::kMaxBlockBytes}, Cause::put};

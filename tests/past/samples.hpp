@@ -72,7 +72,7 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
         {"store_reply", encode(receipt)},
         {"fetch_request", encode(FetchRequest{place, ids[0]})},
         {"touch_request", encode(TouchRequest{place, tag, ids})},
-        {"bits_reply", encode(BitsReply{{0, 1, 2}})},
+        {"bits_reply", encode(BitsReply{{0, 1, 2, 3}})},
         {"reclaim", encode(reclaim)},
         {"holders_request", encode(HoldersRequest{place, 12})},
         {"holders_reply", encode(holders)},

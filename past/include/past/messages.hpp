@@ -173,7 +173,12 @@ struct RetagRequest {
     bool untag = false;  ///< they lose the tag, as far as its generation goes
     friend bool operator==(const RetagRequest&, const RetagRequest&) = default;
 };
-enum class Offered : std::uint8_t { lacking = 0, held = 1, reclaimed = 2 };
+enum class Offered : std::uint8_t {
+    lacking = 0,
+    held = 1,
+    reclaimed = 2,
+    kept = 3,  ///< for another holder, which counts it: lacking, but sent in vain
+};
 
 /// Orders the attempts to change a register; the nonce, drawn anew for each attempt, makes every ballot unique.
 struct Ballot {

@@ -1,4 +1,4 @@
-// Copies whose keeper is away: nobody counts on them, and nobody waits for them.
+// Who keeps copies in another's stead: what others make of it while it is away, hangs, or becomes a holder itself.
 #include "messages_of.hpp"
 
 namespace past::test {
@@ -8,9 +8,9 @@ const base::Guid kPlace = place_of(1);
 constexpr std::uint64_t kBlocks = 10;
 
 /// Nine peers. The nearest to the place diverts all that it is to hold, and all of it to one neighbour.
-class AbsentKeeper : public testing::Test {
+class Keeper : public testing::Test {
   protected:
-    AbsentKeeper() {
+    Keeper() {
         ClusterOptions options;
         options.peers = 9;
         options.repair_after = 5min;
@@ -27,7 +27,7 @@ class AbsentKeeper : public testing::Test {
             for (std::size_t rank = 0; rank < options.peers; ++rank) by_rank_.push_back(index_of(first, rank));
         }
         full_ = by_rank_[0];
-        keeper_ = by_rank_[5];
+        keeper_ = by_rank_[3];
         options.adjust = [this](std::size_t index, PeerProcess::Options& peer) {
             if (index == full_) peer.config.divert_primary = -1.0;
             if (index == keeper_) peer.store.capacity_bytes *= 2;  // so it has most room
@@ -49,6 +49,12 @@ class AbsentKeeper : public testing::Test {
         while (cluster.handle(index) != node) ++index;
         return index;
     }
+    void put_on_disk(std::size_t peer, std::uint64_t first, std::uint64_t count) {
+        std::vector<Block> blocks;
+        for (auto number = first; number < first + count; ++number) blocks.push_back(make_block(number));
+        auto& store = *cluster_->peer(peer).store;
+        ASSERT_TRUE(*cluster_->machine(peer).run(store.put(kPlace, test_tag(), std::move(blocks))));
+    }
     std::uint64_t bytes_moved() {
         const auto sum = cluster_->total();
         return sum.bytes_repaired + sum.bytes_handed_over;
@@ -59,9 +65,9 @@ class AbsentKeeper : public testing::Test {
             holders, [&](std::size_t holder) { return cluster_->node(holder).status().blocks_short == blocks; });
     }
     /// How many of the blocks `peer` has on its own disk.
-    std::uint64_t on_disk(std::size_t peer) {
+    std::uint64_t on_disk(std::size_t peer, std::uint64_t first = 1) {
         std::uint64_t count = 0;
-        for (std::uint64_t number = 1; number <= kBlocks; ++number) {
+        for (auto number = first; number < first + kBlocks; ++number) {
             count += cluster_->peer(peer).store->has(make_block(number).id) ? 1 : 0;
         }
         return count;
@@ -73,12 +79,10 @@ class AbsentKeeper : public testing::Test {
     std::size_t full_ = 0, keeper_ = 0;
 };
 
-TEST_F(AbsentKeeper, NobodyLetsGoOfACopyForWhatItKept) {
+TEST_F(Keeper, ThatIsAwayMakesNobodyLetGoOfACopy) {
     cluster_->kill(keeper_);
     const auto surplus = by_rank_[4];
-    std::vector<Block> blocks;
-    for (std::uint64_t number = 1; number <= kBlocks; ++number) blocks.push_back(make_block(number));
-    ASSERT_TRUE(*cluster_->machine(surplus).run(cluster_->peer(surplus).store->put(kPlace, test_tag(), blocks)));
+    put_on_disk(surplus, 1, kBlocks);
     world_.run_for(4min);
     EXPECT_EQ(on_disk(surplus), kBlocks) << "there are two others";
     EXPECT_TRUE(
@@ -87,7 +91,7 @@ TEST_F(AbsentKeeper, NobodyLetsGoOfACopyForWhatItKept) {
     for (std::uint64_t number = 1; number <= kBlocks; ++number) EXPECT_GE(cluster_->copies(number), 3U);
 }
 
-TEST_F(AbsentKeeper, ItsCopiesAreShortUntilItIsBackAndNothingMoves) {
+TEST_F(Keeper, ThatIsAwayHasCopiesThatAreShortUntilItIsBackAndNothingMoves) {
     const auto before = bytes_moved();
     cluster_->kill(keeper_);
     EXPECT_TRUE(world_.run_until([&] { return each_holder_says_short(kBlocks); }, 10s));
@@ -101,13 +105,45 @@ TEST_F(AbsentKeeper, ItsCopiesAreShortUntilItIsBackAndNothingMoves) {
 }
 
 // Far away there is no ring that would notice.
-TEST_F(AbsentKeeper, ThatOnlyHangsIsFoundOutByTwoReviews) {
+TEST_F(Keeper, ThatOnlyHangsIsFoundOutByTwoReviews) {
     cluster_->machine(keeper_).pause();
     world_.run_for(3s);
     EXPECT_TRUE(each_holder_says_short(0));
     EXPECT_TRUE(world_.run_until([&] { return each_holder_says_short(kBlocks); }, 45s));
     cluster_->machine(keeper_).resume();
     EXPECT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 45s));
+}
+
+/// Of the requests that a peer gets, those that store something.
+std::optional<StoreRequest> store_request(const sim::Letter& letter) {
+    const bool stores = letter.kind == sim::Letter::Kind::request && letter.content &&
+                        letter.content->verb() == static_cast<std::uint8_t>(Verb::store);
+    if (!stores) return std::nullopt;
+    return *decode<StoreRequest>(letter.content->header);
+}
+
+// Until the one for whom it keeps them has stopped to count them, which may take as long as that one is away.
+TEST_F(Keeper, ThatBecomesAHolderIsSentAllButWhatItKeeps) {
+    for (const auto holder : std::span{by_rank_}.first(3)) put_on_disk(holder, 101, kBlocks);
+    std::set<base::Guid> kept;
+    for (std::uint64_t number = 1; number <= kBlocks; ++number) kept.insert(make_block(number).id);
+    std::size_t in_vain = 0;
+    world_.network().set_liar(cluster_->nodes[keeper_], [&](sim::Letter& letter) {
+        const auto request = store_request(letter);
+        if (!request || letter.to != cluster_->nodes[keeper_]) return;
+        in_vain += std::ranges::any_of(request->ids, [&](const auto& id) { return kept.contains(id); }) ? 1 : 0;
+    });
+    cluster_->kill(by_rank_[1]);
+    world_.run_for(4min);
+    world_.network().cut(cluster_->nodes[full_], cluster_->nodes[keeper_]);
+    EXPECT_TRUE(world_.run_until([&] { return on_disk(keeper_, 101) == kBlocks; }, 2min));
+    world_.run_for(1min);
+    EXPECT_EQ(cluster_->node(keeper_).status().blocks_for_others, kBlocks);
+    EXPECT_EQ(in_vain, 0U);
+    world_.network().heal();
+    EXPECT_TRUE(world_.run_until([&] { return cluster_->node(keeper_).status().blocks == 2 * kBlocks; }, 2min));
+    EXPECT_EQ(cluster_->node(keeper_).status().blocks_for_others, 0U) << "they are its own now";
+    EXPECT_EQ(in_vain, 0U);
 }
 
 }  // namespace
