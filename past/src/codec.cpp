@@ -40,7 +40,7 @@ base::Result<StoreRequest> decode(ByteView bytes) {
     }
     if (!get(in.ids(), out.ids, kMaxBlocksPerRequest, 1)) return bad("ids");
     if (!get_lengths(in.lengths(), out.ids.size(), out.lengths)) return bad("lengths");
-    if (in.cause() > static_cast<std::uint32_t>(Cause::diversion)) return bad("cause");
+    if (in.cause() > static_cast<std::uint32_t>(Cause::diverted_repair)) return bad("cause");
     out.cause = static_cast<Cause>(in.cause());
     return out;
 }

@@ -118,6 +118,10 @@ TEST(Codec, LimitsAreKept) {
     EXPECT_FALSE(decode<CompareReply>(encode(CompareReply{{{5, place, 6}}}))) << "more in doubt than there are";
     StoreRequest store{place, {tag}, {place}, {base::kMaxBlockBytes}, Cause::put};
     EXPECT_TRUE(decode<StoreRequest>(encode(store)));
+    store.cause = static_cast<Cause>(5);
+    EXPECT_FALSE(decode<StoreRequest>(encode(store)));
+    store.cause = Cause::diverted_repair;
+    EXPECT_TRUE(decode<StoreRequest>(encode(store)));
     store.lengths[0] += 1;
     EXPECT_FALSE(decode<StoreRequest>(encode(store)));
     store.ids.assign(5, place);

@@ -30,7 +30,9 @@ class Keeper : public testing::Test {
         keeper_ = by_rank_[3];
         options.adjust = [this](std::size_t index, PeerProcess::Options& peer) {
             if (index == full_) peer.config.divert_primary = -1.0;
-            if (index == keeper_) peer.store.capacity_bytes *= 2;  // so it has most room
+            if (index != keeper_) return;
+            peer.store.capacity_bytes *= 2;  // so it has most room
+            peer.config.repair_floor_bytes_per_second = 100;
         };
         cluster_ = std::make_unique<Cluster>(world_, options);
     }
@@ -144,6 +146,35 @@ TEST_F(Keeper, ThatBecomesAHolderIsSentAllButWhatItKeeps) {
     EXPECT_TRUE(world_.run_until([&] { return cluster_->node(keeper_).status().blocks == 2 * kBlocks; }, 2min));
     EXPECT_EQ(cluster_->node(keeper_).status().blocks_for_others, 0U) << "they are its own now";
     EXPECT_EQ(in_vain, 0U);
+}
+
+base::Task<void> keep_asking(Cluster* cluster, std::size_t peer, base::TimePoint until) {
+    const auto missing = make_block(999).id;
+    while (cluster->world.now() < until) (void)co_await cluster->node(peer).get(kPlace, missing, until);
+}
+
+TEST_F(Keeper, TakesWhatRepairBroughtAfterItsClients) {
+    std::vector<Cause> causes;
+    world_.network().set_liar(cluster_->nodes[keeper_], [&](sim::Letter& letter) {
+        const auto request = store_request(letter);
+        if (request && letter.to == cluster_->nodes[keeper_]) causes.push_back(request->cause);
+    });
+    const auto store = [&](std::size_t from, std::size_t to, std::uint64_t number, Cause cause) {
+        const StoreRequest request{kPlace, {test_tag()}, {make_block(number).id}, {1000}, cause};
+        const auto before = world_.now();
+        EXPECT_TRUE(ask_as(*cluster_, from, to, Verb::store, encode(request), make_block(number).bytes));
+        return world_.now() - before;
+    };
+    std::uint64_t number = 201;
+    for (const auto cause : {Cause::put, Cause::repair, Cause::handover}) store(by_rank_[1], full_, number++, cause);
+    EXPECT_EQ(causes, (std::vector{Cause::diversion, Cause::diverted_repair, Cause::diverted_repair}));
+
+    cluster_->machine(by_rank_[1]).pause();  // so a client's question lasts
+    cluster_->machine(keeper_).spawn(keep_asking(cluster_.get(), keeper_, cluster_->in(1min)));
+    world_.run_for(1s);
+    store(full_, keeper_, number++, Cause::diverted_repair);  // the next is not before the floor allows it
+    EXPECT_LT(store(full_, keeper_, number++, Cause::diversion), 1s);
+    EXPECT_GT(store(full_, keeper_, number++, Cause::diverted_repair), 5s);
 }
 
 }  // namespace

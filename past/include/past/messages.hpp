@@ -49,7 +49,17 @@ enum class LocalVerb : std::uint8_t {
 };
 
 /// Why bytes move between nodes.
-enum class Cause : std::uint8_t { put = 0, repair = 1, handover = 2, diversion = 3 };
+enum class Cause : std::uint8_t {
+    put = 0,
+    repair = 1,
+    handover = 2,
+    diversion = 3,        ///< of a put
+    diverted_repair = 4,  ///< of a repair or a handover
+};
+[[nodiscard]] constexpr bool is_diversion(Cause cause) {
+    return cause == Cause::diversion || cause == Cause::diverted_repair;
+}
+[[nodiscard]] constexpr bool a_client_waits(Cause cause) { return cause == Cause::put || cause == Cause::diversion; }
 
 constexpr std::size_t kMaxTagsPerRequest = kMaxTagsPerBlock;
 constexpr std::size_t kMaxCompareEntries = 1024;

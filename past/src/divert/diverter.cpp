@@ -31,6 +31,7 @@ struct Diverter::Diversion {
     std::vector<std::optional<NodeId>> kept_by;
     std::set<NodeId> refused;
     TimePoint deadline;
+    Cause cause = Cause::diversion;
 };
 
 /// Neighbours that are no holders of the place: a second copy on one of those would not be a second copy.
@@ -107,11 +108,12 @@ Task<void> Diverter::ask_room(NodeHandle node, TimePoint deadline) {
 }
 
 Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> tags, std::vector<Block> blocks,
-                                                 Among among) {
+                                                 Among among, Cause cause) {
     const DiversionThresholds configured{context_.config.divert_primary, context_.config.divert_guest};
     const auto thresholds = among == Among::neighbours ? configured : kWhateverFits;
     const auto diversion = std::make_shared<Diversion>();
     diversion->place = place;
+    diversion->cause = cause;
     diversion->tags = std::move(tags);
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
@@ -156,7 +158,7 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     std::vector<Block> blocks;
     for (const auto i : which) blocks.push_back(diversion->blocks[i]);
     const auto id = to.id();
-    auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), Cause::diversion);
+    auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), diversion->cause);
     Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
     if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), diversion->deadline);
     if (!stored) {

@@ -16,7 +16,8 @@ class Diverter final : public Elsewhere {
 
     // Elsewhere
     base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
-                                                             std::vector<Block> blocks, Among among) override;
+                                                             std::vector<Block> blocks, Among among,
+                                                             Cause cause) override;
     base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
                                                       std::vector<base::Guid> ids, bool untag) override;

@@ -126,15 +126,15 @@ DivertingStore::Alone::~Alone() {
     store_->one_less_.pulse();
 }
 
-Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> blocks) {
+Task<Result<void>> DivertingStore::put_for(Cause cause, Guid place, Tag tag, std::vector<Block> blocks) {
     const auto alone = co_await alone_with(ids_of(blocks));
     // For whom we keep it counts it, and may just have acknowledged it to whoever asks us now: one disk is one copy.
     if (std::ranges::any_of(blocks, [&](const Block& block) { return guests_.contains(block.id); }))
         co_return base::Error{base::Errc::busy, "it is kept here for another holder"};
-    co_return co_await put_alone(place, tag, std::move(blocks));
+    co_return co_await put_alone(cause, place, tag, std::move(blocks));
 }
 
-Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Block> blocks) {
+Task<Result<void>> DivertingStore::put_alone(Cause cause, Guid place, Tag tag, std::vector<Block> blocks) {
     // A disk that failed takes no pointer either: a copy elsewhere would be nobody's. It says so itself.
     if (inner_.usage().read_only) co_return co_await inner_.put(place, tag, std::move(blocks));
     auto sorted = sort_out(std::move(blocks));
@@ -148,7 +148,7 @@ Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Bl
     // The neighbours first: if they have no room either, nothing was stored here yet. Then what fits here stays here,
     // whatever the threshold says: it chooses who takes a block, it refuses none.
     if (!sorted.too_much.empty()) {
-        const auto diverted = co_await divert(place, tag, sorted.too_much, Elsewhere::Among::neighbours);
+        const auto diverted = co_await divert(cause, place, tag, sorted.too_much, Elsewhere::Among::neighbours);
         if (!diverted && !(diverted.error() == Errc::no_space)) co_return diverted;
         if (!diverted) sorted.here.insert(sorted.here.end(), sorted.too_much.begin(), sorted.too_much.end());
     }
@@ -158,7 +158,7 @@ Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Bl
     // It does not fit, or somebody else was faster: whoever has room. What is here already needs none, only its tag.
     std::vector<Block> held, fresh;
     for (auto& block : sorted.here) (inner_.has(block.id) ? held : fresh).push_back(std::move(block));
-    BASE_CO_CHECK(co_await divert(place, tag, std::move(fresh), Elsewhere::Among::anybody));
+    BASE_CO_CHECK(co_await divert(cause, place, tag, std::move(fresh), Elsewhere::Among::anybody));
     if (held.empty()) co_return base::ok();
     co_return co_await put_here(place, tag, std::move(held));
 }
@@ -192,7 +192,8 @@ Task<Result<void>> DivertingStore::settle(std::vector<Guid> ids) {
 }
 
 /// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
-Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
+Task<Result<void>> DivertingStore::divert(Cause cause, Guid place, Tag tag, std::vector<Block> blocks,
+                                          Elsewhere::Among among) {
     const auto ids = ids_of(blocks);
     const auto fresh = std::ranges::count_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
     if (fresh > 0 && pointers_.blocks() + static_cast<std::uint64_t>(fresh) > max_pointers()) co_return Errc::no_space;
@@ -211,7 +212,7 @@ Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block
     }
     for (auto& [tags, batch] : batches) {
         const auto kept = ids_of(batch);
-        BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tags, std::move(batch), among));
+        BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tags, std::move(batch), among, cause));
         for (std::size_t i = 0; i < kept.size(); ++i) entries.at(kept[i]).node = nodes[i];
     }
     BASE_CO_CHECK(co_await point(std::move(entries)));
