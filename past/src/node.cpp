@@ -52,7 +52,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
           diverter{context, holders, store},
           reclaims{context},
           registers{context, holders},
-          repair{context, holders, registers},
+          repair{context, holders, registers, store.pointers()},
           cache{context},
           off_place{context},
           reader{context, holders, off_place, cache},

@@ -56,6 +56,7 @@ Repair::Jobs Repair::jobs() {
 }
 
 Task<void> Repair::run_jobs() {
+    keepers_away_.clear();
     const auto all = std::make_shared<Jobs>(jobs());
     const auto next = std::make_shared<std::size_t>(0);
     const auto gather = std::make_shared<Gather<int>>(context_.env.executor);
@@ -236,20 +237,21 @@ Task<bool> Repair::push(Guid key, NodeHandle node, std::vector<Guid> ids) {
     if (!pushed) {
         context_.log(base::Log::Level::debug, "repair of {}: {}", node.id().short_hex(), pushed.error().message());
     }
-    if (peer == places_.at(key).peers.end()) co_return pushed.has_value();
-    if (pushed) {
+    const bool took_some = pushed && *pushed > 0;
+    if (peer == places_.at(key).peers.end()) co_return took_some;
+    if (took_some) {
         peer->second.forget_refusals();
-    } else if (is_refusal(pushed.error())) {
+    } else if (!pushed && is_refusal(pushed.error())) {
         peer->second.refused(context_.now(), context_.config.check_period);
     }
-    co_return pushed.has_value();
+    co_return took_some;
 }
 
-Task<Result<void>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid> ids) {
+Task<Result<std::size_t>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid> ids) {
     const bool holder = ours(places_.at(key));
     const auto cause = holder ? Cause::repair : Cause::handover;
-    std::size_t next = 0;
-    std::optional<Block> read;  // the next one, too large for the batch before
+    std::size_t next = 0, sent = 0;
+    std::optional<Block> ahead;  // the next one, too large for the batch before
     while (next < ids.size()) {
         // One batch: blocks of equal tags.
         std::vector<Block> blocks;
@@ -258,24 +260,21 @@ Task<Result<void>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid>
         for (; next < ids.size() && blocks.size() < kMaxBlocksPerRequest; ++next) {
             auto its_tags = context_.store.tags(ids[next]);
             if (its_tags.empty()) {  // reclaimed meanwhile
-                read.reset();
+                ahead.reset();
                 continue;
             }
             its_tags.resize(std::min(its_tags.size(), kMaxTagsPerRequest));
             if (!blocks.empty() && its_tags != tags) break;
-            if (!read) {
-                auto one = co_await context_.store.get(ids[next]);
-                if (!one) {
-                    if (one.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
-                    continue;
-                }
-                read = Block{ids[next], std::move(*one)};
+            if (!ahead) {
+                auto one = co_await read(ids[next]);
+                if (!one) continue;
+                ahead = Block{ids[next], std::move(*one)};
             }
-            if (!blocks.empty() && bytes + read->bytes.size() > context_.config.repair_batch_bytes) break;
-            bytes += read->bytes.size();
+            if (!blocks.empty() && bytes + ahead->bytes.size() > context_.config.repair_batch_bytes) break;
+            bytes += ahead->bytes.size();
             tags = std::move(its_tags);
-            blocks.push_back(std::move(*read));
-            read.reset();
+            blocks.push_back(std::move(*ahead));
+            ahead.reset();
         }
         if (blocks.empty()) continue;
         const auto count = blocks.size();
@@ -288,8 +287,22 @@ Task<Result<void>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid>
         (holder ? context_.counters.bytes_repaired : context_.counters.bytes_handed_over) += bytes;
         (holder ? context_.counters.blocks_repaired : context_.counters.blocks_handed_over) += count;
         arrived(key, node.id(), batch->request.ids);
+        sent += count;
     }
-    co_return base::ok();
+    co_return sent;
+}
+
+/// A block of ours, be it from who keeps it in our stead. A keeper that is away costs a round one question, not one a
+/// block.
+Task<Result<base::SharedBytes>> Repair::read(Guid id) {
+    const auto* pointer = pointers_.find(id);
+    const auto keeper = pointer != nullptr ? pointer->node : context_.self();
+    if (keepers_away_.contains(keeper)) co_return base::Error{base::Errc::unreachable, keeper.short_hex()};
+    auto bytes = co_await context_.store.get(id);
+    if (bytes) co_return bytes;
+    if (bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
+    if (pointer != nullptr && is_absence(bytes.error())) keepers_away_.insert(keeper);
+    co_return bytes;
 }
 
 void Repair::arrived(const Guid& key, const NodeId& node, const std::vector<Guid>& ids) {

@@ -75,6 +75,15 @@ class Keeper : public testing::Test {
         return count;
     }
 
+    /// Of one that the keeper has nothing to do with.
+    std::uint64_t number_of_place(const std::function<bool(const std::vector<pastry::NodeHandle>&)>& is_wanted) {
+        for (std::uint64_t number = 2;; ++number) {
+            const auto holders = cluster_->ring.nearest(place_of(number), 3);
+            if (is_wanted(holders) && std::ranges::find(holders, cluster_->handle(keeper_)) == holders.end())
+                return number;
+        }
+    }
+
     sim::World world_{1};
     std::vector<std::size_t> by_rank_;
     std::unique_ptr<Cluster> cluster_;
@@ -114,6 +123,20 @@ TEST_F(Keeper, ThatOnlyHangsIsFoundOutByTwoReviews) {
     EXPECT_TRUE(world_.run_until([&] { return each_holder_says_short(kBlocks); }, 45s));
     cluster_->machine(keeper_).resume();
     EXPECT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 45s));
+}
+
+TEST_F(Keeper, ThatHangsDoesNotHoldUpTheRepairOfOtherPlaces) {
+    const auto other = number_of_place([&](const auto& holders) { return holders[0] == cluster_->handle(full_); });
+    cluster_->machine(keeper_).pause();
+    const auto loser = by_rank_[2];
+    std::vector<base::Guid> ids;
+    for (std::uint64_t number = 1; number <= kBlocks; ++number) ids.push_back(make_block(number).id);
+    ASSERT_TRUE(*cluster_->machine(loser).run(cluster_->peer(loser).store->discard(ids)));
+    world_.run_for(8s);  // it is to send them, and must ask for each
+    auto& store = *cluster_->peer(full_).store;
+    const std::vector<Block> alone{make_block(401)};
+    ASSERT_TRUE(*cluster_->machine(full_).run(store.put(place_of(other), test_tag(), alone)));
+    EXPECT_TRUE(world_.run_until([&] { return cluster_->copies(401) == 3; }, 25s));
 }
 
 /// Of the requests that a peer gets, those that store something.
