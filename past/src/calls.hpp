@@ -21,9 +21,10 @@ class Calls {
     base::Task<base::Result<base::Message>> call(base::Address to, base::Message message, base::TimePoint deadline);
     /// The ring's upcall: `node` left our neighbour set.
     void left(const base::NodeId& node);
+    /// By the ring, and not heard of since.
+    [[nodiscard]] bool declared_dead(const base::NodeId& node) const;
 
   private:
-    [[nodiscard]] bool declared_dead(const base::NodeId& node) const;
     struct Waiting {
         std::shared_ptr<Gather<base::Result<base::Message>>> gather;
         bool gone = false;

@@ -40,7 +40,7 @@ base::Result<StoreRequest> decode(ByteView bytes) {
     }
     if (!get(in.ids(), out.ids, kMaxBlocksPerRequest, 1)) return bad("ids");
     if (!get_lengths(in.lengths(), out.ids.size(), out.lengths)) return bad("lengths");
-    if (in.cause() > static_cast<std::uint32_t>(Cause::diversion)) return bad("cause");
+    if (in.cause() > static_cast<std::uint32_t>(Cause::diverted_repair)) return bad("cause");
     out.cause = static_cast<Cause>(in.cause());
     return out;
 }
@@ -116,7 +116,7 @@ base::Result<BitsReply> decode(ByteView bytes) {
     pb::BitsReply in;
     if (!parse(in, bytes) || in.bits().size() > kMaxBlocksPerRequest) return bad("bits");
     BitsReply out{base::to_bytes(in.bits())};
-    if (std::ranges::any_of(out.bits, [](std::uint8_t bit) { return bit > 2; })) return bad("bits");
+    if (std::ranges::any_of(out.bits, [](std::uint8_t bit) { return bit > 3; })) return bad("bits");
     return out;
 }
 
@@ -210,6 +210,7 @@ Bytes encode(const CompareReply& reply) {
         auto* field = out.add_entries();
         field->set_blocks(entry.blocks);
         put(field->mutable_digest(), entry.digest);
+        field->set_in_doubt(entry.in_doubt);
     }
     return serialize(out);
 }
@@ -221,7 +222,8 @@ base::Result<CompareReply> decode(ByteView bytes) {
     for (const auto& entry : in.entries()) {
         auto& value = out.entries.emplace_back();
         value.blocks = entry.blocks();
-        if (!get(entry.digest(), value.digest)) return bad("compare");
+        value.in_doubt = entry.in_doubt();
+        if (!get(entry.digest(), value.digest) || value.in_doubt > value.blocks) return bad("compare");
     }
     return out;
 }

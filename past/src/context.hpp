@@ -79,11 +79,12 @@ struct Context {
         co_return held;
     }
     /// Blocks for a client or from another peer, to be ours. A put of what is here already is a touch: see there.
-    base::Task<base::Result<void>> put(base::Guid place, std::vector<Tag> tags, std::vector<Block> blocks) {
+    base::Task<base::Result<void>> put(base::Guid place, std::vector<Tag> tags, std::vector<Block> blocks,
+                                       Cause cause) {
         const bool touches =
             tags_raised && std::ranges::any_of(blocks, [&](const Block& block) { return store.has(block.id); });
         if (touches) tags_raised(place);
-        auto stored = co_await put_tagged(store, place, std::move(tags), std::move(blocks));
+        auto stored = co_await put_tagged(store, place, std::move(tags), std::move(blocks), cause);
         if (touches) tags_raised(place);
         co_return stored;
     }

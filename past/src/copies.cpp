@@ -21,6 +21,7 @@ void PeerCopy::answered(const PlaceSummary& mine, const CompareReply::Entry& the
     our_blocks = mine.blocks;
     theirs = theirs_now.digest;
     their_blocks = theirs_now.blocks;
+    in_doubt = theirs_now.in_doubt;
     if (!has_all_of_ours) return;
     lacking.clear();
     lasts = false;
@@ -93,21 +94,28 @@ bool PlaceCopies::wanting() const {
     });
 }
 
+/// Which of its blocks are in doubt a node does not say: to be sure, none of them count.
+bool PlaceCopies::counts(std::uint64_t in_doubt, Counting counting) {
+    return in_doubt == 0 || counting == Counting::expected;
+}
+
 bool PlaceCopies::counts_as_having_all(const PeerCopy& peer, Counting counting) const {
-    if (peer.live && peer.has_all(summary.digest)) return true;
+    if (peer.live && peer.has_all(summary.digest) && counts(peer.in_doubt, counting)) return true;
     if (counting == Counting::seen) return false;
     return peer.live ? peer.placed && !peer.waits : peer.counts;
 }
 
 std::size_t PlaceCopies::holding_all(Counting counting) const {
-    return 1 + static_cast<std::size_t>(std::ranges::count_if(
-                   peers, [&](const auto& entry) { return counts_as_having_all(entry.second, counting); }));
+    const auto others =
+        std::ranges::count_if(peers, [&](const auto& entry) { return counts_as_having_all(entry.second, counting); });
+    return static_cast<std::size_t>(others) + (counts(summary.in_doubt, counting) ? 1 : 0);
 }
 
 std::size_t PlaceCopies::holding(const Guid& id, std::size_t holding_all, Counting counting) const {
     return holding_all + static_cast<std::size_t>(std::ranges::count_if(peers, [&](const auto& entry) {
                const auto& peer = entry.second;
-               return peer.live && !counts_as_having_all(peer, counting) && peer.has(summary.digest, id);
+               return peer.live && counts(peer.in_doubt, counting) && !counts_as_having_all(peer, counting) &&
+                      peer.has(summary.digest, id);
            }));
 }
 
@@ -165,7 +173,8 @@ bool PlaceCopies::let_go_safely(const NodeId& self, std::size_t copies) const {
         const auto found = peers.find(holder.node.id());
         if (found == peers.end() || !holder.live) return false;
         const auto& peer = found->second;
-        return peer.compared && peer.has_all_of_ours && peer.offered && peer.ours == summary.digest;
+        const bool whole = peer.has_all_of_ours && peer.in_doubt == 0 && peer.ours == summary.digest;
+        return peer.compared && peer.offered && whole;
     });
 }
 

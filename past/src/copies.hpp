@@ -27,6 +27,7 @@ struct PeerCopy {
     base::Guid theirs;
     std::uint64_t our_blocks = 0;
     std::uint64_t their_blocks = 0;
+    std::uint64_t in_doubt = 0;       ///< of theirs: with keepers that are away
     bool has_all_of_ours = false;     ///< for these digests
     bool offered = false;             ///< tags too
     std::vector<base::Guid> lacking;  ///< sorted; for the digests when it was found out
@@ -93,10 +94,10 @@ struct PlaceCopies {
     /// A holder is not known to have what it should.
     [[nodiscard]] bool wanting() const;
 
-    /// Who counts as having a block: live nodes that were seen to have it (seen); or those, absent holders that count,
-    /// and holders that are sent whatever they lack (expected).
+    /// Who counts as having a block: live nodes that were seen to have it, none of theirs in doubt (seen); or those,
+    /// doubts or not, absent holders that count, and holders that are sent whatever they lack (expected).
     enum class Counting { seen, expected };
-    /// Nodes that have all of ours, ourselves included.
+    /// Nodes that have all of ours, ourselves included, unless some of ours are in doubt (seen).
     [[nodiscard]] std::size_t holding_all(Counting counting) const;
     /// Of the sorted `ids`, those that fewer than `copies` nodes have.
     [[nodiscard]] std::vector<base::Guid> held_by_few(const std::vector<base::Guid>& ids, std::size_t copies,
@@ -107,7 +108,7 @@ struct PlaceCopies {
         const std::vector<base::Guid>& ids, std::size_t copies) const;
     /// How many that have something come before us to send it to `peer`: holders first, the nearest first.
     [[nodiscard]] std::size_t rank(const base::NodeId& self, const base::NodeId& peer) const;
-    /// All holders live and have all of ours, with our tags: nothing depends on our copies.
+    /// All holders live and have all of ours, with our tags, none in doubt: nothing depends on our copies.
     [[nodiscard]] bool let_go_safely(const base::NodeId& self, std::size_t copies) const;
     void look_wide(bool on, base::TimePoint now);
     /// Takes in what was found; the next look comes at once if there is something to send, else after a pause that
@@ -122,6 +123,7 @@ struct PlaceCopies {
     [[nodiscard]] bool lacking_somewhere() const;
 
   private:
+    [[nodiscard]] static bool counts(std::uint64_t in_doubt, Counting counting);
     [[nodiscard]] bool counts_as_having_all(const PeerCopy& peer, Counting counting) const;
     [[nodiscard]] std::size_t holding(const base::Guid& id, std::size_t holding_all, Counting counting) const;
 };

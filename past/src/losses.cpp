@@ -13,12 +13,15 @@ constexpr std::size_t kAtOnce = 64;
 
 }  // namespace
 
+/// Side by side: where holders hang a round waits for one of them, not for one after another.
 Task<void> Losses::settle() {
     const auto lost = context_.store.lost();
+    base::TaskGroup asking{context_.env.executor};
     for (std::size_t i = 0; i < std::min(kAtOnce, lost.size()); ++i) {
         auto block = lost[turn_++ % lost.size()];
-        co_await settle_one(std::move(block));
+        asking.spawn(settle_one(std::move(block)));
     }
+    co_await asking.join();
 }
 
 Task<void> Losses::settle_one(LostBlock lost) {

@@ -52,7 +52,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
           diverter{context, holders, store},
           reclaims{context},
           registers{context, holders},
-          repair{context, holders, registers},
+          repair{context, holders, registers, store.pointers()},
           cache{context},
           off_place{context},
           reader{context, holders, off_place, cache},
@@ -154,7 +154,10 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     // pastry::Application
     void deliver(const Guid&, const pastry::NodeHandle&, base::Message, unsigned) override {}  // nothing is routed here
     void update(const pastry::NodeHandle& node, bool joined) override {
-        if (!joined) context.calls.left(node.id());
+        if (!joined) {
+            context.calls.left(node.id());
+            diverter.left(node.id());
+        }
         repair.kick();
     }
 

@@ -11,10 +11,11 @@ using base::Guid;
 using base::Task;
 using base::TimePoint;
 
-Repair::Repair(Context& context, Holders& holders, Registers& registers)
+Repair::Repair(Context& context, Holders& holders, Registers& registers, const Ledger& pointers)
     : context_{context},
       holders_{holders},
       registers_{registers},
+      pointers_{pointers},
       far_{context, holders},
       losses_{context, holders},
       presence_{context.env.clock, context.kbr, context.membership, context.config},

@@ -8,6 +8,7 @@
 
 #include "batch.hpp"
 #include "copies.hpp"
+#include "divert/ledger.hpp"
 #include "far_places.hpp"
 #include "holders.hpp"
 #include "losses.hpp"
@@ -20,7 +21,8 @@ class Registers;
 
 class Repair {
   public:
-    Repair(Context& context, Holders& holders, Registers& registers);
+    /// `pointers`: which of our blocks are kept elsewhere.
+    Repair(Context& context, Holders& holders, Registers& registers, const Ledger& pointers);
 
     base::Task<void> run();
     /// Something changed: look soon.
@@ -37,6 +39,11 @@ class Repair {
         std::optional<pastry::NodeHandle> peer;
     };
     using Jobs = std::vector<Job>;
+    /// Of our blocks, what a peer lacks.
+    struct Lacking {
+        std::vector<base::Guid> ids;
+        std::set<base::Guid> kept;  ///< of these: it keeps them for another holder, and would refuse them
+    };
 
     // repair.cpp: the rounds
     void tags_raised(const base::Guid& key);
@@ -65,12 +72,13 @@ class Repair {
     base::Task<void> work_through(std::shared_ptr<Jobs> jobs, std::shared_ptr<std::size_t> next);
     base::Task<void> help(base::Guid key, pastry::NodeHandle node);
     base::Task<void> look(base::Guid key);
-    base::Task<base::Result<std::vector<base::Guid>>> find_lacking(base::Guid key, pastry::NodeHandle node,
-                                                                   bool everything);
-    base::Task<base::Result<std::vector<base::Guid>>> offer(base::Guid key, base::Address to,
-                                                            std::vector<base::Guid> ids);
+    base::Task<base::Result<Lacking>> find_lacking(base::Guid key, pastry::NodeHandle node, bool everything);
+    base::Task<base::Result<Lacking>> offer(base::Guid key, base::Address to, std::vector<base::Guid> ids);
     base::Task<bool> push(base::Guid key, pastry::NodeHandle node, std::vector<base::Guid> ids);
-    base::Task<base::Result<void>> push_all(base::Guid key, pastry::NodeHandle node, std::vector<base::Guid> ids);
+    /// How many it was sent.
+    base::Task<base::Result<std::size_t>> push_all(base::Guid key, pastry::NodeHandle node,
+                                                   std::vector<base::Guid> ids);
+    base::Task<base::Result<base::SharedBytes>> read(base::Guid id);
     void arrived(const base::Guid& key, const base::NodeId& node, const std::vector<base::Guid>& ids);
 
     // repair_keep.cpp: letting go, and what people want to know
@@ -88,11 +96,13 @@ class Repair {
     Context& context_;
     Holders& holders_;
     Registers& registers_;
+    const Ledger& pointers_;
     FarPlaces far_;
     Losses losses_;
     Presence presence_;
     TokenBucket bucket_;
     std::map<base::Guid, PlaceCopies> places_;
+    std::set<base::NodeId> keepers_away_;  ///< found out in this round
     std::shared_ptr<base::Event> wake_;
     bool kicked_ = false;
     std::uint64_t changes_ = 0;  ///< of the ring, or of who may be in it

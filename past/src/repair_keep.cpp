@@ -119,22 +119,25 @@ void Repair::report(NodeStatus& status) const {
 void Repair::report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const {
     const auto copies = context_.membership.copies();
     const auto& self = context_.self();
-    bool current = place.summary.digest == summary.digest;
+    bool current = place.summary.digest == summary.digest && place.summary.in_doubt >= summary.in_doubt;
     bool away = place.set.placement.size() < copies;
     bool uncertain = false;  // somebody else than the holders may have what one of them lacks
     std::uint64_t gap = 0;   // blocks that a holder lacks
+    auto in_doubt = summary.in_doubt;
     std::uint64_t to_send = place.rank(self, self) == 0 ? place.few.size() : 0;
     for (const auto& [id, peer] : place.peers) {
         if (!peer.placed) continue;
         away = away || (!peer.live && peer.counts);
         uncertain = uncertain || (peer.live ? peer.waits && !peer.has_all(summary.digest) : !peer.counts);
         if (!peer.live) continue;
+        in_doubt = std::max(in_doubt, peer.in_doubt);
         current = current && peer.compared && (peer.waits || peer.ours == summary.digest);
         if (peer.has_all(summary.digest)) continue;
         gap = std::max(gap, peer.has_something() ? std::max<std::uint64_t>(1, peer.lacking.size()) : summary.blocks);
         if (!peer.waits && place.rank(self, id) == 0) to_send += peer.lacking.size();
     }
     gap = std::min(gap, summary.blocks);
+    in_doubt = std::min(in_doubt, summary.blocks);
 
     status.blocks_ours += summary.blocks;
     std::uint64_t missing = 0;
@@ -146,7 +149,7 @@ void Repair::report(NodeStatus& status, const PlaceSummary& summary, const Place
         status.blocks_unchecked += summary.blocks;
         return;
     } else {
-        missing = place.looked ? std::min(place.short_blocks, gap) : gap;
+        missing = std::max(place.looked ? std::min(place.short_blocks, gap) : gap, in_doubt);
     }
     status.blocks_short += missing;
     status.blocks_whole += summary.blocks - missing;

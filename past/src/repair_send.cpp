@@ -56,6 +56,7 @@ Repair::Jobs Repair::jobs() {
 }
 
 Task<void> Repair::run_jobs() {
+    keepers_away_.clear();
     const auto all = std::make_shared<Jobs>(jobs());
     const auto next = std::make_shared<std::size_t>(0);
     const auto gather = std::make_shared<Gather<int>>(context_.env.executor);
@@ -92,8 +93,9 @@ Task<void> Repair::help(Guid key, NodeHandle node) {
     auto lacking = co_await find_lacking(key, node, everything);
     if (!lacking) co_return;
     const bool all_told = everything && place.tag_changes == tags;
-    auto lasting = peer.found_lacking(std::move(*lacking), all_told, context_.now());
+    auto lasting = peer.found_lacking(std::move(lacking->ids), all_told, context_.now());
     if (!peer.lacking.empty()) place.surplus_since.reset();
+    std::erase_if(lasting, [&](const Guid& id) { return lacking->kept.contains(id); });
     // Earlier holders know of each other only once they have asked around: else all of them would send.
     if (lasting.empty() || (everything && !place.wide)) co_return;
     const auto& config = context_.config;
@@ -107,7 +109,7 @@ Task<void> Repair::help(Guid key, NodeHandle node) {
 /// Which of our blocks of the place the peer does not have. `everything`: also where digests say that it has them, so
 /// that their tags are brought up to ours before we let the blocks go. Few blocks are named at once: asking for digests
 /// would cost more.
-Task<Result<std::vector<Guid>>> Repair::find_lacking(Guid key, NodeHandle node, bool everything) {
+Task<Result<Repair::Lacking>> Repair::find_lacking(Guid key, NodeHandle node, bool everything) {
     std::array<bool, kRanges> differs{};
     differs.fill(true);
     if (!everything && places_.at(key).summary.blocks > kRanges / 2) {
@@ -120,7 +122,7 @@ Task<Result<std::vector<Guid>>> Repair::find_lacking(Guid key, NodeHandle node, 
         const auto mine = range_digests(context_.store, key);
         for (std::size_t i = 0; i < kRanges; ++i) differs[i] = mine.digests[i] != theirs.digests[i];
     }
-    std::vector<Guid> lacking;
+    Lacking lacking;
     std::vector<Guid> batch;
     for (Guid after;;) {
         const auto ids = context_.store.list(key, after, kMaxBlocksPerRequest);
@@ -131,7 +133,8 @@ Task<Result<std::vector<Guid>>> Repair::find_lacking(Guid key, NodeHandle node, 
         if (!batch.empty() && (last || batch.size() >= kMaxBlocksPerRequest / 2)) {
             auto to = node.address;
             BASE_CO_TRY(const auto part, co_await offer(key, std::move(to), std::move(batch)));
-            lacking.insert(lacking.end(), part.begin(), part.end());
+            lacking.ids.insert(lacking.ids.end(), part.ids.begin(), part.ids.end());
+            lacking.kept.insert(part.kept.begin(), part.kept.end());
             batch.clear();
         }
         if (last) co_return lacking;
@@ -140,12 +143,12 @@ Task<Result<std::vector<Guid>>> Repair::find_lacking(Guid key, NodeHandle node, 
 }
 
 /// Tells the peer what we have, tag by tag; returns what it lacks.
-Task<Result<std::vector<Guid>>> Repair::offer(Guid key, base::Address to, std::vector<Guid> ids) {
+Task<Result<Repair::Lacking>> Repair::offer(Guid key, base::Address to, std::vector<Guid> ids) {
     std::map<std::pair<Guid, std::uint64_t>, std::vector<Guid>> by_tag;
     for (const auto& id : ids) {
         for (const auto& tag : context_.store.tags(id)) by_tag[{tag.volume, tag.generation}].push_back(id);
     }
-    std::set<Guid> lacking;
+    std::set<Guid> lacking, kept;
     for (auto& [tag, members] : by_tag) {
         for (std::size_t begin = 0; begin < members.size(); begin += kMaxBlocksPerRequest) {
             const auto end = std::min(members.size(), begin + kMaxBlocksPerRequest);
@@ -162,11 +165,14 @@ Task<Result<std::vector<Guid>>> Repair::offer(Guid key, base::Address to, std::v
             BASE_CO_TRY(const auto reply, decode<BitsReply>(answer->header));
             if (reply.bits.size() != request.ids.size()) co_return base::Errc::bad_format;
             for (std::size_t i = 0; i < reply.bits.size(); ++i) {
-                if (reply.bits[i] == static_cast<std::uint8_t>(Offered::lacking)) lacking.insert(request.ids[i]);
+                const auto offered = static_cast<Offered>(reply.bits[i]);
+                if (offered == Offered::kept) kept.insert(request.ids[i]);
+                if (offered == Offered::kept || offered == Offered::lacking) lacking.insert(request.ids[i]);
             }
         }
     }
-    co_return std::vector<Guid>(lacking.begin(), lacking.end());
+    Lacking found{{lacking.begin(), lacking.end()}, std::move(kept)};
+    co_return found;
 }
 
 // --- what too few have
@@ -183,7 +189,7 @@ Task<void> Repair::look(Guid key) {
             continue;
         auto lacking = co_await find_lacking(key, peer.node, false);
         if (!lacking) co_return;
-        (void)peer.found_lacking(std::move(*lacking), false, now);
+        (void)peer.found_lacking(std::move(lacking->ids), false, now);
     }
     const auto copies = context_.membership.copies();
     std::vector<Guid> ids;
@@ -207,7 +213,9 @@ Task<void> Repair::look(Guid key) {
     for (auto& [node, share] : place.shares(lasting, copies)) {
         auto to = node.address;
         auto wanted = co_await offer(key, std::move(to), std::move(share));  // some may have been reclaimed there
-        if (wanted && !wanted->empty()) sent = co_await push(key, node, std::move(*wanted)) || sent;
+        if (!wanted) continue;
+        std::erase_if(wanted->ids, [&](const Guid& id) { return wanted->kept.contains(id); });
+        if (!wanted->ids.empty()) sent = co_await push(key, node, std::move(wanted->ids)) || sent;
     }
     if (!sent) place.look_at = context_.now() + config.check_period;
 }
@@ -229,20 +237,21 @@ Task<bool> Repair::push(Guid key, NodeHandle node, std::vector<Guid> ids) {
     if (!pushed) {
         context_.log(base::Log::Level::debug, "repair of {}: {}", node.id().short_hex(), pushed.error().message());
     }
-    if (peer == places_.at(key).peers.end()) co_return pushed.has_value();
-    if (pushed) {
+    const bool took_some = pushed && *pushed > 0;
+    if (peer == places_.at(key).peers.end()) co_return took_some;
+    if (took_some) {
         peer->second.forget_refusals();
-    } else if (is_refusal(pushed.error())) {
+    } else if (!pushed && is_refusal(pushed.error())) {
         peer->second.refused(context_.now(), context_.config.check_period);
     }
-    co_return pushed.has_value();
+    co_return took_some;
 }
 
-Task<Result<void>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid> ids) {
+Task<Result<std::size_t>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid> ids) {
     const bool holder = ours(places_.at(key));
     const auto cause = holder ? Cause::repair : Cause::handover;
-    std::size_t next = 0;
-    std::optional<Block> read;  // the next one, too large for the batch before
+    std::size_t next = 0, sent = 0;
+    std::optional<Block> ahead;  // the next one, too large for the batch before
     while (next < ids.size()) {
         // One batch: blocks of equal tags.
         std::vector<Block> blocks;
@@ -251,24 +260,21 @@ Task<Result<void>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid>
         for (; next < ids.size() && blocks.size() < kMaxBlocksPerRequest; ++next) {
             auto its_tags = context_.store.tags(ids[next]);
             if (its_tags.empty()) {  // reclaimed meanwhile
-                read.reset();
+                ahead.reset();
                 continue;
             }
             its_tags.resize(std::min(its_tags.size(), kMaxTagsPerRequest));
             if (!blocks.empty() && its_tags != tags) break;
-            if (!read) {
-                auto one = co_await context_.store.get(ids[next]);
-                if (!one) {
-                    if (one.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
-                    continue;
-                }
-                read = Block{ids[next], std::move(*one)};
+            if (!ahead) {
+                auto one = co_await read(ids[next]);
+                if (!one) continue;
+                ahead = Block{ids[next], std::move(*one)};
             }
-            if (!blocks.empty() && bytes + read->bytes.size() > context_.config.repair_batch_bytes) break;
-            bytes += read->bytes.size();
+            if (!blocks.empty() && bytes + ahead->bytes.size() > context_.config.repair_batch_bytes) break;
+            bytes += ahead->bytes.size();
             tags = std::move(its_tags);
-            blocks.push_back(std::move(*read));
-            read.reset();
+            blocks.push_back(std::move(*ahead));
+            ahead.reset();
         }
         if (blocks.empty()) continue;
         const auto count = blocks.size();
@@ -281,8 +287,22 @@ Task<Result<void>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid>
         (holder ? context_.counters.bytes_repaired : context_.counters.bytes_handed_over) += bytes;
         (holder ? context_.counters.blocks_repaired : context_.counters.blocks_handed_over) += count;
         arrived(key, node.id(), batch->request.ids);
+        sent += count;
     }
-    co_return base::ok();
+    co_return sent;
+}
+
+/// A block of ours, be it from who keeps it in our stead. A keeper that is away costs a round one question, not one a
+/// block.
+Task<Result<base::SharedBytes>> Repair::read(Guid id) {
+    const auto* pointer = pointers_.find(id);
+    const auto keeper = pointer != nullptr ? pointer->node : context_.self();
+    if (keepers_away_.contains(keeper)) co_return base::Error{base::Errc::unreachable, keeper.short_hex()};
+    auto bytes = co_await context_.store.get(id);
+    if (bytes) co_return bytes;
+    if (bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
+    if (pointer != nullptr && is_absence(bytes.error())) keepers_away_.insert(keeper);
+    co_return bytes;
 }
 
 void Repair::arrived(const Guid& key, const NodeId& node, const std::vector<Guid>& ids) {

@@ -102,7 +102,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
     BASE_CO_TRY(auto request, decode<StoreRequest>(message.header));
     const auto bytes = std::accumulate(request.lengths.begin(), request.lengths.end(), std::size_t{0});
     if (bytes != message.payload.size()) co_return base::Error{base::Errc::bad_format, "payload"};
-    if (request.cause == Cause::diversion && is_client(from)) {
+    if (is_diversion(request.cause) && is_client(from)) {
         co_return base::Error{base::Errc::denied, "only storage peers divert"};
     }
     if (bytes_in_flight_ + bytes > context_.config.max_served_bytes_in_flight) {
@@ -111,7 +111,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
     }
     const Hold hold{bytes_in_flight_, bytes};
     std::optional<Foreground::Call> call;
-    if (request.cause == Cause::put || request.cause == Cause::diversion) {  // a client waits for both
+    if (a_client_waits(request.cause)) {
         call.emplace(context_.foreground);
     } else if (context_.foreground.waiting_bytes() > context_.config.max_repair_bytes_waiting) {
         co_return base::Error{base::Errc::busy, "clients go first"};
@@ -125,10 +125,10 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
         co_return std::move(verified).error();
     }
     Result<void> stored = base::ok();
-    if (request.cause == Cause::diversion) {
+    if (is_diversion(request.cause)) {
         stored = co_await diverter_.on_store(from.address.id, request, std::move(blocks));
     } else {
-        stored = co_await context_.put(request.place, request.tags, std::move(blocks));
+        stored = co_await context_.put(request.place, request.tags, std::move(blocks), request.cause);
     }
     if (!stored) {
         if (stored.error() == Errc::no_space) ++context_.counters.puts_refused;
@@ -205,7 +205,7 @@ Task<Result<Message>> Server::compare(Peer from, Message message) {
     for (const auto& entry : request.entries) {
         context_.hints.heard(entry.place, from.address, entry.blocks, entry.digest);
         const auto mine = context_.store.summary(entry.place);
-        answer.entries.push_back({mine.blocks, mine.digest});
+        answer.entries.push_back({mine.blocks, mine.digest, mine.in_doubt});
     }
     co_return reply(encode(answer));
 }
@@ -229,8 +229,10 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
         const auto* pointer = store_.pointers().find(id);
         const bool with_asker = pointer != nullptr && pointer->node == from.address.id;
         const bool held = context_.store.has(id) && !with_asker;
+        const bool kept = store_.guests().contains(id);
         bits.bits.push_back(static_cast<std::uint8_t>(held               ? Offered::held
                                                       : taken != nullptr ? Offered::reclaimed
+                                                      : kept             ? Offered::kept
                                                                          : Offered::lacking));
         if (!held || taken != nullptr) continue;
         const auto tags = context_.store.tags(id);

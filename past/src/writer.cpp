@@ -109,7 +109,8 @@ Task<void> Writer::fill_slot(std::shared_ptr<Put> put, NodeHandle holder) {
 
 Task<Result<void>> Writer::store(std::shared_ptr<Put> put, NodeHandle holder) {
     if (holder.id() == context_.self()) {
-        co_return co_await context_.put(put->batch->request.place, put->batch->request.tags, put->batch->blocks);
+        const auto& request = put->batch->request;
+        co_return co_await context_.put(request.place, request.tags, put->batch->blocks, request.cause);
     }
     // A copy that goes on behind a put gets the time of an attempt even if the caller was in a hurry.
     const auto attempt = context_.now() + context_.config.store_timeout;

@@ -111,7 +111,14 @@ TEST(Codec, LimitsAreKept) {
     EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, too_many})));
     EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, {}})));
     EXPECT_FALSE(decode<OfferRequest>(encode(OfferRequest{place, tag, too_many})));
+    EXPECT_FALSE(decode<BitsReply>(encode(BitsReply{{4}})));
+    EXPECT_TRUE(decode<CompareReply>(encode(CompareReply{{{5, place, 5}}})));
+    EXPECT_FALSE(decode<CompareReply>(encode(CompareReply{{{5, place, 6}}}))) << "more in doubt than there are";
     StoreRequest store{place, {tag}, {place}, {base::kMaxBlockBytes}, Cause::put};
+    EXPECT_TRUE(decode<StoreRequest>(encode(store)));
+    store.cause = static_cast<Cause>(5);
+    EXPECT_FALSE(decode<StoreRequest>(encode(store)));
+    store.cause = Cause::diverted_repair;
     EXPECT_TRUE(decode<StoreRequest>(encode(store)));
     store.lengths[0] += 1;
     EXPECT_FALSE(decode<StoreRequest>(encode(store)));

@@ -181,6 +181,29 @@ TEST(Copies, LooksBecomeRareWhileNothingIsAmiss) {
     EXPECT_EQ(place.looked_at_all({block(1)}, 1, now, 1min), std::vector{block(1)});
 }
 
+TEST(Copies, WhatAHolderHasInDoubtLetsNobodyGoAndMovesNothing) {
+    auto place = place_with({"4e", "53", "60", "51"});  // we are no holder
+    for (const auto* name : {"4e", "53", "60"}) {
+        peer(place, name).placed = true;
+        says(place, name, 4, kDigest);
+        peer(place, name).offered = true;
+    }
+    place.set.placement.clear();
+    for (const auto* name : {"4e", "53", "60"}) place.set.placement.push_back({node(name)});
+    EXPECT_TRUE(place.let_go_safely(kSelf, 3));
+    peer(place, "53").answered(place.summary, {4, kDigest, 1}, {});
+    EXPECT_FALSE(place.let_go_safely(kSelf, 3));
+    EXPECT_EQ(place.holding_all(Counting::seen), 3U) << "and we";
+    EXPECT_EQ(place.holding_all(Counting::expected), 4U);
+    EXPECT_EQ(place.held_by_few({block(1)}, 4, Counting::seen).size(), 1U) << "which one is in doubt it did not say";
+    EXPECT_TRUE(place.held_by_few({block(1)}, 4, Counting::expected).empty());
+    EXPECT_FALSE(place.wanting());
+    place.summary.in_doubt = 2;
+    EXPECT_EQ(place.holding_all(Counting::seen), 2U) << "not even we";
+    peer(place, "53").answered(place.summary, {4, kDigest}, {});
+    EXPECT_TRUE(place.let_go_safely(kSelf, 3));
+}
+
 // --- what other holders said
 
 TEST(Hints, AreBoundedAndFadeAway) {

@@ -129,5 +129,43 @@ TEST_F(Damage, IsNoLossOnceItsOwnerGaveTheBlockUpWhileWeWereAway) {
     EXPECT_FALSE(held_by(victim)) << "it came back";
 }
 
+// Many lost blocks, and who should have them hangs: one question's time a round, not one a block.
+TEST_F(Damage, OfManyBlocksDoesNotHoldUpRepairWhereTheOtherHolderHangs) {
+    constexpr std::uint64_t kLost = 40;
+    const auto put_here = [&](std::uint64_t place, std::vector<Block> blocks) {
+        auto& store = *cluster_->peer(0).store;
+        ASSERT_TRUE(*cluster_->machine(0).run(store.put(place_of(place), owner_.tag(5), std::move(blocks))));
+    };
+    const auto place_where = [&](std::uint64_t first, auto is_wanted) {
+        while (!is_wanted(cluster_->ring.nearest(place_of(first), 3))) ++first;
+        return first;
+    };
+    const auto us = cluster_->handle(0);
+    const auto other = place_where(2, [&](const auto& holders) { return holders[0] == us; });
+    const auto hung = cluster_->ring.nearest(place_of(other), 5)[4];
+    const auto lost = place_where(2, [&](const auto& holders) { return holders[0] == hung; });
+    std::vector<Block> blocks;
+    for (std::uint64_t number = 1001; number <= 1000 + kLost; ++number) blocks.push_back(make_block(number));
+    put_here(lost, blocks);
+    std::size_t index = 0;
+    while (cluster_->handle(index) != hung) ++index;
+    cluster_->machine(index).pause();
+    auto& disk = cluster_->machine(0).disk();
+    for (const auto& block : blocks) {
+        for (const auto& name : disk.files()) {
+            const auto bytes = *disk.contents(name);
+            const auto found =
+                std::search(bytes.begin(), bytes.end(), block.bytes.view().begin(), block.bytes.view().end());
+            if (found != bytes.end()) disk.flip_bit(name, static_cast<std::uint64_t>(found - bytes.begin()), 3);
+        }
+        std::ignore = cluster_->machine(0).run(cluster_->peer(0).store->get(block.id));
+    }
+    ASSERT_EQ(lost_by(0), kLost);
+    world_.run_for(20s);  // a round is under way
+    put_here(other, {make_block(1)});
+    EXPECT_TRUE(world_.run_until([&] { return cluster_->copies(1) == 3; }, 40s));
+    EXPECT_EQ(lost_by(0), kLost);
+}
+
 }  // namespace
 }  // namespace past::test

@@ -23,7 +23,8 @@ class OneNeighbour final : public past::Elsewhere {
     explicit OneNeighbour(past::BlockStore& store) : store_{store} {}
 
     base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
-                                                             std::vector<Block> blocks, Among among) override {
+                                                             std::vector<Block> blocks, Among among,
+                                                             past::Cause) override {
         const auto count = blocks.size();
         if (hangs) co_return base::Errc::timed_out;
         if (full && !(stranger && among == Among::anybody)) co_return past::Errc::no_space;

@@ -47,6 +47,7 @@ struct PlaceSummary {
     std::uint64_t blocks = 0;
     std::uint64_t bytes = 0;
     base::Guid digest;
+    std::uint64_t in_doubt = 0;  ///< of these blocks: kept in our stead by a node that is away
     friend bool operator==(const PlaceSummary&, const PlaceSummary&) = default;
 };
 
@@ -71,6 +72,10 @@ class BlockStore {
     /// intact). Errc::too_many_tags: likewise, as one of them is held under kMaxTagsPerBlock tags of other volumes (or
     /// fewer, if it is held elsewhere). base::Errc::io_failed: the store is read-only from now on.
     virtual base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) = 0;
+    /// The same where no client waits: what it asks of other nodes, if anything, gives way to their clients.
+    virtual base::Task<base::Result<void>> put_for_repair(base::Guid place, Tag tag, std::vector<Block> blocks) {
+        return put(place, tag, std::move(blocks));
+    }
     /// The bytes, hashed and equal to `id`. Errc::block_not_found; Errc::corrupt_block (the damaged copy is dropped, so
     /// that repair puts a good one; until then this stays the answer, see lost()). base::Errc::io_failed: it is not
     /// known whether it is here, since a part of the disk could not be read.

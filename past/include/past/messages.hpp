@@ -49,7 +49,17 @@ enum class LocalVerb : std::uint8_t {
 };
 
 /// Why bytes move between nodes.
-enum class Cause : std::uint8_t { put = 0, repair = 1, handover = 2, diversion = 3 };
+enum class Cause : std::uint8_t {
+    put = 0,
+    repair = 1,
+    handover = 2,
+    diversion = 3,        ///< of a put
+    diverted_repair = 4,  ///< of a repair or a handover
+};
+[[nodiscard]] constexpr bool is_diversion(Cause cause) {
+    return cause == Cause::diversion || cause == Cause::diverted_repair;
+}
+[[nodiscard]] constexpr bool a_client_waits(Cause cause) { return cause == Cause::put || cause == Cause::diversion; }
 
 constexpr std::size_t kMaxTagsPerRequest = kMaxTagsPerBlock;
 constexpr std::size_t kMaxCompareEntries = 1024;
@@ -128,6 +138,7 @@ struct CompareReply {
     struct Entry {
         std::uint64_t blocks = 0;
         base::Guid digest;
+        std::uint64_t in_doubt = 0;  ///< of these blocks: diverted to a node that is away
         friend bool operator==(const Entry&, const Entry&) = default;
     };
     std::vector<Entry> entries;
@@ -172,7 +183,12 @@ struct RetagRequest {
     bool untag = false;  ///< they lose the tag, as far as its generation goes
     friend bool operator==(const RetagRequest&, const RetagRequest&) = default;
 };
-enum class Offered : std::uint8_t { lacking = 0, held = 1, reclaimed = 2 };
+enum class Offered : std::uint8_t {
+    lacking = 0,
+    held = 1,
+    reclaimed = 2,
+    kept = 3,  ///< for another holder, which counts it: lacking, but sent in vain
+};
 
 /// Orders the attempts to change a register; the nonce, drawn anew for each attempt, makes every ballot unique.
 struct Ballot {

@@ -141,7 +141,8 @@ struct NodeStatus {
         0;  ///< held here, and this node is among the holders of their place, or all of them are away
     std::uint64_t blocks_whole = 0;   ///< of those: as many live nodes as there shall be copies were seen to have them
     std::uint64_t blocks_moving = 0;  ///< of those: not yet on all the nodes where they belong
-    std::uint64_t blocks_short = 0;   ///< of those: a holder is away or lacks them (an estimate while repair runs)
+    std::uint64_t blocks_short = 0;   ///< of those: a holder, or who keeps a copy in its stead,
+                                      ///< is away or lacks them (an estimate while repair runs)
     std::uint64_t blocks_unchecked = 0;     ///< of those: not compared since they changed
     std::uint64_t blocks_to_hand_over = 0;  ///< held here for others: absent holders, new holders
     std::uint64_t blocks_surplus = 0;     ///< held here although all the holders have them: the next outage costs less

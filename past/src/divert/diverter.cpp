@@ -14,6 +14,12 @@ using base::Task;
 using base::TimePoint;
 using pastry::NodeHandle;
 
+namespace {
+
+constexpr unsigned kMissesOfTheAbsent = 2;  // one review may be lost
+
+}  // namespace
+
 Diverter::Diverter(Context& context, Holders& holders, DivertingStore& store)
     : context_{context}, holders_{holders}, store_{store}, finding_strangers_{context.env.executor, 1} {}
 
@@ -26,6 +32,7 @@ struct Diverter::Diversion {
     std::vector<std::optional<NodeId>> kept_by;
     std::set<NodeId> refused;
     TimePoint deadline;
+    Cause cause = Cause::diversion;
 };
 
 /// Neighbours that are no holders of the place: a second copy on one of those would not be a second copy.
@@ -102,11 +109,12 @@ Task<void> Diverter::ask_room(NodeHandle node, TimePoint deadline) {
 }
 
 Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> tags, std::vector<Block> blocks,
-                                                 Among among) {
+                                                 Among among, Cause cause) {
     const DiversionThresholds configured{context_.config.divert_primary, context_.config.divert_guest};
     const auto thresholds = among == Among::neighbours ? configured : kWhateverFits;
     const auto diversion = std::make_shared<Diversion>();
     diversion->place = place;
+    diversion->cause = cause;
     diversion->tags = std::move(tags);
     diversion->blocks = std::move(blocks);
     diversion->kept_by.resize(diversion->blocks.size());
@@ -157,7 +165,7 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     std::vector<Block> blocks;
     for (const auto i : which) blocks.push_back(diversion->blocks[i]);
     const auto id = to.id();
-    auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), Cause::diversion);
+    auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), diversion->cause);
     Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
     if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), deadline);
     // Whatever it said: it may have some, and if nothing will point to them it has to hear that.
@@ -169,7 +177,7 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     }
     for (const auto i : which) diversion->kept_by[i] = id;
     context_.counters.bytes_diverted += (*batch)->bytes;
-    answered_at_[id] = context_.now();
+    heard_from_keeper(id);
 }
 
 // --- asking for what was diverted
@@ -239,12 +247,32 @@ Task<void> Diverter::review_all() {
     }
     std::erase_if(answered_at_, [&](const auto& entry) { return !by_node.contains(entry.first); });
     std::erase_if(silent_, [&](const auto& entry) { return !by_node.contains(entry.first); });
+    std::erase_if(missed_, [&](const auto& entry) { return !by_node.contains(entry.first); });
+}
+
+void Diverter::heard_from_keeper(const NodeId& node) {
+    answered_at_[node] = context_.now();
+    missed_.erase(node);
+}
+
+void Diverter::missed_a_review(const NodeId& node) {
+    missed_[node] += context_.calls.declared_dead(node) ? kMissesOfTheAbsent : 1;
+}
+
+void Diverter::left(const NodeId& node) {
+    if (answered_at_.contains(node) && context_.calls.declared_dead(node)) missed_[node] = kMissesOfTheAbsent;
+}
+
+bool Diverter::is_away(const NodeId& node) const {
+    const auto missed = missed_.find(node);
+    return missed != missed_.end() && missed->second >= kMissesOfTheAbsent;
 }
 
 /// A place is asked about again until it is heard that nothing lies there: a guest that is young is not freed yet.
 Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
     const auto address = co_await holders_.resolve(node, context_.now() + context_.config.call_timeout);
     bool answered = address.has_value();
+    bool heard = false;
     for (std::size_t begin = 0; answered && begin < places.size(); begin += kMaxCompareEntries) {
         ReviewRequest request;
         std::vector<Ledger::Total> expected;
@@ -256,7 +284,8 @@ Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
         auto to = *address;
         const auto deadline = context_.now() + context_.config.call_timeout;
         const auto answer = co_await context_.call(std::move(to), Verb::review, std::move(header), deadline);
-        if (answer) answered_at_[node] = context_.now();
+        if (answer) heard_from_keeper(node);
+        heard = heard || answer.has_value();
         const auto reply = answer ? decode<CompareReply>(answer->header) : Result<CompareReply>{answer.error()};
         answered = reply && reply->entries.size() == request.places.size();
         for (std::size_t i = 0; answered && i < request.places.size(); ++i) {
@@ -266,6 +295,7 @@ Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
             answered = co_await claim(*address, request.places[i]);
         }
     }
+    if (!heard) missed_a_review(node);
     if (answered) {
         co_await audit(node);
     } else {

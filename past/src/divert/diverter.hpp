@@ -16,11 +16,15 @@ class Diverter final : public Elsewhere {
 
     // Elsewhere
     base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
-                                                             std::vector<Block> blocks, Among among) override;
+                                                             std::vector<Block> blocks, Among among,
+                                                             Cause cause) override;
     base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
                                                       std::vector<base::Guid> ids, bool untag) override;
+    [[nodiscard]] bool is_away(const base::NodeId& node) const override;
 
+    /// The ring's upcall: `node` left our neighbour set.
+    void left(const base::NodeId& node);
     /// Reviews, lets go of what nobody claims, takes home: for as long as the node runs.
     base::Task<void> run();
 
@@ -56,6 +60,8 @@ class Diverter final : public Elsewhere {
     base::Task<void> sleep_a_period();
     base::Task<void> review_all();
     base::Task<void> review(base::NodeId node, std::vector<base::Guid> places);
+    void heard_from_keeper(const base::NodeId& node);
+    void missed_a_review(const base::NodeId& node);
     base::Task<void> audit(base::NodeId node);
     [[nodiscard]] bool shows_nothing(const base::NodeId& node) const;
     base::Task<bool> claim(base::Address node, base::Guid place);
@@ -77,6 +83,7 @@ class Diverter final : public Elsewhere {
     base::TimePoint strangers_until_;
     base::Semaphore finding_strangers_;
     std::map<base::NodeId, base::TimePoint> answered_at_;  ///< a review; at first, when we began to wait for one
+    std::map<base::NodeId, unsigned> missed_;              ///< reviews in a row
     std::map<base::NodeId, Silence> silent_;
     std::set<Whose> to_review_;  ///< beside those of our pointers: where something may lie that was diverted, until it
                                  ///< was heard that nothing does

@@ -129,15 +129,15 @@ DivertingStore::Alone::~Alone() {
     store_->one_less_.pulse();
 }
 
-Task<Result<void>> DivertingStore::put(Guid place, Tag tag, std::vector<Block> blocks) {
+Task<Result<void>> DivertingStore::put_for(Cause cause, Guid place, Tag tag, std::vector<Block> blocks) {
     const auto alone = co_await alone_with(ids_of(blocks));
     // For whom we keep it counts it, and may just have acknowledged it to whoever asks us now: one disk is one copy.
     if (std::ranges::any_of(blocks, [&](const Block& block) { return guests_.contains(block.id); }))
         co_return base::Error{base::Errc::busy, "it is kept here for another holder"};
-    co_return co_await put_alone(place, tag, std::move(blocks));
+    co_return co_await put_alone(cause, place, tag, std::move(blocks));
 }
 
-Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Block> blocks) {
+Task<Result<void>> DivertingStore::put_alone(Cause cause, Guid place, Tag tag, std::vector<Block> blocks) {
     // A disk that failed takes no pointer either: a copy elsewhere would be nobody's. It says so itself.
     if (inner_.usage().read_only) co_return co_await inner_.put(place, tag, std::move(blocks));
     auto sorted = sort_out(std::move(blocks));
@@ -154,7 +154,7 @@ Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Bl
     if (!sorted.too_much.empty()) {
         const auto takes_tag = [&](const Block& block) { return has_room_for(block.id, tag); };
         if (!std::ranges::all_of(sorted.here, takes_tag)) co_return Errc::too_many_tags;
-        const auto diverted = co_await divert(place, tag, sorted.too_much, Elsewhere::Among::neighbours);
+        const auto diverted = co_await divert(cause, place, tag, sorted.too_much, Elsewhere::Among::neighbours);
         if (!diverted) sorted.here.insert(sorted.here.end(), sorted.too_much.begin(), sorted.too_much.end());
     }
     if (sorted.here.empty()) co_return base::ok();
@@ -163,7 +163,7 @@ Task<Result<void>> DivertingStore::put_alone(Guid place, Tag tag, std::vector<Bl
     // It does not fit, or somebody else was faster: whoever has room. What is here already needs none, only its tag.
     std::vector<Block> held, fresh;
     for (auto& block : sorted.here) (inner_.has(block.id) ? held : fresh).push_back(std::move(block));
-    BASE_CO_CHECK(co_await divert(place, tag, std::move(fresh), Elsewhere::Among::anybody));
+    BASE_CO_CHECK(co_await divert(cause, place, tag, std::move(fresh), Elsewhere::Among::anybody));
     if (held.empty()) co_return base::ok();
     co_return co_await put_here(place, tag, std::move(held));
 }
@@ -203,7 +203,8 @@ Task<Result<void>> DivertingStore::settle(std::vector<Guid> ids) {
 }
 
 /// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
-Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among) {
+Task<Result<void>> DivertingStore::divert(Cause cause, Guid place, Tag tag, std::vector<Block> blocks,
+                                          Elsewhere::Among among) {
     const auto ids = ids_of(blocks);
     const auto fresh = std::ranges::count_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
     if (fresh > 0 && pointers_.blocks() + static_cast<std::uint64_t>(fresh) > max_entries()) co_return Errc::no_space;
@@ -222,7 +223,7 @@ Task<Result<void>> DivertingStore::divert(Guid place, Tag tag, std::vector<Block
     }
     for (auto& [tags, batch] : batches) {
         const auto kept = ids_of(batch);
-        BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tags, std::move(batch), among));
+        BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tags, std::move(batch), among, cause));
         for (std::size_t i = 0; i < kept.size(); ++i) entries.at(kept[i]).node = nodes[i];
     }
     BASE_CO_CHECK(co_await point(std::move(entries)));
@@ -442,6 +443,7 @@ std::vector<PlaceSummary> DivertingStore::places() const {
         summary.blocks += total.blocks;
         summary.bytes += total.bytes;
         toggle_all(summary.digest, total.digest);
+        summary.in_doubt = in_doubt(place);
     }
     places.clear();
     for (auto& [place, summary] : by_place) {
@@ -458,7 +460,15 @@ PlaceSummary DivertingStore::summary(const Guid& place) const {
     summary.bytes += pointers.bytes - std::min(summary.bytes, guests.bytes);
     toggle_all(summary.digest, guests.digest);
     toggle_all(summary.digest, pointers.digest);
+    summary.in_doubt = in_doubt(place);
     return summary;
+}
+
+/// How many of our blocks of the place are kept by nodes that are away.
+std::uint64_t DivertingStore::in_doubt(const Guid& place) const {
+    std::uint64_t blocks = 0;
+    for (const auto& [node, total] : pointers_.totals(place)) blocks += elsewhere_.is_away(node) ? total.blocks : 0;
+    return blocks;
 }
 
 std::vector<Guid> DivertingStore::list(const Guid& place, const Guid& after, std::size_t limit) const {

@@ -8,6 +8,7 @@
 #include "base/task_group.hpp"
 #include "diversion.hpp"
 #include "divert/ledger.hpp"
+#include "past/messages.hpp"
 
 namespace past {
 
@@ -21,14 +22,17 @@ class Elsewhere {
     };
     /// Has every block kept, under all of `tags`, by a node that is no holder of the place; durable there when it
     /// returns, with the node of each. Errc::no_space: for some there is none; what was stored is let go of later.
-    /// base::Errc::timed_out likewise, after the time of an attempt.
+    /// base::Errc::timed_out likewise, after the time of an attempt. `cause`: of a put or of a repair (is_diversion).
     virtual base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
-                                                                     std::vector<Block> blocks, Among among) = 0;
+                                                                     std::vector<Block> blocks, Among among,
+                                                                     Cause cause) = 0;
     /// Hashed. Errors: block_not_found, corrupt_block, or why `node` could not be asked.
     virtual base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) = 0;
     /// For each id whether `node` keeps it for us; those are tagged (`untag`: lose the tag, as BlockStore::untag()).
     virtual base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
                                                               std::vector<base::Guid> ids, bool untag) = 0;
+    /// Whether `node`, which keeps something for us, is away by all we know: what it keeps is in doubt.
+    [[nodiscard]] virtual bool is_away(const base::NodeId&) const { return false; }
 };
 
 class DivertingStore : public BlockStore {
@@ -51,7 +55,12 @@ class DivertingStore : public BlockStore {
     // BlockStore
     /// base::Errc::busy, and nothing stored: some are kept here for another holder, which may count them until a review
     /// has told it to stop.
-    base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) override;
+    base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) override {
+        return put_for(Cause::diversion, place, tag, std::move(blocks));
+    }
+    base::Task<base::Result<void>> put_for_repair(base::Guid place, Tag tag, std::vector<Block> blocks) override {
+        return put_for(Cause::diverted_repair, place, tag, std::move(blocks));
+    }
     base::Task<base::Result<base::SharedBytes>> get(base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) override;
     base::Task<base::Result<std::uint64_t>> untag(Tag tag, std::vector<base::Guid> ids) override;
@@ -124,13 +133,17 @@ class DivertingStore : public BlockStore {
     };
     base::Task<Alone> alone_with(std::vector<base::Guid> ids);
     [[nodiscard]] bool is_any_under_way(const std::vector<base::Guid>& ids) const;
-    base::Task<base::Result<void>> put_alone(base::Guid place, Tag tag, std::vector<Block> blocks);
+    /// `cause`: of what is diverted.
+    base::Task<base::Result<void>> put_for(Cause cause, base::Guid place, Tag tag, std::vector<Block> blocks);
+    base::Task<base::Result<void>> put_alone(Cause cause, base::Guid place, Tag tag, std::vector<Block> blocks);
     [[nodiscard]] Sorted sort_out(std::vector<Block> blocks) const;
     void weigh(Block block, Sorted& sorted) const;
+    [[nodiscard]] std::uint64_t in_doubt(const base::Guid& place) const;
     [[nodiscard]] static std::uint64_t free_bytes(const StoreUsage& usage);
     [[nodiscard]] bool has_room_for(const base::Guid& id, const Tag& tag) const;
     base::Task<base::Result<void>> put_here(base::Guid place, Tag tag, std::vector<Block> blocks);
-    base::Task<base::Result<void>> divert(base::Guid place, Tag tag, std::vector<Block> blocks, Elsewhere::Among among);
+    base::Task<base::Result<void>> divert(Cause cause, base::Guid place, Tag tag, std::vector<Block> blocks,
+                                          Elsewhere::Among among);
     base::Task<base::Result<void>> point(Ledger::Entries entries);
     base::Task<base::Result<void>> settle(std::vector<base::Guid> ids);
     using Told = std::map<std::pair<base::NodeId, base::Guid>, std::vector<base::Guid>>;  // by keeper and place
