@@ -148,10 +148,10 @@ Task<std::vector<Guid>> Node::published(std::vector<Guid> objects, TimePoint dea
     return impl_->published(std::move(objects), deadline);
 }
 Task<Result<Located>> Node::locate(Guid object, TimePoint deadline, bool trace) {
-    return impl_->locate(object, {}, deadline, trace);
+    return impl_->locate(object, deadline, trace);
 }
 Task<Result<Located>> Node::locate_others(Guid object, std::vector<NodeId> failed, TimePoint deadline) {
-    return impl_->locate(object, std::move(failed), deadline, false);
+    return impl_->locate_others(object, std::move(failed), deadline);
 }
 Task<Result<std::vector<Location>>> Node::other_holders(Guid object, std::vector<NodeId> known, TimePoint deadline) {
     return impl_->other_holders(object, std::move(known), deadline);

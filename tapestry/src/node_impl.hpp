@@ -64,8 +64,9 @@ class Node::Impl final : public pastry::Application {
     base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline);
 
     // asking.cpp
-    base::Task<base::Result<Located>> locate(base::Guid object, std::vector<base::NodeId> failed,
-                                             base::TimePoint deadline, bool trace);
+    base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace);
+    base::Task<base::Result<Located>> locate_others(base::Guid object, std::vector<base::NodeId> failed,
+                                                    base::TimePoint deadline, bool trace = false);
     base::Task<base::Result<unsigned>> send(base::Guid object, base::SharedBytes message, unsigned replicas,
                                             base::TimePoint deadline);
 

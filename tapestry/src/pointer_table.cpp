@@ -228,12 +228,12 @@ bool PointerTable::holds(const Announcement& announcement, std::size_t index) co
            });
 }
 
-bool PointerTable::known(TimePoint now, const Guid& object) const {
+bool PointerTable::known(TimePoint now, const Guid& object, const NodeId& but) const {
     if (now < refused_too_many_) return true;
     if (const auto refused = refused_.find(object); refused != refused_.end() && refused->second > now) return true;
     const auto found = objects_.find(object);
     return found != objects_.end() && std::ranges::any_of(found->second, [&](const Entry& entry) {
-               return !entry.gone && entry.held->expires > now;
+               return !entry.gone && entry.held->expires > now && entry.publisher() != but;
            });
 }
 

@@ -90,8 +90,9 @@ class PointerTable {
     [[nodiscard]] std::vector<Pointer> find(base::TimePoint now, const base::Guid& object) const;
     /// This very announcement, byte for byte, is kept for its object `index`.
     [[nodiscard]] bool holds(const Announcement& announcement, std::size_t index) const;
-    /// Somebody publishes it, whether he answered lately or not, or would have but is not believed at present.
-    [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object) const;
+    /// Somebody else than `but` publishes it, whether he answered lately or not, or would have but is not believed at
+    /// present.
+    [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object, const base::NodeId& but = {}) const;
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
     /// The publisher answered that it does not have it: forgotten, and remembered as withdrawn if it signed so; what it
