@@ -108,12 +108,7 @@ Task<void> Node::Impl::tell_somebody(NodeId who, Message message, unsigned round
 // ---- the ring
 
 void Node::Impl::update(const pastry::NodeHandle& node, bool joined) {
-    if (joined) {
-        joined_.insert(node.id());
-    } else {
-        joined_.erase(node.id());
-        left_ = true;
-    }
+    change_.note(node.id(), joined);
     if (std::exchange(moving_, true)) return;
     tasks_.spawn(move_pointers());
 }

@@ -1,6 +1,8 @@
 // Pointers when the ring changes, and what a root asks those beside it.
 #include <gtest/gtest.h>
 
+#include <iostream>
+
 #include "announcement.hpp"
 #include "base/membership.hpp"
 #include "codec.hpp"
@@ -172,6 +174,76 @@ TEST(Moving, WhatIsLostOnItsWayToWhoShouldKeepItIsSentAgain) {
     mesh.world.run_for(20s);
     EXPECT_EQ(lost, 1U);
     for (const auto& object : objects) EXPECT_EQ(mesh.dolr(newcomer).pointers_to(object).size(), 1U);
+}
+
+/// So many nodes of one ring; each publishes ten objects.
+struct Busy : Mesh {
+    explicit Busy(std::uint64_t seed, std::size_t count) : Mesh{seed} {
+        add_directly(count);
+        for (NodeIndex node = 0; node < count; ++node) dolr(node).publish(some_objects(*this, 10));
+        world.run_for(5s);
+    }
+    /// Announcements, with the range of their objects that is meant, and bytes: all that was sent so far.
+    std::pair<std::size_t, std::size_t> sent() {
+        std::pair<std::size_t, std::size_t> all{0, 0};
+        for (const auto node : live_nodes()) {
+            all.first += dolr(node).status().parcels_sent;
+            all.second += dolr(node).status().bytes_sent;
+        }
+        return all;
+    }
+};
+
+TEST(Moving, ADepartureCostsAsMuchAsTheDepartedKeptHoweverManyNoticeIt) {
+    Busy mesh{98, 100};
+    const auto kept = mesh.dolr(50).status().pointers;
+    mesh.world.node(50).power_off();
+    const auto before = mesh.sent();
+    mesh.world.run_for(1min);
+    const auto after = mesh.sent();
+    const auto parcels = after.first - before.first;
+    std::cout << "one of 100 died that kept " << kept << " pointers: " << parcels << " parcels, "
+              << after.second - before.second << " bytes\n";
+    EXPECT_GT(parcels, kept / 3);
+    EXPECT_LT(parcels, 2 * kept);
+}
+
+TEST(Moving, AnArrivalCostsAsMuchAsTheNewcomerIsToKeep) {
+    Busy mesh{99, 100};
+    const auto before = mesh.sent();
+    ASSERT_TRUE(mesh.join(1));
+    mesh.world.run_for(1min);
+    const auto after = mesh.sent();
+    const auto kept = mesh.dolr(100).status().pointers;
+    const auto parcels = after.first - before.first;
+    std::cout << "one joined 100 and keeps " << kept << " pointers: " << parcels << " parcels, "
+              << after.second - before.second << " bytes\n";
+    EXPECT_LT(parcels, 4 * kept) << "handed over, told as to one of those beside a root, passed on";
+}
+
+TEST(Moving, OneThatSwallowsWhatItIsSentKeepsNobodyElseWaiting) {
+    MeshOptions options;
+    options.dolr.root_backups = 3;  // everybody keeps everything
+    Mesh mesh{100, std::move(options)};
+    mesh.add_directly(2);
+    const auto objects = publish_at_the_other(mesh, 1000);
+    const auto through = mesh.world.node(0).address();
+    const auto enter = [&](std::string_view digits) {
+        const auto newcomer = mesh.add(identity_of(mesh.world.network_id(), digits));
+        EXPECT_TRUE(*mesh.world.node(newcomer).run(mesh.ring(newcomer).join({through}, mesh.world.now() + 1min)));
+        return newcomer;
+    };
+    const auto deaf = enter("1");
+    mesh.world.network().set_liar(deaf, [deaf](base::sim::Letter& letter) {
+        if (letter.to == deaf && is_request(letter, Verb::publish)) letter.drop = true;
+    });
+    for (const auto* digits : {"8", "c"}) {
+        const auto newcomer = enter(digits);
+        mesh.world.run_for(2s);
+        std::size_t known = 0;
+        for (const auto& object : objects) known += mesh.dolr(newcomer).pointers_to(object).size();
+        EXPECT_GT(known, objects.size() / 2) << digits;
+    }
 }
 
 TEST(Moving, WhoAnswersNonsenseBesideARootHasNotSaidThatNobodyPublishesIt) {
