@@ -48,7 +48,10 @@ class Node::Impl::Mover {
     Mover(Impl& impl, base::Address to, Wanted wanted, bool last)
         : impl_{impl}, to_{std::move(to)}, wanted_{std::move(wanted)}, last_{last} {}
 
-    Task<void> go() { return go_through_table(); }
+    Task<void> go() {
+        co_await go_through_table();
+        co_await go_through_own();
+    }
     /// What the receiver said last, or that it was silent, if it got nothing more.
     [[nodiscard]] std::optional<base::Error> failure() const { return failure_; }
 
@@ -60,6 +63,35 @@ class Node::Impl::Mover {
             co_await send(from ? kBundleBytes : 0);
             if (from) co_await impl_.env_.clock.sleep_for(kSlicePause);
         }
+    }
+
+    Task<void> go_through_own() {
+        for (unsigned root = 0; root < impl_.config_.roots && !failure_; ++root) {
+            const auto objects = co_await own_wanted(root);
+            const auto digits = impl_.prefix_digits();
+            for (std::size_t begin = 0; begin < objects.size() && !failure_;) {
+                auto parcel = impl_.next_group(objects, begin, root, digits, impl_.lease());
+                if (!parcel) continue;
+                parcel->hops = 1;
+                parcel->last = last_;
+                add(std::move(*parcel));
+                co_await send(kBundleBytes);
+            }
+        }
+        co_await send(0);
+    }
+
+    /// In the order of their keys.
+    Task<std::vector<Guid>> own_wanted(unsigned root) {
+        std::vector<Guid> objects;
+        std::size_t seen = 0;
+        for (auto at = impl_.own_.begin(); at != impl_.own_.end();) {
+            const auto object = *at;
+            if (wanted_(root_key(object, root))) objects.push_back(object);
+            if (++seen % kSliceObjects == 0) co_await impl_.env_.clock.sleep_for(kSlicePause);
+            at = impl_.own_.upper_bound(object);
+        }
+        co_return co_await impl_.in_order(std::move(objects), root);
     }
 
     void add(Parcel parcel) {
@@ -197,11 +229,16 @@ Task<Result<void>> Node::Impl::hand_over(pastry::NodeHandle newcomer) {
 
 // ---- one object
 
+// We keep no pointers to ourselves: what we publish is signed for who asks.
 Result<Message> Node::Impl::on_beside(const Message& message) {
     BASE_TRY(const auto object, decode_beside(message.header));
     std::vector<Parcel> parcels;
     for (const auto& [held, index] : table_.announcements_of(now(), object)) {
         parcels.push_back(moved(*held, {index, index + 1}, true));
+    }
+    for (unsigned root = 0; root < config_.roots && own_.contains(object); ++root) {
+        auto announcement = sign(root, lease(), {&object, 1});
+        parcels.push_back({.announcement = std::move(announcement), .range = {0, 1}, .hops = 1, .last = true});
     }
     if (parcels.empty() && !settled_) return base::Errc::busy;
     return encode(parcels, Verb::beside);

@@ -246,6 +246,71 @@ TEST(Moving, OneThatSwallowsWhatItIsSentKeepsNobodyElseWaiting) {
     }
 }
 
+// Nobody keeps pointers for the publisher itself: it was the root, and told those beside it, of which there were none.
+TEST(Moving, WhatOneAlonePublishedIsFoundByWhoeverJoinsIt) {
+    Mesh mesh{101};
+    mesh.add_directly(1);
+    const auto objects = some_objects(mesh, 60);
+    mesh.dolr(0).publish(objects);
+    mesh.world.run_for(2s);
+    for (NodeIndex newcomer = 1; newcomer < 4; ++newcomer) {
+        ASSERT_TRUE(mesh.join(1));
+        for (const auto& object : objects) {
+            const auto found = mesh.locate(newcomer, object);
+            EXPECT_TRUE(found) << newcomer << ": " << found.error().message();
+        }
+    }
+    mesh.world.run_for(5s);
+    EXPECT_GT(known_at_roots_from(mesh, 1, objects), 20U);
+}
+
+TEST(Moving, APublisherHandsOverWhatItWasTheRootOfItself) {
+    MeshOptions options;
+    options.dolr.settle = 20s;  // long before anybody is told unasked
+    Mesh mesh{102, std::move(options)};
+    mesh.add_directly(1);
+    const auto objects = some_objects(mesh, 60);
+    mesh.dolr(0).publish(objects);
+    mesh.world.run_for(2s);
+    ASSERT_TRUE(mesh.join(1));
+    mesh.world.run_for(2s);
+    EXPECT_GT(known_at_roots_from(mesh, 1, objects), 5U);
+}
+
+TEST(Moving, APublisherThatIsAskedAsOneBesideARootNamesItself) {
+    Mesh mesh{104};
+    mesh.add_directly(1);
+    const auto asker = mesh.add(identity_of(mesh.world.network_id(), "8"));
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(0).publish({object});
+    auto& env = mesh.world.node(asker).env();
+    const auto answer = *mesh.world.node(asker).run(
+        env.transport.request(mesh.world.node(0).address(), encode_beside(object), mesh.world.now() + 3s));
+    ASSERT_TRUE(answer);
+    const auto parcels = decode_publish(*answer);
+    ASSERT_TRUE(parcels);
+    ASSERT_EQ(parcels->size(), mesh.options.dolr.roots);
+    for (const auto& parcel : *parcels) {
+        EXPECT_EQ(parcel.announcement.publisher().id, mesh.id(0));
+        EXPECT_TRUE(parcel.announcement.verify(mesh.world.network_id()));
+    }
+}
+
+TEST(Moving, APublisherTellsThoseWhoComeToStandBesideItsRoots) {
+    Mesh mesh{103};
+    mesh.add_directly(1);
+    const auto objects = some_objects(mesh, 60);
+    mesh.dolr(0).publish(objects);
+    mesh.world.run_for(2s);
+    for (NodeIndex newcomer = 1; newcomer < 3; ++newcomer) {
+        ASSERT_TRUE(mesh.join(1));
+        mesh.world.run_for(5s);
+    }
+    for (const auto& object : objects) {
+        for (NodeIndex node = 1; node < 3; ++node) EXPECT_EQ(mesh.dolr(node).pointers_to(object).size(), 1U) << node;
+    }
+}
+
 TEST(Moving, WhoAnswersNonsenseBesideARootHasNotSaidThatNobodyPublishesIt) {
     Mesh mesh{92};
     mesh.add_directly(50);
