@@ -1,8 +1,8 @@
 // Pointers when the ring changes: to newcomers what is theirs now, and after a departure to whoever moved up. And what
 // a root asks those beside it before it says that nobody publishes an object.
 //
-// A newcomer is handed over all whose next hop it is. What else lies on ways to far roots waits for the next republish: a
-// question that misses it there goes on to the root.
+// A newcomer is handed over all whose next hop it is. What else lies on ways to far roots waits for the next republish:
+// a question that misses it there goes on to the root.
 #include <algorithm>
 #include <ranges>
 
@@ -205,14 +205,20 @@ bool Node::Impl::ours_to_tell(const Guid& key, const NodeId& to, const Change& c
     return std::ranges::find(set, to, &pastry::NodeHandle::id) != set.end();
 }
 
-Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer) {
+// Who has much to hand over may take longer than the newcomer waits: it asks again until it is told that it has all.
+Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer, Message message) {
+    BASE_CO_TRY(const auto born, decode_hand_over(message.header));
     const auto all = kbr_.neighbours();
     const auto at = std::ranges::find(all, newcomer, &pastry::NodeHandle::id);
     if (at == all.end()) co_return base::Errc::busy;  // not our neighbour as far as we know yet
+    std::erase_if(handed_over_, [&](const auto& each) { return each.second.forget_at <= now(); });
+    const auto before = handed_over_.find(newcomer);
+    if (before != handed_over_.end() && before->second.born == born) co_return encode_handed_over(newcomer_);
     if (!handing_over_.insert(newcomer).second) co_return base::Errc::busy;
     const auto done = co_await hand_over(*at);
     handing_over_.erase(newcomer);
     if (!done) co_return done.error();
+    handed_over_.insert_or_assign(newcomer, HandedOver{born, now() + sure_after()});
     co_return encode_handed_over(newcomer_);
 }
 
@@ -284,7 +290,7 @@ Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std:
 // whole leaf set came lately it has forgotten what it knew, and there is nobody to wait for.
 Task<void> Node::Impl::take_over() {
     while (!kbr_.active()) co_await env_.clock.sleep_for(config_.settle);
-    const auto sure_at = now() + config_.republish_period * 5 / 4;
+    const auto sure_at = now() + sure_after();
     std::map<NodeId, bool> given;
     while (now() < sure_at) {
         auto next = next_to_ask(given);
@@ -319,10 +325,11 @@ std::vector<pastry::NodeHandle> Node::Impl::next_to_ask(const std::map<NodeId, b
 }
 
 Task<bool> Node::Impl::ask_to_hand_over(pastry::NodeHandle node, std::map<NodeId, bool>& given) {
-    auto question = encode_hand_over();
+    auto question = encode_hand_over(born_);
     const auto answer = co_await env_.transport.request(node.address, std::move(question), now() + kHandOverTimeout);
     const auto fresh = answer ? decode_handed_over(answer->header) : Result<bool>{answer.error()};
-    if (!answer && is_silence(answer.error())) kbr_.suspect(node.id());
+    // Who does not answer in time is at work on it: KBR finds out by itself whether it is dead.
+    if (!answer && answer.error() == base::Errc::unreachable) kbr_.suspect(node.id());
     if (fresh) given[node.id()] = *fresh;
     co_return fresh.has_value();
 }

@@ -61,7 +61,7 @@ Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
     switch (verb) {
         case Verb::publish: co_return co_await on_publish(std::move(message));
         case Verb::deliver: co_return co_await on_deliver(std::move(message));
-        case Verb::hand_over: co_return co_await on_hand_over(from.address.id);
+        case Verb::hand_over: co_return co_await on_hand_over(from.address.id, message);
         case Verb::beside: co_return on_beside(message);
         case Verb::have: co_return on_have(message);
         case Verb::found:

@@ -171,9 +171,11 @@ class Node::Impl final : public pastry::Application {
     base::Task<void> tell_what_moved(base::NodeId id);
     [[nodiscard]] bool ours_to_tell(const base::Guid& key, const base::NodeId& to, const Change& change) const;
     [[nodiscard]] Parcel moved(const Held& held, Range range, bool last) const;
-    base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);
+    base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer, base::Message message);
     base::Task<base::Result<void>> hand_over(pastry::NodeHandle newcomer);
     base::Task<void> take_over();
+    /// By then everybody who publishes has done so again.
+    [[nodiscard]] base::Duration sure_after() const { return config_.republish_period * 5 / 4; }
     [[nodiscard]] std::vector<pastry::NodeHandle> next_to_ask(const std::map<base::NodeId, bool>& given) const;
     base::Task<bool> ask_to_hand_over(pastry::NodeHandle node, std::map<base::NodeId, bool>& given);
 
@@ -230,6 +232,12 @@ class Node::Impl final : public pastry::Application {
     Change change_;
     std::map<base::NodeId, Change> to_tell_;  // by who is being told; of what happened since that began
     std::set<base::NodeId> handing_over_;     // to whom
+
+    struct HandedOver {
+        std::uint64_t born = 0;  ///< its process
+        base::TimePoint forget_at{};
+    };
+    std::map<base::NodeId, HandedOver> handed_over_;  // neighbours that came lately
 
     struct Attempt {
         std::shared_ptr<Question> question;

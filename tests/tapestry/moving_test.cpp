@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <iostream>
+#include <map>
 
 #include "announcement.hpp"
 #include "base/membership.hpp"
@@ -153,6 +154,57 @@ TEST(Moving, ANewcomerBehindASlowLineIsGivenEverythingAndNotAllAtOnce) {
     mesh.world.run_for(1min);
     EXPECT_EQ(mesh.dolr(newcomer).status().pointers, 2 * objects.size());
     EXPECT_LE(most, 2U) << "one that hands over, one that tells who is to keep it";
+}
+
+TEST(Moving, AHandOverThatTakesLongerThanTheNewcomerWaitsIsNotBegunAgain) {
+    MeshOptions options;
+    options.dolr.settle = 15s;
+    Mesh mesh{105, std::move(options)};
+    mesh.add_directly(2);
+    const auto objects = publish_at_the_other(mesh, 100'000);
+    const auto newcomer = mesh.add(identity_of(mesh.world.network_id(), "8"));
+    std::map<std::uint64_t, unsigned> handed_over;  // by stamp
+    std::map<std::uint64_t, unsigned> refused;
+    mesh.world.network().set_liar(newcomer, [&, newcomer](base::sim::Letter& letter) {
+        if (letter.to != newcomer || !is_request(letter, Verb::publish)) return;
+        const auto parcels = decode_publish(*letter.content);
+        if (!parcels || parcels->front().last) return;
+        const auto stamp = parcels->front().announcement.stamp();
+        if (++refused[stamp] % 3 != 0) {
+            letter.answer =
+                base::Result<base::Message>{base::Errc::busy};  // at once, and after 15 s; not after 30 s more
+        } else {
+            ++handed_over[stamp];
+        }
+    });
+    const auto through = mesh.world.node(0).address();
+    ASSERT_TRUE(*mesh.world.node(newcomer).run(mesh.ring(newcomer).join({through}, mesh.world.now() + 1min)));
+    mesh.dolr(newcomer).start();
+    const auto before = mesh.world.now();
+    mesh.world.run_for(4min);
+    EXPECT_GE(handed_over.size() * 45s, 90s);
+    for (const auto& [stamp, times] : handed_over) EXPECT_EQ(times, 1U);
+    const auto none = mesh.locate(newcomer, mesh.world.rng().guid());
+    EXPECT_EQ(none.error(), Errc::not_published) << "it knows that it was given everything";
+    EXPECT_LT(mesh.world.now() - before, mesh.options.dolr.republish_period);
+}
+
+TEST(Moving, WhoeverForgotWhatItWasHandedIsHandedItAgain) {
+    Mesh mesh{107};
+    mesh.add_directly(1);
+    mesh.dolr(0).publish(some_objects(mesh, 20));
+    ASSERT_TRUE(mesh.join(1));
+    mesh.world.run_for(5s);
+    const auto handed_over_to_a_process_born_at = [&](std::uint64_t born) {
+        const auto before = mesh.dolr(0).status().parcels_sent;
+        auto& transport = mesh.world.node(1).env().transport;
+        EXPECT_TRUE(*mesh.world.node(1).run(
+            transport.request(mesh.world.node(0).address(), encode_hand_over(born), mesh.world.now() + 3s)));
+        return mesh.dolr(0).status().parcels_sent - before;
+    };
+    EXPECT_GT(handed_over_to_a_process_born_at(5), 0U);
+    EXPECT_EQ(handed_over_to_a_process_born_at(5), 0U);
+    EXPECT_GT(handed_over_to_a_process_born_at(6), 0U);
 }
 
 TEST(Moving, WhatIsLostOnItsWayToWhoShouldKeepItIsSentAgain) {
