@@ -29,8 +29,10 @@ constexpr unsigned kTries = 3;  // of a message
 }  // namespace
 
 Parcel Node::Impl::moved(const Held& held, Range range, bool last) const {
-    const base::Duration lease = held.announcement.lease();
-    const auto age = held.announcement.withdrawn() ? base::Duration{} : lease - (held.expires - now());
+    // A withdrawal is kept for a lease from when it came, whatever its age; how old it was then counts as well.
+    const bool withdrawn = held.announcement.withdrawn();
+    const base::Duration kept_for = withdrawn ? config_.lease : held.announcement.lease();
+    const auto age = kept_for - (held.expires - now()) + (withdrawn ? held.age : base::Duration{});
     return {.announcement = held.announcement,
             .range = range,
             .hops = std::min<unsigned>(held.hops + 1, kMaxHops),  // more would be refused
@@ -57,8 +59,13 @@ class Node::Impl::Mover {
 
   private:
     Task<void> go_through_table() {
-        const auto pick = [this](const Held& held, Range range) { add(impl_.moved(held, range, last_)); };
+        const auto pick = [this](const Held& held, Range range) {
+            auto parcel = impl_.moved(held, range, last_);
+            const bool undoes_nothing = held.announcement.withdrawn() && parcel.age >= impl_.config_.lease;
+            if (!undoes_nothing) add(std::move(parcel));
+        };
         for (auto from = std::optional{PointerTable::kBegin}; from && !failure_;) {
+            impl_.table_.expire(impl_.now());
             from = impl_.table_.for_some(*from, kSliceObjects, wanted_, pick);
             co_await send(from ? kBundleBytes : 0);
             if (from) co_await impl_.env_.clock.sleep_for(kSlicePause);

@@ -207,6 +207,48 @@ TEST(Moving, WhoeverForgotWhatItWasHandedIsHandedItAgain) {
     EXPECT_GT(handed_over_to_a_process_born_at(6), 0U);
 }
 
+TEST(Moving, AWithdrawalIsHandedOnWithItsAgeAndNotWhenItHasNothingLeftToUndo) {
+    Mesh mesh{106};
+    mesh.add_directly(2);
+    const auto publisher = identity_of(mesh.world.network_id(), "1");
+    mesh.members.insert(base::node_id(publisher.key.public_key(), publisher.salt));
+    const auto objects = some_objects(mesh, 50);
+    std::vector<Parcel> parcels;
+    const auto lease = std::chrono::duration_cast<std::chrono::seconds>(mesh.options.dolr.lease);
+    for (const auto& object : objects) {
+        const auto stamp = static_cast<std::uint64_t>(mesh.world.node(0).env().clock.wall_ns());
+        parcels.push_back({.announcement = Announcement::sign(publisher, {"p", 0, stamp, 0s}, {&object, 1}),
+                           .range = {0, 1},
+                           .last = true,
+                           .age = lease - 60s});
+    }
+    auto& transport = mesh.world.node(1).env().transport;
+    ASSERT_TRUE(*mesh.world.node(1).run(
+        transport.request(mesh.world.node(0).address(), encode(parcels), mesh.world.now() + 3s)));
+    std::size_t told = 0;
+    const auto join = [&] {
+        const auto newcomer = static_cast<NodeIndex>(mesh.world.size());
+        mesh.world.network().set_liar(0, [&, newcomer](base::sim::Letter& letter) {
+            if (letter.to != newcomer || !is_request(letter, Verb::publish)) return;
+            const auto some = decode_publish(*letter.content);
+            ASSERT_TRUE(some);
+            for (const auto& parcel : *some) {
+                ++told;
+                EXPECT_GE(parcel.age, lease - 60s);
+                EXPECT_LT(parcel.age, lease);
+            }
+        });
+        EXPECT_TRUE(mesh.join(1));
+        mesh.world.run_for(5s);
+    };
+    join();
+    EXPECT_GT(told, 10U);
+    told = 0;
+    mesh.world.run_for(60s);
+    join();
+    EXPECT_EQ(told, 0U);
+}
+
 TEST(Moving, WhatIsLostOnItsWayToWhoShouldKeepItIsSentAgain) {
     Mesh mesh{96};
     mesh.add_directly(2);
