@@ -40,8 +40,6 @@ struct Range {
 struct Pointer {
     base::Address publisher;
     base::Duration delay{};
-    unsigned hops = 0;
-    base::TimePoint expires{};
     base::TimePoint since{};  ///< has published the object here without a break
     unsigned root = 0;        ///< of the announcement
     std::uint64_t stamp = 0;  ///< the same
@@ -101,11 +99,9 @@ class PointerTable {
     bool denied(base::TimePoint now, const Denial& denial);
     void expire(base::TimePoint now);
 
-    /// Every announcement kept that has a live pointer whose key `wanted` accepts, with the runs of such objects.
-    void for_each(const std::function<bool(const base::Guid& key)>& wanted,
-                  const std::function<void(const Held&, Range)>& visit) const;
-    /// The same a slice at a time, of about so many objects of announcements: from the place that the slice before
-    /// returned; nullopt at the end. What comes and goes between slices may be visited or not.
+    /// Every announcement kept that has objects whose key `wanted` accepts, with the runs of these; a slice at a time,
+    /// of about so many objects of announcements: from the place that the slice before returned; nullopt at the end.
+    /// What comes and goes between slices may be visited or not.
     using Cursor = std::pair<base::TimePoint, std::uint64_t>;
     static constexpr Cursor kBegin{base::TimePoint::min(), 0};
     [[nodiscard]] std::optional<Cursor> for_some(Cursor from, std::size_t objects,
