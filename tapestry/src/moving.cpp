@@ -181,7 +181,8 @@ Task<void> Node::Impl::move_pointers() {
     were_near = next_to_us(std::move(were_near), config_.root_backups + change.left.size());
     std::erase_if(change.left, [&](const NodeId& node) { return !contains(were_near, node); });
     for (const auto& node : next_to_us(std::move(near), config_.root_backups)) {
-        if (change.left.empty() && !change.joined.contains(node)) continue;
+        const bool lacks_something = !change.left.empty() || change.joined.contains(node);
+        if (!lacks_something && !to_tell_.contains(node)) continue;
         const auto [to_tell, idle] = to_tell_.try_emplace(node);
         to_tell->second.add(change);
         if (idle) tasks_.spawn(tell_what_moved(node));
@@ -207,7 +208,11 @@ bool Node::Impl::ours_to_tell(const Guid& key, const NodeId& to, const Change& c
     const auto nearer = [&](const NodeId& gone) { return base::closer(key, gone, to); };
     if (!change.joined.contains(to) && std::ranges::none_of(change.left, nearer)) return false;
     const auto set = kbr_.replica_set(key, 1 + config_.root_backups);
-    const auto first = std::ranges::find_if(set, [&](const auto& node) { return !change.joined.contains(node.id()); });
+    const auto& since = to_tell_.at(to).joined;  // while this is being told
+    const auto first = std::ranges::find_if(set, [&](const auto& node) {
+        const auto& id = node.id();
+        return !change.joined.contains(id) && !since.contains(id) && !change_.joined.contains(id);
+    });
     if (first == set.end() || first->id() != self().id) return false;
     return std::ranges::find(set, to, &pastry::NodeHandle::id) != set.end();
 }

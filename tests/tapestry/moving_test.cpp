@@ -340,6 +340,29 @@ TEST(Moving, OneThatSwallowsWhatItIsSentKeepsNobodyElseWaiting) {
     }
 }
 
+TEST(Moving, WhoComesWhileOneIsBeingToldDoesNotKeepTheRestFromIt) {
+    MeshOptions options;
+    options.dolr.root_backups = 3;
+    options.dolr.settle = 2s;
+    Mesh mesh{108, std::move(options)};
+    mesh.add_directly(2);
+    const auto objects = publish_at_the_other(mesh, 100'000);
+    const auto through = mesh.world.node(0).address();
+    const auto slow = mesh.add(identity_of(mesh.world.network_id(), "1"));
+    std::size_t refused = 0;
+    mesh.world.network().set_liar(slow, [&, slow](base::sim::Letter& letter) {
+        if (letter.to != slow || !is_request(letter, Verb::publish) || ++refused > 2) return;
+        letter.answer = base::Result<base::Message>{base::Errc::busy};
+    });
+    for (const auto newcomer : {slow, mesh.add(identity_of(mesh.world.network_id(), "8"))}) {
+        ASSERT_TRUE(*mesh.world.node(newcomer).run(mesh.ring(newcomer).join({through}, mesh.world.now() + 1min)));
+        mesh.world.run_for(3s);
+    }
+    mesh.world.run_for(30s);
+    EXPECT_GT(refused, 2U);
+    EXPECT_EQ(mesh.dolr(slow).status().pointers, 2 * objects.size());
+}
+
 // Nobody keeps pointers for the publisher itself: it was the root, and told those beside it, of which there were none.
 TEST(Moving, WhatOneAlonePublishedIsFoundByWhoeverJoinsIt) {
     Mesh mesh{101};
