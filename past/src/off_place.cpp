@@ -4,6 +4,7 @@
 
 #include "base/hash.hpp"
 #include "tapestry/dolr.hpp"
+#include "tapestry/error.hpp"
 
 namespace past {
 
@@ -56,7 +57,7 @@ std::vector<OffPlace::Keeper> OffPlace::known(const Guid& place) {
     auto& known = known_[place];
     if (!known.asking && known.until <= context_.now()) {
         known.asking = true;
-        context_.work.spawn(ask(place, context_.now() + context_.config.call_timeout));
+        context_.work.spawn(ask(place, asked_in_vain(place), context_.now() + context_.config.call_timeout));
     }
     auto keepers = known.keepers;
     std::erase_if(keepers, [&](const Keeper& keeper) {
@@ -68,7 +69,8 @@ std::vector<OffPlace::Keeper> OffPlace::known(const Guid& place) {
 
 Task<std::vector<OffPlace::Keeper>> OffPlace::find(Guid place, TimePoint deadline) {
     if (dolr_ == nullptr) co_return std::vector<Keeper>{};
-    co_await ask(place, deadline);
+    std::vector<base::NodeId> nobody;
+    co_await ask(place, std::move(nobody), deadline);
     co_return known_[place].keepers;
 }
 
@@ -82,11 +84,13 @@ std::vector<base::NodeId> OffPlace::asked_in_vain(const Guid& place) const {
     return keepers;
 }
 
-// Who was asked in vain is left out, and whoever leads there looks for himself: if it is gone, nobody else is led
-// there.
-Task<void> OffPlace::ask(Guid place, TimePoint deadline) {
-    auto failed = asked_in_vain(place);
-    const auto located = co_await dolr_->locate_others(off_place_name(place), std::move(failed), deadline);
+// Who is left out as asked in vain whoever leads there looks for himself: if it is gone, nobody else is led there.
+Task<void> OffPlace::ask(Guid place, std::vector<base::NodeId> without, TimePoint deadline) {
+    if (dolr_ == nullptr) {  // it was taken back before this began
+        known_[place].asking = false;
+        co_return;
+    }
+    const auto located = co_await dolr_->locate_others(off_place_name(place), std::move(without), deadline);
     if (known_.size() >= context_.config.max_cached_places) {
         std::erase_if(known_, [&](const auto& entry) {
             return !entry.second.asking && entry.second.until <= context_.now() && entry.first != place;
@@ -99,12 +103,11 @@ Task<void> OffPlace::ask(Guid place, TimePoint deadline) {
     auto& known = known_[place];
     known.asking = false;
     known.until = context_.now() + context_.config.off_place_cached_for;
-    known.keepers.clear();
     known.misses.clear();
+    if (!located && !(located.error() == tapestry::Errc::not_published)) co_return;  // whoever was known may be there
+    known.keepers.clear();
     if (!located) co_return;
-    for (const auto& location : located->holders) {
-        if (location.holder.id != context_.self()) known.keepers.push_back({location.holder, 2 * location.delay});
-    }
+    for (const auto& location : located->holders) known.keepers.push_back({location.holder, 2 * location.delay});
 }
 
 void OffPlace::heard(const Guid& place, const base::NodeId& keeper, bool had_it) {

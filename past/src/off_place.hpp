@@ -28,7 +28,8 @@ class OffPlace {
 
     explicit OffPlace(Context& context) : context_{context} {}
     void add_source(Source source) { sources_.push_back(std::move(source)); }
-    /// `dolr` outlives this, or is taken back with nullptr. Without one nothing is told and nobody found.
+    /// `dolr` outlives this, or is taken back with nullptr: then until what goes on behind a call has ended, a question
+    /// being with it. Without one nothing is told and nobody found.
     void use(tapestry::Dolr* dolr);
 
     /// Tells what changed, for as long as the node runs.
@@ -41,10 +42,10 @@ class OffPlace {
     };
     /// As far as known; asks for them in the background if that was not done lately.
     [[nodiscard]] std::vector<Keeper> known(const base::Guid& place);
-    /// Asks now. Empty also if the DOLR could not tell.
+    /// Asks now, for all: who missed other blocks may have this one. Who was known before if the DOLR could not tell.
     base::Task<std::vector<Keeper>> find(base::Guid place, base::TimePoint deadline);
-    /// Whether a keeper had what was asked; one that never does is left out, and named to the DOLR as asked in vain,
-    /// until it is found again.
+    /// Whether a keeper had what was asked; one that never does is left out until the DOLR is asked again, and
+    /// named to it as asked in vain.
     void heard(const base::Guid& place, const base::NodeId& keeper, bool had_it);
 
     [[nodiscard]] std::size_t published() const { return published_.size(); }
@@ -56,7 +57,7 @@ class OffPlace {
         std::map<base::NodeId, unsigned> misses;  // in a row
         bool asking = false;
     };
-    base::Task<void> ask(base::Guid place, base::TimePoint deadline);
+    base::Task<void> ask(base::Guid place, std::vector<base::NodeId> without, base::TimePoint deadline);
     [[nodiscard]] std::vector<base::NodeId> asked_in_vain(const base::Guid& place) const;
     void tell();
 

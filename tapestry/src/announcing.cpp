@@ -78,7 +78,6 @@ Said Node::Impl::said(const Guid& object) const {
 }
 
 Task<void> Node::Impl::announce_forever() {
-    const auto lease = std::chrono::ceil<std::chrono::seconds>(config_.lease);
     auto all_due = now();
     for (;;) {
         if (fresh_.empty() && withdrawn_.empty()) co_await base::wait_until(env_.clock, news_, all_due);
@@ -89,12 +88,12 @@ Task<void> Node::Impl::announce_forever() {
             all_due = now() + std::chrono::duration_cast<base::Duration>(config_.republish_period * jitter);
             fresh_.clear();
             std::vector<Guid> all{own_.begin(), own_.end()};
-            co_await announce(std::move(all), lease);
+            co_await announce(std::move(all), lease());
             std::erase_if(taken_back_, [&](const auto& each) { return each.second <= now(); });
             for (const auto& [object, until] : taken_back_) withdrawn_.insert(object);
         }
         auto fresh = emptied(fresh_);
-        co_await announce(std::move(fresh), lease);
+        co_await announce(std::move(fresh), lease());
         auto gone = emptied(withdrawn_);
         co_await announce(std::move(gone), std::chrono::seconds{0});
     }
@@ -102,7 +101,6 @@ Task<void> Node::Impl::announce_forever() {
 
 // Said at once, and again as long as a root has not confirmed it. What is not ours any more is withdrawn.
 Task<std::vector<Guid>> Node::Impl::published(std::vector<Guid> objects, TimePoint deadline) {
-    const auto lease = std::chrono::ceil<std::chrono::seconds>(config_.lease);
     const auto awaited = std::make_shared<Awaited>(env_.executor);
     for (const auto& object : objects) awaited->missing.emplace(object, (1U << config_.roots) - 1);
     while (!awaited->missing.empty() && now() < deadline) {
@@ -117,7 +115,7 @@ Task<std::vector<Guid>> Node::Impl::published(std::vector<Guid> objects, TimePoi
             withdrawn_.erase(object);
             (own_.contains(object) ? held : gone).push_back(object);
         }
-        co_await announce(std::move(held), lease, awaited);
+        co_await announce(std::move(held), lease(), awaited);
         co_await announce(std::move(gone), std::chrono::seconds{0}, awaited);
         const auto until = std::min(deadline, now() + config_.find_timeout);
         const std::shared_ptr<base::Event> changed{awaited, &awaited->changed};
@@ -198,6 +196,24 @@ Announcement Node::Impl::sign(unsigned root, std::chrono::seconds lease, std::sp
     return Announcement::sign(identity_, std::move(terms), objects);
 }
 
+/// Sorted by their keys for this root; for root 0 they are already.
+Task<std::vector<Guid>> Node::Impl::in_order(std::vector<Guid> objects, unsigned root) {
+    if (root == 0) co_return objects;
+    auto sort = [from = std::move(objects), root] { return in_order_of_keys(from, root); };
+    co_return co_await env_.workers.run(std::move(sort));
+}
+
+/// Of `objects`, in the order of their keys, those from `begin` on that travel as one; `begin` is behind them then.
+/// Nothing if none of them is still what it was.
+std::optional<Parcel> Node::Impl::next_group(const std::vector<Guid>& objects, std::size_t& begin, unsigned root,
+                                             std::size_t digits, std::chrono::seconds lease) {
+    const auto end = group_end(objects, begin, root, digits);
+    const auto group = still_so(std::span{objects}.subspan(begin, end - begin), lease.count() > 0);
+    begin = end;
+    if (group.empty()) return {};
+    return Parcel{.announcement = sign(root, lease, group), .range = {0, group.size()}};
+}
+
 // `objects` sorted. Messages leave when they are full, the rest at the end: there are as many as next hops, and as many
 // more as the bytes fill.
 Task<void> Node::Impl::announce(std::vector<Guid> objects, std::chrono::seconds lease,
@@ -205,23 +221,18 @@ Task<void> Node::Impl::announce(std::vector<Guid> objects, std::chrono::seconds 
     if (objects.empty()) co_return;
     Bundles bundles;
     for (unsigned root = 0; root < config_.roots; ++root) {
-        if (root > 0) {
-            auto sort = [from = std::move(objects), root] { return in_order_of_keys(from, root); };
-            objects = co_await env_.workers.run(std::move(sort));
-        }
+        objects = co_await in_order(std::move(objects), root);
         const auto digits = prefix_digits();
         std::vector<Parcel> parcels;
         std::size_t bytes = 0;
         for (std::size_t begin = 0; begin < objects.size();) {
-            const auto end = group_end(objects, begin, root, digits);
-            const auto group = still_so(std::span{objects}.subspan(begin, end - begin), lease.count() > 0);
-            begin = end;
-            if (group.empty()) continue;
-            auto announcement = sign(root, lease, group);
+            auto parcel = next_group(objects, begin, root, digits, lease);
+            if (!parcel) continue;
+            const auto& announcement = parcel->announcement;
             if (awaited) on_their_way_.insert_or_assign(announcement.stamp(), OnItsWay{announcement, awaited});
+            parcel->confirm = awaited != nullptr;
             bytes += announcement.sealed().size();
-            parcels.push_back(
-                {.announcement = std::move(announcement), .range = {0, group.size()}, .confirm = awaited != nullptr});
+            parcels.push_back(std::move(*parcel));
             if (bytes < kSliceBytes) continue;
             bytes = 0;
             pass_on(std::exchange(parcels, {}), bundles);

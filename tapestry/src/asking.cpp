@@ -198,14 +198,18 @@ std::vector<Location> Node::Impl::by_our_distance(const Question& question) cons
     return holders;
 }
 
-Task<Result<Located>> Node::Impl::locate(Guid object, Nodes failed, TimePoint deadline, bool trace) {
-    if (failed.size() > kMaxTried) co_return base::Errc::bad_argument;
-    if (own_.contains(object) && !contains(failed, self().id)) {
+Task<Result<Located>> Node::Impl::locate(Guid object, TimePoint deadline, bool trace) {
+    if (own_.contains(object)) {
         Located here;
         here.holders.push_back({.holder = self(), .delay = {}, .measured = true});
         here.way.push_back(self());
         co_return here;
     }
+    co_return co_await locate_others(object, {}, deadline, trace);
+}
+
+Task<Result<Located>> Node::Impl::locate_others(Guid object, Nodes failed, TimePoint deadline, bool trace) {
+    if (failed.size() > kMaxTried) co_return base::Errc::bad_argument;
     const auto question = std::make_shared<Question>(env_.executor);
     const Asking asking{*this, question};
     question->not_these = {failed.begin(), failed.end()};

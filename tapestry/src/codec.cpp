@@ -107,7 +107,11 @@ Message encode(const std::vector<Landing>& landings) {
     return wrap(Verb::arrived, out);
 }
 
-Message encode_hand_over() { return wrap(Verb::hand_over, v1::HandOver{}); }
+Message encode_hand_over(std::uint64_t born) {
+    v1::HandOver out;
+    out.set_born(born);
+    return wrap(Verb::hand_over, out);
+}
 
 Message encode_handed_over(bool fresh) {
     v1::HandedOver out;
@@ -217,6 +221,12 @@ Result<Delivered> decode_delivered(const Message& message) {
         BASE_TRY(delivered.withdrawal, Announcement::decode(message.payload));
     }
     return delivered;
+}
+
+Result<std::uint64_t> decode_hand_over(base::ByteView header) {
+    v1::HandOver in;
+    if (!parse(in, header)) return Errc::bad_format;
+    return in.born();
 }
 
 Result<bool> decode_handed_over(base::ByteView header) {

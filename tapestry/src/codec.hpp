@@ -12,7 +12,7 @@ namespace tapestry {
 [[nodiscard]] base::Message encode(const Found& found);
 [[nodiscard]] base::Message encode(const Deliver& deliver, base::SharedBytes payload, Verb verb = Verb::deliver);
 [[nodiscard]] base::Message encode(const Delivered& delivered);
-[[nodiscard]] base::Message encode_hand_over();
+[[nodiscard]] base::Message encode_hand_over(std::uint64_t born);
 /// `fresh`: we came into the ring lately ourselves.
 [[nodiscard]] base::Message encode_handed_over(bool fresh);
 [[nodiscard]] base::Message encode_beside(const base::Guid& object);
@@ -28,6 +28,7 @@ namespace tapestry {
 [[nodiscard]] base::Result<Deliver> decode_deliver(base::ByteView header);
 [[nodiscard]] base::Result<Delivered> decode_delivered(const base::Message& message);
 /// Whether who handed over is fresh.
+[[nodiscard]] base::Result<std::uint64_t> decode_hand_over(base::ByteView header);
 [[nodiscard]] base::Result<bool> decode_handed_over(base::ByteView header);
 [[nodiscard]] base::Result<base::Guid> decode_beside(base::ByteView header);
 [[nodiscard]] base::Result<std::vector<Landing>> decode_arrived(base::ByteView header);

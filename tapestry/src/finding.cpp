@@ -45,7 +45,7 @@ Task<void> Node::Impl::answer_as_root(Find find) {
     find.trace = false;  // we are on its way already
     if (!find.send && meet(find, {})) co_return;
     Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
-    found.certain = sure && settled_ && !table_.known(now(), find.object);
+    found.certain = sure && settled_ && !table_.known(now(), find.object, find.asker.id);
     tell(find.asker.id, encode(found), find.round);
 }
 

@@ -34,7 +34,7 @@ Task<Result<void>> Followers::Impl::post(Guid object, News news, TimePoint deadl
         (void)taken;
         co_return base::ok();
     }
-    BASE_CO_TRY(const auto located, co_await dolr_.locate(object, deadline));
+    BASE_CO_TRY(const auto located, co_await dolr_.locate_others(object, {}, deadline));
     base::Error failure{Errc::unreachable, object.short_hex()};
     for (const auto& location : located.holders) {
         if (now() >= deadline) break;

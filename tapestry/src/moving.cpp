@@ -1,7 +1,8 @@
 // Pointers when the ring changes: to newcomers what is theirs now, and after a departure to whoever moved up. And what
 // a root asks those beside it before it says that nobody publishes an object.
 //
-// What lies on the way to far roots waits for the next republish: a question that misses it there goes on to the root.
+// A newcomer is handed over all whose next hop it is. What else lies on ways to far roots waits for the next republish:
+// a question that misses it there goes on to the root.
 #include <algorithm>
 #include <ranges>
 
@@ -28,8 +29,10 @@ constexpr unsigned kTries = 3;  // of a message
 }  // namespace
 
 Parcel Node::Impl::moved(const Held& held, Range range, bool last) const {
-    const base::Duration lease = held.announcement.lease();
-    const auto age = held.announcement.withdrawn() ? base::Duration{} : lease - (held.expires - now());
+    // A withdrawal is kept for a lease from when it came, whatever its age; how old it was then counts as well.
+    const bool withdrawn = held.announcement.withdrawn();
+    const base::Duration kept_for = withdrawn ? config_.lease : held.announcement.lease();
+    const auto age = kept_for - (held.expires - now()) + (withdrawn ? held.age : base::Duration{});
     return {.announcement = held.announcement,
             .range = range,
             .hops = std::min<unsigned>(held.hops + 1, kMaxHops),  // more would be refused
@@ -38,88 +41,107 @@ Parcel Node::Impl::moved(const Held& held, Range range, bool last) const {
             .age = std::clamp<base::Duration>(age, base::Duration{}, kMaxLease)};
 }
 
-/// Sends what is to be handed to others while the table is gone through, to each receiver message by message.
+/// Sends one receiver what is its: of our table, gone through in slices, and of what we publish ourselves, which is in
+/// no table of ours.
 class Node::Impl::Mover {
   public:
-    explicit Mover(Impl& impl) : impl_{impl} {}
-
     using Wanted = std::function<bool(const Guid& key)>;
-    using Pick = std::function<void(const Held&, Range)>;
-    /// Shows `pick` all whose keys are wanted; it adds what is to go.
-    Task<void> go(Wanted wanted, Pick pick) {
-        for (auto from = std::optional{PointerTable::kBegin}; from;) {
-            from = impl_.table_.for_some(*from, kSliceObjects, wanted, pick);
+    /// `last`: to be kept and not passed on.
+    Mover(Impl& impl, base::Address to, Wanted wanted, bool last)
+        : impl_{impl}, to_{std::move(to)}, wanted_{std::move(wanted)}, last_{last} {}
+
+    Task<void> go() {
+        co_await go_through_table();
+        co_await go_through_own();
+    }
+    /// What the receiver said last, or that it was silent, if it got nothing more.
+    [[nodiscard]] std::optional<base::Error> failure() const { return failure_; }
+
+  private:
+    Task<void> go_through_table() {
+        const auto pick = [this](const Held& held, Range range) {
+            auto parcel = impl_.moved(held, range, last_);
+            const bool undoes_nothing = held.announcement.withdrawn() && parcel.age >= impl_.config_.lease;
+            if (!undoes_nothing) add(std::move(parcel));
+        };
+        for (auto from = std::optional{PointerTable::kBegin}; from && !failure_;) {
+            impl_.table_.expire(impl_.now());
+            from = impl_.table_.for_some(*from, kSliceObjects, wanted_, pick);
             co_await send(from ? kBundleBytes : 0);
             if (from) co_await impl_.env_.clock.sleep_for(kSlicePause);
         }
     }
-    void add(const pastry::NodeHandle& to, Parcel parcel) {
-        auto& outgoing = outgoing_[to.id()];
-        outgoing.to = to.address;
-        if (!outgoing.parcels.empty()) {
-            auto& before = outgoing.parcels.back();
-            const bool same = before.announcement.sealed().view().data() == parcel.announcement.sealed().view().data();
-            if (same && before.range.end == parcel.range.begin) {
-                before.range.end = parcel.range.end;
-                return;
+
+    Task<void> go_through_own() {
+        for (unsigned root = 0; root < impl_.config_.roots && !failure_; ++root) {
+            const auto objects = co_await own_wanted(root);
+            const auto digits = impl_.prefix_digits();
+            for (std::size_t begin = 0; begin < objects.size() && !failure_;) {
+                auto parcel = impl_.next_group(objects, begin, root, digits, impl_.lease());
+                if (!parcel) continue;
+                parcel->hops = 1;
+                parcel->last = last_;
+                add(std::move(*parcel));
+                co_await send(kBundleBytes);
             }
         }
-        outgoing.bytes += parcel.announcement.sealed().size();
-        outgoing.parcels.push_back(std::move(parcel));
+        co_await send(0);
     }
-    /// What a receiver that got nothing more said last.
-    [[nodiscard]] std::optional<base::Error> failure() const { return failure_; }
 
-  private:
-    struct Outgoing {
-        base::Address to;
-        std::deque<Parcel> parcels;
-        std::size_t bytes = 0;
-        bool lost = false;
-    };
+    /// In the order of their keys.
+    Task<std::vector<Guid>> own_wanted(unsigned root) {
+        std::vector<Guid> objects;
+        std::size_t seen = 0;
+        for (auto at = impl_.own_.begin(); at != impl_.own_.end();) {
+            const auto object = *at;
+            if (wanted_(root_key(object, root))) objects.push_back(object);
+            if (++seen % kSliceObjects == 0) co_await impl_.env_.clock.sleep_for(kSlicePause);
+            at = impl_.own_.upper_bound(object);
+        }
+        co_return co_await impl_.in_order(std::move(objects), root);
+    }
 
-    /// Of those that have more than so many bytes, or as many parcels as fit.
+    void add(Parcel parcel) {
+        bytes_ += parcel.announcement.sealed().size();
+        parcels_.push_back(std::move(parcel));
+    }
+
+    /// As long as there are more than so many bytes, or as many parcels as fit.
     Task<void> send(std::size_t kept_bytes) {
-        for (auto& [id, outgoing] : outgoing_) {
-            while (!outgoing.parcels.empty() &&
-                   (outgoing.bytes > kept_bytes || outgoing.parcels.size() >= kMaxParcels)) {
-                auto parcels = take_some(outgoing);
-                if (!outgoing.lost) outgoing.lost = !co_await arrived(outgoing.to, std::move(parcels));
-            }
+        while (!failure_ && !parcels_.empty() && (bytes_ > kept_bytes || parcels_.size() >= kMaxParcels)) {
+            auto some = take_some();
+            failure_ = co_await lost(std::move(some));
         }
     }
 
-    static std::vector<Parcel> take_some(Outgoing& outgoing) {
+    std::vector<Parcel> take_some() {
         std::vector<Parcel> some;
         std::size_t bytes = 0;
-        while (!outgoing.parcels.empty() && some.size() < kMaxParcels) {
-            const auto more = outgoing.parcels.front().announcement.sealed().size();
+        while (!parcels_.empty() && some.size() < kMaxParcels) {
+            const auto more = parcels_.front().announcement.sealed().size();
             if (!some.empty() && bytes + more > kBundleBytes) break;
             bytes += more;
-            some.push_back(std::move(outgoing.parcels.front()));
-            outgoing.parcels.pop_front();
+            some.push_back(std::move(parcels_.front()));
+            parcels_.pop_front();
         }
-        outgoing.bytes -= bytes;
+        bytes_ -= bytes;
         return some;
     }
 
     /// Tried again where it is unknown whether it came, or there was no room for it just then.
-    Task<bool> arrived(base::Address to, std::vector<Parcel> parcels) {
+    Task<std::optional<base::Error>> lost(std::vector<Parcel> parcels) {
         for (unsigned tries = 1;; ++tries) {
             const auto began = impl_.now();
             auto message = encode(parcels);
             ++impl_.counters_.publishes_sent;
             impl_.counters_.parcels_sent += parcels.size();
             impl_.counters_.bytes_sent += message.size();
-            const auto answer = co_await impl_.call(to, std::move(message));
+            const auto answer = co_await impl_.call(to_, std::move(message));
             // What it refuses it would refuse again: one announcement does not keep the others from it.
-            if (answer || answer.error() == base::Errc::bad_format) co_return true;
+            if (answer || answer.error() == base::Errc::bad_format) co_return std::nullopt;
             const bool silent = is_silence(answer.error());
-            if (silent) impl_.kbr_.suspect(to.id);
-            if (tries == kTries || (!silent && answer.error() != base::Errc::busy)) {
-                failure_ = answer.error();
-                co_return false;
-            }
+            if (silent) impl_.kbr_.suspect(to_.id);
+            if (tries == kTries || (!silent && answer.error() != base::Errc::busy)) co_return answer.error();
             co_await impl_.env_.clock.sleep_for(impl_.config_.settle * tries);
             const auto waited = impl_.now() - began;
             for (auto& parcel : parcels) parcel.age = std::min<base::Duration>(parcel.age + waited, kMaxLease);
@@ -127,78 +149,114 @@ class Node::Impl::Mover {
     }
 
     Impl& impl_;
-    std::map<NodeId, Outgoing> outgoing_;
+    const base::Address to_;
+    const Wanted wanted_;
+    const bool last_;
+    std::deque<Parcel> parcels_;
+    std::size_t bytes_ = 0;
     std::optional<base::Error> failure_;
 };
 
-// Where the set of those who keep a key's pointers (its root and the neighbours beside it) has changed, the first of
-// those who had them tells the others.
-Task<void> Node::Impl::move_pointers() {
-    while (!joined_.empty() || left_) {
-        co_await env_.clock.sleep_for(config_.settle);
-        auto joined = std::exchange(joined_, {});
-        co_await move_pointers(std::move(joined), std::exchange(left_, false));
+/// Of these nodes the `count` next to us on each side of the ring.
+std::vector<NodeId> Node::Impl::next_to_us(std::vector<NodeId> nodes, std::size_t count) const {
+    std::ranges::sort(nodes, {}, [&](const NodeId& node) { return base::clockwise_distance(self().id, node); });
+    if (nodes.size() > 2 * count) {
+        const auto begin = nodes.begin() + static_cast<std::ptrdiff_t>(count);
+        nodes.erase(begin, nodes.end() - static_cast<std::ptrdiff_t>(count));
     }
+    return nodes;
+}
+
+// Where the set of those who keep a key's pointers (its root and the neighbours beside it) has changed, the first of
+// those who had them tells the others. These are next to it on the ring: nobody else needs to look. Each is told by a
+// task of its own, so that a slow one keeps nobody waiting.
+Task<void> Node::Impl::move_pointers() {
+    co_await env_.clock.sleep_for(config_.settle);  // what happens meanwhile is told with it
     moving_ = false;
+    auto change = std::exchange(change_, {});
+    std::vector<NodeId> near;
+    for (const auto& node : kbr_.neighbours()) near.push_back(node.id());
+    auto were_near = near;  // and, of those who left, who could have kept what we keep
+    were_near.insert(were_near.end(), change.left.begin(), change.left.end());
+    were_near = next_to_us(std::move(were_near), config_.root_backups + change.left.size());
+    std::erase_if(change.left, [&](const NodeId& node) { return !contains(were_near, node); });
+    for (const auto& node : next_to_us(std::move(near), config_.root_backups)) {
+        const bool lacks_something = !change.left.empty() || change.joined.contains(node);
+        if (!lacks_something && !to_tell_.contains(node)) continue;
+        const auto [to_tell, idle] = to_tell_.try_emplace(node);
+        to_tell->second.add(change);
+        if (idle) tasks_.spawn(tell_what_moved(node));
+    }
 }
 
-Task<void> Node::Impl::move_pointers(std::set<NodeId> joined, bool left) {
-    std::vector<pastry::NodeHandle> receivers;
-    const auto ours_to_tell = [&](const Guid& key) {
-        receivers.clear();
-        bool first = true;
-        for (auto& node : kbr_.replica_set(key, 1 + config_.root_backups)) {
-            const bool fresh = joined.contains(node.id());
-            if (first && !fresh) {
-                if (node.id() != kbr_.self().id()) return false;
-                first = false;
-            } else if (fresh || left) {
-                receivers.push_back(std::move(node));
-            }
-        }
-        return !first && !receivers.empty();
-    };
-    Mover mover{*this};
-    Mover::Pick pick = [&](const Held& held, Range range) {
-        for (std::size_t i = range.begin; i < range.end; ++i) {
-            if (!ours_to_tell(held.announcement.key(i))) continue;
-            for (const auto& to : receivers) mover.add(to, moved(held, {i, i + 1}, true));
-        }
-    };
-    Mover::Wanted any = [](const Guid&) { return true; };
-    co_await mover.go(std::move(any), std::move(pick));
+Task<void> Node::Impl::tell_what_moved(NodeId id) {
+    while (!to_tell_[id].empty()) {
+        const auto change = std::exchange(to_tell_[id], {});
+        const auto to = kbr_.find(id);
+        if (!to) continue;  // it is gone; if it comes back it is told of that
+        Mover::Wanted wanted = [&](const Guid& key) { return ours_to_tell(key, id, change); };
+        Mover mover{*this, to->address, std::move(wanted), true};
+        co_await mover.go();
+    }
+    to_tell_.erase(id);
 }
 
-Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer) {
+/// `to` is one of those who keep the pointers of `key`, and new to it: it came, or somebody nearer left. (Then it may
+/// have had them as a backup; but backups are told once, and whoever died may not have come to it.) And we are the
+/// first of those who are not new.
+bool Node::Impl::ours_to_tell(const Guid& key, const NodeId& to, const Change& change) const {
+    const auto nearer = [&](const NodeId& gone) { return base::closer(key, gone, to); };
+    if (!change.joined.contains(to) && std::ranges::none_of(change.left, nearer)) return false;
+    const auto set = kbr_.replica_set(key, 1 + config_.root_backups);
+    const auto& since = to_tell_.at(to).joined;  // while this is being told
+    const auto first = std::ranges::find_if(set, [&](const auto& node) {
+        const auto& id = node.id();
+        return !change.joined.contains(id) && !since.contains(id) && !change_.joined.contains(id);
+    });
+    if (first == set.end() || first->id() != self().id) return false;
+    return std::ranges::find(set, to, &pastry::NodeHandle::id) != set.end();
+}
+
+// Who has much to hand over may take longer than the newcomer waits: it asks again until it is told that it has all.
+Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer, Message message) {
+    BASE_CO_TRY(const auto born, decode_hand_over(message.header));
     const auto all = kbr_.neighbours();
     const auto at = std::ranges::find(all, newcomer, &pastry::NodeHandle::id);
     if (at == all.end()) co_return base::Errc::busy;  // not our neighbour as far as we know yet
+    std::erase_if(handed_over_, [&](const auto& each) { return each.second.forget_at <= now(); });
+    const auto before = handed_over_.find(newcomer);
+    if (before != handed_over_.end() && before->second.born == born) co_return encode_handed_over(newcomer_);
     if (!handing_over_.insert(newcomer).second) co_return base::Errc::busy;
     const auto done = co_await hand_over(*at);
     handing_over_.erase(newcomer);
     if (!done) co_return done.error();
+    handed_over_.insert_or_assign(newcomer, HandedOver{born, now() + sure_after()});
     co_return encode_handed_over(newcomer_);
 }
 
 Task<Result<void>> Node::Impl::hand_over(pastry::NodeHandle newcomer) {
-    Mover mover{*this};
     Mover::Wanted theirs = [&](const Guid& key) {
         const auto hop = first_hop(key);  // zero: we are in doubt who is near it
         return hop.is_zero() ? base::closer(key, newcomer.id(), self().id) : hop == newcomer.id();
     };
-    Mover::Pick pick = [&](const Held& held, Range range) { mover.add(newcomer, moved(held, range, false)); };
-    co_await mover.go(std::move(theirs), std::move(pick));
+    Mover mover{*this, newcomer.address, std::move(theirs), false};
+    co_await mover.go();
     if (mover.failure()) co_return *mover.failure();
     co_return base::ok();
 }
 
 // ---- one object
 
-Result<Message> Node::Impl::on_beside(const Message& message) const {
+// We keep no pointers to ourselves: what we publish is signed for who asks.
+Result<Message> Node::Impl::on_beside(const Message& message) {
     BASE_TRY(const auto object, decode_beside(message.header));
     std::vector<Parcel> parcels;
     for (const auto& [held, index] : table_.announcements_of(now(), object)) {
         parcels.push_back(moved(*held, {index, index + 1}, true));
+    }
+    for (unsigned root = 0; root < config_.roots && own_.contains(object); ++root) {
+        auto announcement = sign(root, lease(), {&object, 1});
+        parcels.push_back({.announcement = std::move(announcement), .range = {0, 1}, .hops = 1, .last = true});
     }
     if (parcels.empty() && !settled_) return base::Errc::busy;
     return encode(parcels, Verb::beside);
@@ -244,7 +302,7 @@ Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std:
 // whole leaf set came lately it has forgotten what it knew, and there is nobody to wait for.
 Task<void> Node::Impl::take_over() {
     while (!kbr_.active()) co_await env_.clock.sleep_for(config_.settle);
-    const auto sure_at = now() + config_.republish_period * 5 / 4;
+    const auto sure_at = now() + sure_after();
     std::map<NodeId, bool> given;
     while (now() < sure_at) {
         auto next = next_to_ask(given);
@@ -279,10 +337,11 @@ std::vector<pastry::NodeHandle> Node::Impl::next_to_ask(const std::map<NodeId, b
 }
 
 Task<bool> Node::Impl::ask_to_hand_over(pastry::NodeHandle node, std::map<NodeId, bool>& given) {
-    auto question = encode_hand_over();
+    auto question = encode_hand_over(born_);
     const auto answer = co_await env_.transport.request(node.address, std::move(question), now() + kHandOverTimeout);
     const auto fresh = answer ? decode_handed_over(answer->header) : Result<bool>{answer.error()};
-    if (!answer && is_silence(answer.error())) kbr_.suspect(node.id());
+    // Who does not answer in time is at work on it: KBR finds out by itself whether it is dead.
+    if (!answer && answer.error() == base::Errc::unreachable) kbr_.suspect(node.id());
     if (fresh) given[node.id()] = *fresh;
     co_return fresh.has_value();
 }

@@ -61,7 +61,7 @@ Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
     switch (verb) {
         case Verb::publish: co_return co_await on_publish(std::move(message));
         case Verb::deliver: co_return co_await on_deliver(std::move(message));
-        case Verb::hand_over: co_return co_await on_hand_over(from.address.id);
+        case Verb::hand_over: co_return co_await on_hand_over(from.address.id, message);
         case Verb::beside: co_return on_beside(message);
         case Verb::have: co_return on_have(message);
         case Verb::found:
@@ -108,12 +108,7 @@ Task<void> Node::Impl::tell_somebody(NodeId who, Message message, unsigned round
 // ---- the ring
 
 void Node::Impl::update(const pastry::NodeHandle& node, bool joined) {
-    if (joined) {
-        joined_.insert(node.id());
-    } else {
-        joined_.erase(node.id());
-        left_ = true;
-    }
+    change_.note(node.id(), joined);
     if (std::exchange(moving_, true)) return;
     tasks_.spawn(move_pointers());
 }
@@ -148,10 +143,10 @@ Task<std::vector<Guid>> Node::published(std::vector<Guid> objects, TimePoint dea
     return impl_->published(std::move(objects), deadline);
 }
 Task<Result<Located>> Node::locate(Guid object, TimePoint deadline, bool trace) {
-    return impl_->locate(object, {}, deadline, trace);
+    return impl_->locate(object, deadline, trace);
 }
 Task<Result<Located>> Node::locate_others(Guid object, std::vector<NodeId> failed, TimePoint deadline) {
-    return impl_->locate(object, std::move(failed), deadline, false);
+    return impl_->locate_others(object, std::move(failed), deadline);
 }
 Task<Result<std::vector<Location>>> Node::other_holders(Guid object, std::vector<NodeId> known, TimePoint deadline) {
     return impl_->other_holders(object, std::move(known), deadline);

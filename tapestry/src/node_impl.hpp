@@ -42,6 +42,22 @@ struct Effort {
     bool told = false;  ///< who was to be told besides
 };
 
+/// What happened on the ring since it was last looked at.
+struct Change {
+    std::set<base::NodeId> joined;
+    std::set<base::NodeId> left;
+
+    void note(const base::NodeId& node, bool has_joined) {
+        (has_joined ? left : joined).erase(node);
+        (has_joined ? joined : left).insert(node);
+    }
+    void add(const Change& later) {
+        for (const auto& node : later.joined) note(node, true);
+        for (const auto& node : later.left) note(node, false);
+    }
+    [[nodiscard]] bool empty() const { return joined.empty() && left.empty(); }
+};
+
 /// It is unknown whether the other side acted.
 [[nodiscard]] inline bool is_silence(const base::Error& error) {
     return error == base::Errc::unreachable || error == base::Errc::timed_out;
@@ -64,8 +80,9 @@ class Node::Impl final : public pastry::Application {
     base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects, base::TimePoint deadline);
 
     // asking.cpp
-    base::Task<base::Result<Located>> locate(base::Guid object, std::vector<base::NodeId> failed,
-                                             base::TimePoint deadline, bool trace);
+    base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline, bool trace);
+    base::Task<base::Result<Located>> locate_others(base::Guid object, std::vector<base::NodeId> failed,
+                                                    base::TimePoint deadline, bool trace = false);
     base::Task<base::Result<unsigned>> send(base::Guid object, base::SharedBytes message, unsigned replicas,
                                             base::TimePoint deadline);
 
@@ -105,6 +122,7 @@ class Node::Impl final : public pastry::Application {
     // node.cpp
     base::Task<base::Result<base::Message>> on_request(base::Peer from, base::Message message);
     [[nodiscard]] base::TimePoint now() const { return env_.clock.now(); }
+    [[nodiscard]] std::chrono::seconds lease() const { return std::chrono::ceil<std::chrono::seconds>(config_.lease); }
     [[nodiscard]] const base::Address& self() const { return kbr_.self().address; }
     base::Task<base::Result<base::Message>> call(base::Address to, base::Message message);
     void tell(const base::NodeId& who, base::Message message, unsigned round = 0);
@@ -118,6 +136,9 @@ class Node::Impl final : public pastry::Application {
     [[nodiscard]] std::size_t group_end(const std::vector<base::Guid>& objects, std::size_t begin, unsigned root,
                                         std::size_t digits) const;
     [[nodiscard]] std::vector<base::Guid> still_so(std::span<const base::Guid> objects, bool published) const;
+    base::Task<std::vector<base::Guid>> in_order(std::vector<base::Guid> objects, unsigned root);
+    [[nodiscard]] std::optional<Parcel> next_group(const std::vector<base::Guid>& objects, std::size_t& begin,
+                                                   unsigned root, std::size_t digits, std::chrono::seconds lease);
     [[nodiscard]] Announcement sign(unsigned root, std::chrono::seconds lease, std::span<const base::Guid> objects);
     [[nodiscard]] std::size_t prefix_digits() const;
     [[nodiscard]] base::NodeId first_hop(const base::Guid& key) const;
@@ -142,16 +163,20 @@ class Node::Impl final : public pastry::Application {
     base::Task<std::vector<std::uint8_t>> verify(std::shared_ptr<const std::vector<Parcel>> parcels);
 
     // moving.cpp
-    [[nodiscard]] base::Result<base::Message> on_beside(const base::Message& message) const;
+    [[nodiscard]] base::Result<base::Message> on_beside(const base::Message& message);
     base::Task<bool> ask_beside(base::Guid object, base::Guid key);
     base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object, std::shared_ptr<std::size_t> answers);
     class Mover;
     base::Task<void> move_pointers();
-    base::Task<void> move_pointers(std::set<base::NodeId> joined, bool left);
+    [[nodiscard]] std::vector<base::NodeId> next_to_us(std::vector<base::NodeId> nodes, std::size_t count) const;
+    base::Task<void> tell_what_moved(base::NodeId id);
+    [[nodiscard]] bool ours_to_tell(const base::Guid& key, const base::NodeId& to, const Change& change) const;
     [[nodiscard]] Parcel moved(const Held& held, Range range, bool last) const;
-    base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer);
+    base::Task<base::Result<base::Message>> on_hand_over(base::NodeId newcomer, base::Message message);
     base::Task<base::Result<void>> hand_over(pastry::NodeHandle newcomer);
     base::Task<void> take_over();
+    /// By then everybody who publishes has done so again.
+    [[nodiscard]] base::Duration sure_after() const { return config_.republish_period * 5 / 4; }
     [[nodiscard]] std::vector<pastry::NodeHandle> next_to_ask(const std::map<base::NodeId, bool>& given) const;
     base::Task<bool> ask_to_hand_over(pastry::NodeHandle node, std::map<base::NodeId, bool>& given);
 
@@ -205,10 +230,16 @@ class Node::Impl final : public pastry::Application {
     std::size_t waiting_bytes_ = 0;                   // of these
     bool settled_ = false;                            // we have the pointers of the keys that we are root of
     bool newcomer_ = true;                            // not everybody who publishes has done so again since we came
-    bool moving_ = false;                             // move_pointers() will look at these
-    std::set<base::NodeId> joined_;
-    bool left_ = false;
-    std::set<base::NodeId> handing_over_;  // to whom
+    bool moving_ = false;                             // move_pointers() will look at this:
+    Change change_;
+    std::map<base::NodeId, Change> to_tell_;  // by who is being told; of what happened since that began
+    std::set<base::NodeId> handing_over_;     // to whom
+
+    struct HandedOver {
+        std::uint64_t born = 0;  ///< its process
+        base::TimePoint forget_at{};
+    };
+    std::map<base::NodeId, HandedOver> handed_over_;  // neighbours that came lately
 
     struct Attempt {
         std::shared_ptr<Question> question;

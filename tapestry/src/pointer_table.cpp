@@ -213,8 +213,6 @@ std::vector<Pointer> PointerTable::find(TimePoint now, const Guid& object) const
         const auto& held = *entry.held;
         Pointer pointer{.publisher = held.announcement.publisher(),
                         .delay = held.delay,
-                        .hops = held.hops,
-                        .expires = held.expires,
                         .since = time_of(entry.since),
                         .root = held.announcement.root(),
                         .stamp = held.announcement.stamp()};
@@ -247,22 +245,17 @@ bool PointerTable::holds(const Announcement& announcement, std::size_t index) co
            });
 }
 
-bool PointerTable::known(TimePoint now, const Guid& object) const {
+bool PointerTable::known(TimePoint now, const Guid& object, const NodeId& but) const {
     if (now < uncertain_until_ || refused_one(now, object)) return true;
     const auto found = objects_.find(object);
     return found != objects_.end() && std::ranges::any_of(found->second, [&](const Entry& entry) {
-               return !entry.gone && entry.held->expires > now;
+               return !entry.gone && entry.held->expires > now && entry.publisher() != but;
            });
 }
 
 void PointerTable::expire(TimePoint now) {
     while (!leases_.empty() && leases_.begin()->first.first <= now) remove_all(leases_.begin()->second.get());
     if (now >= forget_due_) forget_old(now);
-}
-
-void PointerTable::for_each(const std::function<bool(const Guid& key)>& wanted,
-                            const std::function<void(const Held&, Range)>& visit) const {
-    for (auto from = std::optional{kBegin}; from;) from = for_some(*from, limits_.pointers, wanted, visit);
 }
 
 std::optional<PointerTable::Cursor> PointerTable::for_some(Cursor from, std::size_t objects,

@@ -41,8 +41,6 @@ struct Range {
 struct Pointer {
     base::Address publisher;
     base::Duration delay{};
-    unsigned hops = 0;
-    base::TimePoint expires{};
     base::TimePoint since{};  ///< has published the object here without a break
     unsigned root = 0;        ///< of the announcement
     std::uint64_t stamp = 0;  ///< the same
@@ -98,9 +96,9 @@ class PointerTable {
     [[nodiscard]] std::vector<Pointer> find(base::TimePoint now, const base::Guid& object) const;
     /// This very announcement, byte for byte, is kept for its object `index`.
     [[nodiscard]] bool holds(const Announcement& announcement, std::size_t index) const;
-    /// Somebody publishes it, whether he answered lately or not, or would have but is not believed at present; or may
-    /// publish it, since live pointers had to make room.
-    [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object) const;
+    /// Somebody else than `but` publishes it, whether he answered lately or not, or would have but is not believed at
+    /// present; or may publish it, since live pointers had to make room.
+    [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object, const base::NodeId& but = {}) const;
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
     /// The publisher answered that it does not have it: forgotten, and remembered as withdrawn if it signed so; what it
@@ -110,11 +108,9 @@ class PointerTable {
     bool denied(base::TimePoint now, const Denial& denial);
     void expire(base::TimePoint now);
 
-    /// Every announcement kept that has a live pointer whose key `wanted` accepts, with the runs of such objects.
-    void for_each(const std::function<bool(const base::Guid& key)>& wanted,
-                  const std::function<void(const Held&, Range)>& visit) const;
-    /// The same a slice at a time, of about so many objects of announcements: from the place that the slice before
-    /// returned; nullopt at the end. What comes and goes between slices may be visited or not.
+    /// Every announcement kept that has objects whose key `wanted` accepts, with the runs of these; a slice at a time,
+    /// of about so many objects of announcements: from the place that the slice before returned; nullopt at the end.
+    /// What comes and goes between slices may be visited or not.
     using Cursor = std::pair<base::TimePoint, std::uint64_t>;
     static constexpr Cursor kBegin{base::TimePoint::min(), 0};
     [[nodiscard]] std::optional<Cursor> for_some(Cursor from, std::size_t objects,

@@ -29,6 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto deliver = decode_deliver(bytes)) must_be(decode_deliver(encode(*deliver, {}).header));
     if (const auto delivered = decode_delivered(foreign_message(bytes))) must_be(decode_delivered(encode(*delivered)));
     if (const auto landings = decode_arrived(bytes)) must_be(decode_arrived(encode(*landings).header));
+    if (const auto born = decode_hand_over(bytes)) must_be(decode_hand_over(encode_hand_over(*born).header));
     if (const auto fresh = decode_handed_over(bytes)) must_be(decode_handed_over(encode_handed_over(*fresh).header));
     if (const auto object = decode_beside(bytes)) must_be(decode_beside(encode_beside(*object).header));
     return 0;

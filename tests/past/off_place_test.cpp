@@ -5,6 +5,7 @@
 #include "block_cache.hpp"
 #include "cluster.hpp"
 #include "off_place.hpp"
+#include "tapestry/error.hpp"
 
 namespace past::test {
 namespace {
@@ -83,7 +84,8 @@ TEST_F(OffPlaceTest, ACachedCopyThatIsNearerIsFoundAndPreferred) {
     world_.run_for(5s);  // it is told
     EXPECT_EQ(cluster_.node(reader(0)).status().places_published, 1U);
     ASSERT_TRUE(get(reader(1), 1)) << "the first of a place asks the holders, and the DOLR beside";
-    world_.run_for(1s);
+    world_.run_for(10s);
+    EXPECT_EQ(cluster_.node(reader(1)).status().places_published, 1U) << "it keeps some of the place itself by now";
     const auto begun = world_.now();
     for (std::uint64_t number = 2; number <= 20; ++number) ASSERT_TRUE(get(reader(1), number)) << number;
     EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 19U);
@@ -107,15 +109,22 @@ TEST_F(OffPlaceTest, AKeeperThatNeverHasWhatIsAskedIsAskedNoMore) {
     world_.run_for(5s);
     ASSERT_TRUE(get(reader(1), 2));
     world_.run_for(1s);
-    const auto before = cluster_.node(reader(1)).status().requests_sent;
-    for (std::uint64_t number = 3; number <= 40; ++number) ASSERT_TRUE(get(reader(1), number)) << number;
-    const auto asked = cluster_.node(reader(1)).status().requests_sent - before;
-    EXPECT_GE(asked, 38U);
-    EXPECT_LE(asked, 38U + 3 * 8U) << "four misses each time that it is found again, every five seconds";
+    std::size_t asked = 0;
+    const auto keeper = cluster_.nodes[reader(0)];
+    world_.network().set_liar(keeper, [&asked, keeper, by = cluster_.nodes[reader(1)]](sim::Letter& letter) {
+        if (letter.from != by || letter.to != keeper || letter.kind != sim::Letter::Kind::request) return;
+        if (letter.content && letter.content->service() == base::Service::past) ++asked;
+    });
+    for (std::uint64_t number = 3; number <= 40; ++number) {
+        ASSERT_TRUE(get(reader(1), number)) << number;
+        world_.run_for(500ms);
+    }
+    EXPECT_GE(asked, 2 * 4U) << "four misses each time that the DOLR was asked again, every five seconds";
+    EXPECT_LE(asked, 6 * 4U);
     EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 0U);
 }
 
-/// Remembers who was said to have been asked in vain.
+/// Remembers who was said to have been asked in vain, and who was found.
 class RecordingDolr final : public tapestry::Dolr {
   public:
     explicit RecordingDolr(tapestry::Dolr& below) : below_{below} {}
@@ -130,8 +139,14 @@ class RecordingDolr final : public tapestry::Dolr {
     }
     base::Task<base::Result<tapestry::Located>> locate_others(base::Guid object, std::vector<base::NodeId> failed_now,
                                                               base::TimePoint deadline) override {
+        ++asked;
         failed.insert(failed_now.begin(), failed_now.end());
-        return below_.locate_others(object, std::move(failed_now), deadline);
+        if (unreachable) co_return tapestry::Errc::roots_unreachable;
+        auto located = co_await below_.locate_others(object, std::move(failed_now), deadline);
+        if (located) {
+            for (const auto& location : located->holders) found.push_back(location.holder.id);
+        }
+        co_return located;
     }
     base::Task<base::Result<std::vector<tapestry::Location>>> other_holders(base::Guid object,
                                                                             std::vector<base::NodeId> known,
@@ -145,6 +160,9 @@ class RecordingDolr final : public tapestry::Dolr {
     void on_message(OnMessage handler) override { below_.on_message(std::move(handler)); }
 
     std::set<base::NodeId> failed;
+    std::vector<base::NodeId> found;
+    std::size_t asked = 0;
+    bool unreachable = false;
 
   private:
     tapestry::Dolr& below_;
@@ -162,7 +180,80 @@ TEST_F(OffPlaceTest, AKeeperThatNeverHasWhatIsAskedIsNamedToTheDolrWhenItIsAsked
         world_.run_for(500ms);
         EXPECT_TRUE(number > 4 || dolr.failed.empty());
     }
-    EXPECT_EQ(dolr.failed, std::set{cluster_.handle(reader(0)).id()});
+    const auto keeper = cluster_.handle(reader(0)).id();
+    EXPECT_EQ(dolr.failed, std::set{keeper});
+    EXPECT_GE(dolr.found.size(), 1U);
+    EXPECT_EQ(std::ranges::count(dolr.found, keeper), std::ssize(dolr.found)) << "never the reader itself";
+    cluster_.node(reader(1)).use(nullptr);
+}
+
+TEST_F(OffPlaceTest, WhereTheDolrCannotTellThoseKnownBeforeAreAskedStill) {
+    everybody_far_from_all_but_readers();
+    put(20);
+    for (std::uint64_t number = 1; number <= 20; ++number) ASSERT_TRUE(get(reader(0), number));
+    world_.run_for(5s);
+    RecordingDolr dolr{*cluster_.machine(reader(1)).root<PeerProcess>().location};
+    cluster_.node(reader(1)).use(&dolr);
+    ASSERT_TRUE(get(reader(1), 1));
+    world_.run_for(1s);
+    dolr.unreachable = true;
+    for (std::uint64_t number = 2; number <= 20; ++number) {
+        ASSERT_TRUE(get(reader(1), number)) << number;
+        world_.run_for(3s);
+    }
+    EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 19U);
+    cluster_.node(reader(1)).use(nullptr);
+}
+
+TEST_F(OffPlaceTest, AQuestionThatBeginsWhenTheDolrIsGoneIsNotAsked) {
+    auto& peer = cluster_.peer(reader(0));
+    auto& machine = cluster_.machine(reader(0));
+    Context context{machine.env(),   *peer.kbr,      *peer.store, {machine.key(), machine.certificate().salt},
+                    peer.membership, &verify_record, Config{}};
+    OffPlace off_place{context};
+    RecordingDolr dolr{*machine.root<PeerProcess>().location};
+    off_place.use(&dolr);
+    EXPECT_TRUE(off_place.known(kPlace).empty());  // asks behind it
+    off_place.use(nullptr);
+    world_.run_for(5s);
+    EXPECT_EQ(dolr.asked, 0U);
+    off_place.use(&dolr);
+    EXPECT_TRUE(off_place.known(kPlace).empty());
+    world_.run_for(5s);
+    EXPECT_EQ(dolr.asked, 1U) << "once there is one";
+    off_place.use(nullptr);
+}
+
+ClusterOptions long_known() {
+    auto options = with_location();
+    options.peers = 40;  // so that not everybody may have taken writes for a dead holder
+    options.peer.config.off_place_cached_for = 1h;
+    return options;
+}
+
+class LongKnown : public OffPlaceTest {
+  protected:
+    LongKnown() : OffPlaceTest{long_known()} {}
+};
+
+TEST_F(LongKnown, AKeeperThatMissedOtherBlocksIsStillTheLastResort) {
+    everybody_far_from_all_but_readers();
+    put(20);
+    for (std::uint64_t number = 1; number <= 2; ++number) ASSERT_TRUE(get(reader(0), number));
+    world_.run_for(5s);
+    RecordingDolr dolr{*cluster_.machine(reader(1)).root<PeerProcess>().location};
+    cluster_.node(reader(1)).use(&dolr);
+    for (std::uint64_t number = 3; number <= 20; ++number) {
+        ASSERT_TRUE(get(reader(1), number)) << number;
+        world_.run_for(100ms);
+    }
+    EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 0U);
+    for (std::size_t rank = 0; rank < 3; ++rank) cluster_.machine(holder(rank)).kill();
+    world_.run_for(30s);
+    const auto before = dolr.asked;
+    EXPECT_TRUE(get(reader(1), 1));
+    EXPECT_EQ(dolr.asked, before + 1) << "after four misses it is no more asked before the holders";
+    EXPECT_TRUE(dolr.failed.empty());
     cluster_.node(reader(1)).use(nullptr);
 }
 
@@ -299,6 +390,7 @@ TEST_F(NoCache, KeepsNothingAndTellsNobody) {
 
 ClusterOptions a_full_holder() {
     auto options = with_location();
+    options.peers = 40;
     ClusterOptions probe = options;
     std::size_t full = 0;
     {
@@ -323,7 +415,9 @@ class DivertedCopies : public OffPlaceTest {
 TEST_F(DivertedCopies, AreFoundThoughNobodyIsLeftWhoPointsToThem) {
     put(5);
     ASSERT_EQ(cluster_.node(holder(0)).status().blocks_diverted, 5U);
+    ASSERT_TRUE(get(reader(1), 1));
     world_.run_for(5s);
+    EXPECT_EQ(cluster_.node(reader(1)).status().places_published, 1U) << "the reader itself keeps one of them";
     for (std::size_t rank = 0; rank < 3; ++rank) cluster_.machine(holder(rank)).kill();
     world_.run_for(30s);
     for (std::uint64_t number = 1; number <= 5; ++number) EXPECT_TRUE(get(reader(1), number)) << number;

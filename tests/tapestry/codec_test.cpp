@@ -94,8 +94,10 @@ std::map<std::string, Sample> samples() {
                           BASE_TRY(const auto value, decode_arrived(message.header));
                           return encode(value);
                       }};
-    all["hand_over"] = {encode_hand_over(),
-                        [](const base::Message&) -> base::Result<base::Message> { return encode_hand_over(); }};
+    all["hand_over"] = {encode_hand_over(77), [](const base::Message& message) -> base::Result<base::Message> {
+                            BASE_TRY(const auto born, decode_hand_over(message.header));
+                            return encode_hand_over(born);
+                        }};
     all["handed_over"] = {encode_handed_over(true), [](const base::Message& message) -> base::Result<base::Message> {
                               BASE_TRY(const auto fresh, decode_handed_over(message.header));
                               return encode_handed_over(fresh);

@@ -90,6 +90,14 @@ TEST(Followers, WhoDoesNotFollowCanPost) {
     EXPECT_FALSE(net.followers(15).newest(net.object));
 }
 
+TEST(Followers, WhoPublishesTheNameAndDoesNotFollowPostsToThoseWhoDo) {
+    Small net{5, 10};
+    net.dolr(15).publish({net.object});
+    EXPECT_TRUE(net.post(15, 1));
+    net.world.run_for(2s);
+    EXPECT_EQ(net.lacking(1), 0U);
+}
+
 TEST(Followers, WhereNobodyFollowsNobodyCanBeTold) {
     Small net{6, 0};
     EXPECT_EQ(net.post(15, 1).error(), Errc::not_published);

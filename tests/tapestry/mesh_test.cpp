@@ -526,6 +526,24 @@ TEST(Mesh, WhoeverTriedAHolderInVainIsGivenAnotherAndThePointerIsLookedInto) {
     EXPECT_EQ(nobody.error(), Errc::roots_unreachable);
 }
 
+TEST(Mesh, AHolderThatAsksForOthersIsNotNamedToItself) {
+    Mesh mesh{22};
+    mesh.add_directly(60);
+    const auto object = mesh.world.rng().guid();
+    for (const NodeIndex holder : {10U, 30U}) mesh.dolr(holder).publish({object});
+    mesh.world.run_for(2s);
+    const auto here = mesh.locate(10, object);
+    ASSERT_TRUE(here);
+    EXPECT_EQ(here->holders.at(0).holder.id, mesh.id(10));
+    const auto other = mesh.locate_others(10, object, {});
+    ASSERT_TRUE(other) << other.error().message();
+    ASSERT_EQ(other->holders.size(), 1U);
+    EXPECT_EQ(other->holders[0].holder.id, mesh.id(30));
+    mesh.dolr(30).unpublish({object});
+    mesh.world.run_for(2s);
+    EXPECT_EQ(mesh.locate_others(10, object, {}).error(), Errc::not_published) << "by anybody else";
+}
+
 TEST(Mesh, WhatAHolderDoesNotHaveAnyMoreItWithdraws) {
     Mesh mesh{15};
     mesh.add_directly(60);

@@ -1,6 +1,9 @@
 // Pointers when the ring changes, and what a root asks those beside it.
 #include <gtest/gtest.h>
 
+#include <iostream>
+#include <map>
+
 #include "announcement.hpp"
 #include "base/membership.hpp"
 #include "codec.hpp"
@@ -153,6 +156,99 @@ TEST(Moving, ANewcomerBehindASlowLineIsGivenEverythingAndNotAllAtOnce) {
     EXPECT_LE(most, 2U) << "one that hands over, one that tells who is to keep it";
 }
 
+TEST(Moving, AHandOverThatTakesLongerThanTheNewcomerWaitsIsNotBegunAgain) {
+    MeshOptions options;
+    options.dolr.settle = 15s;
+    Mesh mesh{105, std::move(options)};
+    mesh.add_directly(2);
+    const auto objects = publish_at_the_other(mesh, 100'000);
+    const auto newcomer = mesh.add(identity_of(mesh.world.network_id(), "8"));
+    std::map<std::uint64_t, unsigned> handed_over;  // by stamp
+    std::map<std::uint64_t, unsigned> refused;
+    mesh.world.network().set_liar(newcomer, [&, newcomer](base::sim::Letter& letter) {
+        if (letter.to != newcomer || !is_request(letter, Verb::publish)) return;
+        const auto parcels = decode_publish(*letter.content);
+        if (!parcels || parcels->front().last) return;
+        const auto stamp = parcels->front().announcement.stamp();
+        if (++refused[stamp] % 3 != 0) {
+            letter.answer =
+                base::Result<base::Message>{base::Errc::busy};  // at once, and after 15 s; not after 30 s more
+        } else {
+            ++handed_over[stamp];
+        }
+    });
+    const auto through = mesh.world.node(0).address();
+    ASSERT_TRUE(*mesh.world.node(newcomer).run(mesh.ring(newcomer).join({through}, mesh.world.now() + 1min)));
+    mesh.dolr(newcomer).start();
+    const auto before = mesh.world.now();
+    mesh.world.run_for(4min);
+    EXPECT_GE(handed_over.size() * 45s, 90s);
+    for (const auto& [stamp, times] : handed_over) EXPECT_EQ(times, 1U);
+    const auto none = mesh.locate(newcomer, mesh.world.rng().guid());
+    EXPECT_EQ(none.error(), Errc::not_published) << "it knows that it was given everything";
+    EXPECT_LT(mesh.world.now() - before, mesh.options.dolr.republish_period);
+}
+
+TEST(Moving, WhoeverForgotWhatItWasHandedIsHandedItAgain) {
+    Mesh mesh{107};
+    mesh.add_directly(1);
+    mesh.dolr(0).publish(some_objects(mesh, 20));
+    ASSERT_TRUE(mesh.join(1));
+    mesh.world.run_for(5s);
+    const auto handed_over_to_a_process_born_at = [&](std::uint64_t born) {
+        const auto before = mesh.dolr(0).status().parcels_sent;
+        auto& transport = mesh.world.node(1).env().transport;
+        EXPECT_TRUE(*mesh.world.node(1).run(
+            transport.request(mesh.world.node(0).address(), encode_hand_over(born), mesh.world.now() + 3s)));
+        return mesh.dolr(0).status().parcels_sent - before;
+    };
+    EXPECT_GT(handed_over_to_a_process_born_at(5), 0U);
+    EXPECT_EQ(handed_over_to_a_process_born_at(5), 0U);
+    EXPECT_GT(handed_over_to_a_process_born_at(6), 0U);
+}
+
+TEST(Moving, AWithdrawalIsHandedOnWithItsAgeAndNotWhenItHasNothingLeftToUndo) {
+    Mesh mesh{106};
+    mesh.add_directly(2);
+    const auto publisher = identity_of(mesh.world.network_id(), "1");
+    mesh.members.insert(base::node_id(publisher.key.public_key(), publisher.salt));
+    const auto objects = some_objects(mesh, 50);
+    std::vector<Parcel> parcels;
+    const auto lease = std::chrono::duration_cast<std::chrono::seconds>(mesh.options.dolr.lease);
+    for (const auto& object : objects) {
+        const auto stamp = static_cast<std::uint64_t>(mesh.world.node(0).env().clock.wall_ns());
+        parcels.push_back({.announcement = Announcement::sign(publisher, {"p", 0, stamp, 0s}, {&object, 1}),
+                           .range = {0, 1},
+                           .last = true,
+                           .age = lease - 60s});
+    }
+    auto& transport = mesh.world.node(1).env().transport;
+    ASSERT_TRUE(*mesh.world.node(1).run(
+        transport.request(mesh.world.node(0).address(), encode(parcels), mesh.world.now() + 3s)));
+    std::size_t told = 0;
+    const auto join = [&] {
+        const auto newcomer = static_cast<NodeIndex>(mesh.world.size());
+        mesh.world.network().set_liar(0, [&, newcomer](base::sim::Letter& letter) {
+            if (letter.to != newcomer || !is_request(letter, Verb::publish)) return;
+            const auto some = decode_publish(*letter.content);
+            ASSERT_TRUE(some);
+            for (const auto& parcel : *some) {
+                ++told;
+                EXPECT_GE(parcel.age, lease - 60s);
+                EXPECT_LT(parcel.age, lease);
+            }
+        });
+        EXPECT_TRUE(mesh.join(1));
+        mesh.world.run_for(5s);
+    };
+    join();
+    EXPECT_GT(told, 10U);
+    told = 0;
+    mesh.world.run_for(60s);
+    join();
+    EXPECT_EQ(told, 0U);
+}
+
 TEST(Moving, WhatIsLostOnItsWayToWhoShouldKeepItIsSentAgain) {
     Mesh mesh{96};
     mesh.add_directly(2);
@@ -172,6 +268,164 @@ TEST(Moving, WhatIsLostOnItsWayToWhoShouldKeepItIsSentAgain) {
     mesh.world.run_for(20s);
     EXPECT_EQ(lost, 1U);
     for (const auto& object : objects) EXPECT_EQ(mesh.dolr(newcomer).pointers_to(object).size(), 1U);
+}
+
+/// So many nodes of one ring; each publishes ten objects.
+struct Busy : Mesh {
+    explicit Busy(std::uint64_t seed, std::size_t count) : Mesh{seed} {
+        add_directly(count);
+        for (NodeIndex node = 0; node < count; ++node) dolr(node).publish(some_objects(*this, 10));
+        world.run_for(5s);
+    }
+    /// Announcements, with the range of their objects that is meant, and bytes: all that was sent so far.
+    std::pair<std::size_t, std::size_t> sent() {
+        std::pair<std::size_t, std::size_t> all{0, 0};
+        for (const auto node : live_nodes()) {
+            all.first += dolr(node).status().parcels_sent;
+            all.second += dolr(node).status().bytes_sent;
+        }
+        return all;
+    }
+};
+
+TEST(Moving, ADepartureCostsAsMuchAsTheDepartedKeptHoweverManyNoticeIt) {
+    Busy mesh{98, 100};
+    const auto kept = mesh.dolr(50).status().pointers;
+    mesh.world.node(50).power_off();
+    const auto before = mesh.sent();
+    mesh.world.run_for(1min);
+    const auto after = mesh.sent();
+    const auto parcels = after.first - before.first;
+    std::cout << "one of 100 died that kept " << kept << " pointers: " << parcels << " parcels, "
+              << after.second - before.second << " bytes\n";
+    EXPECT_GT(parcels, kept / 3);
+    EXPECT_LT(parcels, 2 * kept);
+}
+
+TEST(Moving, AnArrivalCostsAsMuchAsTheNewcomerIsToKeep) {
+    Busy mesh{99, 100};
+    const auto before = mesh.sent();
+    ASSERT_TRUE(mesh.join(1));
+    mesh.world.run_for(1min);
+    const auto after = mesh.sent();
+    const auto kept = mesh.dolr(100).status().pointers;
+    const auto parcels = after.first - before.first;
+    std::cout << "one joined 100 and keeps " << kept << " pointers: " << parcels << " parcels, "
+              << after.second - before.second << " bytes\n";
+    EXPECT_LT(parcels, 4 * kept) << "handed over, told as to one of those beside a root, passed on";
+}
+
+TEST(Moving, OneThatSwallowsWhatItIsSentKeepsNobodyElseWaiting) {
+    MeshOptions options;
+    options.dolr.root_backups = 3;  // everybody keeps everything
+    Mesh mesh{100, std::move(options)};
+    mesh.add_directly(2);
+    const auto objects = publish_at_the_other(mesh, 1000);
+    const auto through = mesh.world.node(0).address();
+    const auto enter = [&](std::string_view digits) {
+        const auto newcomer = mesh.add(identity_of(mesh.world.network_id(), digits));
+        EXPECT_TRUE(*mesh.world.node(newcomer).run(mesh.ring(newcomer).join({through}, mesh.world.now() + 1min)));
+        return newcomer;
+    };
+    const auto deaf = enter("1");
+    mesh.world.network().set_liar(deaf, [deaf](base::sim::Letter& letter) {
+        if (letter.to == deaf && is_request(letter, Verb::publish)) letter.drop = true;
+    });
+    for (const auto* digits : {"8", "c"}) {
+        const auto newcomer = enter(digits);
+        mesh.world.run_for(2s);
+        std::size_t known = 0;
+        for (const auto& object : objects) known += mesh.dolr(newcomer).pointers_to(object).size();
+        EXPECT_GT(known, objects.size() / 2) << digits;
+    }
+}
+
+TEST(Moving, WhoComesWhileOneIsBeingToldDoesNotKeepTheRestFromIt) {
+    MeshOptions options;
+    options.dolr.root_backups = 3;
+    options.dolr.settle = 2s;
+    Mesh mesh{108, std::move(options)};
+    mesh.add_directly(2);
+    const auto objects = publish_at_the_other(mesh, 100'000);
+    const auto through = mesh.world.node(0).address();
+    const auto slow = mesh.add(identity_of(mesh.world.network_id(), "1"));
+    std::size_t refused = 0;
+    mesh.world.network().set_liar(slow, [&, slow](base::sim::Letter& letter) {
+        if (letter.to != slow || !is_request(letter, Verb::publish) || ++refused > 2) return;
+        letter.answer = base::Result<base::Message>{base::Errc::busy};
+    });
+    for (const auto newcomer : {slow, mesh.add(identity_of(mesh.world.network_id(), "8"))}) {
+        ASSERT_TRUE(*mesh.world.node(newcomer).run(mesh.ring(newcomer).join({through}, mesh.world.now() + 1min)));
+        mesh.world.run_for(3s);
+    }
+    mesh.world.run_for(30s);
+    EXPECT_GT(refused, 2U);
+    EXPECT_EQ(mesh.dolr(slow).status().pointers, 2 * objects.size());
+}
+
+// Nobody keeps pointers for the publisher itself: it was the root, and told those beside it, of which there were none.
+TEST(Moving, WhatOneAlonePublishedIsFoundByWhoeverJoinsIt) {
+    Mesh mesh{101};
+    mesh.add_directly(1);
+    const auto objects = some_objects(mesh, 60);
+    mesh.dolr(0).publish(objects);
+    mesh.world.run_for(2s);
+    for (NodeIndex newcomer = 1; newcomer < 4; ++newcomer) {
+        ASSERT_TRUE(mesh.join(1));
+        for (const auto& object : objects) {
+            const auto found = mesh.locate(newcomer, object);
+            EXPECT_TRUE(found) << newcomer << ": " << found.error().message();
+        }
+    }
+    mesh.world.run_for(5s);
+    EXPECT_GT(known_at_roots_from(mesh, 1, objects), 20U);
+}
+
+TEST(Moving, APublisherHandsOverWhatItWasTheRootOfItself) {
+    MeshOptions options;
+    options.dolr.settle = 20s;  // long before anybody is told unasked
+    Mesh mesh{102, std::move(options)};
+    mesh.add_directly(1);
+    const auto objects = some_objects(mesh, 60);
+    mesh.dolr(0).publish(objects);
+    mesh.world.run_for(2s);
+    ASSERT_TRUE(mesh.join(1));
+    mesh.world.run_for(2s);
+    EXPECT_GT(known_at_roots_from(mesh, 1, objects), 5U);
+}
+
+TEST(Moving, APublisherThatIsAskedAsOneBesideARootNamesItself) {
+    Mesh mesh{104};
+    mesh.add_directly(1);
+    const auto asker = mesh.add(identity_of(mesh.world.network_id(), "8"));
+    const auto object = mesh.world.rng().guid();
+    mesh.dolr(0).publish({object});
+    auto& env = mesh.world.node(asker).env();
+    const auto answer = *mesh.world.node(asker).run(
+        env.transport.request(mesh.world.node(0).address(), encode_beside(object), mesh.world.now() + 3s));
+    ASSERT_TRUE(answer);
+    const auto parcels = decode_publish(*answer);
+    ASSERT_TRUE(parcels);
+    ASSERT_EQ(parcels->size(), mesh.options.dolr.roots);
+    for (const auto& parcel : *parcels) {
+        EXPECT_EQ(parcel.announcement.publisher().id, mesh.id(0));
+        EXPECT_TRUE(parcel.announcement.verify(mesh.world.network_id()));
+    }
+}
+
+TEST(Moving, APublisherTellsThoseWhoComeToStandBesideItsRoots) {
+    Mesh mesh{103};
+    mesh.add_directly(1);
+    const auto objects = some_objects(mesh, 60);
+    mesh.dolr(0).publish(objects);
+    mesh.world.run_for(2s);
+    for (NodeIndex newcomer = 1; newcomer < 3; ++newcomer) {
+        ASSERT_TRUE(mesh.join(1));
+        mesh.world.run_for(5s);
+    }
+    for (const auto& object : objects) {
+        for (NodeIndex node = 1; node < 3; ++node) EXPECT_EQ(mesh.dolr(node).pointers_to(object).size(), 1U) << node;
+    }
 }
 
 TEST(Moving, WhoAnswersNonsenseBesideARootHasNotSaidThatNobodyPublishesIt) {

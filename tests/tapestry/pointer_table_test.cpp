@@ -411,8 +411,10 @@ TEST_F(PointerTableTest, APublisherWhoseClockWasAheadOnceIsHeardAgain) {
 TEST_F(PointerTableTest, TheRunsOfWantedKeysAreVisited) {
     take(ann.says({guid("1"), guid("2"), guid("3"), guid("4"), guid("5")}, kSecond));
     std::vector<Range> runs;
-    table.for_each([](const base::Guid& key) { return key != guid("3"); },
-                   [&](const Held&, Range range) { runs.push_back(range); });
+    const auto rest = table.for_some(
+        PointerTable::kBegin, 100, [](const base::Guid& key) { return key != guid("3"); },
+        [&](const Held&, Range range) { runs.push_back(range); });
+    EXPECT_FALSE(rest);
     EXPECT_EQ(runs, (std::vector<Range>{{0, 2}, {3, 5}}));
 }
 

@@ -44,11 +44,12 @@ class Dolr {
     virtual base::Task<std::vector<base::Guid>> published(std::vector<base::Guid> objects,
                                                           base::TimePoint deadline) = 0;
 
-    /// Some holders, ourselves first if we are one. Errors: not_published, roots_unreachable.
+    /// Some holders; ourselves alone if we are one. Errors: not_published, roots_unreachable.
     virtual base::Task<base::Result<Located>> locate(base::Guid object, base::TimePoint deadline,
                                                      bool trace = false) = 0;
-    /// The same but for `failed` (at most 32), which the asker tried: they did not answer, or do not have it. Who has
-    /// pointers to them looks for himself, and drops those that lead nowhere.
+    /// Some holders but ourselves and `failed` (at most 32), which the asker tried: they did not answer, or do not have
+    /// it. Who has pointers to them looks for himself, and drops those that lead nowhere. Errors: the same;
+    /// not_published if nobody else publishes it.
     virtual base::Task<base::Result<Located>> locate_others(base::Guid object, std::vector<base::NodeId> failed,
                                                             base::TimePoint deadline) = 0;
     /// Some holders but ourselves and `known` (at most 32 count); none if those that would know name no more. Errors:
