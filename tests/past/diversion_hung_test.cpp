@@ -1,5 +1,5 @@
 // Neighbours that hang: what that costs a holder that diverted copies to them, or wants to.
-#include "diversion.hpp"
+#include "diversion_world.hpp"
 
 namespace past::test {
 namespace {

@@ -1,5 +1,5 @@
 // Replica diversion between nodes: a holder without room has a neighbour keep its copy.
-#include "diversion.hpp"
+#include "diversion_world.hpp"
 
 namespace past::test {
 namespace {

@@ -185,8 +185,7 @@ TEST(Register, AMajorityKnownToBeDeadIsSaidWithoutWaitingForTheDeadline) {
     world.run_for(5s);
     EXPECT_TRUE(write(cluster, 0, kKey, 1, "more"));
     world.run_for(90s);
-    for (const std::size_t i : {0U, 2U, 4U})
-        EXPECT_EQ(cluster.peer(i).node->status().registers_without_majority, 0U);
+    for (const std::size_t i : {0U, 2U, 4U}) EXPECT_EQ(cluster.peer(i).node->status().registers_without_majority, 0U);
 }
 
 TEST(Register, SurvivesTheDeathOfTwoOfFiveAndOfTheirSuccessors) {

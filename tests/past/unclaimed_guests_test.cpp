@@ -1,5 +1,5 @@
 // Guests that nobody points to, or no longer: when their keeper lets go of them.
-#include "diversion.hpp"
+#include "diversion_world.hpp"
 
 namespace past::test {
 namespace {
