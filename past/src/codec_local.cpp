@@ -126,6 +126,27 @@ base::Result<LocalRecord> decode(ByteView bytes) {
     return out;
 }
 
+Bytes encode(const ShownRecord& shown) {
+    pb::LocalShownRecord out;
+    out.set_sequence(shown.record.sequence);
+    put(out.mutable_body(), ByteView{shown.record.body});
+    out.set_answered(shown.answered);
+    out.set_holders(shown.holders);
+    return serialize(out);
+}
+template <>
+base::Result<ShownRecord> decode(ByteView bytes) {
+    pb::LocalShownRecord in;
+    if (!parse(in, bytes) || in.body().size() > kMaxRecordBytes) return bad("shown record");
+    if (in.holders() > kMaxRegisterMembers || in.answered() > in.holders()) return bad("shown record");
+    ShownRecord out;
+    out.record.sequence = in.sequence();
+    out.record.body = base::to_bytes(in.body());
+    out.answered = in.answered();
+    out.holders = in.holders();
+    return out;
+}
+
 Bytes encode(const LocalWriteRecord& request) {
     pb::LocalWriteRecord out;
     put(out.mutable_key(), request.key);

@@ -100,6 +100,13 @@ Task<Result<std::optional<Record>>> LocalClient::read_record(Guid key, TimePoint
     co_return std::move(reply.record);
 }
 
+Task<Result<ShownRecord>> LocalClient::read_any_record(Guid key, TimePoint deadline) {
+    auto header = encode(LocalReadRecord{key, milliseconds_until(deadline)});
+    const auto answer = co_await call(LocalVerb::read_any_record, std::move(header), SharedBytes(), deadline);
+    if (!answer) co_return answer.error();
+    co_return decode<ShownRecord>(answer->header);
+}
+
 Task<Result<void>> LocalClient::write_record(Guid key, std::uint64_t expected, Record next, TimePoint deadline) {
     LocalWriteRecord request;
     request.key = key;
@@ -138,7 +145,7 @@ LocalServer::LocalServer(base::NodeEnv env, Storage& storage, FindHolders find_h
 
 bool LocalServer::owns(std::uint8_t verb) {
     return verb >= static_cast<std::uint8_t>(LocalVerb::put) &&
-           verb <= static_cast<std::uint8_t>(LocalVerb::restore_record);
+           verb <= static_cast<std::uint8_t>(LocalVerb::read_any_record);
 }
 
 TimePoint LocalServer::deadline(std::uint64_t milliseconds) const {
@@ -216,6 +223,12 @@ Task<Result<Message>> LocalServer::handle(Message message) {
             const auto until = deadline(request.deadline_ms);
             BASE_CO_CHECK(co_await storage_.restore_record(request.key, std::move(request.lost), until));
             co_return answer({});
+        }
+        case LocalVerb::read_any_record: {
+            BASE_CO_TRY(const auto request, decode<LocalReadRecord>(message.header));
+            const auto until = deadline(request.deadline_ms);
+            BASE_CO_TRY(const auto shown, co_await storage_.read_any_record(request.key, until));
+            co_return answer(encode(shown));
         }
     }
     co_return base::Errc::unsupported;

@@ -208,6 +208,9 @@ Task<Result<void>> Node::remove(Reclaim reclaim, TimePoint deadline) {
 Task<Result<std::optional<Record>>> Node::read_record(Guid key, TimePoint deadline) {
     return Parts::keep(parts_, parts_->registers.read(key, deadline));
 }
+Task<Result<ShownRecord>> Node::read_any_record(Guid key, TimePoint deadline) {
+    return Parts::keep(parts_, parts_->registers.read_any(key, deadline));
+}
 Task<Result<void>> Node::write_record(Guid key, std::uint64_t expected, Record next, TimePoint deadline) {
     return Parts::keep(parts_, parts_->registers.write(key, expected, std::move(next), deadline));
 }

@@ -143,6 +143,17 @@ std::uint64_t greatest_counter(const std::map<NodeId, RegisterReply>& answers) {
     return counters.back();
 }
 
+/// By its number, not by its ballot: an owner's signature is on that.
+std::optional<Record> newest_of(const std::map<NodeId, RegisterReply>& answers) {
+    const Record* newest = nullptr;
+    for (const auto& [id, reply] : answers) {
+        if (!reply.state.value) continue;
+        const auto& record = reply.state.value->record;
+        if (newest == nullptr || record.sequence > newest->sequence) newest = &record;
+    }
+    return newest == nullptr ? std::nullopt : std::optional{*newest};
+}
+
 }  // namespace
 
 void Registers::take_answers(Round& round) const {
@@ -270,6 +281,7 @@ Task<Registers::Learned> Registers::learn(Verb verb, Guid key, Ballot ballot, Ti
         co_await next_answer(context_.env.clock, round->gather, until);
     }
     auto& learned = round->learned;
+    if (verb == Verb::query && !learned.enough) learned.newest = newest_of(round->answers);
     if (learned.begun) learned.best->second.record = std::move(*learned.begun);
     co_return std::move(learned);
 }
@@ -387,6 +399,25 @@ Task<Result<std::optional<Record>>> Registers::read(Guid key, TimePoint deadline
         if (context_.now() >= deadline) co_return unreachable(key, learned);
         co_await back_off(learned.hopeless ? std::max(tries, 4U) : tries);
     }
+}
+
+Task<Result<ShownRecord>> Registers::read_any(Guid key, TimePoint deadline) {
+    Learned learned;
+    for (unsigned tries = 0; tries < 2; ++tries) {
+        if (tries > 0) co_await back_off(4);
+        const auto until = context_.attempt(deadline, context_.config.call_timeout);
+        learned = co_await learn(Verb::query, key, Ballot{}, until);
+        if (learned.enough && learned.chosen) learned.newest = std::move(learned.best->second.record);
+        if (learned.newest) {
+            ShownRecord shown;
+            shown.record = std::move(*learned.newest);
+            shown.answered = static_cast<unsigned>(learned.answered);
+            shown.holders = static_cast<unsigned>(learned.members);
+            co_return shown;
+        }
+    }
+    if (!learned.enough) co_return unreachable(key, learned);
+    co_return base::Error{Errc::holders_unreachable, "most of those that keep it answer again; read it once more"};
 }
 
 Task<Result<void>> Registers::write(Guid key, std::uint64_t expected, Record next, TimePoint deadline) {

@@ -79,6 +79,8 @@ class Registers {
     void membership_changed();
 
     base::Task<base::Result<std::optional<Record>>> read(base::Guid key, base::TimePoint deadline);
+    /// As Storage::read_any_record().
+    base::Task<base::Result<ShownRecord>> read_any(base::Guid key, base::TimePoint deadline);
     base::Task<base::Result<void>> write(base::Guid key, std::uint64_t expected, Record next, base::TimePoint deadline);
     /// As Storage::restore_record().
     base::Task<base::Result<void>> restore(base::Guid key, Record lost);
@@ -103,9 +105,10 @@ class Registers {
         bool lagging = false;       ///< a member that answered has an older one
         std::uint64_t counter = 0;  ///< the greatest promised to anybody, of what can be believed; 0: nobody answered
         bool enough = false;
-        std::optional<Record> begun;  ///< a write to be finished: a later record than that of `best`
-        bool contested = false;       ///< a member shows a record that is further ahead than others confirm
-        bool hopeless = false;        ///< so many members cannot be reached that no others could make it enough
+        std::optional<Record> newest;  ///< that anybody shows, where a query did not get enough answers
+        std::optional<Record> begun;   ///< a write to be finished: a later record than that of `best`
+        bool contested = false;        ///< a member shows a record that is further ahead than others confirm
+        bool hopeless = false;         ///< so many members cannot be reached that no others could make it enough
         std::size_t answered = 0, members = 0;  ///< of the set that is shortest of a majority
     };
     struct Round;

@@ -42,6 +42,9 @@ class WatchedStorage final : public past::Storage {
     Task<Result<std::optional<past::Record>>> read_record(base::Guid key, base::TimePoint deadline) override {
         return below_.read_record(key, deadline);
     }
+    Task<Result<past::ShownRecord>> read_any_record(base::Guid key, base::TimePoint deadline) override {
+        return below_.read_any_record(key, deadline);
+    }
     Task<Result<void>> write_record(base::Guid key, std::uint64_t expected, past::Record next,
                                     base::TimePoint deadline) override {
         return below_.write_record(key, expected, std::move(next), deadline);

@@ -319,6 +319,35 @@ def test_a_network_with_fewer_members_than_copies_says_so(scratch):
         node.wait(PATIENCE_S)
 
 
+def test_with_one_of_two_nodes_gone_an_archive_is_read_and_not_written(scratch):
+    source = scratch / "source"
+    source.mkdir()
+    make_tree(source, files=40)
+    cluster = Cluster(scratch, 2, "--copies", "2")
+    try:
+        pelago("archive", "backup", source, directory=cluster.node(1))
+        cluster.kill(2)
+        wait_until(lambda: len(cluster.live()) == 1, "the other is known to be gone")
+        target = scratch / "right-after"
+        done = pelago("archive", "restore", "latest", "--target", target, directory=cluster.node(1), expect=3)
+        check(picture(str(target) + str(source)) == picture(source), "not whole")
+        check(done.stderr.count(b"warning") == 1 and b"only 1 of the 2 nodes" in done.stderr, done.stderr.decode())
+        for verb in (("archive", "ls", "latest"), ("archive", "snapshots"), ("volume", "list"), ("volume", "info", "archive")):
+            done = pelago(*verb, "--json", directory=cluster.node(1), expect=3)
+            warnings = [json.loads(line) for line in done.stderr.splitlines()]
+            check([w["message_type"] for w in warnings] == ["warning"], f"{verb}: {done.stderr.decode()}")
+            check("newer snapshots may be missing" in warnings[0]["message"], warnings[0]["message"])
+        (source / "new").write_text("written while the other was gone\n")
+        pelago("archive", "backup", source, directory=cluster.node(1), expect=5)
+        pelago("dev", "up", directory=cluster.home)
+        wait_until(lambda: len(cluster.live()) == 2, "both are back")
+        check(len(json.loads(pelago("archive", "snapshots", "--json", directory=cluster.node(2)).stdout)) == 1, "not one snapshot")
+        pelago("archive", "backup", source, directory=cluster.node(1))
+        check(restored(cluster, 2, scratch, source, "afterwards") == picture(source), "not whole afterwards")
+    finally:
+        cluster.down()
+
+
 def test_two_commands_that_make_one_cluster_do_not_collide(scratch):
     home = scratch / "cluster"
     both = [subprocess.Popen([PELAGO, "--dir", str(home), "dev", "up", "--nodes", "3"], stdout=subprocess.PIPE,

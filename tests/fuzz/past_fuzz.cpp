@@ -52,6 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check<past::LocalRemove>(input);
     check<past::LocalReadRecord>(input);
     check<past::LocalRecord>(input);
+    check<past::ShownRecord>(input);
     check<past::LocalWriteRecord>(input);
     check<past::LocalRestoreRecord>(input);
     check<past::LocalHolders>(input);

@@ -55,6 +55,7 @@ const std::map<std::string, Again> kDecoders{
     {"local_remove", &again<LocalRemove>},
     {"local_read_record", &again<LocalReadRecord>},
     {"local_record", &again<LocalRecord>},
+    {"local_shown_record", &again<ShownRecord>},
     {"local_write_record", &again<LocalWriteRecord>},
     {"local_restore_record", &again<LocalRestoreRecord>},
     {"local_holders", &again<LocalHolders>},
@@ -106,6 +107,15 @@ TEST(Codec, LimitsAreKept) {
     EXPECT_TRUE(decode<LocalRestoreRecord>(encode(restore)));
     restore.lost.body.push_back(0);
     EXPECT_FALSE(decode<LocalRestoreRecord>(encode(restore)));
+    ShownRecord shown{{7, base::Bytes(kMaxRecordBytes)}, kMaxRegisterMembers, kMaxRegisterMembers};
+    EXPECT_TRUE(decode<ShownRecord>(encode(shown)));
+    ++shown.answered;
+    EXPECT_FALSE(decode<ShownRecord>(encode(shown))) << "more answers than holders";
+    ++shown.holders;
+    EXPECT_FALSE(decode<ShownRecord>(encode(shown))) << "more holders than a register has";
+    shown.answered = shown.holders = 1;
+    shown.record.body.push_back(0);
+    EXPECT_FALSE(decode<ShownRecord>(encode(shown)));
     const Tag tag{sample_guid(2), 1};
     const std::vector<base::Guid> too_many(kMaxBlocksPerRequest + 1, place);
     EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, too_many})));

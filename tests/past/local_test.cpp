@@ -57,6 +57,10 @@ TEST(Local, ACommandSeesWhatTheNodeSees) {
     const auto record = s.world.run(s.client.read_record(place_of(9), deadline));
     ASSERT_TRUE(record && *record);
     EXPECT_EQ((*record)->body, make_record(1, "a").body);
+    const auto shown = s.world.run(s.client.read_any_record(place_of(9), deadline));
+    ASSERT_TRUE(shown) << shown.error().message();
+    EXPECT_EQ(shown->record.body, record->value().body);
+    EXPECT_TRUE(shown->agreed());
     const auto holders = s.world.run(s.client.holders(place_of(1), deadline));
     ASSERT_TRUE(holders);
     EXPECT_EQ(holders->size(), 3U);

@@ -99,6 +99,7 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
         {"local_remove", encode(LocalRemove{reclaim, 30'000})},
         {"local_read_record", encode(LocalReadRecord{place, 30'000})},
         {"local_record", encode(LocalRecord{Record{7, base::to_bytes("body")}})},
+        {"local_shown_record", encode(ShownRecord{{7, base::to_bytes("body")}, 1, 2})},
         {"local_write_record", encode(LocalWriteRecord{place, 6, {7, base::to_bytes("body")}, 30'000})},
         {"local_restore_record", encode(LocalRestoreRecord{place, {7, base::to_bytes("body")}, 30'000})},
         {"local_holders", encode(LocalHolders{place, 30'000})},

@@ -43,6 +43,8 @@ class MemoryStorage final : public past::Storage {
     /// The register's only holder: takes back a record that it lost.
     bool alone = false;
     std::function<std::optional<base::Error>(const base::Guid&)> fail_restore_record;
+    /// Of the records: below a majority nothing but read_any_record() is answered.
+    unsigned holders = 5, holders_up = 5;
     past::PutOutcome outcome{.copies_wanted = 3, .copies_stored = 3};
 
     // What a test may look at.
@@ -147,14 +149,23 @@ class MemoryStorage final : public past::Storage {
 
     base::Task<base::Result<std::optional<past::Record>>> read_record(base::Guid key, base::TimePoint) override {
         co_await turn();
+        if (holders_up <= holders / 2) co_return past::Errc::holders_unreachable;
         const auto found = records_.find(key);
         if (found == records_.end()) co_return std::optional<past::Record>{};
         co_return std::optional<past::Record>{found->second};
     }
 
+    base::Task<base::Result<past::ShownRecord>> read_any_record(base::Guid key, base::TimePoint) override {
+        co_await turn();
+        const auto found = records_.find(key);
+        if (holders_up == 0 || found == records_.end()) co_return past::Errc::holders_unreachable;
+        co_return past::ShownRecord{found->second, holders_up, holders};
+    }
+
     base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, past::Record next,
                                                 base::TimePoint) override {
         co_await turn();
+        if (holders_up <= holders / 2) co_return past::Errc::holders_unreachable;
         if (fail_write_record) {
             if (auto error = fail_write_record(key)) co_return std::move(*error);
         }

@@ -95,7 +95,7 @@ nlohmann::json node(const ListedFile& file) {
 
 base::Result<ExitCode> list(Context& context, const Options& options) {
     const auto [name, path] = objstore::archive::parse_snapshot_path(options.what);
-    BASE_TRY(const VolumeAccess access, open_volume(context, context.settings.get("volume", options.volume)));
+    BASE_TRY(const VolumeAccess access, open_volume_to_read(context, context.settings.get("volume", options.volume)));
     Session& session = *access.session;
     BASE_TRY(const auto snapshot, choose_snapshot(access, name, options.filter, "cannot list '" + options.what + "'"));
     Console& console = context.console;

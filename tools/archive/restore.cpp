@@ -99,7 +99,7 @@ std::string report_text(const RestoreReport& report, const objstore::Snapshot& s
 base::Result<ExitCode> restore(Context& context, const Options& options) {
     const auto [name, sub_path] = objstore::archive::parse_snapshot_path(options.what);
     BASE_TRY(RestoreOptions restore_options, make_restore_options(options, sub_path));
-    BASE_TRY(const VolumeAccess access, open_volume(context, context.settings.get("volume", options.volume)));
+    BASE_TRY(const VolumeAccess access, open_volume_to_read(context, context.settings.get("volume", options.volume)));
     Session& session = *access.session;
     BASE_TRY(const auto snapshot,
              choose_snapshot(access, name, options.filter, "cannot restore '" + options.what + "'"));

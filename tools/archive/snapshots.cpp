@@ -39,7 +39,7 @@ void print_table(Console& console, const std::vector<objstore::Snapshot>& snapsh
 }
 
 base::Result<ExitCode> list(Context& context, const Options& options) {
-    BASE_TRY(const VolumeAccess access, open_volume(context, context.settings.get("volume", options.volume)));
+    BASE_TRY(const VolumeAccess access, open_volume_to_read(context, context.settings.get("volume", options.volume)));
     auto snapshots = access.session->run(objstore::archive::list_snapshots(*access.volume, options.filter.filter));
     if (!snapshots) return snapshots.error().with("cannot list the snapshots");
     if (options.latest > 0 && snapshots->size() > options.latest) {

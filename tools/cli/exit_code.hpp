@@ -11,7 +11,7 @@ enum class ExitCode : int {
     done = 0,
     fatal = 1,
     usage = 2,        ///< the command line or a setting is wrong; nothing was done
-    partial = 3,      ///< done in part: files that could not be read, fewer copies than asked
+    partial = 3,      ///< done in part: files that could not be read, fewer copies than asked, an older state
     damage = 4,       ///< stored bytes are missing or wrong
     unreachable = 5,  ///< no quorum, no peer, or no running node
     no_space = 6,

@@ -1,5 +1,7 @@
 #include "volume/access.hpp"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 
 #include "keys/owner_key.hpp"
@@ -12,7 +14,28 @@ namespace {
 
 constexpr std::string_view kDamagedList = "the list of snapshots is damaged, some may be missing from it";
 
+void warn_of_unconfirmed(Console& console, const objstore::Volume& volume) {
+    const auto& unconfirmed = volume.unconfirmed();
+    if (!unconfirmed) return;
+    console.warn(fmt::format(
+        "only {} of the {} nodes that keep the newest state of volume '{}' answered: this is the newest that "
+        "is known there, and newer snapshots may be missing; see who is down with 'pelago node status'",
+        unconfirmed->answered, unconfirmed->holders, volume.name()));
+}
+
 }  // namespace
+
+base::Result<VolumeAccess> open_volume_to_read(Context& context, const std::string& name) {
+    BASE_CHECK(check_volume_name(name));
+    BASE_TRY(const base::SigningKey owner, owner_key(context, IfNoKey::refuse));
+    VolumeAccess access;
+    BASE_TRY(access.session, Session::open(context));
+    auto volume = open_by_name_to_read(*access.session, context.console, owner, name);
+    if (!volume) return volume.error().with("cannot open volume '" + name + "'");
+    access.volume = std::move(*volume);
+    BASE_CHECK(access.session->run(remember_name(access.session->env(), name)));
+    return access;
+}
 
 base::Result<VolumeAccess> open_volume(Context& context, const std::string& name, IfAbsent if_absent) {
     BASE_CHECK(check_volume_name(name));
@@ -34,12 +57,22 @@ base::Result<VolumeAccess> open_volume(Context& context, const std::string& name
 }
 
 base::Result<std::unique_ptr<objstore::Volume>> open_by_name(Session& session, const base::SigningKey& owner,
-                                                             const std::string& name) {
+                                                             const std::string& name, objstore::VolumeConfig config) {
     auto volume =
-        session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name),
+        session.run(objstore::Volume::open(session.env(), session.storage(), session.high_water(), owner, name, config),
                     "the holders of volume '" + name + "'");
     if (volume || !volume.error().detail().starts_with(std::string{kMarksDirectory} + "/")) return volume;
     return base::Error{volume.error().code(), join_path(session.directory().client(), volume.error().detail())};
+}
+
+base::Result<std::unique_ptr<objstore::Volume>> open_by_name_to_read(Session& session, Console& console,
+                                                                     const base::SigningKey& owner,
+                                                                     const std::string& name) {
+    objstore::VolumeConfig config;
+    config.take_unconfirmed = true;
+    auto volume = open_by_name(session, owner, name, config);
+    if (volume) warn_of_unconfirmed(console, **volume);
+    return volume;
 }
 
 std::optional<base::Error> damage_of_list(const objstore::Volume& volume) {
@@ -57,7 +90,7 @@ void warn_of_spare_copy(Console& console, const objstore::Volume& volume, const 
 
 ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise) {
     warn_of_spare_copy(context.console, volume);
-    if (!damage_of_list(volume)) return otherwise;
+    if (!damage_of_list(volume)) return volume.unconfirmed() ? graver(otherwise, ExitCode::partial) : otherwise;
     return context.console.fail(
         volume.damage()->error.with(std::string{kDamagedList} + "; the next backup writes a list of what is left"));
 }

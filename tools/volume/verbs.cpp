@@ -63,7 +63,7 @@ base::Result<ExitCode> create(Context& context, const std::string& name) {
 }
 
 base::Result<ExitCode> info(Context& context, const std::string& name) {
-    BASE_TRY(const VolumeAccess access, open_volume(context, name));
+    BASE_TRY(const VolumeAccess access, open_volume_to_read(context, name));
     BASE_TRY(const VolumeInfo info, describe_volume(*access.session, *access.volume));
     if (context.console.manner().json) {
         context.console.print_json(to_json(info));
@@ -87,6 +87,7 @@ struct Listed {
     base::Guid aguid;
     std::optional<VolumeInfo> info;    // nullopt: it could not be opened
     std::optional<base::Error> error;  // of opening it, or of its list of snapshots
+    bool unconfirmed = false;          // there may be a newer state; it was warned of
 };
 
 /// Opens each known name; those that are not there (any more) are left out, the others are listed whatever comes of it.
@@ -94,13 +95,14 @@ base::Result<std::vector<Listed>> find_volumes(Console& console, Session& sessio
     BASE_TRY(const auto names, known_names(session.env().disk));
     std::vector<Listed> found;
     for (const auto& name : names) {
-        Listed listed{name, objstore::VolumeKeys::of_owner(owner, name).aguid, {}, {}};
-        const auto volume = open_by_name(session, owner, name);
+        Listed listed{name, objstore::VolumeKeys::of_owner(owner, name).aguid, {}, {}, false};
+        const auto volume = open_by_name_to_read(session, console, owner, name);
         if (!volume && volume.error() == objstore::Errc::no_such_volume) continue;
         auto info = volume ? describe_volume(session, **volume) : base::Result<VolumeInfo>{volume.error()};
         if (!info && info.error() == base::Errc::interrupted) return info.error();
         listed.error = info ? damage_of_list(**volume) : std::optional{info.error().with("cannot open it")};
         if (info) {
+            listed.unconfirmed = (*volume)->unconfirmed().has_value();
             warn_of_spare_copy(console, **volume, "volume '" + name + "': ");
             listed.info = std::move(*info);
         }
@@ -150,6 +152,7 @@ base::Result<ExitCode> list(Context& context) {
     }
     ExitCode exit = ExitCode::done;
     for (const auto& volume : volumes) {
+        if (volume.unconfirmed) exit = graver(exit, ExitCode::partial);
         if (volume.error) exit = graver(exit, console.fail(volume.error->with("volume '" + volume.name + "'")));
     }
     return exit;

@@ -26,6 +26,9 @@ namespace objstore {
 
 struct VolumeConfig {
     base::Duration record_timeout = std::chrono::seconds{30};
+    /// open() and refresh() take the newest state that any holder shows where, and only where, too few answer to say
+    /// what the newest is. For who only reads.
+    bool take_unconfirmed = false;
     unsigned commit_attempts = 64;  ///< a conflict means that another host got through; then base::Errc::busy
     WriterConfig writer;
     ReaderConfig reader;
@@ -45,6 +48,13 @@ struct VolumeState {
 struct ForestDamage {
     base::Error error;     ///< of the first block of it that could not be read
     bool complete = true;  ///< the spare copy told everything; else snapshots are missing, the newest before all
+};
+
+/// The state is the newest that some of the holders of the volume's record showed. It is the owner's and not older than
+/// what this client has seen; whether there is a newer one, nobody who answered can know.
+struct Unconfirmed {
+    unsigned answered = 0;
+    unsigned holders = 0;
 };
 
 /// A piece of work on a volume: pins the state it began with, so that blocks reachable from it may be used again, and
@@ -100,12 +110,15 @@ class Volume {
 
     /// Reads the newest state. Errors as open().
     base::Task<base::Result<void>> refresh();
+    /// Whether state() is one of VolumeConfig::take_unconfirmed, and how many answered; nothing if a majority agreed.
+    [[nodiscard]] const std::optional<Unconfirmed>& unconfirmed() const;
     /// Of state(), sorted by time. Blocks that are lost make it no error: what can be read is returned, and damage()
     /// says the rest.
     base::Task<base::Result<std::vector<Snapshot>>> snapshots();
     /// What snapshots() or begin() met when it last read the list; nothing if all is well.
     [[nodiscard]] const std::optional<ForestDamage>& damage() const;
-    /// refresh(), then a session that pins what was read. `wait`: what its writer's puts, and commit(), wait for.
+    /// Reads the newest state, never an unconfirmed one, then a session that pins it. `wait`: what its writer's puts,
+    /// and commit(), wait for.
     base::Task<base::Result<std::unique_ptr<Session>>> begin(past::Wait wait = past::Wait::majority);
     /// Lists the snapshot in the newest forest, whoever wrote that meanwhile. Flushes the session's writer first:
     /// nothing is committed before every block it needs is acknowledged. Errors: those of put and write_record;

@@ -192,6 +192,9 @@ struct Volume::State {
     static base::Task<bool> holds_a_root(State* self, HeartbeatBody body);
     static base::Task<base::Result<bool>> give_back(State* self, Mark mark, std::string had);
     static base::Task<base::Result<bool>> read_newest(State* self);
+    static base::Task<base::Result<bool>> read_any(State* self, base::Error why);
+    static base::Task<base::Result<bool>> read_to_look(State* self);
+    static base::Task<base::Result<void>> believe(State* self, Heartbeat heartbeat, std::optional<Mark> mark);
     static base::Task<base::Result<Forest>> read_list(State* self);
     static base::Task<base::Result<bool>> list_is_held(State* self, past::Tag tag);
     static base::Task<base::Result<NewForest>> add_to_list(State* self, BlockWriter& writer, Snapshot snapshot);
@@ -210,6 +213,7 @@ struct Volume::State {
     VolumeConfig config;
     VolumeKeys keys;
     std::shared_ptr<BlockReader> reader;
+    std::optional<Unconfirmed> unconfirmed;
     VolumeState newest;  // sequence 0: nothing was read yet
     std::optional<ForestDamage> damage;
 };
@@ -272,6 +276,7 @@ base::Result<void> Volume::State::compare(const Shown& shown, const Mark& mark) 
 
 base::Result<void> Volume::State::adopt(const Heartbeat& heartbeat) {
     BASE_TRY(auto pointers, open_pointers(keys.epoch, heartbeat.body));
+    unconfirmed.reset();
     newest.sequence = heartbeat.body.sequence;
     newest.body_hash = heartbeat.body.hash();
     newest.time_ns = heartbeat.body.time_ns;
@@ -342,10 +347,43 @@ base::Task<base::Result<bool>> Volume::State::read_newest(State* self) {
     if (!shown) co_return shown.error();
     if (mark) BASE_CO_CHECK(self->compare(*shown, *mark));
     if (!*shown) co_return false;
-    BASE_CO_CHECK(self->adopt(**shown));
-    auto seen = mark_of(**shown);
-    if (seen.adds_to(mark)) BASE_CO_CHECK(co_await self->high_water.raise(self->keys.aguid, std::move(seen)));
+    BASE_CO_CHECK(co_await believe(self, std::move(**shown), mark));
     co_return true;
+}
+
+base::Task<base::Result<void>> Volume::State::believe(State* self, Heartbeat heartbeat, std::optional<Mark> mark) {
+    BASE_CO_CHECK(self->adopt(heartbeat));
+    auto seen = mark_of(heartbeat);
+    if (seen.adds_to(mark)) BASE_CO_CHECK(co_await self->high_water.raise(self->keys.aguid, std::move(seen)));
+    co_return base::ok();
+}
+
+// What any holder shows, if this client has seen nothing later; else `why` no majority could be asked. The mark stays
+// where it is: the register may yet go on without a state that only a few have.
+base::Task<base::Result<bool>> Volume::State::read_any(State* self, base::Error why) {
+    auto shown = co_await self->storage.read_any_record(self->keys.aguid, self->deadline());
+    if (!shown) co_return why;
+    auto heartbeat = self->verified(shown->record);
+    if (!heartbeat) co_return heartbeat.error();
+    BASE_CO_TRY(const auto mark, co_await self->high_water.load(self->keys.aguid));
+    const Shown seen{*heartbeat};
+    if (mark) BASE_CO_CHECK(self->compare(seen, *mark));
+    if (shown->agreed()) {  // the others answer again
+        BASE_CO_CHECK(co_await believe(self, std::move(*heartbeat), mark));
+        co_return true;
+    }
+    BASE_CO_CHECK(self->adopt(*heartbeat));
+    self->unconfirmed = Unconfirmed{shown->answered, shown->holders};
+    co_return true;
+}
+
+// For those that build nothing on it.
+base::Task<base::Result<bool>> Volume::State::read_to_look(State* self) {
+    auto exists = co_await read_newest(self);
+    const bool may_be_older =
+        !exists && exists.error() == past::Errc::holders_unreachable && self->config.take_unconfirmed;
+    if (!may_be_older) co_return exists;
+    co_return co_await read_any(self, exists.error());
 }
 
 base::Task<base::Result<void>> Volume::State::publish(State* self, Heartbeat heartbeat) {
@@ -489,13 +527,13 @@ base::Task<base::Result<std::unique_ptr<Volume>>> Volume::open(base::NodeEnv env
                                                                HighWater& high_water, base::SigningKey owner,
                                                                std::string name, VolumeConfig config) {
     auto state = std::make_unique<State>(env, storage, high_water, std::move(owner), std::move(name), config);
-    BASE_CO_TRY(const auto exists, co_await State::read_newest(state.get()));
+    BASE_CO_TRY(const auto exists, co_await State::read_to_look(state.get()));
     if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
     co_return std::unique_ptr<Volume>{new Volume{std::move(state)}};
 }
 
 base::Task<base::Result<void>> Volume::refresh() {
-    BASE_CO_TRY(const auto exists, co_await State::read_newest(state_.get()));
+    BASE_CO_TRY(const auto exists, co_await State::read_to_look(state_.get()));
     if (!exists) co_return base::Error{Errc::no_such_volume, state_->name};
     co_return base::ok();
 }
@@ -504,11 +542,13 @@ base::Task<base::Result<std::vector<Snapshot>>> Volume::snapshots() {
     BASE_CO_TRY(auto forest, co_await State::read_list(state_.get()));
     co_return std::move(forest.snapshots);
 }
+const std::optional<Unconfirmed>& Volume::unconfirmed() const { return state_->unconfirmed; }
 const std::optional<ForestDamage>& Volume::damage() const { return state_->damage; }
 
 base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait) {
     auto* const state = state_.get();
-    BASE_CO_CHECK(co_await refresh());
+    BASE_CO_TRY(const auto exists, co_await State::read_newest(state));
+    if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
     const auto pinned = state->newest;
     BASE_CO_TRY(auto listed, co_await snapshots());
     const auto context = state->seal_context(pinned.sequence + 1, stored_bytes(listed));

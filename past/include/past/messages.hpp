@@ -46,6 +46,7 @@ enum class LocalVerb : std::uint8_t {
     write_record = 0x45,
     holders = 0x46,
     restore_record = 0x47,
+    read_any_record = 0x48,
 };
 
 /// Why bytes move between nodes.
@@ -347,6 +348,7 @@ struct LocalHoldersReply {
 [[nodiscard]] base::Bytes encode(const LocalRemove&);
 [[nodiscard]] base::Bytes encode(const LocalReadRecord&);
 [[nodiscard]] base::Bytes encode(const LocalRecord&);
+[[nodiscard]] base::Bytes encode(const ShownRecord&);
 [[nodiscard]] base::Bytes encode(const LocalWriteRecord&);
 [[nodiscard]] base::Bytes encode(const LocalRestoreRecord&);
 [[nodiscard]] base::Bytes encode(const LocalHolders&);

@@ -193,6 +193,7 @@ class Node final : public Storage {
                                                       base::TimePoint deadline) override;
     base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) override;
     base::Task<base::Result<std::optional<Record>>> read_record(base::Guid key, base::TimePoint deadline) override;
+    base::Task<base::Result<ShownRecord>> read_any_record(base::Guid key, base::TimePoint deadline) override;
     base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, Record next,
                                                 base::TimePoint deadline) override;
     base::Task<base::Result<void>> restore_record(base::Guid key, Record lost, base::TimePoint deadline) override;

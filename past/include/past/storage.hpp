@@ -61,6 +61,16 @@ struct Record {
     base::Bytes body;  ///< at most 32 KiB
 };
 
+/// A record as some of its holders showed it: truly its owner's, and maybe not the newest.
+struct ShownRecord {
+    Record record;
+    unsigned answered = 0;  ///< of the holders; where the holders change, of the set that is shortest of a majority
+    unsigned holders = 0;
+
+    /// A majority answered, so this is what read_record() says.
+    [[nodiscard]] bool agreed() const { return answered > holders / 2; }
+};
+
 /// Given by the layer above at wiring: checks a record's certificate against its key and returns its sequence, or
 /// Errc::bad_record, or base::Errc::unsupported for one of a later version. Pure; called before anything is stored or
 /// believed.
@@ -90,6 +100,10 @@ class Storage {
     /// none. Linearizable with write_record(). Errors: holders_unreachable; bad_record where the only holder's own copy
     /// is damaged.
     virtual base::Task<base::Result<std::optional<Record>>> read_record(base::Guid key, base::TimePoint deadline) = 0;
+    /// For who only reads, and where read_record() says holders_unreachable: the newest record that any holder shows
+    /// which answers. Nothing is written, and nothing may be built on it. Errors: holders_unreachable, also if those
+    /// that answer have none (only a majority says that there is none), or if a write is under way.
+    virtual base::Task<base::Result<ShownRecord>> read_any_record(base::Guid key, base::TimePoint deadline) = 0;
     /// Replaces the record whose sequence is `expected` (0: there is none) by one of sequence expected + 1. Of two
     /// writers exactly one succeeds, the other gets Errc::conflict. After holders_unreachable or timed_out the write
     /// may or may not have happened: read again.
