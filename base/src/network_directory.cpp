@@ -48,12 +48,23 @@ Result<Bytes> load(Disk& disk, const char* path, std::size_t limit = kMaxSmallFi
 
 Error damaged(const char* path) { return {Errc::corrupt, path}; }
 
-Result<SigningKey> load_key(Disk& disk) {
-    BASE_TRY(const auto bytes, load(disk, kKeyFile));
+/// Of a file that is there if the identity is, which is written last.
+Result<Bytes> load_beside_identity(Disk& disk, const char* path, std::size_t limit = kMaxSmallFile) {
+    auto bytes = load(disk, path, limit);
+    if (bytes || bytes.error() != Errc::not_found) return bytes;
+    return Error{Errc::corrupt, std::string{path} + " is missing (restore it from a copy, or join again)"};
+}
+
+Result<SigningKey> key_of(const Bytes& bytes) {
     if (bytes.size() != Key{}.size()) return damaged(kKeyFile);
     Key seed;
     std::copy(bytes.begin(), bytes.end(), seed.begin());
     return SigningKey{seed};
+}
+
+Result<SigningKey> load_key(Disk& disk) {
+    BASE_TRY(const auto bytes, load(disk, kKeyFile));
+    return key_of(bytes);
 }
 
 Result<void> save_key(Disk& disk, const SigningKey& key) {
@@ -96,7 +107,9 @@ Result<NetworkDirectory> NetworkDirectory::create(Disk& disk, Rng& rng, std::str
                                                   std::int64_t wall_ns) {
     BASE_CHECK(check_name(name));
     BASE_CHECK(policy.check());
-    if (open(disk)) return Error{Errc::exists, "this node already belongs to a network"};
+    const auto present = open(disk);
+    if (present) return Error{Errc::exists, "this node already belongs to a network"};
+    if (present.error() != Errc::not_found) return present.error();
     BASE_CHECK(save_key(disk, key));
     NetworkDirectory self{disk, key};
     self.name_ = name;
@@ -144,7 +157,8 @@ Result<NetworkDirectory> NetworkDirectory::finish_join(Disk& disk, const Token& 
 
 Result<NetworkDirectory> NetworkDirectory::open(Disk& disk) {
     BASE_TRY(const auto identity, load(disk, kIdentityFile));
-    BASE_TRY(const auto key, load_key(disk));
+    BASE_TRY(const auto key_bytes, load_beside_identity(disk, kKeyFile));
+    BASE_TRY(const auto key, key_of(key_bytes));
     NetworkDirectory self{disk, key};
     Reader in{identity};
     const auto version = in.u8();
@@ -156,10 +170,10 @@ Result<NetworkDirectory> NetworkDirectory::open(Disk& disk) {
     BASE_TRY(self.certificate_, Certificate::decode(certificate));
     if (self.certificate_.key != key.public_key()) return damaged(kKeyFile);
 
-    BASE_TRY(const auto policy, load(disk, kPolicyFile));
+    BASE_TRY(const auto policy, load_beside_identity(disk, kPolicyFile));
     BASE_TRY(self.policy_, Policy::decode(policy));
     BASE_CHECK(verify(self.policy_, self.network(), self.authority_));
-    BASE_TRY(const auto roster, load(disk, kRosterFile, kMaxRosterFile));
+    BASE_TRY(const auto roster, load_beside_identity(disk, kRosterFile, kMaxRosterFile));
     BASE_TRY(self.roster_, Roster::decode(roster));
     BASE_CHECK(verify(self.roster_, self.network(), self.authority_));
 

@@ -161,6 +161,22 @@ TEST(NetworkDirectory, ARottenFileIsNamedAndNeverBelieved) {
     EXPECT_TRUE(NetworkDirectory::open(founder.env.disk));
 }
 
+TEST(NetworkDirectory, AMissingFileIsDamageAndNoNetworkThatWasNeverJoined) {
+    for (const auto* file : {"network/node.key", "network/policy", "network/roster"}) {
+        sim::World world{1};
+        Founder founder{world};
+        founder.found();
+        ASSERT_TRUE(founder.env.disk.remove(file));
+        const auto opened = NetworkDirectory::open(founder.env.disk);
+        ASSERT_FALSE(opened) << file;
+        EXPECT_EQ(opened.error(), Errc::corrupt) << file;
+        EXPECT_NE(opened.error().message().find(file), std::string::npos);
+        const auto another = NetworkDirectory::create(founder.env.disk, founder.env.rng, "other", SigningKey{Key{1}},
+                                                      Key{}, {}, Policy{}, kNow);
+        EXPECT_EQ(another.error(), Errc::corrupt) << "nor is another made over it";
+    }
+}
+
 // --- every crash point
 // ------------------------------------------------------------------------------------------------
 

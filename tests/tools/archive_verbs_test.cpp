@@ -225,6 +225,7 @@ TEST(Archive, WhatMakesNoSenseIsAUsageError) {
         {"archive", "backup", user.source.path(), "--exclude", "[x"},
         {"archive", "backup", user.source.path(), "--exclude-file", "/nowhere"},
         {"archive", "backup", "--files-from", "/nowhere"},
+        {"archive", "backup", user.source.path(), "--volume", ""},
         {"archive", "backup", user.source.path(), "--time", "soon"},
         {"archive", "backup", user.source.path(), "--time", "2026-02-30"},
         {"archive", "backup", user.source.path(), "--compression", "99"},

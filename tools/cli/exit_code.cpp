@@ -23,6 +23,7 @@ class Category final : public std::error_category {
             case Errc::bad_setting: return "that setting cannot be used";
             case Errc::no_node: return "this machine joined a network, but its node is not running";
             case Errc::node_gone: return "this machine's node ended meanwhile";
+            case Errc::node_runs: return "its node is running already";
             case Errc::no_network: return "no network was joined there";
             case Errc::no_key: return "there is no owner key yet";
             case Errc::no_passphrase: return "the key has a passphrase, and none was given";
@@ -42,6 +43,7 @@ class Category final : public std::error_category {
             case Errc::bad_setting: return std::errc::invalid_argument;
             case Errc::no_node: return std::errc::not_connected;
             case Errc::node_gone: return std::errc::connection_aborted;
+            case Errc::node_runs: return std::errc::device_or_resource_busy;
             case Errc::no_network: return std::errc::network_unreachable;
             case Errc::no_key: return std::errc::no_such_file_or_directory;
             case Errc::no_passphrase: return std::errc::permission_denied;
@@ -82,6 +84,7 @@ const auto& table() {
         Row{Errc::no_node, ExitCode::unreachable, "start it with 'pelago node run'"},
         Row{Errc::node_gone, ExitCode::unreachable,
             "start it with 'pelago node run' and run the command again: it goes on where it was"},
+        Row{Errc::node_runs, ExitCode::busy, "'pelago node status' tells how it is"},
         Row{Errc::no_network, ExitCode::unreachable, "join one with 'pelago network join'"},
         Row{Errc::no_key, ExitCode::no_volume,
             "'pelago archive backup' makes one, 'pelago key import FILE' brings yours from another machine"},
@@ -129,7 +132,8 @@ const auto& table() {
         Row{past::Errc::too_large, ExitCode::usage, "'pelago archive backup' takes files of any size"},
         Row{past::Errc::not_owner, ExitCode::wrong_key, ""},
 
-        Row{objstore::Errc::no_such_volume, ExitCode::no_volume, "'pelago volume list' prints those there are"},
+        Row{objstore::Errc::no_such_volume, ExitCode::no_volume,
+            "'pelago volume list' prints those there are, 'pelago volume create NAME' makes one"},
         Row{objstore::Errc::no_such_snapshot, ExitCode::fatal, "'pelago archive snapshots' prints those there are"},
         Row{objstore::Errc::no_such_path, ExitCode::fatal, "'pelago archive ls' prints what is in it"},
         Row{objstore::Errc::damaged, ExitCode::damage, ""},

@@ -27,6 +27,7 @@ enum class Errc {
     bad_setting,    ///< A settings file or variable does not make sense; nothing was done.
     no_node,        ///< A network was joined, but no node of ours runs; nothing was done.
     node_gone,      ///< Our node ended while a command used it; what it acknowledged is stored.
+    node_runs,      ///< A node runs on this directory already; nothing was done.
     no_network,     ///< This needs a network, and none was joined; nothing was done.
     no_key,         ///< There is no owner key yet, so there can be no volume either; nothing was done.
     key_missing,    ///< The owner key that should be there is not; nothing was done, no other was made.

@@ -34,10 +34,7 @@ base::Task<base::Result<nlohmann::json>> ask_daemon(base::Transport& daemon, bas
     auto request = control_request(question, arguments);
     const base::Address anyone;
     auto answer = co_await daemon.request(anyone, std::move(request), clock.now() + timeout);
-    if (!answer) {
-        if (answer.error() == base::Errc::unreachable) co_return base::Error{Errc::no_node, answer.error().detail()};
-        co_return answer.error();
-    }
+    if (!answer) co_return answer.error();
     auto document = nlohmann::json::parse(base::as_text(answer->payload.view()), nullptr, /*allow_exceptions=*/false);
     if (document.is_discarded()) co_return base::Error{base::Errc::bad_format, "the node's answer"};
     co_return document;
@@ -46,10 +43,13 @@ base::Task<base::Result<nlohmann::json>> ask_daemon(base::Transport& daemon, bas
 base::Result<nlohmann::json> ask_daemon(const std::string& directory, const std::string& question,
                                         const nlohmann::json& arguments, base::Duration timeout) {
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
-    auto answer = runtime.run(ask_once(runtime, DataDirectory{directory}.socket(), question, arguments, timeout));
-    if (answer || answer.error() != Errc::no_node) return answer;
+    const auto socket = DataDirectory{directory}.socket();
+    auto answer = runtime.run(ask_once(runtime, socket, question, arguments, timeout));
+    // The node itself may have said it, of another one.
+    if (answer || answer.error() != base::Errc::unreachable || somebody_listens(socket)) return answer;
     const auto disk = base::host::HostDisk::open(DataDirectory{directory}.node());
-    const bool member = disk && base::NetworkDirectory::open(**disk);
+    const auto member = disk ? base::NetworkDirectory::open(**disk) : disk.error();
+    if (!member && member.error() != base::Errc::not_found) return member.error().with("cannot use " + directory);
     if (!member) return base::Error{Errc::no_network, "cannot use " + directory};
     return base::Error{Errc::no_node, "cannot ask the node of " + directory};
 }

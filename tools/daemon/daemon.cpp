@@ -71,6 +71,8 @@ base::Result<void> Daemon::open() {
     }
     BASE_TRY(network, std::move(known));
     auto locked = disk->lock(kNetworkLock);
+    if (!locked && locked.error() == base::Errc::locked && somebody_listens(directory.socket()))
+        return base::Error{Errc::node_runs, "cannot run a node on " + directory.path};
     if (!locked) return locked.error().with("cannot run a node on " + directory.path);
     lock = *std::move(locked);
 

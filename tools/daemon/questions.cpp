@@ -187,9 +187,10 @@ class Questions {
     Answer<json> ping(json arguments) {
         const auto digits = arguments.value("node", std::string{});
         BASE_CO_TRY(const auto node, find_node(digits));
-        BASE_CO_TRY(const auto rtt, co_await stack_.overlay().ping(node, env_.clock.now() + kLookUpTimeout));
+        const auto rtt = co_await stack_.overlay().ping(node, env_.clock.now() + kLookUpTimeout);
+        if (!rtt) co_return rtt.error().with("node " + node.id().short_hex() + " does not answer");
         auto answer = describe(node);
-        answer["rtt_us"] = duration_cast<microseconds>(rtt).count();
+        answer["rtt_us"] = duration_cast<microseconds>(*rtt).count();
         co_return answer;
     }
 

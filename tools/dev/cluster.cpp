@@ -86,7 +86,11 @@ std::vector<unsigned> DevCluster::numbers() const {
 base::Result<void> DevCluster::make_node(unsigned number, const Options& options) {
     const auto node = node_directory(number);
     BASE_TRY(const auto disk, base::host::HostDisk::create(DataDirectory{node}.node()));
-    if (base::NetworkDirectory::open(*disk)) return base::ok();
+    const auto present = base::NetworkDirectory::open(*disk);
+    if (present) return base::ok();
+    // A new identity would leave a member behind that nobody is any more.
+    if (present.error() != base::Errc::not_found)
+        return present.error().with("cannot start node-" + std::to_string(number) + " in " + node);
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
     base::NetworkDirectory::Wish wish;
     if (number == 1) {

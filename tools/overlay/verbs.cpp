@@ -142,7 +142,8 @@ base::Result<ExitCode> send(Context& context, const SendOptions& options) {
     if (context.console.manner().json) {
         context.console.print_json(answer);
     } else {
-        context.console.print("taken by " + plural(reached, "replica", "replicas") + "\n");
+        const std::string of = reached < options.replicas ? " of " + std::to_string(options.replicas) : "";
+        context.console.print("taken by " + plural(reached, "replica", "replicas") + of + "\n");
     }
     return reached < options.replicas ? ExitCode::partial : ExitCode::done;
 }

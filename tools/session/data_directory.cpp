@@ -1,5 +1,11 @@
 #include "session/data_directory.hpp"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "base/host/host_disk.hpp"
@@ -18,6 +24,19 @@ bool has_file(const std::string& directory, std::string_view extension) {
 }
 
 }  // namespace
+
+bool somebody_listens(const std::string& socket) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (socket.size() >= sizeof address.sun_path) return false;
+    std::memcpy(static_cast<void*>(address.sun_path), socket.data(), socket.size());
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return false;
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    const bool listens = ::connect(fd, generic, sizeof address) == 0 || errno == EACCES || errno == EPERM;
+    ::close(fd);
+    return listens;
+}
 
 bool holds_archives(const DataDirectory& directory) {
     if (has_file(join_path(directory.client(), kMarksDirectory), ".mark")) return true;

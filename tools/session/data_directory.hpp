@@ -21,6 +21,8 @@ struct DataDirectory {
     [[nodiscard]] std::string client() const { return join_path(path, "client"); }
 };
 
+/// True if a process listens on this socket.
+[[nodiscard]] bool somebody_listens(const std::string& socket);
 /// True if something was kept here under an owner's key: a volume was opened, or a node of a network of one has blocks.
 [[nodiscard]] bool holds_archives(const DataDirectory& directory);
 

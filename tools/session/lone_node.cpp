@@ -70,7 +70,8 @@ base::Task<base::Result<void>> LoneNode::find_identity(LoneNode* self) {
     }
     self->identity_ = have_file ? std::move(*file) : kept ? kept : draw_lone_identity(self->env_.rng);
     const bool read_only = self->store_->usage().read_only;
-    if (!kept && !read_only) BASE_CO_CHECK(co_await self->store_->put_record(key, encode_lone_identity(*self->identity_)));
+    if (!kept && !read_only)
+        BASE_CO_CHECK(co_await self->store_->put_record(key, encode_lone_identity(*self->identity_)));
     if (have_file || (kept && read_only)) co_return base::ok();
     if (kept || self->store_->usage().blocks > 0) {
         const std::string what = damaged ? "was damaged" : "was missing";

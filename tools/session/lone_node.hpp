@@ -24,8 +24,9 @@ struct LoneNodeConfig {
 
 class LoneNode {
   public:
-    /// `disk` is the node's directory; if it cannot be written, what it has can still be read. Errc::locked if another command still uses it after lock_wait; Errc::other_node
-    /// if its identity is that of another store. The runtime and the disk outlive it.
+    /// `disk` is the node's directory; if it cannot be written, what it has can still be read. Errc::locked if another
+    /// command still uses it after lock_wait; Errc::other_node if its identity is that of another store. The runtime
+    /// and the disk outlive it.
     static base::Task<base::Result<std::unique_ptr<LoneNode>>> open(base::host::HostRuntime& runtime, base::Disk& disk,
                                                                     LoneNodeConfig config);
     /// Await before destroying it.

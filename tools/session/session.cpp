@@ -1,11 +1,5 @@
 #include "session/session.hpp"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <cstring>
-
 #include "base/error.hpp"
 #include "base/host/host_disk.hpp"
 #include "base/host/host_local_tree.hpp"
@@ -21,20 +15,6 @@ namespace {
 
 constexpr auto kTick = std::chrono::milliseconds{500};
 constexpr int kTicksBeforeTelling = 4;
-
-/// True if a process listens on this socket. Asked before the store is touched: a node that runs has it locked.
-bool somebody_listens(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) return false;
-    std::memcpy(static_cast<void*>(address.sun_path), path.data(), path.size());
-    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return false;
-    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
-    const bool listens = ::connect(fd, generic, sizeof address) == 0 || errno == EACCES || errno == EPERM;
-    ::close(fd);
-    return listens;
-}
 
 /// Nullopt unless this machine is, or ever was, a member of a network.
 base::Result<std::optional<std::string>> joined_network(const std::string& node_directory) {
@@ -70,6 +50,7 @@ base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
     const std::string& path = session->directory_.path;
     const auto opened = [&]() -> base::Result<void> {
         BASE_CHECK(session->open_client());
+        // Before the store is touched: a node that runs has it locked.
         if (somebody_listens(session->directory_.socket())) return session->connect_to_node();
         BASE_TRY(const auto network, joined_network(session->directory_.node()));
         if (network) return base::Error{Errc::no_node, "cannot reach network '" + *network + "'"};

@@ -101,7 +101,11 @@ base::Error in_view_of_damage(const base::Error& error, const objstore::Volume& 
 }
 
 void add_volume_option(CLI::App& verb, std::string& volume) {
-    verb.add_option("--volume", volume, "Volume to use (also: PELAGO_VOLUME; default: archive)")->type_name("NAME");
+    // A script whose own variable is unset is to hear of it, not to write to another volume.
+    const auto is_name = [](const std::string& name) { return name.empty() ? std::string{"a volume has a name"} : ""; };
+    verb.add_option("--volume", volume, "Volume to use (also: PELAGO_VOLUME; default: archive)")
+        ->type_name("NAME")
+        ->check(is_name);
 }
 
 }  // namespace tools
