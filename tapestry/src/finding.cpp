@@ -161,6 +161,11 @@ Task<void> Node::Impl::check(Guid object, Pointer pointer) {
 // What the holder signed when it was asked goes on to the root as if it had withdrawn by itself.
 Task<void> Node::Impl::take_denial(Guid object, Pointer pointer, Delivered delivered) {
     const auto& holder = pointer.publisher.id;
+    if (delivered.withdrawal && is_ahead(*delivered.withdrawal)) {
+        // Its stamp, noted, would make old of all that the holder says by a right clock; and it is no lie.
+        table_.suspect(object, holder);
+        co_return;
+    }
     Denial denial{
         .object = object, .publisher = holder, .announced = pointer.stamp, .withdrawal = {}, .born = delivered.born};
     if (delivered.withdrawal && acceptable(*delivered.withdrawal)) {

@@ -251,6 +251,11 @@ bool PointerTable::remember_refused(const Announcement& announcement, Range rang
         refused_objects_ += fresh ? 1 : 0;
         if (refused_objects_ <= limits_.refused_objects) continue;
         const auto most = std::ranges::max_element(refused_, {}, [](const auto& each) { return each.second.size(); });
+        const auto forgotten = most->second.begin()->second;
+        const auto whose = publishers_.find(most->first);
+        // A liar's words may be forgotten; who is only ahead of us is no liar.
+        const bool banned = whose != publishers_.end() && whose->second.banned_until >= forgotten;
+        if (!banned) uncertain_until_ = std::max(uncertain_until_, forgotten);
         most->second.erase(most->second.begin());
         --refused_objects_;
     }

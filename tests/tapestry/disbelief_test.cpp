@@ -203,6 +203,16 @@ TEST_F(DisbeliefTest, ALiarThatSaysMoreThanIsRememberedOfHimMakesNothingElseUnce
     EXPECT_EQ(known(ann) + known(bob), 0U);
 }
 
+TEST_F(DisbeliefTest, NorWhereAnotherThatIsAheadMakesItsShareSmaller) {
+    PointerTable few{{.refused_objects = 2, .tombstone = 100s}};
+    const auto first = ann.says({guid("1"), guid("2")}, 1000 * kSecond, 86'400s).announcement;
+    EXPECT_TRUE(few.take_ahead(now, first, {0, 2}));
+    EXPECT_TRUE(few.take_ahead(now, bob.says({guid("3")}, 1001 * kSecond).announcement, {0, 1}));
+    for (const auto* object_of : {"1", "2", "3"}) EXPECT_TRUE(few.known(now, guid(object_of))) << object_of;
+    now += 101s;
+    EXPECT_FALSE(few.known(now, guid("1")));
+}
+
 TEST_F(DisbeliefTest, OfWhatIsFromTheFutureNothingIsForgottenSilently) {
     PointerTable few{{.refused_objects = 2, .tombstone = 100s}};
     const auto first = ann.says({guid("1"), guid("2")}, 1000 * kSecond, 86'400s).announcement;
