@@ -411,7 +411,9 @@ Task<Result<ShownRecord>> Registers::read_any(Guid key, TimePoint deadline) {
         if (learned.newest) {
             ShownRecord shown;
             shown.record = std::move(*learned.newest);
-            shown.answered = static_cast<unsigned>(learned.answered);
+            // Some answer without having a say; then it is no majority, however many they are.
+            shown.answered = static_cast<unsigned>(learned.enough ? learned.answered
+                                                                  : std::min(learned.answered, learned.members / 2));
             shown.holders = static_cast<unsigned>(learned.members);
             co_return shown;
         }

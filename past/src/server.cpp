@@ -159,7 +159,8 @@ Task<Result<Message>> Server::fetch(Peer from, Message message) {
     }
     const bool held = context_.store.has(request.id);
     auto bytes = co_await context_.store.get(request.id);
-    if (!bytes && bytes.error() == Errc::block_not_found) {
+    const bool lacking = !bytes && (bytes.error() == Errc::block_not_found || bytes.error() == base::Errc::io_failed);
+    if (lacking) {
         if (auto cached = co_await cache_.get(request.id)) co_return reply({}, std::move(*cached));
         // We may be new here: those who kept the place before us have it until it was handed over.
         FetchReply elsewhere;

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "archive_world.hpp"
 #include "objstore/error.hpp"
 
@@ -134,7 +136,8 @@ TEST(Restore, WithoutPrivilegesDoesWhatItCanAndSaysTheRestOnce) {
     EXPECT_EQ(world.tree.stat("/restored/src/file0").mode & 06000U, 0U);
 }
 
-TEST(Restore, ADamagedPackCostsItsFilesAndNoOthers) {
+/// `lose`: what happens to the largest block.
+void costs_its_files_and_no_others(const std::function<void(ArchiveWorld&, const base::Guid&)>& lose) {
     ArchiveWorld world;
     world.fill("/src", 1000);
     const auto report = world.backup();
@@ -146,13 +149,26 @@ TEST(Restore, ADamagedPackCostsItsFilesAndNoOthers) {
             largest = id;
         }
     }
-    world.storage.lose_block(largest);
+    lose(world, largest);
     world.volume =
         world.world.run(Volume::open(world.env, world.storage, *world.high_water, owner_key(), "archive")).value();
     const auto restored = world.restore(*report.snapshot);
     EXPECT_GT(restored.warnings.count(WarningKind::damaged), 50U);
     EXPECT_EQ(restored.files + restored.warnings.count(WarningKind::damaged), 1000U);
     EXPECT_EQ(restored.warnings.count(), restored.warnings.count(WarningKind::damaged));
+}
+
+TEST(Restore, ADamagedPackCostsItsFilesAndNoOthers) {
+    costs_its_files_and_no_others([](auto& world, const auto& id) { world.storage.lose_block(id); });
+}
+
+TEST(Restore, NorDoesOneThatTheDiskDoesNotGive) {
+    costs_its_files_and_no_others([](auto& world, const base::Guid& lost) {
+        world.storage.fail_get = [lost](const base::Guid& id) -> std::optional<base::Error> {
+            if (id != lost) return {};
+            return base::Error{base::Errc::io_failed, "this store cannot read 00000001.seg"};
+        };
+    });
 }
 
 TEST(Restore, UnreachableHoldersEndIt) {

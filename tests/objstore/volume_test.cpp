@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/error.hpp"
 #include "base/task_group.hpp"
 #include "objstore/volume_fixture.hpp"
@@ -311,6 +313,27 @@ TEST_F(VolumeTest, HoldersThatAreAwayAreNoDamage) {
     storage_.fail_get = [](const auto&) { return std::optional<base::Error>{past::Errc::holders_unreachable}; };
     EXPECT_EQ(world_.run(fresh->snapshots()).error(), past::Errc::holders_unreachable);
     EXPECT_EQ(world_.run(back_up(*fresh, 2, "reef")).error(), past::Errc::holders_unreachable);
+}
+
+TEST_F(VolumeTest, AListThatTheDiskDoesNotGiveIsNotReplacedByWhatIsLeft) {
+    const auto volume = create();
+    for (std::uint64_t i = 1; i <= 3; ++i) ASSERT_TRUE(world_.run(back_up(*volume, i, "host" + std::to_string(i))));
+    const auto root = volume->state().forest->id;
+    const auto spare = volume->state().spare->id;
+    std::set<base::Guid> unreadable{root};
+    storage_.fail_get = [&](const base::Guid& id) -> std::optional<base::Error> {
+        if (!unreadable.contains(id)) return {};
+        return base::Error{base::Errc::io_failed, "this store cannot read 00000001.seg"};
+    };
+    const auto fresh = *open();
+    EXPECT_EQ(hosts(*fresh).size(), 3U) << "the spare copy tells";
+    unreadable.insert(spare);
+    const auto later = *open();
+    EXPECT_EQ(world_.run(later->snapshots()).error(), base::Errc::io_failed);
+    EXPECT_EQ(world_.run(back_up(*later, 4, "host4")).error(), base::Errc::io_failed);
+    unreadable.erase(root);
+    storage_.lose_block(spare);
+    EXPECT_EQ(hosts(**open()).size(), 3U);
 }
 
 TEST_F(VolumeTest, FewerCopiesThanWantedAreReported) {

@@ -539,6 +539,20 @@ TEST_F(StoreDamage, OfASegmentThatCannotBeReadNobodyIsToldThatItsBlocksAreGone) 
     EXPECT_TRUE(readable(later));
 }
 
+TEST_F(StoreDamage, ACheckpointThatCannotBeReadCostsNothing) {
+    config_.checkpoint_bytes = 4096;
+    config_.state_ahead_bytes = 1024;
+    open();
+    const auto blocks = fill(3);
+    for (std::uint64_t i = 0; i < 500; ++i) ASSERT_TRUE(run(store_->touch({kTag.volume, 100 + i}, {blocks[0].id})));
+    close();
+    node_.disk().fail(sim::DiskCall::read, 2, base::Errc::io_failed);  // after FORMAT
+    open();
+    EXPECT_FALSE(store_->damage().state_lost);
+    EXPECT_EQ(readable(blocks), 3U);
+    EXPECT_EQ(store_->tags(blocks[0].id), (std::vector<past::Tag>{{kTag.volume, 599}}));
+}
+
 TEST_F(StoreDamage, ABlockThatCannotBeReadIsForgottenForRepair) {
     open();
     const auto blocks = fill(2);

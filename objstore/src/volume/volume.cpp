@@ -59,12 +59,13 @@ base::Task<base::Result<void>> salvage_snapshots(Tree forest, std::map<base::Gui
 }
 
 /// The root, else its spare copy, else whatever is left of them and of the states before. With those a snapshot that
-/// was forgotten since may come back: better than to lose one that was not.
+/// was forgotten since may come back: better than to lose one that was not. What cannot be read now may come back too,
+/// so no list is made without it.
 base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState state) {
     Forest out;
     Tree root{reader, state.forest};
     auto whole = co_await read_snapshots(std::move(root));
-    if (!whole && whole.error() == Errc::damaged) {
+    if (!whole && (whole.error() == Errc::damaged || whole.error() == base::Errc::io_failed)) {
         out.damage = ForestDamage{whole.error(), true};
     }
     if (!whole && out.damage && state.spare) {
@@ -74,6 +75,7 @@ base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState st
     if (whole) {
         out.snapshots = std::move(*whole);
     } else {
+        if (out.damage && out.damage->error == base::Errc::io_failed) co_return out.damage->error;
         if (!(whole.error() == Errc::damaged)) co_return whole.error();
         out.damage->complete = false;
         std::vector<BlockRefPtr> roots{state.forest};

@@ -196,14 +196,16 @@ Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& 
     out.foreign = header && !mine;
     if (out.records.empty() && !mine) skipped = last && !out.foreign ? 0 : size;  // begun, and never synced
     out.complete = !last || (!out.records.empty() && out.records.back().sequence <= complete_up_to);
-    BASE_CHECK(check_last(*out.file, out));
+    // Its heads could be read, so what is in it is known: a payload that the device does not give costs only itself.
+    const auto checked = check_last(*out.file, out);
+    if (!checked && !(checked.error() == base::Errc::io_failed)) return checked.error();
     if (skipped > 0) {
         damage.skipped_bytes += skipped;
         log.write(base::Log::Level::error, "past", fmt::format("{}: {} damaged bytes skipped", path, skipped));
     }
     damage.torn_bytes += size > out.bytes ? size - out.bytes : 0;
     damage.corrupt_blocks += out.torn.size();
-    out.appendable = mine && access == Access::full;
+    out.appendable = mine && checked && access == Access::full;
     if (out.appendable) BASE_CHECK(settle(*out.file, size, out));
     return out;
 }

@@ -70,20 +70,16 @@ Result<std::uint32_t> load_checkpoint(Disk& disk, base::Log& log, const std::str
                                       StateFiles& out) {
     for (auto at = out.checkpoints.rbegin(); at != out.checkpoints.rend(); ++at) {
         const auto path = file_name(directory, FileKind::checkpoint, at->first);
-        auto bytes = base::read_file(disk, path, kMaxStateFile);
-        if (!bytes && bytes.error() == base::Errc::io_failed) bytes = base::read_file(disk, path, kMaxStateFile);
-        // Not the same as damage: what an older one does not say would be forgotten for good.
-        if (!bytes && bytes.error() == base::Errc::io_failed)
-            return base::Error{
-                base::Errc::io_failed,
-                bytes.error().detail() + "; if that lasts, move the file away to go on with an older one"};
+        const auto bytes = base::read_file(disk, path, kMaxStateFile);
+        if (!bytes && bytes.error() == base::Errc::io_failed) out.unreadable = bytes.error();
         auto decoded = bytes ? Checkpoint::decode(*bytes, store, at->first) : Result<Checkpoint>{bytes.error()};
         if (decoded) {
             out.base = std::move(*decoded);
             return at->first;
         }
         if (decoded.error() == base::Errc::unsupported) return decoded.error().with(path);
-        log.write(base::Log::Level::warning, "past", path + " is damaged; an older one is used");
+        log.write(base::Log::Level::warning, "past",
+                  path + (bytes ? " is damaged" : " cannot be read") + "; an older one is used");
         out.odd = true;
     }
     return 0;
@@ -164,6 +160,10 @@ Result<StateFiles> read_state_files(Disk& disk, base::Log& log, const std::strin
         const bool last = std::next(at) == out.logs.end();
         BASE_CHECK(read_log(disk, log, directory, access, store, at->first, last, out, damage));
     }
+    // What the device may yet give is not given up.
+    if (gap && out.unreadable)
+        return base::Error{base::Errc::io_failed,
+                           out.unreadable->detail() + "; if that lasts, move the file away to go on without it"};
     if (gap) {
         damage.state_lost = out.odd = true;
         log.write(base::Log::Level::error, "past", directory + "/state: a log is missing; operations in it are lost");

@@ -57,10 +57,11 @@ struct StateFiles {
     std::map<std::uint32_t, std::uint64_t> logs, checkpoints;
     LogFile log;  ///< the newest, ready to append; file is null if a new one is needed
     std::uint64_t last_sequence = 0;
-    std::uint32_t last_segment = 0;   ///< the highest that anything refers to
-    std::uint32_t unused_log = 0;     ///< begun by a crash, never written to: its number is to be used again
-    std::uint32_t oldest_needed = 0;  ///< logs and checkpoints before this may go
-    bool odd = false;                 ///< damage was met: write a new checkpoint soon
+    std::uint32_t last_segment = 0;         ///< the highest that anything refers to
+    std::uint32_t unused_log = 0;           ///< begun by a crash, never written to: its number is to be used again
+    std::uint32_t oldest_needed = 0;        ///< logs and checkpoints before this may go
+    bool odd = false;                       ///< damage was met: write a new checkpoint soon
+    std::optional<base::Error> unreadable;  ///< a checkpoint that the device does not give
 };
 base::Result<StateFiles> read_state_files(base::Disk& disk, base::Log& log, const std::string& directory, Access access,
                                           const StoreId& store, SegmentStore::Damage& damage);
