@@ -123,6 +123,8 @@ TEST(Archive, OnlyTheDefaultVolumeIsMadeByItself) {
     EXPECT_EQ(user({"volume", "create", "photos"}).code, 0);
     user.around.environment["PELAGO_VOLUME"] = "photos";
     user.backup();
+    user.around.environment["PELAGO_VOLUME"] = "";
+    EXPECT_EQ(user({"archive", "backup", user.source.path()}).code, 2) << "a script whose variable is unset";
     user.around.environment.erase("PELAGO_VOLUME");
     EXPECT_EQ(user({"archive", "snapshots", "--volume", "photos", "--json"}).json().size(), 1U);
     EXPECT_EQ(user({"archive", "snapshots"}).code, 10);
@@ -230,6 +232,7 @@ TEST(Archive, WhatMakesNoSenseIsAUsageError) {
         {"archive", "backup", user.source.path(), "--time", "2026-02-30"},
         {"archive", "backup", user.source.path(), "--compression", "99"},
         {"archive", "restore", "latest"},
+        {"archive", "restore", "latest", "--target", ""},
         {"archive", "restore", "latest", "--target", "/tmp/x", "--include", "a", "--exclude", "b"},
         {"archive", "restore", "latest", "--target", "/tmp/x", "--overwrite", "maybe"},
         {"put", "/dev/zero"},

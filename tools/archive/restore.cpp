@@ -46,6 +46,7 @@ const std::map<std::string, Overwrite>& overwrite_words() {
 }
 
 base::Result<RestoreOptions> make_restore_options(const Options& options, const std::string& sub_path) {
+    if (options.target.empty()) return usage_error("--target takes a directory");
     RestoreOptions out;
     out.target = options.target;
     out.sub_path = sub_path;

@@ -23,7 +23,7 @@ constexpr std::array kSpecs{
                 "Passphrase of the owner key: first line of this file"},
     SettingSpec{"password_command", Kind::text, "PELAGO_PASSWORD_COMMAND", "--password-command", "COMMAND", "",
                 "Passphrase of the owner key: what this command prints"},
-    SettingSpec{"volume", Kind::text, "PELAGO_VOLUME", nullptr, "NAME", kDefaultVolume, "Volume of the archive verbs"},
+    SettingSpec{"volume", Kind::name, "PELAGO_VOLUME", nullptr, "NAME", kDefaultVolume, "Volume of the archive verbs"},
     SettingSpec{"host", Kind::text, "PELAGO_HOST", nullptr, "NAME", "", "Name of this machine in snapshots"},
     SettingSpec{"capacity", Kind::size, "PELAGO_CAPACITY", nullptr, "SIZE", "",
                 "Space that the store of this machine may take"},
@@ -40,6 +40,9 @@ base::Result<void> check_value(const SettingSpec& spec, const std::string& text,
     };
     switch (spec.kind) {
         case Kind::text: break;
+        case Kind::name:
+            if (text.empty()) return refuse("a name");
+            break;
         case Kind::path:
             if (text.empty()) return refuse("a path");
             break;
@@ -120,15 +123,16 @@ base::Result<Settings> load_settings(const std::map<std::string, std::string, st
     }
     for (const SettingSpec& spec : kSpecs) {
         const auto variable = around.environment.find(spec.variable);
-        // An empty variable says nothing, but for a path: a script whose own variable is unset is to hear of it.
-        if (variable != around.environment.end() && (!variable->second.empty() || spec.kind == Kind::path))
+        // An empty variable says nothing, but for a path or a name: a script whose own variable is unset is to hear of
+        // it.
+        const bool never_empty = spec.kind == Kind::path || spec.kind == Kind::name;
+        if (variable != around.environment.end() && (!variable->second.empty() || never_empty))
             settings.values_[spec.key] = {variable->second, spec.variable};
         if (const auto flag = flags.find(spec.key); flag != flags.end()) {
             settings.values_[spec.key] = {flag->second, spec.flag != nullptr ? spec.flag : "the command line"};
         }
         const auto& [text, source] = settings.value(spec.key);
-        if (!text.empty() || (spec.kind == Kind::path && source != "default"))
-            BASE_CHECK(check_value(spec, text, source));
+        if (!text.empty() || (never_empty && source != "default")) BASE_CHECK(check_value(spec, text, source));
     }
     auto& key_file = settings.values_["key_file"];
     if (key_file.text.empty()) key_file.text = join_path(settings.get("dir"), "owner.key");

@@ -14,7 +14,7 @@ namespace tools {
 
 /// One thing that can be set. `key` is its name in pelago.toml ("node.capacity" is `capacity` in the table [node]).
 struct SettingSpec {
-    enum class Kind { text, path, size, duration, number, boolean };
+    enum class Kind { text, name, path, size, duration, number, boolean };
 
     const char* key;
     Kind kind;
