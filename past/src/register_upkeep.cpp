@@ -147,16 +147,10 @@ Task<void> Registers::maintain() {
 }
 
 /// Those that are not near the key may be up all the same: where a majority is not seen they are asked, now and then.
-Task<void> Registers::look_for_majority(Guid key, RegisterValue value, HolderSet near, TimePoint deadline) {
-    const auto seen = [&](const NodeId& id) {
-        return near.written_by(id) || std::ranges::any_of(near.spare, [&](const auto& n) { return n.id() == id; });
-    };
-    const bool enough = std::ranges::all_of(quorums(value), [&](const auto& members) {
-        return std::ranges::count_if(members, seen) >= static_cast<std::ptrdiff_t>(majority(members.size()));
-    });
+Task<void> Registers::look_for_majority(Guid key, bool seen, TimePoint deadline) {
     const auto asked = without_majority_.find(key);
-    if (!enough && asked != without_majority_.end() && context_.now() - asked->second < kAskAgain) co_return;
-    if (!enough) {
+    if (!seen && asked != without_majority_.end() && context_.now() - asked->second < kAskAgain) co_return;
+    if (!seen) {
         const auto learned = co_await learn(Verb::query, key, Ballot{}, deadline);
         if (!learned.enough) {
             without_majority_[key] = context_.now();
@@ -174,10 +168,13 @@ Task<void> Registers::maintain_one(Guid key, StoredRegister stored) {
     const auto width = 2 * context_.membership.copies() - 1;
     const auto near = co_await holders_.find(key, width, deadline);
     if (!near) co_return;
-    co_await look_for_majority(key, value, *near, deadline);
     const auto live = [&](const NodeId& id) {
         return near->written_by(id) || std::ranges::any_of(near->spare, [&](const auto& n) { return n.id() == id; });
     };
+    const bool majority_seen = std::ranges::all_of(quorums(value), [&](const auto& members) {
+        return std::ranges::count_if(members, live) >= static_cast<std::ptrdiff_t>(majority(members.size()));
+    });
+    co_await look_for_majority(key, majority_seen, deadline);
     // The nearest live member leads; the others step in, one after another, if it does not.
     const auto rank = std::ranges::count_if(value.members, [&](const Address& member) {
         return live(member.id) && base::closer(key, member.id, context_.self());

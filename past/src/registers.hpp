@@ -143,7 +143,7 @@ class Registers {
     base::Task<base::Result<base::Message>> pull(base::Peer from, base::Message message);
     [[nodiscard]] bool changes_members(const AcceptRequest& request) const;
     base::Task<void> maintain_one(base::Guid key, StoredRegister stored);
-    base::Task<void> look_for_majority(base::Guid key, RegisterValue value, HolderSet near, base::TimePoint deadline);
+    base::Task<void> look_for_majority(base::Guid key, bool seen, base::TimePoint deadline);
     [[nodiscard]] Ballot new_ballot(std::uint64_t above);
     [[nodiscard]] std::vector<std::vector<base::NodeId>> quorums(const RegisterValue& value) const;
     base::Task<void> save_taught();

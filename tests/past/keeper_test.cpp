@@ -1,26 +1,18 @@
 // Who keeps copies in another's stead: what others make of it while it is away, hangs, or becomes a holder itself.
-#include "messages_of.hpp"
+#include "diversion_world.hpp"
 
 namespace past::test {
 namespace {
 
-const base::Guid kPlace = place_of(1);
 constexpr std::uint64_t kBlocks = 10;
 
 /// Nine peers. The nearest to the place diverts all that it is to hold, and all of it to one neighbour.
 class Keeper : public testing::Test {
   protected:
     Keeper() {
-        ClusterOptions options;
-        options.peers = 9;
+        auto options = quick_options();
         options.repair_after = 5min;
-        options.peer.config.check_period = 5s;
-        options.peer.config.recheck_period = 1s;
-        options.peer.config.settle = 1s;
-        options.peer.config.patience = 3s;
-        options.peer.config.discard_grace = 5s;
-        options.peer.config.keep_surplus = 0s;
-        options.peer.config.review_period = 5s;
+        options.peer.config.guest_forgiveness = Config{}.guest_forgiveness;
         {  // who is how near follows from the seed
             sim::World probe{1};
             Cluster first{probe, options};

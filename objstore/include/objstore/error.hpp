@@ -19,6 +19,10 @@ enum class Errc {
     return {static_cast<int>(value), error_category()};
 }
 
+/// Damage, or a part of a disk that cannot be read (base::Errc::io_failed of the reader): it costs what lies there, and
+/// the rest can be read all the same. Whatever else fails would befall the rest, too.
+[[nodiscard]] bool costs_only_itself(const std::error_code& code) noexcept;
+
 }  // namespace objstore
 
 template <>

@@ -109,7 +109,7 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
     if (!parent_snapshot_) co_return base::ok();
     Tree tree{session_->reader(), parent_snapshot_->root};
     const auto usable = co_await load_usable(tree);
-    if (!usable && (usable.error() == Errc::damaged || usable.error() == base::Errc::io_failed)) {
+    if (!usable && costs_only_itself(usable.error().code())) {
         report_.parent_lost = usable.error();
     } else if (!usable) {
         co_return usable.error();
@@ -209,8 +209,8 @@ base::Task<base::Result<void>> BackupRun::rebuild_dedup(bool with_file) {
         TreeCursor cursor{Tree{session_->reader(), snapshot->root}};
         for (;;) {
             const auto read = co_await cursor.next_items();
-            const bool lost = !read && (read.error() == Errc::damaged || read.error() == base::Errc::io_failed);
-            if (lost) break;  // what it still tells is as good as nothing to know
+            if (!read && costs_only_itself(read.error().code()))
+                break;  // what it still tells is as good as nothing to know
             if (!read) co_return read.error();
             const auto items = *read;
             if (items.empty()) break;

@@ -106,9 +106,8 @@ base::Task<base::Result<void>> Lister::load(Frame& frame) {
     co_return base::ok();
 }
 
-// Only damage, and what a part of a disk does not give: anything else would befall the rest in the same way.
 base::Result<void> Lister::leave_out(std::string path, const base::Error& error) {
-    if (!(error == Errc::damaged) && !(error == base::Errc::io_failed)) return error;
+    if (!costs_only_itself(error.code())) return error;
     warnings_.add(WarningKind::damaged, std::move(path), error);
     return base::ok();
 }

@@ -272,11 +272,8 @@ base::Task<base::Result<void>> RestoreRun::flush_window() {
     co_return base::ok();
 }
 
-// Not only this file is in danger: the rest would fail in the same way. A part of a disk that cannot be read is no more
-// than a damaged one here.
-bool RestoreRun::serious(const base::Error& error) const {
-    return !(error == Errc::damaged) && !(error == base::Errc::io_failed);
-}
+// Not only this file is in danger: the rest would fail in the same way.
+bool RestoreRun::serious(const base::Error& error) const { return !costs_only_itself(error.code()); }
 
 base::Task<void> RestoreRun::make_group(BlockRefPtr block, std::shared_ptr<Group> group, base::Semaphore::Permit) {
     std::shared_ptr<const OpenedBlock> opened;

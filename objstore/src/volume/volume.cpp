@@ -65,7 +65,7 @@ base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState st
     Forest out;
     Tree root{reader, state.forest};
     auto whole = co_await read_snapshots(std::move(root));
-    if (!whole && (whole.error() == Errc::damaged || whole.error() == base::Errc::io_failed)) {
+    if (!whole && costs_only_itself(whole.error().code())) {
         out.damage = ForestDamage{whole.error(), true};
     }
     if (!whole && out.damage && state.spare) {
