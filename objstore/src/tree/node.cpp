@@ -306,7 +306,8 @@ class LeafDecoder {
             case Kind::extent: item.value = extent(before_.likely_length(item.key)); return true;
             case Kind::entry: item.value = entry(); return true;
             case Kind::live:
-            case Kind::snapshot: break;
+            case Kind::snapshot:
+            case Kind::conflict: break;
         }
         if (!opaque_kind(item.key.kind)) return false;
         item.value = opaque();

@@ -14,12 +14,6 @@ namespace {
 constexpr std::size_t kEarlierRoots = 4;  // that a heartbeat names
 constexpr Kind kAfterSnapshots = static_cast<Kind>(static_cast<std::uint8_t>(Kind::snapshot) + 1);
 
-TreeKey snapshot_key(const base::Guid& id) {
-    TreeKey key = TreeKey::first(0, Kind::snapshot);
-    for (std::size_t i = 0; i < 8; ++i) key.sub = (key.sub << 8U) | id.bytes()[i];
-    return key;
-}
-
 struct Forest {
     std::vector<Snapshot> snapshots;  // sorted by time
     std::optional<ForestDamage> damage;
@@ -167,6 +161,44 @@ base::Task<base::Result<NewForest>> finish_forest(TreeUpdate& update) {
     co_return out;
 }
 
+/// Puts and erases in the order of their keys.
+base::Task<base::Result<void>> apply_edit(TreeUpdate& update, ForestEdit edit) {
+    auto erase = edit.erase.begin();
+    for (auto& item : edit.put) {
+        for (; erase != edit.erase.end() && *erase < item.key; ++erase) BASE_CO_CHECK(co_await update.erase(*erase));
+        BASE_CO_CHECK(co_await update.put(std::move(item)));
+    }
+    for (; erase != edit.erase.end(); ++erase) BASE_CO_CHECK(co_await update.erase(*erase));
+    co_return base::ok();
+}
+
+/// Lists one snapshot, once.
+class AddSnapshot final : public ForestEditor {
+  public:
+    explicit AddSnapshot(Snapshot snapshot) : snapshot_{std::move(snapshot)}, id_{snapshot_.id()} {}
+
+    base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& /*writer*/) override {
+        Item item;
+        item.key = snapshot_key(id_);
+        auto after = item.key;
+        ++after.sub;
+        if (after.sub == 0) after = TreeKey::first(0, kAfterSnapshots);
+        BASE_CO_TRY(const auto alike, co_await forest.range(item.key, after));
+        item.value = snapshot_.encode();
+        for (const auto& listed : alike) {
+            if (listed.value == item.value) co_return std::optional<ForestEdit>{};
+            item.key.tie = listed.key.tie + 1;
+        }
+        ForestEdit out;
+        out.put.push_back(std::move(item));
+        co_return std::optional{std::move(out)};
+    }
+
+  private:
+    Snapshot snapshot_;
+    base::Guid id_;
+};
+
 }  // namespace
 
 struct Volume::State {
@@ -179,6 +211,7 @@ struct Volume::State {
           name{std::move(volume_name)},
           config{settings},
           keys{VolumeKeys::of_owner(owner, name)},
+          turn{env.executor, 1},
           reader{std::make_shared<BlockReader>(env, storage, keys.tag, config.reader)} {}
 
     [[nodiscard]] base::TimePoint deadline() const { return env.clock.now() + config.record_timeout; }
@@ -199,12 +232,15 @@ struct Volume::State {
     static base::Task<base::Result<void>> believe(State* self, Heartbeat heartbeat, std::optional<Mark> mark);
     static base::Task<base::Result<Forest>> read_list(State* self);
     static base::Task<base::Result<bool>> list_is_held(State* self, past::Tag tag);
-    static base::Task<base::Result<NewForest>> add_to_list(State* self, BlockWriter& writer, Snapshot snapshot);
     static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer,
                                                           std::vector<Snapshot> snapshots);
     static base::Task<base::Result<void>> publish(State* self, Heartbeat heartbeat);
     static base::Task<base::Result<void>> create(State* self);
-    static base::Task<base::Result<past::PutOutcome>> commit_once(State* self, Snapshot snapshot, past::Wait wait);
+    static base::Task<base::Result<void>> mend_list(State* self, past::Wait wait);
+    static base::Task<base::Result<ForestOutcome>> edit_once(State* self, ForestEditor* editor, ForestCheck check,
+                                                             past::Wait wait);
+    static base::Task<base::Result<ForestOutcome>> edit_forest(State* self, ForestEditor* editor, ForestCheck check,
+                                                               past::Wait wait);
     static base::Task<void> back_off(State* self, unsigned attempt);
 
     base::NodeEnv env;
@@ -214,6 +250,7 @@ struct Volume::State {
     std::string name;
     VolumeConfig config;
     VolumeKeys keys;
+    base::Semaphore turn;  // of those that read or write the record
     std::shared_ptr<BlockReader> reader;
     std::optional<Unconfirmed> unconfirmed;
     VolumeState newest;  // sequence 0: nothing was read yet
@@ -435,21 +472,6 @@ base::Task<base::Result<bool>> Volume::State::list_is_held(State* self, past::Ta
     co_return std::find(held.begin(), held.end(), false) == held.end();
 }
 
-base::Task<base::Result<NewForest>> Volume::State::add_to_list(State* self, BlockWriter& writer, Snapshot snapshot) {
-    const Tree forest{*self->reader, self->newest.forest};
-    Item item;
-    item.key = snapshot_key(snapshot.id());
-    auto after = item.key;
-    ++after.sub;
-    if (after.sub == 0) after = TreeKey::first(0, kAfterSnapshots);
-    BASE_CO_TRY(const auto alike, co_await forest.range(item.key, after));
-    if (!alike.empty()) item.key.tie = alike.back().key.tie + 1;
-    item.value = snapshot.encode();
-    TreeUpdate update{writer, forest};
-    BASE_CO_CHECK(co_await update.put(std::move(item)));
-    co_return co_await finish_forest(update);
-}
-
 // From nothing. Equal content gives equal nodes: where the present list lost some, these are stored again, and the rest
 // is there already.
 base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, BlockWriter& writer,
@@ -470,32 +492,79 @@ base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, Block
     co_return co_await finish_forest(update);
 }
 
-base::Task<base::Result<past::PutOutcome>> Volume::State::commit_once(State* self, Snapshot snapshot, past::Wait wait) {
-    BASE_CO_TRY(const auto exists, co_await read_newest(self));
-    if (!exists) co_return base::Error{Errc::no_such_volume, self->name};
+// The list once more, as a state of its own, from what can be read of it.
+base::Task<base::Result<void>> Volume::State::mend_list(State* self, past::Wait wait) {
+    BASE_CO_TRY(auto list, co_await read_list(self));
     const auto generation = self->newest.sequence + 1;
     const past::Tag tag{.volume = self->keys.tag, .generation = generation};
     BlockWriter writer{self->env, self->storage, self->seal_context(generation, 0), tag, wait, self->config.writer};
-    BASE_CO_TRY(auto list, co_await read_list(self));
-    const auto id = snapshot.id();
-    const auto is_it = [&](const Snapshot& listed) { return listed.id() == id; };
-    const bool listed = std::any_of(list.snapshots.begin(), list.snapshots.end(), is_it);
-    if (listed && !list.damage) co_return past::PutOutcome{};
-    bool sound = !list.damage;
-    if (sound) {
-        BASE_CO_TRY(sound, co_await list_is_held(self, tag));
-    }
-    NewForest forest;
-    if (sound) {
-        BASE_CO_TRY(forest, co_await add_to_list(self, writer, std::move(snapshot)));
-    } else {
-        if (!listed) list.snapshots.push_back(std::move(snapshot));
-        BASE_CO_TRY(forest, co_await write_list(self, writer, std::move(list.snapshots)));
-    }
-    BASE_CO_TRY(const auto copies, co_await writer.flush());
+    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, std::move(list.snapshots)));
+    BASE_CO_CHECK(co_await writer.flush());
     auto heartbeat = self->next_heartbeat(forest);
-    BASE_CO_CHECK(co_await publish(self, std::move(heartbeat)));
-    co_return copies;
+    co_return co_await publish(self, std::move(heartbeat));
+}
+
+base::Task<base::Result<ForestOutcome>> Volume::State::edit_once(State* self, ForestEditor* editor, ForestCheck check,
+                                                                 past::Wait wait) {
+    const past::Tag tag{.volume = self->keys.tag, .generation = self->newest.sequence + 1};
+    if (check == ForestCheck::whole) {
+        BASE_CO_TRY(const auto list, co_await read_list(self));
+        bool sound = !list.damage;
+        if (sound) {
+            BASE_CO_TRY(sound, co_await list_is_held(self, tag));
+        }
+        if (!sound) {
+            BASE_CO_CHECK(co_await mend_list(self, wait));
+            check = ForestCheck::paths;
+        }
+    }
+    const auto generation = self->newest.sequence + 1;
+    BlockWriter writer{self->env,
+                       self->storage,
+                       self->seal_context(generation, 0),
+                       {.volume = self->keys.tag, .generation = generation},
+                       wait,
+                       self->config.writer};
+    Tree forest{*self->reader, self->newest.forest};
+    BASE_CO_TRY(auto edit, co_await editor->edit(forest, writer));
+    ForestOutcome out;
+    if (edit) {
+        TreeUpdate update{writer, forest};
+        BASE_CO_CHECK(co_await apply_edit(update, std::move(*edit)));
+        BASE_CO_TRY(const auto root, co_await finish_forest(update));
+        BASE_CO_TRY(out.copies, co_await writer.flush());
+        auto heartbeat = self->next_heartbeat(root);
+        BASE_CO_CHECK(co_await publish(self, std::move(heartbeat)));
+        out.changed = true;
+    }
+    out.state = self->newest;
+    co_return out;
+}
+
+base::Task<base::Result<ForestOutcome>> Volume::State::edit_forest(State* self, ForestEditor* editor, ForestCheck check,
+                                                                   past::Wait wait) {
+    const auto turn = co_await self->turn.acquire();
+    base::Error last{base::Errc::busy};
+    // Who looks at paths only trusts what it knows, once: whoever got in between makes it a conflict.
+    bool known = check == ForestCheck::paths && self->newest.sequence > 0 && !self->unconfirmed;
+    for (unsigned attempt = 0; attempt < self->config.commit_attempts; ++attempt) {
+        if (!known) {
+            BASE_CO_TRY(const auto exists, co_await read_newest(self));
+            if (!exists) co_return base::Error{Errc::no_such_volume, self->name};
+        }
+        const bool first = std::exchange(known, false);
+        auto done = co_await edit_once(self, editor, check, wait);
+        if (done) co_return done;
+        last = done.error();
+        // A conflict is progress of somebody else's. After an unknown outcome the next round finds the edit done, or
+        // does it; but a network that stays away is told to the caller.
+        const bool damaged = last == Errc::damaged && check == ForestCheck::paths;
+        if (damaged) check = ForestCheck::whole;
+        const bool again = last == past::Errc::conflict || damaged || (unknown_outcome(last) && attempt < 3);
+        if (!again) co_return last;
+        if (!first && !damaged) co_await back_off(self, attempt);
+    }
+    co_return base::Error{base::Errc::busy, "volume " + self->name + " is being written by too many others"};
 }
 
 // Hosts that lose a race try again after a random while that grows: of n at once one gets through each round.
@@ -535,8 +604,10 @@ base::Task<base::Result<std::unique_ptr<Volume>>> Volume::open(base::NodeEnv env
 }
 
 base::Task<base::Result<void>> Volume::refresh() {
-    BASE_CO_TRY(const auto exists, co_await State::read_to_look(state_.get()));
-    if (!exists) co_return base::Error{Errc::no_such_volume, state_->name};
+    auto* const state = state_.get();
+    const auto turn = co_await state->turn.acquire();
+    BASE_CO_TRY(const auto exists, co_await State::read_to_look(state));
+    if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
     co_return base::ok();
 }
 
@@ -547,8 +618,16 @@ base::Task<base::Result<std::vector<Snapshot>>> Volume::snapshots() {
 const std::optional<Unconfirmed>& Volume::unconfirmed() const { return state_->unconfirmed; }
 const std::optional<ForestDamage>& Volume::damage() const { return state_->damage; }
 
+std::unique_ptr<BlockWriter> Volume::make_writer(std::uint64_t volume_bytes, past::Wait wait) const {
+    const auto generation = state_->newest.sequence + 1;
+    const past::Tag tag{.volume = state_->keys.tag, .generation = generation};
+    return std::make_unique<BlockWriter>(state_->env, state_->storage, state_->seal_context(generation, volume_bytes),
+                                         tag, wait, state_->config.writer);
+}
+
 base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait) {
     auto* const state = state_.get();
+    const auto turn = co_await state->turn.acquire();
     BASE_CO_TRY(const auto exists, co_await State::read_newest(state));
     if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
     const auto pinned = state->newest;
@@ -562,28 +641,20 @@ base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait
 }
 
 base::Task<base::Result<CommitOutcome>> Volume::commit(Session& session, Snapshot snapshot) {
-    auto* const state = state_.get();
     const auto wait = session.state_->wait;
     BASE_CO_CHECK(snapshot.check());
     BASE_CO_TRY(const auto of_session, co_await session.writer().flush());
-    base::Error last{base::Errc::busy};
-    for (unsigned attempt = 0; attempt < state->config.commit_attempts; ++attempt) {
-        auto done = co_await State::commit_once(state, snapshot, wait);
-        if (done) {
-            CommitOutcome outcome;
-            outcome.snapshot = std::move(snapshot);
-            outcome.state = state->newest;
-            outcome.copies = worse(of_session, *done);
-            co_return outcome;
-        }
-        // A conflict is progress of somebody else's. After an unknown outcome the next round finds the snapshot listed,
-        // or lists it; but a network that stays away is told to the caller.
-        last = done.error();
-        const bool again = last == past::Errc::conflict || (unknown_outcome(last) && attempt < 3);
-        if (!again) co_return last;
-        co_await State::back_off(state, attempt);
-    }
-    co_return base::Error{base::Errc::busy, "volume " + state->name + " is being written by too many others"};
+    AddSnapshot editor{snapshot};
+    BASE_CO_TRY(const auto done, co_await State::edit_forest(state_.get(), &editor, ForestCheck::whole, wait));
+    CommitOutcome outcome;
+    outcome.snapshot = std::move(snapshot);
+    outcome.state = done.state;
+    outcome.copies = worse(of_session, done.copies);
+    co_return outcome;
+}
+
+base::Task<base::Result<ForestOutcome>> Volume::edit_forest(ForestEditor& editor, ForestCheck check, past::Wait wait) {
+    return State::edit_forest(state_.get(), &editor, check, wait);
 }
 
 }  // namespace objstore
