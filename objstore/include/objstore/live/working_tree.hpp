@@ -185,8 +185,9 @@ class WorkingTree {
     /// Of the newest version: files, directories and bytes, for statfs.
     [[nodiscard]] LiveCounts counts() const;
 
+    struct State;  // objstore/src/live/working_state.hpp
+
   private:
-    struct State;
     explicit WorkingTree(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };
