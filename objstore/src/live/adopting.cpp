@@ -46,8 +46,8 @@ void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newe
         node->base = change.after;
         std::erase_if(node->names, [&](const auto& name) { return name.second.generation <= upto; });
         for (auto& [key, name] : node->names) {
-            const auto committed = change.names.find(key.second);
-            if (committed != change.names.end()) name.before = committed->second.after;
+            const auto taken = change.names.find(key.second);
+            if (taken != change.names.end()) name.before = taken->second.after;
         }
         // Made and unmade again since the freeze: the base is right as it is.
         std::erase_if(node->names, [](const auto& name) { return name.second.before == name.second.after; });

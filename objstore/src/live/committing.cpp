@@ -173,7 +173,7 @@ void WorkingTree::State::freeze_node(LiveNode& node, Frozen& frozen) {
 WorkingTree::State::Frozen WorkingTree::State::freeze() {
     Frozen frozen;
     frozen.update = std::make_shared<Update>();
-    frozen.update->id = env.rng.u64();
+    frozen.update->id = env.rng.next();
     frozen.update->base = version.root;
     frozen.generation = generation++;
     freezing = frozen.generation;

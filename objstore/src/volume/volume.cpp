@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/task_group.hpp"
 #include "past/error.hpp"
 
 namespace objstore {
