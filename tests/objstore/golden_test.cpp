@@ -146,7 +146,7 @@ TEST(Golden, ALeafWithColumnsOfALaterVersionIsUnsupported) {
     node.items.push_back(Item{TreeKey::first(2, Kind::inode), test::some_inode(2)});
     auto encoded = encode_node(node);
     constexpr std::size_t kCount = 7;  // version, level, node size in three bytes, name epoch, one item
-    encoded.packed[kCount] = 34;
+    encoded.packed[kCount] = 35;
     encoded.packed.push_back(0);
     EXPECT_EQ(decode_node(as_block(encoded, BlockType::tree_leaf)).error(), base::Errc::unsupported);
 }

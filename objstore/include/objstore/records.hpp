@@ -40,7 +40,7 @@ struct Inode {
     base::Timestamp btime;
     std::uint64_t change = 0;  ///< moves with every change of a file in the live tree
     std::uint32_t flags = 0;   ///< none is defined yet
-    std::uint64_t parent = 0;  ///< of a directory of a live tree: the one that it lies in; the root lies in itself
+    std::uint64_t parent = 0;  ///< in a live tree: the directory that it lies in, or (hard links) once lay in
     std::uint64_t nlink = 1;
     std::uint64_t rdev = 0;
     std::uint64_t source_device = 0;  ///< where it was read: the next snapshot gives it the same inode number

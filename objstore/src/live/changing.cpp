@@ -54,7 +54,7 @@ base::Task<base::Result<InodeNumber>> WorkingTree::create(InodeNumber directory,
             node.symlink = base::to_bytes(base::as_bytes(what.symlink_target));
             node.now.size = what.symlink_target.size();
         }
-        if (node.directory()) node.now.parent = directory;
+        node.now.parent = directory;
         for (auto& [key, value] : what.xattrs) node.xattrs[key] = LiveXattr{std::move(value), state->generation};
         state->set_name(*parent, name, std::nullopt, target_of(node), true);
         if (node.directory()) ++parent->now.nlink;
@@ -188,18 +188,18 @@ base::Task<base::Result<void>> WorkingTree::rename(InodeNumber from, std::string
         state->set_name(*new_parent, new_name, target, source, exclusive);
         moved->known_as = std::pair{to, new_name};
         moved->now.ctime = now;
+        moved->now.parent = to;
         if (source_is_directory) {
             --old_parent->now.nlink;
             ++new_parent->now.nlink;
-            moved->now.parent = to;
         }
         if (exchange) {
             replaced->known_as = std::pair{from, name};
             replaced->now.ctime = now;
+            replaced->now.parent = from;
             if (target_is_directory) {
                 --new_parent->now.nlink;
                 ++old_parent->now.nlink;
-                replaced->now.parent = from;
             }
             state->touched(*replaced);
         } else if (replaced != nullptr) {

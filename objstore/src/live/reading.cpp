@@ -67,9 +67,7 @@ base::Task<base::Result<Inode>> WorkingTree::get(InodeNumber inode) {
 
 base::Task<base::Result<InodeNumber>> WorkingTree::parent(InodeNumber inode) {
     BASE_CO_TRY(const auto* const node, co_await State::load(state_.get(), inode));
-    if (node->directory()) co_return node->number == kRootInode ? kRootInode : node->now.parent;
-    if (node->known_as) co_return node->known_as->first;
-    co_return posix(std::errc::no_such_file_or_directory);
+    co_return node->number == kRootInode ? kRootInode : node->now.parent;
 }
 
 base::Task<base::Result<Entry>> WorkingTree::lookup(InodeNumber directory, std::string name) {

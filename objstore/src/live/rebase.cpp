@@ -92,7 +92,7 @@ class Rebaser {
             const auto& is = std::get<Inode>(after->value);
             if (edited(was, is)) theirs.edited = true;
             if (was.size != is.size) theirs.data = true;
-            if (was.parent != is.parent) theirs.moved = true;
+            if (was.parent != is.parent && is.type == base::FileType::directory) theirs.moved = true;
         };
         return diff_trees(base_, newest_, note);
     }
@@ -145,10 +145,8 @@ class Rebaser {
         if (target) {
             BASE_CO_TRY(auto* const child, co_await touch(target->inode));
             ++links_[target->inode];
-            if (target->type == base::FileType::directory) {
-                ++subdirectories_[directory];
-                if (child->after) child->after->parent = directory;
-            }
+            if (target->type == base::FileType::directory) ++subdirectories_[directory];
+            if (child->after) child->after->parent = directory;
         }
         co_return base::ok();
     }
@@ -385,9 +383,6 @@ class Rebaser {
     base::Task<base::Result<std::optional<std::pair<InodeNumber, std::string>>>> home_in_base(InodeNumber number,
                                                                                               InodeUpdate back) {
         if (back.known_as) co_return back.known_as;
-        if (back.after->type != base::FileType::directory) {
-            co_return std::optional<std::pair<InodeNumber, std::string>>{};
-        }
         BASE_CO_TRY(const auto was, co_await find_inode(base_, number));
         const auto parent = was ? was->parent : 0;
         BASE_CO_TRY(const auto items,

@@ -122,8 +122,8 @@ class WorkingTree {
     // --- Reading
 
     base::Task<base::Result<Inode>> get(InodeNumber inode);
-    /// The directory that an inode lies in: of a directory its parent (of the root the root itself); of anything else
-    /// one of those that name it, if this mount came by it.
+    /// The directory that an inode lies in (of the root the root itself); of a file with several names the directory
+    /// of one of them, which may be gone by now.
     base::Task<base::Result<InodeNumber>> parent(InodeNumber inode);
     base::Task<base::Result<Entry>> lookup(InodeNumber directory, std::string name);
     /// Entries behind `offset` (0: from the start) in the order of their offsets, at most `limit`; fewer only at the
