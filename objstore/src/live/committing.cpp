@@ -292,7 +292,11 @@ base::Task<base::Result<void>> WorkingTree::State::submit(State* self) {
 // Another mount's commit came first. Nothing changes here until ours stands on it.
 base::Task<base::Result<void>> WorkingTree::State::commit_rebased(State* self) {
     self->gate.reset();
-    BASE_CO_CHECK(co_await have_numbers(self, self->dirty.size() + 1));
+    const auto numbered = co_await have_numbers(self, self->dirty.size() + 1);
+    if (!numbered) {
+        self->gate.set();
+        co_return numbered.error();
+    }
     Frozen frozen = self->freeze();
     frozen.rebases = true;
     auto stored = co_await store_content(self, std::exchange(frozen.pieces, {}), frozen.update.get());

@@ -13,7 +13,6 @@ namespace {
 struct Theirs {
     bool data = false;    ///< its extents or its size
     bool edited = false;  ///< content, attributes or xattrs: what a removal must not take with it
-    bool moved = false;   ///< a directory that lies elsewhere now
 };
 
 bool edited(const Inode& before, const Inode& after) {
@@ -67,12 +66,15 @@ class Rebaser {
         for (const auto& [number, change] : self->in_.inodes) {
             for (const auto& [name, entry] : change.names) {
                 if (entry.after) self->named_.insert(entry.after->inode);
+                if (entry.before) self->taken_from_[entry.before->inode] = std::pair{number, name};
             }
         }
         for (const auto& [number, change] : self->in_.inodes) BASE_CO_CHECK(co_await self->take_inode(number, change));
-        for (const auto& [number, change] : self->in_.inodes) BASE_CO_CHECK(co_await self->take_names(number));
+        BASE_CO_CHECK(co_await self->take_all_names());
+        BASE_CO_CHECK(co_await self->put_back_refused());
         for (const auto number : std::exchange(self->homeless_, {})) BASE_CO_CHECK(co_await self->find_home(number));
         BASE_CO_CHECK(co_await self->undo_loops());
+        BASE_CO_CHECK(co_await self->name_again());
         self->settle();
         Rebased out;
         out.update = std::move(self->out_);
@@ -92,7 +94,6 @@ class Rebaser {
             const auto& is = std::get<Inode>(after->value);
             if (edited(was, is)) theirs.edited = true;
             if (was.size != is.size) theirs.data = true;
-            if (was.parent != is.parent && is.type == base::FileType::directory) theirs.moved = true;
         };
         return diff_trees(base_, newest_, note);
     }
@@ -261,6 +262,30 @@ class Rebaser {
 
     // --- Names
 
+    /// Of what was there, then of what was made here, from the top down: a directory may turn out to be another one
+    /// (merged_into_) before its entries are looked at.
+    base::Task<base::Result<void>> take_all_names() {
+        std::vector<InodeNumber> next;
+        std::set<InodeNumber> made;
+        for (const auto& [number, change] : in_.inodes) {
+            if (change.before) {
+                next.push_back(number);
+            } else {
+                made.insert(number);
+            }
+        }
+        while (!next.empty() || !made.empty()) {
+            if (next.empty()) next.push_back(*made.begin());  // it did not get its name
+            const auto number = next.back();
+            next.pop_back();
+            made.erase(number);
+            BASE_CO_CHECK(co_await take_names(number));
+            for (const auto& [name, change] : in_.inodes.at(number).names) {
+                if (change.after && made.contains(change.after->inode)) next.push_back(change.after->inode);
+            }
+        }
+        co_return base::ok();
+    }
     base::Task<base::Result<void>> take_names(InodeNumber directory) {
         const auto& names = in_.inodes.at(directory).names;
         for (const auto& [name, change] : names) {
@@ -292,7 +317,7 @@ class Rebaser {
         const bool removed = mine != in_.inodes.end() && !mine->second.after;
         if (!removed) co_return true;  // renamed, or one name of several
         if (target.type != base::FileType::directory) co_return !theirs(target.inode).edited;
-        if (depth > kMaxDepth) co_return false;
+        if (depth > kMaxDepth || has_new_entries(target.inode)) co_return false;
         BASE_CO_TRY(const auto items, co_await newest_.range(TreeKey::first(target.inode, Kind::entry),
                                                              TreeKey::first(target.inode + 1)));
         for (const auto& item : items) {
@@ -312,19 +337,23 @@ class Rebaser {
         const auto target = *change.after;
         BASE_CO_TRY(const auto there, co_await entry(directory, name));
         if (there && there->inode == target.inode) co_return base::ok();
+        const bool as_expected = there && change.before && there->inode == change.before->inode;
+        // What had the name got another one from us (an exchange, or moved away before).
+        const bool vacated = as_expected && named_.contains(there->inode);
         const bool is_directory = target.type == base::FileType::directory;
         const auto mine = in_.inodes.find(target.inode);
         const bool made_here = mine != in_.inodes.end() && !mine->second.before;
         if (is_directory && !made_here) {
-            if (theirs(target.inode).moved) {  // it lies where they put it
+            BASE_CO_TRY(const bool elsewhere, co_await moved_by_others(target.inode));
+            if (elsewhere) {  // it lies where they put it
                 report(ConflictKind::rename, directory, name, target.inode, 0);
+                if (vacated) co_return co_await set_name(directory, std::move(name), std::nullopt);
                 co_return base::ok();
             }
             moved_.insert(target.inode);
         }
-        if (!there) co_return co_await set_name(directory, std::move(name), target);
+        if (!there || vacated) co_return co_await set_name(directory, std::move(name), target);
         const bool both_directories = is_directory && there->type == base::FileType::directory;
-        const bool as_expected = change.before && there->inode == change.before->inode;
         if (both_directories && made_here && !as_expected) {  // two made one directory
             merged_into_[target.inode] = there->inode;
             out_.inodes.erase(target.inode);
@@ -341,8 +370,33 @@ class Rebaser {
             co_return co_await set_name(directory, std::move(name), target);
         }
         keep_if_lost(ConflictKind::name, directory, name, there->inode, target.inode);
+        if (!made_here) refused_.push_back(target.inode);
         BASE_CO_CHECK(co_await touch(target.inode));
         links_[target.inode] += 0;  // settle() looks at it
+        co_return base::ok();
+    }
+    /// True if a directory that we moved is no longer where we took it from, but still somewhere.
+    base::Task<base::Result<bool>> moved_by_others(InodeNumber directory) {
+        BASE_CO_TRY(const auto there, co_await find_inode(newest_, directory));
+        const auto place = taken_from_.find(directory);
+        if (!there || place == taken_from_.end()) co_return false;
+        const auto [parent, name] = place->second;
+        BASE_CO_TRY(const auto named, co_await find_entry(newest_, keys_, parent, name));
+        co_return !named || named->target.inode != directory;
+    }
+    /// A rename whose new name was taken is as if it had not been made, if its old name is free.
+    base::Task<base::Result<void>> put_back_refused() {
+        for (const auto number : refused_) {
+            const auto place = taken_from_.find(number);
+            if (place == taken_from_.end()) continue;
+            const auto [directory, name] = place->second;
+            BASE_CO_TRY(const auto parent, co_await inode(directory));
+            BASE_CO_TRY(const auto taken, co_await entry(directory, name));
+            BASE_CO_TRY(const auto moved, co_await inode(number));
+            if (!parent || taken || !moved) continue;
+            const EntryTarget target{number, moved->type};
+            BASE_CO_CHECK(co_await set_name(directory, name, target));
+        }
         co_return base::ok();
     }
     void keep_if_lost(ConflictKind kind, InodeNumber directory, const std::string& name, InodeNumber winner,
@@ -394,6 +448,43 @@ class Rebaser {
         co_return std::optional<std::pair<InodeNumber, std::string>>{};
     }
 
+    [[nodiscard]] bool has_new_entries(InodeNumber directory) const {
+        const auto found = out_.inodes.find(directory);
+        if (found == out_.inodes.end()) return false;
+        return std::any_of(found->second.names.begin(), found->second.names.end(),
+                           [](const auto& name) { return name.second.after.has_value(); });
+    }
+    /// A directory that lost its name and has entries all the same (something was put back into it) keeps its name.
+    base::Task<base::Result<void>> name_again() {
+        std::vector<InodeNumber> doubtful;
+        for (const auto& [number, change] : out_.inodes) {
+            if (has_new_entries(number)) doubtful.push_back(number);
+        }
+        while (!doubtful.empty()) {
+            const auto number = doubtful.back();
+            doubtful.pop_back();
+            if (number == kRootInode || kept_.contains(number)) continue;
+            const auto& change = out_.inodes.at(number);
+            if (!change.after || (change.before ? 1 : 0) + links_[number] > 0) continue;
+            const auto place = taken_from_.find(number);
+            const EntryTarget target{number, base::FileType::directory};
+            if (place == taken_from_.end()) {
+                keep_if_lost(ConflictKind::removed, 0, {}, 0, number);
+                continue;
+            }
+            const auto [directory, name] = place->second;
+            BASE_CO_TRY(const auto parent, co_await inode(directory));
+            BASE_CO_TRY(const auto taken, co_await entry(directory, name));
+            if (!parent || taken) {
+                keep_if_lost(ConflictKind::removed, directory, name, taken ? taken->inode : 0, number);
+                continue;
+            }
+            BASE_CO_CHECK(co_await set_name(directory, name, target));
+            doubtful.push_back(directory);
+        }
+        co_return base::ok();
+    }
+
     // --- Directories form a tree
 
     base::Task<base::Result<bool>> below_itself(InodeNumber directory) {
@@ -422,7 +513,14 @@ class Rebaser {
             }
             for (const auto& [directory, change] : in_.inodes) {
                 for (const auto& [name, entry] : change.names) {
-                    if (entry.before == target) BASE_CO_CHECK(co_await set_name(directory, name, target));
+                    if (entry.before != target) continue;
+                    BASE_CO_TRY(const auto parent, co_await inode(directory));
+                    BASE_CO_TRY(const auto taken, co_await this->entry(directory, name));
+                    if (parent && !taken) {
+                        BASE_CO_CHECK(co_await set_name(directory, name, target));
+                    } else {
+                        keep_if_lost(ConflictKind::rename, directory, name, taken ? taken->inode : 0, number);
+                    }
                 }
             }
         }
@@ -480,9 +578,11 @@ class Rebaser {
     std::map<InodeNumber, Theirs> theirs_;
     Update out_;
     std::vector<Conflict> conflicts_;
-    std::set<InodeNumber> named_;                     // inodes that we gave a name
-    std::set<InodeNumber> moved_;                     // directories that we moved
-    std::set<InodeNumber> kept_;                      // the losing side of a conflict
+    std::set<InodeNumber> named_;                                            // inodes that we gave a name
+    std::set<InodeNumber> moved_;                                            // directories that we moved
+    std::map<InodeNumber, std::pair<InodeNumber, std::string>> taken_from_;  // where the base had what we took away
+    std::vector<InodeNumber> refused_;                                       // renames that found their name taken
+    std::set<InodeNumber> kept_;                                             // the losing side of a conflict
     std::vector<InodeNumber> homeless_;               // brought back, and no name of ours names them
     std::map<InodeNumber, InodeNumber> merged_into_;  // a directory made here -> the one made by others
     std::map<InodeNumber, std::int64_t> links_;       // names given less names taken
