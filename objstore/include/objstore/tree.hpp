@@ -29,6 +29,9 @@ enum class Kind : std::uint8_t {
     snapshot = 17,    ///< inode 0, sub = first 8 bytes of its id, tie -> Opaque
 };
 
+/// From here on records are Opaque: a version that does not know a kind carries them. Below, it refuses the node.
+constexpr Kind kFirstCarried = Kind::live;
+
 /// Ordered by inode, kind, sub, tie. `tie` tells apart what has the same hash (0, 1, ...).
 struct TreeKey {
     std::uint64_t inode = 0;

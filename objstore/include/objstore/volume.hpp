@@ -117,6 +117,9 @@ class Volume {
     base::Task<base::Result<std::vector<Snapshot>>> snapshots();
     /// What snapshots() or begin() met when it last read the list; nothing if all is well.
     [[nodiscard]] const std::optional<ForestDamage>& damage() const;
+    /// Of that list: the first 16 digits of the ids of snapshots whose records are of a later format. They are not
+    /// among snapshots(); every new list keeps them.
+    [[nodiscard]] const std::vector<std::string>& later_snapshots() const;
     /// Reads the newest state, never an unconfirmed one, then a session that pins it. `wait`: what its writer's puts,
     /// and commit(), wait for.
     base::Task<base::Result<std::unique_ptr<Session>>> begin(past::Wait wait = past::Wait::majority);

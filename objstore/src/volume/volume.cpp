@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/error.hpp"
@@ -20,40 +21,61 @@ TreeKey snapshot_key(const base::Guid& id) {
     return key;
 }
 
+/// The first 16 of the id of the snapshot that has this key.
+std::string digits_of(const TreeKey& key) {
+    std::string out;
+    for (int shift = 60; shift >= 0; shift -= 4) out += "0123456789abcdef"[(key.sub >> shift) & 0xFU];
+    return out;
+}
+
 struct Forest {
     std::vector<Snapshot> snapshots;  // sorted by time
+    std::vector<Item> others;         // sorted by key: no snapshots, or of a later format; a new list takes them over
     std::optional<ForestDamage> damage;
 };
 
-base::Result<Snapshot> decode_snapshot(const Item& item, const BlockRef& forest) {
+/// Nothing for what this version carries without reading it.
+base::Result<std::optional<Snapshot>> decode_snapshot(const Item& item, const BlockRef& forest) {
+    if (item.key.kind != Kind::snapshot) return std::optional<Snapshot>{};
     const auto* record = std::get_if<Opaque>(&item.value);
     if (record == nullptr) return base::Error{Errc::damaged, "forest " + forest.id.hex()};
     auto snapshot = Snapshot::decode(*record);
-    if (snapshot) return snapshot;
-    if (snapshot.error() == base::Errc::unsupported) return snapshot.error().with("forest " + forest.id.hex());
+    if (snapshot) return std::optional{std::move(*snapshot)};
+    if (snapshot.error() == base::Errc::unsupported) return std::optional<Snapshot>{};
     return base::Error{Errc::damaged, "forest " + forest.id.hex() + ": " + snapshot.error().detail()};
 }
 
-base::Task<base::Result<std::vector<Snapshot>>> read_snapshots(Tree forest) {
-    BASE_CO_TRY(const auto items,
-                co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::first(0, kAfterSnapshots)));
-    std::vector<Snapshot> out;
-    for (const auto& item : items) {
+base::Task<base::Result<Forest>> read_items(Tree forest) {
+    BASE_CO_TRY(auto items, co_await forest.range(TreeKey{}, TreeKey::first(UINT64_MAX)));
+    Forest out;
+    for (auto& item : items) {
         BASE_CO_TRY(auto snapshot, decode_snapshot(item, *forest.root()));
-        out.push_back(std::move(snapshot));
+        if (snapshot) {
+            out.snapshots.push_back(std::move(*snapshot));
+        } else {
+            out.others.push_back(std::move(item));
+        }
     }
     co_return out;
 }
 
+struct Salvaged {
+    std::map<base::Guid, Snapshot> snapshots;
+    std::map<TreeKey, Item> others;
+};
+
 /// What can be read of a damaged list; adds to `found`.
-base::Task<base::Result<void>> salvage_snapshots(Tree forest, std::map<base::Guid, Snapshot>& found) {
-    BASE_CO_TRY(const auto left, co_await forest.salvage());
-    for (const auto& item : left.items) {
-        if (item.key.kind != Kind::snapshot) continue;
+base::Task<base::Result<void>> salvage_items(Tree forest, Salvaged& found) {
+    BASE_CO_TRY(auto left, co_await forest.salvage());
+    for (auto& item : left.items) {
         auto snapshot = decode_snapshot(item, *forest.root());
         if (!snapshot) continue;
-        const auto id = snapshot->id();
-        found.emplace(id, std::move(*snapshot));
+        if (!*snapshot) {
+            found.others.emplace(item.key, std::move(item));
+            continue;
+        }
+        const auto id = (*snapshot)->id();
+        found.snapshots.emplace(id, std::move(**snapshot));
     }
     co_return base::ok();
 }
@@ -64,16 +86,17 @@ base::Task<base::Result<void>> salvage_snapshots(Tree forest, std::map<base::Gui
 base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState state) {
     Forest out;
     Tree root{reader, state.forest};
-    auto whole = co_await read_snapshots(std::move(root));
+    auto whole = co_await read_items(std::move(root));
     if (!whole && costs_only_itself(whole.error().code())) {
         out.damage = ForestDamage{whole.error(), true};
     }
     if (!whole && out.damage && state.spare) {
         Tree spare{reader, state.spare};
-        whole = co_await read_snapshots(std::move(spare));
+        whole = co_await read_items(std::move(spare));
     }
     if (whole) {
-        out.snapshots = std::move(*whole);
+        out.snapshots = std::move(whole->snapshots);
+        out.others = std::move(whole->others);
     } else {
         if (out.damage && out.damage->error == base::Errc::io_failed) co_return out.damage->error;
         if (!(whole.error() == Errc::damaged)) co_return whole.error();
@@ -81,12 +104,13 @@ base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState st
         std::vector<BlockRefPtr> roots{state.forest};
         if (state.spare) roots.push_back(state.spare);
         roots.insert(roots.end(), state.earlier.begin(), state.earlier.end());
-        std::map<base::Guid, Snapshot> found;
+        Salvaged found;  // of two records of one key that of the newest list
         for (const auto& each : roots) {
             Tree forest{reader, each};
-            BASE_CO_CHECK(co_await salvage_snapshots(std::move(forest), found));
+            BASE_CO_CHECK(co_await salvage_items(std::move(forest), found));
         }
-        for (auto& [id, snapshot] : found) out.snapshots.push_back(std::move(snapshot));
+        for (auto& [id, snapshot] : found.snapshots) out.snapshots.push_back(std::move(snapshot));
+        for (auto& [key, item] : found.others) out.others.push_back(std::move(item));
     }
     std::sort(out.snapshots.begin(), out.snapshots.end(), [](const Snapshot& a, const Snapshot& b) {
         return a.time_ns != b.time_ns ? a.time_ns < b.time_ns : a.id() < b.id();
@@ -200,8 +224,7 @@ struct Volume::State {
     static base::Task<base::Result<Forest>> read_list(State* self);
     static base::Task<base::Result<bool>> list_is_held(State* self, past::Tag tag);
     static base::Task<base::Result<NewForest>> add_to_list(State* self, BlockWriter& writer, Snapshot snapshot);
-    static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer,
-                                                          std::vector<Snapshot> snapshots);
+    static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer, Forest list);
     static base::Task<base::Result<void>> publish(State* self, Heartbeat heartbeat);
     static base::Task<base::Result<void>> create(State* self);
     static base::Task<base::Result<past::PutOutcome>> commit_once(State* self, Snapshot snapshot, past::Wait wait);
@@ -218,6 +241,7 @@ struct Volume::State {
     std::optional<Unconfirmed> unconfirmed;
     VolumeState newest;  // sequence 0: nothing was read yet
     std::optional<ForestDamage> damage;
+    std::vector<std::string> later_snapshots;
 };
 
 SealContext Volume::State::seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const {
@@ -407,7 +431,7 @@ base::Task<base::Result<void>> Volume::State::create(State* self) {
     const past::Tag tag{.volume = self->keys.tag, .generation = 1};
     BlockWriter writer{self->env, self->storage,        self->seal_context(1, 0),
                        tag,       past::Wait::majority, self->config.writer};
-    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, {}));
+    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, Forest{}));
     BASE_CO_CHECK(co_await writer.flush());
     auto heartbeat = self->next_heartbeat(forest);
     const auto ours = heartbeat.body.hash();
@@ -423,7 +447,12 @@ base::Task<base::Result<void>> Volume::State::create(State* self) {
 
 base::Task<base::Result<Forest>> Volume::State::read_list(State* self) {
     auto forest = co_await read_forest(*self->reader, self->newest);
-    if (forest) self->damage = forest->damage;
+    if (!forest) co_return forest.error();
+    self->damage = forest->damage;
+    self->later_snapshots.clear();
+    for (const auto& item : forest->others) {
+        if (item.key.kind == Kind::snapshot) self->later_snapshots.push_back(digits_of(item.key));
+    }
     co_return forest;
 }
 
@@ -452,10 +481,9 @@ base::Task<base::Result<NewForest>> Volume::State::add_to_list(State* self, Bloc
 
 // From nothing. Equal content gives equal nodes: where the present list lost some, these are stored again, and the rest
 // is there already.
-base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, BlockWriter& writer,
-                                                              std::vector<Snapshot> snapshots) {
-    std::vector<Item> items;
-    for (const auto& snapshot : snapshots) {
+base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, BlockWriter& writer, Forest list) {
+    auto items = std::move(list.others);
+    for (const auto& snapshot : list.snapshots) {
         Item item;
         item.key = snapshot_key(snapshot.id());
         item.value = snapshot.encode();
@@ -463,8 +491,11 @@ base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, Block
     }
     std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.key < b.key; });
     TreeUpdate update{writer, TreeShape{.node_bytes = kLiveNodeBytes, .name_epoch = self->keys.epoch.epoch}};
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        if (i > 0 && items[i].key.sub == items[i - 1].key.sub) items[i].key.tie = items[i - 1].key.tie + 1;
+    for (std::size_t i = 1; i < items.size(); ++i) {
+        const auto& before = items[i - 1].key;
+        auto& key = items[i].key;
+        const bool alike = std::tie(key.inode, key.kind, key.sub) == std::tie(before.inode, before.kind, before.sub);
+        if (alike && key.tie <= before.tie) key.tie = before.tie + 1;
     }
     for (auto& item : items) BASE_CO_CHECK(co_await update.put(std::move(item)));
     co_return co_await finish_forest(update);
@@ -490,7 +521,7 @@ base::Task<base::Result<past::PutOutcome>> Volume::State::commit_once(State* sel
         BASE_CO_TRY(forest, co_await add_to_list(self, writer, std::move(snapshot)));
     } else {
         if (!listed) list.snapshots.push_back(std::move(snapshot));
-        BASE_CO_TRY(forest, co_await write_list(self, writer, std::move(list.snapshots)));
+        BASE_CO_TRY(forest, co_await write_list(self, writer, std::move(list)));
     }
     BASE_CO_TRY(const auto copies, co_await writer.flush());
     auto heartbeat = self->next_heartbeat(forest);
@@ -546,6 +577,7 @@ base::Task<base::Result<std::vector<Snapshot>>> Volume::snapshots() {
 }
 const std::optional<Unconfirmed>& Volume::unconfirmed() const { return state_->unconfirmed; }
 const std::optional<ForestDamage>& Volume::damage() const { return state_->damage; }
+const std::vector<std::string>& Volume::later_snapshots() const { return state_->later_snapshots; }
 
 base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait) {
     auto* const state = state_.get();
