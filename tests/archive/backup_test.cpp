@@ -52,10 +52,10 @@ void make_every_oddity(base::sim::LocalTree& tree) {
     tree.set_mtime("/src/large", base::Timestamp::from_ns(1'234'567'890'123'456'789));
     tree.set_mtime("/src/text", base::Timestamp::from_ns(-5));
     tree.set_mtime("/src/deep", base::Timestamp::from_ns(1));
-    tree.set_mtime("/src/empty", {10'413'792'000, 0});             // 2300
+    tree.set_mtime("/src/empty", {10'413'792'000, 0});                      // 2300
     tree.set_mtime("/src/empty directory", {15'032'385'535, 999'999'999});  // 2446, the last that ext4 holds
-    tree.set_mtime("/src/link", {-2'147'483'648, 1});              // 1901
-    tree.set_mtime("/src/fifo", {INT64_MAX, 0});                   // Btrfs holds any
+    tree.set_mtime("/src/link", {-2'147'483'648, 1});                       // 1901
+    tree.set_mtime("/src/fifo", {INT64_MAX, 0});                            // Btrfs holds any
     tree.set_mtime("/src", base::Timestamp::from_ns(1'600'000'000'000'000'001));
 }
 

@@ -356,7 +356,8 @@ class LaterItems : public VolumeTest {
     std::vector<Item> carried(Volume& volume) {
         const Tree forest{volume.reader(), volume.state().forest};
         auto all = *world_.run(forest.range(TreeKey{}, TreeKey::first(UINT64_MAX)));
-        std::erase_if(all, [&](const Item& item) { return std::find(items_.begin(), items_.end(), item) == items_.end(); });
+        std::erase_if(all,
+                      [&](const Item& item) { return std::find(items_.begin(), items_.end(), item) == items_.end(); });
         return all;
     }
 };

@@ -46,7 +46,8 @@ TEST(SimLocalTree, EveryDifferenceShows) {
     }));
     EXPECT_TRUE(differs([&](const std::string& top) { tree.set_mode(top + "/a", 0700); }));
     EXPECT_TRUE(differs([&](const std::string& top) { tree.set_owner(top + "/l", 1, 0); }));
-    EXPECT_TRUE(differs([&](const std::string& top) { tree.set_mtime(top + "/empty", Timestamp::from_ns(1'000'000'008)); }));
+    EXPECT_TRUE(
+        differs([&](const std::string& top) { tree.set_mtime(top + "/empty", Timestamp::from_ns(1'000'000'008)); }));
     EXPECT_TRUE(differs([&](const std::string& top) { tree.set_xattr(top + "/c", "user.x", as_bytes("2")); }));
     EXPECT_TRUE(differs([&](const std::string& top) {
         tree.remove(top + "/c");

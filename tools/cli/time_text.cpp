@@ -14,8 +14,8 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000;
 
 std::string format(const std::tm& time, char separator) {
-    return fmt::format("{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}", std::int64_t{time.tm_year} + 1900, time.tm_mon + 1, time.tm_mday,
-                       separator, time.tm_hour, time.tm_min, time.tm_sec);
+    return fmt::format("{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}", std::int64_t{time.tm_year} + 1900, time.tm_mon + 1,
+                       time.tm_mday, separator, time.tm_hour, time.tm_min, time.tm_sec);
 }
 
 /// A file system may hold a year that does not fit std::tm: then the seconds themselves.

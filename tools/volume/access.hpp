@@ -50,8 +50,8 @@ enum class IfAbsent {
 void warn_of_spare_copy(Console& console, const objstore::Volume& volume, const std::string& prefix = {});
 /// Warns of snapshots that a later version made: this one keeps them and cannot show them. `prefix`: as above.
 void warn_of_later_snapshots(Console& console, const objstore::Volume& volume, const std::string& prefix = {});
-/// Says all three, and returns how the command ends: damage if snapshots may be missing; else `otherwise`, or partial where
-/// that is done and the volume's state is unconfirmed.
+/// Says all three, and returns how the command ends: damage if snapshots may be missing; else `otherwise`, or partial
+/// where that is done and the volume's state is unconfirmed.
 [[nodiscard]] ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise);
 
 /// `--volume NAME` for a verb.

@@ -52,9 +52,7 @@ class HostDirectory final : public LocalDirectory {
   public:
     HostDirectory(UniqueFd descriptor, std::string path) : descriptor_{std::move(descriptor)}, path_{std::move(path)} {}
 
-    Result<FileStat> stat() override {
-        return stat_of(fd(), "", path_);
-    }
+    Result<FileStat> stat() override { return stat_of(fd(), "", path_); }
 
     Result<std::vector<Entry>> list() override {
         UniqueFd again{::openat(fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};  // a position of its own

@@ -50,9 +50,7 @@ class HostLocalFile final : public LocalFile {
   public:
     HostLocalFile(UniqueFd descriptor, std::string path) : descriptor_{std::move(descriptor)}, path_{std::move(path)} {}
 
-    Result<FileStat> stat() override {
-        return stat_of(descriptor_.get(), "", path_);
-    }
+    Result<FileStat> stat() override { return stat_of(descriptor_.get(), "", path_); }
 
     Result<std::size_t> read_at(std::uint64_t offset, std::span<std::uint8_t> out) override {
         if (offset > kMaxOffset) return Error{Errc::bad_argument, path_};

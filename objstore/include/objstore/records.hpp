@@ -39,8 +39,8 @@ struct Inode {
     base::Timestamp atime;  ///< zero in a backup, like those below: equal files are to give equal nodes
     base::Timestamp btime;
     std::uint64_t change = 0;  ///< moves with every change of a file in the live tree
-    std::uint32_t flags = 0;   ///< none is defined yet
     std::uint64_t parent = 0;  ///< in a live tree: the directory that it lies in, or (hard links) once lay in
+    std::uint32_t flags = 0;   ///< none is defined yet
     std::uint64_t nlink = 1;
     std::uint64_t rdev = 0;
     std::uint64_t source_device = 0;  ///< where it was read: the next snapshot gives it the same inode number
@@ -50,9 +50,9 @@ struct Inode {
 
 /// A stretch of a block's packed content.
 struct Extent {
-    BlockRefPtr block;         ///< null: a hole
-    std::uint32_t offset = 0;  ///< in the block's content
-    std::uint64_t length = 0;  ///< bytes of file; of a chunk at most the block's content
+    BlockRefPtr block;              ///< null: a hole
+    std::uint32_t offset = 0;       ///< in the block's content
+    std::uint64_t length = 0;       ///< bytes of file; of a chunk at most the block's content
     std::optional<ChunkHash> hash;  ///< of the whole stretch; none: a hole, or the writer did not know it
     friend bool operator==(const Extent& a, const Extent& b);
 };

@@ -229,7 +229,8 @@ void BackupRun::store_inode(const SourceItem& item, ReadOutcome& outcome, const 
     auto inode = inode_of(item.stat);
     // What changed since we began may change again within the same tick of the file system's clock, unseen: the next
     // backup reads it whatever its times say.
-    if (item.stat.type == base::FileType::regular && item.stat.ctime >= base::Timestamp::from_ns(started_wall_ns_)) inode.ctime = {};
+    if (item.stat.type == base::FileType::regular && item.stat.ctime >= base::Timestamp::from_ns(started_wall_ns_))
+        inode.ctime = {};
     changes_.put({TreeKey::first(item.number, Kind::inode), inode});
     put_xattrs(item.number, outcome, attributes);
     if (item.stat.type == base::FileType::symlink) {

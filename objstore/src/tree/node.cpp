@@ -72,7 +72,7 @@ std::int64_t as_i64(std::uint64_t value) { return static_cast<std::int64_t>(valu
 /// Of a time's seconds; its nanoseconds are in the one after it.
 struct TimeColumn {
     ColumnId seconds;
-    base::Timestamp Inode::*field;
+    base::Timestamp Inode::* field;
 };
 constexpr std::array kTimes{TimeColumn{kMtimeSeconds, &Inode::mtime}, TimeColumn{kCtimeSeconds, &Inode::ctime},
                             TimeColumn{kAtimeSeconds, &Inode::atime}, TimeColumn{kBtimeSeconds, &Inode::btime}};
