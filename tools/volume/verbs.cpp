@@ -104,6 +104,7 @@ base::Result<std::vector<Listed>> find_volumes(Console& console, Session& sessio
         if (info) {
             listed.unconfirmed = (*volume)->unconfirmed().has_value();
             warn_of_spare_copy(console, **volume, "volume '" + name + "': ");
+            warn_of_later_snapshots(console, **volume, "volume '" + name + "': ");
             listed.info = std::move(*info);
         }
         found.push_back(std::move(listed));

@@ -1,4 +1,5 @@
-// The live tree of a volume as one mount works on it: the newest committed version, and in memory what was changed since.
+// The live tree of a volume as one mount works on it: the newest committed version, and in memory what was changed
+// since.
 //
 // Every operation is one step: once it has what it needs in memory it is done without suspending, so a reader never
 // sees half of it. Names, numbers and contents only: who may do what, and what a handle is, is decided above (fuse/).
@@ -34,9 +35,9 @@ namespace objstore {
 struct LiveConfig {
     base::Duration flush_after = std::chrono::seconds{5};  ///< the oldest change is committed at the latest then
     std::size_t max_dirty_bytes = 256U << 20U;             ///< of content not yet handed to PAST; writers wait above it
-    std::size_t stream_bytes = 8U << 20U;                  ///< of one file: above it, whole chunks leave while it is written
-    std::size_t max_clean_inodes = 65536;                  ///< remembered although nobody pins them
-    std::size_t node_cache_bytes = 64U << 20U;             ///< decoded nodes of the tree
+    std::size_t stream_bytes = 8U << 20U;       ///< of one file: above it, whole chunks leave while it is written
+    std::size_t max_clean_inodes = 65536;       ///< remembered although nobody pins them
+    std::size_t node_cache_bytes = 64U << 20U;  ///< decoded nodes of the tree
     base::Duration refresh_every = std::chrono::milliseconds{500};  ///< how soon another mount's commit is seen
     base::Duration write_timeout = std::chrono::seconds{60};        ///< how long a writer waits for room
 };
@@ -78,7 +79,7 @@ struct ListedEntry {
 
 /// Content of a file: stretches one after another that cover what was asked for, up to the end of the file.
 struct ReadPiece {
-    base::ByteView bytes;               ///< empty: `length` zeros (a hole)
+    base::ByteView bytes;  ///< empty: `length` zeros (a hole)
     std::uint64_t length = 0;
     std::shared_ptr<const void> owner;  ///< keeps `bytes`
 };
@@ -109,7 +110,8 @@ class WorkingTree {
                                                                        LiveConfig config = {});
     /// One version, to read: a snapshot, or the live tree as it was. Every change is read_only_file_system.
     static base::Task<base::Result<std::unique_ptr<WorkingTree>>> open_version(base::NodeEnv env, Volume& volume,
-                                                                               BlockRefPtr root, LiveConfig config = {});
+                                                                               BlockRefPtr root,
+                                                                               LiveConfig config = {});
     ~WorkingTree();
     WorkingTree(const WorkingTree&) = delete;
     WorkingTree& operator=(const WorkingTree&) = delete;
@@ -129,7 +131,8 @@ class WorkingTree {
     base::Task<base::Result<std::vector<ListedEntry>>> list(InodeNumber directory, std::uint64_t offset,
                                                             std::size_t limit);
     base::Task<base::Result<std::string>> read_link(InodeNumber inode);
-    base::Task<base::Result<std::vector<ReadPiece>>> read(InodeNumber inode, std::uint64_t offset, std::uint64_t length);
+    base::Task<base::Result<std::vector<ReadPiece>>> read(InodeNumber inode, std::uint64_t offset,
+                                                          std::uint64_t length);
     /// The first byte at or after `offset` that is data (or, `hole`, that is none; the end of the file is a hole).
     /// no_such_device_or_address beyond the end, or if no data follows.
     base::Task<base::Result<std::uint64_t>> seek(InodeNumber inode, std::uint64_t offset, bool hole);
@@ -182,8 +185,9 @@ class WorkingTree {
     /// Of the newest version: files, directories and bytes, for statfs.
     [[nodiscard]] LiveCounts counts() const;
 
+    struct State;  // objstore/src/live/working_state.hpp
+
   private:
-    struct State;
     explicit WorkingTree(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };
