@@ -228,6 +228,24 @@ TEST_F(TwoMounts, AnOpenFileThatTheOtherRemovedIsStillReadable) {
     EXPECT_EQ(read(two, number), "text");
 }
 
+TEST_F(TwoMounts, WhatAConflictKeepsCanHaveANameAgain) {
+    const auto one = mount();
+    const auto two = mount();
+    file(one, directory(one, kRootInode, "d"), "a", "first");
+    file(two, directory(two, kRootInode, "d"), "a", "second");
+    meet(one, two);
+    const auto listed = run(one->conflicts());
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed[0].path, "/d/a");
+    run(one->restore_kept(listed[0], kRootInode, "a.other"));
+    commit(one);
+    refresh(two);
+    EXPECT_EQ(text(two, kRootInode, "a.other"), "second");
+    EXPECT_EQ(run(two->get(find(two, kRootInode, "a.other"))).nlink, 1U);
+    EXPECT_TRUE(run(two->conflicts()).empty());
+    EXPECT_TRUE(conflicts().empty());
+}
+
 class Heard final : public LiveListener {
   public:
     void on_inode_changed(InodeNumber inode) override { inodes.insert(inode); }

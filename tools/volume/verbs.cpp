@@ -12,6 +12,7 @@
 #include "keys/owner_key.hpp"
 #include "objstore/error.hpp"
 #include "volume/access.hpp"
+#include "volume/conflicts.hpp"
 #include "volume/known_names.hpp"
 
 namespace tools {
@@ -181,6 +182,7 @@ void add_volume_verbs(Verbs& verbs) {
              [asked](Context& context) { return info(context, *asked); })
         .add_option("NAME", *asked, "The volume")
         ->required();
+    add_conflicts_verb(verbs, group);
 }
 
 }  // namespace tools

@@ -79,6 +79,7 @@ class Applier {
         edits_.put(make_item(key, conflict.encode()));
         co_return base::ok();
     }
+    void resolve(const TreeKey& conflict) { edits_.erase(conflict); }
     base::Task<base::Result<BlockRefPtr>> finish() {
         TreeUpdate update{writer_, base_};
         BASE_CO_CHECK(co_await edits_.apply(update));
@@ -198,6 +199,7 @@ base::Task<base::Result<BlockRefPtr>> apply_update(LiveStore store, const Update
                                                    LiveCounts& counts) {
     Applier applier{std::move(store), update, writer, counts};
     for (const auto& [number, change] : update.inodes) BASE_CO_CHECK(co_await applier.take(number, change));
+    for (const auto& key : update.resolved) applier.resolve(key);
     for (const auto& conflict : conflicts) BASE_CO_CHECK(co_await applier.take(conflict));
     co_return co_await applier.finish();
 }

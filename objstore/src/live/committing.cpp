@@ -178,6 +178,7 @@ WorkingTree::State::Frozen WorkingTree::State::freeze() {
     frozen.generation = generation++;
     freezing = frozen.generation;
     oldest_change.reset();
+    frozen.update->resolved = std::exchange(resolved, {});
     for (const auto number : dirty) freeze_node(*inodes.at(number), frozen);
     return frozen;
 }

@@ -59,6 +59,7 @@ class Rebaser {
           now_ns_{now_ns} {
         out_.id = in_.id;
         out_.base = std::move(newest);
+        out_.resolved = in_.resolved;
     }
 
     static base::Task<base::Result<Rebased>> run(Rebaser* self) {

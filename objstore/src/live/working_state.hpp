@@ -132,6 +132,7 @@ struct WorkingTree::State {
     std::unordered_map<InodeNumber, std::unique_ptr<LiveNode>> inodes;
     std::list<InodeNumber> recent;  // the most recently used first
     std::set<InodeNumber> dirty;
+    std::vector<TreeKey> resolved;  // conflicts to take off the list with the next commit
     std::size_t dirty_bytes = 0;
     std::uint64_t changes = 0;     // one more with each change of what operations see
     std::uint64_t generation = 1;  // of changes made now

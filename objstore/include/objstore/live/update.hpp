@@ -70,6 +70,7 @@ struct Update {
     std::uint64_t id = 0;  ///< drawn by its writer: tells whether it was ordered after an answer was lost
     BlockRefPtr base;      ///< root of the version that it was made against
     std::map<InodeNumber, InodeUpdate> inodes;
+    std::vector<TreeKey> resolved;  ///< of conflicts that are no longer to be listed
 };
 
 /// Numbers are part of the format.

@@ -101,6 +101,12 @@ struct LiveStatistics {
     std::uint64_t conflicts = 0;  ///< changes that could not stay as they were made
 };
 
+struct ListedConflict {
+    TreeKey key;  ///< names it
+    Conflict conflict;
+    std::string path;  ///< of the name it is about, as far as its directory is still there; "" if not
+};
+
 class WorkingTree {
   public:
     /// The volume's live tree; made with its first commit if it has none (the root directory belongs to `owner_uid`,
@@ -180,6 +186,12 @@ class WorkingTree {
     base::Task<base::Result<void>> refresh();
     /// Runs until cancelled: commits what grows old, streams big files out, looks for other mounts' commits.
     base::Task<void> run();
+
+    /// What could not stay as it was made, the oldest first, as the newest version lists it.
+    base::Task<base::Result<std::vector<ListedConflict>>> conflicts();
+    /// Gives the inode that the conflict keeps (Conflict::kept, not 0) a name, and takes the conflict off the list.
+    /// Kept with the next commit.
+    base::Task<base::Result<void>> restore_kept(ListedConflict conflict, InodeNumber directory, std::string name);
 
     [[nodiscard]] LiveStatistics statistics() const;
     /// Of the newest version: files, directories and bytes, for statfs.
