@@ -50,12 +50,18 @@ struct stat to_stat(const Attributes& attributes) {
 
 double seconds(base::Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
+/// The kernel leaves it to us to drop set-id bits, and does not notice when we do.
+bool may_change_unseen(const objstore::Inode& inode) {
+    return inode.type == base::FileType::regular && (inode.mode & (S_ISUID | S_ISGID)) != 0;
+}
+
 fuse_entry_param to_entry(const EntryReply& entry, double cache_seconds) {
     fuse_entry_param out{};
     out.ino = entry.node;  // 0: no such name
     out.entry_timeout = cache_seconds;
-    out.attr_timeout = cache_seconds;
-    if (entry.node != 0) out.attr = to_stat(entry.attributes);
+    if (entry.node == 0) return out;
+    out.attr = to_stat(entry.attributes);
+    out.attr_timeout = may_change_unseen(entry.attributes.inode) ? 0 : cache_seconds;
     return out;
 }
 
@@ -89,7 +95,7 @@ void Request::attributes(const base::Result<Attributes>& result) {
     if (!result) return fail(error_number(result.error()));
     answered = true;
     const auto out = to_stat(*result);
-    fuse_reply_attr(req, &out, seconds(files().cache_time()));
+    fuse_reply_attr(req, &out, may_change_unseen(result->inode) ? 0 : seconds(files().cache_time()));
 }
 
 void Request::open(const base::Result<OpenReply>& result, fuse_file_info info) {
