@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "objstore/archive/snapshot_reader.hpp"
+
 namespace objstore::archive {
 namespace {
 
@@ -67,18 +69,13 @@ void set_owner(const Setters& set, const Inode& inode, const std::string& path, 
     warn_of(warnings, WarningKind::owner, path, set.set_metadata(owner));
 }
 
-// What only led to what was backed up belonged to whoever it did; a user who makes it anew for themselves loses
-// nothing.
-bool is_leading(const Inode& inode) {
-    return inode.type == base::FileType::directory && inode.source_inode == 0 && inode.mtime_ns == 0;
-}
-
 // chown takes set-id bits and security.capability away, and an attribute can only be set while the mode lets us write:
 // owner, attributes, mode, time.
 void apply(const Setters& set, const Attributes& attributes, const std::string& path, bool privileged,
            SharedWarnings& warnings) {
     const auto& inode = attributes.inode;
     const bool leading = is_leading(inode);
+    // It belonged to whoever it did; a user who makes it anew for themselves loses nothing.
     if (leading && !privileged) {
         base::Metadata metadata;
         metadata.mode = inode.mode;
