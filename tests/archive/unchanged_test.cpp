@@ -15,8 +15,8 @@ TEST(Unchanged, AFileOfTheSameSizeAndTimeIsReadAgainIfItsChangeTimeMoved) {
     world.tree.write("/src/a", "two");
     world.tree.set_mtime("/src/a", before);
     const auto report = world.backup();
-    EXPECT_EQ(report.files_changed, 1U);
-    EXPECT_EQ(report.files_unmodified, 1U);
+    EXPECT_EQ(report.files.changed, 1U);
+    EXPECT_EQ(report.files.unchanged, 1U);
     world.restore(*report.snapshot);
     const auto restored = world.tree.read("/restored/src/a");
     EXPECT_EQ(base::as_text(restored), "two");
