@@ -3,7 +3,7 @@ import errno
 import os
 import random
 
-from harness import ROOT, case
+from harness import case
 from system import (FALLOC_COLLAPSE_RANGE, FALLOC_INSERT_RANGE, FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE,
                     copy_file_range, fallocate, opened, read, write)
 
@@ -219,17 +219,3 @@ def punching_is_seen_by_other_descriptors(t):
         t.equal(os.pread(other, 1, 5_000), b"x", "before")
         fallocate(fd, FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE, 4_000, 2_000)
         t.equal(os.pread(other, 1, 5_000), b"\0", "after")
-
-
-@case(ROOT)
-def reserving_more_than_there_is_room_fails_whole(t):
-    room = os.statvfs(".")
-    wanted = room.f_frsize * (room.f_bfree + (1 << 20)) * 4
-    with opened("f") as fd:
-        try:
-            fallocate(fd, 0, 0, min(wanted, 1 << 44))
-        except OSError as error:
-            t.check(error.errno in (errno.ENOSPC, errno.EFBIG, errno.EOPNOTSUPP), "the refusal")
-            os.ftruncate(fd, 0)
-        else:
-            t.check(os.fstat(fd).st_size >= min(wanted, 1 << 44), "size")
