@@ -71,7 +71,7 @@ std::string line(const ListedFile& file, bool long_format) {
     if (!long_format) return printable(file.path) + "\n";
     const auto& inode = file.inode;
     std::string text = fmt::format("{} {:>3} {:>5} {:>5} {:>12} {} {}", mode_text(inode.type, inode.mode), inode.nlink,
-                                   inode.uid, inode.gid, inode.size, local_time(inode.mtime_ns), printable(file.path));
+                                   inode.uid, inode.gid, inode.size, local_time(inode.mtime), printable(file.path));
     if (inode.type == FileType::symlink) text += " -> " + printable(file.target);
     return text + "\n";
 }
@@ -86,7 +86,7 @@ nlohmann::json node(const ListedFile& file) {
                           {"uid", inode.uid},
                           {"gid", inode.gid},
                           {"size", inode.size},
-                          {"mtime", rfc3339(inode.mtime_ns)},
+                          {"mtime", rfc3339(inode.mtime)},
                           {"inode", file.number},
                           {"links", inode.nlink}};
     if (inode.type == FileType::symlink) object["linktarget"] = file.target;

@@ -32,7 +32,7 @@ void set_owner(const Setters& set, const Inode& inode, const std::string& path, 
 // What only led to what was backed up belonged to whoever it did; a user who makes it anew for themselves loses
 // nothing.
 bool is_leading(const Inode& inode) {
-    return inode.type == base::FileType::directory && inode.source_inode == 0 && inode.mtime_ns == 0;
+    return inode.type == base::FileType::directory && inode.source_inode == 0 && inode.mtime == base::Timestamp{};
 }
 
 // chown takes set-id bits and security.capability away, and an attribute can only be set while the mode lets us write:
@@ -56,7 +56,7 @@ void apply(const Setters& set, const Attributes& attributes, const std::string& 
     }
     base::Metadata metadata;
     if (inode.type != base::FileType::symlink) metadata.mode = inode.mode;
-    if (!leading) metadata.mtime_ns = inode.mtime_ns;
+    if (!leading) metadata.mtime = inode.mtime;
     if (!privileged && metadata.mode && inode.type == base::FileType::regular) {
         // Set-id bits for another owner than the file got would hand our rights to strangers.
         const auto stat = set.stat();
