@@ -168,7 +168,8 @@ std::vector<std::string> words_for_background(Context& context, const MountFlags
                                                         {"password_file", "--password-file"},
                                                         {"password_command", "--password-command"}};
     for (const auto& [setting, flag] : same) {
-        if (const auto& value = context.settings.get(setting); !value.empty()) words.insert(words.end(), {flag, value});
+        const auto& value = context.settings.value(setting);
+        if (!value.text.empty() && value.source != "default") words.insert(words.end(), {flag, value.text});
     }
     words.insert(words.end(), {"mount", flags.volume, directory});
     for (const auto& option : flags.options) words.insert(words.end(), {"-o", option});
