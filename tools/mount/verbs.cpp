@@ -275,7 +275,7 @@ void add_mount_verbs(Verbs& verbs) {
     auto mount_flags = std::make_shared<MountFlags>();
     CLI::App& mount_verb =
         verbs.add({"mount", "Show a volume as a directory, to work in",
-                   "volume create photos\nmount photos ~/photos\nmount -d photos ~/photos -o ro,at=2026-11-20\n"
+                   "mount photos ~/photos\nmount -d photos ~/photos -o ro,at=2026-11-20\n"
                    "mount -d photos /srv/photos -o allow_other,durability=close",
                    "Runs in the foreground until the directory is unmounted or Ctrl-C; -d returns as soon as the "
                    "directory can be "
