@@ -118,22 +118,6 @@ base::Task<void> seal_and_put(base::NodeEnv env, std::shared_ptr<Work> work, std
     }
 }
 
-/// Sets a flag for as long as it lives, whatever ends the coroutine.
-class Busy {
-  public:
-    Busy(bool& flag, base::Event& ended) : flag_{flag}, ended_{ended} { flag_ = true; }
-    ~Busy() {
-        flag_ = false;
-        ended_.pulse();
-    }
-    Busy(const Busy&) = delete;
-    Busy& operator=(const Busy&) = delete;
-
-  private:
-    bool& flag_;
-    base::Event& ended_;
-};
-
 }  // namespace
 
 void WorkingTree::State::freeze_node(LiveNode& node, Frozen& frozen) {
@@ -243,28 +227,32 @@ base::Task<base::Result<void>> WorkingTree::State::commit(State* self) {
     if (self->order == nullptr) co_return base::ok();
     const auto want = self->generation;
     while (self->durable < want) {
-        if (self->committing) {
-            co_await self->committed.wait();
-        } else if (self->dirty.empty() && !self->unadopted) {
-            break;
-        } else {
-            BASE_CO_CHECK(co_await commit_once(self));
+        const bool nothing = self->dirty.empty() && self->resolved.empty() && !self->unadopted && !self->unsettled;
+        if (!self->committing && nothing) break;
+        if (!self->committing) {
+            self->attempt = std::make_shared<Attempt>();
+            self->committing = true;
+            self->background.spawn(commit_once(self->shared_from_this(), self->attempt));
         }
+        const auto waited = self->attempt;
+        while (!waited->result && self->committing) co_await self->committed.wait();
+        if (!waited->result) co_return base::Error{base::Errc::stopped};
+        if (!*waited->result) co_return waited->result->error();
     }
     co_return base::ok();
 }
 
-base::Task<base::Result<void>> WorkingTree::State::commit_once(State* self) {
+base::Task<void> WorkingTree::State::commit_once(std::shared_ptr<State> self, std::shared_ptr<Attempt> attempt) {
     const Busy busy{self->committing, self->committed};
-    auto done = co_await submit(self);
-    if (done) {
+    auto done = co_await submit(self.get());
+    attempt->result = std::move(done);
+    if (*attempt->result) {
         self->last_error.reset();
     } else {
-        self->last_error = done.error();
+        self->last_error = attempt->result->error();
         if (!self->oldest_change) self->oldest_change = self->env.clock.now();  // again in a while
     }
     self->wanted->pulse();
-    co_return done;
 }
 
 base::Task<base::Result<void>> WorkingTree::State::submit(State* self) {

@@ -22,7 +22,23 @@ namespace objstore {
     return {std::make_error_code(code), std::move(detail)};
 }
 
-struct WorkingTree::State {
+/// Sets a flag for as long as it lives, whatever ends the coroutine.
+class Busy {
+  public:
+    Busy(bool& flag, base::Event& ended) : flag_{flag}, ended_{ended} { flag_ = true; }
+    ~Busy() {
+        flag_ = false;
+        ended_.pulse();
+    }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+  private:
+    bool& flag_;
+    base::Event& ended_;
+};
+
+struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     State(base::NodeEnv doors, Volume& store, LiveConfig settings)
         : env{doors},
           volume{store},
@@ -30,7 +46,8 @@ struct WorkingTree::State {
           nodes{std::make_shared<NodeCache>(settings.node_cache_bytes)},
           gate{doors.executor},
           committed{doors.executor},
-          wanted{std::make_shared<base::Event>(doors.executor)} {
+          wanted{std::make_shared<base::Event>(doors.executor)},
+          background{doors.executor} {
         gate.set();
     }
 
@@ -94,8 +111,12 @@ struct WorkingTree::State {
         std::vector<MemoryPiece> pieces;  // not stored yet
         bool rebases = false;             // the gate is closed
     };
+    /// One commit, which goes on whatever becomes of those that wait for it.
+    struct Attempt {
+        std::optional<base::Result<void>> result;
+    };
     static base::Task<base::Result<void>> commit(State* self);
-    static base::Task<base::Result<void>> commit_once(State* self);
+    static base::Task<void> commit_once(std::shared_ptr<State> self, std::shared_ptr<Attempt> attempt);
     static base::Task<base::Result<void>> submit(State* self);
     static base::Task<base::Result<void>> commit_rebased(State* self);
     [[nodiscard]] Frozen freeze();
@@ -148,6 +169,7 @@ struct WorkingTree::State {
     base::Event gate;                     // open while operations may change something
     base::Event committed;                // pulsed whenever a commit ends
     std::shared_ptr<base::Event> wanted;  // pulsed when there may be something to write
+    std::shared_ptr<Attempt> attempt;     // of the commit under way, or the last
     bool committing = false;
     bool streaming = false;
     std::optional<Frozen> unsettled;                      // submitted, and the answer was lost
@@ -155,6 +177,7 @@ struct WorkingTree::State {
     std::uint64_t durable = 0;                            // generation: everything up to it is ordered
     std::optional<base::Error> last_error;                // of the last commit
     LiveStatistics counted;
+    base::TaskGroup background;
 };
 
 }  // namespace objstore

@@ -170,10 +170,8 @@ base::Task<base::Result<void>> WorkingTree::State::have_numbers(State* self, std
             co_await self->committed.wait();
             continue;
         }
-        self->taking_slot = true;
+        const Busy busy{self->taking_slot, self->committed};
         auto slot = co_await self->order->take_slot();
-        self->taking_slot = false;
-        self->committed.pulse();
         if (!slot) co_return slot.error();
         self->numbers = InodeNumbers{*slot};
     }
@@ -223,13 +221,13 @@ void WorkingTree::State::lose_link(LiveNode& node, base::Timestamp now) {
 
 // --- The tree itself
 
-WorkingTree::WorkingTree(std::unique_ptr<State> state) : state_{std::move(state)} {}
-WorkingTree::~WorkingTree() = default;
+WorkingTree::WorkingTree(std::shared_ptr<State> state) : state_{std::move(state)} {}
+WorkingTree::~WorkingTree() { state_->background.cancel(); }
 
 base::Task<base::Result<std::unique_ptr<WorkingTree>>> WorkingTree::open(base::NodeEnv env, Volume& volume,
                                                                          std::uint32_t owner_uid,
                                                                          std::uint32_t owner_gid, LiveConfig config) {
-    auto state = std::make_unique<State>(env, volume, config);
+    auto state = std::make_shared<State>(env, volume, config);
     state->order = make_record_order(env, volume, state->nodes);
     BASE_CO_TRY(auto newest, co_await state->order->newest());
     if (newest.root == nullptr) {
@@ -249,7 +247,7 @@ base::Task<base::Result<std::unique_ptr<WorkingTree>>> WorkingTree::open(base::N
 
 base::Task<base::Result<std::unique_ptr<WorkingTree>>> WorkingTree::open_version(base::NodeEnv env, Volume& volume,
                                                                                  BlockRefPtr root, LiveConfig config) {
-    auto state = std::make_unique<State>(env, volume, config);
+    auto state = std::make_shared<State>(env, volume, config);
     LiveVersion only;
     only.root = std::move(root);
     state->replace_base(only);

@@ -200,8 +200,8 @@ class WorkingTree {
     struct State;  // objstore/src/live/working_state.hpp
 
   private:
-    explicit WorkingTree(std::unique_ptr<State> state);
-    std::unique_ptr<State> state_;
+    explicit WorkingTree(std::shared_ptr<State> state);
+    std::shared_ptr<State> state_;  // shared with a commit under way, which may end after its caller
 };
 
 }  // namespace objstore
