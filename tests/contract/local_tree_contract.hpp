@@ -368,8 +368,12 @@ TEST_P(LocalTreeContract, CreateMakesParents) {
 }
 
 TEST_P(LocalTreeContract, AbsolutePathsAreTidyAndKeepLinks) {
-    ASSERT_TRUE(top().make_symlink("link", "d"));
+    ASSERT_TRUE(tree().create(path("x/deep/er")));
+    ASSERT_TRUE(top().make_symlink("link", "x/deep"));
     EXPECT_EQ(tree().absolute(path("x/.././link//y/")).value(), path("link/y"));
+    EXPECT_EQ(tree().absolute(path("link/er/../y")).value(), path("link/y"));
+    EXPECT_EQ(tree().absolute(path("link/../y")).value(), path("x/y")) << "as the kernel goes";
+    EXPECT_EQ(tree().absolute(path("no such/../y")).error(), Errc::not_found);
     EXPECT_EQ(tree().absolute("/").value(), "/");
     EXPECT_EQ(tree().absolute("/../..").value(), "/");
     EXPECT_TRUE(tree().absolute("relative")->starts_with("/"));

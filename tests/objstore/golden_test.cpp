@@ -251,6 +251,7 @@ TEST(Golden, Snapshot) {
     snapshot.paths = {"/home/ann", "/etc"};
     snapshot.tags = {"daily", "kept"};
     snapshot.time_ns = 1'700'000'000'123'456'789;
+    snapshot.sequence = 77;
     snapshot.parent = base::sha256(base::as_bytes("parent"));
     snapshot.files = 80'000;
     snapshot.directories = 7000;

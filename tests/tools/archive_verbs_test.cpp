@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <map>
+
 #include "cli/base64.hpp"
 #include "recorded_io.hpp"
 
@@ -49,6 +51,54 @@ struct Archivist : User {
     Scratch source;
     Scratch target;
 };
+
+TEST(Archive, VerboseNamesEachFileAndWhatBecameOfIt) {
+    Archivist user;
+    const auto first = user({"archive", "backup", user.source.path(), "-v"});
+    EXPECT_THAT(first.out, HasSubstr("new       " + user.source.path("a.txt") + "\n"));
+    EXPECT_THAT(first.out, HasSubstr("new       " + user.source.path("sub") + "/\n"));
+    user.source.write("sub/b.txt", "another text");
+    const auto second = user({"archive", "backup", user.source.path(), "--json", "-v"});
+    std::map<std::string, std::string> told;
+    for (const auto& line : second.lines()) {
+        if (line.at("message_type") == "verbose_status") told[line.at("item")] = line.at("action");
+    }
+    EXPECT_EQ(told.at(user.source.path("sub/b.txt")), "modified");
+    EXPECT_EQ(told.at(user.source.path("a.txt")), "unchanged");
+    EXPECT_THAT(user({"archive", "backup", user.source.path()}).out, Not(HasSubstr("unchanged ")));
+}
+
+TEST(Archive, AByteOrderMarkIsNoPartOfAListOfPathsOrPatternsOrAPassphrase) {
+    Archivist user;
+    const std::string mark = "\xEF\xBB\xBF";
+    user.source.write("lists/paths", mark + user.source.path("sub") + "\n");
+    user.source.write("lists/excludes", mark + "*.o\n");
+    user.source.write("lists/password", mark + "secret\n");
+    const auto outcome =
+        user({"archive", "backup", "--json", "--files-from", user.source.path("lists/paths"), "--exclude-file",
+              user.source.path("lists/excludes"), "--password-file", user.source.path("lists/password")});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(outcome.lines().back().at("files_new"), 1);
+    user.source.write("lists/password", "secret\n");
+    EXPECT_EQ(user({"archive", "snapshots", "--password-file", user.source.path("lists/password")}).code, 0);
+    const auto key = user.home.read(".local/share/pelago/owner.key");
+    user.home.write(".local/share/pelago/owner.key", mark + key);
+    EXPECT_EQ(user({"archive", "snapshots", "--password-file", user.source.path("lists/password")}).code, 0);
+}
+
+TEST(Archive, ATimeInTheFutureIsWarnedOfAndATimeOutOfRangeRefused) {
+    Archivist user;
+    user.backup({"--time", "2200-01-01"});
+    const auto next = user({"archive", "backup", user.source.path()});
+    EXPECT_EQ(next.code, 0);
+    EXPECT_THAT(next.err, HasSubstr("the snapshot before is dated 2200-01-01"));
+    EXPECT_THAT(user({"archive", "backup", user.source.path()}).err, Not(HasSubstr("2200"))) << "not for ever";
+    for (const auto* time : {"1600-01-01", "2300-01-01 00:00:00"}) {
+        const auto refused = user({"archive", "backup", user.source.path(), "--time", time});
+        EXPECT_EQ(refused.code, 2);
+        EXPECT_THAT(refused.err, HasSubstr("between the years 1678 and 2261"));
+    }
+}
 
 TEST(Archive, ABackupComesBack) {
     Archivist user;

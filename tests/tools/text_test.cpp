@@ -81,6 +81,14 @@ TEST(Text, TimesGoBothWaysInUtc) {
     }
 }
 
+TEST(Text, ATimeThatNanosecondsCannotHoldIsNotReadAsAnother) {
+    for (const auto* text : {"1600-01-01", "1600-01-01T00:00:00Z", "2300-01-01 00:00:00", "9999-12-31T23:59:59Z"}) {
+        EXPECT_FALSE(parse_time(text)) << text;
+    }
+    EXPECT_TRUE(parse_time("1678-01-01T00:00:00Z"));
+    EXPECT_TRUE(parse_time("2261-12-31T23:59:59Z"));
+}
+
 TEST(Text, TimesThatNanosecondsCannotHoldHaveTheirYear) {
     EXPECT_EQ(rfc3339(base::Timestamp{10'413'792'000, 0}), "2300-01-01T00:00:00.000000000Z");
     EXPECT_EQ(rfc3339(base::Timestamp{15'032'385'535, 999'999'999}), "2446-05-10T22:38:55.999999999Z");

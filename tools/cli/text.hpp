@@ -33,7 +33,8 @@ namespace tools {
 [[nodiscard]] inline std::string local_time(std::int64_t wall_ns) {
     return local_time(base::Timestamp::from_ns(wall_ns));
 }
-/// Local "2026-11-20", "2026-11-20 14:14" and "2026-11-20 14:14:15", or RFC 3339 with Z or an offset.
+/// Local "2026-11-20", "2026-11-20 14:14" and "2026-11-20 14:14:15", or RFC 3339 with Z or an offset;
+/// between 1678 and 2261.
 [[nodiscard]] std::optional<std::int64_t> parse_time(std::string_view text);
 
 [[nodiscard]] bool is_utf8(std::string_view text);

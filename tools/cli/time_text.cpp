@@ -60,6 +60,13 @@ std::optional<std::int64_t> take_fraction(std::string_view& text) {
     return value;
 }
 
+/// Nullopt before 1677 and after 2262.
+std::optional<std::int64_t> to_ns(std::int64_t seconds, std::int64_t fraction) {
+    std::int64_t ns = 0;
+    if (__builtin_mul_overflow(seconds, kSecond, &ns) || __builtin_add_overflow(ns, fraction, &ns)) return std::nullopt;
+    return ns;
+}
+
 /// "Z" or "+hh:mm", in seconds east of Greenwich.
 std::optional<std::int64_t> parse_zone(std::string_view text) {
     if (text == "Z" || text == "z") return 0;
@@ -107,10 +114,10 @@ std::optional<std::int64_t> parse_time(std::string_view text) {
         }
     }
     if (!in_range(time)) return std::nullopt;
-    if (text.empty()) return std::mktime(&time) * kSecond + fraction;
+    if (text.empty()) return to_ns(std::mktime(&time), fraction);
     const auto zone = parse_zone(text);
     if (!zone) return std::nullopt;
-    return (timegm(&time) - *zone) * kSecond + fraction;
+    return to_ns(timegm(&time) - *zone, fraction);
 }
 
 }  // namespace tools

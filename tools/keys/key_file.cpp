@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/byte_order_mark.hpp"
 #include "base/codec.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
@@ -57,6 +58,7 @@ base::Result<WrappingKeys> wrapping_keys(const KeyFile& file, std::string_view p
 
 /// The base64 between the marks, in one piece.
 base::Result<std::string> unwrap_text(std::string_view text) {
+    text = base::without_byte_order_mark(text);
     std::string inside;
     enum class Where { before, within, after } where = Where::before;
     while (!text.empty()) {

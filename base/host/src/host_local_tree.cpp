@@ -37,7 +37,8 @@ FileType from_dirent(unsigned char type) {
         case DT_SOCK: return FileType::socket;
         case DT_CHR: return FileType::character;
         case DT_BLK: return FileType::block;
-        default: return FileType::regular;
+        case DT_REG: return FileType::regular;
+        default: return FileType{};
     }
 }
 
@@ -61,16 +62,7 @@ class HostDirectory final : public LocalDirectory {
         BASE_TRY(auto found, read_directory(std::move(again), path_));
         std::vector<Entry> entries;
         entries.reserve(found.size());
-        for (auto& entry : found) {
-            auto type = from_dirent(entry.type);
-            if (entry.type == DT_UNKNOWN) {
-                const auto status = stat_entry(entry.name);
-                if (!status && status.error() == Errc::not_found) continue;
-                if (!status) return status.error();
-                type = status->type;
-            }
-            entries.push_back({std::move(entry.name), type});
-        }
+        for (auto& entry : found) entries.push_back({std::move(entry.name), from_dirent(entry.type)});
         std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
         return entries;
     }
@@ -272,6 +264,10 @@ class HostTree final : public LocalTree {
     Result<std::unique_ptr<LocalDirectory>> open(std::string_view path) override {
         BASE_TRY(auto text, typed_path(path));
         UniqueFd descriptor{::open(text.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        // Who may not read /home may still go through it.
+        if (!descriptor && errno == EACCES) {
+            descriptor = UniqueFd{::open(text.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+        }
         if (!descriptor && errno == ENOTDIR && is_there(text)) {
             return Error{Errc::bad_argument, text + " is no directory"};
         }
@@ -292,7 +288,19 @@ class HostTree final : public LocalTree {
             if (!here) return errno_error("the working directory");
             text = std::string{here.get()} + "/" + text;
         }
-        return clean(text);
+        std::string out;
+        for (std::size_t begin = 0; begin < text.size();) {
+            const auto end = std::min(text.find('/', begin), text.size());
+            const auto name = text.substr(begin, end - begin);
+            begin = end + 1;
+            if (name.empty() || name == ".") continue;
+            if (name == "..") {
+                BASE_TRY(out, parent_of(out));
+            } else {
+                out += "/" + name;
+            }
+        }
+        return out.empty() ? "/" : out;
     }
 
     [[nodiscard]] bool privileged() const override { return ::geteuid() == 0; }
@@ -304,18 +312,17 @@ class HostTree final : public LocalTree {
         return ::stat(path.c_str(), &status) == 0;
     }
 
-    static std::string clean(std::string_view path) {
-        std::vector<std::string_view> names;
-        for (std::size_t begin = 0; begin < path.size();) {
-            const auto end = std::min(path.find('/', begin), path.size());
-            const auto name = path.substr(begin, end - begin);
-            if (name == ".." && !names.empty()) names.pop_back();
-            if (!name.empty() && name != "." && name != "..") names.push_back(name);
-            begin = end + 1;
-        }
-        std::string out;
-        for (const auto name : names) out.append("/").append(name);
-        return out.empty() ? "/" : out;
+    /// ".." of a symbolic link is the parent of what it leads to. "" is the root.
+    static Result<std::string> parent_of(const std::string& path) {
+        if (path.empty()) return path;
+        struct stat status{};
+        if (::lstat(path.c_str(), &status) != 0) return errno_error(path);
+        if (S_ISDIR(status.st_mode)) return path.substr(0, path.rfind('/'));
+        if (!S_ISLNK(status.st_mode)) return errno_error(path, ENOTDIR);
+        const std::unique_ptr<char, decltype(&::free)> real{::realpath(path.c_str(), nullptr), &::free};
+        if (!real) return errno_error(path);
+        const std::string there{real.get()};
+        return there.substr(0, there.rfind('/'));
     }
 };
 

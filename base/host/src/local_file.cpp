@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <limits>
@@ -18,7 +19,10 @@ namespace {
 
 constexpr std::uint64_t kMaxOffset = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
 
-Timestamp to_timestamp(const statx_timestamp& time) { return {time.tv_sec, time.tv_nsec}; }
+/// Whatever a file system says is a time.
+Timestamp to_timestamp(const statx_timestamp& time) {
+    return {time.tv_sec, std::min(time.tv_nsec, kNanosecondsPerSecond - 1)};
+}
 
 timespec to_timespec(const std::optional<Timestamp>& time) {
     timespec out{};

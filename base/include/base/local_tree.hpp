@@ -79,7 +79,7 @@ class LocalDirectory {
   public:
     struct Entry {
         std::string name;
-        FileType type = FileType::regular;
+        FileType type = FileType::regular;  ///< FileType{} if the file system does not tell
     };
 
     virtual ~LocalDirectory() = default;

@@ -50,7 +50,10 @@ Result<std::string> LocalTree::absolute(std::string_view path) {
         if (name != "..") {
             kept.push_back(std::move(name));
         } else if (!kept.empty()) {
-            kept.pop_back();
+            const auto at = joined(kept);
+            if (!state_->find(at, /*follow=*/true).node) return Error{Errc::not_found, at};
+            kept = state_->real_names(at);
+            if (!kept.empty()) kept.pop_back();
         }
     }
     return "/" + joined(kept);
@@ -146,6 +149,14 @@ void LocalTree::set_mtime(std::string_view path, Timestamp mtime) {
     state_->change(*node);
     node->mtime = mtime;
 }
+
+void LocalTree::pretend_inode(std::string_view path, std::uint64_t inode, std::uint64_t nlink) {
+    const auto node = state_->must_find(path);
+    node->inode = inode;
+    node->nlink = nlink;
+}
+
+void LocalTree::hide_types() { state_->types_hidden = true; }
 
 void LocalTree::mount(std::string_view path, std::uint64_t device) { state_->must_find(path)->device = device; }
 

@@ -102,7 +102,8 @@ class TreeDirectory final : public LocalDirectory {
     Result<std::vector<Entry>> list() override {
         BASE_CHECK(tree_->enter(path_, TreeCall::list));
         std::vector<Entry> entries;
-        for (const auto& [name, node] : node_->entries) entries.push_back({name, node->type});
+        for (const auto& [name, node] : node_->entries)
+            entries.push_back({name, tree_->types_hidden ? FileType{} : node->type});
         return entries;
     }
 

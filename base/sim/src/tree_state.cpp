@@ -121,6 +121,25 @@ LocalTree::State::Found LocalTree::State::find(std::string_view path, bool follo
     return above.back();
 }
 
+std::vector<std::string> LocalTree::State::real_names(std::string_view path) const {
+    auto names = names_of(path);
+    for (int links = 0; links < kMostLinks; ++links) {
+        const auto node = find(joined(names), /*follow=*/false).node;
+        if (!node || node->type != FileType::symlink) break;
+        names.pop_back();
+        if (node->target.starts_with('/')) names.clear();
+        for (auto& name : names_of(node->target)) {
+            if (name != "..") {
+                names.push_back(std::move(name));
+            } else if (!names.empty()) {
+                names = real_names(joined(names));
+                if (!names.empty()) names.pop_back();
+            }
+        }
+    }
+    return names;
+}
+
 std::pair<TreeNodePtr, std::string> LocalTree::State::parent_of(std::string_view path, bool make) {
     auto names = names_of(path);
     assert(!names.empty() && "the root has no parent");

@@ -53,6 +53,8 @@ struct LocalTree::State {
         std::uint64_t device = 1;
     };
     [[nodiscard]] Found find(std::string_view path, bool follow) const;
+    /// Where `path` leads if its last name is a symbolic link; else `path`. It must be there.
+    [[nodiscard]] std::vector<std::string> real_names(std::string_view path) const;
     /// The parent of `path`, made if need be, and the last name.
     [[nodiscard]] std::pair<TreeNodePtr, std::string> parent_of(std::string_view path, bool make);
     [[nodiscard]] TreeNodePtr must_find(std::string_view path) const;
@@ -64,6 +66,7 @@ struct LocalTree::State {
     std::function<std::int64_t()> now_ns;
     bool privileged = true;
     std::uint64_t most_links = 65'000;  ///< ext4's
+    bool types_hidden = false;
     std::uint64_t capacity_bytes = std::uint64_t{1} << 40U;
     std::uint64_t used_pages = 0;
     std::map<std::pair<std::string, TreeCall>, Error> failures;

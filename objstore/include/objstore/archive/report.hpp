@@ -66,7 +66,8 @@ class Warnings {
 struct Progress {
     std::uint64_t files = 0;  ///< done, of every type but directories
     std::uint64_t directories = 0;
-    std::uint64_t bytes = 0;  ///< of file content
+    std::uint64_t bytes = 0;        ///< of file content
+    std::uint64_t passed_over = 0;  ///< of those: of unchanged files, which are not read
     std::uint64_t total_files = 0;
     std::uint64_t total_bytes = 0;
     std::uint64_t warnings = 0;
