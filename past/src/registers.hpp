@@ -63,8 +63,8 @@ class Acceptor {
     std::map<base::Guid, std::weak_ptr<base::Semaphore>> locks_;
 };
 
-/// Nobody but `node` has a say in what the value is.
-[[nodiscard]] bool kept_only_by(const RegisterValue& value, const base::NodeId& node);
+/// Nobody but `node` has a say in what the value is, of those that count.
+[[nodiscard]] bool kept_only_by(const RegisterValue& value, const base::NodeId& node, const Genesis& genesis);
 /// Sorted.
 [[nodiscard]] std::vector<base::NodeId> ids_of(const std::vector<base::Address>& addresses);
 
@@ -97,11 +97,13 @@ class Registers {
     [[nodiscard]] std::size_t count() const { return acceptor_.keys().size(); }
     /// Of which no majority answered when they were last asked: they can be neither read for certain nor written.
     [[nodiscard]] std::size_t without_majority() const { return without_majority_.size(); }
+    /// Who keeps these, and did not answer.
+    [[nodiscard]] std::vector<base::NodeId> missing() const;
 
   private:
     struct Learned {
         std::optional<std::pair<Ballot, RegisterValue>> best;
-        bool chosen = false;        ///< a majority of all its members accepted exactly this ballot
+        bool chosen = false;        ///< a quorum of all its members accepted exactly this ballot
         bool lagging = false;       ///< a member that answered has an older one
         std::uint64_t counter = 0;  ///< the greatest promised to anybody, of what can be believed; 0: nobody answered
         bool enough = false;
@@ -109,7 +111,9 @@ class Registers {
         std::optional<Record> begun;   ///< a write to be finished: a later record than that of `best`
         bool contested = false;        ///< a member shows a record that is further ahead than others confirm
         bool hopeless = false;         ///< so many members cannot be reached that no others could make it enough
-        std::size_t answered = 0, members = 0;  ///< of the set that is shortest of a majority
+        std::size_t answered = 0, members = 0;  ///< of the set that is shortest of a quorum, those that count
+        std::size_t needed = 0;
+        std::vector<base::NodeId> silent;  ///< of these
     };
     struct Round;
 
@@ -134,7 +138,7 @@ class Registers {
     [[nodiscard]] bool outbid(const Round& round) const;
     void look_for_what_was_begun(Round& round) const;
     [[nodiscard]] base::Error unreachable(const base::Guid& key, const Learned& learned) const;
-    /// True once majorities of the value's members, the previous ones too, have accepted it.
+    /// True once quorums of the value's members, the previous ones too, have accepted it.
     base::Task<bool> accept(base::Guid key, Ballot ballot, RegisterValue value, bool first, base::TimePoint deadline);
     base::Task<std::vector<base::Address>> starting_points(base::Guid key, base::TimePoint deadline);
     base::Task<std::vector<base::Address>> addresses(std::vector<base::NodeId> nodes, base::TimePoint deadline);
@@ -153,7 +157,11 @@ class Registers {
     Genesis genesis_;
     Acceptor acceptor_;
     std::map<base::Guid, base::TimePoint> unwanted_since_;    // whose members are not those that we would choose
-    std::map<base::Guid, base::TimePoint> without_majority_;  // asked when
+    struct Asked {
+        base::TimePoint when;
+        std::vector<base::NodeId> silent;
+    };
+    std::map<base::Guid, Asked> without_majority_;
 };
 
 }  // namespace past

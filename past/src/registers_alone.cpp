@@ -8,7 +8,9 @@ using base::NodeId;
 using base::Result;
 using base::Task;
 
-bool Registers::alone(const Guid& key) const { return genesis_.members(key) == std::vector<NodeId>{context_.self()}; }
+bool Registers::alone(const Guid& key) const {
+    return genesis_.counting(genesis_.members(key)) == std::vector<NodeId>{context_.self()};
+}
 
 Task<Result<RegisterReply>> Registers::ask_myself(Guid key) {
     const auto damaged = [](const Guid& record) {
@@ -16,7 +18,7 @@ Task<Result<RegisterReply>> Registers::ask_myself(Guid key) {
     };
     QueryRequest request;
     request.key = key;
-    request.genesis.push_back(context_.self());
+    request.genesis = genesis_.members(key);
     auto reply = co_await acceptor_.query(std::move(request));
     if (!reply && reply.error() == base::Errc::corrupt) co_return damaged(key);
     if (!reply || !reply->state.value) co_return reply;
