@@ -31,21 +31,44 @@ void Acceptor::load() {
         const auto record = context_.store.record(name);
         if (!record) continue;
         const auto stored = decode_stored_register(*record);
-        if (stored && record_key(stored->key) == name && stored->state.value) keys_.insert(stored->key);
+        if (!stored || record_key(stored->key) != name || !stored->state.value) continue;
+        if (!is_from_before_joining(*stored->state.value)) keys_.insert(stored->key);
     }
 }
 
-Result<StoredRegister> Acceptor::state(const Guid& key) const {
-    const auto record = context_.store.record(record_key(key));
-    if (!record) {
-        BASE_TRY(const auto promised, promises_.of(key));
-        StoredRegister fresh;
-        fresh.key = key;
-        fresh.state.promised = promised;
-        return fresh;
+/// A lone node's only holder is itself, under an id that no roster ever has: the network gave it another one.
+bool Acceptor::is_from_before_joining(const RegisterValue& value) const {
+    return genesis_.joined() && value.previous.empty() && value.members.size() == 1 &&
+           !genesis_.knows(value.members[0].id);
+}
+
+std::vector<std::pair<Guid, Record>> Acceptor::from_before_joining() const {
+    std::vector<std::pair<Guid, Record>> found;
+    for (const auto& name : context_.store.record_keys()) {
+        const auto record = context_.store.record(name);
+        if (!record) continue;
+        auto stored = decode_stored_register(*record);
+        if (!stored || record_key(stored->key) != name || !stored->state.value) continue;
+        if (is_from_before_joining(*stored->state.value)) {
+            found.emplace_back(stored->key, std::move(stored->state.value->record));
+        }
     }
+    return found;
+}
+
+Result<StoredRegister> Acceptor::state(const Guid& key) const {
+    const auto fresh = [&]() -> Result<StoredRegister> {
+        BASE_TRY(const auto promised, promises_.of(key));
+        StoredRegister none;
+        none.key = key;
+        none.state.promised = promised;
+        return none;
+    };
+    const auto record = context_.store.record(record_key(key));
+    if (!record) return fresh();
     auto stored = decode_stored_register(*record);
     if (!stored || stored->key != key) return base::Error{base::Errc::corrupt, "register " + key.short_hex()};
+    if (stored->state.value && is_from_before_joining(*stored->state.value)) return fresh();
     return stored;
 }
 

@@ -22,7 +22,8 @@ void Genesis::replace(const base::Roster& roster) {
         if (us != nullptr && member.serial < us->serial) earlier_.push_back(member.id);
     }
     admitted_ = all_.empty() || (us != nullptr && us->role == base::Role::storage);
-    if (all_.empty()) all_.push_back(self_);
+    joined_ = !all_.empty();
+    if (!joined_) all_.push_back(self_);
     std::ranges::sort(all_);
     std::ranges::sort(earlier_);
 }

@@ -27,6 +27,8 @@ class Genesis {
 
     /// Removed from the network: it answers for nothing any more.
     [[nodiscard]] bool removed(const base::NodeId& node) const;
+    /// There is a roster: this is no network of one that nobody ever joined.
+    [[nodiscard]] bool joined() const { return joined_; }
     /// We are a storage member, or the network is us alone: a client keeps no records.
     [[nodiscard]] bool admitted() const { return admitted_; }
     /// Of these, those that were not.
@@ -53,6 +55,7 @@ class Genesis {
     std::vector<base::NodeId> all_;      // sorted by id
     std::vector<base::NodeId> earlier_;  // admitted before us; sorted by id
     std::set<base::NodeId> removed_;
+    bool joined_ = false;
     bool admitted_ = true;               // as a storage member; others never answer
     std::set<base::NodeId> taught_;
 };

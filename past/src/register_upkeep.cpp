@@ -124,6 +124,7 @@ Task<void> Registers::settle() {
         co_await context_.env.clock.sleep_for(pause + std::chrono::milliseconds{context_.env.rng.below(200)});
         pause = std::min(pause * 2, std::chrono::milliseconds{15'000});
     }
+    if (genesis_.admitted()) co_await bring_along();
 }
 
 Task<void> Registers::save_taught() {

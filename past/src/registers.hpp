@@ -41,6 +41,8 @@ class Acceptor {
     [[nodiscard]] base::Result<StoredRegister> state(const base::Guid& key) const;
     /// Of the registers that have a value.
     [[nodiscard]] std::vector<base::Guid> keys() const { return {keys_.begin(), keys_.end()}; }
+    /// Records that this node kept for itself alone before it joined its network: here they count as none.
+    [[nodiscard]] std::vector<std::pair<base::Guid, Record>> from_before_joining() const;
     void load();
 
   private:
@@ -51,6 +53,7 @@ class Acceptor {
     base::Task<Lock> lock(base::Guid key);
     base::Task<base::Result<void>> save(StoredRegister stored);
     [[nodiscard]] bool are_members(const RegisterValue& value) const;
+    [[nodiscard]] bool is_from_before_joining(const RegisterValue& value) const;
     [[nodiscard]] RegisterReply reply(const StoredRegister& stored, const std::vector<base::NodeId>& genesis,
                                       bool done) const;
     [[nodiscard]] bool may_say_none(const StoredRegister& stored, const std::vector<base::NodeId>& genesis) const;
@@ -91,6 +94,8 @@ class Registers {
     base::Task<base::Result<base::Message>> answer(base::Peer from, base::Message message);
     /// Until we are settled: asks the teachers for what they have.
     base::Task<void> settle();
+    /// Gives the network what this node kept for itself alone before it joined, where the network has no such record.
+    base::Task<void> bring_along();
     /// Brings lagging members up to date and replaces those that left, for the registers we lead.
     base::Task<void> maintain();
     [[nodiscard]] bool settled() const { return genesis_.settled(); }
@@ -143,6 +148,7 @@ class Registers {
     base::Task<std::vector<base::Address>> starting_points(base::Guid key, base::TimePoint deadline);
     base::Task<std::vector<base::Address>> addresses(std::vector<base::NodeId> nodes, base::TimePoint deadline);
     base::Task<void> back_off(unsigned attempt);
+    base::Task<base::Result<void>> bring(base::Guid key, Record record, base::TimePoint deadline);
     base::Task<bool> pull_from(base::NodeId teacher);
     base::Task<base::Result<base::Message>> pull(base::Peer from, base::Message message);
     [[nodiscard]] bool changes_members(const AcceptRequest& request) const;

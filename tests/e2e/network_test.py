@@ -262,6 +262,34 @@ def test_recovery_on_a_new_machine_from_the_key_and_one_peer(scratch):
     dora("network", "leave")
 
 
+def test_a_machine_that_archived_alone_joins_and_brings_its_archive_along(scratch):
+    _, ada, bert = home(scratch, "ada", "bert")
+    carl = Machine(scratch, "carl")
+    carl.home.mkdir()
+    variables = {"PELAGO_KEY_FILE": str(scratch / "carl.key")}
+    photos = scratch / "photos"
+    photos.mkdir()
+    make_tree(photos, seed=5, files=30)
+    for number in range(3):
+        (photos / "count").write_text(str(number))
+        carl("archive", "backup", photos, expect=(0, 3), variables=variables)
+    done = carl("network", "join", "--client", stdin=ada("network", "invite").stdout, expect=1, variables=variables)
+    check(b"without --client" in done.stderr, done.stderr.decode())
+    ada.invite(carl)
+    together(ada, bert, carl)
+    wait_until(lambda: carl("archive", "snapshots", expect=(0, 4, 5, 10), variables=variables).returncode == 0,
+               "its archive is there")
+    carl("archive", "backup", photos, expect=(0, 3), variables=variables)
+    whole(ada, bert, carl)
+    carl.kill()
+    wait_until(lambda: ada.neighbours() == 1, "it is known to be gone")
+    snapshots = json.loads(bert("archive", "snapshots", "--json", variables=variables).stdout)
+    check(len(snapshots) == 4, f"not all snapshots came along: {snapshots}")
+    target = scratch / "back"
+    bert("archive", "restore", "latest", "--target", target, variables=variables)
+    check(picture(str(target) + str(photos)) == picture(photos), "not whole")
+
+
 def with_an_end(story):
     def told(scratch):
         try:

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "cli/base64.hpp"
+#include "cli/exit_code.hpp"
 #include "cli/text.hpp"
 #include "daemon/published_objects.hpp"
 #include "daemon/route_probe.hpp"
@@ -290,12 +291,12 @@ class Questions {
             co_return base::Error{base::Errc::bad_argument,
                                   "this is the node itself; 'pelago network leave' takes it out of the network"};
         }
+        if (network.roster().seat != member.id || !network.is_authority()) BASE_CO_CHECK(co_await act_here());
         if (!member.revoked && !arguments.value("force", false) && co_await is_up(member.id)) {
-            co_return base::Error{base::Errc::busy, "node " + member.id.short_hex() +
+            co_return base::Error{Errc::not_now, "node " + member.id.short_hex() +
                                                         " is up: 'pelago network leave' there takes it out in order, "
                                                         "--force removes it all the same"};
         }
-        if (network.roster().seat != member.id) BASE_CO_CHECK(co_await act_here());
         BASE_CO_CHECK(network.remove(member.id));
         stack_.network_changed();
         co_return json{{"node", member.id.hex()}, {"storage_peers", network.roster().storage_peers()}};
@@ -335,7 +336,7 @@ class Questions {
     /// A node with the authority's key that acts elsewhere takes over, in agreement with the one where it acts.
     base::Task<base::Result<void>> act_here() {
         auto& network = stack_.network();
-        if (!network.is_authority() || network.acts_here()) co_return base::ok();
+        if (network.acts_here()) co_return base::ok();
         BASE_CO_CHECK(co_await stack_.membership().take_seat());
         stack_.network_changed();
         co_return base::ok();
@@ -359,17 +360,17 @@ class Questions {
         const auto status = stack_.past().status();
         if (stack_.is_client()) return base::ok();
         if (network.acts_here() && network.roster().storage_peers() > 1) {
-            return base::Error{base::Errc::busy,
+            return base::Error{Errc::not_now,
                                "the network's authority acts here: 'pelago network authority export' it, and 'import' "
                                "it on the machine that shall go on with it"};
         }
         const bool kept = status.blocks > 0 || status.blocks_for_others > 0;
         if (kept && status.copies < 2) {
-            return base::Error{base::Errc::busy, "each block has one copy, and this node may have it; raise 'pelago "
+            return base::Error{Errc::not_now, "each block has one copy, and this node may have it; raise 'pelago "
                                                  "network policy --copies' first"};
         }
         if (kept && (status.blocks_short > 0 || status.backlog_blocks > 0 || status.blocks_unchecked > 0)) {
-            return base::Error{base::Errc::busy, "not every block has all its copies yet; wait until 'pelago node "
+            return base::Error{Errc::not_now, "not every block has all its copies yet; wait until 'pelago node "
                                                  "status' says so, or let the others remove this node"};
         }
         return base::ok();

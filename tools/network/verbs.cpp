@@ -178,15 +178,9 @@ base::Result<std::string> read_token(Context& context, const JoinFlags& flags) {
     return std::string{base::as_text(*file)};
 }
 
-/// A joiner gets a new place on a ring that knows nothing of what this machine kept for itself alone: that archive
-/// would seem gone. Nothing is hidden silently.
-base::Result<void> refuse_if_it_has_an_archive(base::Disk& disk, const std::string& directory) {
+bool has_an_archive(base::Disk& disk) {
     const auto blocks = disk.list("blocks");
-    if (!blocks || blocks->empty()) return base::ok();
-    return base::Error{base::Errc::exists, "cannot join: " + directory +
-                                               " keeps an archive of this machine alone, which the network would not "
-                                               "know; join with another --dir and back up there again, or begin a "
-                                               "network here with 'pelago network create': that keeps it"};
+    return blocks && !blocks->empty();
 }
 
 /// A member that joined again would be another node, and the one that it was would be gone for good.
@@ -210,7 +204,12 @@ base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
     if (flags.client) wish.role = base::Role::client;
     BASE_TRY(const auto disk, base::host::HostDisk::create(directory));
     BASE_CHECK(refuse_a_member(NetworkDirectory::open(*disk), data));
-    BASE_CHECK(refuse_if_it_has_an_archive(*disk, directory));
+    const bool brings_archive = has_an_archive(*disk);
+    if (brings_archive && flags.client) {
+        return base::Error{base::Errc::exists, "cannot join as a client, which keeps nothing: " + directory +
+                                                   " has an archive of this machine alone; join without --client, and "
+                                                   "it comes along"};
+    }
     BASE_TRY(const auto lock, disk->lock(kNetworkLock));
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
     const auto joined = runtime.run(join_network(runtime, *disk, token, wish));
@@ -224,6 +223,7 @@ base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
     } else {
         context.console.print("joined network '" + printable(joined->name()) + "' as " +
                               (flags.client ? "client " : "node ") + joined->certificate().id().short_hex() + "\n");
+        if (brings_archive) context.console.note("this machine's archive comes along: its node copies it to the others");
         context.console.note("next: 'pelago node run'");
     }
     return ExitCode::done;

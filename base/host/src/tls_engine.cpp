@@ -210,7 +210,7 @@ TlsEngine::Status TlsEngine::explain(int result) {
         ERR_clear_error();
     } else if (ERR_GET_LIB(newest) == ERR_LIB_SSL &&
                ERR_GET_REASON(newest) == SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED) {
-        state_->error = Error{Errc::removed, "this node, says the peer"};
+        state_->error = Error{Errc::removed, "the peer says that this node was removed from the network"};
         ERR_clear_error();
     } else if (ERR_GET_LIB(newest) == ERR_LIB_SSL && is_refusal_of_us(ERR_GET_REASON(newest))) {
         state_->error = Error{Errc::not_a_member, "the peer does not accept our certificate"};
