@@ -32,7 +32,6 @@ class Category final : public std::error_category {
             case Errc::key_damaged: return "the file of the owner key is damaged";
             case Errc::no_cluster: return "no cluster was made there";
             case Errc::no_block: return "there is no such block";
-            case Errc::not_now: return "not now";
             case Errc::other_node: return "it belongs to another store than the one beside it";
         }
         return "unknown error";
@@ -53,7 +52,6 @@ class Category final : public std::error_category {
             case Errc::key_damaged: return std::errc::io_error;
             case Errc::no_cluster: return std::errc::no_such_file_or_directory;
             case Errc::no_block: return std::errc::no_such_file_or_directory;
-            case Errc::not_now: return std::errc::resource_unavailable_try_again;
             case Errc::other_node: return std::errc::invalid_argument;
         }
         return {value, *this};
@@ -101,7 +99,6 @@ const auto& table() {
         Row{Errc::key_damaged, ExitCode::damage,
             "'pelago key import FILE --replace' brings the key back from its recovery file"},
         Row{Errc::no_block, ExitCode::fatal, ""},
-        Row{Errc::not_now, ExitCode::busy, ""},
         Row{Errc::no_cluster, ExitCode::fatal, "'pelago dev up' makes one"},
         Row{Errc::other_node, ExitCode::fatal,
             "put back the one that was made with it, or move this one away: a new one is made then"},
@@ -154,9 +151,6 @@ const auto& table() {
     };
     return kRows;
 }
-
-// The running node answers with errors of this program too.
-[[maybe_unused]] const bool registered = (base::register_error_category(error_category()), true);
 
 const Row* find(const std::error_code& code) {
     for (const Row& row : table()) {

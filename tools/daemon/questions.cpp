@@ -6,7 +6,6 @@
 
 #include "base/error.hpp"
 #include "cli/base64.hpp"
-#include "cli/exit_code.hpp"
 #include "cli/text.hpp"
 #include "daemon/published_objects.hpp"
 #include "daemon/route_probe.hpp"
@@ -293,7 +292,7 @@ class Questions {
         }
         if (network.roster().seat != member.id || !network.is_authority()) BASE_CO_CHECK(co_await act_here());
         if (!member.revoked && !arguments.value("force", false) && co_await is_up(member.id)) {
-            co_return base::Error{Errc::not_now, "node " + member.id.short_hex() +
+            co_return base::Error{base::Errc::denied, "node " + member.id.short_hex() +
                                                         " is up: 'pelago network leave' there takes it out in order, "
                                                         "--force removes it all the same"};
         }
@@ -360,17 +359,17 @@ class Questions {
         const auto status = stack_.past().status();
         if (stack_.is_client()) return base::ok();
         if (network.acts_here() && network.roster().storage_peers() > 1) {
-            return base::Error{Errc::not_now,
+            return base::Error{base::Errc::denied,
                                "the network's authority acts here: 'pelago network authority export' it, and 'import' "
                                "it on the machine that shall go on with it"};
         }
         const bool kept = status.blocks > 0 || status.blocks_for_others > 0;
         if (kept && status.copies < 2) {
-            return base::Error{Errc::not_now, "each block has one copy, and this node may have it; raise 'pelago "
+            return base::Error{base::Errc::denied, "each block has one copy, and this node may have it; raise 'pelago "
                                                  "network policy --copies' first"};
         }
         if (kept && (status.blocks_short > 0 || status.backlog_blocks > 0 || status.blocks_unchecked > 0)) {
-            return base::Error{Errc::not_now, "not every block has all its copies yet; wait until 'pelago node "
+            return base::Error{base::Errc::denied, "not every block has all its copies yet; wait until 'pelago node "
                                                  "status' says so, or let the others remove this node"};
         }
         return base::ok();
