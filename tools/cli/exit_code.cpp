@@ -69,6 +69,9 @@ struct Row {
 constexpr std::string_view kPassphraseAdvice =
     "give the passphrase in PELAGO_PASSWORD_FILE, PELAGO_PASSWORD_COMMAND, PELAGO_PASSWORD_FD or PELAGO_PASSWORD";
 constexpr std::string_view kStatusAdvice = "see who is up with 'pelago node status'";
+constexpr std::string_view kQuorumAdvice =
+    "see who is up with 'pelago node status'; 'pelago network remove NODE' lets the others go on without one that is "
+    "gone for good";
 constexpr std::string_view kStaleAdvice =
     "start the nodes that have the newer one; if it is lost for good, remove the file named above from client/ in "
     "the data directory to go on with what is left";
@@ -109,6 +112,8 @@ const auto& table() {
         Row{base::Errc::unreachable, ExitCode::unreachable, kStatusAdvice},
         Row{base::Errc::timed_out, ExitCode::unreachable, kStatusAdvice},
         Row{base::Errc::not_a_member, ExitCode::unreachable, "join its network with 'pelago network join'"},
+        Row{base::Errc::removed, ExitCode::unreachable,
+            "'pelago network leave --force' forgets that network here, and then this machine can join one again"},
         Row{base::Errc::no_space, ExitCode::no_space, kLocalSpaceAdvice},
         Row{base::Errc::locked, ExitCode::busy, kLockedAdvice},
         Row{base::Errc::busy, ExitCode::busy, "try again in a moment"},
@@ -127,9 +132,9 @@ const auto& table() {
         Row{past::Errc::block_not_found, ExitCode::damage, ""},
         Row{past::Errc::corrupt_block, ExitCode::damage, ""},
         Row{past::Errc::bad_record, ExitCode::damage, ""},
-        Row{past::Errc::holders_unreachable, ExitCode::unreachable, kStatusAdvice},
+        Row{past::Errc::holders_unreachable, ExitCode::unreachable, kQuorumAdvice},
         Row{past::Errc::too_few_copies, ExitCode::unreachable, kAgainAdvice},
-        Row{past::Errc::below_min_copies, ExitCode::unreachable, kStatusAdvice},
+        Row{past::Errc::below_min_copies, ExitCode::unreachable, kQuorumAdvice},
         Row{past::Errc::no_space, ExitCode::no_space, kSpaceAdvice},
         Row{past::Errc::conflict, ExitCode::busy, kAgainAdvice},
         Row{past::Errc::too_large, ExitCode::usage, "'pelago archive backup' takes files of any size"},

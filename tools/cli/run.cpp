@@ -55,6 +55,7 @@ std::vector<std::string> verb_names(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
         names.push_back(verb->get_name());
+        names.insert(names.end(), verb->get_aliases().begin(), verb->get_aliases().end());
     }
     return names;
 }

@@ -66,6 +66,8 @@ class Link : public std::enable_shared_from_this<Link> {
     [[nodiscard]] bool disposable(TimePoint now) const;
     [[nodiscard]] std::size_t connections() const { return connections_.size(); }
     void close(const Error& why);
+    /// True from the second time on that it is asked.
+    [[nodiscard]] bool end_soon() { return std::exchange(ends_soon_, true); }
 
   private:
     /// Two classes with a window each: what keeps the ring together must not queue behind what moves data.
@@ -159,6 +161,7 @@ class Link : public std::enable_shared_from_this<Link> {
     bool admitting_ = false;
     std::array<Load, 2> serving_;  // requests of the peer
     TimePoint last_used_;
+    bool ends_soon_ = false;
 };
 
 }  // namespace base::host

@@ -27,28 +27,42 @@ class MembershipService {
   public:
     using Neighbours = std::function<std::vector<Address>()>;
     using OnChange = std::function<void()>;
+    /// A member spoke, and said where it can be dialled.
+    using OnMember = std::function<void(const Address& from)>;
 
     /// `directory` outlives this. `neighbours` says whom to gossip with; `on_change` is called after a newer policy or
     /// roster was adopted.
-    MembershipService(NodeEnv env, NetworkDirectory& directory, Neighbours neighbours, OnChange on_change);
+    MembershipService(NodeEnv env, NetworkDirectory& directory, Neighbours neighbours, OnChange on_change,
+                      OnMember on_member = {});
     ~MembershipService();
 
     /// Answers one joiner whose key the handshake has proven. Errc::denied with the reason.
     Task<Result<Message>> admit(PublicKey joiner, Message request);
     /// Tells the neighbours at once; call after the directory was changed by a local command.
     void spread();
+    /// Greets a member: it hears which versions we have, and where we are.
+    void greet(const Address& member) { env_.transport.notify(member, versions()); }
+
+    /// Makes this the node where the authority, whose key must be here, acts: the one where it acts now is asked to let
+    /// go. Done at once if it acts here. Errors: denied without the key; unreachable naming that node.
+    Task<Result<void>> take_seat();
+    /// Has the authority remove this node. Errors: unreachable, denied.
+    Task<Result<void>> leave();
 
   private:
     Task<Result<Message>> on_request(Peer from, Message message);
     void on_notify(const Peer& from, Message message);
     Task<void> gossip_loop();
     Task<void> catch_up(Address from);
+    Task<Result<Message>> ask_seat(Message request);
+    bool take_state(ByteView state);
     [[nodiscard]] Message versions() const;
 
     NodeEnv env_;
     NetworkDirectory& directory_;
     Neighbours neighbours_;
     OnChange on_change_;
+    OnMember on_member_;
     bool catching_up_ = false;
     TaskGroup tasks_;
 };
