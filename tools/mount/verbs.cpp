@@ -247,11 +247,11 @@ base::Result<ExitCode> umount(Context& context, const std::string& path, bool wa
         return ExitCode::done;
     }
     if (wait) BASE_CHECK(sync_mount(directory));
-    const auto server = server_of(directory);
+    const auto server = wait ? server_of(directory) : std::nullopt;
     const int pidfd = server ? static_cast<int>(::syscall(SYS_pidfd_open, *server, 0)) : -1;
     const auto unmounted = unmount_directory(directory, false);
     base::Result<void> ended = base::ok();
-    if (unmounted && wait && pidfd >= 0) ended = wait_for_end(context, pidfd);
+    if (unmounted && pidfd >= 0) ended = wait_for_end(context, pidfd);
     if (pidfd >= 0) ::close(pidfd);
     BASE_CHECK(unmounted);
     BASE_CHECK(ended);
@@ -273,15 +273,14 @@ constexpr const char* kOptionsHelp =
 
 void add_mount_verbs(Verbs& verbs) {
     auto mount_flags = std::make_shared<MountFlags>();
-    CLI::App& mount_verb =
-        verbs.add({"mount", "Show a volume as a directory, to work in",
-                   "volume create photos\nmount photos ~/photos\nmount -d photos ~/photos -o ro,at=2026-11-20\n"
-                   "mount -d photos /srv/photos -o allow_other,durability=close",
-                   "Runs in the foreground until the directory is unmounted or Ctrl-C; -d returns as soon as the "
-                   "directory can be "
-                   "used. What a program syncs (fsync) is stored when that returns, everything else within seconds. In "
-                   "/etc/fstab: photos /srv/photos pelago _netdev,nofail 0 0"},
-                  [mount_flags](Context& context) { return mount(context, *mount_flags); });
+    CLI::App& mount_verb = verbs.add(
+        {"mount", "Show a volume as a directory, to work in",
+         "mount photos ~/photos\nmount -d photos ~/photos -o ro,at=2026-11-20\n"
+         "mount -d photos /srv/photos -o allow_other,durability=close",
+         "'pelago volume create' makes a volume. Runs in the foreground until the directory is unmounted or Ctrl-C; -d "
+         "returns as soon as the directory can be used. What a program syncs (fsync) is stored when that returns, "
+         "everything else within seconds. In /etc/fstab: photos /srv/photos pelago _netdev,nofail 0 0"},
+        [mount_flags](Context& context) { return mount(context, *mount_flags); });
     mount_verb.add_option("volume", mount_flags->volume, "Volume to mount")->type_name("VOLUME")->required();
     mount_verb.add_option("directory", mount_flags->directory, "Where")->type_name("DIR")->required();
     mount_verb.add_option("-o,--options", mount_flags->options, kOptionsHelp)->type_name("LIST");
