@@ -313,7 +313,7 @@ def test_what_was_synced_survives_a_kill(m):
 def test_umount_wait_and_sync_make_everything_durable(m):
     volume(m)
     write(m.here("a"), b"a")
-    m.run("sync", m.here())
+    check(json.loads(m.run("sync", m.here(), "--json").stdout)["directory"] == m.directory, "sync --json")
     m.kill()
     m.mount()
     check(read(m.here("a")) == b"a", "sync")
