@@ -41,7 +41,7 @@ struct stat to_stat(const Attributes& attributes) {
     out.st_rdev = inode.rdev;
     out.st_size = static_cast<off_t>(inode.size);
     out.st_blksize = kPreferredBytes;
-    out.st_blocks = static_cast<blkcnt_t>((inode.size + 511) / 512);
+    out.st_blocks = static_cast<blkcnt_t>((attributes.allocated_bytes + 511) / 512);
     out.st_atim = to_timespec(inode.atime);
     out.st_mtim = to_timespec(inode.mtime);
     out.st_ctim = to_timespec(inode.ctime);
@@ -104,8 +104,7 @@ void Request::open(const base::Result<OpenReply>& result, fuse_file_info info) {
     info.fh = result->handle;
     info.keep_cache = result->keep_cache ? 1 : 0;
     info.noflush = result->no_flush ? 1 : 0;
-    // Of a directory: the kernel may list it again from memory, as long as it is not told to drop it.
-    info.cache_readdir = files().cache_time() > base::Duration::zero() ? 1 : 0;
+    info.cache_readdir = result->keep_listing ? 1 : 0;
     if (fuse_reply_open(req, &info) != 0) files().release(0, result->handle, std::nullopt);
 }
 

@@ -9,6 +9,9 @@ namespace fusefs {
 namespace {
 
 constexpr std::chrono::seconds kCacheTime{1};
+constexpr std::uint64_t kHolesCountFrom = 128U << 10U;  // of smaller files st_blocks is what the size says
+constexpr unsigned kMostHolesCounted = 256;             // beyond, the rest of the file counts as data
+constexpr std::size_t kMaxAllocatedKnown = 4096;
 
 bool is_plain_errno(const std::error_code& code) {
     return code.category() == std::generic_category() || code.category() == std::system_category();
@@ -55,17 +58,52 @@ base::Duration FileSystem::cache_time() const {
 
 // --- What the kernel is given
 
-Attributes FileSystem::State::shown(objstore::InodeNumber number, objstore::Inode inode) const {
-    inode.uid = config.uid.value_or(inode.uid);
-    inode.gid = config.gid.value_or(inode.gid);
-    inode.mode &= ~config.umask;
-    return {number, std::move(inode)};
+base::Task<Attributes> FileSystem::State::shown(objstore::InodeNumber number, objstore::Inode inode) {
+    Attributes out;
+    out.number = number;
+    out.allocated_bytes = inode.size;
+    const bool may_have_holes = inode.type == base::FileType::regular && inode.size >= kHolesCountFrom;
+    if (may_have_holes) out.allocated_bytes = co_await allocated(number, inode);
+    out.inode = std::move(inode);
+    out.inode.uid = config.uid.value_or(out.inode.uid);
+    out.inode.gid = config.gid.value_or(out.inode.gid);
+    out.inode.mode &= ~config.umask;
+    co_return out;
+}
+
+/// What cannot be read counts as data: stat does not fail for it.
+base::Task<std::uint64_t> FileSystem::State::allocated(objstore::InodeNumber number, const objstore::Inode& inode) {
+    const auto size = inode.size;
+    const auto change = inode.change;
+    if (const auto known = allocated_known.find(number); known != allocated_known.end()) {
+        if (known->second.change == change) co_return known->second.bytes;
+    }
+    std::uint64_t bytes = 0;
+    std::uint64_t at = 0;
+    for (unsigned holes = 0; at < size; ++holes) {
+        const auto data = co_await tree.seek(number, at, false);
+        if (!data && data.error() == std::make_error_condition(std::errc::no_such_device_or_address)) break;
+        if (!data || holes == kMostHolesCounted) {
+            bytes += size - at;
+            break;
+        }
+        const auto end = co_await tree.seek(number, *data, true);
+        at = std::min(end ? *end : size, size);
+        bytes += at - std::min(*data, at);
+    }
+    if (allocated_known.size() >= kMaxAllocatedKnown) allocated_known.clear();
+    allocated_known[number] = {change, bytes};
+    co_return bytes;
 }
 
 base::Task<base::Result<EntryReply>> FileSystem::State::give(objstore::InodeNumber number) {
     BASE_CO_TRY(auto inode, co_await tree.get(number));
-    tree.pin(number);
-    co_return EntryReply{node(number), shown(number, std::move(inode))};
+    Given given{tree, number};
+    EntryReply reply;
+    reply.node = node(number);
+    reply.attributes = co_await shown(number, std::move(inode));
+    given.keep();
+    co_return reply;
 }
 
 base::Task<base::Result<void>> FileSystem::State::newest() {
@@ -197,7 +235,7 @@ FileSystem::Reply<Attributes> FileSystem::attributes(NodeId node) {
     BASE_CO_CHECK(co_await state_->newest());
     const auto number = state_->inode(node);
     BASE_CO_TRY(auto inode, co_await state_->tree.get(number));
-    co_return state_->shown(number, std::move(inode));
+    co_return co_await state_->shown(number, std::move(inode));
 }
 
 base::Task<base::Result<void>> FileSystem::State::drop_set_ids(objstore::InodeNumber inode) {
@@ -257,7 +295,7 @@ FileSystem::Reply<Attributes> FileSystem::set_attributes(NodeId node, AttributeR
     }
     BASE_CO_CHECK(co_await state.settle());
     BASE_CO_TRY(auto after, co_await state.tree.get(number));
-    co_return state.shown(number, std::move(after));
+    co_return co_await state.shown(number, std::move(after));
 }
 
 base::Task<void> FileSystem::State::touch_atime(objstore::InodeNumber inode) {

@@ -195,6 +195,7 @@ FileSystem::Reply<OpenReply> FileSystem::open_directory(NodeId node) {
     BASE_CO_CHECK(co_await state.newest());
     OpenReply reply;
     reply.keep_cache = state.cache_is_good(state.inode(node));
+    reply.keep_listing = state.config.coherence != Coherence::strict;
     reply.handle = state.open(state.inode(node), false);
     co_return reply;
 }
@@ -220,7 +221,7 @@ FileSystem::Reply<std::vector<DirectoryEntry>> FileSystem::list(NodeId node, std
         if (with_attributes) {
             // One that cannot be read is listed all the same: whoever looks at it is told.
             auto attributes = co_await state.tree.get(entry.inode);
-            if (attributes) each.attributes = state.shown(entry.inode, std::move(*attributes));
+            if (attributes) each.attributes = co_await state.shown(entry.inode, std::move(*attributes));
         }
         listed.push_back(std::move(each));
     }

@@ -22,6 +22,30 @@ struct Handle {
     std::vector<std::uint64_t> lock_owners;  ///< who locked ranges through it; they lose them with it
 };
 
+/// Keeps an inode that the kernel is about to be given; it is let go again if that comes to nothing.
+class Given {
+  public:
+    /// Requires: it is in memory, as it is right after get().
+    Given(objstore::WorkingTree& tree, objstore::InodeNumber inode) : tree_{tree}, inode_{inode} { tree.pin(inode); }
+    ~Given() {
+        if (!kept_) tree_.unpin(inode_);
+    }
+    Given(const Given&) = delete;
+    Given& operator=(const Given&) = delete;
+    void keep() { kept_ = true; }
+
+  private:
+    objstore::WorkingTree& tree_;
+    objstore::InodeNumber inode_;
+    bool kept_ = false;
+};
+
+/// How much of a big file is no hole, as of one state of it.
+struct Allocated {
+    std::uint64_t change = 0;  ///< objstore::Inode::change
+    std::uint64_t bytes = 0;
+};
+
 /// A file while anybody has it open.
 struct OpenFile {
     std::uint64_t handles = 0;
@@ -47,14 +71,16 @@ struct FileSystem::State {
     std::unordered_map<objstore::InodeNumber, OpenFile> files;
     /// Inodes that another mount changed since the kernel was last told that its cache of them is good.
     std::unordered_set<objstore::InodeNumber> changed_elsewhere;
+    std::unordered_map<objstore::InodeNumber, Allocated> allocated_known;  // at most kMaxAllocatedKnown
     HandleId next_handle = 1;
 
     [[nodiscard]] objstore::InodeNumber inode(NodeId node) const { return node == kRootNode ? config.root : node; }
     [[nodiscard]] NodeId node(objstore::InodeNumber inode) const { return inode == config.root ? kRootNode : inode; }
     [[nodiscard]] base::Timestamp now() const { return base::Timestamp::from_ns(env.clock.wall_ns()); }
 
-    /// As the mount's options say that it is shown.
-    [[nodiscard]] Attributes shown(objstore::InodeNumber number, objstore::Inode inode) const;
+    /// What stat shows: as the mount's options say.
+    base::Task<Attributes> shown(objstore::InodeNumber number, objstore::Inode inode);
+    base::Task<std::uint64_t> allocated(objstore::InodeNumber number, const objstore::Inode& inode);
     /// The kernel is given the inode, and remembers it from now on.
     base::Task<base::Result<EntryReply>> give(objstore::InodeNumber number);
     /// With Coherence::strict: the newest version there is.

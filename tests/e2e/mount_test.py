@@ -313,7 +313,7 @@ def test_what_was_synced_survives_a_kill(m):
 def test_umount_wait_and_sync_make_everything_durable(m):
     volume(m)
     write(m.here("a"), b"a")
-    m.run("sync", m.here())
+    check(json.loads(m.run("sync", m.here(), "--json").stdout)["directory"] == m.directory, "sync --json")
     m.kill()
     m.mount()
     check(read(m.here("a")) == b"a", "sync")
@@ -483,6 +483,53 @@ def test_mount_8_and_fstab_find_it(m):
         check(subprocess.run(["umount", m.directory]).returncode == 0, "umount(8)")
     finally:
         os.unlink("/sbin/mount.pelago")
+
+
+def timed(call, *args):
+    began = time.monotonic()
+    try:
+        call(*args)
+        return 0, time.monotonic() - began
+    except OSError as error:
+        return error.errno, time.monotonic() - began
+
+
+def test_when_the_peers_are_away_calls_end_and_the_mount_comes_back(m):
+    m.run("dev", "up", "--nodes", "1", cwd=m.scratch)
+    try:
+        node = json.loads(m.run("dev", "status", "--json").stdout)["nodes"][0]
+        m.run("--dir", node["directory"], "volume", "create", "v")
+        m.mount(data=node["directory"])
+        for name in "abc":
+            write(m.here(name), random.Random(name).randbytes(300_000))
+        m.umount("--wait")
+        m.mount("timeout=3s", data=node["directory"])
+        os.listdir(m.here())
+        os.kill(node["pid"], signal.SIGSTOP)
+        error, seconds = timed(read, m.here("a"))
+        check(error == errno.EIO and seconds < 10, f"{error} after {seconds:.1f} s: EIO was wanted")
+        os.kill(node["pid"], signal.SIGCONT)
+        deadline = time.monotonic() + 60
+        while timed(read, m.here("a"))[0] != 0:
+            check(time.monotonic() < deadline, "it does not come back")
+        m.umount("--wait")
+
+        m.mount("timeout=0", data=node["directory"])
+        os.listdir(m.here())
+        os.kill(node["pid"], signal.SIGSTOP)
+        child = subprocess.Popen(["cat", m.here("b")], stdout=subprocess.DEVNULL)
+        time.sleep(1)
+        check(child.poll() is None, "it does not wait")
+        began = time.monotonic()
+        child.kill()
+        child.wait(timeout=PATIENCE_S)
+        check(time.monotonic() - began < 1, "a killed process hung")
+        os.kill(node["pid"], signal.SIGCONT)
+        check(read(m.here("b")) == random.Random("b").randbytes(300_000), "other bytes")
+    finally:
+        os.kill(node["pid"], signal.SIGCONT)
+        m.clean()
+        m.run("dev", "down")
 
 
 def test_a_file_goes_across_two_peers_both_ways(m):

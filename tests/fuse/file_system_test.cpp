@@ -340,6 +340,28 @@ TEST_F(FileSystemTest, AllocationGrowsPunchesAndZeroes) {
     EXPECT_EQ(allocate(Allocation::extend, INT64_MAX, 1), EFBIG);
 }
 
+TEST_F(FileSystemTest, HolesOfABigFileTakeNoBlocks) {
+    auto m = mount();
+    const auto file = make(m, "f");
+    const auto handle = open(m, file);
+    const std::string text(100'000, 'x');
+    write(m, file, handle, 10'000'000, text);
+    write(m, file, handle, 30'000'000, text);
+    for (int committed = 0; committed < 2; ++committed) {
+        EXPECT_EQ(run(m->attributes(file))->allocated_bytes, 200'000U);
+        ASSERT_EQ(number(m->commit()), 0);
+    }
+    AllocateRequest punch;
+    punch.node = file;
+    punch.handle = handle;
+    punch.what = Allocation::punch;
+    punch.offset = 30'000'000;
+    punch.length = 100'000;
+    ASSERT_EQ(number(m->allocate(punch)), 0);
+    EXPECT_EQ(run(m->attributes(file))->allocated_bytes, 100'000U);
+    EXPECT_EQ(inode(m, file).size, 30'100'000U);
+}
+
 TEST_F(FileSystemTest, ACloseIsNotToldOfWhereItMeansNothing) {
     auto m = mount();
     const auto file = make(m, "f");

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/error.hpp"
@@ -115,6 +116,11 @@ base::Result<void> forbid_symlinks(const std::string& directory, const MountOpti
     return from_errno(errno, "cannot set nosymfollow on " + directory);
 }
 
+/// With --json: what came of the command, in one document.
+void tell(Context& context, nlohmann::json document) {
+    if (context.console.manner().json) context.console.print_json(document);
+}
+
 base::Result<ExitCode> serve(Context& context, const MountFlags& flags, const MountOptions& options,
                              const std::string& directory) {
     let_stop_take_its_time();  // what was changed is stored first
@@ -140,6 +146,8 @@ base::Result<ExitCode> serve(Context& context, const MountFlags& flags, const Mo
     context.console.note("volume '" + flags.volume + "' is mounted on " + directory +
                          (options.read_only ? ", read-only" : "") + "; 'pelago umount " + directory +
                          "' or Ctrl-C ends it");
+    tell(context,
+         {{"message_type", "mounted"}, {"volume", flags.volume}, {"directory", directory}, {"pid", ::getpid()}});
     BASE_CHECK(session.run(serve_until_unmounted(session.env(), *tree, files, mount, context.io.around().stop)));
     if (context.console.manner().verbose > 0) {
         const auto statistics = mount.statistics();
@@ -197,6 +205,7 @@ base::Result<ExitCode> serve_in_background(Context& context, const MountFlags& f
         }
         std::this_thread::sleep_for(kPause);
     }
+    tell(context, {{"message_type", "mounted"}, {"volume", flags.volume}, {"directory", directory}, {"pid", child}});
     context.console.note("volume '" + flags.volume + "' is mounted on " + directory + "; 'pelago umount " + directory +
                          "' ends it, " + log + " is its log");
     return ExitCode::done;
@@ -244,24 +253,27 @@ base::Result<ExitCode> umount(Context& context, const std::string& path, bool wa
     if (is_dead(directory)) {
         BASE_CHECK(unmount_directory(directory, true));
         context.console.note("took away what a mount that died had left on " + directory);
+        tell(context, {{"message_type", "unmounted"}, {"directory", directory}, {"stored", false}});
         return ExitCode::done;
     }
     if (wait) BASE_CHECK(sync_mount(directory));
-    const auto server = server_of(directory);
+    const auto server = wait ? server_of(directory) : std::nullopt;
     const int pidfd = server ? static_cast<int>(::syscall(SYS_pidfd_open, *server, 0)) : -1;
     const auto unmounted = unmount_directory(directory, false);
     base::Result<void> ended = base::ok();
-    if (unmounted && wait && pidfd >= 0) ended = wait_for_end(context, pidfd);
+    if (unmounted && pidfd >= 0) ended = wait_for_end(context, pidfd);
     if (pidfd >= 0) ::close(pidfd);
     BASE_CHECK(unmounted);
     BASE_CHECK(ended);
+    tell(context, {{"message_type", "unmounted"}, {"directory", directory}, {"stored", wait}});
     return ExitCode::done;
 }
 
-base::Result<ExitCode> sync(Context& /*context*/, const std::string& path) {
+base::Result<ExitCode> sync(Context& context, const std::string& path) {
     BASE_TRY(const auto directory, real_directory(path));
     BASE_TRY(const auto where, pelago_mount(mount_of(directory), directory));
     BASE_CHECK(sync_mount(where.directory));
+    tell(context, {{"message_type", "synced"}, {"volume", where.source}, {"directory", where.directory}});
     return ExitCode::done;
 }
 
@@ -273,15 +285,14 @@ constexpr const char* kOptionsHelp =
 
 void add_mount_verbs(Verbs& verbs) {
     auto mount_flags = std::make_shared<MountFlags>();
-    CLI::App& mount_verb =
-        verbs.add({"mount", "Show a volume as a directory, to work in",
-                   "mount photos ~/photos\nmount -d photos ~/photos -o ro,at=2026-11-20\n"
-                   "mount -d photos /srv/photos -o allow_other,durability=close",
-                   "Runs in the foreground until the directory is unmounted or Ctrl-C; -d returns as soon as the "
-                   "directory can be "
-                   "used. What a program syncs (fsync) is stored when that returns, everything else within seconds. In "
-                   "/etc/fstab: photos /srv/photos pelago _netdev,nofail 0 0"},
-                  [mount_flags](Context& context) { return mount(context, *mount_flags); });
+    CLI::App& mount_verb = verbs.add(
+        {"mount", "Show a volume as a directory, to work in",
+         "mount photos ~/photos\nmount -d photos ~/photos -o ro,at=2026-11-20\n"
+         "mount -d photos /srv/photos -o allow_other,durability=close",
+         "'pelago volume create' makes a volume. Runs in the foreground until the directory is unmounted or Ctrl-C; -d "
+         "returns as soon as the directory can be used. What a program syncs (fsync) is stored when that returns, "
+         "everything else within seconds. In /etc/fstab: photos /srv/photos pelago _netdev,nofail 0 0"},
+        [mount_flags](Context& context) { return mount(context, *mount_flags); });
     mount_verb.add_option("volume", mount_flags->volume, "Volume to mount")->type_name("VOLUME")->required();
     mount_verb.add_option("directory", mount_flags->directory, "Where")->type_name("DIR")->required();
     mount_verb.add_option("-o,--options", mount_flags->options, kOptionsHelp)->type_name("LIST");

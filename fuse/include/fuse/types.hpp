@@ -29,6 +29,7 @@ struct Caller {
 struct Attributes {
     objstore::InodeNumber number = 0;  ///< what stat shows
     objstore::Inode inode;
+    std::uint64_t allocated_bytes = 0;  ///< the size without the holes; of a small file with them
 };
 
 /// A node that the kernel remembers from now on, until forget() takes it back.
@@ -41,6 +42,8 @@ struct OpenReply {
     HandleId handle = 0;
     bool keep_cache = false;  ///< what the kernel has of the content is still right
     bool no_flush = false;    ///< close needs not be told
+    bool keep_listing =
+        false;  ///< of a directory: it may be listed again from memory, until the kernel is told to drop it
 };
 
 /// What set_attributes() changes; what is left empty stays.
