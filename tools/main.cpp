@@ -1,4 +1,6 @@
 // pelago: the one program for users. Called as mount.pelago it is the helper of mount(8).
+#include <cstdio>
+#include <exception>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,9 +23,14 @@ int run_mount_helper(const std::vector<std::string>& args, tools::Io& io) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const auto io = tools::host_io();
-    const std::vector<std::string> args{argv + 1, argv + (argc > 0 ? argc : 1)};
-    const std::string_view self{argc > 0 ? argv[0] : ""};
-    if (self == "mount.pelago" || self.ends_with("/mount.pelago")) return run_mount_helper(args, *io);
-    return tools::run(args, *io);
+    try {
+        const auto io = tools::host_io();
+        const std::vector<std::string> args{argv + 1, argv + (argc > 0 ? argc : 1)};
+        const std::string_view self{argc > 0 ? argv[0] : ""};
+        if (self == "mount.pelago" || self.ends_with("/mount.pelago")) return run_mount_helper(args, *io);
+        return tools::run(args, *io);
+    } catch (const std::exception& error) {  // before there is anything to say it through
+        std::fprintf(stderr, "pelago: cannot begin: %s\n", error.what());
+        return 1;
+    }
 }

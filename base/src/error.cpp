@@ -91,6 +91,7 @@ Errc from_errno(int value) noexcept {
         case ENOTEMPTY: return Errc::exists;
         case ENOSPC: return Errc::no_space;
         case EDQUOT: return Errc::no_space;
+        case EFBIG: return Errc::no_space;
         case EROFS: return Errc::read_only;
         case EACCES: return Errc::denied;
         case EPERM: return Errc::denied;

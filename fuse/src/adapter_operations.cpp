@@ -354,9 +354,11 @@ void on_fsync(fuse_req_t req, fuse_ino_t node, int /*data_only*/, fuse_file_info
     run(request, sync(request, node, info->fh));
 }
 
-Task<void> allocate(RequestPtr request, NodeId node, HandleId handle, Allocation what, std::uint64_t offset,
-                    std::uint64_t length) {
-    request->done(co_await request->files().allocate(node, handle, what, offset, length));
+/// The kernel does not say of these whether set-id bits may stay, as it does of a write.
+bool may_not_keep_set_ids(const Request& request) { return request.caller().uid != 0; }
+
+Task<void> allocate(RequestPtr request, AllocateRequest what) {
+    request->done(co_await request->files().allocate(what));
 }
 
 void on_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length, fuse_file_info* info) {
@@ -370,8 +372,14 @@ void on_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t
         case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE: what = Allocation::zero_inside; break;
         default: return request->fail(EOPNOTSUPP);
     }
-    run(request, allocate(request, node, info->fh, what, static_cast<std::uint64_t>(offset),
-                          static_cast<std::uint64_t>(length)));
+    AllocateRequest wanted;
+    wanted.node = node;
+    wanted.handle = info->fh;
+    wanted.what = what;
+    wanted.offset = static_cast<std::uint64_t>(offset);
+    wanted.length = static_cast<std::uint64_t>(length);
+    wanted.drop_set_ids = may_not_keep_set_ids(*request);
+    run(request, allocate(request, wanted));
 }
 
 Task<void> seek(RequestPtr request, NodeId node, std::uint64_t offset, bool hole) {
@@ -387,9 +395,8 @@ void on_lseek(fuse_req_t req, fuse_ino_t node, off_t offset, int whence, fuse_fi
     run(request, seek(request, node, static_cast<std::uint64_t>(offset), whence == SEEK_HOLE));
 }
 
-Task<void> copy_range(RequestPtr request, NodeId from, std::uint64_t from_offset, NodeId to, HandleId to_handle,
-                      std::uint64_t to_offset, std::uint64_t length) {
-    const auto copied = co_await request->files().copy_range(from, from_offset, to, to_handle, to_offset, length);
+Task<void> copy_range(RequestPtr request, CopyRequest what) {
+    const auto copied = co_await request->files().copy_range(what);
     if (!copied) co_return request->fail(error_number(copied.error()));
     request->answered = true;
     fuse_reply_write(request->req, *copied);
@@ -399,8 +406,15 @@ void on_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_offset, fuse
                         fuse_ino_t to, off_t to_offset, fuse_file_info* to_info, std::size_t length, int /*flags*/) {
     const auto request = receive(req);
     constexpr std::size_t kMost = 1U << 30U;  // the answer has 32 bits
-    run(request, copy_range(request, from, static_cast<std::uint64_t>(from_offset), to, to_info->fh,
-                            static_cast<std::uint64_t>(to_offset), std::min(length, kMost)));
+    CopyRequest what;
+    what.from = from;
+    what.from_offset = static_cast<std::uint64_t>(from_offset);
+    what.to = to;
+    what.to_handle = to_info->fh;
+    what.to_offset = static_cast<std::uint64_t>(to_offset);
+    what.length = std::min(length, kMost);
+    what.drop_set_ids = may_not_keep_set_ids(*request);
+    run(request, copy_range(request, what));
 }
 
 // --- Directories

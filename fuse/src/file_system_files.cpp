@@ -126,19 +126,21 @@ FileSystem::Reply<void> FileSystem::write(WriteRequest request, base::ByteView b
     co_return base::ok();
 }
 
-FileSystem::Reply<void> FileSystem::allocate(NodeId node, HandleId id, Allocation what, std::uint64_t offset,
-                                             std::uint64_t length) {
+FileSystem::Reply<void> FileSystem::allocate(AllocateRequest request) {
     State& state = *state_;
-    const auto inode = state.inode(node);
-    if (const auto* handle = state.find(id); handle != nullptr && state.failed(*handle))
+    const auto inode = state.inode(request.node);
+    if (const auto* handle = state.find(request.handle); handle != nullptr && state.failed(*handle))
         co_return posix(std::errc::io_error);
-    if (offset + length < offset || offset + length > INT64_MAX) co_return posix(std::errc::file_too_large);
+    const auto end = request.offset + request.length;
+    if (end < request.offset || end > INT64_MAX) co_return posix(std::errc::file_too_large);
+    const auto what = request.what;
     const bool clears = what != Allocation::extend && what != Allocation::keep_size;
     const bool grows = what == Allocation::extend || what == Allocation::zero;
-    if (clears) BASE_CO_CHECK(co_await state.tree.punch(inode, offset, length));
+    if (request.drop_set_ids) BASE_CO_CHECK(co_await state.drop_set_ids(inode));
+    if (clears) BASE_CO_CHECK(co_await state.tree.punch(inode, request.offset, request.length));
     BASE_CO_TRY(const auto now_is, co_await state.tree.get(inode));
-    if (grows && now_is.size < offset + length) BASE_CO_CHECK(co_await state.tree.resize(inode, offset + length));
-    if (auto* open = state.find(id)) open->wrote = true;
+    if (grows && now_is.size < end) BASE_CO_CHECK(co_await state.tree.resize(inode, end));
+    if (auto* open = state.find(request.handle)) open->wrote = true;
     co_return co_await state.settle();
 }
 
@@ -146,15 +148,15 @@ FileSystem::Reply<std::uint64_t> FileSystem::seek(NodeId node, std::uint64_t off
     co_return co_await state_->tree.seek(state_->inode(node), offset, hole);
 }
 
-FileSystem::Reply<std::uint64_t> FileSystem::copy_range(NodeId from, std::uint64_t from_offset, NodeId to,
-                                                        HandleId to_handle, std::uint64_t to_offset,
-                                                        std::uint64_t length) {
+FileSystem::Reply<std::uint64_t> FileSystem::copy_range(CopyRequest request) {
     State& state = *state_;
-    const auto* handle = state.find(to_handle);
+    const auto* handle = state.find(request.to_handle);
     if (handle != nullptr && state.failed(*handle)) co_return posix(std::errc::io_error);
-    BASE_CO_TRY(const auto copied,
-                co_await state.tree.copy_range(state.inode(from), from_offset, state.inode(to), to_offset, length));
-    if (auto* open = state.find(to_handle)) open->wrote = true;
+    const auto to = state.inode(request.to);
+    if (request.drop_set_ids) BASE_CO_CHECK(co_await state.drop_set_ids(to));
+    BASE_CO_TRY(const auto copied, co_await state.tree.copy_range(state.inode(request.from), request.from_offset, to,
+                                                                  request.to_offset, request.length));
+    if (auto* open = state.find(request.to_handle)) open->wrote = true;
     BASE_CO_CHECK(co_await state.settle());
     co_return copied;
 }

@@ -108,13 +108,16 @@ class Machine:
         return int(os.getxattr(directory or self.directory, "user.pelago.pid"))
 
     def kill(self):
-        pid = self.server()
-        os.kill(pid, signal.SIGKILL)
-        while os.path.exists(f"/proc/{pid}"):
-            with contextlib.suppress(OSError, IndexError):
-                if open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z":
-                    break
+        os.kill(self.server(), signal.SIGKILL)
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:  # until its last thread is gone
+            try:
+                os.statvfs(self.directory)
+            except OSError as error:
+                if error.errno == errno.ENOTCONN:
+                    return
             time.sleep(0.01)
+        raise Failed("killed, and it answers")
 
     def clean(self):
         for directory in set(self.mounts):
@@ -354,7 +357,7 @@ def test_in_the_foreground_it_ends_with_zero(m):
 
 
 def test_what_is_wrong_is_said(m):
-    done = m.run("mount", "-d", "v", m.directory, expect=10)
+    m.run("mount", "-d", "v", m.directory, expect=10)
     m.run("volume", "create", "v")
     done = m.run("mount", "-d", "w", m.directory, expect=10)
     check(b"volume create" in done.stderr, done.stderr.decode())

@@ -105,6 +105,44 @@ TEST(Archive, TheSummaryHasResticsFields) {
     EXPECT_EQ(snapshots[0].at("files"), 3);
 }
 
+TEST(Archive, TagsWithACommaAreWantedTogetherAndRepeatedOnesAreAlternatives) {
+    Archivist user;
+    for (const auto* tags : {"x", "y", "x,y", "z"}) user.backup({"--tag", tags});
+    const auto found = [&](std::vector<std::string> filter) {
+        std::vector<std::string> args{"archive", "snapshots", "--json"};
+        args.insert(args.end(), filter.begin(), filter.end());
+        std::string tags;
+        for (const auto& snapshot : user(args).json()) {
+            for (const auto& tag : snapshot.at("tags")) tags += tag.get<std::string>();
+            tags += " ";
+        }
+        return tags;
+    };
+    EXPECT_EQ(found({"--tag", "x,y"}), "xy ");
+    EXPECT_EQ(found({"--tag", "x"}), "x xy ");
+    EXPECT_EQ(found({"--tag", "x", "--tag", "z"}), "x xy z ");
+    EXPECT_EQ(found({"--tag", "x,y", "--tag", "z"}), "xy z ");
+    EXPECT_EQ(found({"--tag", "x,z"}), "");
+    EXPECT_EQ(user({"archive", "ls", "latest", "--tag", "x,y", "--json"}).lines().front().at("tags"),
+              (std::vector<std::string>{"x", "y"}));
+    const auto restored = user.restore("latest", {"--tag", "x,y", "--json"}).lines().back().at("snapshot_id");
+    EXPECT_EQ(restored, user({"archive", "ls", "latest", "--tag", "x,y", "--json"}).lines().front().at("id"));
+    EXPECT_EQ(user.restore("latest", {"--tag", "y,z"}).code, 1);
+}
+
+TEST(Archive, ADirectoryThatOnlyLeadsToTheBackupHasNoTime) {
+    Archivist user;
+    user.backup();
+    for (const auto& node : user({"archive", "ls", "latest", "--json"}).lines()) {
+        if (node.at("message_type") != "node") continue;
+        const bool leads = user.source.path().starts_with(node.at("path").get<std::string>() + "/");
+        EXPECT_EQ(node.at("mtime").is_null(), leads) << node;
+    }
+    const auto list = user({"archive", "ls", "-l", "latest"}).out;
+    EXPECT_THAT(list, Not(HasSubstr("1970")));
+    EXPECT_THAT(list, ::testing::ContainsRegex(" -                   /tmp\n"));
+}
+
 TEST(Archive, ForPeopleItIsAFewLines) {
     Archivist user;
     const auto outcome = user({"archive", "backup", user.source.path()});

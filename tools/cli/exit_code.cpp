@@ -74,7 +74,7 @@ constexpr std::string_view kStaleAdvice =
     "the data directory to go on with what is left";
 constexpr std::string_view kSpaceAdvice =
     "make room on their disks (part of each is kept free), or raise their capacity; what was stored before is intact";
-constexpr std::string_view kLocalSpaceAdvice = "make room there and run the command again";
+constexpr std::string_view kLocalSpaceAdvice = "make room there, or raise the limit, and run the command again";
 constexpr std::string_view kAgainAdvice = "run the command again: it goes on where it was";
 constexpr std::string_view kLockedAdvice = "another pelago command is using it; try again when that has ended";
 

@@ -123,8 +123,8 @@ base::Result<std::string> real_directory(const std::string& path) {
 }
 
 bool is_dead(const std::string& directory) {
-    struct stat found{};
-    return ::stat(directory.c_str(), &found) != 0 && errno == ENOTCONN;
+    struct statfs found{};  // stat may be answered from the kernel's memory of it
+    return ::statfs(directory.c_str(), &found) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 std::optional<pid_t> server_of(const std::string& directory) {

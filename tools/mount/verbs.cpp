@@ -168,7 +168,8 @@ std::vector<std::string> words_for_background(Context& context, const MountFlags
                                                         {"password_file", "--password-file"},
                                                         {"password_command", "--password-command"}};
     for (const auto& [setting, flag] : same) {
-        if (const auto& value = context.settings.get(setting); !value.empty()) words.insert(words.end(), {flag, value});
+        const auto& value = context.settings.value(setting);
+        if (!value.text.empty() && value.source != "default") words.insert(words.end(), {flag, value.text});
     }
     words.insert(words.end(), {"mount", flags.volume, directory});
     for (const auto& option : flags.options) words.insert(words.end(), {"-o", option});
@@ -274,7 +275,7 @@ void add_mount_verbs(Verbs& verbs) {
     auto mount_flags = std::make_shared<MountFlags>();
     CLI::App& mount_verb =
         verbs.add({"mount", "Show a volume as a directory, to work in",
-                   "volume create photos\nmount photos ~/photos\nmount -d photos ~/photos -o ro,at=2026-11-20\n"
+                   "mount photos ~/photos\nmount -d photos ~/photos -o ro,at=2026-11-20\n"
                    "mount -d photos /srv/photos -o allow_other,durability=close",
                    "Runs in the foreground until the directory is unmounted or Ctrl-C; -d returns as soon as the "
                    "directory can be "

@@ -22,16 +22,20 @@ past::Config lone_config() {
 }
 
 /// Commands are short, and two at once are normal in scripts: a moment of patience spares them a retry of their own.
-base::Task<base::Result<std::unique_ptr<past::SegmentStore>>> open_store(base::NodeEnv env, LoneNodeConfig config) {
+/// `full`: for want of what room the store can only be read.
+base::Task<base::Result<std::unique_ptr<past::SegmentStore>>> open_store(base::NodeEnv env, LoneNodeConfig config,
+                                                                         std::optional<base::Error>& full) {
     past::SegmentStore::Config store;
     store.capacity_bytes = config.capacity_bytes;
     const auto deadline = env.clock.now() + config.lock_wait;
     for (;;) {
         auto opened = co_await past::SegmentStore::open(env, store);
-        if (!opened && opened.error() == base::Errc::read_only) {
-            // What there is can be read all the same: an archive on a medium that is, or became, read-only.
+        const bool no_room = !opened && opened.error() == base::Errc::no_space;
+        if (no_room || (!opened && opened.error() == base::Errc::read_only)) {
+            // What there is can be read all the same: an archive on a medium that is, or became, read-only or full.
             store.read_only = true;
             auto readable = co_await past::SegmentStore::open(env, store);
+            if (readable && no_room) full = opened.error();
             if (readable || !(readable.error() == base::Errc::not_found)) opened = std::move(readable);
             store.read_only = false;
         }
@@ -87,7 +91,11 @@ base::Task<base::Result<void>> LoneNode::find_identity(LoneNode* self) {
 base::Task<base::Result<std::unique_ptr<LoneNode>>> LoneNode::open(base::host::HostRuntime& runtime, base::Disk& disk,
                                                                    LoneNodeConfig config) {
     std::unique_ptr<LoneNode> node{new LoneNode{runtime, disk}};
-    BASE_CO_TRY(node->store_, co_await open_store(node->env_, config));
+    BASE_CO_TRY(node->store_, co_await open_store(node->env_, config, node->full_));
+    if (node->full_) {
+        runtime.log().write(base::Log::Level::warning, "node",
+                            "what is stored can only be read: " + node->full_->message());
+    }
     auto found = co_await find_identity(node.get());
     if (!found) {
         co_await node->store_->close();

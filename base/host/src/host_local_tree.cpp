@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -126,7 +127,9 @@ class HostDirectory final : public LocalDirectory {
             if (failure != EEXIST) return errno_error(whole(entry), failure);
             BASE_TRY(const auto status, stat_entry(entry));
             if (status.type != FileType::directory) return errno_error(whole(entry), EEXIST);
+            return open_directory(entry);
         }
+        BASE_CHECK(XattrTarget::of_entry(fd(), entry, whole(entry)).remove_inherited(/*directory=*/true));
         return open_directory(entry);
     }
 
@@ -135,6 +138,30 @@ class HostDirectory final : public LocalDirectory {
         const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
         UniqueFd descriptor{retry_interrupted([&] { return ::openat(fd(), entry.c_str(), flags, 0600); })};
         if (!descriptor) return errno_error(whole(entry));
+        BASE_CHECK(lock_file(descriptor.get(), entry));
+        BASE_CHECK(XattrTarget::of_descriptor(descriptor.get(), whole(entry)).remove_inherited(/*directory=*/false));
+        return make_local_file(std::move(descriptor), whole(entry));
+    }
+
+    Result<std::unique_ptr<LocalFile>> reopen_file(std::string_view name) override {
+        BASE_TRY(const auto entry, component(name));
+        BASE_TRY(const auto before, stat_entry(entry));
+        const auto untouched = [](const FileStat& status) {
+            return status.type == FileType::regular && status.mode == 0600 && status.nlink == 1 &&
+                   status.uid == ::geteuid();
+        };
+        if (!untouched(before)) return wrong_type(entry, "file that was left unfinished");
+        const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+        UniqueFd descriptor{retry_interrupted([&] { return ::openat(fd(), entry.c_str(), flags); })};
+        if (!descriptor) return errno_error(whole(entry));
+        BASE_CHECK(lock_file(descriptor.get(), entry));
+        // Its maker may have finished and renamed it between our look and the lock.
+        BASE_TRY(const auto now, stat_entry(entry));
+        struct stat opened{};
+        if (::fstat(descriptor.get(), &opened) != 0) return errno_error(whole(entry));
+        if (!untouched(now) || now.inode != opened.st_ino || now.device != opened.st_dev) {
+            return wrong_type(entry, "file that was left unfinished");
+        }
         return make_local_file(std::move(descriptor), whole(entry));
     }
 
@@ -167,10 +194,14 @@ class HostDirectory final : public LocalDirectory {
             case FileType::symlink: return Error{Errc::bad_argument, whole(entry)};
         }
         const bool device = kind == S_IFCHR || kind == S_IFBLK;
-        return done(::mknodat(fd(), entry.c_str(), kind | 0600U, device ? static_cast<dev_t>(rdev) : 0), entry);
+        BASE_CHECK(done(::mknodat(fd(), entry.c_str(), kind | 0600U, device ? static_cast<dev_t>(rdev) : 0), entry));
+        return XattrTarget::of_entry(fd(), entry, whole(entry)).remove_inherited(/*directory=*/false);
     }
 
     Result<void> set_xattr(const Xattr& xattr) override { return XattrTarget::of_descriptor(fd(), path_).set(xattr); }
+    Result<void> remove_xattr(const std::string& xattr) override {
+        return XattrTarget::of_descriptor(fd(), path_).remove(xattr);
+    }
     Result<void> set_xattr(std::string_view name, const Xattr& xattr) override {
         BASE_TRY(const auto entry, component(name));
         return XattrTarget::of_entry(fd(), entry, whole(entry)).set(xattr);
@@ -197,6 +228,11 @@ class HostDirectory final : public LocalDirectory {
 
   private:
     [[nodiscard]] int fd() const { return descriptor_.get(); }
+    /// Held until it is closed. A file system without locks has none to give: then there is no second one either.
+    [[nodiscard]] Result<void> lock_file(int file, const std::string& name) const {
+        if (::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return Error{Errc::locked, whole(name)};
+        return ok();
+    }
     [[nodiscard]] std::string whole(std::string_view name) const {
         return path_.ends_with('/') ? path_ + std::string{name} : path_ + "/" + std::string{name};
     }
@@ -260,6 +296,7 @@ class HostTree final : public LocalTree {
     }
 
     [[nodiscard]] bool privileged() const override { return ::geteuid() == 0; }
+    [[nodiscard]] std::uint32_t user_id() const override { return ::geteuid(); }
 
   private:
     static bool is_there(const std::string& path) {

@@ -57,6 +57,7 @@ Result<std::string> LocalTree::absolute(std::string_view path) {
 }
 
 bool LocalTree::privileged() const { return state_->privileged; }
+std::uint32_t LocalTree::user_id() const { return 0; }  // of every node that is made
 
 // --- making a tree
 
@@ -280,6 +281,7 @@ void LocalTree::clear_failures() {
 }
 
 void LocalTree::set_privileged(bool privileged) { state_->privileged = privileged; }
+void LocalTree::set_most_links(std::uint64_t names) { state_->most_links = names; }
 void LocalTree::set_capacity(std::uint64_t bytes) { state_->capacity_bytes = bytes; }
 void LocalTree::set_time(std::function<std::int64_t()> now_ns) { state_->now_ns = std::move(now_ns); }
 

@@ -26,6 +26,7 @@ struct TreeNode {
     std::uint64_t nlink = 1;
     std::uint64_t rdev = 0;
     std::uint64_t device = 0;  ///< 0: the parent's
+    std::weak_ptr<void> lock;  ///< of whoever has it open from create_file() or reopen_file()
     SparseBytes data;
     std::string target;  ///< of a symlink
     std::map<std::string, Bytes, std::less<>> xattrs;
@@ -62,6 +63,7 @@ struct LocalTree::State {
     std::int64_t ticks = 0;
     std::function<std::int64_t()> now_ns;
     bool privileged = true;
+    std::uint64_t most_links = 65'000;  ///< ext4's
     std::uint64_t capacity_bytes = std::uint64_t{1} << 40U;
     std::uint64_t used_pages = 0;
     std::map<std::pair<std::string, TreeCall>, Error> failures;

@@ -106,10 +106,9 @@ class FileSystem final : private objstore::LiveListener {
                                                  std::uint64_t length);
     /// All of `bytes` or an error. They stay valid until it resumes.
     Reply<void> write(WriteRequest request, base::ByteView bytes);
-    Reply<void> allocate(NodeId node, HandleId handle, Allocation what, std::uint64_t offset, std::uint64_t length);
+    Reply<void> allocate(AllocateRequest request);
     Reply<std::uint64_t> seek(NodeId node, std::uint64_t offset, bool hole);
-    Reply<std::uint64_t> copy_range(NodeId from, std::uint64_t from_offset, NodeId to, HandleId to_handle,
-                                    std::uint64_t to_offset, std::uint64_t length);
+    Reply<std::uint64_t> copy_range(CopyRequest request);
     /// A process closes one of its descriptors of the file.
     Reply<void> flush(NodeId node, HandleId handle, std::uint64_t lock_owner);
     /// Nobody has the handle open any more. `flock_owner`: who had the file's flock through it.

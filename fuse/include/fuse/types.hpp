@@ -74,6 +74,33 @@ struct WriteRequest {
     bool drop_set_ids = false;
 };
 
+enum class Allocation : std::uint8_t {
+    extend,       ///< the file is at least that long afterwards
+    keep_size,    ///< nothing that could be seen
+    punch,        ///< a hole; the size stays
+    zero,         ///< a hole; the file is at least that long afterwards
+    zero_inside,  ///< a hole; the size stays
+};
+
+struct AllocateRequest {
+    NodeId node = 0;
+    HandleId handle = 0;
+    Allocation what = Allocation::extend;
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+    bool drop_set_ids = false;  ///< the caller may not keep set-id bits of a file that he changes
+};
+
+struct CopyRequest {
+    NodeId from = 0;
+    std::uint64_t from_offset = 0;
+    NodeId to = 0;
+    HandleId to_handle = 0;
+    std::uint64_t to_offset = 0;
+    std::uint64_t length = 0;
+    bool drop_set_ids = false;
+};
+
 struct DirectoryEntry {
     std::string name;
     NodeId node = 0;
@@ -101,13 +128,5 @@ struct Lock {
 
 enum class RenameFlag : std::uint8_t { replace, no_replace, exchange };
 enum class SetXattrFlag : std::uint8_t { any, create, replace };
-
-enum class Allocation : std::uint8_t {
-    extend,       ///< the file is at least that long afterwards
-    keep_size,    ///< nothing that could be seen
-    punch,        ///< a hole; the size stays
-    zero,         ///< a hole; the file is at least that long afterwards
-    zero_inside,  ///< a hole; the size stays
-};
 
 }  // namespace fusefs

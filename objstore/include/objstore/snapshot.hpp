@@ -50,8 +50,8 @@ struct Snapshot {
 /// Which snapshots are meant. Empty fields match everything.
 struct SnapshotFilter {
     std::string host;
-    std::vector<std::string> paths;  ///< all of these are among the snapshot's paths
-    std::vector<std::string> tags;   ///< likewise
+    std::vector<std::string> paths;              ///< all of these are among the snapshot's paths
+    std::vector<std::vector<std::string>> tags;  ///< all of one of these lists are among its tags
 };
 [[nodiscard]] bool matches(const Snapshot& snapshot, const SnapshotFilter& filter);
 

@@ -102,12 +102,16 @@ class ForestEditor {
     /// Nothing to change: nullopt. Called again with a newer forest after a conflict. What it writes to `writer` is
     /// acknowledged before the new state is published. Errc::damaged (of the forest) has the forest mended first.
     virtual base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) = 0;
+    /// Resumes when everything else that the edit names is acknowledged. Awaited, beside what edit() wrote, before the
+    /// new state is published; may be called more than once.
+    virtual base::Task<base::Result<void>> stored() { co_return base::ok(); }
 };
 
 /// How much of the forest is looked at before it is built upon.
 enum class ForestCheck : std::uint8_t {
     whole,  ///< all of it is read, and its holders are asked whether they have it
-    paths,  ///< what the edit touches; without asking first whether there is a newer state: a conflict will tell
+    paths,  ///< what the edit touches; without asking first whether there is a newer state: a conflict will tell. The
+            ///< client's memory of the new state (HighWater) follows within moments
 };
 
 struct ForestOutcome {

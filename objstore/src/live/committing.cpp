@@ -85,12 +85,18 @@ base::Result<SealedBlock> seal(const SealContext& context, const Draft& draft) {
     return seal_block(context, draft.type, {}, packed);
 }
 
+}  // namespace
+
 /// Shared by those that seal it, which may end after a caller that was cancelled.
-struct Work {
+struct WorkingTree::State::Work {
     std::vector<Draft> drafts;
     std::vector<base::Result<BlockRefPtr>> blocks;  // one each
-    std::unique_ptr<BlockWriter> writer;
+    std::shared_ptr<BlockWriter> writer;
 };
+
+namespace {
+
+using Work = WorkingTree::State::Work;
 
 /// Seals one block on the pool and hands it to the writer.
 base::Task<void> seal_and_put(base::NodeEnv env, std::shared_ptr<Work> work, std::size_t index,
@@ -110,12 +116,6 @@ base::Task<void> seal_and_put(base::NodeEnv env, std::shared_ptr<Work> work, std
     } else {
         work->blocks[index] = put.error();
     }
-}
-
-/// Nobody knows whether the update was ordered.
-bool unknown_outcome(const base::Error& error) {
-    return error == past::Errc::holders_unreachable || error == past::Errc::too_few_copies ||
-           error == base::Errc::timed_out || error == base::Errc::unreachable || error == base::Errc::busy;
 }
 
 /// Sets a flag for as long as it lives, whatever ends the coroutine.
@@ -183,19 +183,16 @@ WorkingTree::State::Frozen WorkingTree::State::freeze() {
     return frozen;
 }
 
-// The blocks are acknowledged when it returns. `update`, if there is one, is told where its content lies; so is every
-// file that still shows it.
-base::Task<base::Result<void>> WorkingTree::State::store_content(State* self, std::vector<MemoryPiece> pieces,
-                                                                 Update* update) {
-    if (pieces.empty()) co_return base::ok();
+// Seals the content of pieces and hands it to a writer, which the caller flushes.
+base::Task<base::Result<std::shared_ptr<Work>>> WorkingTree::State::seal_content(State* self,
+                                                                                 std::vector<MemoryPiece> pieces) {
     const auto work = std::make_shared<Work>();
     work->drafts = drafts_of(runs_of(pieces));
     work->writer = self->volume.make_writer(self->version.counts.bytes);
-    const auto& drafts = work->drafts;
-    work->blocks.resize(drafts.size(), base::Result<BlockRefPtr>{nullptr});
+    work->blocks.resize(work->drafts.size(), base::Result<BlockRefPtr>{nullptr});
     base::Semaphore sealing{self->env.executor, self->env.workers.parallelism() + 2};
     base::TaskGroup group{self->env.executor};
-    for (std::size_t i = 0; i < drafts.size(); ++i) {
+    for (std::size_t i = 0; i < work->drafts.size(); ++i) {
         auto permit = co_await sealing.acquire();
         group.spawn(seal_and_put(self->env, work, i, std::move(permit)));
     }
@@ -203,30 +200,43 @@ base::Task<base::Result<void>> WorkingTree::State::store_content(State* self, st
     for (const auto& block : work->blocks) {
         if (!block) co_return block.error();
     }
-    BASE_CO_CHECK(co_await work->writer->flush());
-    for (std::size_t i = 0; i < drafts.size(); ++i) {
+    co_return work;
+}
+
+/// Where each run lies.
+void WorkingTree::State::tell(const Work& work, Update& update) {
+    for (std::size_t i = 0; i < work.drafts.size(); ++i) {
         std::uint32_t at = 0;
-        for (const auto& run : drafts[i].runs) {
+        for (const auto& run : work.drafts[i].runs) {
             Extent extent;
-            extent.block = *work->blocks[i];
+            extent.block = *work.blocks[i];
             extent.offset = at;
             extent.length = run.bytes;
-            if (update != nullptr) update->inodes.at(run.inode).data->extents.insert_or_assign(run.offset, extent);
-            auto* const node = self->peek(run.inode);
+            at += static_cast<std::uint32_t>(run.bytes);
+            update.inodes.at(run.inode).data->extents.insert_or_assign(run.offset, std::move(extent));
+        }
+    }
+}
+
+/// What is acknowledged needs no memory any more.
+void WorkingTree::State::release(const Work& work) {
+    for (std::size_t i = 0; i < work.drafts.size(); ++i) {
+        Extent extent;
+        extent.block = *work.blocks[i];
+        for (const auto& run : work.drafts[i].runs) {
+            auto* const node = peek(run.inode);
             for (const auto& piece : run.pieces) {
-                Extent part = extent;
-                part.offset = at;
-                part.length = piece.length;
-                at += static_cast<std::uint32_t>(piece.length);
-                if (node == nullptr) continue;
-                const auto before = node->content.memory_bytes();
-                node->content.stored(piece.buffer, piece.start, part);
-                self->dirty_bytes = self->dirty_bytes - before + node->content.memory_bytes();
+                extent.length = piece.length;
+                if (node != nullptr) {
+                    const auto before = node->content.memory_bytes();
+                    node->content.stored(piece.buffer, piece.start, extent);
+                    dirty_bytes = dirty_bytes - before + node->content.memory_bytes();
+                }
+                extent.offset += static_cast<std::uint32_t>(piece.length);
             }
         }
     }
-    self->wanted->pulse();
-    co_return base::ok();
+    wanted->pulse();
 }
 
 base::Task<base::Result<void>> WorkingTree::State::commit(State* self) {
@@ -269,15 +279,19 @@ base::Task<base::Result<void>> WorkingTree::State::submit(State* self) {
     Frozen frozen = again ? std::move(*self->unsettled) : self->freeze();
     self->unsettled.reset();
     self->freezing = frozen.generation;
+    std::shared_ptr<BlockWriter> content;
     if (!again) {
-        auto stored = co_await store_content(self, std::exchange(frozen.pieces, {}), frozen.update.get());
-        if (!stored) {
+        const auto sealed = co_await seal_content(self, std::exchange(frozen.pieces, {}));
+        if (!sealed) {
             self->freezing = 0;
-            co_return stored.error();
+            self->put_back(frozen);
+            co_return sealed.error();
         }
+        tell(**sealed, *frozen.update);
+        content = (*sealed)->writer;
     }
     std::shared_ptr<const Update> update = frozen.update;
-    auto ordered = co_await self->order->submit(std::move(update), frozen.rebases, self->numbers);
+    auto ordered = co_await self->order->submit(std::move(update), std::move(content), frozen.rebases, self->numbers);
     self->freezing = 0;
     if (ordered && !frozen.rebases) {
         self->adopt_own(frozen, ordered->version);
@@ -285,8 +299,16 @@ base::Task<base::Result<void>> WorkingTree::State::submit(State* self) {
         co_return base::ok();
     }
     if (ordered) co_return co_await adopt_rebased(self, std::move(frozen), std::move(*ordered));
-    if (ordered.error() == Errc::conflict) co_return co_await commit_rebased(self);
-    if (unknown_outcome(ordered.error())) self->unsettled = std::move(frozen);
+    if (!frozen.rebases && ordered.error() == Errc::conflict) {
+        self->put_back(frozen);
+        co_return co_await commit_rebased(self);
+    }
+    if (self->order->in_doubt()) {
+        self->unsettled = std::move(frozen);
+    } else {
+        self->put_back(frozen);
+        if (frozen.rebases) self->gate.set();
+    }
     co_return ordered.error();
 }
 
@@ -300,22 +322,30 @@ base::Task<base::Result<void>> WorkingTree::State::commit_rebased(State* self) {
     }
     Frozen frozen = self->freeze();
     frozen.rebases = true;
-    auto stored = co_await store_content(self, std::exchange(frozen.pieces, {}), frozen.update.get());
-    base::Result<Ordered> ordered = base::Error{base::Errc::stopped};
-    if (stored) {
-        std::shared_ptr<const Update> update = frozen.update;
-        ordered = co_await self->order->submit(std::move(update), true, self->numbers);
-    } else {
-        ordered = stored.error();
+    const auto sealed = co_await seal_content(self, std::exchange(frozen.pieces, {}));
+    if (!sealed) {
+        self->freezing = 0;
+        self->put_back(frozen);
+        self->gate.set();
+        co_return sealed.error();
     }
+    tell(**sealed, *frozen.update);
+    std::shared_ptr<const Update> update = frozen.update;
+    auto ordered = co_await self->order->submit(std::move(update), (*sealed)->writer, true, self->numbers);
     self->freezing = 0;
     if (ordered) co_return co_await adopt_rebased(self, std::move(frozen), std::move(*ordered));
-    if (stored && unknown_outcome(ordered.error())) {
+    if (self->order->in_doubt()) {
         self->unsettled = std::move(frozen);  // the gate stays closed until it is known
     } else {
+        self->put_back(frozen);
         self->gate.set();
     }
     co_return ordered.error();
+}
+
+// What was not ordered is still in memory; only what is in no inode has to be remembered here.
+void WorkingTree::State::put_back(const Frozen& frozen) {
+    resolved.insert(resolved.end(), frozen.update->resolved.begin(), frozen.update->resolved.end());
 }
 
 // What big files hold in memory goes ahead of their commit.
@@ -331,7 +361,11 @@ base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
         }
         node.content.freeze();
     }
-    co_return co_await store_content(self, std::move(pieces), nullptr);
+    if (pieces.empty()) co_return base::ok();
+    BASE_CO_TRY(const auto work, co_await seal_content(self, std::move(pieces)));
+    BASE_CO_CHECK(co_await work->writer->flush());
+    self->release(*work);
+    co_return base::ok();
 }
 
 base::Task<void> WorkingTree::State::flush_on(State* self) {

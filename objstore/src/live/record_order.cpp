@@ -7,6 +7,7 @@
 #include "live/live_record.hpp"
 #include "objstore/error.hpp"
 #include "objstore/live/order.hpp"
+#include "past/error.hpp"
 
 namespace objstore {
 namespace {
@@ -82,11 +83,12 @@ class TakeSlot final : public ForestEditor {
 /// One update on its way. Knows the versions that it tried to make.
 class Submit final : public ForestEditor {
   public:
-    Submit(LiveStore store, base::Clock& clock, std::shared_ptr<const Update> update, bool may_rebase,
-           InodeNumbers& numbers)
+    Submit(LiveStore store, base::Clock& clock, std::shared_ptr<const Update> update,
+           std::shared_ptr<BlockWriter> content, bool may_rebase, InodeNumbers& numbers)
         : store_{std::move(store)},
           clock_{clock},
           update_{std::move(update)},
+          content_{std::move(content)},
           may_rebase_{may_rebase},
           numbers_{numbers} {}
 
@@ -112,6 +114,20 @@ class Submit final : public ForestEditor {
         attempt.record = *record;
         attempts_.push_back(std::move(attempt));
         co_return std::optional{put_record(*record)};
+    }
+
+    base::Task<base::Result<void>> stored() override {
+        if (content_ == nullptr) co_return base::ok();
+        const auto flushed = co_await content_->flush();
+        lacks_content_ = !flushed;
+        if (!flushed) co_return flushed.error();
+        co_return base::ok();
+    }
+    /// Without its content it was never published.
+    [[nodiscard]] bool may_have_happened(const base::Error& error) const {
+        return !lacks_content_ && !attempts_.empty() &&
+               (error == past::Errc::holders_unreachable || error == past::Errc::too_few_copies ||
+                error == base::Errc::timed_out || error == base::Errc::unreachable || error == base::Errc::busy);
     }
 
     /// Requires: edit_forest() with this editor succeeded.
@@ -144,6 +160,8 @@ class Submit final : public ForestEditor {
     LiveStore store_;
     base::Clock& clock_;
     std::shared_ptr<const Update> update_;
+    std::shared_ptr<BlockWriter> content_;  // of the update, on its way
+    bool lacks_content_ = false;
     bool may_rebase_;
     InodeNumbers& numbers_;
     std::vector<Attempt> attempts_;
@@ -180,18 +198,22 @@ class RecordOrder final : public UpdateOrder {
         co_return editor.slot;
     }
 
-    base::Task<base::Result<Ordered>> submit(std::shared_ptr<const Update> update, bool may_rebase,
-                                             InodeNumbers& kept_numbers) override {
+    base::Task<base::Result<Ordered>> submit(std::shared_ptr<const Update> update, std::shared_ptr<BlockWriter> content,
+                                             bool may_rebase, InodeNumbers& kept_numbers) override {
         if (!unsettled_ || unsettled_->update_->id != update->id) {
             LiveStore store{volume_.reader(), nodes_, volume_.keys()};
-            unsettled_ =
-                std::make_unique<Submit>(std::move(store), env_.clock, std::move(update), may_rebase, kept_numbers);
+            unsettled_ = std::make_unique<Submit>(std::move(store), env_.clock, std::move(update), std::move(content),
+                                                  may_rebase, kept_numbers);
         }
         unsettled_->may_rebase_ = may_rebase;
-        BASE_CO_TRY(const auto done, co_await volume_.edit_forest(*unsettled_, ForestCheck::paths));
+        const auto done = co_await volume_.edit_forest(*unsettled_, ForestCheck::paths);
+        if (!done && unsettled_->may_have_happened(done.error())) co_return done.error();
         const auto submitted = std::move(unsettled_);
-        co_return submitted->outcome(done.state.sequence);
+        if (!done) co_return done.error();
+        co_return submitted->outcome(done->state.sequence);
     }
+
+    [[nodiscard]] bool in_doubt() const override { return unsettled_ != nullptr; }
 
   private:
     base::NodeEnv env_;

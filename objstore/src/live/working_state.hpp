@@ -100,7 +100,11 @@ struct WorkingTree::State {
     static base::Task<base::Result<void>> commit_rebased(State* self);
     [[nodiscard]] Frozen freeze();
     void freeze_node(LiveNode& node, Frozen& frozen);
-    static base::Task<base::Result<void>> store_content(State* self, std::vector<MemoryPiece> pieces, Update* update);
+    struct Work;  // content on its way into blocks
+    static base::Task<base::Result<std::shared_ptr<Work>>> seal_content(State* self, std::vector<MemoryPiece> pieces);
+    static void tell(const Work& work, Update& update);
+    void release(const Work& work);
+    void put_back(const Frozen& frozen);
     static base::Task<base::Result<void>> stream(State* self);
     static base::Task<void> flush_on(State* self);
     static base::Task<void> refresh_on(State* self);

@@ -111,8 +111,9 @@ base::Result<Snapshot> Snapshot::decode(const Opaque& record) {
 bool operator==(const Snapshot& a, const Snapshot& b) { return a.encode() == b.encode(); }
 
 bool matches(const Snapshot& snapshot, const SnapshotFilter& filter) {
+    const auto has_tags = [&](const std::vector<std::string>& tags) { return contains_all(snapshot.tags, tags); };
     return (filter.host.empty() || snapshot.host == filter.host) && contains_all(snapshot.paths, filter.paths) &&
-           contains_all(snapshot.tags, filter.tags);
+           (filter.tags.empty() || std::any_of(filter.tags.begin(), filter.tags.end(), has_tags));
 }
 
 base::Result<Snapshot> find_snapshot(std::span<const Snapshot> snapshots, std::string_view name,

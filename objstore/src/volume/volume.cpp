@@ -237,7 +237,8 @@ struct Volume::State {
           config{settings},
           keys{VolumeKeys::of_owner(owner, name)},
           turn{env.executor, 1},
-          reader{std::make_shared<BlockReader>(env, storage, keys.tag, config.reader)} {}
+          reader{std::make_shared<BlockReader>(env, storage, keys.tag, config.reader)},
+          background{env.executor} {}
 
     [[nodiscard]] base::TimePoint deadline() const { return env.clock.now() + config.record_timeout; }
     [[nodiscard]] SealContext seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const;
@@ -259,6 +260,11 @@ struct Volume::State {
     static base::Task<base::Result<bool>> list_is_held(State* self, past::Tag tag);
     static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer, Forest list);
     static base::Task<base::Result<void>> publish(State* self, Heartbeat heartbeat);
+    static base::Task<base::Result<void>> publish_unmarked(State* self, Heartbeat heartbeat);
+    static base::Task<void> raise_mark(State* self, Mark mark);
+    void raise_mark_later(Mark mark);
+    static base::Task<void> raise_marks(State* self);
+    static base::Task<base::Result<past::PutOutcome>> flush_all(State* self, BlockWriter* writer, ForestEditor* editor);
     static base::Task<base::Result<void>> create(State* self);
     static base::Task<base::Result<void>> mend_list(State* self, past::Wait wait);
     static base::Task<base::Result<ForestOutcome>> edit_once(State* self, ForestEditor* editor, ForestCheck check,
@@ -280,6 +286,9 @@ struct Volume::State {
     VolumeState newest;  // sequence 0: nothing was read yet
     std::optional<ForestDamage> damage;
     std::vector<std::string> later_snapshots;
+    std::optional<Mark> unraised;  // the newest that is to be remembered
+    bool raising = false;
+    base::TaskGroup background;
 };
 
 SealContext Volume::State::seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const {
@@ -450,19 +459,58 @@ base::Task<base::Result<bool>> Volume::State::read_to_look(State* self) {
     co_return co_await read_any(self, exists.error());
 }
 
-base::Task<base::Result<void>> Volume::State::publish(State* self, Heartbeat heartbeat) {
+base::Task<base::Result<void>> Volume::State::publish_unmarked(State* self, Heartbeat heartbeat) {
     past::Record record;
     record.sequence = heartbeat.body.sequence;
     record.body = heartbeat.encode();
     const auto expected = record.sequence - 1;
     BASE_CO_CHECK(co_await self->storage.write_record(self->keys.aguid, expected, std::move(record), self->deadline()));
-    BASE_CO_CHECK(self->adopt(heartbeat));
-    auto raised = co_await self->high_water.raise(self->keys.aguid, mark_of(heartbeat));
+    co_return self->adopt(heartbeat);
+}
+
+base::Task<void> Volume::State::raise_mark(State* self, Mark mark) {
+    auto raised = co_await self->high_water.raise(self->keys.aguid, std::move(mark));
     if (!raised) {  // the state is durable; only this client's memory of it is not
         self->env.log.write(base::Log::Level::warning, "objstore",
                             "high-water mark of volume " + self->name + ": " + raised.error().message());
     }
+}
+
+base::Task<base::Result<void>> Volume::State::publish(State* self, Heartbeat heartbeat) {
+    auto mark = mark_of(heartbeat);
+    BASE_CO_CHECK(co_await publish_unmarked(self, std::move(heartbeat)));
+    co_await raise_mark(self, std::move(mark));
     co_return base::ok();
+}
+
+// Of several states that follow each other quickly only the newest is remembered.
+void Volume::State::raise_mark_later(Mark mark) {
+    unraised = std::move(mark);
+    if (!std::exchange(raising, true)) background.spawn(raise_marks(this));
+}
+
+base::Task<void> Volume::State::raise_marks(State* self) {
+    while (self->unraised) {
+        auto mark = std::move(*self->unraised);
+        self->unraised.reset();
+        co_await raise_mark(self, std::move(mark));
+    }
+    self->raising = false;
+}
+
+// Side by side: a store syncs once for what comes together.
+base::Task<base::Result<past::PutOutcome>> Volume::State::flush_all(State* self, BlockWriter* writer,
+                                                                    ForestEditor* editor) {
+    const auto others = std::make_shared<base::Result<void>>(base::ok());
+    constexpr auto wait = [](ForestEditor* waited, std::shared_ptr<base::Result<void>> out) -> base::Task<void> {
+        *out = co_await waited->stored();
+    };
+    base::TaskGroup group{self->env.executor};
+    group.spawn(wait(editor, others));
+    auto flushed = co_await writer->flush();
+    co_await group.join();
+    if (!*others) co_return others->error();
+    co_return flushed;
 }
 
 base::Task<base::Result<void>> Volume::State::create(State* self) {
@@ -539,6 +587,7 @@ base::Task<base::Result<void>> Volume::State::mend_list(State* self, past::Wait 
 base::Task<base::Result<ForestOutcome>> Volume::State::edit_once(State* self, ForestEditor* editor, ForestCheck check,
                                                                  past::Wait wait) {
     const past::Tag tag{.volume = self->keys.tag, .generation = self->newest.sequence + 1};
+    const bool wait_for_mark = check == ForestCheck::whole;
     if (check == ForestCheck::whole) {
         BASE_CO_TRY(const auto list, co_await read_list(self));
         bool sound = !list.damage;
@@ -564,9 +613,15 @@ base::Task<base::Result<ForestOutcome>> Volume::State::edit_once(State* self, Fo
         TreeUpdate update{writer, forest};
         BASE_CO_CHECK(co_await apply_edit(update, std::move(*edit)));
         BASE_CO_TRY(const auto root, co_await finish_forest(update));
-        BASE_CO_TRY(out.copies, co_await writer.flush());
+        BASE_CO_TRY(out.copies, co_await flush_all(self, &writer, editor));
         auto heartbeat = self->next_heartbeat(root);
-        BASE_CO_CHECK(co_await publish(self, std::move(heartbeat)));
+        auto mark = mark_of(heartbeat);
+        if (wait_for_mark) {
+            BASE_CO_CHECK(co_await publish(self, std::move(heartbeat)));
+        } else {
+            BASE_CO_CHECK(co_await publish_unmarked(self, std::move(heartbeat)));
+            self->raise_mark_later(std::move(mark));
+        }
         out.changed = true;
     }
     out.state = self->newest;

@@ -37,12 +37,16 @@ class UpdateOrder {
     virtual base::Task<base::Result<LiveVersion>> found(Inode root) = 0;
     /// Gives the caller a slot of inode numbers that nobody else has or had.
     virtual base::Task<base::Result<std::uint32_t>> take_slot() = 0;
-    /// Orders the update. Every block that it names is durable. Where its base is not the newest version it is rebased,
+    /// Orders the update. Every block that it names is stored, or on its way through `content` (may be null), which is
+    /// flushed first. Where its base is not the newest version it is rebased,
     /// if `may_rebase`, else Errc::conflict and nothing has happened. When it returns the update is durable and
-    /// ordered before every later one. After any other error it may or may not have been: submitting it again is safe
-    /// only through the same UpdateOrder, which knows its own commits again.
-    virtual base::Task<base::Result<Ordered>> submit(std::shared_ptr<const Update> update, bool may_rebase,
+    /// ordered before every later one. After an error it was not, unless in_doubt().
+    virtual base::Task<base::Result<Ordered>> submit(std::shared_ptr<const Update> update,
+                                                     std::shared_ptr<BlockWriter> content, bool may_rebase,
                                                      InodeNumbers& kept_numbers) = 0;
+    /// The last submit() failed, and the update may have been ordered all the same. The same update, submitted again to
+    /// this object, is not ordered twice; no other may be submitted before.
+    [[nodiscard]] virtual bool in_doubt() const = 0;
 };
 
 /// By compare-and-set of the volume's record. `nodes` caches decoded nodes. All outlive it.

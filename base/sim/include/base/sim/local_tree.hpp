@@ -35,6 +35,7 @@ class LocalTree final : public base::LocalTree {
     Result<std::unique_ptr<LocalDirectory>> create(std::string_view path) override;
     Result<std::string> absolute(std::string_view path) override;
     [[nodiscard]] bool privileged() const override;
+    [[nodiscard]] std::uint32_t user_id() const override;
 
     // --- making a tree: parents are made as needed, a wrong use asserts ---------------------------------------------
     void write(std::string_view path, ByteView bytes);  ///< replaces the contents
@@ -69,6 +70,7 @@ class LocalTree final : public base::LocalTree {
     void before(std::string_view path, TreeCall call, std::function<void()> action);
     void clear_failures();
     void set_privileged(bool privileged);  ///< the default is true
+    void set_most_links(std::uint64_t names);  ///< of one file; beyond it, io_failed as EMLINK is
     /// Contents beyond this many bytes are refused with Errc::no_space.
     void set_capacity(std::uint64_t bytes);
     /// Wall clock for mtime and ctime. The default ticks a millisecond with each change.
