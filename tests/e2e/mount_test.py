@@ -4,6 +4,7 @@
 usage: mount_test.py PELAGO [TEST...]
 """
 import contextlib
+import ctypes
 import errno
 import fcntl
 import json
@@ -289,6 +290,24 @@ def test_who_waits_can_be_killed(m):
     began = time.monotonic()
     check(os.waitpid(child, 0)[1] == signal.SIGKILL and time.monotonic() - began < 1, "it hung")
     os.close(fd)
+
+
+def test_a_handled_signal_ends_no_sync(m):
+    """As on any disk; databases count on it. Python itself would try again, so the call is made beside it."""
+    volume(m)
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(m.here("f"), os.O_RDWR | os.O_CREAT)
+    seen = []
+    signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        for number in range(30):
+            os.pwrite(fd, b"x" * 20_000, number * 20_000)
+            check(libc.fsync(fd) == 0, f"fsync {number}: {os.strerror(ctypes.get_errno())}")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        os.close(fd)
+    check(seen, "no signal came")
 
 
 def test_what_was_synced_survives_a_kill(m):

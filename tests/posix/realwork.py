@@ -82,7 +82,7 @@ def sources(directory, modules=30):
 
 def oddities(directory):
     """A tree with every oddity; the one that the archive is tried with."""
-    run(sys.executable, BENCH / "maketree", directory, "--files", 200)
+    run(sys.executable, BENCH / "maketree", directory, "--files", 200, "--big-hole", 0)
 
 
 def same(one, other):
@@ -145,7 +145,8 @@ def tar(here):
         if stat.S_ISSOCK(path.lstat().st_mode):
             path.unlink()
     shutil.copystat(here / "again", here / "tree")
-    check(tree_picture(here / "tree") == tree_picture(here / "again"), tree_change(here / "tree", here / "again"))
+    changed = tree_change(here / "tree", here / "again")
+    check(not changed, changed)
 
 
 def tree_picture(root):
@@ -172,8 +173,20 @@ def tree_change(one, other):
 
 
 def digest(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Of the content; holes are gone past."""
+    piece = 1 << 16
+    content = hashlib.sha256(b"%d" % os.lstat(path).st_size)
+    with open(path, "rb", buffering=0) as file:
+        at = 0
+        while True:
+            try:
+                at = max(at, os.lseek(file.fileno(), at, os.SEEK_DATA) // piece * piece)
+            except OSError:  # ENXIO: nothing but a hole from here on
+                return content.hexdigest()
+            data = os.pread(file.fileno(), piece, at)
+            if data.count(0) != len(data):
+                content.update(b"%d:" % at + data)
+            at += piece
 
 
 @test("rsync")
