@@ -205,6 +205,24 @@ def test_a_name_is_made_once(m):
     os.close(fd)
 
 
+def test_a_name_that_comes_and_goes_beside_commits_leaves_nothing(m):
+    """However often it does during one commit, which has it as it was at the beginning."""
+    volume(m)
+    os.mkdir(m.here("d"))
+    child = os.fork()
+    if child == 0:
+        root, busy = os.open(m.directory, os.O_RDONLY), os.open(m.here("busy"), os.O_RDWR | os.O_CREAT)
+        for _ in range(200):
+            os.pwrite(busy, b"x", 0)
+            os.fsync(root)
+        os._exit(0)
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        os.close(os.open(m.here("d", "t"), os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        os.unlink(m.here("d", "t"))
+    m.remount()
+    check(os.listdir(m.here("d")) == [], f"there is {os.listdir(m.here('d'))}")
+
+
 def test_a_directory_that_changes_is_listed_whole(m):
     volume(m)
     kept = {f"kept{n}" for n in range(3000)}
