@@ -336,9 +336,9 @@ def postgresql(here):
     start()
     try:
         call("pgbench", *at, "-i", "-s", "1", "-q", "postgres")
-        call("pgbench", *at, "-c", "3", "-T", "5", "postgres")
+        call("pgbench", *at, "-n", "-c", "3", "-T", "5", "postgres")
         first = int(query("select count(*) from pgbench_history"))
-        call("pgbench", *at, "-c", "2", "-t", "20", "postgres")
+        call("pgbench", *at, "-n", "-c", "2", "-t", "20", "postgres")
         committed = int(query("select count(*) from pgbench_history"))
         check(committed == first + 40, f"{committed} transactions after {first} and 40")
         os.kill(int((data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
