@@ -59,7 +59,9 @@ void on_interrupt(fuse_req_t /*req*/, void* data) {
     auto* request = static_cast<Request*>(data);
     asio::post(request->mount.env.executor, [weak = request->weak_from_this()] {
         const auto still = weak.lock();
-        if (still && !still->answered) still->cancel.emit(asio::cancellation_type::all);
+        if (!still || still->answered) return;
+        still->interrupted = true;  // a second signal would not be told
+        still->mount.interrupt(*still);
     });
 }
 
@@ -106,13 +108,21 @@ void Adapter::end_all() {
     for (const auto& request : now) request->cancel.emit(asio::cancellation_type::all);
 }
 
-base::Task<void> Adapter::watch_timeouts() {
+void Adapter::interrupt(Request& request) {
+    if (!request.waits_for_ever && !config.dies(static_cast<std::uint32_t>(fuse_req_ctx(request.req)->pid))) return;
+    request.cancel.emit(asio::cancellation_type::all);
+}
+
+base::Task<void> Adapter::watch_calls() {
     for (;;) {
         co_await env.clock.sleep_for(kTick);
         const auto now = env.clock.now();
         const std::vector<RequestPtr> present{under_way.begin(), under_way.end()};
         for (const auto& request : present) {
-            if (request->answered || request->waits_for_ever || now - request->since < config.timeout) continue;
+            if (!request->answered && request->interrupted) interrupt(*request);
+            if (request->answered || request->waits_for_ever || config.timeout == base::Duration::zero() ||
+                now - request->since < config.timeout)
+                continue;
             request->timed_out = true;
             request->cancel.emit(asio::cancellation_type::all);
         }
@@ -259,7 +269,7 @@ base::Task<void> Mount::serve(FileSystem& files) {
     state.files = &files;
     state.device.emplace(state.env.executor, fuse_session_fd(state.session));
     base::TaskGroup group{state.env.executor};
-    if (state.config.timeout > base::Duration::zero()) group.spawn(state.watch_timeouts());
+    group.spawn(state.watch_calls());
     std::exception_ptr failure;
     try {
         co_await state.read_requests();

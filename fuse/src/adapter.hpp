@@ -36,6 +36,7 @@ struct Request : std::enable_shared_from_this<Request> {
     bool answered = false;
     bool timed_out = false;
     bool waits_for_ever = false;  ///< for a lock
+    bool interrupted = false;     ///< its caller was sent a signal
     bool reads_buffer = false;    ///< its coroutine uses the message's bytes
     Buffer buffer;                ///< which it then keeps beyond the wake-up
     std::list<std::shared_ptr<Request>>::iterator place;
@@ -88,7 +89,8 @@ struct Adapter {
     void end_all();
 
     base::Task<void> read_requests();
-    base::Task<void> watch_timeouts();
+    base::Task<void> watch_calls();
+    void interrupt(Request& request);
     /// False once there is nothing more to read, ever.
     [[nodiscard]] bool take_one(bool& empty);
     void unmount();

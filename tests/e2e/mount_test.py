@@ -4,6 +4,7 @@
 usage: mount_test.py PELAGO [TEST...]
 """
 import contextlib
+import ctypes
 import errno
 import fcntl
 import json
@@ -204,6 +205,24 @@ def test_a_name_is_made_once(m):
     os.close(fd)
 
 
+def test_a_name_that_comes_and_goes_beside_commits_leaves_nothing(m):
+    """However often it does during one commit, which has it as it was at the beginning."""
+    volume(m)
+    os.mkdir(m.here("d"))
+    child = os.fork()
+    if child == 0:
+        root, busy = os.open(m.directory, os.O_RDONLY), os.open(m.here("busy"), os.O_RDWR | os.O_CREAT)
+        for _ in range(200):
+            os.pwrite(busy, b"x", 0)
+            os.fsync(root)
+        os._exit(0)
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        os.close(os.open(m.here("d", "t"), os.O_RDWR | os.O_CREAT | os.O_EXCL))
+        os.unlink(m.here("d", "t"))
+    m.remount()
+    check(os.listdir(m.here("d")) == [], f"there is {os.listdir(m.here('d'))}")
+
+
 def test_a_directory_that_changes_is_listed_whole(m):
     volume(m)
     kept = {f"kept{n}" for n in range(3000)}
@@ -289,6 +308,24 @@ def test_who_waits_can_be_killed(m):
     began = time.monotonic()
     check(os.waitpid(child, 0)[1] == signal.SIGKILL and time.monotonic() - began < 1, "it hung")
     os.close(fd)
+
+
+def test_a_handled_signal_ends_no_sync(m):
+    """As on any disk; databases count on it. Python itself would try again, so the call is made beside it."""
+    volume(m)
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(m.here("f"), os.O_RDWR | os.O_CREAT)
+    seen = []
+    signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        for number in range(30):
+            os.pwrite(fd, b"x" * 20_000, number * 20_000)
+            check(libc.fsync(fd) == 0, f"fsync {number}: {os.strerror(ctypes.get_errno())}")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        os.close(fd)
+    check(seen, "no signal came")
 
 
 def test_what_was_synced_survives_a_kill(m):

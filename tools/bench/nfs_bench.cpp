@@ -157,8 +157,8 @@ class Round {
         const auto log = read_small_file(log_, 1U << 20U);
         std::string text = log && *log ? std::string{(*log)->begin(), (*log)->end()} : "";
         text.erase(text.find_last_not_of('\n') + 1);
-        return base::Error{base::Errc::io_failed, fmt::format("'{}' in {} ended with {}: {}", options_.compile,
-                                                                 root_, code, text.substr(text.rfind('\n') + 1))};
+        return base::Error{base::Errc::io_failed, fmt::format("'{}' in {} ended with {}: {}", options_.compile, root_,
+                                                              code, text.substr(text.rfind('\n') + 1))};
     }
 
     const NfsBenchOptions& options_;

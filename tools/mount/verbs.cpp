@@ -12,7 +12,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -38,6 +40,18 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPause = 20ms;  // between two looks at another process
+
+/// Whether SIGKILL waits for this thread or its process; any signal that ends a process becomes one. Of a thread in
+/// another PID namespace nothing is known: false.
+bool is_being_killed(std::uint32_t thread) {
+    std::ifstream status{"/proc/" + std::to_string(thread) + "/status"};
+    constexpr std::uint64_t kKill = 1U << (SIGKILL - 1U);
+    for (std::string line; std::getline(status, line);) {
+        if (!line.starts_with("SigPnd:") && !line.starts_with("ShdPnd:")) continue;
+        if ((std::strtoull(line.c_str() + 7, nullptr, 16) & kKill) != 0) return true;
+    }
+    return false;
+}
 
 base::Error from_errno(int code, const std::string& what) {
     return {base::from_errno(code), what + ": " + std::strerror(code)};
@@ -139,6 +153,7 @@ base::Result<ExitCode> serve(Context& context, const MountFlags& flags, const Mo
     where.source = flags.volume;
     where.options = options.kernel;
     where.timeout = options.timeout;
+    where.dies = is_being_killed;
     fusefs::Mount mount{session.env(), std::move(where)};
     fusefs::FileSystem files{session.env(), *tree, mount.kernel_cache(), std::move(config)};
     BASE_CHECK(mount.mount());

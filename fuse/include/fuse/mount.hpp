@@ -5,6 +5,7 @@
 // told to drop goes through a thread of its own: such a call may wait for a request that we are to answer.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,10 @@ struct MountConfig {
     std::vector<std::string> options;                   ///< of mount(8) and fuse(4): "ro", "allow_other", "noexec" ...
     base::Duration timeout = std::chrono::seconds{60};  ///< a request that waits longer is EIO; zero: for ever
     std::size_t max_requests = 1024;                    ///< read and not answered yet
+    /// Whether this thread of another process is about to die of a signal: the kernel tells of every signal and does
+    /// not say of which. Only then does a waiting call end early, but for one that waits for a lock, which any signal
+    /// ends.
+    std::function<bool(std::uint32_t thread)> dies = [](std::uint32_t) { return false; };
 };
 
 class Mount {

@@ -48,6 +48,7 @@ void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newe
         for (auto& [key, name] : node->names) {
             const auto taken = change.names.find(key.second);
             if (taken != change.names.end()) name.before = taken->second.after;
+            name.since = generation;
         }
         // Made and unmade again since the freeze: the base is right as it is.
         std::erase_if(node->names, [](const auto& name) { return name.second.before == name.second.after; });

@@ -19,7 +19,8 @@ struct LiveName {
     std::optional<EntryTarget> before;  ///< in the base
     std::optional<EntryTarget> after;
     bool exclusive = false;
-    std::uint64_t generation = 0;
+    std::uint64_t since = 0;       ///< generation of the first change that the base does not have
+    std::uint64_t generation = 0;  ///< of the last
 };
 
 struct LiveXattr {

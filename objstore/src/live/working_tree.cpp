@@ -108,9 +108,13 @@ void WorkingTree::State::set_name(LiveNode& directory, const std::string& name, 
     auto key = name_key(directory.number, name);
     const auto [at, first] = directory.names.try_emplace(std::move(key));
     auto& change = at->second;
-    if (first) change.before = before;
-    // A name that came and went since the last commit has nothing to tell, unless the commit under way has it.
-    const bool in_flight = !first && freezing > 0 && change.generation <= freezing;
+    if (first) {
+        change.before = before;
+        change.since = generation;
+    }
+    // A name that came and went since the last commit has nothing to tell, unless the commit under way has it: as it
+    // was at the freeze, however often it came and went again after that.
+    const bool in_flight = change.since <= (unsettled ? unsettled->generation : freezing);
     change.after = after;
     change.exclusive = exclusive;
     change.generation = generation;
