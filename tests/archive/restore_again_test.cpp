@@ -147,7 +147,7 @@ TEST_F(RestoreAgain, WhateverDiffersIsMadeAnewAndExactlyAsTheSnapshotHasIt) {
     world.tree.make_directory("/src/directory");
     world.tree.set_xattr("/src/directory", "user.kept", base::as_bytes("1"));
     snapshot = *world.backup().snapshot;
-    const auto now = [&] { return world.tree.stat("/src/file").mtime_ns; };
+    const auto now = [&] { return world.tree.stat("/src/file").mtime; };
     using Change = std::function<void()>;
     const std::string file = "/restored/src/file";
     for (const auto& change :
@@ -163,7 +163,7 @@ TEST_F(RestoreAgain, WhateverDiffersIsMadeAnewAndExactlyAsTheSnapshotHasIt) {
         ASSERT_TRUE(same());
         change();
         world.tree.set_mtime(file, now());
-        world.tree.set_mtime("/restored/src/sparse", world.tree.stat("/src/sparse").mtime_ns);
+        world.tree.set_mtime("/restored/src/sparse", world.tree.stat("/src/sparse").mtime);
         ASSERT_EQ(restore().warnings.count(), 0U);
         EXPECT_TRUE(same()) << world.tree.describe("/restored");
     }
@@ -250,7 +250,7 @@ TEST_F(RestoreAgain, ACancelledRestoreShowsWholeFilesOnlyAndTheNextGoesOn) {
         for (const auto& path : world.list(snapshot)) {
             if (!world.tree.exists("/restored" + path)) continue;
             if (world.tree.stat(path).type != base::FileType::regular) continue;
-            EXPECT_EQ(world.tree.stat("/restored" + path).mtime_ns, world.tree.stat(path).mtime_ns);
+            EXPECT_EQ(world.tree.stat("/restored" + path).mtime, world.tree.stat(path).mtime);
             EXPECT_TRUE(world.tree.read("/restored" + path) == world.tree.read(path)) << path;
             ++finished;
         }

@@ -106,11 +106,11 @@ TEST_P(LocalTreeContract, ASymbolicLinkIsNeverFollowed) {
 
 TEST_P(LocalTreeContract, MetadataOfALinkIsTheLinksOwn) {
     make(top(), "file", "text");
-    const auto before = top().stat("file")->mtime_ns;
+    const auto before = top().stat("file")->mtime;
     ASSERT_TRUE(top().make_symlink("link", "file"));
-    EXPECT_TRUE(top().set_metadata("link", Metadata{.mtime_ns = 1'000'000'007}));
-    EXPECT_EQ(top().stat("link")->mtime_ns, 1'000'000'007);
-    EXPECT_EQ(top().stat("file")->mtime_ns, before);
+    EXPECT_TRUE(top().set_metadata("link", Metadata{.mtime = Timestamp::from_ns(1'000'000'007)}));
+    EXPECT_EQ(top().stat("link")->mtime, Timestamp::from_ns(1'000'000'007));
+    EXPECT_EQ(top().stat("file")->mtime, before);
 }
 
 TEST_P(LocalTreeContract, TheDirectoryThatIsOpenStaysTheSameWhenItsNameGoes) {
@@ -187,22 +187,25 @@ TEST_P(LocalTreeContract, HolesAreSeenAndReadAsZeros) {
 
 TEST_P(LocalTreeContract, MetadataIsSetAndTimesAreExact) {
     const auto file = make(top(), "a", "text");
-    EXPECT_TRUE(file->set_metadata(Metadata{.mode = 04751, .mtime_ns = -1'234'567'891}));
+    EXPECT_TRUE(file->set_metadata(Metadata{.mode = 04751, .mtime = Timestamp::from_ns(-1'234'567'891)}));
     EXPECT_EQ(top().stat("a")->mode, 04751U);
-    EXPECT_EQ(top().stat("a")->mtime_ns, -1'234'567'891);
+    EXPECT_EQ(top().stat("a")->mtime, Timestamp::from_ns(-1'234'567'891));
     const auto directory = top().make_directory("d").value();
-    EXPECT_TRUE(directory->set_metadata(Metadata{.mode = 01777, .mtime_ns = 17}));
+    EXPECT_TRUE(directory->set_metadata(Metadata{.mode = 01777, .mtime = Timestamp::from_ns(17)}));
     EXPECT_EQ(top().stat("d")->mode, 01777U);
-    EXPECT_EQ(directory->stat()->mtime_ns, 17);
+    EXPECT_EQ(directory->stat()->mtime, Timestamp::from_ns(17));
+    EXPECT_TRUE(directory->set_metadata(Metadata{.atime = Timestamp{-3, 4}}));
+    EXPECT_EQ(directory->stat()->atime, (Timestamp{-3, 4}));
+    EXPECT_EQ(directory->stat()->mtime, Timestamp::from_ns(17)) << "left alone";
 }
 
 TEST_P(LocalTreeContract, ChangingAFileMovesItsTimes) {
     const auto file = make(top(), "a", "text");
-    EXPECT_TRUE(file->set_metadata(Metadata{.mtime_ns = 1}));
+    EXPECT_TRUE(file->set_metadata(Metadata{.mtime = Timestamp::from_ns(1)}));
     const auto before = file->stat().value();
     EXPECT_TRUE(file->write_at(0, as_bytes("TEXT")));
-    EXPECT_GT(file->stat()->mtime_ns, before.mtime_ns);
-    EXPECT_GE(file->stat()->ctime_ns, before.ctime_ns);
+    EXPECT_GT(file->stat()->mtime, before.mtime);
+    EXPECT_GE(file->stat()->ctime, before.ctime);
 }
 
 TEST_P(LocalTreeContract, XattrsAreKeptAndSorted) {

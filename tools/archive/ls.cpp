@@ -71,7 +71,7 @@ std::string mode_text(FileType type, std::uint32_t mode) {
 std::string line(const ListedFile& file, bool long_format) {
     if (!long_format) return printable(file.path) + "\n";
     const auto& inode = file.inode;
-    const std::string time = objstore::archive::is_leading(inode) ? "-" : local_time(inode.mtime_ns);
+    const std::string time = objstore::archive::is_leading(inode) ? "-" : local_time(inode.mtime);
     std::string text = fmt::format("{} {:>3} {:>5} {:>5} {:>12} {:19} {}", mode_text(inode.type, inode.mode),
                                    inode.nlink, inode.uid, inode.gid, inode.size, time, printable(file.path));
     if (inode.type == FileType::symlink) text += " -> " + printable(file.target);
@@ -91,7 +91,7 @@ nlohmann::json node(const ListedFile& file) {
                           {"mtime", nullptr},
                           {"inode", file.number},
                           {"links", inode.nlink}};
-    if (!objstore::archive::is_leading(inode)) object["mtime"] = rfc3339(inode.mtime_ns);
+    if (!objstore::archive::is_leading(inode)) object["mtime"] = rfc3339(inode.mtime);
     if (inode.type == FileType::symlink) object["linktarget"] = file.target;
     return object;
 }

@@ -32,6 +32,7 @@ class Category final : public std::error_category {
             case Errc::key_damaged: return "the file of the owner key is damaged";
             case Errc::no_cluster: return "no cluster was made there";
             case Errc::no_block: return "there is no such block";
+            case Errc::not_mounted: return "no volume is mounted there";
             case Errc::other_node: return "it belongs to another store than the one beside it";
         }
         return "unknown error";
@@ -52,6 +53,7 @@ class Category final : public std::error_category {
             case Errc::key_damaged: return std::errc::io_error;
             case Errc::no_cluster: return std::errc::no_such_file_or_directory;
             case Errc::no_block: return std::errc::no_such_file_or_directory;
+            case Errc::not_mounted: return std::errc::invalid_argument;
             case Errc::other_node: return std::errc::invalid_argument;
         }
         return {value, *this};
@@ -97,6 +99,7 @@ const auto& table() {
             "'pelago key import FILE --replace' brings the key back from its recovery file"},
         Row{Errc::no_block, ExitCode::fatal, ""},
         Row{Errc::no_cluster, ExitCode::fatal, "'pelago dev up' makes one"},
+        Row{Errc::not_mounted, ExitCode::fatal, "'pelago mount VOLUME DIR' mounts one"},
         Row{Errc::other_node, ExitCode::fatal,
             "put back the one that was made with it, or move this one away: a new one is made then"},
 

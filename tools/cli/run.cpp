@@ -214,8 +214,8 @@ int run(std::span<const std::string> args, Io& io) {
     Invocation& invocation = program.invocation;
     const auto parsed = program.parse(args);
     if (parsed && *parsed) {
-        const bool version = std::ranges::find(args, "--version") != args.end();
-        io.out(version && invocation.json ? version_document().dump() + "\n" : **parsed);
+        const auto given = [&](std::string_view flag) { return std::ranges::find(args, flag) != args.end(); };
+        io.out(given("--version") && given("--json") ? version_document().dump() + "\n" : **parsed);
         return static_cast<int>(io.finish() ? ExitCode::done : ExitCode::fatal);
     }
     // A flag may stand after what did not parse: a script that asked for JSON gets JSON.

@@ -53,11 +53,7 @@ class HostDirectory final : public LocalDirectory {
   public:
     HostDirectory(UniqueFd descriptor, std::string path) : descriptor_{std::move(descriptor)}, path_{std::move(path)} {}
 
-    Result<FileStat> stat() override {
-        struct stat status{};
-        if (::fstat(fd(), &status) != 0) return errno_error(path_);
-        return to_file_stat(status);
-    }
+    Result<FileStat> stat() override { return stat_of(fd(), "", path_); }
 
     Result<std::vector<Entry>> list() override {
         UniqueFd again{::openat(fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};  // a position of its own
@@ -248,9 +244,7 @@ class HostDirectory final : public LocalDirectory {
         return Error{Errc::bad_argument, whole(name) + " is no " + std::string{wanted}};
     }
     [[nodiscard]] Result<FileStat> stat_entry(const std::string& name) const {
-        struct stat status{};
-        if (::fstatat(fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return errno_error(whole(name));
-        return to_file_stat(status);
+        return stat_of(fd(), name, whole(name));
     }
 
     UniqueFd descriptor_;

@@ -15,6 +15,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "base/timestamp.hpp"
 
 namespace base {
 
@@ -27,8 +28,10 @@ struct FileStat {
     std::uint32_t gid = 0;
     std::uint64_t size = 0;
     std::uint64_t allocated_bytes = 0;
-    std::int64_t mtime_ns = 0;
-    std::int64_t ctime_ns = 0;
+    Timestamp mtime;
+    Timestamp ctime;
+    Timestamp atime;
+    Timestamp btime;           ///< when it was made; zero if the file system does not tell
     std::uint64_t device = 0;  ///< of the file system
     std::uint64_t inode = 0;
     std::uint64_t nlink = 1;
@@ -52,7 +55,8 @@ struct Metadata {
     std::optional<std::uint32_t> mode;
     std::optional<std::uint32_t> uid;
     std::optional<std::uint32_t> gid;
-    std::optional<std::int64_t> mtime_ns;
+    std::optional<Timestamp> mtime;
+    std::optional<Timestamp> atime;
 };
 
 class LocalFile {

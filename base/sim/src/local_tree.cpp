@@ -141,10 +141,10 @@ void LocalTree::set_owner(std::string_view path, std::uint32_t uid, std::uint32_
     state_->change(*node);
 }
 
-void LocalTree::set_mtime(std::string_view path, std::int64_t mtime_ns) {
+void LocalTree::set_mtime(std::string_view path, Timestamp mtime) {
     const auto node = state_->must_find(path);
     state_->change(*node);
-    node->mtime_ns = mtime_ns;
+    node->mtime = mtime;
 }
 
 void LocalTree::mount(std::string_view path, std::uint64_t device) { state_->must_find(path)->device = device; }
@@ -227,8 +227,8 @@ std::string hash_of(const SparseBytes& data, const std::vector<DataRange>& range
 class Description {
   public:
     void add(const TreeNode& node, const std::string& path) {
-        out_ += fmt::format("{}{:04o} {}:{} {} {}", letter_of(node.type), node.mode, node.uid, node.gid, node.mtime_ns,
-                            path.empty() ? "." : path);
+        out_ += fmt::format("{}{:04o} {}:{} {}.{:09} {}", letter_of(node.type), node.mode, node.uid, node.gid,
+                            node.mtime.seconds, node.mtime.nanoseconds, path.empty() ? "." : path);
         if (node.type == FileType::symlink) out_ += " -> " + node.target;
         if (node.type == FileType::character || node.type == FileType::block) out_ += fmt::format(" {:#x}", node.rdev);
         if (node.type == FileType::regular) add_contents(node);

@@ -43,14 +43,17 @@ TreeNodePtr LocalTree::State::make_node(FileType type, std::uint32_t mode) {
     node->inode = ++next_inode;
     node->nlink = type == FileType::directory ? 2 : 1;
     touch(*node);
+    node->atime = node->btime = node->mtime;
     return node;
 }
 
-void LocalTree::State::change(TreeNode& node) { node.ctime_ns = now_ns ? now_ns() : kFirstTime + ++ticks * kTick; }
+void LocalTree::State::change(TreeNode& node) {
+    node.ctime = Timestamp::from_ns(now_ns ? now_ns() : kFirstTime + ++ticks * kTick);
+}
 
 void LocalTree::State::touch(TreeNode& node) {
     change(node);
-    node.mtime_ns = node.ctime_ns;
+    node.mtime = node.ctime;
 }
 
 FileStat LocalTree::State::stat_of(const TreeNode& node, std::uint64_t device) const {
@@ -63,8 +66,10 @@ FileStat LocalTree::State::stat_of(const TreeNode& node, std::uint64_t device) c
                : node.type == FileType::directory ? 4096
                                                   : node.data.size();
     out.allocated_bytes = node.data.pages() * SparseBytes::kPage;
-    out.mtime_ns = node.mtime_ns;
-    out.ctime_ns = node.ctime_ns;
+    out.mtime = node.mtime;
+    out.ctime = node.ctime;
+    out.atime = node.atime;
+    out.btime = node.btime;
     out.device = node.device != 0 ? node.device : device;
     out.inode = node.inode;
     out.nlink = node.nlink;
@@ -183,7 +188,8 @@ Result<void> put_metadata(LocalTree::State& tree, TreeNode& node, const Metadata
     if ((metadata.uid || metadata.gid) && node.type == FileType::regular) node.mode &= 01777U;
     if (metadata.mode && node.type != FileType::symlink) node.mode = *metadata.mode & 07777U;
     tree.change(node);
-    if (metadata.mtime_ns) node.mtime_ns = *metadata.mtime_ns;
+    if (metadata.mtime) node.mtime = *metadata.mtime;
+    if (metadata.atime) node.atime = *metadata.atime;
     return ok();
 }
 

@@ -18,8 +18,10 @@ struct TreeNode {
     std::uint32_t mode = 0;
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    std::int64_t mtime_ns = 0;
-    std::int64_t ctime_ns = 0;
+    Timestamp mtime;
+    Timestamp ctime;
+    Timestamp atime;
+    Timestamp btime;
     std::uint64_t inode = 0;
     std::uint64_t nlink = 1;
     std::uint64_t rdev = 0;

@@ -44,6 +44,9 @@ struct Snapshot {
     friend bool operator==(const Snapshot& a, const Snapshot& b);
 };
 
+/// Where the forest lists the snapshot of this id, but for the tie: of several whose ids begin alike, each has its own.
+[[nodiscard]] TreeKey snapshot_key(const base::Guid& id);
+
 /// Which snapshots are meant. Empty fields match everything.
 struct SnapshotFilter {
     std::string host;

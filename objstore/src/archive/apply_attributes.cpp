@@ -51,7 +51,7 @@ bool same_attributes(const base::FileStat& stat, const base::Result<std::vector<
     const bool owner = tree.privileged() ? stat.uid == inode.uid && stat.gid == inode.gid
                                          : stat.uid == inode.uid || stat.uid == tree.user_id();
     const bool mode = inode.type == base::FileType::symlink || stat.mode == mode_for(inode, stat, tree.privileged());
-    return owner && mode && stat.mtime_ns == inode.mtime_ns && xattrs &&
+    return owner && mode && stat.mtime == inode.mtime && xattrs &&
            same_xattrs(*xattrs, attributes.xattrs, tree.privileged());
 }
 
@@ -91,7 +91,7 @@ void apply(const Setters& set, const Attributes& attributes, const std::string& 
     }
     base::Metadata metadata;
     if (inode.type != base::FileType::symlink) metadata.mode = inode.mode;
-    if (!leading) metadata.mtime_ns = inode.mtime_ns;
+    if (!leading) metadata.mtime = inode.mtime;
     if (!privileged && metadata.mode && inode.type == base::FileType::regular) {
         if (const auto stat = set.stat()) metadata.mode = mode_for(inode, *stat, privileged);
     }

@@ -218,11 +218,12 @@ base::Task<base::Result<void>> BackupRun::rebuild_dedup(bool with_file) {
                 const auto* extent = std::get_if<Extent>(&item.value);
                 if (const auto* xattr = std::get_if<XattrRecord>(&item.value))
                     extent = std::get_if<Extent>(&xattr->value);
-                if (extent == nullptr || !extent->block || extent->block->key_epoch != session_->keys().epoch.epoch)
+                if (extent == nullptr || !extent->block || !extent->hash ||
+                    extent->block->key_epoch != session_->keys().epoch.epoch)
                     continue;
                 auto& record = records[extent->block->id];
                 record.block = *extent->block;
-                record.chunks.push_back({extent->offset, static_cast<std::uint32_t>(extent->length), extent->hash});
+                record.chunks.push_back({extent->offset, static_cast<std::uint32_t>(extent->length), *extent->hash});
             }
         }
     }

@@ -15,8 +15,8 @@ Inode inode_of(const base::FileStat& stat) {
     inode.uid = stat.uid;
     inode.gid = stat.gid;
     inode.size = stat.size;
-    inode.mtime_ns = stat.mtime_ns;
-    inode.ctime_ns = stat.ctime_ns;
+    inode.mtime = stat.mtime;
+    inode.ctime = stat.ctime;
     inode.nlink = stat.nlink;
     inode.rdev = stat.rdev;
     inode.source_device = stat.device;
@@ -168,7 +168,7 @@ void BackupRun::take_directory(const Listing& listing, const Directory& director
     item.directory = listing.on_the_way ? nullptr : listing.directory;
     item.stat = listing.stat;
     if (!listing.on_the_way) return queue_item(listing, std::move(item));
-    if (known) changes_.erase(item.number, item.number + 1);
+    if (known) changes_.rewrite(item.number);
     changes_.put({TreeKey::first(item.number, Kind::inode), leading_inode(listing.stat)});
 }
 
@@ -225,11 +225,12 @@ void BackupRun::store_inode(const SourceItem& item, ReadOutcome& outcome, const 
     for (auto& warning : outcome.warnings) report_.warnings.add(warning.kind, item.path(), std::move(warning.error));
     shown_.warnings = report_.warnings.count();
     if (outcome.lost) return lose(item);
-    if (item.known) changes_.erase(item.number, item.number + 1);
+    if (item.known) changes_.rewrite(item.number);
     auto inode = inode_of(item.stat);
     // What changed since we began may change again within the same tick of the file system's clock, unseen: the next
     // backup reads it whatever its times say.
-    if (item.stat.type == base::FileType::regular && item.stat.ctime_ns >= started_wall_ns_) inode.ctime_ns = 0;
+    if (item.stat.type == base::FileType::regular && item.stat.ctime >= base::Timestamp::from_ns(started_wall_ns_))
+        inode.ctime = {};
     changes_.put({TreeKey::first(item.number, Kind::inode), inode});
     put_xattrs(item.number, outcome, attributes);
     if (item.stat.type == base::FileType::symlink) {

@@ -26,9 +26,9 @@ bool keeps(Overwrite overwrite, const base::FileStat& there, const Inode& ours) 
         case Overwrite::always: return false;
         case Overwrite::if_changed: {
             const bool same_size = ours.type != base::FileType::regular || there.size == ours.size;
-            return there.type == ours.type && same_size && there.mtime_ns == ours.mtime_ns;
+            return there.type == ours.type && same_size && there.mtime == ours.mtime;
         }
-        case Overwrite::if_newer: return there.mtime_ns >= ours.mtime_ns;
+        case Overwrite::if_newer: return there.mtime >= ours.mtime;
         case Overwrite::never: return true;
     }
     return true;

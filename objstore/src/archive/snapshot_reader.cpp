@@ -122,7 +122,7 @@ base::Task<base::Result<base::Bytes>> SnapshotReader::value_of(XattrRecord recor
 }
 
 bool is_leading(const Inode& inode) {
-    return inode.type == base::FileType::directory && inode.source_inode == 0 && inode.mtime_ns == 0;
+    return inode.type == base::FileType::directory && inode.source_inode == 0 && inode.mtime == base::Timestamp{};
 }
 
 std::optional<base::ByteView> bytes_of(const Extent& extent, const OpenedBlock& block) {

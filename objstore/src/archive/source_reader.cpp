@@ -15,7 +15,7 @@ void lose(ReadOutcome& outcome, const base::Error& error) {
 }
 
 bool same_version(const base::FileStat& a, const base::FileStat& b) {
-    return a.size == b.size && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns;
+    return a.size == b.size && a.mtime == b.mtime && a.ctime == b.ctime;
 }
 
 ReadChunk name_chunk(const EpochKeys& keys, const base::Bytes& buffer, std::size_t at, std::size_t length,
@@ -221,7 +221,7 @@ LargeReader::Segment LargeReader::next() {
 
 void LargeReader::close() {
     const auto after = file_->stat();
-    if (!after || after->mtime_ns != item_.stat.mtime_ns || after->ctime_ns != item_.stat.ctime_ns ||
+    if (!after || after->mtime != item_.stat.mtime || after->ctime != item_.stat.ctime ||
         after->size != item_.stat.size) {
         outcome_.warnings.push_back({WarningKind::changed, {}});
     }

@@ -54,6 +54,12 @@ base::Bytes encode_fields(const Snapshot& snapshot) {
 
 }  // namespace
 
+TreeKey snapshot_key(const base::Guid& id) {
+    TreeKey key = TreeKey::first(0, Kind::snapshot);
+    for (std::size_t i = 0; i < 8; ++i) key.sub = (key.sub << 8U) | id.bytes()[i];
+    return key;
+}
+
 base::Guid Snapshot::id() const {
     return base::sha256({base::as_bytes("pelago snapshot"), root->id.view(), encode_fields(*this)});
 }

@@ -49,7 +49,7 @@ class LocalTree final : public base::LocalTree {
     void set_xattr(std::string_view path, std::string_view name, ByteView value);
     void set_mode(std::string_view path, std::uint32_t mode);
     void set_owner(std::string_view path, std::uint32_t uid, std::uint32_t gid);
-    void set_mtime(std::string_view path, std::int64_t mtime_ns);
+    void set_mtime(std::string_view path, Timestamp mtime);
     /// Another device number for everything below `path`, as if a file system were mounted there.
     void mount(std::string_view path, std::uint64_t device);
     void remove(std::string_view path);  ///< with everything below it
