@@ -31,7 +31,10 @@ def files_below(top):
     for folder, _, names in os.walk(top):
         for name in names:
             path = os.path.join(folder, name)
-            found[path] = os.lstat(path)
+            try:
+                found[path] = os.lstat(path)
+            except FileNotFoundError:
+                pass  # a restore that is under way gave it its name
     return found
 
 

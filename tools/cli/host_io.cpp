@@ -124,7 +124,8 @@ void take_over_signals() {
 }
 
 base::Error from_errno(std::string_view what) {
-    return {base::from_errno(errno), std::string{what} + ": " + std::strerror(errno)};
+    const auto code = errno == EPIPE ? base::Errc::io_failed : base::from_errno(errno);  // a pipe of ours is no peer
+    return {code, std::string{what} + ": " + std::strerror(errno)};
 }
 
 Surroundings look_around() {
