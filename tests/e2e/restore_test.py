@@ -31,7 +31,10 @@ def files_below(top):
     for folder, _, names in os.walk(top):
         for name in names:
             path = os.path.join(folder, name)
-            found[path] = os.lstat(path)
+            try:
+                found[path] = os.lstat(path)
+            except FileNotFoundError:
+                pass  # a restore that is under way gave it its name
     return found
 
 
@@ -194,7 +197,9 @@ def test_want_of_memory_is_one_line_and_loses_nothing(m):
         done = subprocess.run([PELAGO, "archive", "restore", "latest", "--target", m.path("out")], env=m.environment,
                               capture_output=True, timeout=PATIENCE_S,
                               preexec_fn=limited(resource.RLIMIT_AS, kilobytes << 10))
-        check(done.returncode in (0, 1), f"{kilobytes} kB: exit {done.returncode}: {done.stderr.decode()}")
+        # Where it is the kernel that has none left, that is named with the file that it cost.
+        named = done.returncode == 3 and b"(Cannot allocate memory)" in done.stderr
+        check(done.returncode in (0, 1) or named, f"{kilobytes} kB: exit {done.returncode}: {done.stderr.decode()}")
         if done.returncode == 1:
             lines.add(done.stderr)
             check(done.stderr.startswith(b"pelago: ") and done.stderr.count(b"\n") == 1, done.stderr.decode())
@@ -219,15 +224,18 @@ def test_a_command_that_root_runs_locks_nobody_out(m):
     m.run("archive", "backup", source, preexec_fn=lambda: os.setuid(nobody))
     os.chown(os.path.join(m.data, "client", "marks.lock"), 0, 0)
     os.chmod(os.path.join(m.data, "client", "marks.lock"), 0o600)
-    done = m.run("archive", "backup", source, preexec_fn=lambda: os.setuid(nobody), expect=1)
+    done = m.run("archive", "backup", source, preexec_fn=lambda: os.setuid(nobody))
     check(b"it belongs to user 0; give it back: chown -R 65534 " in done.stderr, done.stderr.decode())
 
 
 def test_a_home_that_cannot_be_written_is_named(m):
     random_tree(m.path("source"), 9, 2, 10)
-    m.environment = {"PATH": os.environ["PATH"], "HOME": "/proc/nowhere"}
-    done = m.run("archive", "backup", m.path("source"), expect=1)
-    check(b"/proc/nowhere" in done.stderr and b"--dir" in done.stderr, done.stderr.decode())
+    os.chmod(m.scratch, 0o755)
+    os.mkdir(m.path("home"), 0o555)
+    m.environment = {"PATH": os.environ["PATH"], "HOME": m.path("home")}
+    ordinary = {"preexec_fn": lambda: os.setuid(65534)} if ROOT else {}
+    done = m.run("archive", "backup", m.path("source"), expect=1, **ordinary)
+    check(m.path("home").encode() in done.stderr and b"--dir" in done.stderr, done.stderr.decode())
 
 
 def test_the_line_to_export_is_read_back_by_a_shell(m):

@@ -84,6 +84,8 @@ sigset_t stop_signals() {
 /// Whoever meets it, in whatever task of whichever layer: nothing that went on without its memory would tell the truth.
 /// As safe at every point as kill -9 is.
 [[noreturn]] void out_of_memory() {
+    static std::atomic_flag told;
+    while (told.test_and_set()) ::pause();  // another thread says it, and ends us
     g_terminal.restore();
     constexpr std::string_view kText =
         "pelago: cannot go on: out of memory (is there a limit, 'ulimit -v'?); run the command again with more: it "
@@ -122,7 +124,8 @@ void take_over_signals() {
 }
 
 base::Error from_errno(std::string_view what) {
-    return {base::from_errno(errno), std::string{what} + ": " + std::strerror(errno)};
+    const auto code = errno == EPIPE ? base::Errc::io_failed : base::from_errno(errno);  // a pipe of ours is no peer
+    return {code, std::string{what} + ": " + std::strerror(errno)};
 }
 
 Surroundings look_around() {

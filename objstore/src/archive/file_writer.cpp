@@ -155,13 +155,13 @@ bool FileWriter::has(std::size_t index) {
     const auto begin = end_of(index);
     if (index == file_.extents.size()) return holds_zeros(begin, file_.attributes.inode.size);
     const auto& [offset, extent] = file_.extents[index];
-    if (extent.block->key_epoch != making_.keys.epoch || extent.length > max_content_bytes(extent.block->type)) {
-        return false;  // of an epoch whose chunk key we do not hold; or of no backup
-    }
+    // Without a hash, of an epoch whose chunk key we do not hold, or of no backup: not to be told without its block.
+    if (!extent.hash || extent.block->key_epoch != making_.keys.epoch) return false;
+    if (extent.length > max_content_bytes(extent.block->type)) return false;
     if (!holds_zeros(begin, offset)) return false;
     base::Bytes bytes(extent.length);
     const auto read = file.read_at(offset, bytes);
-    return read && *read == bytes.size() && chunk_hash(making_.keys, bytes) == extent.hash;
+    return read && *read == bytes.size() && chunk_hash(making_.keys, bytes) == *extent.hash;
 }
 
 bool FileWriter::holds_zeros(std::uint64_t begin, std::uint64_t end) {
