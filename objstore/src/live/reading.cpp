@@ -134,7 +134,8 @@ base::Task<base::Result<std::vector<Content::Segment>>> WorkingTree::State::segm
         const auto end = at + segment.piece.length;
         std::map<std::uint64_t, Extent> extents;
         if (tree) {
-            BASE_CO_TRY(extents, co_await find_extents(*tree, number, FileRange{at, end}));
+            const FileRange range{at, end};
+            BASE_CO_TRY(extents, co_await find_extents(*tree, number, range));
         }
         const auto add = [&out](std::uint64_t offset, std::uint64_t length, std::optional<Extent> stored) {
             Content::Segment part;
