@@ -3,12 +3,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
-#include "base/host/host_disk.hpp"
 #include "base/host/host_runtime.hpp"
 #include "base/host/local_socket.hpp"
-#include "base/network_directory.hpp"
 #include "cli/exit_code.hpp"
 #include "session/data_directory.hpp"
+#include "session/shared_store.hpp"
 
 namespace tools {
 
@@ -45,12 +44,15 @@ base::Result<nlohmann::json> ask_daemon(const std::string& directory, const std:
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
     const auto socket = DataDirectory{directory}.socket();
     auto answer = runtime.run(ask_once(runtime, socket, question, arguments, timeout));
+    const bool unanswered =
+        !answer && (answer.error() == base::Errc::unreachable || answer.error() == base::Errc::unsupported);
+    if (!unanswered) return answer;
+    const auto network = joined_network(DataDirectory{directory});
+    if (!network) return network.error().with("cannot use " + directory);
+    // A command that holds the store of this machine alone may be listening there.
+    if (!*network) return base::Error{Errc::no_network, "cannot use " + directory};
     // The node itself may have said it, of another one.
-    if (answer || answer.error() != base::Errc::unreachable || somebody_listens(socket)) return answer;
-    const auto disk = base::host::HostDisk::open(DataDirectory{directory}.node());
-    const auto member = disk ? base::NetworkDirectory::open(**disk) : disk.error();
-    if (!member && member.error() != base::Errc::not_found) return member.error().with("cannot use " + directory);
-    if (!member) return base::Error{Errc::no_network, "cannot use " + directory};
+    if (somebody_listens(socket)) return answer;
     return base::Error{Errc::no_node, "cannot ask the node of " + directory};
 }
 

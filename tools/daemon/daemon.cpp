@@ -83,8 +83,12 @@ base::Result<void> Daemon::open() {
                                .certificate = network->certificate()};
     BASE_TRY(transport, base::host::TcpTransport::open(runtime.executor(), runtime.clock(), runtime.rng(),
                                                        runtime.log(), std::move(tcp)));
-    BASE_TRY(socket, base::host::LocalServer::open(runtime.executor(), runtime.clock(), runtime.rng(), runtime.log(),
-                                                   directory.socket()));
+    auto listening = base::host::LocalServer::open(runtime.executor(), runtime.clock(), runtime.rng(), runtime.log(),
+                                                   directory.socket());
+    // No other node, we have its lock: a command that began before a network was made or joined.
+    if (!listening && somebody_listens(directory.socket()))
+        return base::Error{base::Errc::locked, "cannot run a node on " + directory.path};
+    BASE_TRY(socket, std::move(listening));
     return base::ok();
 }
 

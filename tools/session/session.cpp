@@ -4,7 +4,6 @@
 #include "base/host/host_disk.hpp"
 #include "base/host/host_local_tree.hpp"
 #include "base/host/local_socket.hpp"
-#include "base/network_directory.hpp"
 #include "cli/text.hpp"
 #include "past/local.hpp"
 #include "session/lone_transport.hpp"
@@ -16,17 +15,6 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds{500};
 constexpr int kTicksBeforeTelling = 4;
 
-/// Nullopt unless this machine is, or ever was, a member of a network.
-base::Result<std::optional<std::string>> joined_network(const std::string& node_directory) {
-    auto disk = base::host::HostDisk::open(node_directory);
-    if (!disk && disk.error() == base::Errc::not_found) return std::optional<std::string>{};
-    if (!disk) return disk.error();
-    const auto network = base::NetworkDirectory::open(**disk);
-    if (network) return std::optional{network->name()};
-    if (network.error() == base::Errc::not_found) return std::optional<std::string>{};
-    return network.error();
-}
-
 }  // namespace
 
 Session::Session(Context& context, DataDirectory directory)
@@ -37,7 +25,7 @@ Session::Session(Context& context, DataDirectory directory)
       files_{base::host::make_local_tree()} {}
 
 Session::~Session() {
-    if (lone_) runtime_.run(lone_->close());
+    if (shared_) runtime_.run(shared_->close());
 }
 
 base::NodeEnv Session::env() {
@@ -50,11 +38,10 @@ base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
     const std::string& path = session->directory_.path;
     const auto opened = [&]() -> base::Result<void> {
         BASE_CHECK(session->open_client());
-        // Before the store is touched: a node that runs has it locked.
+        BASE_TRY(const auto network, joined_network(session->directory_));
+        if (!network) return session->open_shared_store(context.settings);
         if (somebody_listens(session->directory_.socket())) return session->connect_to_node();
-        BASE_TRY(const auto network, joined_network(session->directory_.node()));
-        if (network) return base::Error{Errc::no_node, "cannot reach network '" + *network + "'"};
-        return session->open_lone_node(context.settings);
+        return base::Error{Errc::no_node, "cannot reach network '" + *network + "'"};
     }();
     if (!opened) {
         const bool whole = opened.error() == Errc::no_node;
@@ -67,7 +54,7 @@ base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
 /// Whatever the command was at: without its node there is one thing to say.
 base::Error Session::judge(const base::Error& error) const {
     const bool lost = error == base::Errc::unreachable || error == base::Errc::stopped;
-    if (kind() != Kind::node_near || !lost || somebody_listens(directory_.socket())) return error;
+    if (shared_ || !lost || somebody_listens(directory_.socket())) return error;
     return {Errc::node_gone, "lost " + directory_.socket()};
 }
 
@@ -96,13 +83,13 @@ base::Result<void> Session::connect_to_node() {
     return base::ok();
 }
 
-base::Result<void> Session::open_lone_node(const Settings& settings) {
-    BASE_TRY(node_disk_, base::host::HostDisk::create(directory_.node()));
+base::Result<void> Session::open_shared_store(const Settings& settings) {
     transport_ = std::make_unique<LoneTransport>(base::Address{});
     LoneNodeConfig config;
     config.capacity_bytes = settings.size("capacity").value_or(0);
-    BASE_TRY(lone_, run(LoneNode::open(runtime_, *node_disk_, config), "another pelago command that uses the store"));
-    storage_ = &lone_->storage();
+    shared_ = std::make_unique<SharedStore>(runtime_, directory_, config);
+    BASE_CHECK(run(shared_->open(), "another pelago command that uses the store"));
+    storage_ = shared_.get();
     return base::ok();
 }
 
