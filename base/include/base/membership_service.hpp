@@ -4,7 +4,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/env.hpp"
@@ -32,6 +34,9 @@ class MembershipService {
     /// roster was adopted.
     MembershipService(NodeEnv env, NetworkDirectory& directory, Neighbours neighbours, OnChange on_change);
     ~MembershipService();
+    /// Ends what it does of its own accord, and answers nobody any more. Await it before destroying it while the
+    /// executor goes on running.
+    Task<void> stop();
 
     /// Answers one joiner whose key the handshake has proven. Errc::denied with the reason.
     Task<Result<Message>> admit(PublicKey joiner, Message request);
@@ -42,14 +47,25 @@ class MembershipService {
     Task<Result<Message>> on_request(Peer from, Message message);
     void on_notify(const Peer& from, Message message);
     Task<void> gossip_loop();
-    Task<void> catch_up(Address from);
+    /// Of policy and roster.
+    struct Versions {
+        std::uint64_t policy = 0;
+        std::uint64_t roster = 0;
+        [[nodiscard]] bool behind(const Versions& other) const {
+            return policy < other.policy || roster < other.roster;
+        }
+    };
+    [[nodiscard]] Versions ours() const { return {directory_.policy().version, directory_.roster().version}; }
+    [[nodiscard]] bool worth_asking(const NodeId& member);
+    Task<void> catch_up(Address from, Versions claimed);
     [[nodiscard]] Message versions() const;
 
     NodeEnv env_;
     NetworkDirectory& directory_;
     Neighbours neighbours_;
     OnChange on_change_;
-    bool catching_up_ = false;
+    std::set<NodeId> asked_;                  ///< for what they say that they have; they may never answer
+    std::map<NodeId, TimePoint> not_before_;  ///< those who did not have it
     TaskGroup tasks_;
 };
 
