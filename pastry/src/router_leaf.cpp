@@ -98,8 +98,8 @@ void Router::consider_leaf(const NodeHandle& node) {
     if (is_missing_leaf(node)) probe(node, Reason::leaf);
 }
 
-// Each question about a node that is not there delays settling: whoever names several that our roster does not know, and
-// that never answered, is not believed about more.
+// Each question about a node that is not there delays settling: whoever names several that our roster does not know,
+// and that never answered, is not believed about more.
 void Router::consider_hearsay(const NodeHandle& node, const base::NodeId& informant) {
     constexpr auto kMaxUnproven = 4;
     if (!is_missing_leaf(node)) return;

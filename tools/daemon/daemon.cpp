@@ -6,15 +6,18 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/host/clone_probe.hpp"
 #include "base/host/host_disk.hpp"
 #include "base/host/host_runtime.hpp"
 #include "base/host/local_socket.hpp"
 #include "base/host/tcp_transport.hpp"
 #include "base/network_directory.hpp"
 #include "daemon/control.hpp"
+#include "daemon/members.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/peer_stack.hpp"
 #include "daemon/questions.hpp"
+#include "daemon/watch.hpp"
 #include "past/local.hpp"
 #include "session/data_directory.hpp"
 #include "session/session.hpp"
@@ -40,9 +43,13 @@ PeerConfig peer_config(const DaemonOptions& options, const base::Certificate& ce
 /// Everything that lives as long as the daemon serves.
 struct Daemon {
     Daemon(base::host::HostRuntime& runtime_in, DaemonOptions options_in)
-        : runtime{runtime_in}, options{std::move(options_in)}, directory{options.directory} {}
+        : runtime{runtime_in},
+          options{std::move(options_in)},
+          directory{options.directory, options.socket},
+          watching{runtime_in.executor()} {}
 
     base::Result<void> open();
+    base::Task<base::Result<void>> refuse_to_be_a_clone(base::NodeEnv env);
     base::Task<base::Result<ExitCode>> serve(std::stop_token stop);
     base::Task<base::Result<base::Message>> answer(base::Message message);
 
@@ -56,6 +63,8 @@ struct Daemon {
     std::unique_ptr<base::host::LocalServer> socket;
     std::unique_ptr<PeerStack> stack;
     std::unique_ptr<past::LocalServer> blocks;
+    std::optional<Watch> watch;
+    base::TaskGroup watching;
     ControlTable control;
 };
 
@@ -84,7 +93,7 @@ base::Result<void> Daemon::open() {
     BASE_TRY(transport, base::host::TcpTransport::open(runtime.executor(), runtime.clock(), runtime.rng(),
                                                        runtime.log(), std::move(tcp)));
     auto listening = base::host::LocalServer::open(runtime.executor(), runtime.clock(), runtime.rng(), runtime.log(),
-                                                   directory.socket());
+                                                   directory.socket(), {}, options.share_with_group);
     // No other node, we have its lock: a command that began before a network was made or joined.
     if (!listening && somebody_listens(directory.socket()))
         return base::Error{base::Errc::locked, "cannot run a node on " + directory.path};
@@ -107,9 +116,37 @@ base::Task<void> wait_for(std::stop_token stop, base::Executor executor) {
     co_await requested.wait();
 }
 
+/// Before it does anything: two processes that are one member undo each other's copies.
+base::Task<base::Result<void>> Daemon::refuse_to_be_a_clone(base::NodeEnv env) {
+    constexpr std::chrono::seconds kPatience{3};
+    constexpr std::size_t kMostAsked = 8;
+    auto members = network->seeds();
+    if (members.size() > kMostAsked) members.resize(kMostAsked);
+    const auto us = network->certificate().id();
+    const auto places = co_await where_others_see(env, us, std::move(members), runtime.clock().now() + kPatience);
+    for (const auto& endpoint : places) {
+        if (endpoint == transport->self().endpoint) continue;
+        base::host::TrustedNetwork trusted{network->network(), network->authority()};
+        auto key = network->key();
+        auto certificate = network->certificate();
+        auto where = endpoint;
+        const auto until = runtime.clock().now() + kPatience;
+        if (!co_await base::host::is_ourselves(runtime.executor(), runtime.clock(), std::move(trusted), std::move(key),
+                                               std::move(certificate), std::move(where), until))
+            continue;
+        co_return base::Error{base::Errc::bad_argument,
+                              "cannot run a node on " + directory.path + ": a node with this very identity runs at " +
+                                  endpoint +
+                                  ", so this directory is a copy of its own; a machine joins with a token "
+                                  "of its own ('pelago network invite')"};
+    }
+    co_return base::ok();
+}
+
 base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
     const base::NodeEnv env{runtime.executor(), runtime.clock(), runtime.rng(), *transport, *disk,
                             runtime.workers(),  runtime.log()};
+    BASE_CO_CHECK(co_await refuse_to_be_a_clone(env));
     const auto config = peer_config(options, network->certificate());
     BASE_CO_TRY(stack, co_await PeerStack::start(env, *network, config));
     if (network->is_authority()) {
@@ -121,7 +158,9 @@ base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
         return stack->past().holders(place, deadline);
     };
     blocks = std::make_unique<past::LocalServer>(env, stack->past(), find_holders);
-    add_questions(control, env, *stack);
+    watch.emplace(env, *stack);
+    watching.spawn(watch->run());
+    add_questions(control, env, *stack, *watch, options.name);
     socket->serve(base::Service::local,
                   [this](base::Peer, base::Message message) { return answer(std::move(message)); }, {});
 
@@ -136,6 +175,8 @@ base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
                         "stopping: what is under way ends first; a second signal ends it at once");
     co_await socket->stop();
     transport->serve_joins({});
+    watching.cancel();
+    co_await watching.join();
     co_await stack->stop();
     co_await transport->stop();
     runtime.log().write(base::Log::Level::info, "daemon", "stopped");

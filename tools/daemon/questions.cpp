@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "cli/text.hpp"
+#include "daemon/members.hpp"
 #include "daemon/published_objects.hpp"
 #include "daemon/route_probe.hpp"
 
@@ -109,13 +111,16 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"corrupt_blocks", status.corrupt_blocks}};
 }
 
-json describe(const past::StoreUsage& usage) {
+json describe(const past::SegmentStore& store) {
+    const auto usage = store.usage();
     return {{"blocks", usage.blocks},
+            {"unreadable_segments", store.damage().unreadable_segments},
             {"block_bytes", usage.block_bytes},
             {"disk_bytes", usage.disk_bytes},
             {"capacity_bytes", usage.capacity_bytes},
             {"reserve_bytes", usage.reserve_bytes},
             {"index_bytes", usage.index_bytes},
+            {"max_index_bytes", usage.max_index_bytes},
             {"read_only", usage.read_only},
             {"state_lost", usage.state_lost}};
 }
@@ -131,16 +136,24 @@ base::Result<base::Guid> key_argument(const json& arguments, const char* name) {
 
 class Questions {
   public:
-    Questions(base::NodeEnv env, PeerStack& stack)
+    Questions(base::NodeEnv env, PeerStack& stack, const Watch& watch, std::string machine_name)
         : env_{env},
           stack_{stack},
+          watch_{watch},
           started_{env.clock.now()},
-          probe_{env, stack.overlay()},
+          members_{env, stack, std::move(machine_name)},
+          probe_{env, stack.overlay(),
+                 [this](base::Peer, base::Message question) { return members_.answer(std::move(question)); }},
           objects_{env, stack.location()} {}
 
     Answer<json> status() {
         auto& network = stack_.network();
+        auto members = co_await members_.list();
         const auto overlay = stack_.overlay().status();
+        const auto is_silent = [](const json& member) { return member["state"] == "silent"; };
+        const auto silent = static_cast<std::size_t>(std::ranges::count_if(members, is_silent));
+        const auto up = overlay.leaf_set.size() + 1 - std::min(overlay.leaf_set.size(), silent);
+        const auto past = stack_.past().status();
         json absent = json::array();
         for (const auto& gone : stack_.overlay().absent()) {
             auto node = describe(gone.node);
@@ -161,8 +174,15 @@ class Questions {
                       {"policy", describe(network.policy())},
                       {"overlay", std::move(overlay_document)},
                       {"location", describe(stack_.location().status())},
-                      {"past", describe(stack_.past().status(), overlay.leaf_set.size() + 1)},
-                      {"store", describe(stack_.store().usage())}};
+                      {"past", describe(past, up)},
+                      {"members", std::move(members)},
+                      {"repair", repair(past)},
+                      {"store", describe(stack_.store())}};
+        co_return document;
+    }
+
+    Answer<json> network() {
+        json document{{"name", stack_.network().name()}};
         co_return document;
     }
 
@@ -272,6 +292,16 @@ class Questions {
     }
 
   private:
+    /// What is being copied, how fast, and how long it will take.
+    json repair(const past::NodeStatus& past) {
+        const auto usage = stack_.store().usage();
+        const auto average = usage.blocks == 0 ? 0 : usage.block_bytes / usage.blocks;
+        const auto rate = watch_.repair_bytes_per_second();
+        json out{{"blocks", past.backlog_blocks}, {"bytes", past.backlog_blocks * average}, {"bytes_per_second", rate}};
+        if (rate > 0) out["left_s"] = past.backlog_blocks * average / rate;
+        return out;
+    }
+
     /// The one member that we see whose id begins with these digits.
     base::Result<pastry::NodeHandle> find_node(const std::string& digits) {
         auto known = stack_.overlay().known_peers();
@@ -295,16 +325,20 @@ class Questions {
 
     base::NodeEnv env_;
     PeerStack& stack_;
+    const Watch& watch_;
     base::TimePoint started_;
+    Members members_;
     RouteProbe probe_;
     PublishedObjects objects_;
 };
 
 }  // namespace
 
-void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack) {
-    const auto questions = std::make_shared<Questions>(env, stack);
+void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack, const Watch& watch,
+                   std::string machine_name) {
+    const auto questions = std::make_shared<Questions>(env, stack, watch, std::move(machine_name));
     table.add("status", [questions](json) { return questions->status(); });
+    table.add("network", [questions](json) { return questions->network(); });
     table.add("trace", [questions](json arguments) { return questions->trace(std::move(arguments)); });
     table.add("route", [questions](json arguments) { return questions->route(std::move(arguments)); });
     table.add("ping", [questions](json arguments) { return questions->ping(std::move(arguments)); });

@@ -118,6 +118,7 @@ base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
     const auto directory = DataDirectory{context.settings.get("dir")}.node();
     BASE_TRY(const auto policy, flags.policy.apply(base::Policy{}));
     BASE_TRY(const auto wish, flags.wish.wish(context.settings));
+    BASE_CHECK(check_new(data_directory(context.settings)));
     BASE_TRY(const auto disk, base::host::HostDisk::create(directory));
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
     // The node of a network of one keeps its identity, and so its archive: from now on others may hold copies of it.
@@ -146,7 +147,8 @@ base::Result<ExitCode> invite(Context& context, const std::string& lifetime) {
     if (!duration || duration->count() < 1 || *duration > kLongestInvitation) {
         return usage_error("--valid takes a time, like 1h or 7d, of at most a year");
     }
-    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "invite", {{"valid_s", duration->count()}}));
+    BASE_TRY(const auto answer,
+             ask_daemon(data_directory(context.settings), "invite", {{"valid_s", duration->count()}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
     } else {
@@ -190,6 +192,7 @@ base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
     BASE_TRY(const auto text, read_token(context, flags));
     BASE_TRY(const auto token, base::Token::parse(text));
     BASE_TRY(const auto wish, flags.wish.wish(context.settings));
+    BASE_CHECK(check_new(data_directory(context.settings)));
     BASE_TRY(const auto disk, base::host::HostDisk::create(directory));
     if (const auto known = NetworkDirectory::open(*disk); known && known->network() != token.network) {
         return base::Error{base::Errc::exists, "cannot join: " + directory + " already belongs to network '" +
@@ -238,7 +241,7 @@ base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
         if (!duration) return usage_error("--repair-after takes a time, like 90s, 15m or 1h");
         arguments["repair_after_s"] = duration->count();
     }
-    auto answer = ask_daemon(directory, "policy", arguments);
+    auto answer = ask_daemon(data_directory(context.settings), "policy", arguments);
     if (!answer && answer.error() == Errc::no_node) {
         auto changed = change_policy_directly(directory, flags);
         if (!changed && changed.error() == base::Errc::not_found) {

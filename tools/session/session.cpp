@@ -1,10 +1,13 @@
 #include "session/session.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.hpp"
 #include "base/host/host_disk.hpp"
 #include "base/host/host_local_tree.hpp"
 #include "base/host/local_socket.hpp"
 #include "cli/text.hpp"
+#include "daemon/control.hpp"
 #include "past/local.hpp"
 #include "session/lone_transport.hpp"
 
@@ -34,17 +37,19 @@ base::NodeEnv Session::env() {
 }
 
 base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
-    std::unique_ptr<Session> session{new Session{context, DataDirectory{context.settings.get("dir")}}};
+    std::unique_ptr<Session> session{new Session{context, data_directory(context.settings)}};
     const std::string& path = session->directory_.path;
     const auto opened = [&]() -> base::Result<void> {
+        BASE_CHECK(check_new(session->directory_));
         BASE_CHECK(session->open_client());
-        BASE_TRY(const auto network, joined_network(session->directory_));
-        if (!network) return session->open_shared_store(context.settings);
+        if (!session->directory_.other_socket.empty()) return session->connect_to_other_node();
+        BASE_TRY(session->network_, joined_network(session->directory_));
+        if (!session->network_) return session->open_shared_store(context.settings);
         if (somebody_listens(session->directory_.socket())) return session->connect_to_node();
-        return base::Error{Errc::no_node, "cannot reach network '" + *network + "'"};
+        return base::Error{Errc::no_node, "cannot reach network '" + *session->network_ + "'"};
     }();
     if (!opened) {
-        const bool whole = opened.error() == Errc::no_node;
+        const bool whole = opened.error() == Errc::no_node || opened.error() == base::Errc::bad_argument;
         return whole ? opened.error() : opened.error().with("cannot use the data directory " + path);
     }
     session->high_water_ = objstore::make_disk_high_water(session->env(), kMarksDirectory);
@@ -80,6 +85,17 @@ base::Result<void> Session::connect_to_node() {
     transport_ = base::host::connect_local(runtime_.executor(), runtime_.clock(), runtime_.rng(), directory_.socket());
     client_ = std::make_unique<past::LocalClient>(*transport_, runtime_.clock(), base::Address{});
     storage_ = client_.get();
+    return base::ok();
+}
+
+/// Of another data directory: that of the service of this machine, say.
+base::Result<void> Session::connect_to_other_node() {
+    if (!somebody_listens(directory_.socket()))
+        return base::Error{Errc::no_node, "cannot reach the node at " + directory_.socket()};
+    BASE_CHECK(connect_to_node());
+    constexpr std::chrono::seconds kPatience{10};
+    BASE_TRY(const auto network, run(ask_daemon(*transport_, runtime_.clock(), "network", nullptr, kPatience)));
+    network_ = network.value("name", std::string{});
     return base::ok();
 }
 

@@ -57,6 +57,8 @@ class Session {
     [[nodiscard]] objstore::HighWater& high_water() { return *high_water_; }
     [[nodiscard]] base::LocalTree& files() { return *files_; }
     [[nodiscard]] const DataDirectory& directory() const { return directory_; }
+    /// The name of the network that keeps what is stored; nullopt: this machine alone does.
+    [[nodiscard]] const std::optional<std::string>& network() const { return network_; }
 
     /// Runs a command's coroutine to its end on this thread. Errc::interrupted after Ctrl-C; Errc::node_gone if our
     /// node ended meanwhile.
@@ -84,6 +86,7 @@ class Session {
     [[nodiscard]] base::Error judge(const base::Error& error) const;
     base::Result<void> open_client();
     base::Result<void> connect_to_node();
+    base::Result<void> connect_to_other_node();
     base::Result<void> open_shared_store(const Settings& settings);
     [[nodiscard]] std::function<void()> tell_after_a_while(std::string waits_for);
 
@@ -110,6 +113,7 @@ class Session {
     std::unique_ptr<past::Storage> client_;
     std::unique_ptr<SharedStore> shared_;
     past::Storage* storage_ = nullptr;
+    std::optional<std::string> network_;
     std::unique_ptr<objstore::HighWater> high_water_;
 };
 
