@@ -251,6 +251,7 @@ NodeStatus Node::status() const {
     status.blocks_lost = usage.lost_blocks;
     status.registers = parts.registers.count();
     status.registers_without_majority = parts.registers.without_majority();
+    status.registers_missing = parts.registers.missing();
     status.pending_reclaims = parts.reclaims.pending();
     parts.repair.report(status);
     return status;

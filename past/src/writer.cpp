@@ -26,8 +26,14 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
     if (!set) co_return set.error();
     if (set->live() < context_.membership.min_copies()) {
         ++context_.counters.puts_refused;
+        std::string away;
+        for (const auto& absent : context_.kbr.absent()) {
+            const auto& id = absent.node.id();
+            if (context_.membership.roster().removed(id)) continue;
+            away += (away.empty() ? "; no answer from " : ", ") + id.short_hex();
+        }
         co_return base::Error{Errc::below_min_copies,
-                              fmt::format("{} of {}", set->live(), context_.membership.min_copies())};
+                              fmt::format("{} of {}{}", set->live(), context_.membership.min_copies(), away)};
     }
     std::vector<Tag> tags{tag};
     BASE_CO_TRY(auto batch, make_batch(place, std::move(tags), std::move(blocks), Cause::put));

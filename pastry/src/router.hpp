@@ -88,6 +88,8 @@ class Router {
     [[nodiscard]] Effects learn(time_point now, const std::vector<NodeHandle>& nodes);
     /// These did not answer a question, of ours or of somebody who asks us: those in our tables are probed.
     [[nodiscard]] Effects suspect(time_point now, const std::vector<base::NodeId>& nodes);
+    /// It is no member any more: forgotten at once, as if it had been found dead, and not looked for again.
+    [[nodiscard]] Effects expel(time_point now, const base::NodeId& node);
 
     [[nodiscard]] Effects route(time_point now, const base::Guid& key, base::Message message,
                                 std::optional<NodeHandle> hint);

@@ -520,10 +520,10 @@ def test_objects_are_published_and_found_nearest_copy_first(scratch):
         cluster.down()
 
 
-def main():
+def main(stories):
     chosen = sys.argv[2:]
     failures = 0
-    for name, story in sorted(globals().items()):
+    for name, story in sorted(stories.items()):
         if not name.startswith("test_") or (chosen and name not in chosen):
             continue
         scratch = pathlib.Path(tempfile.mkdtemp(prefix="pelago-"))
@@ -541,4 +541,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(globals()))

@@ -75,6 +75,16 @@ TEST(FindSnapshot, LatestIsTheNewestThatMatches) {
     EXPECT_EQ(find_snapshot({}, "latest").error(), Errc::no_such_snapshot);
 }
 
+TEST(FindSnapshot, TheVolumesOwnSequenceDecidesWhatIsLatestAndNotAClockThatWasWrong) {
+    std::vector<Snapshot> all{some_snapshot(1), some_snapshot(4'000'000), some_snapshot(3)};
+    for (std::size_t i = 0; i < all.size(); ++i) all[i].sequence = i + 1;
+    EXPECT_EQ(find_snapshot(all, "latest")->time_ns, 3);
+    std::swap(all[1], all[2]);
+    EXPECT_EQ(find_snapshot(all, "latest")->time_ns, 3);
+    for (auto& snapshot : all) snapshot.sequence = 7;
+    EXPECT_EQ(find_snapshot(all, "latest")->time_ns, 4'000'000) << "side by side: the time decides";
+}
+
 TEST(FindSnapshot, TakesAnUnambiguousBeginningOfAnId) {
     std::vector<Snapshot> all;
     for (std::int64_t i = 1; i <= 40; ++i) all.push_back(some_snapshot(i));

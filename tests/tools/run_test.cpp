@@ -17,6 +17,8 @@ TEST(Run, VersionIsOneLine) {
     EXPECT_EQ(outcome.out, "pelago 0.1.0\n");
     EXPECT_EQ(outcome.err, "");
     EXPECT_EQ(user({"version", "--json"}).json().at("version"), "0.1.0");
+    EXPECT_EQ(user({"--version", "--json"}).json(), user({"version", "--json"}).json());
+    EXPECT_EQ(user({"--json", "--version"}).json(), user({"version", "--json"}).json());
 }
 
 TEST(Run, NothingAtAllShowsTheHelpAndIsAUsageError) {

@@ -84,6 +84,22 @@ TEST(Text, TimesGoBothWaysInUtc) {
     }
 }
 
+TEST(Text, ATimeThatNanosecondsCannotHoldIsNotReadAsAnother) {
+    for (const auto* text : {"1600-01-01", "1600-01-01T00:00:00Z", "2300-01-01 00:00:00", "9999-12-31T23:59:59Z"}) {
+        EXPECT_FALSE(parse_time(text)) << text;
+    }
+    EXPECT_TRUE(parse_time("1678-01-01T00:00:00Z"));
+    EXPECT_TRUE(parse_time("2261-12-31T23:59:59Z"));
+}
+
+TEST(Text, TimesThatNanosecondsCannotHoldHaveTheirYear) {
+    EXPECT_EQ(rfc3339(base::Timestamp{10'413'792'000, 0}), "2300-01-01T00:00:00.000000000Z");
+    EXPECT_EQ(rfc3339(base::Timestamp{15'032'385'535, 999'999'999}), "2446-05-10T22:38:55.999999999Z");
+    EXPECT_EQ(rfc3339(base::Timestamp{-2'147'483'648, 1}), "1901-12-13T20:45:52.000000001Z");
+    EXPECT_EQ(local_time(base::Timestamp{10'413'900'000, 0}).substr(0, 7), "2300-01");
+    EXPECT_EQ(local_time(base::Timestamp{INT64_MAX, 0}), "@9223372036854775807") << "no calendar goes so far";
+}
+
 TEST(Text, LocalTimesAreReadAsTheyAreShown) {
     const auto time = *parse_time("2026-11-20 14:14:15");
     EXPECT_EQ(local_time(time), "2026-11-20 14:14:15");

@@ -46,11 +46,13 @@ Console::~Console() { clear_status(); }
 void Console::print(std::string_view text) {
     const std::lock_guard lock{mutex_};
     clear_status();
+    has_printed_ = true;
     io_.out(text);
 }
 
 void Console::print_json(const nlohmann::json& document) {
     const std::lock_guard lock{mutex_};
+    has_printed_ = true;
     io_.out(dump(document));
 }
 

@@ -2,6 +2,7 @@
 // bottom of a terminal. With --json results are JSON, and nothing else is on standard output.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
@@ -32,6 +33,8 @@ class Console {
     Console& operator=(const Console&) = delete;
 
     [[nodiscard]] const Manner& manner() const { return manner_; }
+    /// Whether print() or print_json() was called.
+    [[nodiscard]] bool has_printed() const { return has_printed_; }
     [[nodiscard]] unsigned columns() const { return io_.around().columns; }
     /// True where a line may be drawn over and over: a terminal, no --json, not --quiet.
     [[nodiscard]] bool draws() const { return io_.around().err_is_terminal && !manner_.json && !manner_.quiet; }
@@ -62,6 +65,7 @@ class Console {
     Manner manner_;
     std::mutex mutex_;
     bool status_shown_ = false;
+    std::atomic<bool> has_printed_ = false;
 };
 
 /// What the layers report while a command runs: with --verbose all of it, else the first warnings of each. The command

@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <exception>
 #include <new>
+#include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "cli/console.hpp"
 #include "cli/help.hpp"
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
+#include "cli/version.hpp"
 #include "config/settings.hpp"
 
 namespace tools {
@@ -54,6 +56,7 @@ std::vector<std::string> verb_names(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
         names.push_back(verb->get_name());
+        names.insert(names.end(), verb->get_aliases().begin(), verb->get_aliases().end());
     }
     return names;
 }
@@ -148,7 +151,12 @@ base::Error explain(const std::exception& error, bool stopped) {
         return {std::make_error_code(std::errc::not_enough_memory), "cannot go on"};
     }
     if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
-        return {system->code(), std::string{"cannot go on: "} + system->what()};
+        if (system->code() == std::errc::resource_unavailable_try_again) {
+            return {system->code(), "cannot start another thread ('ulimit -u' and 'ulimit -v' limit them)"};
+        }
+        const std::string_view what{system->what()};
+        const bool more = !what.starts_with(system->code().message());
+        return {system->code(), "cannot go on" + (more ? ": " + std::string{what} : "")};
     }
     return {base::Errc::io_failed, std::string{"cannot go on, this is a fault of pelago itself: "} + error.what()};
 }
@@ -234,7 +242,8 @@ int run(std::span<const std::string> args, Io& io) {
     Invocation& invocation = program.invocation;
     const auto parsed = program.parse(args);
     if (parsed && *parsed) {
-        io.out(**parsed);
+        const auto given = [&](std::string_view flag) { return std::ranges::find(args, flag) != args.end(); };
+        io.out(given("--version") && given("--json") ? version_document().dump() + "\n" : **parsed);
         return static_cast<int>(io.finish() ? ExitCode::done : ExitCode::fatal);
     }
     // A flag may stand after what did not parse: a script that asked for JSON gets JSON.
@@ -246,6 +255,11 @@ int run(std::span<const std::string> args, Io& io) {
         exit = console.fail(parsed.error());
     } else if (const auto result = run_chosen(program.app, program.verbs, invocation, console, io); result) {
         exit = *result;
+        // Whoever asked for JSON and reads standard output gets a document, also of what has nothing to say.
+        if (invocation.json && !console.has_printed()) {
+            const auto verb = parsed_path(program.app).substr(std::string_view{"pelago "}.size());
+            console.print_json({{"message_type", "done"}, {"verb", verb}, {"code", static_cast<int>(exit)}});
+        }
     } else {
         exit = console.fail(result.error());
     }

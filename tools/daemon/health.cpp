@@ -7,9 +7,31 @@
 
 namespace tools {
 
+namespace {
+
+/// Who is missing, and the way on without them.
+std::string without(const nlohmann::json& missing) {
+    if (missing.empty()) return "";
+    std::string names;
+    for (const auto& node : missing) names += (names.empty() ? "" : ", ") + node.get<std::string>();
+    return "; no answer from " + names + " ('pelago network remove NODE' for one that is gone for good)";
+}
+
+nlohmann::json away(const nlohmann::json& status) {
+    auto names = nlohmann::json::array();
+    if (!status.contains("overlay")) return names;
+    for (const auto& node : status["overlay"].value("absent", nlohmann::json::array())) {
+        names.push_back(node.at("id").get<std::string>().substr(0, 8));
+    }
+    return names;
+}
+
+}  // namespace
+
 std::optional<Trouble> diagnose(const nlohmann::json& status) {
     const auto& store = status.at("store");
     const auto& past = status.at("past");
+    if (status.at("state") == "client") return std::nullopt;  // it keeps nothing that could need looking after
     if (status.at("state") != "active") {
         return Trouble{ExitCode::unreachable, "the node is not part of the ring yet: no other member answers"};
     }
@@ -23,7 +45,8 @@ std::optional<Trouble> diagnose(const nlohmann::json& status) {
                                              " of the store cannot be read: what they hold counts as missing here"};
     }
     if (past.at("live_holders").get<unsigned>() < past.at("min_copies").get<unsigned>()) {
-        return Trouble{ExitCode::unreachable, "fewer nodes are up than min-copies: nothing can be stored"};
+        return Trouble{ExitCode::unreachable,
+                       "fewer nodes are up than min-copies: nothing can be stored" + without(away(status))};
     }
     if (const auto lost = past.at("blocks_lost").get<std::uint64_t>(); lost != 0) {
         return Trouble{ExitCode::damage, plural(lost, "block was", "blocks were") +
@@ -32,7 +55,8 @@ std::optional<Trouble> diagnose(const nlohmann::json& status) {
     if (const auto stuck = past.at("registers_without_majority").get<std::uint64_t>(); stuck != 0) {
         return Trouble{ExitCode::unreachable, "too few of the nodes that keep the newest state of " +
                                                   plural(stuck, "volume", "volumes") +
-                                                  " are up: nothing can be added to it"};
+                                                  " are up: nothing can be added to it" +
+                                                  without(past.value("registers_missing", nlohmann::json::array()))};
     }
     if (past.at("blocks_short").get<std::uint64_t>() != 0) {
         return Trouble{ExitCode::partial, plural(past.at("blocks_short"), "block has", "blocks have") +

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "cli/base64.hpp"
 #include "cli/text.hpp"
 #include "daemon/members.hpp"
 #include "daemon/published_objects.hpp"
@@ -21,6 +22,7 @@ using std::chrono::microseconds;
 using std::chrono::seconds;
 
 constexpr seconds kLookUpTimeout{20};
+constexpr seconds kContactTimeout{5};
 
 template <class T>
 using Answer = base::Task<base::Result<T>>;
@@ -70,6 +72,12 @@ json describe(const tapestry::Status& status) {
             {"lies", status.lies}};
 }
 
+json short_ids(const std::vector<base::NodeId>& nodes) {
+    json list = json::array();
+    for (const auto& node : nodes) list.push_back(node.short_hex());
+    return list;
+}
+
 json describe(const past::NodeStatus& status, std::size_t live_holders) {
     return {{"copies", status.copies},
             {"copies_wanted", status.copies_wanted},
@@ -95,6 +103,7 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"blocks_lost", status.blocks_lost},
             {"registers", status.registers},
             {"registers_without_majority", status.registers_without_majority},
+            {"registers_missing", short_ids(status.registers_missing)},
             {"pending_reclaims", status.pending_reclaims},
             {"puts", status.puts},
             {"gets", status.gets},
@@ -156,6 +165,7 @@ class Questions {
         const auto past = stack_.past().status();
         json absent = json::array();
         for (const auto& gone : stack_.overlay().absent()) {
+            if (network.roster().removed(gone.node.id())) continue;
             auto node = describe(gone.node);
             node["away_s"] = duration_cast<seconds>(env_.clock.now() - gone.since).count();
             absent.push_back(std::move(node));
@@ -167,7 +177,9 @@ class Questions {
                       {"network", network.network().hex()},
                       {"network_name", network.name()},
                       {"endpoint", env_.transport.self().endpoint},
-                      {"state", overlay.active ? "active" : "joining"},
+                      {"state", stack_.is_client() ? "client"
+                                : overlay.active   ? "active"
+                                                   : "joining"},
                       {"uptime_s", duration_cast<seconds>(env_.clock.now() - started_).count()},
                       {"storage_peers", network.roster().storage_peers()},
                       {"roster_version", network.roster().version},
@@ -265,6 +277,7 @@ class Questions {
         if (valid_s < 1 || seconds{valid_s} > kLongestInvitation) {
             co_return base::Error{base::Errc::bad_argument, "an invitation is valid from 1 s to a year"};
         }
+        BASE_CO_CHECK(co_await act_here());
         const auto now = env_.clock.wall_ns();
         BASE_CO_TRY(const auto token, stack_.network().invite(env_.rng, env_.transport.self().endpoint, now,
                                                               now + valid_s * 1'000'000'000));
@@ -275,6 +288,7 @@ class Questions {
         auto& network = stack_.network();
         if (!arguments.is_object()) co_return base::Error{base::Errc::bad_argument, "a policy"};
         if (!arguments.empty()) {
+            BASE_CO_CHECK(co_await act_here());
             auto next = network.policy();
             const auto copies = arguments.value("copies", unsigned{next.copies});
             if (copies > 16) co_return base::Error{base::Errc::bad_argument, "copies must be 1 to 16"};
@@ -291,6 +305,54 @@ class Questions {
         co_return describe(network.policy());
     }
 
+    Answer<json> remove(json arguments) {
+        auto& network = stack_.network();
+        BASE_CO_TRY(const auto member, find_member(arguments.value("node", std::string{})));
+        if (member.id == network.certificate().id()) {
+            co_return base::Error{base::Errc::bad_argument,
+                                  "this is the node itself; 'pelago network leave' takes it out of the network"};
+        }
+        if (network.roster().seat != member.id || !network.is_authority()) BASE_CO_CHECK(co_await act_here());
+        if (!member.revoked && !arguments.value("force", false) && co_await is_up(member.id)) {
+            co_return base::Error{base::Errc::denied, "node " + member.id.short_hex() +
+                                                          " is up: 'pelago network leave' there takes it out in order, "
+                                                          "--force removes it all the same"};
+        }
+        BASE_CO_CHECK(network.remove(member.id));
+        stack_.network_changed();
+        co_return json{{"node", member.id.hex()}, {"storage_peers", network.roster().storage_peers()}};
+    }
+
+    Answer<json> leave() {
+        auto& network = stack_.network();
+        BASE_CO_CHECK(may_leave());
+        BASE_CO_CHECK(co_await stack_.membership().leave());
+        co_return json{{"node", network.certificate().id().hex()}, {"network_name", network.name()}};
+    }
+
+    Answer<json> address(json arguments) {
+        BASE_CO_TRY(const auto member, find_member(arguments.value("node", std::string{})));
+        base::Address address;
+        address.id = member.id;
+        address.endpoint = arguments.value("endpoint", std::string{});
+        BASE_CO_CHECK(stack_.contact(address));
+        const pastry::NodeHandle node{address, member.failure_domain};
+        const auto rtt = co_await stack_.overlay().ping(node, env_.clock.now() + kContactTimeout);
+        co_return json{{"node", member.id.hex()}, {"endpoint", address.endpoint}, {"answers", rtt.has_value()}};
+    }
+
+    Answer<json> import_authority(json arguments) {
+        auto& network = stack_.network();
+        const auto file = from_base64(arguments.value("file", std::string{}));
+        if (!file) co_return base::Error{base::Errc::bad_argument, "the file of the authority"};
+        BASE_CO_CHECK(network.import_authority(*file));
+        const auto taken = co_await stack_.membership().take_seat();
+        stack_.network_changed();
+        co_return json{{"network_name", network.name()},
+                       {"acts_here", network.acts_here()},
+                       {"why_not", taken ? "" : taken.error().message()}};
+    }
+
   private:
     /// What is being copied, how fast, and how long it will take.
     json repair(const past::NodeStatus& past) {
@@ -300,6 +362,61 @@ class Questions {
         json out{{"blocks", past.backlog_blocks}, {"bytes", past.backlog_blocks * average}, {"bytes_per_second", rate}};
         if (rate > 0) out["left_s"] = past.backlog_blocks * average / rate;
         return out;
+    }
+
+    /// A node with the authority's key that acts elsewhere takes over, in agreement with the one where it acts.
+    base::Task<base::Result<void>> act_here() {
+        auto& network = stack_.network();
+        if (network.acts_here()) co_return base::ok();
+        BASE_CO_CHECK(co_await stack_.membership().take_seat());
+        stack_.network_changed();
+        co_return base::ok();
+    }
+
+    base::Task<bool> is_up(base::NodeId node) {
+        pastry::NodeHandle handle;
+        handle.address.id = node;
+        const auto known = stack_.overlay().find(node);
+        if (known) handle = *known;
+        for (const auto& seed : stack_.network().seeds()) {
+            if (!known && seed.id == node) handle.address = seed;
+        }
+        const auto rtt = co_await stack_.overlay().ping(handle, env_.clock.now() + kContactTimeout);
+        co_return rtt.has_value();
+    }
+
+    /// What only this node has would be lost to the others.
+    base::Result<void> may_leave() {
+        const auto& network = stack_.network();
+        const auto status = stack_.past().status();
+        if (stack_.is_client()) return base::ok();
+        if (network.acts_here() && network.roster().storage_peers() > 1) {
+            return base::Error{base::Errc::denied,
+                               "the network's authority acts here: 'pelago network authority export' it, and 'import' "
+                               "it on the machine that shall go on with it"};
+        }
+        const bool kept = status.blocks > 0 || status.blocks_for_others > 0;
+        if (kept && status.copies < 2) {
+            return base::Error{base::Errc::denied,
+                               "each block has one copy, and this node may have it; raise 'pelago "
+                               "network policy --copies' first"};
+        }
+        if (kept && (status.blocks_short > 0 || status.backlog_blocks > 0 || status.blocks_unchecked > 0)) {
+            return base::Error{base::Errc::denied,
+                               "not every block has all its copies yet; wait until 'pelago node "
+                               "status' says so, or let the others remove this node"};
+        }
+        return base::ok();
+    }
+
+    base::Result<base::Roster::Member> find_member(const std::string& digits) {
+        std::vector<base::Roster::Member> meant;
+        for (const auto& member : stack_.network().roster().members) {
+            if (!digits.empty() && member.id.hex().starts_with(digits)) meant.push_back(member);
+        }
+        if (meant.size() == 1) return meant.front();
+        if (meant.empty()) return base::Error{base::Errc::not_found, "no member begins with '" + digits + "'"};
+        return base::Error{base::Errc::bad_argument, "several nodes begin with '" + digits + "': give more digits"};
     }
 
     /// The one member that we see whose id begins with these digits.
@@ -347,6 +464,11 @@ void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack, con
     table.add("locate", [questions](json arguments) { return questions->locate(std::move(arguments)); });
     table.add("send", [questions](json arguments) { return questions->send(std::move(arguments)); });
     table.add("invite", [questions](json arguments) { return questions->invite(std::move(arguments)); });
+    table.add("remove", [questions](json arguments) { return questions->remove(std::move(arguments)); });
+    table.add("leave", [questions](json) { return questions->leave(); });
+    table.add("address", [questions](json arguments) { return questions->address(std::move(arguments)); });
+    table.add("import_authority",
+              [questions](json arguments) { return questions->import_authority(std::move(arguments)); });
     table.add("policy", [questions](json arguments) { return questions->policy(std::move(arguments)); });
 }
 

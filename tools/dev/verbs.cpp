@@ -16,6 +16,15 @@ namespace tools {
 
 namespace {
 
+/// As a shell reads it back, whatever is in it.
+std::string shell_word(const std::string& text) {
+    constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:@%,";
+    if (!text.empty() && text.find_first_not_of(kPlain) == text.npos) return text;
+    std::string out = "'";
+    for (const char letter : text) out += letter == '\'' ? std::string{"'\\''"} : std::string(1, letter);
+    return out + "'";
+}
+
 constexpr unsigned kMostNodes = 64;
 
 /// Whoever uses a node of the cluster (PELAGO_DIR=.../dev/node-1, as `dev up` says) means the cluster it belongs to.
@@ -77,9 +86,8 @@ base::Result<ExitCode> up(Context& context, UpFlags flags) {
         BASE_TRY(const auto status, cluster.status());
         context.console.print(plural(status["nodes"].size(), "peer is", "peers are") +
                               " up, each a process of its own\n");
-        context.console.note(
-            "to use them: export PELAGO_DIR=" +
-            printable(std::filesystem::absolute(cluster.node_directory(1)).lexically_normal().string()));
+        const auto directory = std::filesystem::absolute(cluster.node_directory(1)).lexically_normal().string();
+        context.console.note("to use them: export PELAGO_DIR=" + printable(shell_word(directory)));
     }
     return ExitCode::done;
 }

@@ -119,11 +119,16 @@ base::Result<ExitCode> passwd(Context& context, const PasswdOptions& options) {
     BASE_TRY(const Passphrase passphrase, new_passphrase(context, options));
     base::host::HostRng rng;
     BASE_TRY(const KeyFile sealed, KeyFile::seal(owner, passphrase.view(), rng));
+    const auto names = names_of(key.path);
     if (auto written = replace_small_file(key.path, base::as_bytes(sealed.encode())); !written) {
         return written.error().with("cannot change the passphrase");
     }
     if (context.console.manner().json) {
         context.console.print_json({{"file", key.path}, {"passphrase", sealed.has_passphrase()}});
+    }
+    if (names > 1) {
+        context.console.warn(key.path + " has " + plural(names - 1, "other name", "other names") +
+                             " (hard links): the key is still there as it was before");
     }
     context.console.note(sealed.has_passphrase()
                              ? "changed the passphrase; recovery files made earlier keep theirs"

@@ -19,14 +19,18 @@ past::Config lone_config() {
     return config;
 }
 
-base::Task<base::Result<std::unique_ptr<past::SegmentStore>>> open_store(base::NodeEnv env, LoneNodeConfig config) {
+/// `full`: for want of what room the store can only be read.
+base::Task<base::Result<std::unique_ptr<past::SegmentStore>>> open_store(base::NodeEnv env, LoneNodeConfig config,
+                                                                         std::optional<base::Error>& full) {
     past::SegmentStore::Config store;
     store.capacity_bytes = config.capacity_bytes;
     auto opened = co_await past::SegmentStore::open(env, store);
-    if (opened || !(opened.error() == base::Errc::read_only)) co_return opened;
-    // What there is can be read all the same: an archive on a medium that is, or became, read-only.
+    const bool no_room = !opened && opened.error() == base::Errc::no_space;
+    if (opened || !(no_room || opened.error() == base::Errc::read_only)) co_return opened;
+    // What there is can be read all the same: an archive on a medium that is, or became, read-only or full.
     store.read_only = true;
     auto readable = co_await past::SegmentStore::open(env, store);
+    if (readable && no_room) full = opened.error();
     if (readable || !(readable.error() == base::Errc::not_found)) co_return readable;
     co_return opened;
 }
@@ -78,7 +82,11 @@ base::Task<base::Result<void>> LoneNode::find_identity(LoneNode* self) {
 base::Task<base::Result<std::unique_ptr<LoneNode>>> LoneNode::open(base::host::HostRuntime& runtime, base::Disk& disk,
                                                                    LoneNodeConfig config) {
     std::unique_ptr<LoneNode> node{new LoneNode{runtime, disk}};
-    BASE_CO_TRY(node->store_, co_await open_store(node->env_, config));
+    BASE_CO_TRY(node->store_, co_await open_store(node->env_, config, node->full_));
+    if (node->full_) {
+        runtime.log().write(base::Log::Level::warning, "node",
+                            "what is stored can only be read: " + node->full_->message());
+    }
     auto found = co_await find_identity(node.get());
     if (!found) {
         co_await node->store_->close();
@@ -105,10 +113,12 @@ void LoneNode::listen(const std::string& socket) {
 }
 
 base::Task<base::Result<base::Message>> LoneNode::answer(base::Message message) {
-    if (past::LocalServer::owns(message.verb())) return server_->handle(std::move(message));
-    return [](std::uint8_t verb) -> base::Task<base::Result<base::Message>> {
-        co_return base::Error{base::Errc::unsupported, "command number " + std::to_string(verb)};
-    }(message.verb());
+    if (!past::LocalServer::owns(message.verb())) {
+        co_return base::Error{base::Errc::unsupported, "command number " + std::to_string(message.verb())};
+    }
+    auto answered = co_await server_->handle(std::move(message));
+    if (!answered && full_ && answered.error() == base::Errc::read_only) co_return *full_;
+    co_return answered;
 }
 
 base::Task<void> LoneNode::close() {

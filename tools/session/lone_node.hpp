@@ -38,6 +38,8 @@ class LoneNode {
 
     [[nodiscard]] past::Storage& storage() { return *past_; }
     [[nodiscard]] const past::SegmentStore& store() const { return *store_; }
+    /// For want of what room the store can only be read; nothing if it can be written.
+    [[nodiscard]] const std::optional<base::Error>& full() const { return full_; }
 
   private:
     LoneNode(base::host::HostRuntime& runtime, base::Disk& disk);
@@ -49,6 +51,7 @@ class LoneNode {
     base::NodeEnv env_;
     past::MembershipView membership_;
     std::unique_ptr<past::SegmentStore> store_;
+    std::optional<base::Error> full_;
     std::optional<pastry::Alone> overlay_;
     std::unique_ptr<past::Node> past_;
     std::unique_ptr<past::LocalServer> server_;

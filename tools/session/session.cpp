@@ -8,6 +8,7 @@
 #include "base/host/local_socket.hpp"
 #include "cli/text.hpp"
 #include "daemon/control.hpp"
+#include "past/error.hpp"
 #include "past/local.hpp"
 #include "session/lone_transport.hpp"
 
@@ -56,8 +57,11 @@ base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
     return session;
 }
 
-/// Whatever the command was at: without its node there is one thing to say.
+/// Whatever the command was at: without its node there is one thing to say, and so there is where it found no room.
 base::Error Session::judge(const base::Error& error) const {
+    if (shared_ && shared_->full() && error == base::Errc::read_only) return *shared_->full();
+    const bool no_room = error == past::Errc::no_space || error == base::Errc::no_space;
+    if (shared_ && no_room) return error.with(directory_.node());
     const bool lost = error == base::Errc::unreachable || error == base::Errc::stopped;
     if (shared_ || !lost || somebody_listens(directory_.socket())) return error;
     return {Errc::node_gone, "lost " + directory_.socket()};

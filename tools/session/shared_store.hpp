@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "base/disk.hpp"
 #include "base/host/host_runtime.hpp"
@@ -30,6 +31,8 @@ class SharedStore final : public past::Storage {
     base::Task<void> close();
     /// True if the store is in this process, and others ask us.
     [[nodiscard]] bool holds() const { return node_ != nullptr; }
+    /// For want of what room we can only read what we hold; nothing if it can be written, or another process has it.
+    [[nodiscard]] std::optional<base::Error> full() const { return node_ ? node_->full() : std::nullopt; }
 
     base::Task<base::Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
                                                    past::Wait wait, base::TimePoint deadline) override;

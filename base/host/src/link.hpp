@@ -66,6 +66,8 @@ class Link : public std::enable_shared_from_this<Link> {
     [[nodiscard]] bool disposable(TimePoint now) const;
     [[nodiscard]] std::size_t connections() const { return connections_.size(); }
     void close(const Error& why);
+    /// True from the second time on that it is asked.
+    [[nodiscard]] bool end_soon() { return std::exchange(ends_soon_, true); }
 
   private:
     /// Two classes with a window each: what keeps the ring together must not queue behind what moves data.
@@ -170,6 +172,7 @@ class Link : public std::enable_shared_from_this<Link> {
     std::deque<Held> held_;
     std::size_t answering_ = 0;  // of those for data
     TimePoint last_used_;
+    bool ends_soon_ = false;
 };
 
 }  // namespace base::host

@@ -74,7 +74,9 @@ Task<void> Link::dial_and_attach(Channel channel) {
     auto& waiting = lane(channel);
     waiting.dialling = false;
     if (connection) {
-        attach(std::move(*connection), peer_);
+        auto there = peer_;
+        there.address.endpoint = tried;  // it may have moved since we first heard of it
+        attach(std::move(*connection), std::move(there));
     } else if (tried != endpoint_ && !waiting.frames.empty()) {
         want_connection(channel);  // meanwhile we were told of a better address
     } else {

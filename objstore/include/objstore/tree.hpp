@@ -6,9 +6,12 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.hpp"
@@ -27,7 +30,11 @@ enum class Kind : std::uint8_t {
     entry = 5,        ///< sub = entry_hash(name), tie -> Entry; inode = the directory
     live = 16,        ///< inode 0 -> Opaque
     snapshot = 17,    ///< inode 0, sub = first 8 bytes of its id, tie -> Opaque
+    conflict = 18,    ///< inode 0 of a live tree, sub = when, tie -> Opaque
 };
+
+/// From here on records are Opaque: a version that does not know a kind carries them. Below, it refuses the node.
+constexpr Kind kFirstCarried = Kind::live;
 
 /// Ordered by inode, kind, sub, tie. `tie` tells apart what has the same hash (0, 1, ...).
 struct TreeKey {
@@ -67,10 +74,36 @@ struct Salvage {
     std::uint64_t nodes_lost = 0;  ///< with all that lay below them
 };
 
-/// One version, to read. Cheap to copy; keeps a few decoded nodes. The reader outlives it. One executor.
+/// Told of one key whose item is not the same in two versions; null where a version has none.
+using TreeDifference = std::function<void(const Item* before, const Item* after)>;
+
+/// Decoded nodes by BGUID, shared by all versions that hold them; the least recently used go first. One executor.
+class NodeCache {
+  public:
+    /// `bytes`: of memory, about; the newest node stays whatever it takes.
+    explicit NodeCache(std::size_t bytes) : limit_{bytes} {}
+
+    /// Null if it is not there.
+    [[nodiscard]] std::shared_ptr<const TreeNode> find(const base::Guid& id);
+    void insert(const base::Guid& id, std::shared_ptr<const TreeNode> node);
+
+  private:
+    struct Held {
+        base::Guid id;
+        std::shared_ptr<const TreeNode> node;
+        std::size_t bytes = 0;
+    };
+    std::size_t limit_;
+    std::size_t bytes_ = 0;
+    std::list<Held> recent_;  // the most recently used first
+    std::unordered_map<base::Guid, std::list<Held>::iterator> by_id_;
+};
+
+/// One version, to read. Cheap to copy. The reader outlives it. One executor.
 class Tree {
   public:
-    Tree(BlockReader& reader, BlockRefPtr root);
+    /// Without `cache` it keeps a few decoded nodes of its own.
+    Tree(BlockReader& reader, BlockRefPtr root, std::shared_ptr<NodeCache> cache = nullptr);
 
     [[nodiscard]] const BlockRefPtr& root() const;
     base::Task<base::Result<TreeShape>> shape() const;
@@ -85,6 +118,7 @@ class Tree {
   private:
     friend class TreeCursor;
     friend class TreeUpdate;
+    friend base::Task<base::Result<void>> diff_trees(Tree, Tree, TreeDifference);
     std::shared_ptr<TreeState> state_;
 };
 
@@ -108,6 +142,9 @@ class TreeCursor {
     std::unique_ptr<State> state_;
 };
 
+/// Calls `sink` for each key in which the versions differ, in key order. Reads only what they do not share.
+[[nodiscard]] base::Task<base::Result<void>> diff_trees(Tree before, Tree after, TreeDifference sink);
+
 struct TreeChange {
     std::uint64_t leaves_written = 0;
     std::uint64_t inner_written = 0;
@@ -122,7 +159,7 @@ class TreeUpdate {
   public:
     /// A new tree.
     TreeUpdate(BlockWriter& writer, TreeShape shape);
-    /// A version after `base`, with its shape. What is neither put nor erased stays.
+    /// A version after `base`, with its shape. What is neither put nor erased stays. New nodes go to the base's cache.
     TreeUpdate(BlockWriter& writer, Tree base);
     ~TreeUpdate();
     TreeUpdate(TreeUpdate&&) noexcept;

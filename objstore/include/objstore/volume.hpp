@@ -1,7 +1,7 @@
 // A volume: a forest of trees behind one signed heartbeat, for its owner.
 //
 // Format: docs/formats/volume.md. Paper: OceanStore, Coulouris et al. section 10.6.2; docs/papers.md#oceanstore.
-// On the node's executor.
+// On the node's executor. Calls may overlap: those that read or write the volume's record take turns.
 #pragma once
 
 #include <cstdint>
@@ -89,6 +89,37 @@ struct CommitOutcome {
     past::PutOutcome copies;  ///< the worst of all blocks of the session
 };
 
+/// What a commit changes in the forest: items of inode 0, in ascending order of their keys.
+struct ForestEdit {
+    std::vector<Item> put;
+    std::vector<TreeKey> erase;  ///< keys that `put` does not have
+};
+
+/// Makes the edit of one commit, against whatever is newest by then.
+class ForestEditor {
+  public:
+    virtual ~ForestEditor() = default;
+    /// Nothing to change: nullopt. Called again with a newer forest after a conflict. What it writes to `writer` is
+    /// acknowledged before the new state is published. Errc::damaged (of the forest) has the forest mended first.
+    virtual base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) = 0;
+    /// Resumes when everything else that the edit names is acknowledged. Awaited, beside what edit() wrote, before the
+    /// new state is published; may be called more than once.
+    virtual base::Task<base::Result<void>> stored() { co_return base::ok(); }
+};
+
+/// How much of the forest is looked at before it is built upon.
+enum class ForestCheck : std::uint8_t {
+    whole,  ///< all of it is read, and its holders are asked whether they have it
+    paths,  ///< what the edit touches; without asking first whether there is a newer state: a conflict will tell. The
+            ///< client's memory of the new state (HighWater) follows within moments
+};
+
+struct ForestOutcome {
+    VolumeState state;        ///< the one that holds the edit
+    past::PutOutcome copies;  ///< of the blocks that were written for it
+    bool changed = false;     ///< false: the editor had nothing to change
+};
+
 class Volume {
   public:
     /// Makes an empty volume and returns it open. base::Errc::exists if there is one of that name under this key.
@@ -117,6 +148,9 @@ class Volume {
     base::Task<base::Result<std::vector<Snapshot>>> snapshots();
     /// What snapshots() or begin() met when it last read the list; nothing if all is well.
     [[nodiscard]] const std::optional<ForestDamage>& damage() const;
+    /// Of that list: the first 16 digits of the ids of snapshots whose records are of a later format. They are not
+    /// among snapshots(); every new list keeps them.
+    [[nodiscard]] const std::vector<std::string>& later_snapshots() const;
     /// Reads the newest state, never an unconfirmed one, then a session that pins it. `wait`: what its writer's puts,
     /// and commit(), wait for.
     base::Task<base::Result<std::unique_ptr<Session>>> begin(past::Wait wait = past::Wait::majority);
@@ -125,6 +159,14 @@ class Volume {
     /// base::Errc::busy after commit_attempts conflicts. After holders_unreachable or timed_out the snapshot may or may
     /// not be listed: repeating the call with the same snapshot is safe.
     base::Task<base::Result<CommitOutcome>> commit(Session& session, Snapshot snapshot);
+    /// Changes the forest in one step: compare-and-set of the volume's record, again with the newest forest after a
+    /// conflict. Errors: the editor's; else as commit(). After holders_unreachable or timed_out it may or may not have
+    /// happened; repeating it is up to the editor. `editor` outlives the call.
+    base::Task<base::Result<ForestOutcome>> edit_forest(ForestEditor& editor, ForestCheck check,
+                                                        past::Wait wait = past::Wait::majority);
+    /// Writes blocks of the volume, tagged with the generation after state().
+    [[nodiscard]] std::unique_ptr<BlockWriter> make_writer(std::uint64_t volume_bytes,
+                                                           past::Wait wait = past::Wait::majority) const;
 
   private:
     struct State;

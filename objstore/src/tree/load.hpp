@@ -1,7 +1,7 @@
 // Nodes of one version on their way from the block reader: checked against what their parent says.
 #pragma once
 
-#include <deque>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -10,11 +10,12 @@
 namespace objstore {
 
 struct TreeState {
-    TreeState(BlockReader& source, BlockRefPtr top) : reader{source}, root{std::move(top)} {}
+    TreeState(BlockReader& source, BlockRefPtr top, std::shared_ptr<NodeCache> nodes)
+        : reader{source}, root{std::move(top)}, cache{std::move(nodes)} {}
 
     BlockReader& reader;
     BlockRefPtr root;
-    std::deque<std::pair<base::Guid, TreeNodePtr>> recent;  // decoded; the most recently used first
+    std::shared_ptr<NodeCache> cache;
 };
 
 /// What the parent knows of a node; the root has none.

@@ -8,17 +8,7 @@
 namespace objstore {
 namespace {
 
-constexpr std::size_t kRecentNodes = 16;
-
-TreeNodePtr recent_node(TreeState& tree, const base::Guid& id) {
-    const auto found =
-        std::find_if(tree.recent.begin(), tree.recent.end(), [&](const auto& entry) { return entry.first == id; });
-    if (found == tree.recent.end()) return nullptr;
-    auto entry = std::move(*found);
-    tree.recent.erase(found);
-    tree.recent.push_front(std::move(entry));
-    return tree.recent.front().second;
-}
+constexpr std::size_t kOwnCacheBytes = 4U << 20U;  // of a tree that shares no cache: some 16 nodes
 
 base::Error damaged(const BlockRef& ref, std::string_view what) {
     return base::Error{Errc::damaged, "block " + ref.id.hex() + ": " + std::string{what}};
@@ -39,7 +29,7 @@ auto first_at_or_after(const std::vector<Item>& items, const TreeKey& key) {
 
 base::Task<base::Result<TreeNodePtr>> load_node(std::shared_ptr<TreeState> tree, BlockRefPtr ref,
                                                 std::optional<Expected> expected) {
-    auto node = recent_node(*tree, ref->id);
+    auto node = tree->cache->find(ref->id);
     if (node == nullptr) {
         BASE_CO_TRY(const auto block, co_await tree->reader.read(ref));
         auto decoded = decode_node(*block);
@@ -48,8 +38,7 @@ base::Task<base::Result<TreeNodePtr>> load_node(std::shared_ptr<TreeState> tree,
             co_return damaged(*ref, decoded.error().detail());
         }
         node = std::make_shared<const TreeNode>(*std::move(decoded));
-        tree->recent.emplace_front(ref->id, node);
-        if (tree->recent.size() > kRecentNodes) tree->recent.pop_back();
+        tree->cache->insert(ref->id, node);
     }
     if (expected && !as_expected(*node, *expected)) co_return damaged(*ref, "a node that its parent does not describe");
     co_return node;
@@ -72,7 +61,9 @@ std::size_t child_index(const TreeNode& inner, const TreeKey& key) {
     return after == inner.children.begin() ? 0 : static_cast<std::size_t>(after - inner.children.begin()) - 1;
 }
 
-Tree::Tree(BlockReader& reader, BlockRefPtr root) : state_{std::make_shared<TreeState>(reader, std::move(root))} {}
+Tree::Tree(BlockReader& reader, BlockRefPtr root, std::shared_ptr<NodeCache> cache)
+    : state_{std::make_shared<TreeState>(reader, std::move(root),
+                                         cache ? std::move(cache) : std::make_shared<NodeCache>(kOwnCacheBytes))} {}
 
 const BlockRefPtr& Tree::root() const { return state_->root; }
 

@@ -85,7 +85,7 @@ struct TreeUpdate::State {
     TreeKey erase_to;
     std::optional<TreeKey> last_put;
     BlockRefPtr written_last;
-    TreeNode last_node;  // what written_last holds
+    TreeNodePtr last_node;  // what written_last holds
     bool begun = false;
     TreeChange change;
 };
@@ -196,7 +196,8 @@ base::Task<base::Result<BlockRefPtr>> TreeUpdate::State::store(State* self, std:
                                                       std::move(encoded.raw)));
     self->change.bytes_written += ref->sealed_bytes;
     self->written_last = ref;
-    self->last_node = std::move(node);
+    self->last_node = std::make_shared<const TreeNode>(std::move(node));
+    if (self->base_state != nullptr) self->base_state->cache->insert(ref->id, self->last_node);
     co_return ref;
 }
 
@@ -215,7 +216,7 @@ base::Task<base::Result<BlockRefPtr>> TreeUpdate::State::top(State* self) {
             ++self->change.leaves_written;
             BASE_CO_TRY(self->written_last,
                         co_await self->writer.write(BlockType::tree_leaf, {}, std::move(encoded.packed)));
-            self->last_node = std::move(empty);
+            self->last_node = std::make_shared<const TreeNode>(std::move(empty));
             co_return self->written_last;
         }
     }
@@ -274,8 +275,8 @@ base::Task<base::Result<void>> TreeUpdate::erase(TreeKey key) { return erase(key
 base::Task<base::Result<BlockRefPtr>> TreeUpdate::write_spare(BlockRefPtr root) {
     auto* const state = state_.get();
     if (root != state->written_last) co_return nullptr;
-    auto encoded = encode_node(state->last_node);
-    const auto type = state->last_node.leaf() ? BlockType::tree_leaf : BlockType::tree_inner;
+    auto encoded = encode_node(*state->last_node);
+    const auto type = state->last_node->leaf() ? BlockType::tree_leaf : BlockType::tree_inner;
     co_return co_await state->writer.write_spare(type, std::move(encoded.blocks), std::move(encoded.packed),
                                                  std::move(encoded.raw));
 }

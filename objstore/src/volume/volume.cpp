@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/task_group.hpp"
 #include "past/error.hpp"
 
 namespace objstore {
@@ -14,46 +16,61 @@ namespace {
 constexpr std::size_t kEarlierRoots = 4;  // that a heartbeat names
 constexpr Kind kAfterSnapshots = static_cast<Kind>(static_cast<std::uint8_t>(Kind::snapshot) + 1);
 
-TreeKey snapshot_key(const base::Guid& id) {
-    TreeKey key = TreeKey::first(0, Kind::snapshot);
-    for (std::size_t i = 0; i < 8; ++i) key.sub = (key.sub << 8U) | id.bytes()[i];
-    return key;
+/// The first 16 of the id of the snapshot that has this key.
+std::string digits_of(const TreeKey& key) {
+    std::string out;
+    for (int shift = 60; shift >= 0; shift -= 4) out += "0123456789abcdef"[(key.sub >> shift) & 0xFU];
+    return out;
 }
 
 struct Forest {
     std::vector<Snapshot> snapshots;  // sorted by time
+    std::vector<Item> others;         // sorted by key: no snapshots, or of a later format; a new list takes them over
     std::optional<ForestDamage> damage;
 };
 
-base::Result<Snapshot> decode_snapshot(const Item& item, const BlockRef& forest) {
+/// Nothing for what this version carries without reading it.
+base::Result<std::optional<Snapshot>> decode_snapshot(const Item& item, const BlockRef& forest) {
+    if (item.key.kind != Kind::snapshot) return std::optional<Snapshot>{};
     const auto* record = std::get_if<Opaque>(&item.value);
     if (record == nullptr) return base::Error{Errc::damaged, "forest " + forest.id.hex()};
     auto snapshot = Snapshot::decode(*record);
-    if (snapshot) return snapshot;
-    if (snapshot.error() == base::Errc::unsupported) return snapshot.error().with("forest " + forest.id.hex());
+    if (snapshot) return std::optional{std::move(*snapshot)};
+    if (snapshot.error() == base::Errc::unsupported) return std::optional<Snapshot>{};
     return base::Error{Errc::damaged, "forest " + forest.id.hex() + ": " + snapshot.error().detail()};
 }
 
-base::Task<base::Result<std::vector<Snapshot>>> read_snapshots(Tree forest) {
-    BASE_CO_TRY(const auto items,
-                co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::first(0, kAfterSnapshots)));
-    std::vector<Snapshot> out;
-    for (const auto& item : items) {
+base::Task<base::Result<Forest>> read_items(Tree forest) {
+    BASE_CO_TRY(auto items, co_await forest.range(TreeKey{}, TreeKey::first(UINT64_MAX)));
+    Forest out;
+    for (auto& item : items) {
         BASE_CO_TRY(auto snapshot, decode_snapshot(item, *forest.root()));
-        out.push_back(std::move(snapshot));
+        if (snapshot) {
+            out.snapshots.push_back(std::move(*snapshot));
+        } else {
+            out.others.push_back(std::move(item));
+        }
     }
     co_return out;
 }
 
+struct Salvaged {
+    std::map<base::Guid, Snapshot> snapshots;
+    std::map<TreeKey, Item> others;
+};
+
 /// What can be read of a damaged list; adds to `found`.
-base::Task<base::Result<void>> salvage_snapshots(Tree forest, std::map<base::Guid, Snapshot>& found) {
-    BASE_CO_TRY(const auto left, co_await forest.salvage());
-    for (const auto& item : left.items) {
-        if (item.key.kind != Kind::snapshot) continue;
+base::Task<base::Result<void>> salvage_items(Tree forest, Salvaged& found) {
+    BASE_CO_TRY(auto left, co_await forest.salvage());
+    for (auto& item : left.items) {
         auto snapshot = decode_snapshot(item, *forest.root());
         if (!snapshot) continue;
-        const auto id = snapshot->id();
-        found.emplace(id, std::move(*snapshot));
+        if (!*snapshot) {
+            found.others.emplace(item.key, std::move(item));
+            continue;
+        }
+        const auto id = (*snapshot)->id();
+        found.snapshots.emplace(id, std::move(**snapshot));
     }
     co_return base::ok();
 }
@@ -64,16 +81,17 @@ base::Task<base::Result<void>> salvage_snapshots(Tree forest, std::map<base::Gui
 base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState state) {
     Forest out;
     Tree root{reader, state.forest};
-    auto whole = co_await read_snapshots(std::move(root));
+    auto whole = co_await read_items(std::move(root));
     if (!whole && costs_only_itself(whole.error().code())) {
         out.damage = ForestDamage{whole.error(), true};
     }
     if (!whole && out.damage && state.spare) {
         Tree spare{reader, state.spare};
-        whole = co_await read_snapshots(std::move(spare));
+        whole = co_await read_items(std::move(spare));
     }
     if (whole) {
-        out.snapshots = std::move(*whole);
+        out.snapshots = std::move(whole->snapshots);
+        out.others = std::move(whole->others);
     } else {
         if (out.damage && out.damage->error == base::Errc::io_failed) co_return out.damage->error;
         if (!(whole.error() == Errc::damaged)) co_return whole.error();
@@ -81,12 +99,13 @@ base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState st
         std::vector<BlockRefPtr> roots{state.forest};
         if (state.spare) roots.push_back(state.spare);
         roots.insert(roots.end(), state.earlier.begin(), state.earlier.end());
-        std::map<base::Guid, Snapshot> found;
+        Salvaged found;  // of two records of one key that of the newest list
         for (const auto& each : roots) {
             Tree forest{reader, each};
-            BASE_CO_CHECK(co_await salvage_snapshots(std::move(forest), found));
+            BASE_CO_CHECK(co_await salvage_items(std::move(forest), found));
         }
-        for (auto& [id, snapshot] : found) out.snapshots.push_back(std::move(snapshot));
+        for (auto& [id, snapshot] : found.snapshots) out.snapshots.push_back(std::move(snapshot));
+        for (auto& [key, item] : found.others) out.others.push_back(std::move(item));
     }
     std::sort(out.snapshots.begin(), out.snapshots.end(), [](const Snapshot& a, const Snapshot& b) {
         return a.time_ns != b.time_ns ? a.time_ns < b.time_ns : a.id() < b.id();
@@ -168,6 +187,44 @@ base::Task<base::Result<NewForest>> finish_forest(TreeUpdate& update) {
     co_return out;
 }
 
+/// Puts and erases in the order of their keys.
+base::Task<base::Result<void>> apply_edit(TreeUpdate& update, ForestEdit edit) {
+    auto erase = edit.erase.begin();
+    for (auto& item : edit.put) {
+        for (; erase != edit.erase.end() && *erase < item.key; ++erase) BASE_CO_CHECK(co_await update.erase(*erase));
+        BASE_CO_CHECK(co_await update.put(std::move(item)));
+    }
+    for (; erase != edit.erase.end(); ++erase) BASE_CO_CHECK(co_await update.erase(*erase));
+    co_return base::ok();
+}
+
+/// Lists one snapshot, once.
+class AddSnapshot final : public ForestEditor {
+  public:
+    explicit AddSnapshot(Snapshot snapshot) : snapshot_{std::move(snapshot)}, id_{snapshot_.id()} {}
+
+    base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& /*writer*/) override {
+        Item item;
+        item.key = snapshot_key(id_);
+        auto after = item.key;
+        ++after.sub;
+        if (after.sub == 0) after = TreeKey::first(0, kAfterSnapshots);
+        BASE_CO_TRY(const auto alike, co_await forest.range(item.key, after));
+        item.value = snapshot_.encode();
+        for (const auto& listed : alike) {
+            if (listed.value == item.value) co_return std::optional<ForestEdit>{};
+            item.key.tie = listed.key.tie + 1;
+        }
+        ForestEdit out;
+        out.put.push_back(std::move(item));
+        co_return std::optional{std::move(out)};
+    }
+
+  private:
+    Snapshot snapshot_;
+    base::Guid id_;
+};
+
 }  // namespace
 
 struct Volume::State {
@@ -180,7 +237,9 @@ struct Volume::State {
           name{std::move(volume_name)},
           config{settings},
           keys{VolumeKeys::of_owner(owner, name)},
-          reader{std::make_shared<BlockReader>(env, storage, keys.tag, config.reader)} {}
+          turn{env.executor, 1},
+          reader{std::make_shared<BlockReader>(env, storage, keys.tag, config.reader)},
+          background{env.executor} {}
 
     [[nodiscard]] base::TimePoint deadline() const { return env.clock.now() + config.record_timeout; }
     [[nodiscard]] SealContext seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const;
@@ -200,12 +259,19 @@ struct Volume::State {
     static base::Task<base::Result<void>> believe(State* self, Heartbeat heartbeat, std::optional<Mark> mark);
     static base::Task<base::Result<Forest>> read_list(State* self);
     static base::Task<base::Result<bool>> list_is_held(State* self, past::Tag tag);
-    static base::Task<base::Result<NewForest>> add_to_list(State* self, BlockWriter& writer, Snapshot snapshot);
-    static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer,
-                                                          std::vector<Snapshot> snapshots);
+    static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer, Forest list);
     static base::Task<base::Result<void>> publish(State* self, Heartbeat heartbeat);
+    static base::Task<base::Result<void>> publish_unmarked(State* self, Heartbeat heartbeat);
+    static base::Task<void> raise_mark(State* self, Mark mark);
+    void raise_mark_later(Mark mark);
+    static base::Task<void> raise_marks(State* self);
+    static base::Task<base::Result<past::PutOutcome>> flush_all(State* self, BlockWriter* writer, ForestEditor* editor);
     static base::Task<base::Result<void>> create(State* self);
-    static base::Task<base::Result<past::PutOutcome>> commit_once(State* self, Snapshot snapshot, past::Wait wait);
+    static base::Task<base::Result<void>> mend_list(State* self, past::Wait wait);
+    static base::Task<base::Result<ForestOutcome>> edit_once(State* self, ForestEditor* editor, ForestCheck check,
+                                                             past::Wait wait);
+    static base::Task<base::Result<ForestOutcome>> edit_forest(State* self, ForestEditor* editor, ForestCheck check,
+                                                               past::Wait wait);
     static base::Task<void> back_off(State* self, unsigned attempt);
 
     base::NodeEnv env;
@@ -215,10 +281,15 @@ struct Volume::State {
     std::string name;
     VolumeConfig config;
     VolumeKeys keys;
+    base::Semaphore turn;  // of those that read or write the record
     std::shared_ptr<BlockReader> reader;
     std::optional<Unconfirmed> unconfirmed;
     VolumeState newest;  // sequence 0: nothing was read yet
     std::optional<ForestDamage> damage;
+    std::vector<std::string> later_snapshots;
+    std::optional<Mark> unraised;  // the newest that is to be remembered
+    bool raising = false;
+    base::TaskGroup background;
 };
 
 SealContext Volume::State::seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const {
@@ -389,26 +460,65 @@ base::Task<base::Result<bool>> Volume::State::read_to_look(State* self) {
     co_return co_await read_any(self, exists.error());
 }
 
-base::Task<base::Result<void>> Volume::State::publish(State* self, Heartbeat heartbeat) {
+base::Task<base::Result<void>> Volume::State::publish_unmarked(State* self, Heartbeat heartbeat) {
     past::Record record;
     record.sequence = heartbeat.body.sequence;
     record.body = heartbeat.encode();
     const auto expected = record.sequence - 1;
     BASE_CO_CHECK(co_await self->storage.write_record(self->keys.aguid, expected, std::move(record), self->deadline()));
-    BASE_CO_CHECK(self->adopt(heartbeat));
-    auto raised = co_await self->high_water.raise(self->keys.aguid, mark_of(heartbeat));
+    co_return self->adopt(heartbeat);
+}
+
+base::Task<void> Volume::State::raise_mark(State* self, Mark mark) {
+    auto raised = co_await self->high_water.raise(self->keys.aguid, std::move(mark));
     if (!raised) {  // the state is durable; only this client's memory of it is not
         self->env.log.write(base::Log::Level::warning, "objstore",
                             "high-water mark of volume " + self->name + ": " + raised.error().message());
     }
+}
+
+base::Task<base::Result<void>> Volume::State::publish(State* self, Heartbeat heartbeat) {
+    auto mark = mark_of(heartbeat);
+    BASE_CO_CHECK(co_await publish_unmarked(self, std::move(heartbeat)));
+    co_await raise_mark(self, std::move(mark));
     co_return base::ok();
+}
+
+// Of several states that follow each other quickly only the newest is remembered.
+void Volume::State::raise_mark_later(Mark mark) {
+    unraised = std::move(mark);
+    if (!std::exchange(raising, true)) background.spawn(raise_marks(this));
+}
+
+base::Task<void> Volume::State::raise_marks(State* self) {
+    while (self->unraised) {
+        auto mark = std::move(*self->unraised);
+        self->unraised.reset();
+        co_await raise_mark(self, std::move(mark));
+    }
+    self->raising = false;
+}
+
+// Side by side: a store syncs once for what comes together.
+base::Task<base::Result<past::PutOutcome>> Volume::State::flush_all(State* self, BlockWriter* writer,
+                                                                    ForestEditor* editor) {
+    const auto others = std::make_shared<base::Result<void>>(base::ok());
+    constexpr auto wait = [](ForestEditor* waited, std::shared_ptr<base::Result<void>> out) -> base::Task<void> {
+        *out = co_await waited->stored();
+    };
+    base::TaskGroup group{self->env.executor};
+    group.spawn(wait(editor, others));
+    auto flushed = co_await writer->flush();
+    co_await group.join();
+    if (!*others) co_return others->error();
+    co_return flushed;
 }
 
 base::Task<base::Result<void>> Volume::State::create(State* self) {
     const past::Tag tag{.volume = self->keys.tag, .generation = 1};
     BlockWriter writer{self->env, self->storage,        self->seal_context(1, 0),
                        tag,       past::Wait::majority, self->config.writer};
-    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, {}));
+    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, Forest{}));
     BASE_CO_CHECK(co_await writer.flush());
     auto heartbeat = self->next_heartbeat(forest);
     const auto ours = heartbeat.body.hash();
@@ -424,7 +534,12 @@ base::Task<base::Result<void>> Volume::State::create(State* self) {
 
 base::Task<base::Result<Forest>> Volume::State::read_list(State* self) {
     auto forest = co_await read_forest(*self->reader, self->newest);
-    if (forest) self->damage = forest->damage;
+    if (!forest) co_return forest.error();
+    self->damage = forest->damage;
+    self->later_snapshots.clear();
+    for (const auto& item : forest->others) {
+        if (item.key.kind == Kind::snapshot) self->later_snapshots.push_back(digits_of(item.key));
+    }
     co_return forest;
 }
 
@@ -436,27 +551,11 @@ base::Task<base::Result<bool>> Volume::State::list_is_held(State* self, past::Ta
     co_return std::find(held.begin(), held.end(), false) == held.end();
 }
 
-base::Task<base::Result<NewForest>> Volume::State::add_to_list(State* self, BlockWriter& writer, Snapshot snapshot) {
-    const Tree forest{*self->reader, self->newest.forest};
-    Item item;
-    item.key = snapshot_key(snapshot.id());
-    auto after = item.key;
-    ++after.sub;
-    if (after.sub == 0) after = TreeKey::first(0, kAfterSnapshots);
-    BASE_CO_TRY(const auto alike, co_await forest.range(item.key, after));
-    if (!alike.empty()) item.key.tie = alike.back().key.tie + 1;
-    item.value = snapshot.encode();
-    TreeUpdate update{writer, forest};
-    BASE_CO_CHECK(co_await update.put(std::move(item)));
-    co_return co_await finish_forest(update);
-}
-
 // From nothing. Equal content gives equal nodes: where the present list lost some, these are stored again, and the rest
 // is there already.
-base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, BlockWriter& writer,
-                                                              std::vector<Snapshot> snapshots) {
-    std::vector<Item> items;
-    for (const auto& snapshot : snapshots) {
+base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, BlockWriter& writer, Forest list) {
+    auto items = std::move(list.others);
+    for (const auto& snapshot : list.snapshots) {
         Item item;
         item.key = snapshot_key(snapshot.id());
         item.value = snapshot.encode();
@@ -464,39 +563,96 @@ base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, Block
     }
     std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.key < b.key; });
     TreeUpdate update{writer, TreeShape{.node_bytes = kLiveNodeBytes, .name_epoch = self->keys.epoch.epoch}};
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        if (i > 0 && items[i].key.sub == items[i - 1].key.sub) items[i].key.tie = items[i - 1].key.tie + 1;
+    for (std::size_t i = 1; i < items.size(); ++i) {
+        const auto& before = items[i - 1].key;
+        auto& key = items[i].key;
+        const bool alike = std::tie(key.inode, key.kind, key.sub) == std::tie(before.inode, before.kind, before.sub);
+        if (alike && key.tie <= before.tie) key.tie = before.tie + 1;
     }
     for (auto& item : items) BASE_CO_CHECK(co_await update.put(std::move(item)));
     co_return co_await finish_forest(update);
 }
 
-base::Task<base::Result<past::PutOutcome>> Volume::State::commit_once(State* self, Snapshot snapshot, past::Wait wait) {
-    BASE_CO_TRY(const auto exists, co_await read_newest(self));
-    if (!exists) co_return base::Error{Errc::no_such_volume, self->name};
+// The list once more, as a state of its own, from what can be read of it.
+base::Task<base::Result<void>> Volume::State::mend_list(State* self, past::Wait wait) {
+    BASE_CO_TRY(auto list, co_await read_list(self));
     const auto generation = self->newest.sequence + 1;
     const past::Tag tag{.volume = self->keys.tag, .generation = generation};
     BlockWriter writer{self->env, self->storage, self->seal_context(generation, 0), tag, wait, self->config.writer};
-    BASE_CO_TRY(auto list, co_await read_list(self));
-    const auto id = snapshot.id();
-    const auto is_it = [&](const Snapshot& listed) { return listed.id() == id; };
-    const bool listed = std::any_of(list.snapshots.begin(), list.snapshots.end(), is_it);
-    if (listed && !list.damage) co_return past::PutOutcome{};
-    bool sound = !list.damage;
-    if (sound) {
-        BASE_CO_TRY(sound, co_await list_is_held(self, tag));
-    }
-    NewForest forest;
-    if (sound) {
-        BASE_CO_TRY(forest, co_await add_to_list(self, writer, std::move(snapshot)));
-    } else {
-        if (!listed) list.snapshots.push_back(std::move(snapshot));
-        BASE_CO_TRY(forest, co_await write_list(self, writer, std::move(list.snapshots)));
-    }
-    BASE_CO_TRY(const auto copies, co_await writer.flush());
+    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, std::move(list)));
+    BASE_CO_CHECK(co_await writer.flush());
     auto heartbeat = self->next_heartbeat(forest);
-    BASE_CO_CHECK(co_await publish(self, std::move(heartbeat)));
-    co_return copies;
+    co_return co_await publish(self, std::move(heartbeat));
+}
+
+base::Task<base::Result<ForestOutcome>> Volume::State::edit_once(State* self, ForestEditor* editor, ForestCheck check,
+                                                                 past::Wait wait) {
+    const past::Tag tag{.volume = self->keys.tag, .generation = self->newest.sequence + 1};
+    const bool wait_for_mark = check == ForestCheck::whole;
+    if (check == ForestCheck::whole) {
+        BASE_CO_TRY(const auto list, co_await read_list(self));
+        bool sound = !list.damage;
+        if (sound) {
+            BASE_CO_TRY(sound, co_await list_is_held(self, tag));
+        }
+        if (!sound) {
+            BASE_CO_CHECK(co_await mend_list(self, wait));
+            check = ForestCheck::paths;
+        }
+    }
+    const auto generation = self->newest.sequence + 1;
+    BlockWriter writer{self->env,
+                       self->storage,
+                       self->seal_context(generation, 0),
+                       {.volume = self->keys.tag, .generation = generation},
+                       wait,
+                       self->config.writer};
+    Tree forest{*self->reader, self->newest.forest};
+    BASE_CO_TRY(auto edit, co_await editor->edit(forest, writer));
+    ForestOutcome out;
+    if (edit) {
+        TreeUpdate update{writer, forest};
+        BASE_CO_CHECK(co_await apply_edit(update, std::move(*edit)));
+        BASE_CO_TRY(const auto root, co_await finish_forest(update));
+        BASE_CO_TRY(out.copies, co_await flush_all(self, &writer, editor));
+        auto heartbeat = self->next_heartbeat(root);
+        auto mark = mark_of(heartbeat);
+        if (wait_for_mark) {
+            BASE_CO_CHECK(co_await publish(self, std::move(heartbeat)));
+        } else {
+            BASE_CO_CHECK(co_await publish_unmarked(self, std::move(heartbeat)));
+            self->raise_mark_later(std::move(mark));
+        }
+        out.changed = true;
+    }
+    out.state = self->newest;
+    co_return out;
+}
+
+base::Task<base::Result<ForestOutcome>> Volume::State::edit_forest(State* self, ForestEditor* editor, ForestCheck check,
+                                                                   past::Wait wait) {
+    const auto turn = co_await self->turn.acquire();
+    base::Error last{base::Errc::busy};
+    // Who looks at paths only trusts what it knows, once: whoever got in between makes it a conflict.
+    bool known = check == ForestCheck::paths && self->newest.sequence > 0 && !self->unconfirmed;
+    for (unsigned attempt = 0; attempt < self->config.commit_attempts; ++attempt) {
+        if (!known) {
+            BASE_CO_TRY(const auto exists, co_await read_newest(self));
+            if (!exists) co_return base::Error{Errc::no_such_volume, self->name};
+        }
+        const bool first = std::exchange(known, false);
+        auto done = co_await edit_once(self, editor, check, wait);
+        if (done) co_return done;
+        last = done.error();
+        // A conflict is progress of somebody else's. After an unknown outcome the next round finds the edit done, or
+        // does it; but a network that stays away is told to the caller.
+        const bool damaged = last == Errc::damaged && check == ForestCheck::paths;
+        if (damaged) check = ForestCheck::whole;
+        const bool again = last == past::Errc::conflict || damaged || (unknown_outcome(last) && attempt < 3);
+        if (!again) co_return last;
+        if (!first && !damaged) co_await back_off(self, attempt);
+    }
+    co_return base::Error{base::Errc::busy, "volume " + self->name + " is being written by too many others"};
 }
 
 // Hosts that lose a race try again after a random while that grows: of n at once one gets through each round.
@@ -536,8 +692,10 @@ base::Task<base::Result<std::unique_ptr<Volume>>> Volume::open(base::NodeEnv env
 }
 
 base::Task<base::Result<void>> Volume::refresh() {
-    BASE_CO_TRY(const auto exists, co_await State::read_to_look(state_.get()));
-    if (!exists) co_return base::Error{Errc::no_such_volume, state_->name};
+    auto* const state = state_.get();
+    const auto turn = co_await state->turn.acquire();
+    BASE_CO_TRY(const auto exists, co_await State::read_to_look(state));
+    if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
     co_return base::ok();
 }
 
@@ -547,9 +705,18 @@ base::Task<base::Result<std::vector<Snapshot>>> Volume::snapshots() {
 }
 const std::optional<Unconfirmed>& Volume::unconfirmed() const { return state_->unconfirmed; }
 const std::optional<ForestDamage>& Volume::damage() const { return state_->damage; }
+const std::vector<std::string>& Volume::later_snapshots() const { return state_->later_snapshots; }
+
+std::unique_ptr<BlockWriter> Volume::make_writer(std::uint64_t volume_bytes, past::Wait wait) const {
+    const auto generation = state_->newest.sequence + 1;
+    const past::Tag tag{.volume = state_->keys.tag, .generation = generation};
+    return std::make_unique<BlockWriter>(state_->env, state_->storage, state_->seal_context(generation, volume_bytes),
+                                         tag, wait, state_->config.writer);
+}
 
 base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait) {
     auto* const state = state_.get();
+    const auto turn = co_await state->turn.acquire();
     BASE_CO_TRY(const auto exists, co_await State::read_newest(state));
     if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
     const auto pinned = state->newest;
@@ -563,28 +730,20 @@ base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait
 }
 
 base::Task<base::Result<CommitOutcome>> Volume::commit(Session& session, Snapshot snapshot) {
-    auto* const state = state_.get();
     const auto wait = session.state_->wait;
     BASE_CO_CHECK(snapshot.check());
     BASE_CO_TRY(const auto of_session, co_await session.writer().flush());
-    base::Error last{base::Errc::busy};
-    for (unsigned attempt = 0; attempt < state->config.commit_attempts; ++attempt) {
-        auto done = co_await State::commit_once(state, snapshot, wait);
-        if (done) {
-            CommitOutcome outcome;
-            outcome.snapshot = std::move(snapshot);
-            outcome.state = state->newest;
-            outcome.copies = worse(of_session, *done);
-            co_return outcome;
-        }
-        // A conflict is progress of somebody else's. After an unknown outcome the next round finds the snapshot listed,
-        // or lists it; but a network that stays away is told to the caller.
-        last = done.error();
-        const bool again = last == past::Errc::conflict || (unknown_outcome(last) && attempt < 3);
-        if (!again) co_return last;
-        co_await State::back_off(state, attempt);
-    }
-    co_return base::Error{base::Errc::busy, "volume " + state->name + " is being written by too many others"};
+    AddSnapshot editor{snapshot};
+    BASE_CO_TRY(const auto done, co_await State::edit_forest(state_.get(), &editor, ForestCheck::whole, wait));
+    CommitOutcome outcome;
+    outcome.snapshot = std::move(snapshot);
+    outcome.state = done.state;
+    outcome.copies = worse(of_session, done.copies);
+    co_return outcome;
+}
+
+base::Task<base::Result<ForestOutcome>> Volume::edit_forest(ForestEditor& editor, ForestCheck check, past::Wait wait) {
+    return State::edit_forest(state_.get(), &editor, check, wait);
 }
 
 }  // namespace objstore

@@ -1,5 +1,7 @@
 // The commit loop: queue -> group -> segment -> log -> state -> answers.
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "base/error.hpp"
 #include "past/error.hpp"
@@ -65,6 +67,8 @@ Task<void> SegmentStore::Core::run(std::shared_ptr<Core> self) {
         Core& core;
         ~NotRunning() { core.running_ = false; }
     } const at_end{*self};
+    // Who stores several groups at once sends them in one turn of the executor: they share a sync.
+    co_await boost::asio::post(self->env.executor, boost::asio::use_awaitable);
     while (!self->queue_.empty()) {
         auto group = self->take_group();
         const AnswerOnExit answer{group};

@@ -55,6 +55,9 @@ struct TcpOptions {
     TrustedNetwork network;
     SigningKey key;
     Certificate certificate;
+    /// Members that were removed from the network: refused in the handshake, and their connections end within two
+    /// seconds. Empty: nobody was. On the executor.
+    std::function<bool(const NodeId&)> removed{};
     ConnectionLimits limits{};
 };
 
