@@ -15,6 +15,9 @@ enum class Verb : std::uint8_t { join = 1, versions = 2, fetch = 3, hand_over = 
 
 constexpr seconds kGossipPeriod{30};
 constexpr seconds kFetchTimeout{10};
+constexpr seconds kDoubt{60};  // of a member that did not have what it claimed
+constexpr std::size_t kMaxFetches = 8;
+constexpr std::size_t kMaxDoubted = 1024;
 constexpr std::size_t kMaxStateBytes = kMaxPayloadBytes;
 
 Message message_of(Verb verb, Bytes header, Bytes payload = {}) {
@@ -88,6 +91,12 @@ MembershipService::MembershipService(NodeEnv env, NetworkDirectory& directory, N
 
 MembershipService::~MembershipService() { env_.transport.serve(Service::membership, {}, {}); }
 
+Task<void> MembershipService::stop() {
+    env_.transport.serve(Service::membership, {}, {});
+    tasks_.cancel();
+    co_await tasks_.join();
+}
+
 Task<Result<Message>> MembershipService::admit(PublicKey joiner, Message request) {
     if (request.service() != Service::membership || request.verb() != static_cast<std::uint8_t>(Verb::join)) {
         co_return Error{Errc::denied, "only a join request is accepted here"};
@@ -127,26 +136,37 @@ Task<void> MembershipService::gossip_loop() {
 void MembershipService::on_notify(const Peer& from, Message message) {
     if (message.verb() != static_cast<std::uint8_t>(Verb::versions)) return;
     Reader in{message.header};
-    const auto policy = in.u64();
-    const auto roster = in.u64();
+    Versions theirs;
+    theirs.policy = in.u64();
+    theirs.roster = in.u64();
     if (!in.complete()) return;
     if (on_member_ && !from.address.endpoint.empty()) on_member_(from.address);
-    const auto our_policy = directory_.policy().version;
-    const auto our_roster = directory_.roster().version;
-    if ((policy > our_policy || roster > our_roster) && !catching_up_) {
-        catching_up_ = true;
-        tasks_.spawn(catch_up(from.address));
-    } else if (policy < our_policy || roster < our_roster) {
+    if (ours().behind(theirs) && worth_asking(from.address.id)) {
+        asked_.insert(from.address.id);
+        tasks_.spawn(catch_up(from.address, theirs));
+    } else if (theirs.behind(ours())) {
         env_.transport.notify(from.address, versions());
     }
 }
 
-Task<void> MembershipService::catch_up(Address from) {
+/// Whoever claims what it does not have takes one of several places, and not again for a while.
+bool MembershipService::worth_asking(const NodeId& member) {
+    const auto now = env_.clock.now();
+    if (not_before_.size() >= kMaxDoubted) not_before_.clear();
+    const auto doubted = not_before_.find(member);
+    if (doubted != not_before_.end() && now >= doubted->second) not_before_.erase(doubted);
+    return asked_.size() < kMaxFetches && !asked_.contains(member) && !not_before_.contains(member);
+}
+
+Task<void> MembershipService::catch_up(Address from, Versions claimed) {
     auto request = message_of(Verb::fetch, {});
+    const auto member = from.id;
     const auto answer =
         co_await env_.transport.request(std::move(from), std::move(request), env_.clock.now() + kFetchTimeout);
-    catching_up_ = false;
+    asked_.erase(member);
+    not_before_[member] = env_.clock.now() + kDoubt;
     if (answer) take_state(answer->payload);
+    if (!ours().behind(claimed)) not_before_.erase(member);
 }
 
 /// True if it was newer in anything.

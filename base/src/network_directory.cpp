@@ -164,7 +164,9 @@ Result<NetworkDirectory> NetworkDirectory::finish_join(Disk& disk, const Token& 
 }
 
 Result<NetworkDirectory> NetworkDirectory::open(Disk& disk) {
-    BASE_TRY(const auto identity, load(disk, kIdentityFile));
+    // Whoever knows other members has joined: without its identity it would be taken for one that never did.
+    const bool has_joined = load(disk, kSeedsFile).has_value();
+    BASE_TRY(const auto identity, has_joined ? load_beside_identity(disk, kIdentityFile) : load(disk, kIdentityFile));
     BASE_TRY(const auto key_bytes, load_beside_identity(disk, kKeyFile));
     BASE_TRY(const auto key, key_of(key_bytes));
     NetworkDirectory self{disk, key};

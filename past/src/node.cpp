@@ -191,6 +191,7 @@ Task<void> Node::stop() {
     parts->detach();
     co_await parts->context.work.join();
     co_await parts->idle.wait();
+    co_await parts->reader.ended();
 }
 
 Task<Result<PutOutcome>> Node::put(Guid place, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {

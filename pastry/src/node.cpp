@@ -244,6 +244,9 @@ Node::Node(base::NodeEnv env, NodeHandle self, Config config)
     : impl_{std::make_unique<Impl>(env, std::move(self), config)} {}
 Node::~Node() = default;
 
+void Node::know_members(std::function<bool(const base::NodeId&)> is_member) {
+    impl_->router().know_members(std::move(is_member));
+}
 void Node::found() { impl_->found(); }
 
 base::Task<base::Result<void>> Node::join(std::vector<base::Address> seeds, base::TimePoint deadline,

@@ -37,7 +37,10 @@ TEST(Text, DurationsAreReadInTheUnitsPeopleWrite) {
     EXPECT_THAT(parse_duration("90"), Optional(90s));
     EXPECT_THAT(parse_duration("15m"), Optional(900s));
     EXPECT_THAT(parse_duration("7d"), Optional(std::chrono::seconds{604800}));
-    for (const auto* bad : {"", "m", "-5s", "3 fortnights", "1e99"}) EXPECT_FALSE(parse_duration(bad)) << bad;
+    for (const auto* bad : {"", "m", "-5s", "3 fortnights", "1e99", ":", "1:", "1:5", "1:60", "1:00:00:00", "-1:00"})
+        EXPECT_FALSE(parse_duration(bad)) << bad;
+    for (const auto printed : {7s, 90s, 3600s, 90061s})
+        EXPECT_THAT(parse_duration(human_duration(printed)), Optional(printed));
 }
 
 TEST(Text, CountsAreGroupedAndNounsAgree) {

@@ -111,6 +111,7 @@ nlohmann::json summary(const BackupReport& report) {
                           {"blocks_stored", report.blocks_stored},
                           {"total_duration", seconds},
                           {"copies_wanted", report.copies.copies_wanted},
+                          {"copies_possible", report.copies.copies_possible},
                           {"copies_stored", report.copies.copies_stored},
                           {"parent_damaged", report.parent_lost.has_value()},
                           {"blocks_lost", report.blocks_lost},
@@ -126,7 +127,21 @@ std::string counts_line(const char* name, const ChangeCounts& counts) {
                        human_count(counts.changed), human_count(counts.unchanged));
 }
 
-std::string report_text(const BackupReport& report) {
+/// Where it went: that a second machine would be safer is to be seen where there is none.
+std::string copies_text(const past::PutOutcome& copies, const std::optional<std::string>& network) {
+    if (copies.copies_wanted == 0) return "";  // nothing was stored
+    if (!network) return "Copies: one, on this disk\n";
+    std::string text = fmt::format("Copies: {} of {}, in network '{}'", copies.copies_stored, copies.copies_possible,
+                                   printable(*network));
+    const auto more = copies.copies_wanted - std::min(copies.copies_wanted, copies.copies_possible);
+    if (more > 0) {
+        text += fmt::format("; {} would make the {} that its policy asks for",
+                            plural(more, "more machine", "more machines"), copies.copies_wanted);
+    }
+    return text + "\n";
+}
+
+std::string report_text(const BackupReport& report, const std::optional<std::string>& network) {
     const double seconds = std::chrono::duration<double>(report.duration).count();
     const double rate = seconds > 0 ? static_cast<double>(report.bytes_read) / seconds : 0;
     std::string text = counts_line("Files:", report.files) + counts_line("Dirs:", report.directories);
@@ -135,10 +150,7 @@ std::string report_text(const BackupReport& report) {
     text += fmt::format("Total:  {} in {} ({} read, {}/s)\n", human_size(report.bytes),
                         human_duration(std::chrono::duration_cast<std::chrono::seconds>(report.duration)),
                         human_size(report.bytes_read), human_size(static_cast<std::uint64_t>(rate)));
-    if (report.copies.copies_wanted > 1) {
-        text += fmt::format("Copies: {} of {}\n", report.copies.copies_stored, report.copies.copies_wanted);
-    }
-    return text;
+    return text + copies_text(report.copies, network);
 }
 
 /// What the storage lost of the snapshot before. The new one is whole.
@@ -157,7 +169,8 @@ void warn_of_losses(Console& console, const BackupReport& report) {
     }
 }
 
-ExitCode report_outcome(Context& context, const BackupReport& report, const std::string& volume) {
+ExitCode report_outcome(Context& context, const BackupReport& report, const std::string& volume,
+                        const std::optional<std::string>& network) {
     Console& console = context.console;
     warn_of_losses(console, report);
     print_warnings(console, report.warnings);
@@ -167,13 +180,13 @@ ExitCode report_outcome(Context& context, const BackupReport& report, const std:
         const std::string saved = report.snapshot ? "snapshot " + report.snapshot->id().short_hex() +
                                                         " saved in volume '" + printable(volume) + "'\n"
                                                   : "dry run: nothing was stored\n";
-        console.print(report_text(report) + saved);
+        console.print(report_text(report, network) + saved);
     }
     const ExitCode exit = exit_code_of(report.warnings);
-    if (report.snapshot && report.copies.copies_stored < report.copies.copies_wanted) {
+    if (report.snapshot && report.copies.copies_stored < report.copies.copies_possible) {
         console.warn(
             fmt::format("some blocks have {} of {} copies; the nodes make the others as soon as enough of them are up",
-                        report.copies.copies_stored, report.copies.copies_wanted));
+                        report.copies.copies_stored, report.copies.copies_possible));
         return exit == ExitCode::done ? ExitCode::partial : exit;
     }
     return exit;
@@ -231,7 +244,8 @@ base::Result<ExitCode> back_up_to(Context& context, const VolumeAccess& access, 
         [&progress] { progress.tick(); });
     context.console.status("");
     if (!report) return explain(judge(report.error(), *access.volume, options), options);
-    return report_damage(context, *access.volume, report_outcome(context, *report, access.volume->name()));
+    return report_damage(context, *access.volume,
+                         report_outcome(context, *report, access.volume->name(), session.network()));
 }
 
 /// What a dry run stands on where nothing was ever kept: a data directory that goes when it ends.

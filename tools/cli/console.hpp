@@ -54,8 +54,8 @@ class Console {
     /// Draws over the previous status; empty clears it. Only where draws().
     void status(std::string_view line);
 
-    /// Text in bold or in a colour where that is wanted, plain elsewhere.
-    [[nodiscard]] std::string bold(std::string_view text) const;
+    /// `color`: the number of an escape sequence ("31" is red). Plain where no colours are wanted.
+    [[nodiscard]] std::string marked(std::string_view text, std::string_view color) const;
 
   private:
     void err_line(std::string_view text);

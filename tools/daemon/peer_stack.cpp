@@ -53,6 +53,7 @@ base::Task<base::Result<std::unique_ptr<PeerStack>>> PeerStack::start(base::Node
                                                                       PeerConfig config) {
     std::unique_ptr<PeerStack> stack{new PeerStack{env, network, std::move(config)}};
     PeerStack& self = *stack;
+    self.overlay_.know_members([&network](const base::NodeId& node) { return network.roster().find(node) != nullptr; });
     if (self.is_client()) self.config_.past.repair = false;  // it keeps nothing
     BASE_CO_TRY(self.store_, co_await past::SegmentStore::open(env, self.config_.store));
     past::Identity identity{network.key(), network.certificate().salt};
@@ -173,6 +174,7 @@ base::Task<void> PeerStack::stop() {
     tasks_.cancel();
     co_await tasks_.join();
     (void)network_.remember_seeds(seeds_now());  // the next start would find its ring without, only later
+    if (membership_) co_await membership_->stop();
     membership_.reset();
     if (past_) co_await past_->stop();
     co_await location_.stop();

@@ -2,11 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "cli/base64.hpp"
 #include "cli/text.hpp"
+#include "daemon/members.hpp"
 #include "daemon/published_objects.hpp"
 #include "daemon/route_probe.hpp"
 
@@ -118,13 +120,16 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"corrupt_blocks", status.corrupt_blocks}};
 }
 
-json describe(const past::StoreUsage& usage) {
+json describe(const past::SegmentStore& store) {
+    const auto usage = store.usage();
     return {{"blocks", usage.blocks},
+            {"unreadable_segments", store.damage().unreadable_segments},
             {"block_bytes", usage.block_bytes},
             {"disk_bytes", usage.disk_bytes},
             {"capacity_bytes", usage.capacity_bytes},
             {"reserve_bytes", usage.reserve_bytes},
             {"index_bytes", usage.index_bytes},
+            {"max_index_bytes", usage.max_index_bytes},
             {"read_only", usage.read_only},
             {"state_lost", usage.state_lost}};
 }
@@ -140,16 +145,24 @@ base::Result<base::Guid> key_argument(const json& arguments, const char* name) {
 
 class Questions {
   public:
-    Questions(base::NodeEnv env, PeerStack& stack)
+    Questions(base::NodeEnv env, PeerStack& stack, const Watch& watch, std::string machine_name)
         : env_{env},
           stack_{stack},
+          watch_{watch},
           started_{env.clock.now()},
-          probe_{env, stack.overlay()},
+          members_{env, stack, std::move(machine_name)},
+          probe_{env, stack.overlay(),
+                 [this](base::Peer, base::Message question) { return members_.answer(std::move(question)); }},
           objects_{env, stack.location()} {}
 
     Answer<json> status() {
         auto& network = stack_.network();
+        auto members = co_await members_.list();
         const auto overlay = stack_.overlay().status();
+        const auto is_silent = [](const json& member) { return member["state"] == "silent"; };
+        const auto silent = static_cast<std::size_t>(std::ranges::count_if(members, is_silent));
+        const auto up = overlay.leaf_set.size() + 1 - std::min(overlay.leaf_set.size(), silent);
+        const auto past = stack_.past().status();
         json absent = json::array();
         for (const auto& gone : stack_.overlay().absent()) {
             if (network.roster().removed(gone.node.id())) continue;
@@ -164,15 +177,24 @@ class Questions {
                       {"network", network.network().hex()},
                       {"network_name", network.name()},
                       {"endpoint", env_.transport.self().endpoint},
-                      {"state", stack_.is_client() ? "client" : overlay.active ? "active" : "joining"},
+                      {"state", stack_.is_client() ? "client"
+                                : overlay.active   ? "active"
+                                                   : "joining"},
                       {"uptime_s", duration_cast<seconds>(env_.clock.now() - started_).count()},
                       {"storage_peers", network.roster().storage_peers()},
                       {"roster_version", network.roster().version},
                       {"policy", describe(network.policy())},
                       {"overlay", std::move(overlay_document)},
                       {"location", describe(stack_.location().status())},
-                      {"past", describe(stack_.past().status(), overlay.leaf_set.size() + 1)},
-                      {"store", describe(stack_.store().usage())}};
+                      {"past", describe(past, up)},
+                      {"members", std::move(members)},
+                      {"repair", repair(past)},
+                      {"store", describe(stack_.store())}};
+        co_return document;
+    }
+
+    Answer<json> network() {
+        json document{{"name", stack_.network().name()}};
         co_return document;
     }
 
@@ -293,8 +315,8 @@ class Questions {
         if (network.roster().seat != member.id || !network.is_authority()) BASE_CO_CHECK(co_await act_here());
         if (!member.revoked && !arguments.value("force", false) && co_await is_up(member.id)) {
             co_return base::Error{base::Errc::denied, "node " + member.id.short_hex() +
-                                                        " is up: 'pelago network leave' there takes it out in order, "
-                                                        "--force removes it all the same"};
+                                                          " is up: 'pelago network leave' there takes it out in order, "
+                                                          "--force removes it all the same"};
         }
         BASE_CO_CHECK(network.remove(member.id));
         stack_.network_changed();
@@ -332,6 +354,16 @@ class Questions {
     }
 
   private:
+    /// What is being copied, how fast, and how long it will take.
+    json repair(const past::NodeStatus& past) {
+        const auto usage = stack_.store().usage();
+        const auto average = usage.blocks == 0 ? 0 : usage.block_bytes / usage.blocks;
+        const auto rate = watch_.repair_bytes_per_second();
+        json out{{"blocks", past.backlog_blocks}, {"bytes", past.backlog_blocks * average}, {"bytes_per_second", rate}};
+        if (rate > 0) out["left_s"] = past.backlog_blocks * average / rate;
+        return out;
+    }
+
     /// A node with the authority's key that acts elsewhere takes over, in agreement with the one where it acts.
     base::Task<base::Result<void>> act_here() {
         auto& network = stack_.network();
@@ -365,12 +397,14 @@ class Questions {
         }
         const bool kept = status.blocks > 0 || status.blocks_for_others > 0;
         if (kept && status.copies < 2) {
-            return base::Error{base::Errc::denied, "each block has one copy, and this node may have it; raise 'pelago "
-                                                 "network policy --copies' first"};
+            return base::Error{base::Errc::denied,
+                               "each block has one copy, and this node may have it; raise 'pelago "
+                               "network policy --copies' first"};
         }
         if (kept && (status.blocks_short > 0 || status.backlog_blocks > 0 || status.blocks_unchecked > 0)) {
-            return base::Error{base::Errc::denied, "not every block has all its copies yet; wait until 'pelago node "
-                                                 "status' says so, or let the others remove this node"};
+            return base::Error{base::Errc::denied,
+                               "not every block has all its copies yet; wait until 'pelago node "
+                               "status' says so, or let the others remove this node"};
         }
         return base::ok();
     }
@@ -408,16 +442,20 @@ class Questions {
 
     base::NodeEnv env_;
     PeerStack& stack_;
+    const Watch& watch_;
     base::TimePoint started_;
+    Members members_;
     RouteProbe probe_;
     PublishedObjects objects_;
 };
 
 }  // namespace
 
-void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack) {
-    const auto questions = std::make_shared<Questions>(env, stack);
+void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack, const Watch& watch,
+                   std::string machine_name) {
+    const auto questions = std::make_shared<Questions>(env, stack, watch, std::move(machine_name));
     table.add("status", [questions](json) { return questions->status(); });
+    table.add("network", [questions](json) { return questions->network(); });
     table.add("trace", [questions](json arguments) { return questions->trace(std::move(arguments)); });
     table.add("route", [questions](json arguments) { return questions->route(std::move(arguments)); });
     table.add("ping", [questions](json arguments) { return questions->ping(std::move(arguments)); });

@@ -13,6 +13,7 @@ namespace {
 constexpr int kTries = 3;
 
 base::Result<void> make_owner_key(Context& context, const std::string& path) {
+    BASE_CHECK(check_new(data_directory(context.settings)));
     BASE_TRY(const auto passphrase, given_passphrase(context.settings, context.io.around()));
     base::host::HostRng rng;
     const base::SigningKey key{rng.secret()};

@@ -89,7 +89,7 @@ base::Result<std::string> prepare_directory(Context& context, const std::string&
 
 /// Of the disk that the store of this machine lies on; nothing where peers keep the blocks.
 std::function<fusefs::SpaceReply()> space_of(Session& session) {
-    if (session.kind() != Session::Kind::node_here) return {};
+    if (session.network()) return {};
     return [directory = session.directory().node()] {
         struct statvfs disk{};
         fusefs::SpaceReply reply;
@@ -187,6 +187,7 @@ std::string log_of(Context& context, std::string directory) {
 std::vector<std::string> words_for_background(Context& context, const MountFlags& flags, const std::string& directory) {
     std::vector<std::string> words;
     const std::pair<const char*, const char*> same[] = {{"dir", "--dir"},
+                                                        {"socket", "--socket"},
                                                         {"key_file", "--key-file"},
                                                         {"password_file", "--password-file"},
                                                         {"password_command", "--password-command"}};

@@ -61,11 +61,11 @@ base::Result<OwnNetwork> own_network(const std::string& directory) {
 
 /// Asks the running node, or does it here where none runs.
 template <class Here>
-base::Result<nlohmann::json> ask_or_do(const std::string& directory, const std::string& question,
+base::Result<nlohmann::json> ask_or_do(const DataDirectory& directory, const std::string& question,
                                        const nlohmann::json& arguments, Here here) {
     auto answer = ask_daemon(directory, question, arguments, kAskPatience);
-    if (answer || !(answer.error() == Errc::no_node)) return answer;
-    BASE_TRY(auto own, own_network(directory));
+    if (answer || !(answer.error() == Errc::no_node) || !directory.other_socket.empty()) return answer;
+    BASE_TRY(auto own, own_network(directory.path));
     return here(*own.directory);
 }
 
@@ -77,7 +77,7 @@ base::Result<ExitCode> remove(Context& context, const std::string& node, bool fo
         BASE_CHECK(network.remove(id));
         return nlohmann::json{{"node", id.hex()}, {"storage_peers", network.roster().storage_peers()}};
     };
-    auto answer = ask_or_do(context.settings.get("dir"), "remove", {{"node", node}, {"force", force}}, here);
+    auto answer = ask_or_do(data_directory(context.settings), "remove", {{"node", node}, {"force", force}}, here);
     if (!answer) return answer.error().with("cannot remove " + printable(node));
     if (context.console.manner().json) {
         context.console.print_json(*answer);
@@ -148,7 +148,7 @@ base::Result<ExitCode> forget(Context& context, const DataDirectory& directory) 
 base::Result<ExitCode> leave(Context& context, bool force) {
     const DataDirectory directory{context.settings.get("dir")};
     if (force) return forget(context, directory);
-    auto answer = ask_daemon(directory.path, "leave", nlohmann::json::object(), kAskPatience);
+    auto answer = ask_daemon(directory, "leave", nlohmann::json::object(), kAskPatience);
     if (!answer) return answer.error().with("cannot leave");
     const auto node = (*answer)["node"].get<std::string>();
     BASE_CHECK(wait_until_it_ended(directory));
@@ -168,7 +168,8 @@ base::Result<ExitCode> address(Context& context, const std::string& node, const 
         BASE_CHECK(network.remember_seed(member));
         return nlohmann::json{{"node", id.hex()}, {"endpoint", endpoint}, {"answers", nullptr}};
     };
-    auto answer = ask_or_do(context.settings.get("dir"), "address", {{"node", node}, {"endpoint", endpoint}}, here);
+    auto answer =
+        ask_or_do(data_directory(context.settings), "address", {{"node", node}, {"endpoint", endpoint}}, here);
     if (!answer) return answer.error().with("cannot look for " + printable(node));
     const auto& answers = (*answer)["answers"];
     const bool silent = answers.is_boolean() && !answers.get<bool>();
@@ -213,11 +214,10 @@ base::Result<ExitCode> import_authority(Context& context, const std::string& sou
     if (!file) return base::Error{base::Errc::not_found, "cannot read " + source};
     const auto here = [&](NetworkDirectory& network) -> base::Result<nlohmann::json> {
         BASE_CHECK(network.import_authority(*file));
-        return nlohmann::json{{"network_name", network.name()},
-                              {"acts_here", network.acts_here()},
-                              {"why_not", "the node does not run"}};
+        return nlohmann::json{
+            {"network_name", network.name()}, {"acts_here", network.acts_here()}, {"why_not", "the node does not run"}};
     };
-    auto answer = ask_or_do(context.settings.get("dir"), "import_authority", {{"file", to_base64(*file)}}, here);
+    auto answer = ask_or_do(data_directory(context.settings), "import_authority", {{"file", to_base64(*file)}}, here);
     if (!answer) return answer.error().with("cannot take over the authority");
     if (context.console.manner().json) {
         context.console.print_json(*answer);
@@ -246,12 +246,12 @@ void add_authority_verbs(Verbs& verbs, CLI::App& group) {
     export_verb.add_option("file", *target, "A file that does not exist yet")->required()->type_name("FILE");
 
     auto source = std::make_shared<std::string>();
-    CLI::App& import_verb =
-        verbs.add(*authority,
-                  {"import", "Let this machine, a member, act for the network", "network authority import home.authority",
-                   "The authority acts on one machine at a time: on the one that is told to invite, remove or change the "
-                   "policy last, and has the key. That needs an answer of the one before, unless it is being removed."},
-                  [source](Context& context) { return import_authority(context, *source); });
+    CLI::App& import_verb = verbs.add(
+        *authority,
+        {"import", "Let this machine, a member, act for the network", "network authority import home.authority",
+         "The authority acts on one machine at a time: on the one that is told to invite, remove or change the "
+         "policy last, and has the key. That needs an answer of the one before, unless it is being removed."},
+        [source](Context& context) { return import_authority(context, *source); });
     import_verb.add_option("file", *source, "What 'network authority export' wrote")->required()->type_name("FILE");
 }
 
@@ -267,8 +267,10 @@ void add_member_verbs(Verbs& verbs, CLI::App& group) {
         group,
         {"remove", "Take out a node that is gone for good, so that the others go on without it",
          "network remove 3f2a9c01",
-         "It never counts again: what it kept is copied again, volumes no longer wait for it, and should it come back it "
-         "is refused. Only where the authority's key is; 'network authority' brings that to another machine. A node that "
+         "It never counts again: what it kept is copied again, volumes no longer wait for it, and should it come back "
+         "it "
+         "is refused. Only where the authority's key is; 'network authority' brings that to another machine. A node "
+         "that "
          "is only away for a while needs no removing."},
         [remove_flags](Context& context) { return remove(context, remove_flags->node, remove_flags->force); });
     remove_verb.alias("revoke");

@@ -120,6 +120,7 @@ base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
     const auto directory = DataDirectory{context.settings.get("dir")}.node();
     BASE_TRY(const auto policy, flags.policy.apply(base::Policy{}));
     BASE_TRY(const auto wish, flags.wish.wish(context.settings));
+    BASE_CHECK(check_new(data_directory(context.settings)));
     BASE_TRY(const auto disk, base::host::HostDisk::create(directory));
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
     // The node of a network of one keeps its identity, and so its archive: from now on others may hold copies of it.
@@ -136,7 +137,8 @@ base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
     } else {
         context.console.print("network '" + printable(made->name()) + "' created; this node is " +
                               made->certificate().id().short_hex() + "\n");
-        context.console.note("keep a copy of the network's authority elsewhere: 'pelago network authority export FILE'");
+        context.console.note(
+            "keep a copy of the network's authority elsewhere: 'pelago network authority export FILE'");
         context.console.note("next: 'pelago node run', then 'pelago network invite' for each other machine");
     }
     return ExitCode::done;
@@ -149,7 +151,8 @@ base::Result<ExitCode> invite(Context& context, const std::string& lifetime) {
     if (!duration || duration->count() < 1 || *duration > kLongestInvitation) {
         return usage_error("--valid takes a time, like 1h or 7d, of at most a year");
     }
-    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "invite", {{"valid_s", duration->count()}}));
+    BASE_TRY(const auto answer,
+             ask_daemon(data_directory(context.settings), "invite", {{"valid_s", duration->count()}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
     } else {
@@ -188,11 +191,10 @@ base::Result<void> refuse_a_member(const base::Result<NetworkDirectory>& known, 
     if (!known && known.error() == base::Errc::not_found) return base::ok();
     if (!known) return known.error().with("cannot join: " + directory.node());
     const bool runs = somebody_listens(directory.socket());
-    return base::Error{base::Errc::exists, "cannot join: this machine is node " +
-                                               known->certificate().id().short_hex() + " of network '" +
-                                               printable(known->name()) + "' already, and its node " +
-                                               (runs ? "runs" : "does not run") +
-                                               "; 'pelago network leave' takes it out, another --dir makes a second node"};
+    return base::Error{base::Errc::exists,
+                       "cannot join: this machine is node " + known->certificate().id().short_hex() + " of network '" +
+                           printable(known->name()) + "' already, and its node " + (runs ? "runs" : "does not run") +
+                           "; 'pelago network leave' takes it out, another --dir makes a second node"};
 }
 
 base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
@@ -202,6 +204,7 @@ base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
     BASE_TRY(const auto token, base::Token::parse(text));
     BASE_TRY(auto wish, flags.wish.wish(context.settings));
     if (flags.client) wish.role = base::Role::client;
+    BASE_CHECK(check_new(data_directory(context.settings)));
     BASE_TRY(const auto disk, base::host::HostDisk::create(directory));
     BASE_CHECK(refuse_a_member(NetworkDirectory::open(*disk), data));
     const bool brings_archive = has_an_archive(*disk);
@@ -223,7 +226,8 @@ base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
     } else {
         context.console.print("joined network '" + printable(joined->name()) + "' as " +
                               (flags.client ? "client " : "node ") + joined->certificate().id().short_hex() + "\n");
-        if (brings_archive) context.console.note("this machine's archive comes along: its node copies it to the others");
+        if (brings_archive)
+            context.console.note("this machine's archive comes along: its node copies it to the others");
         context.console.note("next: 'pelago node run'");
     }
     return ExitCode::done;
@@ -242,7 +246,6 @@ base::Result<base::Policy> change_policy_directly(const std::string& directory, 
 }
 
 base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
-    const auto directory = context.settings.get("dir");
     if (flags.min_copies && flags.copies && *flags.min_copies > *flags.copies) {
         return usage_error("--min-copies cannot be more than --copies");
     }
@@ -254,11 +257,12 @@ base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
         if (!duration) return usage_error("--repair-after takes a time, like 90s, 15m or 1h");
         arguments["repair_after_s"] = duration->count();
     }
-    auto answer = ask_daemon(directory, "policy", arguments);
-    if (!answer && answer.error() == Errc::no_node) {
-        auto changed = change_policy_directly(directory, flags);
+    const auto data = data_directory(context.settings);
+    auto answer = ask_daemon(data, "policy", arguments);
+    if (!answer && answer.error() == Errc::no_node && data.other_socket.empty()) {
+        auto changed = change_policy_directly(data.path, flags);
         if (!changed && changed.error() == base::Errc::not_found) {
-            return base::Error{Errc::no_network, "cannot use " + directory};
+            return base::Error{Errc::no_network, "cannot use " + data.path};
         }
         BASE_TRY(const auto now, std::move(changed));
         answer = describe_policy(now);
@@ -271,13 +275,15 @@ base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
 }  // namespace
 
 void add_network_verbs(Verbs& verbs) {
-    CLI::App& group = verbs.group("network", "Peers that keep each other's blocks: create, invite, join, leave, remove");
+    CLI::App& group =
+        verbs.group("network", "Peers that keep each other's blocks: create, invite, join, leave, remove");
 
     auto create_flags = std::make_shared<CreateFlags>();
     CLI::App& create_verb = verbs.add(
         group,
         {"create", "Begin a network, with this machine as its first node and its authority", "network create home",
-         "The directory of this node then holds the network's authority, which invites and removes members: keep a copy "
+         "The directory of this node then holds the network's authority, which invites and removes members: keep a "
+         "copy "
          "elsewhere with 'pelago network authority export'."},
         [create_flags](Context& context) { return create(context, *create_flags); });
     create_verb.add_option("name", create_flags->name, "What people call it")->required()->type_name("NAME");
@@ -300,8 +306,9 @@ void add_network_verbs(Verbs& verbs) {
          "on this machine could see it. A join that broke off can be repeated with the same token."},
         [join_flags](Context& context) { return join(context, *join_flags); });
     join_verb.add_option("--token-file", join_flags->token_file, "Where the token is")->type_name("FILE");
-    join_verb.add_flag("--client", join_flags->client,
-                       "Use the network and keep nothing for it: to restore on a new machine, or on one that is seldom on");
+    join_verb.add_flag(
+        "--client", join_flags->client,
+        "Use the network and keep nothing for it: to restore on a new machine, or on one that is seldom on");
     join_flags->wish.add_to(join_verb);
 
     auto policy_flags = std::make_shared<PolicyFlags>();

@@ -21,7 +21,8 @@ namespace {
 Error bind_error(const boost::system::error_code& error, const HostPort& where) {
     const auto port = "port " + std::to_string(where.port) + " on " + where.host;
     if (error == asio::error::address_in_use) {
-        return Error{std::make_error_code(std::errc::address_in_use), port + "; choose another with --listen"};
+        return Error{std::make_error_code(std::errc::address_in_use),
+                     port + " is in use; choose another with --listen"};
     }
     if (error == asio::error::access_denied) {
         return Error{Errc::denied, port + " needs more rights; choose one above 1023 with --listen"};

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "base/env.hpp"
@@ -35,6 +37,9 @@ class MembershipService {
     MembershipService(NodeEnv env, NetworkDirectory& directory, Neighbours neighbours, OnChange on_change,
                       OnMember on_member = {});
     ~MembershipService();
+    /// Ends what it does of its own accord, and answers nobody any more. Await it before destroying it while the
+    /// executor goes on running.
+    Task<void> stop();
 
     /// Answers one joiner whose key the handshake has proven. Errc::denied with the reason.
     Task<Result<Message>> admit(PublicKey joiner, Message request);
@@ -53,7 +58,17 @@ class MembershipService {
     Task<Result<Message>> on_request(Peer from, Message message);
     void on_notify(const Peer& from, Message message);
     Task<void> gossip_loop();
-    Task<void> catch_up(Address from);
+    /// Of policy and roster.
+    struct Versions {
+        std::uint64_t policy = 0;
+        std::uint64_t roster = 0;
+        [[nodiscard]] bool behind(const Versions& other) const {
+            return policy < other.policy || roster < other.roster;
+        }
+    };
+    [[nodiscard]] Versions ours() const { return {directory_.policy().version, directory_.roster().version}; }
+    [[nodiscard]] bool worth_asking(const NodeId& member);
+    Task<void> catch_up(Address from, Versions claimed);
     Task<Result<Message>> ask_seat(Message request);
     bool take_state(ByteView state);
     [[nodiscard]] Message versions() const;
@@ -63,7 +78,8 @@ class MembershipService {
     Neighbours neighbours_;
     OnChange on_change_;
     OnMember on_member_;
-    bool catching_up_ = false;
+    std::set<NodeId> asked_;                  ///< for what they say that they have; they may never answer
+    std::map<NodeId, TimePoint> not_before_;  ///< those who did not have it
     TaskGroup tasks_;
 };
 

@@ -41,7 +41,8 @@ past::PutOutcome worse(const past::PutOutcome& a, const past::PutOutcome& b) {
     if (a.copies_wanted == 0) return b;
     if (b.copies_wanted == 0) return a;
     return {.copies_wanted = std::max(a.copies_wanted, b.copies_wanted),
-            .copies_stored = std::min(a.copies_stored, b.copies_stored)};
+            .copies_stored = std::min(a.copies_stored, b.copies_stored),
+            .copies_possible = std::max(a.copies_possible, b.copies_possible)};
 }
 
 }  // namespace

@@ -25,8 +25,9 @@ enum class Wait : std::uint8_t {
 };
 
 struct PutOutcome {
-    unsigned copies_wanted = 0;  ///< by the policy, even if the network has fewer storage peers
-    unsigned copies_stored = 0;  ///< synced and signed for, by the time it returned
+    unsigned copies_wanted = 0;    ///< by the policy, even if the network has fewer storage peers
+    unsigned copies_stored = 0;    ///< synced and signed for, by the time it returned
+    unsigned copies_possible = 0;  ///< what there are storage peers for, at most the policy's
 };
 
 /// Asks the holders to drop a tag. Signed by the owner of the volume, domain "pelago reclaim".

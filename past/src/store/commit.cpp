@@ -153,7 +153,9 @@ PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedB
         if (part.fresh.empty()) continue;
         record.batches.push_back({part.request->place, part.request->tag, part.entries});
         const bool sets_left = state.tag_sets.size() + group.parts.size() < TagSets::kMax;
-        if (!sets_left || !has_room(record.total_bytes() + kFileHeaderBytes)) {
+        // Blocks of a few bytes would fill our memory long before the disk.
+        const bool memory_left = state.index.memory_bytes() + state.tag_sets.memory_bytes() < config.max_index_bytes;
+        if (!sets_left || !memory_left || !has_room(record.total_bytes() + kFileHeaderBytes)) {
             record.batches.pop_back();
             part.answer(Error{Errc::no_space, "block store in " + config.directory});
             continue;

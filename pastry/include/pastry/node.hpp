@@ -59,6 +59,9 @@ class Node final : public Kbr {
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
+    /// Who is a member, as far as is known here. Of anybody else hearsay is believed within limits, so that nobody who
+    /// invents nodes keeps us from our place. Without it everybody is.
+    void know_members(std::function<bool(const base::NodeId&)> is_member);
     /// Begins a ring of one: the first node of a network.
     void found();
     /// Enters the ring of any of `seeds` (any members; ourselves among them is skipped). Tries them one after another,
