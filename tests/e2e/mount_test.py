@@ -381,16 +381,18 @@ def test_a_signal_stores_everything_and_unmounts(m):
 
 def test_in_the_foreground_it_ends_with_zero(m):
     m.run("volume", "create", "v")
-    process = subprocess.Popen([PELAGO, "mount", "v", m.directory], env=m.environment, stderr=subprocess.PIPE)
-    m.mounts.append(m.directory)
-    while not mounted(m.directory):
-        check(process.poll() is None, "it ended")
-        time.sleep(0.02)
-    write(m.here("a"), b"a")
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=PATIENCE_S)[1].decode()
-    check(process.returncode == 0 and m.directory in said, f"{process.returncode} {said}")
-    check(not mounted(m.directory), "it is mounted")
+    ends = {"signal": lambda process: process.send_signal(signal.SIGINT), "umount": lambda process: m.umount()}
+    for name, end in ends.items():
+        process = subprocess.Popen([PELAGO, "mount", "v", m.directory], env=m.environment, stderr=subprocess.PIPE)
+        m.mounts.append(m.directory)
+        while not mounted(m.directory):
+            check(process.poll() is None, "it ended")
+            time.sleep(0.02)
+        write(m.here(name), b"a")
+        end(process)
+        said = process.communicate(timeout=PATIENCE_S)[1].decode()
+        check(process.returncode == 0 and m.directory in said, f"{name}: {process.returncode} {said}")
+        check(not mounted(m.directory), "it is mounted")
 
 
 def test_what_is_wrong_is_said(m):

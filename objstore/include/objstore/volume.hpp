@@ -131,6 +131,9 @@ class Volume {
                                                                   HighWater& high_water, base::SigningKey owner,
                                                                   std::string name, VolumeConfig config = {});
     ~Volume();
+    /// Resumes when the client's memory of the newest state (ForestCheck::paths) is written. Await before destroying it
+    /// while the doors of its environment go too.
+    base::Task<void> stop();
     Volume(const Volume&) = delete;
     Volume& operator=(const Volume&) = delete;
 
