@@ -131,6 +131,9 @@ class Volume {
                                                                   HighWater& high_water, base::SigningKey owner,
                                                                   std::string name, VolumeConfig config = {});
     ~Volume();
+    /// Ends once what goes on behind commits has: this client's memory of them. Await before destroying it where
+    /// anything was committed; until then its high-water marks and their disk must be there.
+    base::Task<void> finish();
     Volume(const Volume&) = delete;
     Volume& operator=(const Volume&) = delete;
 
