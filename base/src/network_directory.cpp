@@ -359,8 +359,8 @@ Result<void> NetworkDirectory::import_authority(ByteView file) {
     const SigningKey key{in.array<32>()};
     if (!in.complete()) return malformed;
     if (network_id(key.public_key(), name) != network()) {
-        return Error{Errc::not_a_member, "the file is of the authority of network '" + name + "', this machine is in '" +
-                                             name_ + "'"};
+        return Error{Errc::not_a_member,
+                     "the file is of the authority of network '" + name + "', this machine is in '" + name_ + "'"};
     }
     if (issuer_) return ok();
     issuer_.emplace(Issuer{key, 1, {}});

@@ -100,8 +100,8 @@ struct Context {
 /// Errors after which another node may do better. Not no_space: who has none has asked others already.
 [[nodiscard]] inline bool is_absence(const base::Error& error) {
     return error == base::Errc::unreachable || error == base::Errc::timed_out || error == base::Errc::stopped ||
-           error == base::Errc::busy || error == base::Errc::not_a_member || error == base::Errc::removed || error == base::Errc::io_failed ||
-           error == base::Errc::read_only;
+           error == base::Errc::busy || error == base::Errc::not_a_member || error == base::Errc::removed ||
+           error == base::Errc::io_failed || error == base::Errc::read_only;
 }
 
 }  // namespace past

@@ -56,7 +56,7 @@ class Genesis {
     std::vector<base::NodeId> earlier_;  // admitted before us; sorted by id
     std::set<base::NodeId> removed_;
     bool joined_ = false;
-    bool admitted_ = true;               // as a storage member; others never answer
+    bool admitted_ = true;  // as a storage member; others never answer
     std::set<base::NodeId> taught_;
 };
 

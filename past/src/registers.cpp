@@ -387,7 +387,8 @@ Task<Result<std::optional<Record>>> Registers::read(Guid key, TimePoint deadline
         BASE_CO_TRY(auto own, co_await ask_myself(key));
         if (own.settled) co_return std::optional<Record>{};
         auto& value = own.state.value;
-        if (value && kept_only_by(*value, context_.self(), genesis_)) co_return std::optional<Record>{std::move(value->record)};
+        if (value && kept_only_by(*value, context_.self(), genesis_))
+            co_return std::optional<Record>{std::move(value->record)};
     }
     std::uint64_t counter = 0;
     bool hopeless_before = false;

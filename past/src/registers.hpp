@@ -162,7 +162,7 @@ class Registers {
     Holders& holders_;
     Genesis genesis_;
     Acceptor acceptor_;
-    std::map<base::Guid, base::TimePoint> unwanted_since_;    // whose members are not those that we would choose
+    std::map<base::Guid, base::TimePoint> unwanted_since_;  // whose members are not those that we would choose
     struct Asked {
         base::TimePoint when;
         std::vector<base::NodeId> silent;

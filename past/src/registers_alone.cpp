@@ -38,13 +38,14 @@ Task<void> Registers::bring_along() {
             const auto brought = co_await bring(key, std::move(copy), deadline);
             const bool known = !brought && brought.error() == Errc::conflict;
             if (known) {
-                context_.log(base::Log::Level::warning,
-                             "the network has a volume of this name and owner already: the state of record {} that this "
-                             "machine brought along ({}) is left out, its blocks stay",
-                             key.short_hex(), record.sequence);
+                context_.log(
+                    base::Log::Level::warning,
+                    "the network has a volume of this name and owner already: the state of record {} that this "
+                    "machine brought along ({}) is left out, its blocks stay",
+                    key.short_hex(), record.sequence);
             } else if (brought) {
-                context_.log(base::Log::Level::info, "the network keeps record {} now, which this machine brought along",
-                             key.short_hex());
+                context_.log(base::Log::Level::info,
+                             "the network keeps record {} now, which this machine brought along", key.short_hex());
             }
             if (brought || known) break;
             co_await back_off(attempt);

@@ -125,7 +125,7 @@ base::Task<base::Result<void>> Node::Impl::join(std::vector<base::Address> seeds
     auto pause = kPause;
     for (;;) {
         std::vector<base::NodeId> waiting;  // seeds that are up and not part of a ring either
-        const auto present = seeds_;  // more may be named meanwhile
+        const auto present = seeds_;        // more may be named meanwhile
         for (const auto& seed : present) {
             if (router_.active()) break;
             auto handle = handle_of(seed);

@@ -240,7 +240,8 @@ TEST(NetworkDirectory, TheAuthorityActsOnOneMachineAtATime) {
     EXPECT_EQ(other.import_authority(damaged).error(), Errc::corrupt);
     EXPECT_EQ(other.import_authority(to_bytes("nonsense")).error(), Errc::bad_format);
     ASSERT_TRUE(other.import_authority(*network.export_authority()));
-    EXPECT_EQ(other.invite(guest.env.rng, "n1:1", kNow, kNow + kDay).error(), Errc::denied) << "not before it was agreed";
+    EXPECT_EQ(other.invite(guest.env.rng, "n1:1", kNow, kNow + kDay).error(), Errc::denied)
+        << "not before it was agreed";
 
     const auto proposed = *other.propose_seat();
     auto forged = proposed;

@@ -75,16 +75,5 @@ TEST_F(AcceptorTest, WhatATeacherAcceptedBelowAPromiseTakesThePromiseNotBack) {
     EXPECT_TRUE(accepts(50, 1));
 }
 
-TEST_F(AcceptorTest, WhatATeacherAcceptedIsTakenOverLikeAProposersOwnMessage) {
-    ASSERT_TRUE(promises(50));
-    learns(60, 3);
-    EXPECT_EQ(state().promised.counter, 60U);
-    EXPECT_EQ(state().accepted.counter, 60U);
-    EXPECT_EQ(state().value->record.sequence, 3U);
-    EXPECT_FALSE(promises(59));
-    learns(55, 2);
-    EXPECT_EQ(state().value->record.sequence, 3U) << "an older one changes nothing";
-}
-
 }  // namespace
 }  // namespace past::test

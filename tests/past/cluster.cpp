@@ -194,8 +194,8 @@ void Cluster::boot(std::size_t index) {
         if (cluster->options.adjust) cluster->options.adjust(index, peer_options);
         std::vector<base::Address> seeds;
         for (const auto other : cluster->nodes) seeds.push_back(cluster->world.node(other).address());
-        return std::make_unique<PeerProcess>(env, cluster->shared_ring, *node, cluster->policy_,
-                                             cluster->roster(), std::move(seeds), peer_options);
+        return std::make_unique<PeerProcess>(env, cluster->shared_ring, *node, cluster->policy_, cluster->roster(),
+                                             std::move(seeds), peer_options);
     });
 }
 

@@ -46,7 +46,8 @@ TEST(Quorum, WhoIsLeftIsEnoughHoweverManyWereRemoved) {
         for (std::size_t removed = 1; removed < size; ++removed) {
             EXPECT_GE(quorum(size, removed), 1U);
             EXPECT_LE(quorum(size, removed), size - removed);
-            EXPECT_GT(2 * quorum(size, removed), size - removed) << "two of those that know the same have one in common";
+            EXPECT_GT(2 * quorum(size, removed), size - removed)
+                << "two of those that know the same have one in common";
         }
     }
 }
@@ -142,7 +143,8 @@ TEST_F(RemovalOfTwo, WhoHasNotHeardOfItMayGoOnAndThenTheOthersWait) {
     remove(3, {0, 1});
     remove(4, {0, 1});
     ASSERT_TRUE(write(3, 1)) << "three of five that know of no removal";
-    EXPECT_EQ(write(0, 1).error(), Errc::holders_unreachable) << "two of the three that are left: both sides would go on";
+    EXPECT_EQ(write(0, 1).error(), Errc::holders_unreachable)
+        << "two of the three that are left: both sides would go on";
     world_.network().heal();
     cluster_.tell(2);
     EXPECT_EQ(*read(0), 2U) << "what the third acknowledged is not lost";
@@ -177,7 +179,8 @@ TEST_F(RemovalOfTwo, CopiesAreMadeAgainAtOnce) {
     remove(4, {0, 1, 2});
     EXPECT_TRUE(world_.run_until([&] { return cluster_.whole(); }, 3min));
     for (std::uint64_t block = 0; block < 20; ++block) EXPECT_EQ(cluster_.copies(block), 3U);
-    for (std::uint64_t block = 20; block < 25; ++block) EXPECT_EQ(cluster_.get(0, block).error(), Errc::block_not_found);
+    for (std::uint64_t block = 20; block < 25; ++block)
+        EXPECT_EQ(cluster_.get(0, block).error(), Errc::block_not_found);
 }
 
 }  // namespace

@@ -273,9 +273,7 @@ base::Result<ExitCode> try_out_first(Context& context, BackupOptions options) {
     const ThrowAwayDirectory directory;
     if (directory.path().empty()) return base::Error{base::from_errno(errno), "cannot make a temporary directory"};
     BASE_CHECK(leave_out_own_store(options.scan.excludes, DataDirectory{directory.path()}));
-    BASE_TRY(const auto settings,
-             load_settings({{"dir", directory.path()}, {"key_file", join_path(directory.path(), "owner.key")}},
-                           context.io.around()));
+    BASE_TRY(const auto settings, load_settings({{"dir", directory.path()}}, context.io.around()));
     auto manner = context.console.manner();
     manner.quiet = true;  // what is made there is nobody's business
     Console silent{context.io, manner};

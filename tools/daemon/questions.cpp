@@ -348,9 +348,13 @@ class Questions {
         BASE_CO_CHECK(network.import_authority(*file));
         const auto taken = co_await stack_.membership().take_seat();
         stack_.network_changed();
-        co_return json{{"network_name", network.name()},
-                       {"acts_here", network.acts_here()},
-                       {"why_not", taken ? "" : taken.error().message()}};
+        auto why_not = taken ? std::string{} : taken.error().message();
+        if (!taken && taken.error() == base::Errc::unreachable) {
+            why_not += "; if that node is gone for good, go on without it: 'pelago network remove " +
+                       network.roster().seat.short_hex() + "'";
+        }
+        co_return json{
+            {"network_name", network.name()}, {"acts_here", network.acts_here()}, {"why_not", std::move(why_not)}};
     }
 
   private:

@@ -23,9 +23,9 @@ base::Task<void> unmount_when(std::shared_ptr<base::Event> stopped, objstore::Wo
 
 }  // namespace
 
-base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore::WorkingTree& tree,
-                                                     fusefs::FileSystem& files, fusefs::Mount& mount,
-                                                     std::stop_token stop) {
+base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore::Volume& volume,
+                                                     objstore::WorkingTree& tree, fusefs::FileSystem& files,
+                                                     fusefs::Mount& mount, std::stop_token stop) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     const auto stopped = std::make_shared<base::Event>(env.executor);
     const auto tell = [executor = env.executor, stopped] { asio::post(executor, [stopped] { stopped->set(); }); };
@@ -43,6 +43,7 @@ base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore
     }
     group.cancel();
     co_await group.join();
+    co_await volume.finish();
     if (!committed) co_return committed.error().with("cannot store the last changes");
     co_return base::ok();
 }

@@ -16,7 +16,8 @@ namespace tools {
 /// Answers the kernel until the directory is unmounted, or `stop` is requested: then unmounts it. Returns once
 /// everything that was changed is durable; what is not, because the store cannot be reached, is tried again until it is
 /// or `stop` is requested: then its error. Not cancelled by anything else. All outlive it.
-[[nodiscard]] base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore::WorkingTree& tree,
+[[nodiscard]] base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore::Volume& volume,
+                                                                   objstore::WorkingTree& tree,
                                                                    fusefs::FileSystem& files, fusefs::Mount& mount,
                                                                    std::stop_token stop);
 

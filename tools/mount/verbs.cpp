@@ -163,7 +163,9 @@ base::Result<ExitCode> serve(Context& context, const MountFlags& flags, const Mo
                          "' or Ctrl-C ends it");
     tell(context,
          {{"message_type", "mounted"}, {"volume", flags.volume}, {"directory", directory}, {"pid", ::getpid()}});
-    BASE_CHECK(session.run(serve_until_unmounted(session.env(), *tree, files, mount, context.io.around().stop)));
+    const auto served = session.run(
+        serve_until_unmounted(session.env(), *access.volume, *tree, files, mount, context.io.around().stop));
+    BASE_CHECK(served);
     if (context.console.manner().verbose > 0) {
         const auto statistics = mount.statistics();
         std::string text = std::to_string(statistics.requests) + " requests, " +

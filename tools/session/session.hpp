@@ -81,9 +81,6 @@ class Session {
         return result;
     }
 
-    /// Runs what has to be done before something goes, to its end: nothing interrupts it.
-    void finish(base::Task<void> task) { runtime_.run(std::move(task)); }
-
   private:
     Session(Context& context, DataDirectory directory);
     [[nodiscard]] base::Error judge(const base::Error& error) const;

@@ -18,13 +18,6 @@ class App;
 namespace tools {
 
 struct VolumeAccess {
-    VolumeAccess() = default;
-    VolumeAccess(VolumeAccess&&) = default;
-    /// What goes on in the background of the volume ends first.
-    ~VolumeAccess() {
-        if (volume) session->finish(volume->stop());
-    }
-
     std::unique_ptr<Session> session;
     std::unique_ptr<objstore::Volume> volume;  // goes before what it stands on
 };

@@ -110,7 +110,8 @@ int verify_peer(X509_STORE_CTX* store, void*) {
     if (verdict) return 1;
     state.verdict = std::move(verdict).error();
     // The alert becomes certificate_revoked, or bad_certificate.
-    X509_STORE_CTX_set_error(store, *state.verdict == Errc::removed ? X509_V_ERR_CERT_REVOKED : X509_V_ERR_CERT_UNTRUSTED);
+    X509_STORE_CTX_set_error(store,
+                             *state.verdict == Errc::removed ? X509_V_ERR_CERT_REVOKED : X509_V_ERR_CERT_UNTRUSTED);
     return 0;
 }
 
@@ -208,8 +209,7 @@ TlsEngine::Status TlsEngine::explain(int result) {
     if (state_->verdict) {
         state_->error = *state_->verdict;
         ERR_clear_error();
-    } else if (ERR_GET_LIB(newest) == ERR_LIB_SSL &&
-               ERR_GET_REASON(newest) == SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED) {
+    } else if (ERR_GET_LIB(newest) == ERR_LIB_SSL && ERR_GET_REASON(newest) == SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED) {
         state_->error = Error{Errc::removed, "the peer says that this node was removed from the network"};
         ERR_clear_error();
     } else if (ERR_GET_LIB(newest) == ERR_LIB_SSL && is_refusal_of_us(ERR_GET_REASON(newest))) {

@@ -131,9 +131,9 @@ class Volume {
                                                                   HighWater& high_water, base::SigningKey owner,
                                                                   std::string name, VolumeConfig config = {});
     ~Volume();
-    /// Resumes when the client's memory of the newest state (ForestCheck::paths) is written. Await before destroying it
-    /// while the doors of its environment go too.
-    base::Task<void> stop();
+    /// Ends once what goes on behind commits has: this client's memory of them. Await before destroying it where
+    /// anything was committed; until then its high-water marks and their disk must be there.
+    base::Task<void> finish();
     Volume(const Volume&) = delete;
     Volume& operator=(const Volume&) = delete;
 

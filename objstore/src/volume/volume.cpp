@@ -567,7 +567,8 @@ base::Task<void> Volume::State::back_off(State* self, unsigned attempt) {
 
 Volume::Volume(std::unique_ptr<State> state) : state_{std::move(state)} {}
 Volume::~Volume() = default;
-base::Task<void> Volume::stop() { return state_->background.join(); }
+
+base::Task<void> Volume::finish() { co_await state_->background.join(); }
 
 const std::string& Volume::name() const { return state_->name; }
 const VolumeKeys& Volume::keys() const { return state_->keys; }

@@ -71,8 +71,8 @@ class LocalTree final : public base::LocalTree {
     void clear_failures();
     /// What a FUSE file system may tell of an inode, whatever is true.
     void pretend_inode(std::string_view path, std::uint64_t inode, std::uint64_t nlink);
-    void hide_types();                     ///< list() tells no types from now on, as some file systems do not
-    void set_privileged(bool privileged);  ///< the default is true
+    void hide_types();                         ///< list() tells no types from now on, as some file systems do not
+    void set_privileged(bool privileged);      ///< the default is true
     void set_most_links(std::uint64_t names);  ///< of one file; beyond it, io_failed as EMLINK is
     /// Contents beyond this many bytes are refused with Errc::no_space.
     void set_capacity(std::uint64_t bytes);
