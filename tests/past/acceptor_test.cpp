@@ -11,7 +11,7 @@ class AcceptorTest : public ::testing::Test {
     AcceptorTest() {
         SegmentStore::Config config;
         config.capacity_bytes = 1U << 30U;
-        store = std::move(**machine.run(SegmentStore::open(machine.env(), std::move(config))));
+        store = **machine.run(SegmentStore::open(machine.env(), std::move(config)));
         Identity identity{base::SigningKey{base::Key{9}}, {}};
         pastry::NodeHandle self{{base::node_id(identity.key.public_key(), identity.salt), ""}, ""};
         kbr = std::make_unique<pastry::Alone>(machine.env(), std::move(self));
