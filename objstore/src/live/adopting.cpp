@@ -56,7 +56,7 @@ void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newe
         if (!node->gone) {
             const auto held = node->content.memory_bytes();
             node->content.forget(upto);
-            dirty_bytes = dirty_bytes - held + node->content.memory_bytes();
+            recount(*node, held);
             if (change.after) node->symlink.reset();
         }
         if (node->changed <= upto) {
@@ -162,7 +162,7 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
             if (differs) foreign.inodes.insert(number);
             const auto held = node->content.memory_bytes();
             node->content.forget(frozen.generation);
-            self->dirty_bytes = self->dirty_bytes - held + node->content.memory_bytes();
+            self->recount(*node, held);
             node->names.clear();
             node->xattrs.clear();
         }

@@ -121,10 +121,7 @@ class Applier {
 
     /// The first tie of the key's hash that neither the base nor this update has taken.
     base::Task<base::Result<std::uint32_t>> free_tie(TreeKey key) {
-        key.tie = 0;
-        auto after = key;
-        ++after.sub;
-        BASE_CO_TRY(const auto alike, co_await base_.range(key, after));
+        BASE_CO_TRY(const auto alike, co_await items_of_hash(base_, key));
         std::uint32_t tie = alike.empty() ? 0 : alike.back().key.tie + 1;
         while (!taken_.insert(TreeKey{key.inode, key.kind, key.sub, tie}).second) ++tie;
         co_return tie;
@@ -153,21 +150,16 @@ class Applier {
     }
 
     base::Task<base::Result<void>> take_xattr(InodeNumber number, std::string name, std::optional<base::Bytes> value) {
-        TreeKey key = TreeKey::first(number, Kind::xattr);
-        key.sub = xattr_hash(store_.keys.epoch, number, name);
-        auto after = key;
-        ++after.sub;
-        BASE_CO_TRY(const auto alike, co_await base_.range(key, after));
-        const auto same = std::find_if(alike.begin(), alike.end(), [&](const Item& item) {
-            return std::get<XattrRecord>(item.value).name == name;
-        });
+        BASE_CO_TRY(const auto found, co_await find_xattr(base_, store_.keys, number, name));
         if (!value) {
-            if (same != alike.end()) edits_.erase(same->key);
+            if (found) edits_.erase(found->key);
             co_return base::ok();
         }
-        if (same != alike.end()) {
-            key = same->key;
+        TreeKey key = TreeKey::first(number, Kind::xattr);
+        if (found) {
+            key = found->key;
         } else {
+            key.sub = xattr_hash(store_.keys.epoch, number, name);
             BASE_CO_TRY(key.tie, co_await free_tie(key));
         }
         XattrRecord record;

@@ -214,7 +214,7 @@ void WorkingTree::State::release(const Work& work) {
                 if (node != nullptr) {
                     const auto before = node->content.memory_bytes();
                     node->content.stored(piece.buffer, piece.start, extent);
-                    dirty_bytes = dirty_bytes - before + node->content.memory_bytes();
+                    recount(*node, before);
                 }
                 extent.offset += static_cast<std::uint32_t>(piece.length);
             }
@@ -267,37 +267,7 @@ base::Task<base::Result<void>> WorkingTree::State::submit(State* self) {
     Frozen frozen = again ? std::move(*self->unsettled) : self->freeze();
     self->unsettled.reset();
     self->freezing = frozen.generation;
-    std::shared_ptr<BlockWriter> content;
-    if (!again) {
-        const auto sealed = co_await seal_content(self, std::exchange(frozen.pieces, {}));
-        if (!sealed) {
-            self->freezing = 0;
-            self->put_back(frozen);
-            co_return sealed.error();
-        }
-        tell(**sealed, *frozen.update);
-        content = (*sealed)->writer;
-    }
-    std::shared_ptr<const Update> update = frozen.update;
-    auto ordered = co_await self->order->submit(std::move(update), std::move(content), frozen.rebases, self->numbers);
-    self->freezing = 0;
-    if (ordered && !frozen.rebases) {
-        self->adopt_own(frozen, ordered->version);
-        ++self->counted.commits;
-        co_return base::ok();
-    }
-    if (ordered) co_return co_await adopt_rebased(self, std::move(frozen), std::move(*ordered));
-    if (!frozen.rebases && ordered.error() == Errc::conflict) {
-        self->put_back(frozen);
-        co_return co_await commit_rebased(self);
-    }
-    if (self->order->in_doubt()) {
-        self->unsettled = std::move(frozen);
-    } else {
-        self->put_back(frozen);
-        if (frozen.rebases) self->gate.set();
-    }
-    co_return ordered.error();
+    co_return co_await order_frozen(self, std::move(frozen), again);
 }
 
 // Another mount's commit came first. Nothing changes here until ours stands on it.
@@ -310,30 +280,44 @@ base::Task<base::Result<void>> WorkingTree::State::commit_rebased(State* self) {
     }
     Frozen frozen = self->freeze();
     frozen.rebases = true;
-    const auto sealed = co_await seal_content(self, std::exchange(frozen.pieces, {}));
-    if (!sealed) {
-        self->freezing = 0;
-        self->put_back(frozen);
-        self->gate.set();
-        co_return sealed.error();
+    co_return co_await order_frozen(self, std::move(frozen), false);
+}
+
+// `again`: its content is stored, and it may be ordered already.
+base::Task<base::Result<void>> WorkingTree::State::order_frozen(State* self, Frozen frozen, bool again) {
+    std::shared_ptr<BlockWriter> content;
+    if (!again) {
+        const auto sealed = co_await seal_content(self, std::exchange(frozen.pieces, {}));
+        if (!sealed) {
+            self->give_up(frozen);
+            co_return sealed.error();
+        }
+        tell(**sealed, *frozen.update);
+        content = (*sealed)->writer;
     }
-    tell(**sealed, *frozen.update);
     std::shared_ptr<const Update> update = frozen.update;
-    auto ordered = co_await self->order->submit(std::move(update), (*sealed)->writer, true, self->numbers);
+    auto ordered = co_await self->order->submit(std::move(update), std::move(content), frozen.rebases, self->numbers);
     self->freezing = 0;
-    if (ordered) co_return co_await adopt_rebased(self, std::move(frozen), std::move(*ordered));
-    if (self->order->in_doubt()) {
-        self->unsettled = std::move(frozen);  // the gate stays closed until it is known
-    } else {
-        self->put_back(frozen);
-        self->gate.set();
+    if (ordered && frozen.rebases) co_return co_await adopt_rebased(self, std::move(frozen), std::move(*ordered));
+    if (ordered) {
+        self->adopt_own(frozen, ordered->version);
+        ++self->counted.commits;
+        co_return base::ok();
     }
+    if (self->order->in_doubt()) {
+        self->unsettled = std::move(frozen);  // of one that rebases the gate stays closed until it is known
+        co_return ordered.error();
+    }
+    self->give_up(frozen);
+    if (!frozen.rebases && ordered.error() == Errc::conflict) co_return co_await commit_rebased(self);
     co_return ordered.error();
 }
 
 // What was not ordered is still in memory; only what is in no inode has to be remembered here.
-void WorkingTree::State::put_back(const Frozen& frozen) {
+void WorkingTree::State::give_up(const Frozen& frozen) {
+    freezing = 0;
     resolved.insert(resolved.end(), frozen.update->resolved.begin(), frozen.update->resolved.end());
+    if (frozen.rebases) gate.set();
 }
 
 // What big files hold in memory goes ahead of their commit.

@@ -11,18 +11,35 @@ constexpr std::uint64_t kMaxExtentBytes = 4U << 20U;  // content of a block: an 
 
 }  // namespace
 
+base::Task<base::Result<std::vector<Item>>> items_of_hash(Tree tree, TreeKey key) {
+    key.tie = 0;
+    auto after = key;
+    ++after.sub;  // hashes have 63 bits
+    return tree.range(key, after);
+}
+
 base::Task<base::Result<std::optional<FoundEntry>>> find_entry(Tree tree, const VolumeKeys& keys, InodeNumber directory,
                                                                std::string name) {
-    TreeKey from = TreeKey::first(directory, Kind::entry);
-    from.sub = entry_hash(keys.epoch, directory, name);
-    auto to = from;
-    ++to.sub;  // hashes have 63 bits
-    BASE_CO_TRY(const auto alike, co_await tree.range(from, to));
+    TreeKey key = TreeKey::first(directory, Kind::entry);
+    key.sub = entry_hash(keys.epoch, directory, name);
+    BASE_CO_TRY(const auto alike, co_await items_of_hash(tree, key));
     for (const auto& item : alike) {
         const auto& entry = std::get<Entry>(item.value);
         if (entry.name == name) co_return std::optional{FoundEntry{item.key, EntryTarget{entry.inode, entry.type}}};
     }
     co_return std::optional<FoundEntry>{};
+}
+
+base::Task<base::Result<std::optional<FoundXattr>>> find_xattr(Tree tree, const VolumeKeys& keys, InodeNumber inode,
+                                                               std::string name) {
+    TreeKey key = TreeKey::first(inode, Kind::xattr);
+    key.sub = xattr_hash(keys.epoch, inode, name);
+    BASE_CO_TRY(const auto alike, co_await items_of_hash(tree, key));
+    for (const auto& item : alike) {
+        const auto& record = std::get<XattrRecord>(item.value);
+        if (record.name == name) co_return std::optional{FoundXattr{item.key, record}};
+    }
+    co_return std::optional<FoundXattr>{};
 }
 
 base::Task<base::Result<std::optional<Inode>>> find_inode(Tree tree, InodeNumber inode) {

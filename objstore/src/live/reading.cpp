@@ -52,6 +52,18 @@ std::vector<ListedEntry> merge(const std::vector<Item>& items, bool base_goes_on
     return out;
 }
 
+base::Task<base::Result<ReadPiece>> read_extent(BlockReader* reader, Extent extent) {
+    BASE_CO_TRY(auto block, co_await reader->read(extent.block));
+    if (extent.offset + extent.length > block->packed.size()) {
+        co_return base::Error{Errc::damaged, "block " + extent.block->id.hex() + ": shorter than its extent"};
+    }
+    ReadPiece piece;
+    piece.bytes = base::ByteView{block->packed}.subspan(extent.offset, extent.length);
+    piece.length = extent.length;
+    piece.owner = std::move(block);
+    co_return piece;
+}
+
 }  // namespace
 
 std::optional<Tree> WorkingTree::State::base_of(const LiveNode& node) const {
@@ -188,13 +200,7 @@ base::Task<base::Result<std::vector<ReadPiece>>> WorkingTree::read(InodeNumber i
             piece.bytes = part.piece.bytes();
             piece.owner = part.piece.buffer;
         } else if (part.piece.stored) {
-            const auto& extent = *part.piece.stored;
-            BASE_CO_TRY(auto block, co_await state->volume.reader().read(extent.block));
-            if (extent.offset + extent.length > block->packed.size()) {
-                co_return base::Error{Errc::damaged, "block " + extent.block->id.hex() + ": shorter than its extent"};
-            }
-            piece.bytes = base::ByteView{block->packed}.subspan(extent.offset, extent.length);
-            piece.owner = std::move(block);
+            BASE_CO_TRY(piece, co_await read_extent(&state->volume.reader(), *part.piece.stored));
         }
         out.push_back(std::move(piece));
     }
@@ -224,24 +230,11 @@ base::Task<base::Result<std::optional<base::Bytes>>> WorkingTree::State::xattr(S
     if (changed != node->xattrs.end()) co_return changed->second.value;
     const auto tree = self->base_of(*node);
     if (!tree) co_return std::optional<base::Bytes>{};
-    TreeKey from = TreeKey::first(number, Kind::xattr);
-    from.sub = xattr_hash(self->volume.keys().epoch, number, name);
-    auto to = from;
-    ++to.sub;
-    BASE_CO_TRY(const auto alike, co_await tree->range(from, to));
-    for (const auto& item : alike) {
-        const auto& record = std::get<XattrRecord>(item.value);
-        if (record.name != name) continue;
-        if (const auto* bytes = std::get_if<base::Bytes>(&record.value)) co_return std::optional{*bytes};
-        const auto& extent = std::get<Extent>(record.value);
-        BASE_CO_TRY(const auto block, co_await self->volume.reader().read(extent.block));
-        if (extent.offset + extent.length > block->packed.size()) {
-            co_return base::Error{Errc::damaged, "block " + extent.block->id.hex() + ": shorter than its extent"};
-        }
-        const auto bytes = base::ByteView{block->packed}.subspan(extent.offset, extent.length);
-        co_return std::optional{base::to_bytes(bytes)};
-    }
-    co_return std::optional<base::Bytes>{};
+    BASE_CO_TRY(const auto found, co_await find_xattr(*tree, self->volume.keys(), number, std::move(name)));
+    if (!found) co_return std::optional<base::Bytes>{};
+    if (const auto* bytes = std::get_if<base::Bytes>(&found->record.value)) co_return std::optional{*bytes};
+    BASE_CO_TRY(const auto piece, co_await read_extent(&self->volume.reader(), std::get<Extent>(found->record.value)));
+    co_return std::optional{base::to_bytes(piece.bytes)};
 }
 
 base::Task<base::Result<base::Bytes>> WorkingTree::get_xattr(InodeNumber inode, std::string name) {

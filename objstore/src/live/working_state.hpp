@@ -95,6 +95,8 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> wait_for_room(State* self);
     static base::Task<base::Result<void>> have_numbers(State* self, std::uint64_t count);
     void touched(LiveNode& node, bool lazy = false);
+    /// Keeps dirty_bytes true after a change of the content, which had `memory_before` bytes in memory.
+    void recount(const LiveNode& node, std::size_t memory_before);
     void content_changed(LiveNode& node, std::size_t memory_before);
     void lose_link(LiveNode& node, base::Timestamp now);
 
@@ -125,7 +127,8 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<std::shared_ptr<Work>>> seal_content(State* self, std::vector<MemoryPiece> pieces);
     static void tell(const Work& work, Update& update);
     void release(const Work& work);
-    void put_back(const Frozen& frozen);
+    static base::Task<base::Result<void>> order_frozen(State* self, Frozen frozen, bool again);
+    void give_up(const Frozen& frozen);
     static base::Task<base::Result<void>> stream(State* self);
     static base::Task<void> flush_on(State* self);
     static base::Task<void> refresh_on(State* self);

@@ -205,8 +205,12 @@ void WorkingTree::State::touched(LiveNode& node, bool lazy) {
     if (first) wanted->pulse();
 }
 
-void WorkingTree::State::content_changed(LiveNode& node, std::size_t memory_before) {
+void WorkingTree::State::recount(const LiveNode& node, std::size_t memory_before) {
     dirty_bytes = dirty_bytes - memory_before + node.content.memory_bytes();
+}
+
+void WorkingTree::State::content_changed(LiveNode& node, std::size_t memory_before) {
+    recount(node, memory_before);
     const bool streams = node.content.memory_bytes() >= config.stream_bytes;
     if (streams || dirty_bytes >= config.max_dirty_bytes / 2) wanted->pulse();
 }

@@ -147,6 +147,11 @@ struct Volume::State {
 
     [[nodiscard]] base::TimePoint deadline() const { return env.clock.now() + config.record_timeout; }
     [[nodiscard]] SealContext seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const;
+    /// For blocks of this generation.
+    [[nodiscard]] BlockWriter writer(std::uint64_t generation, std::uint64_t volume_bytes, past::Wait wait) const {
+        const past::Tag tag{.volume = keys.tag, .generation = generation};
+        return BlockWriter{env, storage, seal_context(generation, volume_bytes), tag, wait, config.writer};
+    }
     [[nodiscard]] Heartbeat next_heartbeat(const NewForest& forest) const;
     /// What a record says, if its signature is good.
     [[nodiscard]] base::Result<Heartbeat> verified(const past::Record& record) const;
@@ -419,9 +424,7 @@ base::Task<base::Result<past::PutOutcome>> Volume::State::flush_all(State* self,
 }
 
 base::Task<base::Result<void>> Volume::State::create(State* self) {
-    const past::Tag tag{.volume = self->keys.tag, .generation = 1};
-    BlockWriter writer{self->env, self->storage,        self->seal_context(1, 0),
-                       tag,       past::Wait::majority, self->config.writer};
+    BlockWriter writer = self->writer(1, 0, past::Wait::majority);
     BASE_CO_TRY(const auto forest, co_await write_list(self, writer, Forest{}));
     BASE_CO_CHECK(co_await writer.flush());
     auto heartbeat = self->next_heartbeat(forest);
@@ -480,9 +483,7 @@ base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, Block
 // The list once more, as a state of its own, from what can be read of it.
 base::Task<base::Result<void>> Volume::State::mend_list(State* self, past::Wait wait) {
     BASE_CO_TRY(auto list, co_await read_list(self));
-    const auto generation = self->newest.sequence + 1;
-    const past::Tag tag{.volume = self->keys.tag, .generation = generation};
-    BlockWriter writer{self->env, self->storage, self->seal_context(generation, 0), tag, wait, self->config.writer};
+    BlockWriter writer = self->writer(self->newest.sequence + 1, 0, wait);
     BASE_CO_TRY(const auto forest, co_await write_list(self, writer, std::move(list)));
     BASE_CO_CHECK(co_await writer.flush());
     auto heartbeat = self->next_heartbeat(forest);
@@ -504,13 +505,7 @@ base::Task<base::Result<ForestOutcome>> Volume::State::edit_once(State* self, Fo
             check = ForestCheck::paths;
         }
     }
-    const auto generation = self->newest.sequence + 1;
-    BlockWriter writer{self->env,
-                       self->storage,
-                       self->seal_context(generation, 0),
-                       {.volume = self->keys.tag, .generation = generation},
-                       wait,
-                       self->config.writer};
+    BlockWriter writer = self->writer(self->newest.sequence + 1, 0, wait);
     Tree forest{*self->reader, self->newest.forest};
     BASE_CO_TRY(auto edit, co_await editor->edit(forest, writer));
     ForestOutcome out;
@@ -614,10 +609,8 @@ const std::optional<ForestDamage>& Volume::damage() const { return state_->damag
 const std::vector<std::string>& Volume::later_snapshots() const { return state_->later_snapshots; }
 
 std::unique_ptr<BlockWriter> Volume::make_writer(std::uint64_t volume_bytes, past::Wait wait) const {
-    const auto generation = state_->newest.sequence + 1;
-    const past::Tag tag{.volume = state_->keys.tag, .generation = generation};
-    return std::make_unique<BlockWriter>(state_->env, state_->storage, state_->seal_context(generation, volume_bytes),
-                                         tag, wait, state_->config.writer);
+    return std::unique_ptr<BlockWriter>{
+        new BlockWriter(state_->writer(state_->newest.sequence + 1, volume_bytes, wait))};
 }
 
 base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait) {
@@ -627,11 +620,10 @@ base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait
     if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
     const auto pinned = state->newest;
     BASE_CO_TRY(auto listed, co_await snapshots());
-    const auto context = state->seal_context(pinned.sequence + 1, stored_bytes(listed));
-    const past::Tag tag{.volume = state->keys.tag, .generation = pinned.sequence + 1};
-    auto session = std::unique_ptr<Session::State>{
-        new Session::State{pinned, std::move(listed), state->keys, wait, state->storage, state->reader,
-                           BlockWriter{state->env, state->storage, context, tag, wait, state->config.writer}}};
+    const auto bytes = stored_bytes(listed);
+    auto session = std::unique_ptr<Session::State>{new Session::State{pinned, std::move(listed), state->keys, wait,
+                                                                      state->storage, state->reader,
+                                                                      state->writer(pinned.sequence + 1, bytes, wait)}};
     co_return std::unique_ptr<Session>{new Session{std::move(session)}};
 }
 

@@ -143,6 +143,8 @@ struct Rebased {
 [[nodiscard]] base::Task<base::Result<BlockRefPtr>> make_empty_tree(BlockWriter& writer, const VolumeKeys& keys,
                                                                     Inode root);
 
+/// Items whose keys differ from this one by the tie alone.
+[[nodiscard]] base::Task<base::Result<std::vector<Item>>> items_of_hash(Tree tree, TreeKey key);
 /// An entry of a directory as a version has it.
 struct FoundEntry {
     TreeKey key;
@@ -151,6 +153,13 @@ struct FoundEntry {
 /// Nullopt if the name is not there.
 [[nodiscard]] base::Task<base::Result<std::optional<FoundEntry>>> find_entry(Tree tree, const VolumeKeys& keys,
                                                                              InodeNumber directory, std::string name);
+struct FoundXattr {
+    TreeKey key;
+    XattrRecord record;
+};
+/// Nullopt if the inode has none of that name.
+[[nodiscard]] base::Task<base::Result<std::optional<FoundXattr>>> find_xattr(Tree tree, const VolumeKeys& keys,
+                                                                             InodeNumber inode, std::string name);
 [[nodiscard]] base::Task<base::Result<std::optional<Inode>>> find_inode(Tree tree, InodeNumber inode);
 /// Extents of a file that reach into the range, by offset.
 [[nodiscard]] base::Task<base::Result<std::map<std::uint64_t, Extent>>> find_extents(Tree tree, InodeNumber inode,

@@ -8,8 +8,8 @@
 //
 // Errors carry POSIX codes (std::errc: no_such_file_or_directory, file_exists, not_a_directory, is_a_directory,
 // directory_not_empty, filename_too_long, too_many_links, invalid_argument, file_too_large, read_only_file_system,
-// stale_nfs_file_handle for an inode that nobody names any more), or are those of PAST and objstore, whose conditions
-// say what they are to a POSIX caller: unreachable and damaged are io_error, never "no such file".
+// no_such_file_or_directory also for an inode that no entry names any more), or are those of PAST and objstore, whose
+// conditions say what they are to a POSIX caller: unreachable and damaged are io_error, never "no such file".
 //
 // On the node's executor. Paper: Ivy (Muthitacharoen et al., OSDI 2002), Pond (Rhea et al., FAST 2003); where we
 // differ: docs/decisions/live-tree.md.
