@@ -103,6 +103,7 @@ base::Task<base::Result<std::unique_ptr<LoneNode>>> LoneNode::open(base::host::H
 
 base::Task<void> LoneNode::close() {
     co_await past_->stop();
+    co_await store_->give_back();
     co_await store_->close();
 }
 
