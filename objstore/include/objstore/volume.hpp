@@ -42,6 +42,7 @@ struct VolumeState {
     BlockRefPtr spare;                 ///< its second copy, if there is one
     std::vector<BlockRefPtr> earlier;  ///< roots of the states before, the newest first
     std::int64_t time_ns = 0;
+    std::uint64_t collected = 0;  ///< as in HeartbeatBody
 };
 
 /// What reading the list of snapshots met. The next commit() writes a good list again.
@@ -58,7 +59,7 @@ struct Unconfirmed {
 };
 
 /// A piece of work on a volume: pins the state it began with, so that blocks reachable from it may be used again, and
-/// writes under one generation. Ends when destroyed; what was not committed keeps its tag for a day.
+/// writes under one generation. Ends when destroyed; what was not committed stays until a later state is pruned.
 class Session {
   public:
     [[nodiscard]] const VolumeState& pinned() const;
@@ -102,6 +103,10 @@ class ForestEditor {
     /// Nothing to change: nullopt. Called again with a newer forest after a conflict. What it writes to `writer` is
     /// acknowledged before the new state is published. Errc::damaged (of the forest) has the forest mended first.
     virtual base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) = 0;
+    /// The oldest generation under which anything was stored or touched that the edit names, and that it has neither
+    /// from `forest` nor wrote to `writer`; UINT64_MAX if there is no such thing. If a collection has passed by since,
+    /// all of it is touched once more before it counts (Errc::collected where that fails).
+    [[nodiscard]] virtual std::uint64_t stored_since() const = 0;
 };
 
 /// How much of the forest is looked at before it is built upon.
@@ -150,8 +155,12 @@ class Volume {
     /// Lists the snapshot in the newest forest, whoever wrote that meanwhile. Flushes the session's writer first:
     /// nothing is committed before every block it needs is acknowledged. Errors: those of put and write_record;
     /// base::Errc::busy after commit_attempts conflicts. After holders_unreachable or timed_out the snapshot may or may
-    /// not be listed: repeating the call with the same snapshot is safe.
+    /// not be listed: repeating the call with the same snapshot is safe. Errc::collected: a prune has taken a block
+    /// that the session counted on; a new session finds what is left of them and stores the others again.
     base::Task<base::Result<CommitOutcome>> commit(Session& session, Snapshot snapshot);
+    /// Takes snapshots off the list, in one step; what they held stays until it is collected (gc/prune.hpp). Returns
+    /// how many of them were listed. Errors as commit().
+    base::Task<base::Result<std::uint64_t>> forget(std::vector<base::Guid> snapshots);
     /// Changes the forest in one step: compare-and-set of the volume's record, again with the newest forest after a
     /// conflict. Errors: the editor's; else as commit(). After holders_unreachable or timed_out it may or may not have
     /// happened; repeating it is up to the editor. `editor` outlives the call.
@@ -160,6 +169,16 @@ class Volume {
     /// Writes blocks of the volume, tagged with the generation after state().
     [[nodiscard]] std::unique_ptr<BlockWriter> make_writer(std::uint64_t volume_bytes,
                                                            past::Wait wait = past::Wait::majority) const;
+
+    /// Writes a state from which garbage can be collected: sessions that began before `up_to` (a state that this volume
+    /// was read at) have to make sure of their blocks before they commit, and the states before it cannot be gone back
+    /// to. Then what the new state does not lead to may lose its tags of generations up to `up_to`.
+    base::Task<base::Result<void>> begin_collection(std::uint64_t up_to);
+    /// The roots that state() leads from, all but those of earlier states.
+    [[nodiscard]] std::vector<BlockRef> roots() const;
+    [[nodiscard]] const base::SigningKey& owner() const;
+    [[nodiscard]] past::Storage& storage();
+    [[nodiscard]] base::NodeEnv env() const;
 
   private:
     struct State;
