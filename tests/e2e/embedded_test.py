@@ -679,8 +679,8 @@ def test_volumes_are_created_listed_and_shown(m):
     m.run("volume", "info", "none", expect=10)
 
 
-def main():
-    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
+def main(stories):
+    tests = [(name, test) for name, test in stories.items() if name.startswith("test_")]
     wanted = sys.argv[2:]
     failed = 0
     for name, test in tests:
@@ -702,4 +702,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(globals()))
