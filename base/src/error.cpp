@@ -34,6 +34,7 @@ class Category final : public std::error_category {
             case Errc::stopped: return "stopping";
             case Errc::interrupted: return "interrupted";
             case Errc::wrong_key: return "the passphrase or key does not fit";
+            case Errc::removed: return "removed from the network for good";
         }
         return "unknown error " + std::to_string(value);
     }
@@ -60,6 +61,7 @@ class Category final : public std::error_category {
             case Errc::stopped: return std::errc::operation_canceled;
             case Errc::interrupted: return std::errc::interrupted;
             case Errc::wrong_key: return std::errc::permission_denied;
+            case Errc::removed: return std::errc::permission_denied;
         }
         return {value, *this};
     }
@@ -91,6 +93,7 @@ Errc from_errno(int value) noexcept {
         case ENOTEMPTY: return Errc::exists;
         case ENOSPC: return Errc::no_space;
         case EDQUOT: return Errc::no_space;
+        case EFBIG: return Errc::no_space;
         case EROFS: return Errc::read_only;
         case EACCES: return Errc::denied;
         case EPERM: return Errc::denied;

@@ -172,7 +172,7 @@ Result<void> Policy::check() const {
 
 Bytes Roster::body() const {
     Writer out;
-    out.u8(kRosterVersion).guid(network).u64(version).u32(static_cast<std::uint32_t>(members.size()));
+    out.u8(kRosterVersion).guid(network).u64(version).guid(seat).u32(static_cast<std::uint32_t>(members.size()));
     for (const auto& member : members) {
         out.guid(member.id).u8(static_cast<std::uint8_t>(member.role)).u8(member.revoked ? 1 : 0).u64(member.serial);
         out.text(member.failure_domain);
@@ -188,6 +188,7 @@ Result<Roster> Roster::decode(ByteView bytes) {
     Roster roster;
     roster.network = in.guid();
     roster.version = in.u64();
+    roster.seat = in.guid();
     const auto count = in.u32();
     if (count > kMaxRosterMembers || !in.fits(count, kMinMemberBytes)) return malformed("network roster");
     roster.members.reserve(count);
@@ -217,6 +218,11 @@ std::size_t Roster::storage_peers() const {
 const Roster::Member* Roster::find(const NodeId& id) const {
     const auto found = std::ranges::lower_bound(members, id, {}, &Member::id);
     return found != members.end() && found->id == id ? &*found : nullptr;
+}
+
+bool Roster::removed(const NodeId& id) const {
+    const auto* member = find(id);
+    return member != nullptr && member->revoked;
 }
 
 unsigned effective_copies(const Policy& policy, const Roster& roster) {

@@ -1,5 +1,7 @@
 #include "base/membership_service.hpp"
 
+#include <algorithm>
+
 #include "base/codec.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
@@ -9,10 +11,13 @@ namespace {
 
 using std::chrono::seconds;
 
-enum class Verb : std::uint8_t { join = 1, versions = 2, fetch = 3 };
+enum class Verb : std::uint8_t { join = 1, versions = 2, fetch = 3, hand_over = 4, leave = 5 };
 
 constexpr seconds kGossipPeriod{30};
 constexpr seconds kFetchTimeout{10};
+constexpr seconds kDoubt{60};  // of a member that did not have what it claimed
+constexpr std::size_t kMaxFetches = 8;
+constexpr std::size_t kMaxDoubted = 1024;
 constexpr std::size_t kMaxStateBytes = kMaxPayloadBytes;
 
 Message message_of(Verb verb, Bytes header, Bytes payload = {}) {
@@ -70,11 +75,12 @@ Result<NetworkDirectory::Admission> decode_admission(ByteView bytes) {
 }
 
 MembershipService::MembershipService(NodeEnv env, NetworkDirectory& directory, Neighbours neighbours,
-                                     OnChange on_change)
+                                     OnChange on_change, OnMember on_member)
     : env_{env},
       directory_{directory},
       neighbours_{std::move(neighbours)},
       on_change_{std::move(on_change)},
+      on_member_{std::move(on_member)},
       tasks_{env.executor} {
     env_.transport.serve(
         Service::membership,
@@ -84,6 +90,12 @@ MembershipService::MembershipService(NodeEnv env, NetworkDirectory& directory, N
 }
 
 MembershipService::~MembershipService() { env_.transport.serve(Service::membership, {}, {}); }
+
+Task<void> MembershipService::stop() {
+    env_.transport.serve(Service::membership, {}, {});
+    tasks_.cancel();
+    co_await tasks_.join();
+}
 
 Task<Result<Message>> MembershipService::admit(PublicKey joiner, Message request) {
     if (request.service() != Service::membership || request.verb() != static_cast<std::uint8_t>(Verb::join)) {
@@ -124,29 +136,45 @@ Task<void> MembershipService::gossip_loop() {
 void MembershipService::on_notify(const Peer& from, Message message) {
     if (message.verb() != static_cast<std::uint8_t>(Verb::versions)) return;
     Reader in{message.header};
-    const auto policy = in.u64();
-    const auto roster = in.u64();
+    Versions theirs;
+    theirs.policy = in.u64();
+    theirs.roster = in.u64();
     if (!in.complete()) return;
-    const auto our_policy = directory_.policy().version;
-    const auto our_roster = directory_.roster().version;
-    if ((policy > our_policy || roster > our_roster) && !catching_up_) {
-        catching_up_ = true;
-        tasks_.spawn(catch_up(from.address));
-    } else if (policy < our_policy || roster < our_roster) {
+    if (on_member_ && !from.address.endpoint.empty()) on_member_(from.address);
+    if (ours().behind(theirs) && worth_asking(from.address.id)) {
+        asked_.insert(from.address.id);
+        tasks_.spawn(catch_up(from.address, theirs));
+    } else if (theirs.behind(ours())) {
         env_.transport.notify(from.address, versions());
     }
 }
 
-Task<void> MembershipService::catch_up(Address from) {
+/// Whoever claims what it does not have takes one of several places, and not again for a while.
+bool MembershipService::worth_asking(const NodeId& member) {
+    const auto now = env_.clock.now();
+    if (not_before_.size() >= kMaxDoubted) not_before_.clear();
+    const auto doubted = not_before_.find(member);
+    if (doubted != not_before_.end() && now >= doubted->second) not_before_.erase(doubted);
+    return asked_.size() < kMaxFetches && !asked_.contains(member) && !not_before_.contains(member);
+}
+
+Task<void> MembershipService::catch_up(Address from, Versions claimed) {
     auto request = message_of(Verb::fetch, {});
+    const auto member = from.id;
     const auto answer =
         co_await env_.transport.request(std::move(from), std::move(request), env_.clock.now() + kFetchTimeout);
-    catching_up_ = false;
-    if (!answer) co_return;
-    Reader in{answer->payload};
+    asked_.erase(member);
+    not_before_[member] = env_.clock.now() + kDoubt;
+    if (answer) take_state(answer->payload);
+    if (!ours().behind(claimed)) not_before_.erase(member);
+}
+
+/// True if it was newer in anything.
+bool MembershipService::take_state(ByteView state) {
+    Reader in{state};
     const auto policy_bytes = in.bytes(kMaxHeaderBytes);
     const auto roster_bytes = in.bytes(kMaxStateBytes);
-    if (!in.complete()) co_return;
+    if (!in.complete()) return false;
     bool changed = false;
     if (const auto policy = Policy::decode(policy_bytes)) {
         const auto adopted = directory_.adopt(*policy);
@@ -156,14 +184,72 @@ Task<void> MembershipService::catch_up(Address from) {
         const auto adopted = directory_.adopt(*roster);
         changed = (adopted && *adopted) || changed;
     }
-    if (!changed) co_return;
+    if (!changed) return false;
     if (on_change_) on_change_();
     spread();
+    return true;
 }
 
-Task<Result<Message>> MembershipService::on_request(Peer, Message message) {
-    if (message.verb() != static_cast<std::uint8_t>(Verb::fetch)) co_return Errc::unsupported;
+Task<Result<Message>> MembershipService::on_request(Peer from, Message message) {
+    switch (static_cast<Verb>(message.verb())) {
+        case Verb::fetch: break;
+        case Verb::hand_over: {
+            BASE_CO_TRY(const auto next, Roster::decode(message.payload));
+            BASE_CO_TRY(const bool moved, directory_.hand_over(next));
+            if (moved && on_change_) on_change_();
+            if (moved) spread();
+            break;
+        }
+        case Verb::leave: {
+            if (!directory_.roster().removed(from.address.id)) {
+                BASE_CO_CHECK(directory_.remove(from.address.id));
+                if (on_change_) on_change_();
+                spread();
+            }
+            break;
+        }
+        default: co_return Errc::unsupported;
+    }
     co_return message_of(Verb::fetch, {}, state_of(directory_));
+}
+
+// --- where the authority acts
+
+Task<Result<Message>> MembershipService::ask_seat(Message request) {
+    Address to;
+    to.id = directory_.roster().seat;
+    for (const auto& known : {neighbours_(), directory_.seeds()}) {
+        const auto found = std::ranges::find(known, to.id, &Address::id);
+        if (found != known.end() && to.endpoint.empty()) to.endpoint = found->endpoint;
+    }
+    const auto seat = to.id.short_hex();
+    auto answer = co_await env_.transport.request(std::move(to), std::move(request), env_.clock.now() + kFetchTimeout);
+    if (!answer && (answer.error() == Errc::unreachable || answer.error() == Errc::timed_out)) {
+        co_return Error{Errc::unreachable, "node " + seat + ", where the network's authority acts"};
+    }
+    co_return answer;
+}
+
+Task<Result<void>> MembershipService::take_seat() {
+    constexpr int kTries = 3;  // others may be admitted, or take it, at the same moment
+    for (int tries = 0; !directory_.acts_here() && tries < kTries; ++tries) {
+        BASE_CO_TRY(const auto next, directory_.propose_seat());
+        auto request = message_of(Verb::hand_over, {}, next.encode());
+        BASE_CO_TRY(const auto answer, co_await ask_seat(std::move(request)));
+        take_state(answer.payload);
+    }
+    if (!directory_.acts_here()) co_return Error{Errc::busy, "another node acts for the network at this moment"};
+    co_return ok();
+}
+
+Task<Result<void>> MembershipService::leave() {
+    auto request = message_of(Verb::leave, {});
+    const auto answer = co_await ask_seat(std::move(request));
+    if (!answer && answer.error() == Errc::removed) co_return ok();  // and whoever told us so knows it
+    if (!answer) co_return answer.error();
+    take_state(answer->payload);
+    if (!directory_.was_removed()) co_return Error{Errc::denied, "the authority did not let this node go"};
+    co_return ok();
 }
 
 }  // namespace base

@@ -23,6 +23,10 @@ constexpr std::size_t kMaxIssuerFile = 16U << 20U;  // kMaxInvitations with thei
 constexpr std::size_t kMaxInvitations = 10'000;
 constexpr std::size_t kMaxSeeds = 64;
 constexpr std::size_t kMaxCertificateBytes = 1024;
+constexpr const char* kRestore = " (restore it from a copy, or 'pelago network leave --force' and join again)";
+constexpr std::string_view kAuthorityMagic = "PLA1";
+/// What an authority that is given up with its machine may still have signed there stays below.
+constexpr std::uint64_t kTakeOverStep = std::uint64_t{1} << 20U;
 constexpr std::int64_t kCertificateLifetimeNs = std::int64_t{86'400} * 1'000'000'000 * 3650;  // ten years
 
 /// Every small file ends in the SHA-256 of what precedes it: these are not re-derivable, so rot must not pass unseen.
@@ -38,7 +42,7 @@ Result<void> save(Disk& disk, const char* path, Bytes content) {
 
 Result<Bytes> load(Disk& disk, const char* path, std::size_t limit = kMaxSmallFile) {
     BASE_TRY(auto bytes, read_file(disk, path, limit));
-    const Error rotten{Errc::corrupt, std::string{path} + " (restore it from a copy, or join again)"};
+    const Error rotten{Errc::corrupt, std::string{path} + kRestore};
     if (bytes.size() < Guid::kBytes) return rotten;
     const auto content = ByteView{bytes}.first(bytes.size() - Guid::kBytes);
     if (!std::ranges::equal(sha256(content).view(), ByteView{bytes}.last(Guid::kBytes))) return rotten;
@@ -52,7 +56,7 @@ Error damaged(const char* path) { return {Errc::corrupt, path}; }
 Result<Bytes> load_beside_identity(Disk& disk, const char* path, std::size_t limit = kMaxSmallFile) {
     auto bytes = load(disk, path, limit);
     if (bytes || bytes.error() != Errc::not_found) return bytes;
-    return Error{Errc::corrupt, std::string{path} + " is missing (restore it from a copy, or join again)"};
+    return Error{Errc::corrupt, std::string{path} + " is missing" + kRestore};
 }
 
 Result<SigningKey> key_of(const Bytes& bytes) {
@@ -123,6 +127,7 @@ Result<NetworkDirectory> NetworkDirectory::create(Disk& disk, Rng& rng, std::str
     policy.signature = self.issuer_->key.sign("pelago policy", policy.body());
     self.policy_ = policy;
     self.roster_.network = network;
+    self.roster_.seat = self.certificate_.id();
     BASE_CHECK(save(disk, kPolicyFile, self.policy_.encode()));
     BASE_CHECK(self.enroll(self.certificate_));
     BASE_CHECK(self.save_issuer());
@@ -133,6 +138,9 @@ Result<NetworkDirectory> NetworkDirectory::create(Disk& disk, Rng& rng, std::str
 Result<NetworkDirectory> NetworkDirectory::finish_join(Disk& disk, const Token& token, const Admission& admission,
                                                        const SigningKey& key, std::int64_t wall_ns) {
     BASE_CHECK(check_name(admission.network_name));
+    const auto present = open(disk);
+    if (present) return Error{Errc::exists, "this node already belongs to a network"};
+    if (present.error() != Errc::not_found) return present.error();
     if (network_id(token.authority, admission.network_name) != token.network) {
         return Error{Errc::not_a_member, "the issuer answered for another network"};
     }
@@ -156,7 +164,9 @@ Result<NetworkDirectory> NetworkDirectory::finish_join(Disk& disk, const Token& 
 }
 
 Result<NetworkDirectory> NetworkDirectory::open(Disk& disk) {
-    BASE_TRY(const auto identity, load(disk, kIdentityFile));
+    // Whoever knows other members has joined: without its identity it would be taken for one that never did.
+    const bool has_joined = load(disk, kSeedsFile).has_value();
+    BASE_TRY(const auto identity, has_joined ? load_beside_identity(disk, kIdentityFile) : load(disk, kIdentityFile));
     BASE_TRY(const auto key_bytes, load_beside_identity(disk, kKeyFile));
     BASE_TRY(const auto key, key_of(key_bytes));
     NetworkDirectory self{disk, key};
@@ -237,6 +247,9 @@ Certificate NetworkDirectory::issue(const PublicKey& key, const Key& salt, const
     certificate.failure_domain = wish.failure_domain;
     certificate.capacity_bytes = wish.capacity_bytes;
     certificate.ring_eligible = wish.role == Role::storage;
+    for (const auto& member : roster_.members) {  // also those that were admitted where the authority acted before
+        issuer_->next_serial = std::max(issuer_->next_serial, member.serial + 1);
+    }
     certificate.serial = issuer_->next_serial++;
     certificate.not_before_ns = wall_ns;
     certificate.not_after_ns = wall_ns + kCertificateLifetimeNs;
@@ -257,10 +270,103 @@ Result<void> NetworkDirectory::enroll(const Certificate& certificate) {
     for (const auto& earlier : next.members) member.serial = std::max(member.serial, earlier.serial + 1);
     next.members.insert(place, std::move(member));
     ++next.version;
-    next.signature = issuer_->key.sign("pelago roster", next.body());
-    BASE_CHECK(save(*disk_, kRosterFile, next.encode()));
-    roster_ = std::move(next);
+    sign(next);
+    return keep(std::move(next));
+}
+
+void NetworkDirectory::sign(Roster& roster) const {
+    roster.signature = issuer_->key.sign("pelago roster", roster.body());
+}
+
+Result<void> NetworkDirectory::keep(Roster roster) {
+    BASE_CHECK(save(*disk_, kRosterFile, roster.encode()));
+    roster_ = std::move(roster);
     return ok();
+}
+
+// --- removing members, and where the authority acts
+
+/// Why this node does not sign.
+Error NetworkDirectory::not_here(const char* what) const {
+    const auto acts = "node " + roster_.seat.short_hex();
+    if (issuer_) return {Errc::denied, std::string{what} + ": the authority acts on " + acts + " now"};
+    return {Errc::denied, std::string{what} + ": the authority's key is not here but on " + acts +
+                              " ('pelago network authority export' there and 'import' here copy it)"};
+}
+
+Result<void> NetworkDirectory::remove(const NodeId& node) {
+    if (!issuer_) return not_here("cannot remove a member");
+    const auto* member = roster_.find(node);
+    if (member == nullptr) return Error{Errc::not_found, "node " + node.short_hex() + " is no member"};
+    if (node == certificate_.id()) return Error{Errc::bad_argument, "this is the node itself"};
+    const bool takes_over = roster_.seat == node;
+    if (!acts_here() && !takes_over) return not_here("cannot remove a member");
+    if (member->revoked && !takes_over) return ok();
+    if (takes_over) BASE_CHECK(take_over());
+    Roster next = roster_;
+    std::ranges::lower_bound(next.members, node, {}, &Roster::Member::id)->revoked = true;
+    next.version += takes_over ? kTakeOverStep : 1;
+    next.seat = certificate_.id();
+    sign(next);
+    return keep(std::move(next));
+}
+
+/// The policy also moves on so far that nothing signed where the authority acted before comes after it.
+Result<void> NetworkDirectory::take_over() {
+    auto policy = policy_;
+    policy.version += kTakeOverStep;
+    policy.signature = issuer_->key.sign("pelago policy", policy.body());
+    BASE_CHECK(adopt(policy));
+    return ok();
+}
+
+Result<Roster> NetworkDirectory::propose_seat() const {
+    if (!issuer_) return not_here("cannot act for the network");
+    Roster next = roster_;
+    ++next.version;
+    next.seat = certificate_.id();
+    sign(next);
+    return next;
+}
+
+Result<bool> NetworkDirectory::hand_over(const Roster& next) {
+    if (roster_.seat != certificate_.id() || next.version != roster_.version + 1) return false;
+    auto same = roster_;
+    same.version = next.version;
+    same.seat = next.seat;
+    const auto* heir = roster_.find(next.seat);
+    if (same.body() != next.body() || heir == nullptr || heir->revoked) return false;
+    return adopt(next);
+}
+
+Result<Bytes> NetworkDirectory::export_authority() const {
+    if (!issuer_) return not_here("cannot export the authority");
+    Writer out;
+    out.raw(as_bytes(kAuthorityMagic)).text(name_).raw(issuer_->key.seed());
+    return with_checksum(out.take());
+}
+
+Result<void> NetworkDirectory::import_authority(ByteView file) {
+    const Error malformed{Errc::bad_format, "this is not the file of a network's authority"};
+    if (file.size() < Guid::kBytes) return malformed;
+    const auto content = file.first(file.size() - Guid::kBytes);
+    Reader in{content};
+    if (as_text(in.raw(kAuthorityMagic.size())) != kAuthorityMagic) return malformed;
+    if (!std::ranges::equal(sha256(content).view(), file.last(Guid::kBytes))) {
+        return Error{Errc::corrupt, "the file of the authority; take another copy"};
+    }
+    const auto name = in.text(kMaxNameBytes);
+    const SigningKey key{in.array<32>()};
+    if (!in.complete()) return malformed;
+    if (network_id(key.public_key(), name) != network()) {
+        return Error{Errc::not_a_member,
+                     "the file is of the authority of network '" + name + "', this machine is in '" + name_ + "'"};
+    }
+    if (issuer_) return ok();
+    issuer_.emplace(Issuer{key, 1, {}});
+    const auto saved = save_issuer();
+    if (!saved) issuer_.reset();
+    return saved;
 }
 
 Result<bool> NetworkDirectory::adopt(const Policy& policy) {
@@ -280,7 +386,7 @@ Result<bool> NetworkDirectory::adopt(const Roster& roster) {
 }
 
 Result<Policy> NetworkDirectory::change_policy(Policy policy) {
-    if (!issuer_) return Error{Errc::denied, "only the node that created the network can change its policy"};
+    if (!acts_here()) return not_here("cannot change the network's policy");
     policy.network = network();
     policy.version = policy_.version + 1;
     BASE_CHECK(policy.check());
@@ -298,7 +404,7 @@ void NetworkDirectory::forget_expired(std::int64_t wall_ns) {
 
 Result<Token> NetworkDirectory::invite(Rng& rng, const std::string& endpoint, std::int64_t wall_ns,
                                        std::int64_t not_after_ns) {
-    if (!issuer_) return Error{Errc::denied, "only the node that created the network can invite"};
+    if (!acts_here()) return not_here("cannot invite");
     if (endpoint.empty() || endpoint.size() > kMaxEndpointBytes) {
         return Error{Errc::bad_argument, "the node has no address that others can dial; start it with --listen"};
     }
@@ -326,7 +432,7 @@ Result<Token> NetworkDirectory::invite(Rng& rng, const std::string& endpoint, st
 
 Result<NetworkDirectory::Admission> NetworkDirectory::admit(Rng& rng, const PublicKey& joiner, const Key& token_secret,
                                                             const Wish& wish, std::int64_t wall_ns) {
-    if (!issuer_) return Error{Errc::denied, "this node cannot admit anybody"};
+    if (!acts_here()) return not_here("this node admits nobody");
     if (wish.failure_domain.size() > kMaxFailureDomainBytes) {
         return Error{Errc::bad_argument, "a failure domain has at most 64 bytes"};
     }
@@ -367,6 +473,15 @@ Result<void> NetworkDirectory::remember_seeds(std::vector<Address> seeds) {
     for (const auto& seed : seeds) out.guid(seed.id).text(seed.endpoint);
     seeds_ = std::move(seeds);
     return save(*disk_, kSeedsFile, out.take());
+}
+
+Result<bool> NetworkDirectory::remember_seed(const Address& seed) {
+    if (std::ranges::find(seeds_, seed) != seeds_.end()) return false;
+    auto seeds = seeds_;
+    std::erase_if(seeds, [&](const Address& old) { return old.id == seed.id; });
+    seeds.insert(seeds.begin(), seed);
+    BASE_CHECK(remember_seeds(std::move(seeds)));
+    return true;
 }
 
 }  // namespace base

@@ -19,8 +19,10 @@ Guid record_key(const Guid& key) { return base::sha256({base::as_bytes("pelago p
 
 }  // namespace
 
-bool kept_only_by(const RegisterValue& value, const base::NodeId& node) {
-    return value.previous.empty() && value.members.size() == 1 && value.members[0].id == node;
+bool kept_only_by(const RegisterValue& value, const base::NodeId& node, const Genesis& genesis) {
+    const std::vector<base::NodeId> alone{node};
+    const auto previous = genesis.counting(ids_of(value.previous));
+    return genesis.counting(ids_of(value.members)) == alone && (previous.empty() || previous == alone);
 }
 
 void Acceptor::load() {
@@ -29,21 +31,44 @@ void Acceptor::load() {
         const auto record = context_.store.record(name);
         if (!record) continue;
         const auto stored = decode_stored_register(*record);
-        if (stored && record_key(stored->key) == name && stored->state.value) keys_.insert(stored->key);
+        if (!stored || record_key(stored->key) != name || !stored->state.value) continue;
+        if (!is_from_before_joining(*stored->state.value)) keys_.insert(stored->key);
     }
 }
 
-Result<StoredRegister> Acceptor::state(const Guid& key) const {
-    const auto record = context_.store.record(record_key(key));
-    if (!record) {
-        BASE_TRY(const auto promised, promises_.of(key));
-        StoredRegister fresh;
-        fresh.key = key;
-        fresh.state.promised = promised;
-        return fresh;
+/// A lone node's only holder is itself, under an id that no roster ever has: the network gave it another one.
+bool Acceptor::is_from_before_joining(const RegisterValue& value) const {
+    return genesis_.joined() && value.previous.empty() && value.members.size() == 1 &&
+           !genesis_.knows(value.members[0].id);
+}
+
+std::vector<std::pair<Guid, Record>> Acceptor::from_before_joining() const {
+    std::vector<std::pair<Guid, Record>> found;
+    for (const auto& name : context_.store.record_keys()) {
+        const auto record = context_.store.record(name);
+        if (!record) continue;
+        auto stored = decode_stored_register(*record);
+        if (!stored || record_key(stored->key) != name || !stored->state.value) continue;
+        if (is_from_before_joining(*stored->state.value)) {
+            found.emplace_back(stored->key, std::move(stored->state.value->record));
+        }
     }
+    return found;
+}
+
+Result<StoredRegister> Acceptor::state(const Guid& key) const {
+    const auto fresh = [&]() -> Result<StoredRegister> {
+        BASE_TRY(const auto promised, promises_.of(key));
+        StoredRegister none;
+        none.key = key;
+        none.state.promised = promised;
+        return none;
+    };
+    const auto record = context_.store.record(record_key(key));
+    if (!record) return fresh();
     auto stored = decode_stored_register(*record);
     if (!stored || stored->key != key) return base::Error{base::Errc::corrupt, "register " + key.short_hex()};
+    if (stored->state.value && is_from_before_joining(*stored->state.value)) return fresh();
     return stored;
 }
 
@@ -134,9 +159,9 @@ Task<Result<RegisterReply>> Acceptor::accept(AcceptRequest request) {
 Task<Result<RegisterReply>> Acceptor::replace_alone(Guid key, std::uint64_t expected, RegisterValue value) {
     const auto lock_held = co_await lock(key);
     BASE_CO_TRY(auto stored, state(key));
-    const std::vector<base::NodeId> genesis{context_.self()};
-    const bool ours =
-        stored.state.value ? kept_only_by(*stored.state.value, context_.self()) : may_say_none(stored, genesis);
+    const auto genesis = genesis_.members(key);
+    const bool ours = stored.state.value ? kept_only_by(*stored.state.value, context_.self(), genesis_)
+                                         : may_say_none(stored, genesis);
     const auto sequence = stored.state.value ? stored.state.value->record.sequence : 0;
     if (!ours || sequence != expected) co_return reply(stored, genesis, false);
     choose(stored, next_counter(stored.state.promised.counter), std::move(value));
@@ -146,15 +171,15 @@ Task<Result<RegisterReply>> Acceptor::replace_alone(Guid key, std::uint64_t expe
 
 Task<Result<void>> Acceptor::restore_alone(Guid key, RegisterValue lost) {
     const auto lock_held = co_await lock(key);
-    const std::vector<base::NodeId> alone{context_.self()};
-    if (genesis_.members(key) != alone) co_return Errc::kept_by_others;
+    const auto genesis = genesis_.members(key);
+    if (genesis_.counting(genesis) != std::vector{context_.self()}) co_return Errc::kept_by_others;
     StoredRegister stored;
     stored.key = key;
     // What does not decode is lost like what is not there: nobody else knows more of it.
     if (auto found = state(key)) stored = std::move(*found);
-    if (!stored.state.value && !may_say_none(stored, alone)) co_return Errc::kept_by_others;
+    if (!stored.state.value && !may_say_none(stored, genesis)) co_return Errc::kept_by_others;
     if (stored.state.value) {
-        if (!kept_only_by(*stored.state.value, context_.self())) co_return Errc::kept_by_others;
+        if (!kept_only_by(*stored.state.value, context_.self(), genesis_)) co_return Errc::kept_by_others;
         const auto& held = stored.state.value->record;
         const auto sequence = context_.verify(key, held.body);
         if (!sequence && sequence.error() == base::Errc::unsupported) co_return sequence.error();  // no damage

@@ -82,6 +82,7 @@ inline void put(pb::ListRequest* field, const ListRequest& request) {
     put(field->mutable_name_digest(), query.name_digest);
     put(field->mutable_signature(), ByteView{query.signature});
     put(field->mutable_after(), request.after);
+    field->set_all(query.all);
 }
 inline void put(pb::ListReply* field, const std::vector<TaggedBlock>& blocks, const Guid& up_to, bool more) {
     auto* ids = field->mutable_ids();
@@ -182,6 +183,7 @@ inline bool get_lengths(const google::protobuf::RepeatedField<std::uint32_t>& fi
 
 inline bool get(const pb::ListRequest& field, ListRequest& out) {
     auto& query = out.query;
+    query.all = field.all();
     return get(field.place(), query.place) && get(field.tag(), query.tag) && get(field.owner(), query.owner) &&
            get(field.name_digest(), query.name_digest) && get(field.signature(), query.signature) &&
            get(field.after(), out.after);

@@ -31,6 +31,7 @@ Bytes encode(const PutOutcome& outcome) {
     pb::LocalPutReply out;
     out.set_copies_wanted(outcome.copies_wanted);
     out.set_copies_stored(outcome.copies_stored);
+    out.set_copies_possible(outcome.copies_possible);
     return serialize(out);
 }
 template <>
@@ -40,6 +41,7 @@ base::Result<PutOutcome> decode(ByteView bytes) {
     PutOutcome out;
     out.copies_wanted = in.copies_wanted();
     out.copies_stored = in.copies_stored();
+    out.copies_possible = in.copies_possible();
     return out;
 }
 

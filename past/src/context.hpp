@@ -16,6 +16,7 @@
 #include "hints.hpp"
 #include "latencies.hpp"
 #include "past/node.hpp"
+#include "quorum.hpp"
 #include "tagged_put.hpp"
 
 namespace past {
@@ -96,13 +97,11 @@ struct Context {
     }
 };
 
-[[nodiscard]] constexpr std::size_t majority(std::size_t of) { return of / 2 + 1; }
-
 /// Errors after which another node may do better. Not no_space: who has none has asked others already.
 [[nodiscard]] inline bool is_absence(const base::Error& error) {
     return error == base::Errc::unreachable || error == base::Errc::timed_out || error == base::Errc::stopped ||
-           error == base::Errc::busy || error == base::Errc::not_a_member || error == base::Errc::io_failed ||
-           error == base::Errc::read_only;
+           error == base::Errc::busy || error == base::Errc::not_a_member || error == base::Errc::removed ||
+           error == base::Errc::io_failed || error == base::Errc::read_only;
 }
 
 }  // namespace past

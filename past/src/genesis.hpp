@@ -25,12 +25,23 @@ class Genesis {
     [[nodiscard]] bool member_of(const base::Guid& key, const base::NodeId& node) const;
     [[nodiscard]] bool knows(const base::NodeId& node) const;
 
+    /// Removed from the network: it answers for nothing any more.
+    [[nodiscard]] bool removed(const base::NodeId& node) const;
+    /// There is a roster: this is no network of one that nobody ever joined.
+    [[nodiscard]] bool joined() const { return joined_; }
+    /// We are a storage member, or the network is us alone: a client keeps no records.
+    [[nodiscard]] bool admitted() const { return admitted_; }
+    /// Of these, those that were not.
+    [[nodiscard]] std::vector<base::NodeId> counting(const std::vector<base::NodeId>& members) const;
+    /// That many of them are a quorum; 0: nobody is left.
+    [[nodiscard]] std::size_t needed(const std::vector<base::NodeId>& members) const;
+
     /// Whom a latecomer has to ask: up to five earlier members on either side of it. Empty for the first member.
     [[nodiscard]] std::vector<base::NodeId> teachers() const;
     /// `teacher` told us all it has.
     void taught_by(const base::NodeId& teacher) { taught_.insert(teacher); }
     [[nodiscard]] const std::set<base::NodeId>& taught() const { return taught_; }
-    /// Our "none" counts for `key`: a majority of those who answered for it before we came has taught us.
+    /// Our "none" counts for `key`: a quorum of those who answered for it before we came has taught us.
     [[nodiscard]] bool settled(const base::Guid& key) const;
     /// For every key that we may be asked about.
     [[nodiscard]] bool settled() const;
@@ -38,12 +49,14 @@ class Genesis {
   private:
     [[nodiscard]] std::vector<base::NodeId> nearest(const std::vector<base::NodeId>& sorted,
                                                     const base::Guid& key) const;
-    [[nodiscard]] bool taught_by_majority(const std::vector<base::NodeId>& members) const;
+    [[nodiscard]] bool taught_by_quorum(const std::vector<base::NodeId>& members) const;
 
     base::NodeId self_;
     std::vector<base::NodeId> all_;      // sorted by id
     std::vector<base::NodeId> earlier_;  // admitted before us; sorted by id
-    bool admitted_ = true;               // as a storage member; others never answer
+    std::set<base::NodeId> removed_;
+    bool joined_ = false;
+    bool admitted_ = true;  // as a storage member; others never answer
     std::set<base::NodeId> taught_;
 };
 

@@ -52,7 +52,7 @@ Result<ListReply> Lister::page(const BlockQuery& query, const Guid& after) const
     for (const auto& id : ids) {
         for (const auto& tag : context_.store.tags(id)) {
             if (tag.volume != query.tag.volume || tag.generation > query.tag.generation) continue;
-            if (reclaims_.will_take(id, tag)) continue;
+            if (!query.all && reclaims_.will_take(id, tag)) continue;
             reply.blocks.push_back({id, tag.generation, context_.store.length(id)});
         }
     }

@@ -23,7 +23,7 @@ base::Bytes Reclaim::body() const {
 
 base::Bytes BlockQuery::body() const {
     base::Writer out;
-    out.u8(1).guid(place).guid(tag.volume).u64(tag.generation).raw(owner).guid(name_digest);
+    out.u8(all ? 2 : 1).guid(place).guid(tag.volume).u64(tag.generation).raw(owner).guid(name_digest);
     return out.take();
 }
 

@@ -194,6 +194,7 @@ Task<void> Node::stop() {
     parts->detach();
     co_await parts->context.work.join();
     co_await parts->idle.wait();
+    co_await parts->reader.ended();
 }
 
 Task<Result<PutOutcome>> Node::put(Guid place, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {
@@ -256,6 +257,7 @@ NodeStatus Node::status() const {
     status.blocks_lost = usage.lost_blocks;
     status.registers = parts.registers.count();
     status.registers_without_majority = parts.registers.without_majority();
+    status.registers_missing = parts.registers.missing();
     status.pending_reclaims = parts.reclaims.pending();
     parts.repair.report(status);
     return status;

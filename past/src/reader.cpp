@@ -88,7 +88,7 @@ Task<Result<SharedBytes>> Reader::get(Guid place, Guid id, TimePoint deadline) {
 Task<std::optional<SharedBytes>> Reader::read_here(std::shared_ptr<Search> search, TimePoint deadline) {
     search->held = context_.store.has(search->id);
     search->asks.push_back({context_.self(), true, false, true, context_.now(), false});
-    spawn(search->attempts, search->gather, context_.store.get(search->id));
+    spawn(search->attempts, search->gather, counted(context_.store.get(search->id)));
     const auto patience = std::max<base::Duration>(context_.latencies.hedge(), kDiskPatience);
     const auto until = std::min(deadline, context_.now() + patience);
     while (search->gather->pending > 0 && context_.now() < until) {
@@ -144,7 +144,21 @@ void Reader::ask_next(Search& search, TimePoint deadline) {
     search.queue.pop_front();
     search.asks.push_back({next.address.id, next.holder, next.keeper, false, context_.now(), false});
     const auto attempt = context_.attempt(deadline, context_.config.fetch_timeout);
-    spawn(search.attempts, search.gather, fetch(std::move(next.address), search.place, search.id, attempt));
+    spawn(search.attempts, search.gather, counted(fetch(std::move(next.address), search.place, search.id, attempt)));
+}
+
+Task<Reader::Answer> Reader::counted(Task<Answer> attempt) {
+    struct UnderWay {
+        explicit UnderWay(Reader& reader_in) : reader{reader_in} {
+            if (reader.under_way_++ == 0) reader.idle_.reset();
+        }
+        ~UnderWay() {
+            if (--reader.under_way_ == 0) reader.idle_.set();
+        }
+        Reader& reader;
+    };
+    const UnderWay under_way{*this};
+    co_return co_await std::move(attempt);
 }
 
 /// Of the answers that came since the last look: the bytes, or true if one came at all.

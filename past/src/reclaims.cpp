@@ -149,6 +149,8 @@ Task<Result<void>> Reclaims::add(Reclaim reclaim) {
     if (const auto known = entries_.find(digest); known != entries_.end()) {
         const auto first = known->second;
         co_await first->settled.wait();
+        // A copy may have come back since, from who had not heard of it.
+        if (first->executed && !first->forgotten && names_held(reclaim)) co_await execute(first);
         co_return first->saved;
     }
     const auto entry = std::make_shared<Entry>(context_.env.executor);

@@ -112,7 +112,7 @@ Task<bool> Registers::pull_from(NodeId teacher) {
 }
 
 Task<void> Registers::settle() {
-    for (auto pause = std::chrono::milliseconds{200}; !genesis_.settled();) {
+    for (auto pause = std::chrono::milliseconds{200}; genesis_.admitted() && !genesis_.settled();) {
         bool learned = false;
         for (const auto& teacher : genesis_.teachers()) {
             if (genesis_.taught().contains(teacher) || !co_await pull_from(teacher)) continue;
@@ -124,6 +124,7 @@ Task<void> Registers::settle() {
         co_await context_.env.clock.sleep_for(pause + std::chrono::milliseconds{context_.env.rng.below(200)});
         pause = std::min(pause * 2, std::chrono::milliseconds{15'000});
     }
+    if (genesis_.admitted()) co_await bring_along();
 }
 
 Task<void> Registers::save_taught() {
@@ -146,14 +147,20 @@ Task<void> Registers::maintain() {
     }
 }
 
+std::vector<NodeId> Registers::missing() const {
+    std::set<NodeId> nodes;
+    for (const auto& [key, asked] : without_majority_) nodes.insert(asked.silent.begin(), asked.silent.end());
+    return {nodes.begin(), nodes.end()};
+}
+
 /// Those that are not near the key may be up all the same: where a majority is not seen they are asked, now and then.
 Task<void> Registers::look_for_majority(Guid key, bool seen, TimePoint deadline) {
     const auto asked = without_majority_.find(key);
-    if (!seen && asked != without_majority_.end() && context_.now() - asked->second < kAskAgain) co_return;
+    if (!seen && asked != without_majority_.end() && context_.now() - asked->second.when < kAskAgain) co_return;
     if (!seen) {
         const auto learned = co_await learn(Verb::query, key, Ballot{}, deadline);
         if (!learned.enough) {
-            without_majority_[key] = context_.now();
+            without_majority_[key] = Asked{context_.now(), learned.silent};
             co_return;
         }
     }
@@ -172,7 +179,8 @@ Task<void> Registers::maintain_one(Guid key, StoredRegister stored) {
         return near->written_by(id) || std::ranges::any_of(near->spare, [&](const auto& n) { return n.id() == id; });
     };
     const bool majority_seen = std::ranges::all_of(quorums(value), [&](const auto& members) {
-        return std::ranges::count_if(members, live) >= static_cast<std::ptrdiff_t>(majority(members.size()));
+        const auto needed = genesis_.needed(members);
+        return needed > 0 && std::ranges::count_if(members, live) >= static_cast<std::ptrdiff_t>(needed);
     });
     co_await look_for_majority(key, majority_seen, deadline);
     // The nearest live member leads; the others step in, one after another, if it does not.

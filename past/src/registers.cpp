@@ -34,15 +34,17 @@ bool same_members(const std::vector<Address>& a, const std::vector<Address>& b) 
 
 /// One phase of one attempt: whom we asked, and what they said.
 struct Registers::Round {
-    Round(base::Executor executor, Verb verb_in, const Guid& key_in, Ballot ballot_in)
+    Round(base::Executor executor, Verb verb_in, const Guid& key_in, Ballot ballot_in, const Genesis& keepers_in)
         : verb{verb_in},
           key{key_in},
           ballot{ballot_in},
+          keepers{keepers_in},
           gather{std::make_shared<Gather<Result<RegisterReply>>>(std::move(executor))} {}
 
     Verb verb;
     Guid key;
     Ballot ballot;
+    const Genesis& keepers;  // who counts
     std::vector<NodeId> genesis;
     std::vector<Address> named;  // who should be asked
     std::vector<NodeId> asked;   // by the index of the answer
@@ -55,24 +57,26 @@ struct Registers::Round {
     void name(const std::vector<Address>& nodes) {
         for (const auto& node : nodes) {
             const bool known = std::ranges::any_of(named, [&](const Address& other) { return other.id == node.id; });
-            if (!known) named.push_back(node);
+            if (!known && !keepers.removed(node.id)) named.push_back(node);
         }
     }
-    /// A majority of `members` gave answers that `counts`.
+    /// A quorum of `members` gave answers that `counts`. Who was removed was not asked.
     template <class Counts>
-    [[nodiscard]] bool majority_of(const std::vector<NodeId>& members, Counts counts) const {
+    [[nodiscard]] bool quorum_of(const std::vector<NodeId>& members, Counts counts) const {
         const auto votes = std::ranges::count_if(members, [&](const NodeId& id) {
             const auto found = answers.find(id);
             return found != answers.end() && counts(found->second);
         });
-        return static_cast<std::size_t>(votes) >= majority(members.size());
+        const auto needed = keepers.needed(members);
+        return needed > 0 && static_cast<std::size_t>(votes) >= needed;
     }
 };
 
 std::vector<std::vector<NodeId>> Registers::quorums(const RegisterValue& value) const {
     std::vector<std::vector<NodeId>> sets{ids_of(value.members)};
     if (!value.previous.empty() && !context_.config.testing.skip_previous_members) {
-        sets.push_back(ids_of(value.previous));
+        // Where nobody is left of them there is nobody to ask, and the new ones are all that there is.
+        if (auto previous = ids_of(value.previous); genesis_.needed(previous) > 0) sets.push_back(std::move(previous));
     }
     return sets;
 }
@@ -180,7 +184,7 @@ void Registers::take_answers(Round& round) const {
     const auto none = [](const RegisterReply& reply) { return reply.done && reply.settled; };
     learned.chosen = learned.lagging = false;
     if (!learned.best) {
-        learned.enough = round.majority_of(round.genesis, none);
+        learned.enough = round.quorum_of(round.genesis, none);
         return;
     }
     const auto& [ballot, value] = *learned.best;
@@ -188,8 +192,8 @@ void Registers::take_answers(Round& round) const {
     round.name(value.previous);
     const auto current = [&](const RegisterReply& reply) { return reply.state.accepted == ballot; };
     const auto sets = quorums(value);
-    learned.enough = std::ranges::all_of(sets, [&](const auto& set) { return round.majority_of(set, done); });
-    learned.chosen = std::ranges::all_of(sets, [&](const auto& set) { return round.majority_of(set, current); });
+    learned.enough = std::ranges::all_of(sets, [&](const auto& set) { return round.quorum_of(set, done); });
+    learned.chosen = std::ranges::all_of(sets, [&](const auto& set) { return round.quorum_of(set, current); });
     for (const auto& member : value.members) {
         const auto found = round.answers.find(member.id);
         if (found != round.answers.end() && !current(found->second)) learned.lagging = true;
@@ -212,16 +216,20 @@ void Registers::count_the_unreachable(Round& round) const {
     std::size_t shortest = 0;
     const auto sets = learned.best ? quorums(learned.best->second) : std::vector<std::vector<NodeId>>{round.genesis};
     for (const auto& set : sets) {
-        const auto lost =
-            static_cast<std::size_t>(std::ranges::count_if(set, [&](const NodeId& id) { return gone.contains(id); }));
-        const auto answered = static_cast<std::size_t>(
-            std::ranges::count_if(set, [&](const NodeId& id) { return round.answers.contains(id); }));
-        if (!silent && set.size() - lost < majority(set.size())) learned.hopeless = true;
-        const auto lacking = majority(set.size()) - std::min(answered, majority(set.size()));
+        auto missing = genesis_.counting(set);
+        const auto members = missing.size();
+        const auto needed = genesis_.needed(set);
+        const auto lost = static_cast<std::size_t>(
+            std::ranges::count_if(missing, [&](const NodeId& id) { return gone.contains(id); }));
+        const auto answered = std::erase_if(missing, [&](const NodeId& id) { return round.answers.contains(id); });
+        if (!silent && (needed == 0 || members - lost < needed)) learned.hopeless = true;
+        const auto lacking = needed - std::min(answered, needed);
         if (lacking < shortest) continue;
         shortest = lacking;
         learned.answered = answered;
-        learned.members = set.size();
+        learned.members = members;
+        learned.needed = needed;
+        learned.silent = std::move(missing);
     }
 }
 
@@ -232,7 +240,8 @@ bool Registers::outbid(const Round& round) const {
     const auto refused = [](const auto& answer) { return !answer.second.done; };
     if (std::ranges::none_of(round.answers, refused)) return false;
     const auto own = acceptor_.state(round.key);
-    const auto members = own && own->state.value ? ids_of(own->state.value->members) : genesis_.members(round.key);
+    const auto named = own && own->state.value ? ids_of(own->state.value->members) : genesis_.members(round.key);
+    const auto members = genesis_.counting(named);
     const auto absent = context_.kbr.absent();
     const auto may_promise = [&](const NodeId& id) {
         if (const auto found = round.answers.find(id); found != round.answers.end()) return found->second.done;
@@ -241,13 +250,19 @@ bool Registers::outbid(const Round& round) const {
                             round.gather->answers[static_cast<std::size_t>(asked)].has_value();
         return !failed && std::ranges::none_of(absent, [&](const auto& gone) { return gone.node.id() == id; });
     };
-    return static_cast<std::size_t>(std::ranges::count_if(members, may_promise)) < majority(members.size());
+    return static_cast<std::size_t>(std::ranges::count_if(members, may_promise)) < genesis_.needed(named);
 }
 
 base::Error Registers::unreachable(const Guid& key, const Learned& learned) const {
+    if (learned.members == 0) {
+        return {Errc::holders_unreachable,
+                fmt::format("all nodes that kept record {} were removed from the network", key.short_hex())};
+    }
+    std::string silent;
+    for (const auto& id : learned.silent) silent += (silent.empty() ? "; no answer from " : ", ") + id.short_hex();
     return {Errc::holders_unreachable,
-            fmt::format("{} of the {} that keep record {} answered, {} are needed", learned.answered, learned.members,
-                        key.short_hex(), majority(learned.members))};
+            fmt::format("{} of the {} that keep record {} answered, {} are needed{}", learned.answered, learned.members,
+                        key.short_hex(), learned.needed, silent)};
 }
 
 void Registers::ask_newly_named(Round& round, TimePoint deadline) {
@@ -260,7 +275,7 @@ void Registers::ask_newly_named(Round& round, TimePoint deadline) {
 }
 
 Task<Registers::Learned> Registers::learn(Verb verb, Guid key, Ballot ballot, TimePoint deadline) {
-    const auto round = std::make_shared<Round>(context_.env.executor, verb, key, ballot);
+    const auto round = std::make_shared<Round>(context_.env.executor, verb, key, ballot, genesis_);
     round->genesis = genesis_.members(key);
     const auto start = co_await starting_points(key, deadline);
     round->name(start);
@@ -302,7 +317,7 @@ void Registers::look_for_what_was_begun(Round& round) const {
         const auto as_late = [&](const RegisterReply& other) {
             return other.done && other.state.value && other.state.value->record.sequence >= record.sequence;
         };
-        const bool known = std::ranges::all_of(sets, [&](const auto& set) { return round.majority_of(set, as_late); });
+        const bool known = std::ranges::all_of(sets, [&](const auto& set) { return round.quorum_of(set, as_late); });
         if (known || record.sequence == value.record.sequence + 1) {
             learned.begun = record;
         } else {
@@ -343,7 +358,7 @@ Task<void> Registers::back_off(unsigned attempt) {
 }
 
 Task<bool> Registers::accept(Guid key, Ballot ballot, RegisterValue value, bool first, TimePoint deadline) {
-    const auto round = std::make_shared<Round>(context_.env.executor, Verb::accept, key, ballot);
+    const auto round = std::make_shared<Round>(context_.env.executor, Verb::accept, key, ballot, genesis_);
     if (first) round->genesis = genesis_.members(key);
     round->name(value.members);
     if (!context_.config.testing.skip_previous_members) round->name(value.previous);
@@ -359,7 +374,7 @@ Task<bool> Registers::accept(Guid key, Ballot ballot, RegisterValue value, bool 
             const auto& answer = round->gather->answers[i];
             if (answer && *answer) round->answers[round->asked[i]] = **answer;
         }
-        if (std::ranges::all_of(sets, [&](const auto& set) { return round->majority_of(set, done); })) co_return true;
+        if (std::ranges::all_of(sets, [&](const auto& set) { return round->quorum_of(set, done); })) co_return true;
         if (round->gather->pending == 0 || context_.now() >= deadline || outbid(*round)) co_return false;
         co_await next_answer(context_.env.clock, round->gather, deadline);
     }
@@ -372,7 +387,8 @@ Task<Result<std::optional<Record>>> Registers::read(Guid key, TimePoint deadline
         BASE_CO_TRY(auto own, co_await ask_myself(key));
         if (own.settled) co_return std::optional<Record>{};
         auto& value = own.state.value;
-        if (value && kept_only_by(*value, context_.self())) co_return std::optional<Record>{std::move(value->record)};
+        if (value && kept_only_by(*value, context_.self(), genesis_))
+            co_return std::optional<Record>{std::move(value->record)};
     }
     std::uint64_t counter = 0;
     bool hopeless_before = false;
@@ -431,7 +447,7 @@ Task<Result<void>> Registers::write(Guid key, std::uint64_t expected, Record nex
         RegisterValue value{next, {context_.kbr.self().address}, {}};
         BASE_CO_TRY(const auto reply, co_await acceptor_.replace_alone(key, expected, std::move(value)));
         if (reply.done) co_return base::ok();
-        if (reply.state.value && kept_only_by(*reply.state.value, context_.self())) {
+        if (reply.state.value && kept_only_by(*reply.state.value, context_.self(), genesis_)) {
             if (reply.state.value->record.body == next.body) co_return base::ok();
             co_return Errc::conflict;
         }

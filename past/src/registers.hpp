@@ -41,6 +41,8 @@ class Acceptor {
     [[nodiscard]] base::Result<StoredRegister> state(const base::Guid& key) const;
     /// Of the registers that have a value.
     [[nodiscard]] std::vector<base::Guid> keys() const { return {keys_.begin(), keys_.end()}; }
+    /// Records that this node kept for itself alone before it joined its network: here they count as none.
+    [[nodiscard]] std::vector<std::pair<base::Guid, Record>> from_before_joining() const;
     void load();
 
   private:
@@ -51,6 +53,7 @@ class Acceptor {
     base::Task<Lock> lock(base::Guid key);
     base::Task<base::Result<void>> save(StoredRegister stored);
     [[nodiscard]] bool are_members(const RegisterValue& value) const;
+    [[nodiscard]] bool is_from_before_joining(const RegisterValue& value) const;
     [[nodiscard]] RegisterReply reply(const StoredRegister& stored, const std::vector<base::NodeId>& genesis,
                                       bool done) const;
     [[nodiscard]] bool may_say_none(const StoredRegister& stored, const std::vector<base::NodeId>& genesis) const;
@@ -63,8 +66,8 @@ class Acceptor {
     std::map<base::Guid, std::weak_ptr<base::Semaphore>> locks_;
 };
 
-/// Nobody but `node` has a say in what the value is.
-[[nodiscard]] bool kept_only_by(const RegisterValue& value, const base::NodeId& node);
+/// Nobody but `node` has a say in what the value is, of those that count.
+[[nodiscard]] bool kept_only_by(const RegisterValue& value, const base::NodeId& node, const Genesis& genesis);
 /// Sorted.
 [[nodiscard]] std::vector<base::NodeId> ids_of(const std::vector<base::Address>& addresses);
 
@@ -91,17 +94,21 @@ class Registers {
     base::Task<base::Result<base::Message>> answer(base::Peer from, base::Message message);
     /// Until we are settled: asks the teachers for what they have.
     base::Task<void> settle();
+    /// Gives the network what this node kept for itself alone before it joined, where the network has no such record.
+    base::Task<void> bring_along();
     /// Brings lagging members up to date and replaces those that left, for the registers we lead.
     base::Task<void> maintain();
     [[nodiscard]] bool settled() const { return genesis_.settled(); }
     [[nodiscard]] std::size_t count() const { return acceptor_.keys().size(); }
     /// Of which no majority answered when they were last asked: they can be neither read for certain nor written.
     [[nodiscard]] std::size_t without_majority() const { return without_majority_.size(); }
+    /// Who keeps these, and did not answer.
+    [[nodiscard]] std::vector<base::NodeId> missing() const;
 
   private:
     struct Learned {
         std::optional<std::pair<Ballot, RegisterValue>> best;
-        bool chosen = false;        ///< a majority of all its members accepted exactly this ballot
+        bool chosen = false;        ///< a quorum of all its members accepted exactly this ballot
         bool lagging = false;       ///< a member that answered has an older one
         std::uint64_t counter = 0;  ///< the greatest promised to anybody, of what can be believed; 0: nobody answered
         bool enough = false;
@@ -109,7 +116,9 @@ class Registers {
         std::optional<Record> begun;   ///< a write to be finished: a later record than that of `best`
         bool contested = false;        ///< a member shows a record that is further ahead than others confirm
         bool hopeless = false;         ///< so many members cannot be reached that no others could make it enough
-        std::size_t answered = 0, members = 0;  ///< of the set that is shortest of a majority
+        std::size_t answered = 0, members = 0;  ///< of the set that is shortest of a quorum, those that count
+        std::size_t needed = 0;
+        std::vector<base::NodeId> silent;  ///< of these
     };
     struct Round;
 
@@ -134,11 +143,12 @@ class Registers {
     [[nodiscard]] bool outbid(const Round& round) const;
     void look_for_what_was_begun(Round& round) const;
     [[nodiscard]] base::Error unreachable(const base::Guid& key, const Learned& learned) const;
-    /// True once majorities of the value's members, the previous ones too, have accepted it.
+    /// True once quorums of the value's members, the previous ones too, have accepted it.
     base::Task<bool> accept(base::Guid key, Ballot ballot, RegisterValue value, bool first, base::TimePoint deadline);
     base::Task<std::vector<base::Address>> starting_points(base::Guid key, base::TimePoint deadline);
     base::Task<std::vector<base::Address>> addresses(std::vector<base::NodeId> nodes, base::TimePoint deadline);
     base::Task<void> back_off(unsigned attempt);
+    base::Task<base::Result<void>> bring(base::Guid key, Record record, base::TimePoint deadline);
     base::Task<bool> pull_from(base::NodeId teacher);
     base::Task<base::Result<base::Message>> pull(base::Peer from, base::Message message);
     [[nodiscard]] bool changes_members(const AcceptRequest& request) const;
@@ -152,8 +162,12 @@ class Registers {
     Holders& holders_;
     Genesis genesis_;
     Acceptor acceptor_;
-    std::map<base::Guid, base::TimePoint> unwanted_since_;    // whose members are not those that we would choose
-    std::map<base::Guid, base::TimePoint> without_majority_;  // asked when
+    std::map<base::Guid, base::TimePoint> unwanted_since_;  // whose members are not those that we would choose
+    struct Asked {
+        base::TimePoint when;
+        std::vector<base::NodeId> silent;
+    };
+    std::map<base::Guid, Asked> without_majority_;
 };
 
 }  // namespace past

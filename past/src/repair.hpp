@@ -84,7 +84,7 @@ class Repair {
     // repair_keep.cpp: letting go, and what people want to know
     base::Task<void> let_go(std::uint64_t changes);
     void note_surplus(PlaceCopies& place);
-    base::Task<void> discard(base::Guid key);
+    base::Task<void> discard(base::Guid key, std::uint64_t changes);
     [[nodiscard]] bool short_of_space() const;
     [[nodiscard]] bool may_go(const PlaceCopies& place) const;
     [[nodiscard]] bool holders_are_old_news(const PlaceCopies& place) const;

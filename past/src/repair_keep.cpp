@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "repair.hpp"
+#include "set_digest.hpp"
 
 namespace past {
 
@@ -59,7 +60,7 @@ Task<void> Repair::let_go(std::uint64_t changes) {
     for (const auto& [since, key] : going) {
         if (changes_ != changes) co_return;  // others may be the holders by now
         const bool old = context_.now() - since >= context_.config.keep_surplus;
-        if (old || short_of_space()) co_await discard(key);
+        if (old || short_of_space()) co_await discard(key, changes);
     }
 }
 
@@ -71,19 +72,26 @@ Task<void> Repair::compare_again(std::vector<Guid> places) {
     co_await compare_all();
 }
 
-Task<void> Repair::discard(Guid key) {
+/// All of it at once: after each page the holders would have to be offered all the rest again.
+Task<void> Repair::discard(Guid key, std::uint64_t changes) {
     // What arrived since we compared stays: the digest says whether something did.
     const auto current = context_.store.summary(key);
     if (current.blocks == 0 || current.digest != places_.at(key).summary.digest) co_return;
     if (!places_.at(key).let_go_safely(context_.self(), context_.membership.copies())) co_return;
-    auto ids = context_.store.list(key, Guid{}, kMaxBlocksPerRequest);
-    const auto count = ids.size();
-    if (!co_await context_.store.discard(std::move(ids))) co_return;
-    context_.counters.blocks_discarded += count;
-    auto& place = places_.at(key);
-    place.peers.clear();  // the rest once it was compared again
-    if (count < current.blocks) co_return;
-    place.surplus_since.reset();
+    auto left = current.digest;
+    for (;;) {
+        auto ids = context_.store.list(key, Guid{}, kMaxBlocksPerRequest);
+        if (ids.empty()) break;
+        const auto count = ids.size();
+        for (const auto& id : ids) toggle(left, id);
+        if (!co_await context_.store.discard(std::move(ids))) co_return;
+        context_.counters.blocks_discarded += count;
+        if (changes_ == changes && context_.store.summary(key).digest == left) continue;
+        places_.at(key).peers.clear();  // what came meanwhile, and the rest, once it was compared again
+        co_return;
+    }
+    places_.at(key).peers.clear();
+    places_.at(key).surplus_since.reset();
 }
 
 // --- what people want to know

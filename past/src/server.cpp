@@ -36,6 +36,7 @@ class Hold {
 }  // namespace
 
 Task<Result<Message>> Server::answer(Peer from, Message message) {
+    if (context_.membership.roster().removed(from.address.id)) co_return base::Errc::removed;
     switch (static_cast<Verb>(message.verb())) {
         case Verb::store: co_return co_await store(std::move(from), std::move(message));
         case Verb::fetch: co_return co_await fetch(std::move(from), std::move(message));

@@ -26,15 +26,21 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
     if (!set) co_return set.error();
     if (set->live() < context_.membership.min_copies()) {
         ++context_.counters.puts_refused;
+        std::string away;
+        for (const auto& absent : context_.kbr.absent()) {
+            const auto& id = absent.node.id();
+            if (context_.membership.roster().removed(id)) continue;
+            away += (away.empty() ? "; no answer from " : ", ") + id.short_hex();
+        }
         co_return base::Error{Errc::below_min_copies,
-                              fmt::format("{} of {}", set->live(), context_.membership.min_copies())};
+                              fmt::format("{} of {}{}", set->live(), context_.membership.min_copies(), away)};
     }
     std::vector<Tag> tags{tag};
     BASE_CO_TRY(auto batch, make_batch(place, std::move(tags), std::move(blocks), Cause::put));
     ++context_.counters.puts;
     if (copies == 1 && set->writers.size() == 1 && set->writers[0].id() == context_.self()) {
         BASE_CO_CHECK(co_await context_.store.put(place, tag, batch->blocks));  // a network of one: nothing to wait for
-        co_return PutOutcome{context_.membership.copies_wanted(), 1};
+        co_return PutOutcome{context_.membership.copies_wanted(), 1, copies};
     }
     const auto room = co_await room_for(batch->bytes, deadline);
     if (!room) co_return base::Error{Errc::too_few_copies, "earlier puts are still under way"};
@@ -57,7 +63,7 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
         co_return base::Error{Errc::too_few_copies,
                               fmt::format("{} of {}: {}", put->stored, copies, put->last.message())};
     }
-    co_return PutOutcome{context_.membership.copies_wanted(), static_cast<unsigned>(put->stored)};
+    co_return PutOutcome{context_.membership.copies_wanted(), static_cast<unsigned>(put->stored), copies};
 }
 
 /// In the order of asking. Who gives up still has its turn, and passes it on.
@@ -98,8 +104,12 @@ Task<void> Writer::fill_slot(std::shared_ptr<Put> put, NodeHandle holder) {
             break;
         }
         put->last = result.error().with(holder.id().short_hex());
-        if (put->last == Errc::no_space) put->no_space = true;  // diverting to others would hide a full network
-        if (!is_absence(put->last) || put->spare.empty()) break;
+        const bool full = put->last == Errc::no_space;
+        if (full) put->no_space = true;
+        // A full holder has asked others already, but may point to so many blocks only: the next nodes are asked
+        // themselves. Not all of them: a full network is to be told soon.
+        if (full && put->full_holders++ >= context_.config.divert_tries) break;
+        if ((!full && !is_absence(put->last)) || put->spare.empty()) break;
         holder = std::move(put->spare.front());
         put->spare.erase(put->spare.begin());
     }

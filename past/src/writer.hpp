@@ -29,6 +29,7 @@ class Writer {
         std::size_t stored = 0;
         std::size_t concluded = 0;
         bool no_space = false;
+        std::size_t full_holders = 0;
         base::Error last;
         base::Event changed;
     };

@@ -83,6 +83,11 @@ void Node::Impl::found() {
     rearm_merge(merge_pause_);
 }
 
+void Node::Impl::expel(const base::NodeId& node) {
+    perform(router_.expel(now(), node));
+    std::erase_if(seeds_, [&](const auto& seed) { return seed.id == node; });
+}
+
 void Node::Impl::attach(base::Service service, Application* application) {
     if (application == nullptr) {
         applications_.erase(service);
@@ -104,7 +109,7 @@ void Node::Impl::adopt(const std::vector<NodeHandle>& leaf_set, const std::vecto
 }
 
 void Node::Impl::on_notice(const base::Peer& from, base::Message message) {
-    if (stopped_) return;
+    if (stopped_ || !one_of_us(from.address.id)) return;
     ++received_;
     auto notice = decode_notice(std::move(message));
     if (!notice) {
@@ -114,7 +119,8 @@ void Node::Impl::on_notice(const base::Peer& from, base::Message message) {
     perform(router_.on_notice(now(), handle_of(from), may_be_member(from), std::move(*notice)));
 }
 
-base::Task<base::Result<base::Message>> Node::Impl::on_request(base::Peer /*from*/, base::Message message) {
+base::Task<base::Result<base::Message>> Node::Impl::on_request(base::Peer from, base::Message message) {
+    if (!one_of_us(from.address.id)) co_return base::Errc::removed;
     ++received_;
     if (stopped_) co_return base::Errc::stopped;
     if (message.verb() == static_cast<std::uint8_t>(Verb::ping)) co_return encode_ping();
@@ -238,6 +244,9 @@ Node::Node(base::NodeEnv env, NodeHandle self, Config config)
     : impl_{std::make_unique<Impl>(env, std::move(self), config)} {}
 Node::~Node() = default;
 
+void Node::know_members(std::function<bool(const base::NodeId&)> is_member) {
+    impl_->router().know_members(std::move(is_member));
+}
 void Node::found() { impl_->found(); }
 
 base::Task<base::Result<void>> Node::join(std::vector<base::Address> seeds, base::TimePoint deadline,
@@ -246,6 +255,12 @@ base::Task<base::Result<void>> Node::join(std::vector<base::Address> seeds, base
 }
 
 base::Task<void> Node::stop() { return impl_->stop(); }
+void Node::admit_only(std::function<bool(const base::NodeId&)> is_one_of_us) {
+    impl_->admit_only(std::move(is_one_of_us));
+}
+void Node::visit(const std::vector<base::Address>& members) { impl_->visit(members); }
+void Node::expel(const base::NodeId& node) { impl_->expel(node); }
+void Node::contact(base::Address member) { impl_->contact(std::move(member)); }
 const NodeHandle& Node::self() const { return impl_->self(); }
 const Config& Node::config() const { return impl_->config(); }
 const Router& Node::router() const { return impl_->router(); }

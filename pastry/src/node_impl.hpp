@@ -34,6 +34,10 @@ class Node::Impl {
     void adopt(const std::vector<NodeHandle>& leaf_set, const std::vector<Neighbour>& table);
     void perform(Effects effects);
     base::Task<void> stop();
+    void admit_only(std::function<bool(const base::NodeId&)> is_one_of_us) { is_one_of_us_ = std::move(is_one_of_us); }
+    void expel(const base::NodeId& node);
+    void contact(base::Address member);
+    void visit(const std::vector<base::Address>& members);
     [[nodiscard]] Status status() const;
     [[nodiscard]] base::TimePoint now() const { return env_.clock.now(); }
     [[nodiscard]] const NodeHandle& self() const { return self_; }
@@ -47,6 +51,7 @@ class Node::Impl {
     [[nodiscard]] std::vector<NodeHandle> known_peers(std::size_t limit) const;
 
   private:
+    [[nodiscard]] bool one_of_us(const base::NodeId& node) const { return !is_one_of_us_ || is_one_of_us_(node); }
     void on_notice(const base::Peer& from, base::Message message);
     base::Task<base::Result<base::Message>> on_request(base::Peer from, base::Message message);
     void perform_one(effect::Send& send);
@@ -64,6 +69,8 @@ class Node::Impl {
     base::Task<bool> wait_until_active(base::TimePoint deadline);
     base::Task<void> merge_through(NodeHandle peer);
     void remember_seeds(const std::vector<base::Address>& seeds);
+    [[nodiscard]] std::vector<NodeHandle> members_to_ask() const;
+    void remember_met(const Walk& walk);
     void rearm_merge(base::Duration pause);
     void look_for_lost_ring();
 
@@ -71,6 +78,7 @@ class Node::Impl {
     NodeHandle self_;
     Config config_;
     Router router_;
+    std::function<bool(const base::NodeId&)> is_one_of_us_;
     std::map<base::Service, Application*> applications_;
     std::shared_ptr<Impl*> alive_;  // what was posted holds it weakly
 
@@ -84,6 +92,7 @@ class Node::Impl {
     base::TaskGroup tasks_;
     base::Event phase_changed_;
     bool stopped_ = false;
+    bool visits_ = false;
 
     std::uint64_t sent_ = 0;
     std::uint64_t received_ = 0;

@@ -90,9 +90,11 @@ base::Task<base::Result<Node::Impl::Walk>> Node::Impl::find_root(base::Guid key,
             walk.hops.push_back({.node = self_, .prefix_length = self_.id().common_prefix(key)});
             co_return walk;
         }
-        if (local && !local->root) {
+        if (visits_ || (local && !local->root)) {
             Lookup question{.key = key, .count = wanted};
-            auto found = co_await walk(std::move(question), std::move(local->next), deadline);
+            auto start = visits_ ? members_to_ask() : std::move(local->next);
+            auto found = co_await walk(std::move(question), std::move(start), deadline);
+            if (found && visits_) remember_met(*found);
             if (found && (wanted == 0 || !found->root.replicas.empty())) co_return found;
             if (!found) error = found.error();
         } else if (!local) {
@@ -123,7 +125,8 @@ base::Task<base::Result<void>> Node::Impl::join(std::vector<base::Address> seeds
     auto pause = kPause;
     for (;;) {
         std::vector<base::NodeId> waiting;  // seeds that are up and not part of a ring either
-        for (const auto& seed : seeds) {
+        const auto present = seeds_;        // more may be named meanwhile
+        for (const auto& seed : present) {
             if (router_.active()) break;
             auto handle = handle_of(seed);
             auto entered = co_await enter_through(std::move(handle), deadline);
@@ -182,7 +185,40 @@ void Node::Impl::remember_seeds(const std::vector<base::Address>& seeds) {
     }
 }
 
+void Node::Impl::contact(base::Address member) {
+    if (stopped_ || member.id == self_.id() || member.endpoint.empty()) return;
+    std::erase_if(seeds_, [&](const auto& seed) { return seed.id == member.id; });
+    seeds_.insert(seeds_.begin(), member);
+    if (seeds_.size() > kMaxSeeds) seeds_.pop_back();
+    if (router_.active()) tasks_.spawn(merge_through(handle_of(std::move(member))));
+}
+
+void Node::Impl::visit(const std::vector<base::Address>& members) {
+    visits_ = true;
+    remember_seeds(members);
+}
+
+std::vector<NodeHandle> Node::Impl::members_to_ask() const {
+    std::vector<NodeHandle> members;
+    for (const auto& seed : seeds_) members.push_back(handle_of(seed));
+    return members;
+}
+
+/// Who answered comes first the next time, and who is named by it is asked where all others are silent.
+void Node::Impl::remember_met(const Walk& walk) {
+    std::vector<NodeHandle> met;
+    for (const auto& hop : walk.hops) met.push_back(hop.node);
+    met.insert(met.end(), walk.root.replicas.begin(), walk.root.replicas.end());
+    for (auto node = met.rbegin(); node != met.rend(); ++node) {
+        if (node->id() == self_.id()) continue;
+        std::erase_if(seeds_, [&](const auto& seed) { return seed.id == node->id(); });
+        seeds_.insert(seeds_.begin(), node->address);
+    }
+    if (seeds_.size() > kMaxSeeds) seeds_.resize(kMaxSeeds);
+}
+
 std::vector<NodeHandle> Node::Impl::known_peers(std::size_t limit) const {
+    if (visits_) return members_to_ask();
     auto peers = router_.leaves().members();
     router_.table().for_each(0, [&](const RoutingTable::Entry& entry) {
         const bool twice = std::ranges::any_of(peers, [&](const auto& p) { return p.id() == entry.node.id(); });

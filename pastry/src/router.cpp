@@ -117,6 +117,13 @@ Effects Router::suspect(time_point now, const std::vector<base::NodeId>& nodes) 
     return leave();
 }
 
+Effects Router::expel(time_point now, const base::NodeId& node) {
+    enter(now);
+    if (const auto known = find(node); known && phase_ != Phase::idle) declare_faulty(*known, Reason::silence);
+    absent_.erase(node);
+    return leave();
+}
+
 Effects Router::on_notice(time_point now, const NodeHandle& from, bool member, Notice notice) {
     enter(now);
     if (phase_ == Phase::idle || from.id() == self_.id()) return leave();

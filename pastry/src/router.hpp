@@ -8,6 +8,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -77,6 +78,8 @@ class Router {
     /// `seed` makes ids and jitter; different for each start of a node.
     Router(NodeHandle self, Config config, std::uint64_t seed);
 
+    /// See Node::know_members.
+    void know_members(std::function<bool(const base::NodeId&)> is_member) { is_member_ = std::move(is_member); }
     /// Begins a ring of one.
     [[nodiscard]] Effects found(time_point now);
     /// Asks `near` (the leaf set of our key's root, and the root) to take us in; `far` is hearsay for the table.
@@ -85,6 +88,8 @@ class Router {
     [[nodiscard]] Effects learn(time_point now, const std::vector<NodeHandle>& nodes);
     /// These did not answer a question, of ours or of somebody who asks us: those in our tables are probed.
     [[nodiscard]] Effects suspect(time_point now, const std::vector<base::NodeId>& nodes);
+    /// It is no member any more: forgotten at once, as if it had been found dead, and not looked for again.
+    [[nodiscard]] Effects expel(time_point now, const base::NodeId& node);
 
     [[nodiscard]] Effects route(time_point now, const base::Guid& key, base::Message message,
                                 std::optional<NodeHandle> hint);
@@ -156,6 +161,8 @@ class Router {
     [[nodiscard]] Probe leaf_probe(std::uint64_t id, bool reply) const;
     void take_leaf_exchange(const NodeHandle& from, const Probe& probe);
     void consider_leaf(const NodeHandle& node);
+    void consider_hearsay(const NodeHandle& node, const base::NodeId& informant);
+    [[nodiscard]] bool is_missing_leaf(const NodeHandle& node) const;
     void add_leaf(const NodeHandle& node);
     void declare_faulty(const NodeHandle& node, Reason reason);
     void settle();
@@ -211,6 +218,8 @@ class Router {
     std::map<base::NodeId, Absent> absent_;
     std::set<base::NodeId> asked_;      // for their leaf sets, since ours was last settled
     std::set<base::NodeId> unsettled_;  // of these, who missed somebody themselves
+    std::function<bool(const base::NodeId&)> is_member_;
+    std::map<base::NodeId, base::NodeId> unproven_;  // no member we know of, and never heard: who named it
     unsigned settle_rounds_ = 0;
     std::optional<time_point> settle_again_;
 

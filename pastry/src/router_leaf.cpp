@@ -65,6 +65,7 @@ void Router::on_probe_reply(const NodeHandle& from, const Probe& probe) {
     const bool timely = open->id == probe.probe_id;
     const auto rtt = now_ - open->sent;
     probes_.end(from.id());
+    unproven_.erase(from.id());
     if (timely) links_.sample(from.id(), rtt);
     table_.add(from, links_.rtt(from.id()).value_or(config_.initial_rto));
     if (!probe.leaf_exchange) return;
@@ -82,7 +83,7 @@ void Router::on_probe_reply(const NodeHandle& from, const Probe& probe) {
 void Router::take_leaf_exchange(const NodeHandle& from, const Probe& probe) {
     add_leaf(from);
     for (const auto& node : probe.leaf_set) {
-        consider_leaf(node);
+        consider_hearsay(node, from.id());
         const auto row = self_.id().common_prefix(node.id());
         if (row < RoutingTable::kRows && table_.vacant(row, node.id().digit(row))) consider_far(node);
     }
@@ -94,11 +95,28 @@ void Router::take_leaf_exchange(const NodeHandle& from, const Probe& probe) {
 
 // Asks `node` to exchange leaf sets if it would belong into ours, next to those already asked.
 void Router::consider_leaf(const NodeHandle& node) {
-    if (node.id() == self_.id() || leaves_.contains(node.id()) || failed_.contains(node.id())) return;
-    if (!leaves_.would_add(node.id())) return;
+    if (is_missing_leaf(node)) probe(node, Reason::leaf);
+}
+
+// Each question about a node that is not there delays settling: whoever names several that our roster does not know,
+// and that never answered, is not believed about more.
+void Router::consider_hearsay(const NodeHandle& node, const base::NodeId& informant) {
+    constexpr auto kMaxUnproven = 4;
+    if (!is_missing_leaf(node)) return;
+    if (is_member_ && !is_member_(node.id())) {
+        const auto named = std::ranges::count(unproven_, informant, [](const auto& each) { return each.second; });
+        if (named >= kMaxUnproven) return;
+        unproven_.try_emplace(node.id(), informant);
+    }
+    probe(node, Reason::leaf);
+}
+
+bool Router::is_missing_leaf(const NodeHandle& node) const {
+    if (node.id() == self_.id() || leaves_.contains(node.id()) || failed_.contains(node.id())) return false;
+    if (!leaves_.would_add(node.id())) return false;
     const auto* open = probes_.find(node.id());
-    if (open != nullptr && open->reason == Reason::leaf) return;
-    if (leaves_.would_add(node.id(), probes_.nodes(Reason::leaf))) probe(node, Reason::leaf);
+    if (open != nullptr && open->reason == Reason::leaf) return false;
+    return leaves_.would_add(node.id(), probes_.nodes(Reason::leaf));
 }
 
 void Router::add_leaf(const NodeHandle& node) {
@@ -198,6 +216,7 @@ void Router::settle() {
         return;
     }
     leaves_.settle();
+    unproven_.clear();
     asked_.clear();
     unsettled_.clear();
     settle_rounds_ = 0;

@@ -189,10 +189,28 @@ std::vector<Guid> Node::Impl::still_so(std::span<const Guid> objects, bool publi
 
 Announcement Node::Impl::sign(unsigned root, std::chrono::seconds lease, std::span<const Guid> objects) {
     const auto wall = static_cast<std::uint64_t>(env_.clock.wall_ns());
-    // What our clock said while it was ahead by more than clocks may be nobody took.
-    const bool void_ones = last_stamp_ > wall + base::kClockSlackNs;
-    last_stamp_ = void_ones ? wall : std::max(last_stamp_ + 1, wall);
-    Announcement::Terms terms{self().endpoint, static_cast<std::uint8_t>(root), last_stamp_, lease};
+    // What our clock said while it was ahead by more than clocks may be nobody took. But if it was right then, and is
+    // wrong now, all that it says now looks old: see sign_as_before().
+    if (last_stamp_ > wall + base::kClockSlackNs) {
+        stamp_before_ = std::max(stamp_before_, last_stamp_);
+        last_stamp_ = wall;
+    } else {
+        last_stamp_ = std::max(last_stamp_ + 1, wall);
+    }
+    return sign_at(last_stamp_, root, lease, objects);
+}
+
+/// Going on where our clock was before it was set back by more than clocks may differ: which of the two times is right
+/// only others know, and they take the one that is.
+std::optional<Announcement> Node::Impl::sign_as_before(unsigned root, std::chrono::seconds lease,
+                                                       std::span<const Guid> objects) {
+    if (stamp_before_ <= last_stamp_) return {};
+    return sign_at(++stamp_before_, root, lease, objects);
+}
+
+Announcement Node::Impl::sign_at(std::uint64_t stamp, unsigned root, std::chrono::seconds lease,
+                                 std::span<const Guid> objects) const {
+    Announcement::Terms terms{self().endpoint, static_cast<std::uint8_t>(root), stamp, lease};
     return Announcement::sign(identity_, std::move(terms), objects);
 }
 
@@ -204,14 +222,18 @@ Task<std::vector<Guid>> Node::Impl::in_order(std::vector<Guid> objects, unsigned
 }
 
 /// Of `objects`, in the order of their keys, those from `begin` on that travel as one; `begin` is behind them then.
-/// Nothing if none of them is still what it was.
-std::optional<Parcel> Node::Impl::next_group(const std::vector<Guid>& objects, std::size_t& begin, unsigned root,
-                                             std::size_t digits, std::chrono::seconds lease) {
+/// Nothing if none of them is still what it was; two if our clock was set back.
+std::vector<Parcel> Node::Impl::next_group(const std::vector<Guid>& objects, std::size_t& begin, unsigned root,
+                                           std::size_t digits, std::chrono::seconds lease) {
     const auto end = group_end(objects, begin, root, digits);
     const auto group = still_so(std::span{objects}.subspan(begin, end - begin), lease.count() > 0);
     begin = end;
     if (group.empty()) return {};
-    return Parcel{.announcement = sign(root, lease, group), .range = {0, group.size()}};
+    std::vector<Parcel> parcels;
+    parcels.push_back({.announcement = sign(root, lease, group), .range = {0, group.size()}});
+    if (auto before = sign_as_before(root, lease, group))
+        parcels.push_back({.announcement = std::move(*before), .range = {0, group.size()}});
+    return parcels;
 }
 
 // `objects` sorted. Messages leave when they are full, the rest at the end: there are as many as next hops, and as many
@@ -226,13 +248,13 @@ Task<void> Node::Impl::announce(std::vector<Guid> objects, std::chrono::seconds 
         std::vector<Parcel> parcels;
         std::size_t bytes = 0;
         for (std::size_t begin = 0; begin < objects.size();) {
-            auto parcel = next_group(objects, begin, root, digits, lease);
-            if (!parcel) continue;
-            const auto& announcement = parcel->announcement;
-            if (awaited) on_their_way_.insert_or_assign(announcement.stamp(), OnItsWay{announcement, awaited});
-            parcel->confirm = awaited != nullptr;
-            bytes += announcement.sealed().size();
-            parcels.push_back(std::move(*parcel));
+            for (auto& parcel : next_group(objects, begin, root, digits, lease)) {
+                const auto& announcement = parcel.announcement;
+                if (awaited) on_their_way_.insert_or_assign(announcement.stamp(), OnItsWay{announcement, awaited});
+                parcel.confirm = awaited != nullptr;
+                bytes += announcement.sealed().size();
+                parcels.push_back(std::move(parcel));
+            }
             if (bytes < kSliceBytes) continue;
             bytes = 0;
             pass_on(std::exchange(parcels, {}), bundles);

@@ -77,11 +77,11 @@ class Node::Impl::Mover {
             const auto objects = co_await own_wanted(root);
             const auto digits = impl_.prefix_digits();
             for (std::size_t begin = 0; begin < objects.size() && !failure_;) {
-                auto parcel = impl_.next_group(objects, begin, root, digits, impl_.lease());
-                if (!parcel) continue;
-                parcel->hops = 1;
-                parcel->last = last_;
-                add(std::move(*parcel));
+                for (auto& parcel : impl_.next_group(objects, begin, root, digits, impl_.lease())) {
+                    parcel.hops = 1;
+                    parcel.last = last_;
+                    add(std::move(parcel));
+                }
                 co_await send(kBundleBytes);
             }
         }

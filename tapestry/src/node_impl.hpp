@@ -137,9 +137,13 @@ class Node::Impl final : public pastry::Application {
                                         std::size_t digits) const;
     [[nodiscard]] std::vector<base::Guid> still_so(std::span<const base::Guid> objects, bool published) const;
     base::Task<std::vector<base::Guid>> in_order(std::vector<base::Guid> objects, unsigned root);
-    [[nodiscard]] std::optional<Parcel> next_group(const std::vector<base::Guid>& objects, std::size_t& begin,
-                                                   unsigned root, std::size_t digits, std::chrono::seconds lease);
+    [[nodiscard]] std::vector<Parcel> next_group(const std::vector<base::Guid>& objects, std::size_t& begin,
+                                                 unsigned root, std::size_t digits, std::chrono::seconds lease);
     [[nodiscard]] Announcement sign(unsigned root, std::chrono::seconds lease, std::span<const base::Guid> objects);
+    [[nodiscard]] std::optional<Announcement> sign_as_before(unsigned root, std::chrono::seconds lease,
+                                                             std::span<const base::Guid> objects);
+    [[nodiscard]] Announcement sign_at(std::uint64_t stamp, unsigned root, std::chrono::seconds lease,
+                                       std::span<const base::Guid> objects) const;
     [[nodiscard]] std::size_t prefix_digits() const;
     [[nodiscard]] base::NodeId first_hop(const base::Guid& key) const;
     void landed(const std::vector<Landing>& landings);
@@ -222,8 +226,9 @@ class Node::Impl final : public pastry::Application {
     std::set<base::Guid> withdrawn_;                    // to be taken back
     std::map<base::Guid, base::TimePoint> taken_back_;  // said again until then
     std::uint64_t last_stamp_ = 0;
-    const std::uint64_t born_;                        // no stamp of ours is smaller
-    std::shared_ptr<base::Event> news_;               // shared with the timer, which may outlive the one who waits
+    std::uint64_t stamp_before_ = 0;     ///< 0: our clock was never set back by more than clocks may differ
+    const std::uint64_t born_;           // no stamp of ours is smaller
+    std::shared_ptr<base::Event> news_;  // shared with the timer, which may outlive the one who waits
     std::map<std::uint64_t, OnItsWay> on_their_way_;  // by stamp
     std::size_t under_way_ = 0;                       // publish messages without an answer
     std::size_t waiting_ = 0;                         // parcels that found no way

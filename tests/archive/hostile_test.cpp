@@ -24,7 +24,7 @@ class Hostile : public testing::Test {
         inode.mode = 0755;
         inode.size = size;
         inode.source_inode = 1;
-        inode.mtime_ns = 1;
+        inode.mtime = base::Timestamp::from_ns(1);
         return inode;
     }
     void entry(InodeNumber directory, const std::string& name, InodeNumber number, base::FileType type) {

@@ -106,6 +106,47 @@ TEST(LostBlocks, NodesThatTooFewHoldersHaveAreStoredAgainWithoutReadingTheSource
     EXPECT_TRUE(std::includes(put.begin(), put.end(), thin.begin(), thin.end()));
 }
 
+// A second machine joins: until repair has been there, it has nothing of what is placed on it.
+TEST(LostBlocks, WhatOneHolderStillHasIsNotLostAndNothingIsReadForIt) {
+    ArchiveWorld world;
+    fill_source(world);
+    world.backup();
+    world.storage.thin = [](const base::Guid&) { return true; };
+    auto dry = world.options();
+    dry.dry_run = true;
+    std::set<base::Guid> put;
+    world.storage.fail_put = [&](const std::vector<past::Block>& blocks) -> std::optional<base::Error> {
+        for (const auto& block : blocks) put.insert(block.id);
+        return std::nullopt;
+    };
+    EXPECT_EQ(world.backup(dry).blocks_lost, 0U);
+    EXPECT_TRUE(put.empty());
+    const auto report = world.backup();
+    EXPECT_EQ(report.blocks_lost, 0U);
+    EXPECT_EQ(report.bytes_read, 0U);
+    for (const auto& id : blocks_of_type(world, {BlockType::pack, BlockType::data})) EXPECT_TRUE(put.contains(id));
+}
+
+TEST(LostBlocks, WhatHoldersThatHangHaveIsReadAgainAndOneOfThemIsWaitedForOnly) {
+    ArchiveWorld world;
+    fill_source(world);
+    world.backup();
+    const auto contents = blocks_of_type(world, {BlockType::pack, BlockType::data});
+    world.storage.thin = [&](const base::Guid& id) {
+        return std::find(contents.begin(), contents.end(), id) != contents.end();
+    };
+    world.storage.fail_get = [&](const base::Guid& id) -> std::optional<base::Error> {
+        if (!world.storage.thin(id)) return std::nullopt;
+        return base::Error{past::Errc::holders_unreachable};
+    };
+    const auto before = world.storage.gets();
+    const auto report = world.backup();
+    EXPECT_EQ(report.blocks_lost, contents.size());
+    EXPECT_EQ(report.warnings.count(), 0U);
+    EXPECT_LE(world.storage.gets() - before, 16U + 40U) << "and the nodes of the tree";
+    EXPECT_GT(contents.size(), 8U);
+}
+
 TEST(LostBlocks, ADamagedSnapshotDoesNotKeepTheCacheFromBeingMadeAgain) {
     ArchiveWorld world;
     fill_source(world);

@@ -23,6 +23,39 @@ TEST(Patterns, WithoutALeadingSlashTheyMatchAtAnyDepth) {
     EXPECT_FALSE(matches("build", "/home/rebuild"));
 }
 
+TEST(Patterns, AQuestionMarkAndASetStandForOneCharacter) {
+    EXPECT_TRUE(matches("?", "/\xC3\xA9")) << "é";
+    EXPECT_TRUE(matches("?", "/\xE2\x82\xAC"));
+    EXPECT_TRUE(matches("?", "/\xF0\x9F\x8C\x8A"));
+    EXPECT_FALSE(matches("??", "/\xC3\xA9"));
+    EXPECT_FALSE(matches("*??", "/\xE2\x82\xAC")) << "a star ends where a character does";
+    EXPECT_TRUE(matches("a?c",
+                        "/a\xC3\xA9"
+                        "c"));
+    EXPECT_TRUE(matches("[!a]", "/\xC3\xA9"));
+    EXPECT_TRUE(matches("[\xC3\xA0-\xC3\xBF]", "/\xC3\xA9")) << "[à-ÿ]";
+    EXPECT_FALSE(matches("[\xC3\xA0-\xC3\xA2]", "/\xC3\xA9"));
+    EXPECT_TRUE(matches("\xC3\xA9*", "/\xC3\xA9t\xC3\xA9"));
+}
+
+TEST(Patterns, WhatIsNotUtf8IsBytes) {
+    EXPECT_TRUE(matches("?", "/\xE9"));
+    EXPECT_TRUE(matches("??", "/\xC3\x28"));
+    EXPECT_TRUE(matches("???", "/\xED\xA0\x80")) << "a surrogate is no character";
+    EXPECT_TRUE(matches("??", "/\xC0\x80"));
+    EXPECT_TRUE(matches("\xE9", "/\xE9"));
+    EXPECT_FALSE(matches("\xC3\xA9", "/\xE9")) << "a byte is unlike the character of that number";
+    EXPECT_FALSE(matches("[\xC3\xA9]", "/\xE9"));
+    EXPECT_TRUE(matches("?", "/\xC3")) << "cut off";
+}
+
+TEST(Patterns, AByteOrderMarkIsNoPartOfTheFirstLine) {
+    Patterns patterns;
+    patterns.add_lines("\xEF\xBB\xBF*.o\n*.tmp\n").value();
+    EXPECT_TRUE(patterns.matches(split("/a/x.o"), false));
+    EXPECT_TRUE(patterns.matches(split("/a/x.tmp"), false));
+}
+
 TEST(Patterns, WithOneTheyAreAnchored) {
     EXPECT_TRUE(matches("/home/*/.cache", "/home/ann/.cache"));
     EXPECT_FALSE(matches("/home/*/.cache", "/srv/home/ann/.cache"));

@@ -85,6 +85,14 @@ TEST(Retention, TheLastAreKeptHoweverOldTheyAre) {
     EXPECT_EQ(kept(policy, snapshots({"2015-01-01 10:00", "2014-03-01 09:00"})).size(), 2U);
 }
 
+TEST(Retention, WhichAreTheLastTheVolumeCountsWhateverTheirTimesSay) {
+    auto group = snapshots({"2029-01-01 10:00", "2014-03-01 09:00", "2016-05-05 12:00"});
+    for (std::size_t i = 0; i < group.size(); ++i) group[i].sequence = i + 1;  // the first had a wrong clock
+    RetentionPolicy policy;
+    policy.last = 2;
+    EXPECT_THAT(kept(policy, group), ElementsAre("2016-05-05 12:00", "2014-03-01 09:00"));
+}
+
 TEST(Retention, OfEachHourDayMonthAndYearTheNewestIsKept) {
     const auto group = [] {
         return snapshots({"2016-01-18 12:30", "2016-01-18 12:10", "2016-01-18 11:00", "2016-01-12 21:08",

@@ -1,5 +1,6 @@
 if(TARGET base_sim AND TARGET objstore)
   add_suite(archive LABEL unit LINK objstore base_sim fmt::fmt)
+  target_include_directories(archive_test PRIVATE ${PROJECT_SOURCE_DIR}/objstore/src)
 endif()
 
 add_executable(archive_engine ${CMAKE_CURRENT_SOURCE_DIR}/archive/engine/engine_main.cpp)

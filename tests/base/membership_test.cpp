@@ -100,8 +100,8 @@ TEST(Membership, EffectiveCopiesCountStorageMembersOfTheRosterOnly) {
 
 TEST(Membership, ARosterThatPromisesMoreThanItHoldsIsMalformed) {
     auto bytes = Roster{}.encode();
-    bytes[41] = 0xff;  // the count, far above what follows
-    bytes[42] = 0xff;
+    bytes[73] = 0xff;  // the count, far above what follows
+    bytes[74] = 0xff;
     EXPECT_EQ(Roster::decode(bytes).error(), Errc::bad_format);
 }
 

@@ -8,131 +8,27 @@
 
 #include "base/error.hpp"
 #include "base/sim/campaign.hpp"
-#include "base/sim/local_tree.hpp"
+#include "collect/hosts.hpp"
+#include "gc/walk.hpp"
 #include "objstore/archive/backup.hpp"
 #include "objstore/gc/prune.hpp"
-#include "past/cluster.hpp"
-
-namespace past::test {
-
-/// In these clusters records are heartbeats.
-base::Result<std::uint64_t> verify_record(const base::Guid& key, base::ByteView body) {
-    return objstore::verify_heartbeat(key, body);
-}
-
-}  // namespace past::test
 
 namespace collect_test {
 namespace {
 
-using namespace std::chrono_literals;
-using base::Result;
-using base::Task;
 using objstore::Snapshot;
-using objstore::Volume;
 namespace archive = objstore::archive;
-namespace sim = base::sim;
 
-constexpr std::size_t kPeers = 6;  // of which the hosts' own, 0 and 1, do not die
 constexpr std::size_t kFiles = 24;
 constexpr std::uint32_t kContents = 30;  // so that nearly all that goes comes back
-
-base::SigningKey owner_key() {
-    base::Key seed{};
-    seed.fill(7);
-    return base::SigningKey{seed};
-}
-
-base::Bytes noise(std::size_t size, std::uint32_t seed) {
-    std::mt19937 random{seed};
-    base::Bytes bytes(size);
-    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
-    return bytes;
-}
-
-/// A mistake that is made on the way to PAST, to see that the invariant notices it.
-enum class Planted { nothing, reclaims_whatever_the_generation, dedup_without_touch };
-
-/// The storage of one host: slow, so that what the other does falls into the middle of a backup.
-class HostStorage final : public past::Storage {
-  public:
-    HostStorage(base::NodeEnv env, past::Storage& below, Planted planted)
-        : env_{env}, below_{below}, planted_{planted} {}
-
-    Task<Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
-                                       past::Wait wait, base::TimePoint deadline) override {
-        co_await env_.clock.sleep_for(std::chrono::milliseconds{env_.rng.below(1500)});
-        co_return co_await below_.put(place, tag, std::move(blocks), wait, deadline);
-    }
-    Task<Result<base::SharedBytes>> get(base::Guid place, base::Guid id, base::TimePoint deadline) override {
-        return below_.get(place, id, deadline);
-    }
-    Task<Result<std::vector<bool>>> touch(base::Guid place, past::Tag tag, std::vector<base::Guid> ids,
-                                          base::TimePoint deadline) override {
-        if (planted_ == Planted::dedup_without_touch) tag.generation = 1;
-        return below_.touch(place, tag, std::move(ids), deadline);
-    }
-    Task<Result<void>> remove(past::Reclaim reclaim, base::TimePoint deadline) override {
-        if (planted_ == Planted::reclaims_whatever_the_generation) {
-            reclaim.tag.generation = UINT64_MAX;
-            reclaim.signature = owner_key().sign("pelago reclaim", reclaim.body());
-        }
-        return below_.remove(std::move(reclaim), deadline);
-    }
-    Task<Result<past::TaggedBlocks>> list(past::BlockQuery query, base::Guid after, base::TimePoint deadline) override {
-        return below_.list(query, after, deadline);
-    }
-    Task<Result<std::optional<past::Record>>> read_record(base::Guid key, base::TimePoint deadline) override {
-        return below_.read_record(key, deadline);
-    }
-    Task<Result<past::ShownRecord>> read_any_record(base::Guid key, base::TimePoint deadline) override {
-        return below_.read_any_record(key, deadline);
-    }
-    Task<Result<void>> write_record(base::Guid key, std::uint64_t expected, past::Record next,
-                                    base::TimePoint deadline) override {
-        return below_.write_record(key, expected, std::move(next), deadline);
-    }
-    Task<Result<void>> restore_record(base::Guid key, past::Record lost, base::TimePoint deadline) override {
-        return below_.restore_record(key, std::move(lost), deadline);
-    }
-
-  private:
-    base::NodeEnv env_;
-    past::Storage& below_;
-    Planted planted_;
-};
 
 struct Counts {
     unsigned backups = 0, passed_by_twice = 0, forgets = 0, prunes = 0, killed = 0, failed = 0;
     std::uint64_t released = 0;
 };
 
-/// One machine that backs up: its files, what it remembers of the volume, its cache.
-struct Host {
-    Host(std::string named, base::NodeEnv doors, past::Storage& below, Planted planted)
-        : name{std::move(named)},
-          env{doors},
-          storage{env, below, planted},
-          marks{objstore::make_disk_high_water(env, name + "/marks")} {}
-
-    std::string name;
-    base::NodeEnv env;
-    HostStorage storage;
-    std::unique_ptr<objstore::HighWater> marks;
-    sim::LocalTree tree;
-    std::int64_t ticks = 0;
-};
-
 /// A command of its own process: it opens the volume, does one thing, and may be killed on the way.
 enum class Verb { backup, forget, prune, prune_at_once };
-
-Task<Result<std::unique_ptr<Volume>>> open_volume(Host* host) {
-    auto opened = co_await Volume::open(host->env, host->storage, *host->marks, owner_key(), "archive");
-    if (!opened && opened.error() == objstore::Errc::no_such_volume) {
-        opened = co_await Volume::create(host->env, host->storage, *host->marks, owner_key(), "archive");
-    }
-    co_return opened;
-}
 
 Task<Result<void>> back_up(Host* host, Counts* counts) {
     BASE_CO_TRY(const auto volume, co_await open_volume(host));
@@ -184,7 +80,8 @@ Task<void> run_commands(Host* host, Counts* counts, std::vector<Verb> verbs, std
 
 class Story {
   public:
-    Story(std::uint64_t seed, Planted planted) : world{seed}, cluster{world, options()}, random_{seed} {
+    Story(std::uint64_t seed, Planted planted)
+        : world{seed}, cluster{world, cluster_options()}, random_{seed}, harm_{cluster} {
         for (std::size_t i = 0; i < 2; ++i) {
             hosts.push_back(std::make_unique<Host>("host" + std::to_string(i), world.env(), cluster.node(i), planted));
             auto& host = *hosts.back();
@@ -193,22 +90,10 @@ class Story {
         }
     }
 
-    static past::test::ClusterOptions options() {
-        past::test::ClusterOptions options;
-        options.peers = kPeers;
-        options.reclaim_grace = 20s;
-        options.repair_after = 60s;
-        options.peer.config.check_period = 10s;
-        options.peer.config.keep_surplus = 30s;  // what lies off its holders hears of a reclaim when it is handed over
-        options.peer.config.surplus_check = 30s;
-        options.peer.store.segment_bytes = 1U << 20U;
-        return options;
-    }
-
     /// Both hosts at once, command after command, and a peer that dies and comes back now and then.
     void go_on(unsigned rounds) {
         for (unsigned round = 0; round < rounds; ++round) {
-            if (below(4) == 0) harm_a_peer();
+            if (below(4) == 0) harm_.strike(random_());
             base::TaskGroup commands{world.env().executor};
             for (auto& host : hosts) {
                 for (auto changes = below(4); changes > 0; --changes) change(*host, below(kFiles));
@@ -234,7 +119,7 @@ class Story {
 
     /// Everybody is up and nothing is under way.
     void settle() {
-        revive();
+        harm_.revive();
         world.run_for(3min);
     }
 
@@ -272,11 +157,40 @@ class Story {
         }
         return base::ok();
     }
-    std::uint64_t needed() {
+    /// Ids of all blocks that the newest state leads to.
+    std::set<base::Guid> needed() {
         const auto volume = world.run(open_volume(hosts[0].get())).value();
-        objstore::gc::PruneOptions options;
-        options.dry_run = true;
-        return world.run(objstore::gc::prune(*volume, options)).value().blocks;
+        std::set<base::Guid> ids;
+        objstore::gc::WalkHooks hooks;
+        hooks.meet = [&ids](const objstore::BlockRef& ref) { return ids.insert(ref.id).second; };
+        const auto walked = world.run(objstore::gc::walk(volume->env(), volume->storage(), volume->keys().tag,
+                                                         volume->roots(), std::move(hooks)));
+        EXPECT_TRUE(walked);
+        return ids;
+    }
+    /// Where each block is that is held and not needed, and under which generations.
+    std::string garbage(const std::set<base::Guid>& needed) {
+        std::string text;
+        const auto volume = world.run(open_volume(hosts[0].get())).value();
+        text += "state " + std::to_string(volume->state().sequence) + ", collected up to " +
+                std::to_string(volume->state().collected);
+        std::map<base::Guid, std::string> where;
+        for (std::size_t i = 0; i < kPeers; ++i) {
+            auto& peer = cluster.peer(i);
+            for (const auto& place : peer.store->places()) {
+                const auto holders = cluster.shared_ring->nearest(place.place, 3);
+                const bool ours =
+                    std::ranges::any_of(holders, [&](const auto& node) { return node.id() == cluster.handle(i).id(); });
+                for (const auto& id : peer.store->list(place.place, base::Guid{}, SIZE_MAX)) {
+                    if (needed.contains(id)) continue;
+                    auto& line = where[id];
+                    line += " peer " + std::to_string(i) + (ours ? "" : " (off its place)");
+                    for (const auto& tag : peer.store->tags(id)) line += " g" + std::to_string(tag.generation);
+                }
+            }
+        }
+        for (const auto& [id, line] : where) text += "\n" + id.short_hex() + line;
+        return text;
     }
 
     sim::World world;
@@ -294,22 +208,6 @@ class Story {
                         noise(20'000 + content * 500, content));
     }
 
-    void harm_a_peer() {
-        if (down_) {
-            revive();
-            return;
-        }
-        down_ = 2 + below(kPeers - 2);
-        if (below(2) == 0) {
-            cluster.kill(*down_);
-        } else {
-            cluster.power_off(*down_);
-        }
-    }
-    void revive() {
-        if (down_) cluster.restart(*std::exchange(down_, std::nullopt));
-    }
-
     static Task<Result<void>> read_all(Volume* volume, Snapshot snapshot) {
         objstore::TreeCursor cursor{objstore::Tree{volume->reader(), snapshot.root}};
         for (;;) {
@@ -324,7 +222,7 @@ class Story {
     }
 
     std::mt19937_64 random_;
-    std::optional<std::size_t> down_;
+    Harm harm_;
 };
 
 std::string tell(std::uint64_t seed, Planted planted, Counts* counts = nullptr) {
@@ -340,10 +238,9 @@ std::string tell(std::uint64_t seed, Planted planted, Counts* counts = nullptr) 
     if (auto pruned = story.prune_all(); !pruned) return "the last prune: " + pruned.error().message();
     auto wrong = story.check();
     if (!wrong.empty()) return "after the last prune: " + wrong;
-    const auto held = story.held().size(), needed = static_cast<std::size_t>(story.needed());
-    if (held < needed) return "less is held than is needed";
-    if (held > needed + needed / 10 + 4)
-        return std::to_string(held) + " blocks are held and " + std::to_string(needed) + " needed";
+    const auto held = story.held(), needed = story.needed();
+    if (!std::ranges::includes(held, needed)) return "less is held than is needed";
+    if (held.size() > needed.size() + needed.size() / 10 + 4) return "garbage is left: " + story.garbage(needed);
     return "";
 }
 

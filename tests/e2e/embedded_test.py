@@ -32,6 +32,12 @@ def check(condition, text):
         raise Failed(text)
 
 
+def hear_signals():
+    """Whoever runs the tests in the background of a shell has SIGINT ignored, which a command would respect."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Machine:
     """A scratch directory with a data directory of its own, and commands run on it."""
 
@@ -43,9 +49,9 @@ class Machine:
     def path(self, *names):
         return os.path.join(self.scratch, *names)
 
-    def start(self, *args, **more):
+    def start(self, *args, preexec_fn=hear_signals, **more):
         return subprocess.Popen([PELAGO, *args], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                stdin=subprocess.DEVNULL, **more)
+                                stdin=subprocess.DEVNULL, preexec_fn=preexec_fn, **more)
 
     def run(self, *args, expect=0, stdin=b"", **more):
         done = subprocess.run([PELAGO, *args], env=self.environment, input=stdin, capture_output=True,

@@ -3,6 +3,7 @@
 
 usage: prune_test.py PELAGO [TEST...]
 """
+import fcntl
 import json
 import os
 import random
@@ -49,6 +50,27 @@ def test_room_comes_back_and_what_is_kept_stays_whole(m):
     same(source, m.path("out") + source)
     again = m.backup(source)
     check(again["files_new"] == again["files_changed"] == 0, str(again))
+
+
+def test_while_others_use_the_store_what_goes_waits(m):
+    source = m.path("source")
+    random_tree(source, 1, 20, 600_000)
+    m.backup(source)
+    change(source, 1, 20, 20)
+    m.backup(source)
+    m.run("archive", "forget", "--keep-last", "1")
+    other = os.open(os.path.join(m.data, "users"), os.O_RDWR)
+    fcntl.flock(other, fcntl.LOCK_SH)  # as any command does for as long as it runs
+    before = m.stored_bytes()
+    waits = m.json("archive", "prune")
+    check(not waits["at_once"] and waits["bytes_released"] > 10_000_000, str(waits))
+    check(m.stored_bytes() >= before, "somebody may be reading what was forgotten")
+    check(m.json("archive", "prune")["blocks_released"] <= 2, "it waits already")
+    os.close(other)
+    now = m.json("archive", "prune")
+    check(now["at_once"] and now["bytes_released"] >= waits["bytes_released"], f"{waits}\n{now}")
+    check(before - m.stored_bytes() >= 0.9 * now["bytes_released"], str(now))
+    m.run("archive", "check", "--read-data")
 
 
 def test_forget_keeps_what_its_policy_says_in_each_group(m):

@@ -155,6 +155,36 @@ TEST_F(AbuseTest, AFloodOfRequestsIsAnsweredBusy) {
     EXPECT_EQ(busy, 36);
 }
 
+TEST_F(AbuseTest, WhoReadsSlowlyIsAnsweredWithinItsWindowAndInTheEndWhole) {
+    limits.in_flight_bytes_per_peer = 8U << 20U;
+    limits.stall_window = 1min;
+    auto careful = open(30);
+    std::size_t looked_up = 0;
+    careful->serve(Service::past,
+                   [&](base::Peer, Message) -> Task<Result<Message>> {
+                       ++looked_up;
+                       co_return Message{Service::past, 1, {}, base::SharedBytes{Bytes(base::kMaxBlockBytes)}};
+                   },
+                   {});
+    auto greeted = dial_raw(runtime, careful->self(), tls);
+    ASSERT_TRUE(greeted);
+    Bytes questions;
+    for (std::uint64_t id = 1; id <= 64; ++id) {
+        const auto one = FrameHeader{FrameType::request, 0x0401, id, 0, 0}.encode();
+        questions.insert(questions.end(), one.begin(), one.end());
+    }
+    ASSERT_TRUE(write_raw(runtime, *greeted->stream, questions));
+    pass(300ms);
+    EXPECT_GT(looked_up, 0U);
+    EXPECT_LE(looked_up, 14U) << "8 MiB, and what the sockets took";
+    std::size_t answers = 0;
+    while (answers < 64) {
+        const auto frame = runtime.run(greeted->reader->next(base::kMaxFrameBytes));
+        ASSERT_TRUE(frame) << frame.error().message();
+        answers += frame->head.type == FrameType::response ? 1 : 0;
+    }
+}
+
 TEST_F(AbuseTest, APeerThatStopsAnsweringIsPingedAndGivenUp) {
     limits.silence_timeout = 200ms;
     auto impatient = open(30);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/error.hpp"
+#include "base/host/host_runtime.hpp"
 #include "scratch.hpp"
 
 namespace host_test {
@@ -177,6 +178,50 @@ TEST_F(DiskTest, AFullAndAReadOnlyFileSystemAreTheirOwnErrors) {
             ::_exit(0);
         },
         ::testing::ExitedWithCode(0), "");
+}
+
+TEST(HostDiskOwner, WhatRootMakesInAnotherUsersDirectoryIsThatUsers) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can try it";
+    constexpr uid_t kUser = 12'345;
+    const Scratch scratch;
+    ASSERT_EQ(::chown(scratch.root().c_str(), kUser, kUser), 0);
+    const auto disk = *HostDisk::create(scratch.path("data/node"));
+    ASSERT_TRUE(disk->make_directory("marks"));
+    const auto lock = disk->lock("marks.lock");
+    ASSERT_TRUE(lock);
+    ASSERT_TRUE(disk->open("marks/new", Disk::Mode::create_new));
+    ASSERT_TRUE(disk->open("created", Disk::Mode::create));
+    ASSERT_TRUE(base::replace_file(*disk, "replaced", base::as_bytes("text")));
+    for (const auto* name : {"data", "data/node", "data/node/marks", "data/node/marks.lock", "data/node/marks/new",
+                             "data/node/created", "data/node/replaced"}) {
+        struct stat status{};
+        ASSERT_EQ(::lstat(scratch.path(name).c_str(), &status), 0) << name;
+        EXPECT_EQ(status.st_uid, kUser) << name;
+    }
+    // Somebody's file that was moved or linked here stays whose it is.
+    scratch.write("secret", "of root");
+    ASSERT_EQ(::link(scratch.path("secret").c_str(), scratch.path("data/node/linked").c_str()), 0);
+    ASSERT_TRUE(disk->open("linked", Disk::Mode::create));
+    struct stat status{};
+    ASSERT_EQ(::lstat(scratch.path("data/node/linked").c_str(), &status), 0);
+    EXPECT_EQ(status.st_uid, 0U);
+}
+
+TEST(HostDiskLimit, ALimitOnFileSizesIsWantOfRoomAndNamed) {
+    const auto write = [] {
+        const Scratch scratch;
+        const base::host::HostRuntime runtime{base::Log::Level::error, 1};  // ignores SIGXFSZ
+        const rlimit few{10'000, 10'000};
+        if (::setrlimit(RLIMIT_FSIZE, &few) != 0) ::_exit(2);
+        const auto disk = *HostDisk::open(scratch.root());
+        const auto file = *disk->open("file", Disk::Mode::create);
+        const auto written = file->write_at(0, base::ByteView{Bytes(20'000)});
+        const bool right = !written && written.error() == Errc::no_space &&
+                           written.error().detail().find("ulimit -f") != std::string::npos;
+        ::_exit(right ? 0 : 1);
+    };
+    ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+    EXPECT_EXIT(write(), ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

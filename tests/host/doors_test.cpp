@@ -160,9 +160,23 @@ TEST_F(DoorsTest, TheFirstSignalCancelsAndIsAnError) {
         co_await on.clock().sleep_for(1min);
         co_return 1;
     };
+    ::signal(SIGTERM, SIG_DFL);
     EXPECT_EQ(runtime.run(work(runtime, cleaned_up)).error(), Errc::interrupted);
     EXPECT_TRUE(cleaned_up);
     EXPECT_TRUE(runtime.interrupted());
+}
+
+TEST_F(DoorsTest, ASignalThatIsIgnoredStaysIgnored) {
+    const auto work = [](HostRuntime& on) -> Task<Result<int>> {
+        ::raise(SIGTERM);
+        ::raise(SIGINT);
+        co_await on.clock().sleep_for(20ms);
+        co_return 1;
+    };
+    for (const int signal : {SIGINT, SIGTERM}) ::signal(signal, SIG_IGN);
+    EXPECT_EQ(runtime.run(work(runtime)).value(), 1);
+    EXPECT_FALSE(runtime.interrupted());
+    for (const int signal : {SIGINT, SIGTERM}) ::signal(signal, SIG_DFL);
 }
 
 Task<void> ignore_cancellation(base::Clock& clock) {
@@ -176,6 +190,7 @@ Task<void> ignore_cancellation(base::Clock& clock) {
 }
 
 void run_until_killed() {
+    ::signal(SIGINT, SIG_DFL);
     HostRuntime runtime{base::Log::Level::error, 1};
     runtime.clock().schedule(runtime.clock().now() + 10ms, [] { ::raise(SIGINT); });
     runtime.run(ignore_cancellation(runtime.clock()));

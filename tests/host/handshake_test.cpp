@@ -55,6 +55,45 @@ TEST_F(HandshakeTest, ACertificateThatIsNotYetValidIsRefused) {
     expect_refused(network.issue(key_of(11), now + 2 * kDayNs, now + 9 * kDayNs), 11, "not valid yet");
 }
 
+TEST_F(HandshakeTest, ARemovedMemberIsRefusedAndToldAndItsConnectionsEnd) {
+    bool removed = false;
+    const auto id = network.issue(key_of(11)).id();
+    auto knowing = options(10);
+    knowing.removed = [&](const base::NodeId& node) { return removed && node == id; };
+    const auto a = open(knowing);
+    auto b = open(11);
+    serve_echo(*a);
+    serve_echo(*b);
+    ASSERT_TRUE(ask(*b, a->self(), text_message("x")));
+    removed = true;
+    pass(3s);
+    EXPECT_EQ(a->stats().connections, 0U);
+    EXPECT_EQ(ask(*a, b->self(), text_message("x")).error(), Errc::removed);
+    const auto told = ask(*b, a->self(), text_message("x"));
+    EXPECT_EQ(told.error(), Errc::removed);
+    EXPECT_THAT(told.error().detail(), HasSubstr("this node was removed"));
+    EXPECT_GE(log->count("it was removed from the network"), 1U);
+}
+
+TEST_F(HandshakeTest, WhoMovedIsDialledWhereItIsNow) {
+    const auto a = open(10);
+    auto b = open(11);
+    serve_echo(*b);
+    ASSERT_TRUE(ask(*a, b->self(), text_message("x")));
+    const auto before = b->self();
+    runtime.run(b->stop());
+    b = open(11);
+    serve_echo(*b);
+    base::Address heard;
+    a->serve(Service::pastry, {}, [&](const base::Peer& from, Message) { heard = from.address; });
+    ASSERT_NE(before.endpoint, b->self().endpoint);
+    ASSERT_TRUE(ask(*a, b->self(), text_message("x")));
+    b->notify(a->self(), text_message("y"));
+    pass(50ms);
+    EXPECT_EQ(heard, b->self()) << "not where it was when we first heard of it";
+    EXPECT_TRUE(ask(*a, {b->self().id, {}}, text_message("x")));
+}
+
 TEST_F(HandshakeTest, ADayOfSlackCoversWrongClocks) {
     const auto now = runtime.clock().wall_ns();
     const auto a = open(10);

@@ -180,17 +180,60 @@ TEST_F(LocalTreeTest, TimesAreSetToTheNanosecondAlsoBefore1970AndOfLinks) {
     ASSERT_TRUE(top->create_file("f"));
     ASSERT_TRUE(top->make_symlink("l", "nowhere"));
     auto sub = *top->make_directory("d");
-    for (const std::int64_t time :
-         {std::int64_t{1'700'000'000'123'456'789}, std::int64_t{-1}, std::int64_t{0}, std::int64_t{-5'000'000'001}}) {
+    const base::Timestamp read_at{1'600'000'000, 5};
+    for (const base::Timestamp time : {base::Timestamp{1'700'000'000, 123'456'789}, base::Timestamp{-1, 999'999'999},
+                                       base::Timestamp{}, base::Timestamp{-6, 999'999'999}}) {
         Metadata metadata;
-        metadata.mtime_ns = time;
+        metadata.mtime = time;
+        metadata.atime = read_at;
         for (const auto* name : {"f", "l"}) {
             ASSERT_TRUE(top->set_metadata(name, metadata));
-            EXPECT_EQ(top->stat(name)->mtime_ns, time) << name;
+            EXPECT_EQ(top->stat(name)->mtime, time) << name;
+            EXPECT_EQ(top->stat(name)->atime, read_at) << name;
         }
         ASSERT_TRUE(sub->set_metadata(metadata));
-        EXPECT_EQ(top->stat("d")->mtime_ns, time);
+        EXPECT_EQ(top->stat("d")->mtime, time);
     }
+}
+
+TEST_F(LocalTreeTest, TimesBeyondSixtyFourBitsOfNanosecondsAreSetAndSeen) {
+    ASSERT_TRUE(top->create_file("f"));
+    for (const base::Timestamp time : {base::Timestamp{10'413'792'000, 0}, base::Timestamp{-2'147'483'647, 1},
+                                       base::Timestamp{15'032'385'534, 999'999'999}}) {
+        const timespec times[2]{{0, UTIME_OMIT}, {time.seconds, static_cast<long>(time.nanoseconds)}};
+        ASSERT_EQ(::utimensat(AT_FDCWD, scratch.path("f").c_str(), times, 0), 0);
+        const auto held = status_of("f").st_mtim;
+        if (held.tv_sec != time.seconds) GTEST_SKIP() << "this file system holds no such times";
+        EXPECT_EQ(top->stat("f")->mtime, time);
+        Metadata metadata;
+        metadata.mtime = base::Timestamp{};
+        ASSERT_TRUE(top->set_metadata("f", metadata));
+        metadata.mtime = time;
+        ASSERT_TRUE(top->set_metadata("f", metadata));
+        EXPECT_EQ(status_of("f").st_mtim.tv_sec, time.seconds);
+        EXPECT_EQ(status_of("f").st_mtim.tv_nsec, static_cast<long>(time.nanoseconds));
+    }
+}
+
+// As long as it lives, root has an ordinary user's rights.
+struct OrdinaryUser {
+    OrdinaryUser() { EXPECT_EQ(::seteuid(65'534), 0); }
+    ~OrdinaryUser() { EXPECT_EQ(::seteuid(0), 0); }
+};
+
+TEST_F(LocalTreeTest, ADirectoryThatMayOnlyBeSearchedLeadsToWhatIsInIt) {
+    if (!tree->privileged()) GTEST_SKIP() << "needs root";
+    ASSERT_TRUE(std::filesystem::create_directories(scratch.path("home/ann")));
+    scratch.write("home/ann/file", "text");
+    for (const auto* path : {"", "home"}) ASSERT_EQ(::chmod(scratch.path(path).c_str(), 0711), 0);
+    ASSERT_EQ(::chmod(scratch.path("home/ann").c_str(), 0755), 0);
+    const OrdinaryUser user;
+    const auto home = tree->open(scratch.path("home"));
+    ASSERT_TRUE(home) << home.error().message();
+    EXPECT_EQ((*home)->stat()->type, FileType::directory);
+    EXPECT_EQ((*home)->stat("ann")->type, FileType::directory);
+    EXPECT_EQ((*home)->list().error(), Errc::denied);
+    EXPECT_EQ((*(*home)->open_directory("ann"))->list()->size(), 1U);
 }
 
 TEST_F(LocalTreeTest, ModesKeepTheirSetIdBitsAcrossAChangeOfOwner) {
@@ -214,7 +257,7 @@ TEST_F(LocalTreeTest, TheModeOfALinkIsLeftAloneAndItsTargetToo) {
     ASSERT_TRUE(top->make_symlink("link", "target"));
     Metadata metadata;
     metadata.mode = 0777;
-    metadata.mtime_ns = 5;
+    metadata.mtime = base::Timestamp::from_ns(5);
     ASSERT_TRUE(top->set_metadata("link", metadata));
     EXPECT_EQ(status_of("target").st_mode, before.st_mode);
     EXPECT_EQ(status_of("target").st_mtim.tv_sec, before.st_mtim.tv_sec);
@@ -314,7 +357,8 @@ TEST_F(LocalTreeTest, PathsThatTheUserTypesMayLeadThroughLinks) {
     EXPECT_EQ(tree->open(scratch.path("absent")).error(), Errc::not_found);
     scratch.write("f", "x");
     EXPECT_EQ(tree->open(scratch.path("f")).error(), Errc::bad_argument);
-    EXPECT_EQ(*tree->absolute("/a/./b/../c//d/"), "/a/c/d");
+    EXPECT_EQ(*tree->absolute("/etc/./../c//d/"), "/c/d");
+    EXPECT_EQ(tree->absolute("/no such/../etc").error(), Errc::not_found);
     EXPECT_EQ(*tree->absolute("/../.."), "/");
     EXPECT_EQ(*tree->absolute("x"), std::filesystem::current_path().string() + "/x");
     EXPECT_EQ(tree->absolute("").error(), Errc::bad_argument);

@@ -192,6 +192,32 @@ TEST_F(TransportTest, MoreThanAWindowOfRequestsWaitsItsTurn) {
     EXPECT_EQ(most, 64U);
 }
 
+TEST_F(TransportTest, WhatWaitsForAWindowIsLimitedToo) {
+    limits.waiting_requests_per_peer = 10;
+    const auto a = open(10);
+    const auto b = open(11);
+    b->serve(Service::pastry,
+             [&](base::Peer, Message message) -> Task<Result<Message>> {
+                 co_await runtime.clock().sleep_for(100ms);
+                 co_return message;
+             },
+             {});
+    int answered = 0;
+    int busy = 0;
+    base::TaskGroup tasks{runtime.executor()};
+    const auto one = [](base::Transport& from, base::Address to, base::TimePoint deadline, int& good,
+                        int& refused) -> Task<void> {
+        auto message = text_message("x");
+        const auto answer = co_await from.request(std::move(to), std::move(message), deadline);
+        good += answer ? 1 : 0;
+        refused += !answer && answer.error() == Errc::busy ? 1 : 0;
+    };
+    for (int i = 0; i < 80; ++i) tasks.spawn(one(*a, b->self(), in(1min), answered, busy));
+    runtime.run(tasks.join());
+    EXPECT_EQ(answered, 74);
+    EXPECT_EQ(busy, 6);
+}
+
 TEST_F(TransportTest, NotifiesArriveAlsoTheOnesThatStartedTheDial) {
     const auto a = open(10);
     const auto b = open(11);

@@ -1,5 +1,7 @@
 // Policy and roster reach every member, whatever the network does, and nobody goes back.
 #include "base/membership_service.hpp"
+
+#include "base/codec.hpp"
 #include "base/sim/testing.hpp"
 
 namespace base {
@@ -17,6 +19,34 @@ struct Member {
           service{env, directory, [others = std::move(others)] { return others; }, {}} {}
     NetworkDirectory directory;
     MembershipService service;
+};
+
+/// A member that says ten times a second that it has later versions than anybody, and never shows them.
+struct Boaster {
+    Boaster(NodeEnv& env_in, std::vector<Address> others_in)
+        : env{env_in}, others{std::move(others_in)}, tasks{env.executor} {
+        env.transport.serve(
+            Service::membership, [this](Peer, Message) { return never(); }, [](const Peer&, Message) {});
+        tasks.spawn(boast());
+    }
+    Task<Result<Message>> never() {
+        co_await env.clock.sleep_for(1h);
+        co_return Errc::busy;
+    }
+    Task<void> boast() {
+        for (std::uint64_t version = 1000;; ++version) {
+            Writer out;
+            out.u64(version).u64(version);
+            for (const auto& other : others) {
+                env.transport.notify(other,
+                                     Message{Service::membership, 2, Bytes{out.view().begin(), out.view().end()}});
+            }
+            co_await env.clock.sleep_for(100ms);
+        }
+    }
+    NodeEnv& env;
+    std::vector<Address> others;
+    TaskGroup tasks;
 };
 
 struct Village {
@@ -79,6 +109,26 @@ SIMULATION(TheyArriveThroughLossKillsAndPartitions, .seeds = 20) {
     }
     world.stop_harm();
     EXPECT_TRUE(world.run_until([&] { return village.all_know(version, 0); }, 30min));
+}
+
+SIMULATION(WhoClaimsVersionsThatNeverComeHoldsNobodyUp, .seeds = 5) {
+    Village village{world};
+    constexpr sim::NodeIndex liar = kMembers - 1;
+    world.node(liar).kill();
+    std::vector<Address> others;
+    for (sim::NodeIndex i = 0; i < liar; ++i) others.push_back(world.node(i).address());
+    world.node(liar).start([others](NodeEnv& env) { return std::make_unique<Boaster>(env, others); });
+    world.run_for(1min);
+    const auto policy = village.member(0).directory.change_policy(Policy{.copies = 4});
+    ASSERT_TRUE(policy);
+    village.member(0).service.spread();
+    const auto all_know = [&] {
+        for (sim::NodeIndex i = 0; i < liar; ++i) {
+            if (village.member(i).directory.policy().version < policy->version) return false;
+        }
+        return true;
+    };
+    EXPECT_TRUE(world.run_until(all_know, 10s));
 }
 
 }  // namespace

@@ -177,6 +177,126 @@ TEST(NetworkDirectory, AMissingFileIsDamageAndNoNetworkThatWasNeverJoined) {
     }
 }
 
+// --- removing, and where the authority acts
+
+/// Another member, with a disk of its own.
+struct Guest {
+    Guest(sim::World& world, NetworkDirectory& network, NodeEnv& issuer) : env{world.add_node().env()} {
+        const auto token = *network.invite(issuer.rng, "n0:1", kNow, kNow + kDay);
+        const auto key = *NetworkDirectory::prepare_join(env.disk, env.rng);
+        const auto admission = *network.admit(issuer.rng, key.public_key(), token.secret, {}, kNow);
+        directory.emplace(*NetworkDirectory::finish_join(env.disk, token, admission, key, kNow));
+    }
+    NodeEnv& env;
+    std::optional<NetworkDirectory> directory;
+};
+
+TEST(NetworkDirectory, AMemberThatWasRemovedStaysListedAndCountsNoMore) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    const Guest guest{world, network, founder.env};
+    const auto id = guest.directory->certificate().id();
+    EXPECT_EQ(network.roster().storage_peers(), 2U);
+    EXPECT_EQ(network.remove(network.certificate().id()).error(), Errc::bad_argument) << "itself";
+    EXPECT_EQ(network.remove(NodeId{}).error(), Errc::not_found);
+    const auto before = network.roster().version;
+    ASSERT_TRUE(network.remove(id));
+    ASSERT_TRUE(network.remove(id)) << "once more is no error, and no other version";
+    EXPECT_EQ(network.roster().version, before + 1);
+    EXPECT_EQ(network.roster().storage_peers(), 1U);
+    const auto kept = NetworkDirectory::open(founder.env.disk);
+    ASSERT_TRUE(kept);
+    EXPECT_TRUE(kept->roster().removed(id));
+    EXPECT_FALSE(guest.directory->was_removed());
+    auto removed = *guest.directory;
+    ASSERT_TRUE(removed.adopt(network.roster()));
+    EXPECT_TRUE(removed.was_removed());
+}
+
+TEST(NetworkDirectory, AMemberDoesNotJoinAgain) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    const Guest guest{world, network, founder.env};
+    const auto was = guest.directory->certificate().id();
+    const auto token = *network.invite(founder.env.rng, "n0:1", kNow, kNow + kDay);
+    const auto key = *NetworkDirectory::prepare_join(guest.env.disk, guest.env.rng);
+    const auto admission = *network.admit(founder.env.rng, key.public_key(), token.secret, {}, kNow);
+    EXPECT_EQ(NetworkDirectory::finish_join(guest.env.disk, token, admission, key, kNow).error(), Errc::exists);
+    EXPECT_EQ(NetworkDirectory::open(guest.env.disk)->certificate().id(), was);
+}
+
+TEST(NetworkDirectory, TheAuthorityActsOnOneMachineAtATime) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    Guest guest{world, network, founder.env};
+    auto& other = *guest.directory;
+    EXPECT_EQ(other.remove(network.certificate().id()).error(), Errc::denied) << "without the key";
+    EXPECT_EQ(other.export_authority().error(), Errc::denied);
+    auto damaged = *network.export_authority();
+    damaged[20] ^= 1;
+    EXPECT_EQ(other.import_authority(damaged).error(), Errc::corrupt);
+    EXPECT_EQ(other.import_authority(to_bytes("nonsense")).error(), Errc::bad_format);
+    ASSERT_TRUE(other.import_authority(*network.export_authority()));
+    EXPECT_EQ(other.invite(guest.env.rng, "n1:1", kNow, kNow + kDay).error(), Errc::denied)
+        << "not before it was agreed";
+
+    const auto proposed = *other.propose_seat();
+    auto forged = proposed;
+    forged.members.pop_back();
+    EXPECT_FALSE(*network.hand_over(forged)) << "nothing but the seat";
+    forged = proposed;
+    forged.signature[0] ^= 1;
+    EXPECT_FALSE(network.hand_over(forged));
+    const auto policy = *network.change_policy(Policy{});
+    ASSERT_TRUE(*network.hand_over(proposed));
+    EXPECT_FALSE(*network.hand_over(proposed)) << "it has nothing to hand over any more";
+    EXPECT_EQ(network.change_policy(Policy{}).error(), Errc::denied);
+    EXPECT_EQ(network.invite(founder.env.rng, "n0:1", kNow, kNow + kDay).error(), Errc::denied);
+    ASSERT_TRUE(*other.adopt(proposed));
+    ASSERT_TRUE(*other.adopt(policy));
+    const Guest third{world, other, guest.env};
+    EXPECT_EQ(other.roster().members.size(), 3U);
+    for (const auto& member : other.roster().members) {
+        const auto newest = third.directory->certificate().id();
+        EXPECT_TRUE(member.id == newest || member.serial < other.roster().find(newest)->serial);
+    }
+}
+
+TEST(NetworkDirectory, WhoRemovesTheMachineOfTheAuthorityActsInItsPlace) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    Guest guest{world, network, founder.env};
+    auto& other = *guest.directory;
+    ASSERT_TRUE(other.import_authority(*network.export_authority()));
+    ASSERT_TRUE(other.remove(network.certificate().id()));
+    EXPECT_TRUE(other.acts_here());
+    // What the machine that is gone may still have signed is of less.
+    (void)*network.change_policy(Policy{});
+    const Guest late{world, network, founder.env};
+    EXPECT_FALSE(*other.adopt(network.roster()));
+    EXPECT_FALSE(*other.adopt(network.policy()));
+    ASSERT_TRUE(*network.adopt(other.roster()));
+    EXPECT_TRUE(network.was_removed());
+    ASSERT_TRUE(other.change_policy(Policy{}));
+}
+
+TEST(NetworkDirectory, AMemberIsLookedForWhereItIsNow) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    const auto id = *Guid::from_prefix("ab");
+    ASSERT_TRUE(network.remember_seeds({Address{*Guid::from_prefix("cd"), "c:1"}, Address{id, "old:1"}}));
+    EXPECT_TRUE(*network.remember_seed(Address{id, "new:1"}));
+    EXPECT_FALSE(*network.remember_seed(Address{id, "new:1"}));
+    const auto kept = NetworkDirectory::open(founder.env.disk)->seeds();
+    ASSERT_EQ(kept.size(), 2U);
+    EXPECT_EQ(kept[0], (Address{id, "new:1"}));
+}
+
 // --- every crash point
 // ------------------------------------------------------------------------------------------------
 

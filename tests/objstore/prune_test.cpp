@@ -176,7 +176,7 @@ TEST_F(PruneTest, ASessionThatBeganBeforeGoesOnIfItsBlocksAreThereStill) {
     keep(*other, "ben");
     keep(*other, "cid");
     // The collection has begun, and its reclaims wait for their grace.
-    ASSERT_TRUE(world_.run(other->begin_collection(other->state().sequence)));
+    ASSERT_TRUE(world_.run(other->begin_collection()));
     ASSERT_TRUE(world_.run(volume->commit(*session, snapshot_of(root, 1, "ann"))));
     // What it named was touched again: a reclaim up to that generation takes nothing of it.
     const auto limit = other->state().collected;
@@ -241,6 +241,61 @@ TEST_F(PruneTest, WhatIsRefusedIsSaidAndGoesNextTime) {
     storage_.fail_remove = {};
     EXPECT_EQ(prune(*volume).blocks_released, report.blocks_released);
     EXPECT_TRUE(all_readable(1));
+}
+
+/// What another version lists: this one cannot read it.
+class AddLater final : public ForestEditor {
+  public:
+    AddLater(TreeKey key, BlockRefPtr root, std::uint64_t stored_since) : key_{key}, stored_since_{stored_since} {
+        record_.bytes = {99, 1, 2, 3};
+        record_.blocks = {std::move(root)};
+    }
+    base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree /*forest*/, BlockWriter& /*writer*/) override {
+        Item item;
+        item.key = key_;
+        item.value = record_;
+        ForestEdit out;
+        out.put.push_back(std::move(item));
+        co_return std::optional{std::move(out)};
+    }
+    [[nodiscard]] std::uint64_t stored_since() const override { return stored_since_; }
+
+  private:
+    TreeKey key_;
+    Opaque record_;
+    std::uint64_t stored_since_;
+};
+
+TEST_F(PruneTest, WhatLaterVersionsListIsNeededToo) {
+    const auto volume = create();
+    for (const auto kind : {Kind::snapshot, static_cast<Kind>(77)}) {
+        const auto session = *world_.run(volume->begin());
+        const auto root = *world_.run(write_files(*session, "later" + std::to_string(static_cast<int>(kind)), 50, 0));
+        ASSERT_TRUE(world_.run(session->writer().flush()));
+        TreeKey key;
+        key.kind = kind;
+        key.sub = 5;
+        AddLater editor{key, root, session->generation()};
+        ASSERT_TRUE(world_.run(volume->edit_forest(editor, ForestCheck::whole)));
+        keep(*volume, "ann");
+        keep(*volume, "ben");
+        prune(*volume);
+        prune(*volume);
+        Snapshot readable_as;
+        readable_as.root = root;
+        const auto fresh = *open();
+        EXPECT_TRUE(readable(*fresh, readable_as));
+    }
+}
+
+TEST_F(PruneTest, OfTwoStatesItCanBeToldWhetherACollectionBeganBetweenThem) {
+    const auto volume = create();
+    for (int i = 0; i < 3; ++i) {
+        const auto before = volume->state().sequence;
+        EXPECT_LT(volume->state().collected, before);
+        ASSERT_EQ(world_.run(volume->begin_collection()).value(), before);
+        EXPECT_EQ(volume->state().collected, before) << "also where nothing else was written";
+    }
 }
 
 TEST_F(PruneTest, ForgettingWhatIsNotListedChangesNothing) {

@@ -70,9 +70,19 @@ TEST(FindSnapshot, LatestIsTheNewestThatMatches) {
     const std::vector<Snapshot> all{some_snapshot(1, "atoll"), some_snapshot(3, "reef"), some_snapshot(2, "atoll")};
     EXPECT_EQ(find_snapshot(all, "latest")->time_ns, 3);
     EXPECT_EQ(find_snapshot(all, "latest", {.host = "atoll"})->time_ns, 2);
-    EXPECT_EQ(find_snapshot(all, "latest", {.paths = {"/etc"}, .tags = {"daily"}})->time_ns, 3);
+    EXPECT_EQ(find_snapshot(all, "latest", {.paths = {"/etc"}, .tags = {{"daily"}}})->time_ns, 3);
     EXPECT_EQ(find_snapshot(all, "latest", {.paths = {"/var"}}).error(), Errc::no_such_snapshot);
     EXPECT_EQ(find_snapshot({}, "latest").error(), Errc::no_such_snapshot);
+}
+
+TEST(FindSnapshot, TheVolumesOwnSequenceDecidesWhatIsLatestAndNotAClockThatWasWrong) {
+    std::vector<Snapshot> all{some_snapshot(1), some_snapshot(4'000'000), some_snapshot(3)};
+    for (std::size_t i = 0; i < all.size(); ++i) all[i].sequence = i + 1;
+    EXPECT_EQ(find_snapshot(all, "latest")->time_ns, 3);
+    std::swap(all[1], all[2]);
+    EXPECT_EQ(find_snapshot(all, "latest")->time_ns, 3);
+    for (auto& snapshot : all) snapshot.sequence = 7;
+    EXPECT_EQ(find_snapshot(all, "latest")->time_ns, 4'000'000) << "side by side: the time decides";
 }
 
 TEST(FindSnapshot, TakesAnUnambiguousBeginningOfAnId) {

@@ -47,7 +47,7 @@ Value random_value(const TreeKey& key, Random& random) {
             if (random() % 4 != 0) {
                 extent.block = test::some_block(random() % 20);
                 extent.offset = static_cast<std::uint32_t>(random() % 100'000);
-                extent.hash.fill(static_cast<std::uint8_t>(random()));
+                if (random() % 4 != 0) extent.hash.emplace().fill(static_cast<std::uint8_t>(random()));
             }
             return extent;
         }

@@ -306,6 +306,104 @@ TEST_F(VolumeTest, AListThatWasLostBehindTheReadersBackIsStoredAgain) {
     EXPECT_FALSE(fresh->damage());
 }
 
+// --- what later versions write
+
+// A list as a later version leaves it: the present one with these items added, signed by the owner.
+base::Task<base::Result<void>> add_items(base::NodeEnv env, past::Storage& storage, Volume& volume,
+                                         base::SigningKey owner, std::vector<Item> items) {
+    const auto& state = volume.state();
+    const auto& keys = volume.keys();
+    BlockWriter writer{env, storage, test::seal_context(keys, state.sequence + 1),
+                       past::Tag{keys.tag, state.sequence + 1}};
+    TreeUpdate update{writer, Tree{volume.reader(), state.forest}};
+    for (auto& item : items) BASE_CO_CHECK(co_await update.put(std::move(item)));
+    BASE_CO_TRY(const auto root, co_await update.finish());
+    BASE_CO_CHECK(co_await writer.flush());
+    auto heartbeat = *Heartbeat::decode((*co_await storage.read_record(keys.aguid, base::TimePoint::max()))->body);
+    heartbeat.body.sequence = heartbeat.body.root_sequence = state.sequence + 1;
+    heartbeat.body.previous = state.body_hash;
+    heartbeat.body.vguid = root->id;
+    heartbeat.body.pointers.clear();
+    heartbeat.body.pointers.push_back(seal_pointer(keys.epoch, heartbeat.body, *root));
+    heartbeat.votes = {vote_for(owner, heartbeat.body, 0, Phase::commit)};
+    past::Record record;
+    record.sequence = heartbeat.body.sequence;
+    record.body = heartbeat.encode();
+    const auto expected = state.sequence;
+    co_return co_await storage.write_record(keys.aguid, expected, std::move(record), base::TimePoint::max());
+}
+
+Item opaque_item(Kind kind, std::uint64_t sub, std::string_view text) {
+    Item item;
+    item.key = TreeKey::first(0, kind);
+    item.key.sub = sub;
+    item.value = Opaque{base::to_bytes(text), {test::some_block(sub)}};
+    return item;
+}
+
+class LaterItems : public VolumeTest {
+  protected:
+    const std::vector<Item> items_{opaque_item(Kind::live, 0, "the live tree"),
+                                   opaque_item(Kind::snapshot, 0x40dc1520aabbccddU, "\x02 a snapshot of format 2"),
+                                   opaque_item(static_cast<Kind>(18), 7, "nobody knows yet")};
+
+    std::unique_ptr<Volume> with_later_items() {
+        auto volume = create();
+        EXPECT_TRUE(world_.run(back_up(*volume, 1, "host1")));
+        EXPECT_TRUE(world_.run(add_items(env_, storage_, *volume, owner_, items_)));
+        return *open();
+    }
+    std::vector<Item> carried(Volume& volume) {
+        const Tree forest{volume.reader(), volume.state().forest};
+        auto all = *world_.run(forest.range(TreeKey{}, TreeKey::first(UINT64_MAX)));
+        std::erase_if(all,
+                      [&](const Item& item) { return std::find(items_.begin(), items_.end(), item) == items_.end(); });
+        return all;
+    }
+};
+
+TEST_F(LaterItems, TheRestIsListedAndASnapshotOfALaterFormatNamed) {
+    const auto volume = with_later_items();
+    EXPECT_EQ(hosts(*volume), (std::vector<std::string>{"host1"}));
+    EXPECT_FALSE(volume->damage());
+    EXPECT_EQ(volume->later_snapshots(), (std::vector<std::string>{"40dc1520aabbccdd"}));
+}
+
+TEST_F(LaterItems, ACommitKeepsThem) {
+    const auto volume = with_later_items();
+    ASSERT_TRUE(world_.run(back_up(*volume, 2, "host2")));
+    EXPECT_EQ(hosts(*volume), (std::vector<std::string>{"host1", "host2"}));
+    EXPECT_EQ(carried(*volume), items_);
+}
+
+TEST_F(LaterItems, AListThatIsWrittenAgainFromItsSpareCopyKeepsThem) {
+    const auto volume = with_later_items();
+    ASSERT_TRUE(world_.run(back_up(*volume, 2, "host2")));
+    storage_.lose_block(volume->state().forest->id);
+    const auto fresh = *open();
+    EXPECT_EQ(hosts(*fresh).size(), 2U);
+    EXPECT_TRUE(fresh->damage()->complete);
+    EXPECT_EQ(fresh->later_snapshots().size(), 1U);
+    ASSERT_TRUE(world_.run(back_up(*fresh, 3, "host3")));
+    EXPECT_EQ(carried(*fresh), items_);
+    EXPECT_EQ(hosts(*fresh), (std::vector<std::string>{"host1", "host2", "host3"}));
+    EXPECT_FALSE(fresh->damage());
+}
+
+TEST_F(LaterItems, AListThatIsWrittenAgainFromWhatIsLeftKeepsThem) {
+    const auto volume = with_later_items();
+    ASSERT_TRUE(world_.run(back_up(*volume, 2, "host2")));
+    storage_.lose_block(volume->state().forest->id);
+    storage_.lose_block(volume->state().spare->id);
+    const auto fresh = *open();
+    EXPECT_EQ(hosts(*fresh), (std::vector<std::string>{"host1"}));
+    EXPECT_FALSE(fresh->damage()->complete);
+    EXPECT_EQ(fresh->later_snapshots().size(), 1U);
+    ASSERT_TRUE(world_.run(back_up(*fresh, 3, "host3")));
+    EXPECT_EQ(carried(*fresh), items_);
+    EXPECT_EQ(hosts(*fresh), (std::vector<std::string>{"host1", "host3"}));
+}
+
 TEST_F(VolumeTest, HoldersThatAreAwayAreNoDamage) {
     const auto volume = create();
     ASSERT_TRUE(world_.run(back_up(*volume, 1, "atoll")));

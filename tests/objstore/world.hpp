@@ -57,8 +57,9 @@ inline Inode some_inode(std::uint64_t number) {
     inode.uid = 1000;
     inode.gid = 1000;
     inode.size = number * 37 % 100'000;
-    inode.mtime_ns = 1'700'000'000'000'000'000 + static_cast<std::int64_t>(number * 1'000'003);
-    inode.ctime_ns = inode.mtime_ns + 17;
+    const auto time_ns = 1'700'000'000'000'000'000 + static_cast<std::int64_t>(number * 1'000'003);
+    inode.mtime = base::Timestamp::from_ns(time_ns);
+    inode.ctime = base::Timestamp::from_ns(time_ns + 17);
     inode.source_device = 42;
     inode.source_inode = 1000 + number;
     return inode;

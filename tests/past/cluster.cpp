@@ -180,8 +180,8 @@ void Cluster::boot(std::size_t index) {
         if (cluster->options.adjust) cluster->options.adjust(index, peer_options);
         std::vector<base::Address> seeds;
         for (const auto other : cluster->nodes) seeds.push_back(cluster->world.node(other).address());
-        return std::make_unique<PeerProcess>(env, cluster->shared_ring, *node, cluster->policy_,
-                                             cluster->world.roster(), std::move(seeds), peer_options);
+        return std::make_unique<PeerProcess>(env, cluster->shared_ring, *node, cluster->policy_, cluster->roster(),
+                                             std::move(seeds), peer_options);
     });
 }
 
@@ -199,8 +199,14 @@ std::size_t Cluster::add_peer(std::string domain) {
 
 void Cluster::spread_roster() {
     for (std::size_t i = 0; i < nodes.size(); ++i) {
-        if (machine(i).running()) peer(i).membership.replace(policy_, world.roster());
+        if (machine(i).running()) tell(i);
     }
+}
+
+base::Roster Cluster::roster() const {
+    auto roster = world.roster();
+    for (auto& member : roster.members) member.revoked = removed_.contains(member.id);
+    return roster;
 }
 
 void Cluster::kill(std::size_t index) {

@@ -151,6 +151,10 @@ class Cluster {
 
     /// A new member: in everybody's roster at once, in the ring too.
     std::size_t add_peer(std::string domain = {});
+    /// Removed from the network for good: from the next tell() on, others know it.
+    void remove(std::size_t index) { removed_.insert(handle(index).id()); }
+    /// This peer adopts the newest roster.
+    void tell(std::size_t index) { peer(index).membership.replace(policy_, roster()); }
     void kill(std::size_t index);
     void power_off(std::size_t index, sim::PowerLoss loss = sim::PowerLoss::reordered);
     void restart(std::size_t index);
@@ -177,8 +181,10 @@ class Cluster {
   private:
     void boot(std::size_t index);
     void spread_roster();
+    [[nodiscard]] base::Roster roster() const;
     base::Task<void> watch();
     base::Policy policy_;
+    std::set<base::NodeId> removed_;
     std::vector<bool> seen_up_;
 };
 

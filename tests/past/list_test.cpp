@@ -6,12 +6,13 @@
 namespace past::test {
 namespace {
 
-BlockQuery query_of(const Owner& owner, std::uint64_t generation) {
+BlockQuery query_of(const Owner& owner, std::uint64_t generation, bool all = false) {
     BlockQuery query;
     query.place = place_of(1);
     query.tag = owner.tag(generation);
     query.owner = owner.key.public_key();
     query.name_digest = owner.name;
+    query.all = all;
     query.signature = owner.key.sign("pelago list", query.body());
     return query;
 }
@@ -106,6 +107,8 @@ TEST(List, WhatAReclaimWaitsForIsLeftOutUnlessItWasWantedSince) {
     ASSERT_TRUE(s.world.run(s.cluster.node(0).remove(
         s.owner.reclaim(place_of(1), 3, {make_block(1).id, make_block(2).id}), s.cluster.in(30s))));
     EXPECT_TRUE(s.all(9).empty());
+    const auto whole = s.world.run(s.cluster.node(1).list(query_of(s.owner, 9, true), {}, s.cluster.in(30s)));
+    EXPECT_EQ(whole->blocks.size(), 2U) << "who asks for all is told of them";
     ASSERT_TRUE(s.touch(4, make_block(2).id));
     EXPECT_EQ(s.all(9), (std::map<base::Guid, std::uint64_t>{{make_block(2).id, 4}}));
     s.world.run_for(3h);
@@ -117,14 +120,15 @@ TEST(List, NobodyButTheOwnerIsToldAnything) {
     ListWorld s;
     ASSERT_TRUE(s.put(3, {make_block(1)}));
     const auto good = query_of(s.owner, 3);
-    auto wider = good, elsewhere = good, forged = good, foreign = good;
+    auto wider = good, elsewhere = good, forged = good, foreign = good, whole = good;
     wider.tag.generation = 9;
+    whole.all = true;
     elsewhere.place = place_of(2);
     forged.signature[0] ^= 1;
     Owner thief;
     thief.key = base::SigningKey{base::Key{8}};
     foreign.signature = thief.key.sign("pelago list", foreign.body());
-    for (const auto& bad : {wider, elsewhere, forged, foreign}) {
+    for (const auto& bad : {wider, elsewhere, forged, foreign, whole}) {
         EXPECT_EQ(s.world.run(s.cluster.node(0).list(bad, {}, s.cluster.in(30s))).error(), Errc::not_owner);
         // A holder checks for itself: a peer in between is not believed.
         for (std::size_t i = 0; i < 5; ++i)

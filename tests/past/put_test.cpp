@@ -51,6 +51,24 @@ TEST(Put, WhereTheDisksOfHoldersFailTheNextNearestTakeIt) {
     }
 }
 
+// Its own pointers to what neighbours keep for it are few: a small disk must not keep others from their three copies.
+TEST(Put, AHolderWithoutRoomIsNoReasonForFewerCopies) {
+    sim::World world{1};
+    ClusterOptions options;
+    options.peers = 5;
+    options.adjust = [](std::size_t index, PeerProcess::Options& peer) {
+        if (index != 0) return;
+        peer.store.capacity_bytes = 512U << 10U;
+        peer.store.reserve_bytes = 64U << 10U;  // 29 pointers
+    };
+    Cluster cluster{world, options};
+    for (std::uint64_t number = 1; number <= 150; ++number) {
+        const auto outcome = cluster.put(1 + number % 4, number, Wait::full, 16U << 10U);
+        ASSERT_TRUE(outcome) << outcome.error().message();
+        ASSERT_EQ(outcome->copies_stored, 3U) << number;
+    }
+}
+
 base::Task<void> forget_outcome(base::Task<base::Result<PutOutcome>> put) { (void)co_await std::move(put); }
 
 TEST(Put, WaitsForItsTurnNoLongerThanItsDeadline) {

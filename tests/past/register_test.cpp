@@ -349,10 +349,26 @@ base::Task<void> slander(Cluster* cluster, base::TimePoint until) {
     }
 }
 
+/// Two members, up or not, are removed for good, one after the other. They do not hear of it and go on; the others hear
+/// of it one by one.
+base::Task<void> remove_two(Cluster* cluster) {
+    auto& world = cluster->world;
+    for (int removed = 0; removed < 2; ++removed) {
+        co_await world.env().clock.sleep_for(std::chrono::milliseconds{5000 + world.rng().below(30'000)});
+        const auto victim = world.rng().below(cluster->nodes.size());
+        cluster->remove(victim);
+        for (std::size_t i = 0; i < cluster->nodes.size(); ++i) {
+            co_await world.env().clock.sleep_for(std::chrono::milliseconds{world.rng().below(3000)});
+            if (i != victim && cluster->machine(i).running() && cluster->peer(i).ready()) cluster->tell(i);
+        }
+    }
+}
+
 struct Story {
     std::size_t peers = 5;
     bool joins = true;
     bool slander = true;
+    bool removals = false;
     Config::Testing testing;
 };
 
@@ -376,6 +392,7 @@ std::string live_through(sim::World& world, const Story& story, std::uint64_t* w
     const auto until = world.now() + 90s;
     for (int i = 0; i < 3; ++i) world.spawn(keep_asking(cluster.get(), clients, until));
     if (story.slander) world.spawn(slander(cluster.get(), until));
+    if (story.removals) world.spawn(remove_two(cluster.get()));
     for (int i = 0; story.joins && i < 6; ++i) {
         world.run_for(12s);
         cluster->add_peer();
@@ -408,6 +425,25 @@ TEST(Simulation, RegistersAreLinearizable) {
     sim::run_simulation(campaign, &registers_are_linearizable);
     RecordProperty("writes", static_cast<int>(total_writes));
     EXPECT_GT(total_writes, 200U) << "a campaign that does nothing proves nothing";
+}
+
+std::uint64_t writes_beside_removals = 0;
+
+void registers_outlive_removals(sim::World& world) {
+    Story story;
+    story.peers = 7;
+    story.joins = false;
+    story.removals = true;
+    std::uint64_t writes = 0;
+    EXPECT_EQ(live_through(world, story, &writes), "");
+    writes_beside_removals += writes;
+}
+
+TEST(Simulation, RegistersAreLinearizableWhileMembersAreRemovedForGood) {
+    sim::Campaign campaign;
+    campaign.seeds = 6;
+    sim::run_simulation(campaign, &registers_outlive_removals);
+    EXPECT_GT(writes_beside_removals, 100U) << "a campaign that does nothing proves nothing";
 }
 
 /// All five members are replaced by others; then each five is by itself. Whether the old ones still take a write.

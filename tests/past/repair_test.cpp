@@ -230,6 +230,25 @@ TEST_F(RepairOfSurplus, APutOfAHeldBlockRaisesItsTagToo) {
     expect_holders_to_hear_of_the_newer_tag_before_it_goes();
 }
 
+TEST_F(RepairOfSurplus, ManyBlocksGoAtOnceInsteadOfBeingOfferedAgainAfterEachPage) {
+    constexpr std::size_t many = 2 * kMaxBlocksPerRequest + 100;
+    std::vector<Block> blocks;
+    for (std::size_t number = 100; number < 100 + many; ++number) blocks.push_back(make_block(number, 16));
+    for (std::size_t rank = 0; rank < 4; ++rank) {
+        const auto index = at(rank);
+        ASSERT_TRUE(*cluster_.machine(index).run(cluster_.peer(index).store->put(place_, test_tag(), blocks)));
+    }
+    const auto left = [&] { return cluster_.peer(surplus_).store->usage().blocks; };
+    std::size_t offered_again = 0;
+    world_.network().set_liar(cluster_.nodes[surplus_], [&](sim::Letter& letter) {
+        const bool offer = letter.kind == sim::Letter::Kind::request && letter.content &&
+                           letter.content->verb() == static_cast<std::uint8_t>(Verb::offer);
+        if (offer && left() <= many) ++offered_again;
+    });
+    EXPECT_TRUE(world_.run_until([&] { return left() == 0; }, 10min));
+    EXPECT_EQ(offered_again, 0U);
+}
+
 class RepairOfOldNews : public RepairOfSurplus {
   protected:
     static ClusterOptions rarely_checked() {

@@ -72,6 +72,7 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
     list.query.tag = tag;
     list.query.owner.fill(7);
     list.query.name_digest = sample_guid(8);
+    list.query.all = true;
     list.query.signature.fill(9);
     list.after = sample_guid(0x0F);
     const std::vector<TaggedBlock> tagged{{ids[0], 3, 100}, {ids[1], 2, 200}};
@@ -103,7 +104,7 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
         {"pull_request", encode(PullRequest{place})},
         {"pull_reply", encode(pull)},
         {"local_put", encode(LocalPut{place, tag, ids, {100, 200}, Wait::full, 30'000})},
-        {"put_outcome", encode(PutOutcome{3, 2})},
+        {"put_outcome", encode(PutOutcome{3, 1, 2})},
         {"local_get", encode(LocalGet{place, ids[0], 30'000})},
         {"local_touch", encode(LocalTouch{{place, tag, ids}, 30'000})},
         {"local_remove", encode(LocalRemove{reclaim, 30'000})},

@@ -48,6 +48,23 @@ TEST(LeafSet, UntilSettledItAnswersNothing) {
     EXPECT_TRUE(set.closest(id("65a1ff"), 1).empty());
 }
 
+TEST(LeafSet, WhoeverIsRemovedIsOnNeitherSide) {
+    Ids ids{3};
+    for (const std::size_t count : {5U, 40U}) {  // on both sides, or on one
+        const auto self = ids.next();
+        LeafSet set = filled(self, ids.some(count), 8);
+        for (const auto side : {Side::counter_clockwise, Side::clockwise}) {
+            for (const auto& gone : ids_of(set.side(side))) {
+                set.remove(gone);
+                for (const auto other : {Side::counter_clockwise, Side::clockwise}) {
+                    const auto left = ids_of(set.side(other));
+                    EXPECT_EQ(std::ranges::count(left, gone), 0) << count;
+                }
+            }
+        }
+    }
+}
+
 TEST(LeafSet, HoldsTheNearestOfEachSideWhateverTheOrder) {
     Ids ids{1};
     for (const std::size_t count : {1U, 3U, 7U, 8U, 9U, 15U, 16U, 17U, 18U, 40U, 200U}) {

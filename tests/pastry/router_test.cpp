@@ -1,6 +1,7 @@
 // The state machine by itself: inputs, effects, no network and no clock.
 #include "router.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "ids.hpp"
@@ -97,6 +98,37 @@ TEST_F(RouterTest, WithoutALeftNeighbourNoHeartbeatIsDue) {
     }
     EXPECT_TRUE(nobody);
     EXPECT_LT(steps, 1000);
+}
+
+// One of those that a joiner asks names new neighbours with every answer, who are not there.
+TEST(RouterOfJoiner, WhoInventsNeighboursDoesNotKeepItFromItsPlace) {
+    Config config;
+    config.leaf_set_per_side = 2;
+    Router router{node("80"), config, 1};
+    const auto honest = node("70"), liar = node("90");
+    router.know_members([&](const base::NodeId& id) { return id == honest.id() || id == liar.id(); });
+    base::TimePoint now{};
+    std::uint64_t invented = 0x8001;
+    auto effects = router.join(now, {honest, liar}, {});
+    while (!router.active() && now < base::TimePoint{} + 10min) {
+        Effects more;
+        for (const auto& [to, asked] : notices<Probe>(effects)) {
+            if (to != honest.id() && to != liar.id()) continue;
+            Probe reply{.probe_id = asked.probe_id, .reply = true, .leaf_exchange = true, .settled = true};
+            reply.leaf_set.push_back(to == liar.id() ? honest : liar);
+            for (int i = 0; to == liar.id() && i < 2; ++i)
+                reply.leaf_set.push_back(node(fmt::format("{:x}", invented++)));
+            for (auto& each : router.on_notice(now, to == liar.id() ? liar : honest, true, reply))
+                more.push_back(std::move(each));
+        }
+        if (more.empty()) {
+            now = std::max(now, *router.next_timer());
+            more = router.on_timer(now);
+        }
+        effects = std::move(more);
+    }
+    EXPECT_TRUE(router.active());
+    EXPECT_LT(now, base::TimePoint{} + 1min);
 }
 
 TEST_F(RouterTest, AnAcknowledgementOfAnEarlierTransmissionEndsOurResponsibilityToo) {

@@ -192,6 +192,35 @@ TEST(StoreCrash, WhatWasShownAfterAKillIsStillThereAfterAPowerLoss) {
     }
 }
 
+// The store that is opened between the two meets a full disk at one of its writes, or none.
+TEST(StoreCrash, NorDoesAFullDiskWhileItWasShownLoseIt) {
+    std::uint64_t refused = 0;
+    for (std::uint64_t nth = 1; nth <= 4; ++nth) {
+        for (std::uint64_t at = 1; at <= 200; ++at) {
+            sim::World world{at};
+            auto& node = world.add_node();
+            node.crash_on_disk(at, sim::CrashSide::after);
+            node.run(use_store(node.env(), tiny_config(), std::make_shared<Ledger>()));
+            if (!node.disk().crashed()) break;
+            node.restart();
+            const auto shown = std::make_shared<std::map<Guid, std::vector<Tag>>>();
+            node.disk().fail(sim::DiskCall::write, nth, base::Errc::no_space);
+            node.run(snapshot_into(node.env(), shown));
+            node.disk().fail_nothing();
+            refused += shown->empty() ? 0U : 1U;
+            node.power_off(sim::PowerLoss::lost);
+            node.restart();
+            const auto later = std::make_shared<std::map<Guid, std::vector<Tag>>>();
+            node.run(snapshot_into(node.env(), later));
+            for (const auto& [id, tags] : *shown) {
+                ASSERT_TRUE(later->contains(id)) << "boundary " << at << ", write " << nth;
+                ASSERT_EQ(later->at(id), tags) << "boundary " << at << ", write " << nth;
+            }
+        }
+    }
+    EXPECT_GT(refused, 80U) << "opened all the same";
+}
+
 // --- a block that damage took is never taken for one that never was --------------------------------------------------
 
 /// How far the story of the damaged block has come, for sure or perhaps.

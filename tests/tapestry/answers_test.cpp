@@ -333,6 +333,31 @@ TEST(Answers, ThatNobodyHereUnderstandsMakeNoLiar) {
     for (const auto node : mesh.live_nodes()) EXPECT_EQ(mesh.dolr(node).status().lies, 0U) << node;
 }
 
+// A denial clears its signer of the lie only if it did sign it: else whoever lies adds any 64 bytes.
+TEST(Answers, ADenialWhoseSignatureDoesNotVerifyIsOneThatWasNotSigned) {
+    Mesh mesh{92};
+    mesh.add_directly(20);
+    std::size_t forged = 0;
+    mesh.world.network().set_liar(10, [&](base::sim::Letter& letter) {
+        if (letter.from != 10 || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
+        if (letter.content->verb() != static_cast<std::uint8_t>(Verb::deliver)) return;
+        auto said = decode_delivered(*letter.content);
+        if (!said || !said->withdrawal) return;
+        auto bytes = base::to_bytes(said->withdrawal->sealed().view());
+        bytes.back() ^= 1U;
+        said->withdrawal = *Announcement::decode(std::move(bytes));
+        EXPECT_FALSE(said->withdrawal->verify(mesh.world.network_id()));
+        letter.content = encode(*said);
+        ++forged;
+    });
+    const auto objects = objects_at(mesh, 7, 0, 10);
+    show_what_node_10_forgot(mesh, objects);
+    for (const auto& object : objects) doubt_node_10(mesh, object, 0);
+    EXPECT_GE(forged, 2U);
+    EXPECT_GE(mesh.dolr(7).status().lies, 1U);
+    EXPECT_FALSE(mesh.dolr(7).believes(mesh.id(10)));
+}
+
 // The key and salt of a publisher are public: whoever likes can write an announcement in its name, but not sign it.
 class InTheNameOfALiar : public ::testing::Test {
   protected:

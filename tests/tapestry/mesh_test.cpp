@@ -560,5 +560,31 @@ TEST(Mesh, WhatAHolderDoesNotHaveAnyMoreItWithdraws) {
     for (const auto node : mesh.live_nodes()) EXPECT_TRUE(mesh.dolr(node).believes(mesh.id(10)));
 }
 
+// Which of a publisher's two times is the right one only others know: what it says must be taken by either.
+TEST(Clocks, WhoseClockWasSetBackByDaysIsFoundAllTheTime) {
+    constexpr auto kDays = std::chrono::hours{72};
+    for (const auto before : {std::chrono::hours{0}, kDays}) {
+        Mesh mesh{94};
+        mesh.add_directly(12);
+        auto& publisher = mesh.world.node(3);
+        publisher.set_clock({.wall_offset = before});
+        const auto object = mesh.world.rng().guid();
+        const auto withdrawn = mesh.world.rng().guid();
+        mesh.dolr(3).publish({object, withdrawn});
+        mesh.world.run_for(1min);
+        publisher.set_clock({.wall_offset = before - kDays});
+        mesh.world.run_for(1min);
+        mesh.dolr(3).unpublish({withdrawn});
+        const auto next_publish = 6min;  // what was said by a clock that was ahead nobody took
+        if (before.count() > 0) mesh.world.run_for(next_publish);
+        for (int minute = 0; minute < 40; ++minute) {
+            const auto found = mesh.locate(static_cast<NodeIndex>(4 + minute % 8), object);
+            EXPECT_TRUE(found) << before.count() << " h, after " << minute << " min: " << found.error().message();
+            mesh.world.run_for(1min);
+        }
+        EXPECT_FALSE(mesh.locate(7, withdrawn));
+    }
+}
+
 }  // namespace
 }  // namespace tapestry::testing

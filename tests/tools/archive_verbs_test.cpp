@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <map>
+
 #include "cli/base64.hpp"
 #include "recorded_io.hpp"
 
@@ -49,6 +51,54 @@ struct Archivist : User {
     Scratch source;
     Scratch target;
 };
+
+TEST(Archive, VerboseNamesEachFileAndWhatBecameOfIt) {
+    Archivist user;
+    const auto first = user({"archive", "backup", user.source.path(), "-v"});
+    EXPECT_THAT(first.out, HasSubstr("new       " + user.source.path("a.txt") + "\n"));
+    EXPECT_THAT(first.out, HasSubstr("new       " + user.source.path("sub") + "/\n"));
+    user.source.write("sub/b.txt", "another text");
+    const auto second = user({"archive", "backup", user.source.path(), "--json", "-v"});
+    std::map<std::string, std::string> told;
+    for (const auto& line : second.lines()) {
+        if (line.at("message_type") == "verbose_status") told[line.at("item")] = line.at("action");
+    }
+    EXPECT_EQ(told.at(user.source.path("sub/b.txt")), "modified");
+    EXPECT_EQ(told.at(user.source.path("a.txt")), "unchanged");
+    EXPECT_THAT(user({"archive", "backup", user.source.path()}).out, Not(HasSubstr("unchanged ")));
+}
+
+TEST(Archive, AByteOrderMarkIsNoPartOfAListOfPathsOrPatternsOrAPassphrase) {
+    Archivist user;
+    const std::string mark = "\xEF\xBB\xBF";
+    user.source.write("lists/paths", mark + user.source.path("sub") + "\n");
+    user.source.write("lists/excludes", mark + "*.o\n");
+    user.source.write("lists/password", mark + "secret\n");
+    const auto outcome =
+        user({"archive", "backup", "--json", "--files-from", user.source.path("lists/paths"), "--exclude-file",
+              user.source.path("lists/excludes"), "--password-file", user.source.path("lists/password")});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(outcome.lines().back().at("files_new"), 1);
+    user.source.write("lists/password", "secret\n");
+    EXPECT_EQ(user({"archive", "snapshots", "--password-file", user.source.path("lists/password")}).code, 0);
+    const auto key = user.home.read(".local/share/pelago/owner.key");
+    user.home.write(".local/share/pelago/owner.key", mark + key);
+    EXPECT_EQ(user({"archive", "snapshots", "--password-file", user.source.path("lists/password")}).code, 0);
+}
+
+TEST(Archive, ATimeInTheFutureIsWarnedOfAndATimeOutOfRangeRefused) {
+    Archivist user;
+    user.backup({"--time", "2200-01-01"});
+    const auto next = user({"archive", "backup", user.source.path()});
+    EXPECT_EQ(next.code, 0);
+    EXPECT_THAT(next.err, HasSubstr("the snapshot before is dated 2200-01-01"));
+    EXPECT_THAT(user({"archive", "backup", user.source.path()}).err, Not(HasSubstr("2200"))) << "not for ever";
+    for (const auto* time : {"1600-01-01", "2300-01-01 00:00:00"}) {
+        const auto refused = user({"archive", "backup", user.source.path(), "--time", time});
+        EXPECT_EQ(refused.code, 2);
+        EXPECT_THAT(refused.err, HasSubstr("between the years 1678 and 2261"));
+    }
+}
 
 TEST(Archive, ABackupComesBack) {
     Archivist user;
@@ -103,6 +153,44 @@ TEST(Archive, TheSummaryHasResticsFields) {
     EXPECT_EQ(snapshots[0].at("tags"), (std::vector<std::string>{"a", "b"}));
     EXPECT_EQ(snapshots[0].at("paths"), std::vector<std::string>{user.source.path()});
     EXPECT_EQ(snapshots[0].at("files"), 3);
+}
+
+TEST(Archive, TagsWithACommaAreWantedTogetherAndRepeatedOnesAreAlternatives) {
+    Archivist user;
+    for (const auto* tags : {"x", "y", "x,y", "z"}) user.backup({"--tag", tags});
+    const auto found = [&](std::vector<std::string> filter) {
+        std::vector<std::string> args{"archive", "snapshots", "--json"};
+        args.insert(args.end(), filter.begin(), filter.end());
+        std::string tags;
+        for (const auto& snapshot : user(args).json()) {
+            for (const auto& tag : snapshot.at("tags")) tags += tag.get<std::string>();
+            tags += " ";
+        }
+        return tags;
+    };
+    EXPECT_EQ(found({"--tag", "x,y"}), "xy ");
+    EXPECT_EQ(found({"--tag", "x"}), "x xy ");
+    EXPECT_EQ(found({"--tag", "x", "--tag", "z"}), "x xy z ");
+    EXPECT_EQ(found({"--tag", "x,y", "--tag", "z"}), "xy z ");
+    EXPECT_EQ(found({"--tag", "x,z"}), "");
+    EXPECT_EQ(user({"archive", "ls", "latest", "--tag", "x,y", "--json"}).lines().front().at("tags"),
+              (std::vector<std::string>{"x", "y"}));
+    const auto restored = user.restore("latest", {"--tag", "x,y", "--json"}).lines().back().at("snapshot_id");
+    EXPECT_EQ(restored, user({"archive", "ls", "latest", "--tag", "x,y", "--json"}).lines().front().at("id"));
+    EXPECT_EQ(user.restore("latest", {"--tag", "y,z"}).code, 1);
+}
+
+TEST(Archive, ADirectoryThatOnlyLeadsToTheBackupHasNoTime) {
+    Archivist user;
+    user.backup();
+    for (const auto& node : user({"archive", "ls", "latest", "--json"}).lines()) {
+        if (node.at("message_type") != "node") continue;
+        const bool leads = user.source.path().starts_with(node.at("path").get<std::string>() + "/");
+        EXPECT_EQ(node.at("mtime").is_null(), leads) << node;
+    }
+    const auto list = user({"archive", "ls", "-l", "latest"}).out;
+    EXPECT_THAT(list, Not(HasSubstr("1970")));
+    EXPECT_THAT(list, ::testing::ContainsRegex(" -                   /tmp\n"));
 }
 
 TEST(Archive, ForPeopleItIsAFewLines) {

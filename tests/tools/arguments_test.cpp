@@ -14,10 +14,10 @@ using testing::User;
 TEST(Arguments, AreCheckedBeforeAnythingIsContacted) {
     User user;  // has joined nothing
     const std::vector<std::pair<std::vector<std::string>, std::string>> wrong{
-        {{"publish", "zz"}, "'zz' is not 1 to 64 hexadecimal digits"},
-        {{"unpublish", "zz"}, "'zz' is not 1 to 64 hexadecimal digits"},
-        {{"locate", "zz"}, "'zz' is not 1 to 64 hexadecimal digits"},
-        {{"send", "zz", "hello"}, "'zz' is not 1 to 64 hexadecimal digits"},
+        {{"publish", ""}, "an object has a name"},
+        {{"unpublish", "two\nlines"}, "an object has a name"},
+        {{"locate", std::string(256, 'x')}, "an object has a name"},
+        {{"send", "", "hello"}, "an object has a name"},
         {{"send", "41", "hello", "--replicas", "17"}, "--replicas"},
         {{"route", "zz"}, "'zz' is not 1 to 64 hexadecimal digits"},
         {{"route", ""}, "'' is not 1 to 64 hexadecimal digits"},
@@ -45,6 +45,7 @@ TEST(Arguments, AreCheckedBeforeAnythingIsContacted) {
         EXPECT_THAT(outcome.err, HasSubstr(words)) << args[0];
     }
     EXPECT_EQ(user({"publish", "41"}).code, 5) << "a right one needs its network";
+    EXPECT_EQ(user({"publish", "my-photos"}).code, 5) << "and so does a name";
     EXPECT_FALSE(user.home.has(".local")) << "nothing was made on the way";
 }
 

@@ -57,6 +57,20 @@ TEST(FirstUse, ALostKeyIsNotReplacedByAnother) {
     EXPECT_EQ(user({"archive", "snapshots", "--json"}).json().size(), 1U);
 }
 
+TEST(FirstUse, ADryRunAsTheVeryFirstCommandSaysWhatABackupWouldDoAndMakesNothing) {
+    Keeper user;
+    const auto before = user.home.path("");
+    const auto outcome = user.backup({"--dry-run", "--json"});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_EQ(outcome.err, "");
+    EXPECT_EQ(outcome.json().at("files_new"), 1);
+    EXPECT_EQ(outcome.json().at("data_added"), 5);
+    EXPECT_TRUE(std::filesystem::is_empty(before)) << "no key, no store";
+    EXPECT_EQ(user.backup({"--dry-run", "--volume", "letters"}).code, 10) << "as the backup itself would say";
+    ASSERT_EQ(user({"volume", "create", "letters"}).code, 0);
+    EXPECT_EQ(user.backup({"--dry-run"}).code, 0) << "a key, and no volume yet";
+}
+
 TEST(FirstUse, ALostKeyIsNoticedByTheBlocksAlone) {
     Keeper user;
     ASSERT_EQ(user.backup().code, 0);

@@ -10,11 +10,21 @@ namespace {
 /// What a daemon answers when nothing needs looking after.
 nlohmann::json all_well() {
     return {{"state", "active"},
-            {"store", {{"read_only", false}, {"disk_bytes", 100}, {"reserve_bytes", 10}, {"capacity_bytes", 1000}}},
+            {"members", {{{"state", "here"}}, {{"state", "up"}}, {{"state", "away"}}}},
+            {"store",
+             {{"read_only", false},
+              {"disk_bytes", 100},
+              {"reserve_bytes", 10},
+              {"capacity_bytes", 1000},
+              {"index_bytes", 10},
+              {"unreadable_segments", 0},
+              {"max_index_bytes", 100}}},
             {"past",
              {{"live_holders", 5},
               {"min_copies", 2},
               {"blocks_short", 0},
+              {"blocks_ours", 7},
+              {"blocks_whole", 7},
               {"blocks_lost", 0},
               {"registers_without_majority", 0}}}};
 }
@@ -42,11 +52,16 @@ TEST(Health, EachTroubleHasItsExitCodeAndItsSentence) {
     const std::vector<Case> cases{
         {nullptr, "state", "joining", ExitCode::unreachable, "not part of the ring"},
         {"store", "read_only", true, ExitCode::damage, "disk failed"},
+        {"store", "unreadable_segments", 2, ExitCode::damage, "2 files of the store cannot be read"},
         {"past", "live_holders", 1, ExitCode::unreachable, "min-copies"},
         {"past", "blocks_lost", 1, ExitCode::damage, "1 block was damaged on this node's disk"},
         {"past", "blocks_lost", 3, ExitCode::damage, "3 blocks were damaged on this node's disk"},
         {"past", "registers_without_majority", 1, ExitCode::unreachable, "newest state of 1 volume are up"},
         {"past", "blocks_short", 3, ExitCode::partial, "3 blocks have fewer copies"},
+        {"past", "blocks_short", 1, ExitCode::partial, "1 block has fewer copies"},
+        {"past", "blocks_whole", 5, ExitCode::partial, "of 2 blocks it is not known yet"},
+        {nullptr, "members", {{{"state", "silent"}}}, ExitCode::partial, "1 member does not answer"},
+        {"store", "index_bytes", 100, ExitCode::no_space, "as many blocks"},
         {"store", "disk_bytes", 990, ExitCode::no_space, "full"},
     };
     for (const auto& one : cases) {

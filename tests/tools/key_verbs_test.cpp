@@ -55,6 +55,69 @@ TEST(Keys, ExportAndImportCarryTheSameKey) {
     EXPECT_EQ(other({"key", "show", "--json"}).json().at("public_key"), before);
 }
 
+TEST(Keys, APassphraseIsChangedWhereTheKeyIsNotWhereItIsNamed) {
+    KeyOwner user;
+    namespace fs = std::filesystem;
+    fs::create_directories(user.home.path("elsewhere"));
+    fs::rename(user.key_path(), user.home.path("elsewhere/the.key"));
+    fs::create_symlink("../../elsewhere/the.key", user.home.path(".local/share/link"));
+    fs::create_symlink("../link", user.key_path());
+    user.home.write("passphrase", "correct horse");
+    EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("passphrase")}).code, 0);
+    EXPECT_TRUE(fs::is_symlink(user.key_path()));
+    const auto file = KeyFile::decode(base::as_bytes(user.home.read("elsewhere/the.key")));
+    ASSERT_TRUE(file);
+    EXPECT_TRUE(file->has_passphrase());
+    EXPECT_EQ(std::distance(fs::directory_iterator{user.home.path("elsewhere")}, {}), 1);
+
+    user.home.write("other.key", recovery_file(0x43));
+    user.around.environment["PELAGO_PASSWORD"] = "correct horse";
+    EXPECT_EQ(user({"key", "import", user.home.path("other.key"), "--replace"}).code, 0);
+    EXPECT_TRUE(fs::is_symlink(user.key_path()));
+    EXPECT_EQ(user.home.read("elsewhere/the.key"), user.home.read("other.key"));
+}
+
+TEST(Keys, AKeyIsMadeWhereADanglingLinkLeads) {
+    User user;
+    std::filesystem::create_directories(user.home.path(".local/share/pelago"));
+    std::filesystem::create_symlink(user.home.path("the.key"), user.home.path(".local/share/pelago/owner.key"));
+    user.home.write("recovery.key", recovery_file(0x42));
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery.key")}).code, 0);
+    EXPECT_TRUE(user.home.has("the.key"));
+    EXPECT_EQ(user({"key", "show"}).code, 0);
+}
+
+TEST(Keys, AnotherHardLinkOfTheKeyFileIsTold) {
+    KeyOwner user;
+    std::filesystem::create_hard_link(user.key_path(), user.home.path("second"));
+    user.home.write("passphrase", "correct horse");
+    const auto outcome = user({"key", "passwd", "--new-password-file", user.home.path("passphrase")});
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_NE(outcome.err.find("has 1 other name (hard links): the key is still there as it was"), std::string::npos)
+        << outcome.err;
+}
+
+TEST(Keys, AKeyFileThatIsCutShortIsDamage) {
+    KeyOwner user;
+    const auto whole = user.home.read(".local/share/pelago/owner.key");
+    for (std::size_t length = 0; length + 1 < whole.size(); ++length) {
+        user.home.write(".local/share/pelago/owner.key", whole.substr(0, length));
+        const auto outcome = user({"key", "show"});
+        ASSERT_EQ(outcome.code, 4) << length << ": " << outcome.err;
+        ASSERT_NE(outcome.err.find("'pelago key import FILE --replace'"), std::string::npos) << outcome.err;
+    }
+}
+
+TEST(Keys, VerbsThatOnlyActPrintADocumentForProgramsAllTheSame) {
+    KeyOwner user;
+    const auto verbs = std::vector<std::vector<std::string>>{{"key", "export", user.home.path("copy.key"), "--json"},
+                                                             {"key", "import", user.home.path("copy.key"), "--json"},
+                                                             {"key", "passwd", "--no-password", "--json"}};
+    for (const auto& words : verbs) {
+        EXPECT_TRUE(user(words).json().is_object()) << words[1];
+    }
+}
+
 TEST(Keys, ExportNeverOverwrites) {
     KeyOwner user;
     user.home.write("precious", "do not touch");

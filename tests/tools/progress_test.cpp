@@ -28,6 +28,15 @@ TEST(Progress, WithoutATotalThereIsNoBar) {
     EXPECT_EQ(progress_line(state(1 << 20, {}), 1 << 20, 65s, 100), "[1:05]  1.00 MiB  1.00 MiB/s  3 files");
 }
 
+TEST(Progress, ATotalThatWasPassedIsNone) {
+    EXPECT_EQ(progress_line(state(3 << 20, 2 << 20), 1 << 20, 65s, 100), "[1:05]  3.00 MiB  1.00 MiB/s  3 files");
+}
+
+TEST(Progress, NoTimeIsLeftWhereItIsLessThanASecond) {
+    EXPECT_EQ(progress_line(state((1 << 20) - 10, 1 << 20), 1 << 20, 8s, 100).find("left"), std::string::npos);
+    EXPECT_EQ(progress_line(state(1 << 20, 1 << 20), 1 << 20, 8s, 100).find("left"), std::string::npos);
+}
+
 TEST(Progress, ALineNeverWraps) {
     auto long_state = state(1, 2);
     long_state.current = std::string(500, 'x');

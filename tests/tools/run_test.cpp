@@ -17,6 +17,8 @@ TEST(Run, VersionIsOneLine) {
     EXPECT_EQ(outcome.out, "pelago 0.1.0\n");
     EXPECT_EQ(outcome.err, "");
     EXPECT_EQ(user({"version", "--json"}).json().at("version"), "0.1.0");
+    EXPECT_EQ(user({"--version", "--json"}).json(), user({"version", "--json"}).json());
+    EXPECT_EQ(user({"--json", "--version"}).json(), user({"version", "--json"}).json());
 }
 
 TEST(Run, NothingAtAllShowsTheHelpAndIsAUsageError) {
@@ -95,6 +97,68 @@ TEST(Completion, EveryShellKnowsEveryVerb) {
             EXPECT_NE(outcome.out.find(word), std::string::npos) << shell << " " << word;
         }
     }
+}
+
+TEST(Completion, ADescriptionGoesOnAfterADotWithinAWord) {
+    User user;
+    EXPECT_NE(user({"completion", "zsh"}).out.find("owner.key in the data directory"), std::string::npos);
+}
+
+TEST(Run, AMistypedOptionNamesTheOneThatWasMeant) {
+    User user;
+    for (const auto& [args, meant] : std::vector<std::pair<std::vector<std::string>, const char*>>{
+             {{"archive", "backup", "--exlude", "x"}, "did you mean '--exclude'?"},
+             {{"node", "status", "--jsn"}, "did you mean '--json'?"}}) {
+        const auto outcome = user(args);
+        EXPECT_EQ(outcome.code, 2);
+        EXPECT_NE(outcome.err.find(meant), std::string::npos) << outcome.err;
+    }
+    EXPECT_EQ(user({"node", "status", "--frobnicate"}).err.find("did you mean"), std::string::npos);
+}
+
+TEST(Run, HelpIsAVerbToo) {
+    User user;
+    EXPECT_EQ(user({"help"}).out, user({"--help"}).out);
+    EXPECT_EQ(user({"help", "archive", "backup"}).out, user({"archive", "backup", "--help"}).out);
+    EXPECT_EQ(user({"help", "archive", "bakup"}).code, 2);
+}
+
+TEST(Run, ASettingThatCannotBeUsedIsShownAndStopsEverythingElse) {
+    User user;
+    user.home.write(".config/pelago/pelago.toml", "capacity = \"much\"\n");
+    const auto shown = user({"config", "show"});
+    EXPECT_EQ(shown.code, 0) << shown.err;
+    EXPECT_NE(shown.err.find("capacity = 'much'"), std::string::npos) << shown.err;
+    EXPECT_NE(shown.out.find("volume"), std::string::npos);
+    EXPECT_EQ(user({"archive", "snapshots"}).code, 2);
+    user.home.write(".config/pelago/pelago.toml", "capacity = [\n");
+    EXPECT_EQ(user({"config", "show"}).code, 0);
+}
+
+TEST(Run, ColoursAreForTerminalsThatWantThem) {
+    User user;
+    const auto colored = [&](std::vector<std::string> args) {
+        return user(std::move(args)).err.find("\x1b[31m") != std::string::npos;
+    };
+    EXPECT_FALSE(colored({"key", "show"}));
+    user.around.err_is_terminal = true;
+    user.around.environment["TERM"] = "xterm";
+    EXPECT_TRUE(colored({"key", "show"}));
+    EXPECT_FALSE(colored({"key", "show", "--no-color"}));
+    user.around.environment["NO_COLOR"] = "1";
+    EXPECT_FALSE(colored({"key", "show"}));
+}
+
+TEST(Run, WithJsonEveryVerbOfTheKeyPrintsADocument) {
+    User user;
+    ASSERT_EQ(user({"volume", "create", "v"}).code, 0);
+    EXPECT_EQ(user({"key", "export", user.home.path("recovery"), "--json"}).json().at("file"),
+              user.home.path("recovery"));
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery"), "--json"}).json().at("replaced"), false);
+    user.home.write("new", "secret\n");
+    EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("new"), "--json"}).json().at("passphrase"),
+              true);
+    EXPECT_EQ(user({"completion", "bash", "--json"}).json().at("shell"), "bash");
 }
 
 }  // namespace

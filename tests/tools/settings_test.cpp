@@ -49,7 +49,7 @@ TEST(Settings, TheFileLivesWhereXdgSays) {
 TEST(Settings, AnUnknownKeyIsRefusedByNameAndLine) {
     User user;
     user.home.write(".config/pelago/pelago.toml", "# mine\nvolum = 'photos'\n");
-    const auto outcome = user({"config", "show"});
+    const auto outcome = user({"volume", "list"});
     EXPECT_EQ(outcome.code, 2);
     EXPECT_NE(outcome.err.find("line 2: 'volum' is not a setting; did you mean 'volume'?"), std::string::npos)
         << outcome.err;
@@ -59,7 +59,7 @@ TEST(Settings, AnUnknownKeyIsRefusedByNameAndLine) {
 TEST(Settings, AFileThatIsNoTomlIsRefusedWithItsLine) {
     User user;
     user.home.write(".config/pelago/pelago.toml", "volume = \n");
-    const auto outcome = user({"config", "show"});
+    const auto outcome = user({"volume", "list"});
     EXPECT_EQ(outcome.code, 2);
     EXPECT_NE(outcome.err.find("line 1"), std::string::npos) << outcome.err;
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
@@ -68,7 +68,7 @@ TEST(Settings, AFileThatIsNoTomlIsRefusedWithItsLine) {
 TEST(Settings, AValueOfTheWrongKindIsRefusedWithItsSource) {
     User user;
     user.around.environment["PELAGO_CAPACITY"] = "lots";
-    const auto outcome = user({"config", "show"});
+    const auto outcome = user({"volume", "list"});
     EXPECT_EQ(outcome.code, 2);
     EXPECT_NE(outcome.err.find("capacity = 'lots' from PELAGO_CAPACITY"), std::string::npos) << outcome.err;
 }
@@ -78,13 +78,13 @@ TEST(Settings, ACacheOfNothingIsASize) {
     user.around.environment["PELAGO_CACHE"] = "0";
     EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("cache").at("value"), "0");
     user.around.environment["PELAGO_CACHE"] = "off";
-    EXPECT_EQ(user({"config", "show"}).code, 2);
+    EXPECT_EQ(user({"volume", "list"}).code, 2);
 }
 
 TEST(Settings, ANamedFileMustExist) {
     User user;
     user.around.environment["PELAGO_CONFIG"] = user.home.path("none.toml");
-    EXPECT_EQ(user({"config", "show"}).code, 2);
+    EXPECT_EQ(user({"volume", "list"}).code, 2);
 }
 
 TEST(Settings, ForPeopleTheyAreATable) {

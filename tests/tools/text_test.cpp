@@ -37,7 +37,10 @@ TEST(Text, DurationsAreReadInTheUnitsPeopleWrite) {
     EXPECT_THAT(parse_duration("90"), Optional(90s));
     EXPECT_THAT(parse_duration("15m"), Optional(900s));
     EXPECT_THAT(parse_duration("7d"), Optional(std::chrono::seconds{604800}));
-    for (const auto* bad : {"", "m", "-5s", "3 fortnights", "1e99"}) EXPECT_FALSE(parse_duration(bad)) << bad;
+    for (const auto* bad : {"", "m", "-5s", "3 fortnights", "1e99", ":", "1:", "1:5", "1:60", "1:00:00:00", "-1:00"})
+        EXPECT_FALSE(parse_duration(bad)) << bad;
+    for (const auto printed : {7s, 90s, 3600s, 90061s})
+        EXPECT_THAT(parse_duration(human_duration(printed)), Optional(printed));
 }
 
 TEST(Text, CountsAreGroupedAndNounsAgree) {
@@ -79,6 +82,22 @@ TEST(Text, TimesGoBothWaysInUtc) {
          {"", "yesterday", "2026-13-01", "2026-11-20T25:00", "2026-11-20 12:00:00 pm", "2026-11-20T1:2"}) {
         EXPECT_FALSE(parse_time(bad)) << bad;
     }
+}
+
+TEST(Text, ATimeThatNanosecondsCannotHoldIsNotReadAsAnother) {
+    for (const auto* text : {"1600-01-01", "1600-01-01T00:00:00Z", "2300-01-01 00:00:00", "9999-12-31T23:59:59Z"}) {
+        EXPECT_FALSE(parse_time(text)) << text;
+    }
+    EXPECT_TRUE(parse_time("1678-01-01T00:00:00Z"));
+    EXPECT_TRUE(parse_time("2261-12-31T23:59:59Z"));
+}
+
+TEST(Text, TimesThatNanosecondsCannotHoldHaveTheirYear) {
+    EXPECT_EQ(rfc3339(base::Timestamp{10'413'792'000, 0}), "2300-01-01T00:00:00.000000000Z");
+    EXPECT_EQ(rfc3339(base::Timestamp{15'032'385'535, 999'999'999}), "2446-05-10T22:38:55.999999999Z");
+    EXPECT_EQ(rfc3339(base::Timestamp{-2'147'483'648, 1}), "1901-12-13T20:45:52.000000001Z");
+    EXPECT_EQ(local_time(base::Timestamp{10'413'900'000, 0}).substr(0, 7), "2300-01");
+    EXPECT_EQ(local_time(base::Timestamp{INT64_MAX, 0}), "@9223372036854775807") << "no calendar goes so far";
 }
 
 TEST(Text, LocalTimesAreReadAsTheyAreShown) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -79,7 +80,10 @@ base::Result<BackupOptions> make_backup_options(Context& context, const Options&
     out.program_version = "pelago " PELAGO_VERSION;
     if (!options.time.empty()) {
         out.time_ns = parse_time(options.time);
-        if (!out.time_ns) return usage_error("cannot read the time '" + options.time + "'; write 2026-11-20 14:30:00");
+        if (!out.time_ns) {
+            return usage_error("cannot use the time '" + options.time +
+                               "'; write it like 2026-11-20 14:30:00, between the years 1678 and 2261");
+        }
     }
     out.dry_run = options.dry_run;
     out.reread = options.force;
@@ -107,6 +111,7 @@ nlohmann::json summary(const BackupReport& report) {
                           {"blocks_stored", report.blocks_stored},
                           {"total_duration", seconds},
                           {"copies_wanted", report.copies.copies_wanted},
+                          {"copies_possible", report.copies.copies_possible},
                           {"copies_stored", report.copies.copies_stored},
                           {"parent_damaged", report.parent_lost.has_value()},
                           {"blocks_lost", report.blocks_lost},
@@ -122,19 +127,30 @@ std::string counts_line(const char* name, const ChangeCounts& counts) {
                        human_count(counts.changed), human_count(counts.unchanged));
 }
 
-std::string report_text(const BackupReport& report) {
+/// Where it went: that a second machine would be safer is to be seen where there is none.
+std::string copies_text(const past::PutOutcome& copies, const std::optional<std::string>& network) {
+    if (copies.copies_wanted == 0) return "";  // nothing was stored
+    if (!network) return "Copies: one, on this disk\n";
+    std::string text = fmt::format("Copies: {} of {}, in network '{}'", copies.copies_stored, copies.copies_possible,
+                                   printable(*network));
+    const auto more = copies.copies_wanted - std::min(copies.copies_wanted, copies.copies_possible);
+    if (more > 0) {
+        text += fmt::format("; {} would make the {} that its policy asks for",
+                            plural(more, "more machine", "more machines"), copies.copies_wanted);
+    }
+    return text + "\n";
+}
+
+std::string report_text(const BackupReport& report, const std::optional<std::string>& network) {
     const double seconds = std::chrono::duration<double>(report.duration).count();
-    const double rate = seconds > 0 ? static_cast<double>(report.bytes) / seconds : 0;
+    const double rate = seconds > 0 ? static_cast<double>(report.bytes_read) / seconds : 0;
     std::string text = counts_line("Files:", report.files) + counts_line("Dirs:", report.directories);
     text += fmt::format("Added:  {} of new content, {} stored\n", human_size(report.bytes_new),
                         human_size(report.bytes_stored));
-    text += fmt::format("Total:  {} in {} ({}/s)\n", human_size(report.bytes),
+    text += fmt::format("Total:  {} in {} ({} read, {}/s)\n", human_size(report.bytes),
                         human_duration(std::chrono::duration_cast<std::chrono::seconds>(report.duration)),
-                        human_size(static_cast<std::uint64_t>(rate)));
-    if (report.copies.copies_wanted > 1) {
-        text += fmt::format("Copies: {} of {}\n", report.copies.copies_stored, report.copies.copies_wanted);
-    }
-    return text;
+                        human_size(report.bytes_read), human_size(static_cast<std::uint64_t>(rate)));
+    return text + copies_text(report.copies, network);
 }
 
 /// What the storage lost of the snapshot before. The new one is whole.
@@ -145,11 +161,16 @@ void warn_of_losses(Console& console, const BackupReport& report) {
     }
     if (report.blocks_lost > 0) {
         console.warn(plural(report.blocks_lost, "block", "blocks") +
-                     " of the snapshot before are lost: the files in them were read and stored again");
+                     " of the snapshot before could not be had: the files in them were read and stored again");
+    }
+    if (report.parent_ahead_ns) {
+        console.warn("the snapshot before is dated " + local_time(*report.parent_ahead_ns) +
+                     ", in the future: the clock of this machine was wrong then, or is now");
     }
 }
 
-ExitCode report_outcome(Context& context, const BackupReport& report, const std::string& volume) {
+ExitCode report_outcome(Context& context, const BackupReport& report, const std::string& volume,
+                        const std::optional<std::string>& network) {
     Console& console = context.console;
     warn_of_losses(console, report);
     print_warnings(console, report.warnings);
@@ -159,13 +180,13 @@ ExitCode report_outcome(Context& context, const BackupReport& report, const std:
         const std::string saved = report.snapshot ? "snapshot " + report.snapshot->id().short_hex() +
                                                         " saved in volume '" + printable(volume) + "'\n"
                                                   : "dry run: nothing was stored\n";
-        console.print(report_text(report) + saved);
+        console.print(report_text(report, network) + saved);
     }
     const ExitCode exit = exit_code_of(report.warnings);
-    if (report.snapshot && report.copies.copies_stored < report.copies.copies_wanted) {
+    if (report.snapshot && report.copies.copies_stored < report.copies.copies_possible) {
         console.warn(
             fmt::format("some blocks have {} of {} copies; the nodes make the others as soon as enough of them are up",
-                        report.copies.copies_stored, report.copies.copies_wanted));
+                        report.copies.copies_stored, report.copies.copies_possible));
         return exit == ExitCode::done ? ExitCode::partial : exit;
     }
     return exit;
@@ -200,12 +221,21 @@ base::Result<void> check_paths(const std::vector<std::string>& paths) {
                        "cannot back up " + (paths.front().empty() ? "''" : paths.front())};
 }
 
-base::Result<ExitCode> backup(Context& context, const Options& given) {
-    BASE_TRY(BackupOptions options, make_backup_options(context, given));
-    BASE_CHECK(check_paths(options.paths));
-    const std::string name = context.settings.get("volume", given.volume);
-    const auto if_absent = given.dry_run ? IfAbsent::refuse : IfAbsent::make_default;
-    BASE_TRY(const VolumeAccess access, open_volume(context, name, if_absent));
+/// With -v every file is named, as restic does it.
+std::function<void(objstore::archive::FileChange, const std::string&)> name_each(Console& console) {
+    if (console.manner().verbose == 0 || console.manner().quiet) return {};
+    return [&console](objstore::archive::FileChange change, const std::string& path) {
+        using enum objstore::archive::FileChange;
+        const char* const word = change == added ? "new" : change == changed ? "modified" : "unchanged";
+        if (console.manner().json) {
+            console.print_json({{"message_type", "verbose_status"}, {"action", word}, {"item", path}});
+        } else {
+            console.print(fmt::format("{:<10}{}\n", word, printable(path)));
+        }
+    };
+}
+
+base::Result<ExitCode> back_up_to(Context& context, const VolumeAccess& access, BackupOptions options) {
     Session& session = *access.session;
     options.cache_path = "dedup-" + access.volume->keys().aguid.hex();
     Progress progress{context.console, "backup"};
@@ -214,7 +244,56 @@ base::Result<ExitCode> backup(Context& context, const Options& given) {
         [&progress] { progress.tick(); });
     context.console.status("");
     if (!report) return explain(judge(report.error(), *access.volume, options), options);
-    return report_damage(context, *access.volume, report_outcome(context, *report, name));
+    return report_damage(context, *access.volume,
+                         report_outcome(context, *report, access.volume->name(), session.network()));
+}
+
+/// What a dry run stands on where nothing was ever kept: a data directory that goes when it ends.
+class ThrowAwayDirectory {
+  public:
+    ThrowAwayDirectory() {
+        std::error_code ignored;
+        auto name = (std::filesystem::temp_directory_path(ignored) / "pelago-dry-run-XXXXXX").string();
+        if (::mkdtemp(name.data()) != nullptr) path_ = name;
+    }
+    ~ThrowAwayDirectory() {
+        std::error_code ignored;
+        if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+    }
+    ThrowAwayDirectory(const ThrowAwayDirectory&) = delete;
+    ThrowAwayDirectory& operator=(const ThrowAwayDirectory&) = delete;
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    std::string path_;
+};
+
+/// As the first backup would go, which makes key and volume.
+base::Result<ExitCode> try_out_first(Context& context, BackupOptions options) {
+    const ThrowAwayDirectory directory;
+    if (directory.path().empty()) return base::Error{base::from_errno(errno), "cannot make a temporary directory"};
+    BASE_CHECK(leave_out_own_store(options.scan.excludes, DataDirectory{directory.path()}));
+    BASE_TRY(const auto settings, load_settings({{"dir", directory.path()}}, context.io.around()));
+    auto manner = context.console.manner();
+    manner.quiet = true;  // what is made there is nobody's business
+    Console silent{context.io, manner};
+    Context apart{context.io, silent, settings, context.program};
+    BASE_TRY(const VolumeAccess access, open_volume(apart, kDefaultVolume, IfAbsent::make_default));
+    return back_up_to(context, access, std::move(options));
+}
+
+base::Result<ExitCode> backup(Context& context, const Options& given) {
+    BASE_TRY(BackupOptions options, make_backup_options(context, given));
+    BASE_CHECK(check_paths(options.paths));
+    options.each = name_each(context.console);
+    const std::string name = context.settings.get("volume", given.volume);
+    const auto if_absent = given.dry_run ? IfAbsent::refuse : IfAbsent::make_default;
+    const auto access = open_volume(context, name, if_absent);
+    const bool first = !access && name == kDefaultVolume &&
+                       (access.error() == Errc::no_key || access.error() == objstore::Errc::no_such_volume);
+    if (given.dry_run && first) return try_out_first(context, std::move(options));
+    if (!access) return access.error();
+    return back_up_to(context, *access, std::move(options));
 }
 
 }  // namespace

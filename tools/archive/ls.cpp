@@ -9,6 +9,7 @@
 #include "archive/verbs.hpp"
 #include "cli/text.hpp"
 #include "objstore/archive/listing.hpp"
+#include "objstore/archive/snapshot_reader.hpp"
 #include "volume/access.hpp"
 
 namespace tools {
@@ -70,8 +71,9 @@ std::string mode_text(FileType type, std::uint32_t mode) {
 std::string line(const ListedFile& file, bool long_format) {
     if (!long_format) return printable(file.path) + "\n";
     const auto& inode = file.inode;
-    std::string text = fmt::format("{} {:>3} {:>5} {:>5} {:>12} {} {}", mode_text(inode.type, inode.mode), inode.nlink,
-                                   inode.uid, inode.gid, inode.size, local_time(inode.mtime_ns), printable(file.path));
+    const std::string time = objstore::archive::is_leading(inode) ? "-" : local_time(inode.mtime);
+    std::string text = fmt::format("{} {:>3} {:>5} {:>5} {:>12} {:19} {}", mode_text(inode.type, inode.mode),
+                                   inode.nlink, inode.uid, inode.gid, inode.size, time, printable(file.path));
     if (inode.type == FileType::symlink) text += " -> " + printable(file.target);
     return text + "\n";
 }
@@ -86,9 +88,10 @@ nlohmann::json node(const ListedFile& file) {
                           {"uid", inode.uid},
                           {"gid", inode.gid},
                           {"size", inode.size},
-                          {"mtime", rfc3339(inode.mtime_ns)},
+                          {"mtime", nullptr},
                           {"inode", file.number},
                           {"links", inode.nlink}};
+    if (!objstore::archive::is_leading(inode)) object["mtime"] = rfc3339(inode.mtime);
     if (inode.type == FileType::symlink) object["linktarget"] = file.target;
     return object;
 }

@@ -25,7 +25,7 @@ struct Options {
     std::string volume;
 };
 
-nlohmann::json summary(const PruneReport& report, const PruneRequest& request, bool at_once) {
+nlohmann::json summary(const PruneReport& report, const PruneRequest& request) {
     return {{"message_type", "summary"},
             {"blocks_kept", report.blocks},
             {"bytes_kept", report.bytes},
@@ -36,11 +36,11 @@ nlohmann::json summary(const PruneReport& report, const PruneRequest& request, b
             {"bytes_young", report.bytes_young},
             {"places_in_part", report.places_in_part},
             {"tree_nodes_read", report.nodes_read},
-            {"at_once", at_once},
+            {"at_once", report.at_once},
             {"dry_run", request.dry_run}};
 }
 
-std::string report_text(const PruneReport& report, bool dry_run, bool at_once) {
+std::string report_text(const PruneReport& report, bool dry_run) {
     std::string text =
         fmt::format("{} in {} are needed\n", human_size(report.bytes), plural(report.blocks, "block", "blocks"));
     const auto freed = fmt::format("{} in {}", human_size(report.bytes_released),
@@ -50,7 +50,7 @@ std::string report_text(const PruneReport& report, bool dry_run, bool at_once) {
     } else if (dry_run) {
         text += freed + " would be given back\n";
     } else {
-        text += freed + (at_once ? " were given back\n" : " go when the network's time of grace is over\n");
+        text += freed + (report.at_once ? " were given back\n" : " go when the time of grace is over\n");
     }
     if (report.blocks_young > 0) {
         text += fmt::format("{} in {} are left for a backup that may be under way\n", human_size(report.bytes_young),
@@ -72,8 +72,8 @@ base::Result<ExitCode> prune_volume(Context& context, VolumeAccess& access, Prun
     Session& session = *access.session;
     Console& console = context.console;
     objstore::gc::PruneOptions options;
-    // Nobody else can be using a store of this process: there is nothing to wait for.
-    options.at_once = request.at_once || session.kind() == Session::Kind::node_here;
+    options.at_once = request.at_once;
+    options.alone = [&session] { return session.alone(); };
     options.dry_run = request.dry_run;
     options.up_to = request.up_to;
     const auto show = [&console](const objstore::gc::PruneProgress& now) {
@@ -87,9 +87,8 @@ base::Result<ExitCode> prune_volume(Context& context, VolumeAccess& access, Prun
     }
     if (!report) return report.error().with("cannot prune");
 
-    if (console.manner().json && !request.only_words) console.print_json(summary(*report, request, options.at_once));
-    if (!console.manner().json && !console.manner().quiet)
-        console.print(report_text(*report, request.dry_run, options.at_once));
+    if (console.manner().json && !request.only_words) console.print_json(summary(*report, request));
+    if (!console.manner().json && !console.manner().quiet) console.print(report_text(*report, request.dry_run));
     auto code = ExitCode::done;
     if (report->places_in_part > 0) {
         console.warn("some nodes did not answer: what only they have is given back by a later prune");
@@ -108,12 +107,16 @@ void add_prune(Verbs& verbs, CLI::App& archive) {
     CLI::App& verb = verbs.add(
         archive,
         {"prune", "Give back the room of what no snapshot needs", "archive prune\narchive prune --dry-run",
-         "Backups, restores and other prunes may run at the same time; nothing is locked. In a network the blocks go "
-         "after its time of grace (7 days, unless its policy says otherwise): until then a backup can still use them."},
+         "Backups, restores, mounts and other prunes may run at the same time; nothing is locked. In a network, and "
+         "while "
+         "other commands use this machine's own store, blocks go after a time of grace (7 days, unless the network's "
+         "policy says otherwise): until then a backup can still use them, and who reads them can go on."},
         [options](Context& context) { return prune(context, *options); });
     verb.add_flag("-n,--dry-run", options->dry_run, "Say what would be given back, change nothing");
-    verb.add_flag("--no-grace", options->at_once,
-                  "Now, not after the time of grace: a restore of a forgotten snapshot that is under way fails");
+    verb.add_flag(
+        "--no-grace", options->at_once,
+        "Now, not after the time of grace: whoever reads what was forgotten, or has a file open that was removed, "
+        "loses it; so does a mount that wrote it and could not commit it yet");
     add_volume_option(verb, options->volume);
 }
 

@@ -31,6 +31,7 @@ objstore::archive::ProgressFunction show_progress(Progress& progress) {
         ProgressState state;
         state.files_done = now.files;
         state.bytes_done = now.bytes;
+        state.bytes_passed_over = now.passed_over;
         if (now.total_files > 0) state.files_total = now.total_files;
         if (now.total_bytes > 0) state.bytes_total = now.total_bytes;
         if (now.current != nullptr) state.current = *now.current;

@@ -68,6 +68,7 @@ nlohmann::json summary(const RestoreReport& report, const objstore::Snapshot& sn
             {"files_restored", report.files},
             {"dirs_restored", report.directories},
             {"files_skipped", report.kept},
+            {"files_failed", report.failed},
             {"bytes_restored", report.bytes},
             {"blocks_read", report.blocks_read},
             {"files_verified", report.verified},
@@ -76,15 +77,33 @@ nlohmann::json summary(const RestoreReport& report, const objstore::Snapshot& sn
             {"dry_run", options.dry_run}};
 }
 
+/// "restored snapshot 40dc1520 to /tmp/restored", or how much of it.
+std::string headline(const RestoreReport& report, const objstore::Snapshot& snapshot, const Options& options) {
+    const auto there = report.files + report.kept;
+    const bool missing = report.failed > 0 || report.warnings.count(WarningKind::damaged) > 0 ||
+                         report.warnings.count(WarningKind::refused) > 0;
+    std::string text = options.dry_run ? "would restore " : "restored ";
+    if (missing) text += there > 0 ? "a part of " : "nothing of ";
+    text += "snapshot " + snapshot.id().short_hex() + " to " + printable(options.target);
+    if (missing) text += ": " + human_count(there) + " of " + plural(there + report.failed, "file", "files");
+    return text + "\n";
+}
+
+/// Done in part only if a part was done.
+ExitCode outcome_of(const RestoreReport& report) {
+    const ExitCode exit = exit_code_of(report.warnings);
+    const bool nothing = report.failed > 0 && report.files + report.kept == 0;
+    return exit == ExitCode::partial && nothing ? ExitCode::fatal : exit;
+}
+
 std::string report_text(const RestoreReport& report, const objstore::Snapshot& snapshot, const Options& options) {
     const double seconds = std::chrono::duration<double>(report.duration).count();
     const double rate = seconds > 0 ? static_cast<double>(report.bytes) / seconds : 0;
-    std::string text =
-        fmt::format("{} snapshot {} to {}\n{}, {}, {} in {} ({}/s)\n", options.dry_run ? "would restore" : "restored",
-                    snapshot.id().short_hex(), printable(options.target), plural(report.files, "file", "files"),
-                    plural(report.directories, "directory", "directories"), human_size(report.bytes),
-                    human_duration(std::chrono::duration_cast<std::chrono::seconds>(report.duration)),
-                    human_size(static_cast<std::uint64_t>(rate)));
+    std::string text = headline(report, snapshot, options) +
+                       fmt::format("{}, {}, {} in {} ({}/s)\n", plural(report.files, "file", "files"),
+                                   plural(report.directories, "directory", "directories"), human_size(report.bytes),
+                                   human_duration(std::chrono::duration_cast<std::chrono::seconds>(report.duration)),
+                                   human_size(static_cast<std::uint64_t>(rate)));
     if (report.kept > 0) text += plural(report.kept, "file was", "files were") + " there already and kept\n";
     if (options.verify && !options.dry_run) {
         const auto checked = report.verified + report.warnings.count(WarningKind::differs);
@@ -111,7 +130,8 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
     context.console.status("");
     if (!report && report.error() == base::Errc::interrupted) {
         return base::Error{base::Errc::interrupted,
-                           "interrupted: the same command with --overwrite if-changed goes on where this one was"};
+                           "interrupted: files that were finished are there; the same command goes on where this "
+                           "one was (what is unfinished is called .pelago-*.restoring until then)"};
     }
     if (!report) return report.error().with("cannot restore '" + options.what + "' to " + options.target);
 
@@ -121,7 +141,7 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
     } else if (!context.console.manner().quiet) {
         context.console.print(report_text(*report, snapshot, options));
     }
-    return report_damage(context, *access.volume, exit_code_of(report->warnings));
+    return report_damage(context, *access.volume, outcome_of(*report));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/byte_order_mark.hpp"
 #include "base/error.hpp"
 #include "cli/files.hpp"
 #include "cli/verbs.hpp"
@@ -26,6 +27,7 @@ base::Result<base::Bytes> read_list(Io& io, const std::string& path) {
 }
 
 void split(std::string_view text, char end, bool comments, std::vector<std::string>& out) {
+    if (comments) text = base::without_byte_order_mark(text);
     while (!text.empty()) {
         const auto at = text.find(end);
         std::string_view item = text.substr(0, at);

@@ -11,7 +11,12 @@ namespace tools {
 
 void FilterOptions::add_to(CLI::App& verb) {
     verb.add_option("--host", filter.host, "Only snapshots of this machine")->type_name("NAME");
-    verb.add_option("--tag", filter.tags, "Only snapshots with this tag (again for more)")
+    verb.add_option_function<std::vector<std::string>>(
+            "--tag",
+            [this](const std::vector<std::string>& given) {
+                for (const auto& list : given) filter.tags.push_back(split_tags({list}));
+            },
+            "Only snapshots with this tag; a,b: with both; again: or with that")
         ->type_name("TAG")
         ->allow_extra_args(false);
     verb.add_option("--path", filter.paths, "Only snapshots of this path (again for more)")

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/host/host_runtime.hpp"
 #include "bench/block_bench.hpp"
+#include "bench/mount_verbs.hpp"
 #include "cli/families.hpp"
 #include "cli/files.hpp"
 #include "cli/text.hpp"
@@ -125,6 +126,7 @@ void add_bench_verbs(Verbs& verbs) {
         ->type_name("N")
         ->capture_default_str();
     verb.add_option("--open", options->open_blocks, "Also measure opening a store of N small blocks")->type_name("N");
+    add_mount_bench_verbs(verbs, group);
 }
 
 }  // namespace tools

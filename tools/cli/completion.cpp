@@ -1,9 +1,13 @@
 #include "cli/completion.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "cli/families.hpp"
 #include "cli/verbs.hpp"
@@ -12,22 +16,36 @@ namespace tools {
 
 namespace {
 
+/// A dot within a word ends nothing: "owner.key".
 std::string first_sentence(const std::string& text) {
-    const auto end = text.find_first_of(".\n");
-    return text.substr(0, end);
+    auto sentence = text.substr(0, std::min(text.find('\n'), text.find(". ")));
+    if (sentence.ends_with('.')) sentence.pop_back();
+    return sentence;
+}
+
+/// Of a check for certain words, which CLI11 shows as "TYPE:{a,b}".
+std::vector<std::string> values_of(const CLI::Option& option) {
+    const auto type = option.get_type_name();
+    const auto begin = type.find('{'), end = type.find('}');
+    std::vector<std::string> values;
+    if (begin == std::string::npos || end == std::string::npos) return values;
+    std::istringstream words{type.substr(begin + 1, end - begin - 1)};
+    for (std::string word; std::getline(words, word, ',');) values.push_back(word);
+    return values;
 }
 
 void collect(const CLI::App& app, const std::string& path, std::vector<CompletionPlace>& out) {
     CompletionPlace place{path, {}, {}};
     for (const CLI::Option* option : app.get_options()) {
-        for (const auto& name : option->get_snames())
-            place.options.push_back({"-" + name, first_sentence(option->get_description())});
-        for (const auto& name : option->get_lnames())
-            place.options.push_back({"--" + name, first_sentence(option->get_description())});
+        const CompletionPlace::Word about{"", first_sentence(option->get_description()),
+                                          option->get_items_expected_max() > 0, values_of(*option)};
+        const auto add = [&](const std::string& word) { place.options.emplace_back(about).word = word; };
+        for (const auto& name : option->get_snames()) add("-" + name);
+        for (const auto& name : option->get_lnames()) add("--" + name);
     }
     const auto verbs = app.get_subcommands([](const CLI::App*) { return true; });
     for (const CLI::App* verb : verbs)
-        place.verbs.push_back({verb->get_name(), first_sentence(verb->get_description())});
+        place.verbs.push_back({verb->get_name(), first_sentence(verb->get_description()), false, {}});
     out.push_back(std::move(place));
     for (const CLI::App* verb : verbs)
         collect(*verb, path.empty() ? verb->get_name() : path + " " + verb->get_name(), out);
@@ -40,15 +58,10 @@ std::string shell_quoted(std::string_view text) {
     return out + "'";
 }
 
-std::string words_of(const CompletionPlace& place, const CompletionPlace& program) {
-    std::string words;
-    for (const auto& verb : place.verbs) words += verb.word + " ";
-    for (const auto& option : place.options) words += option.word + " ";
-    if (!place.path.empty()) {
-        for (const auto& option : program.options) words += option.word + " ";
-    }
-    if (!words.empty()) words.pop_back();
-    return words;
+std::string joined(const std::vector<CompletionPlace::Word>& words) {
+    std::string text;
+    for (const auto& each : words) text += (text.empty() ? "" : " ") + each.word;
+    return text;
 }
 
 /// bash and zsh share the walk: `path` is the verbs typed so far.
@@ -67,20 +80,42 @@ std::string walk(const std::vector<CompletionPlace>& places, std::string_view wo
         word_list, known);
 }
 
+/// The word before is an option with a value: one of these, or a file. Else options after a dash, verbs where there are
+/// some, and files.
 std::string bash_script(const std::vector<CompletionPlace>& places) {
     std::string cases;
+    std::map<std::string, std::string> values;  // of options that take one, wherever they stand
     for (const auto& place : places) {
-        cases += fmt::format("        {}) words={} ;;\n", shell_quoted(place.path),
-                             shell_quoted(words_of(place, places.front())));
+        cases += fmt::format("        {}) verbs={} options={} ;;\n", shell_quoted(place.path),
+                             shell_quoted(joined(place.verbs)), shell_quoted(joined(place.options)));
+        for (const auto& option : place.options) {
+            if (option.takes_value) values[option.word] = fmt::format("{}", fmt::join(option.values, " "));
+        }
     }
+    std::string of_option;
+    for (const auto& [option, words] : values)
+        of_option += fmt::format("        {}) values={} ;;\n", option, shell_quoted(words));
     return "# bash completion for pelago: source it, or save it as /etc/bash_completion.d/pelago\n"
            "_pelago() {\n" +
            walk(places, "\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"") +
-           "    local words=''\n"
+           "    local verbs='' options='' values=- common=" + shell_quoted(joined(places.front().options)) +
+           "\n"
+           "    local now=\"${COMP_WORDS[COMP_CWORD]}\" before=\"${COMP_WORDS[COMP_CWORD-1]}\"\n"
            "    case \"$path\" in\n" +
            cases +
            "    esac\n"
-           "    COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
+           "    case \"$before\" in\n" +
+           of_option +
+           "    esac\n"
+           "    COMPREPLY=()\n"
+           "    if [[ $values != - ]]; then\n"
+           "        [[ -n $values ]] && COMPREPLY=($(compgen -W \"$values\" -- \"$now\"))\n"
+           "    elif [[ $now == -* ]]; then\n"
+           "        COMPREPLY=($(compgen -W \"$options $common\" -- \"$now\"))\n"
+           "    elif [[ -n $verbs ]]; then\n"
+           "        COMPREPLY=($(compgen -W \"$verbs\" -- \"$now\"))\n"
+           "    fi\n"
+           "    return 0\n"
            "}\n"
            "complete -o default -o bashdefault -F _pelago pelago\n";
 }
@@ -156,7 +191,11 @@ std::string fish_script(const std::vector<CompletionPlace>& places) {
 base::Result<ExitCode> print_script(Context& context, const std::string& shell) {
     const std::string script = completion_script(shell, completion_places(context.program));
     if (script.empty()) return usage_error("cannot complete for '" + shell + "': it is none of bash, zsh and fish");
-    context.console.print(script);
+    if (context.console.manner().json) {
+        context.console.print_json({{"shell", shell}, {"script", script}});
+    } else {
+        context.console.print(script);
+    }
     return ExitCode::done;
 }
 

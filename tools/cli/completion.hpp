@@ -15,7 +15,9 @@ namespace tools {
 struct CompletionPlace {
     struct Word {
         std::string word;
-        std::string help;  ///< its first line
+        std::string help;  ///< its first sentence
+        bool takes_value = false;
+        std::vector<std::string> values;  ///< if only these are taken; else any, and often a file
     };
     std::string path;  ///< "" is the program itself
     std::vector<Word> verbs;

@@ -46,11 +46,13 @@ Console::~Console() { clear_status(); }
 void Console::print(std::string_view text) {
     const std::lock_guard lock{mutex_};
     clear_status();
+    has_printed_ = true;
     io_.out(text);
 }
 
 void Console::print_json(const nlohmann::json& document) {
     const std::lock_guard lock{mutex_};
+    has_printed_ = true;
     io_.out(dump(document));
 }
 
@@ -66,7 +68,7 @@ void Console::warn(std::string_view text) {
         io_.err(dump(object));
         return;
     }
-    err_line("pelago: warning: " + printable(text));
+    err_line(marked("pelago: warning:", "33") + " " + printable(text));
 }
 
 ExitCode Console::fail(const base::Error& error) {
@@ -78,7 +80,7 @@ ExitCode Console::fail(const base::Error& error) {
         const std::lock_guard lock{mutex_};
         io_.err(dump(object));
     } else {
-        err_line("pelago: " + text);
+        err_line(marked("pelago:", "31") + " " + text);
     }
     return exit;
 }
@@ -94,9 +96,10 @@ void Console::status(std::string_view line) {
     status_shown_ = true;
 }
 
-std::string Console::bold(std::string_view text) const {
+/// In a colour of the terminal's.
+std::string Console::marked(std::string_view text, std::string_view color) const {
     if (!manner_.color) return std::string{text};
-    return "\x1b[1m" + std::string{text} + "\x1b[0m";
+    return "\x1b[" + std::string{color} + "m" + std::string{text} + "\x1b[0m";
 }
 
 void Console::err_line(std::string_view text) {
@@ -135,8 +138,8 @@ bool ConsoleLog::enabled(Level level) const noexcept {
 
 std::string describe(const base::Error& error) {
     // What the command line, a setting or an argument got wrong is said whole by the detail.
-    const bool said = error == Errc::usage || error == Errc::bad_setting || error == base::Errc::bad_argument ||
-                      error.detail().starts_with(error.code().message());
+    const bool said = error == std::errc::address_in_use || error == Errc::usage || error == Errc::bad_setting ||
+                      error == base::Errc::bad_argument || error.detail().starts_with(error.code().message());
     std::string text = printable(said && !error.detail().empty() ? error.detail() : error.message());
     const std::string_view what_to_do = advice(error.code());
     if (!what_to_do.empty()) text += "; " + std::string{what_to_do};

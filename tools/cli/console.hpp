@@ -2,6 +2,7 @@
 // bottom of a terminal. With --json results are JSON, and nothing else is on standard output.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
@@ -32,6 +33,8 @@ class Console {
     Console& operator=(const Console&) = delete;
 
     [[nodiscard]] const Manner& manner() const { return manner_; }
+    /// Whether print() or print_json() was called.
+    [[nodiscard]] bool has_printed() const { return has_printed_; }
     [[nodiscard]] unsigned columns() const { return io_.around().columns; }
     /// True where a line may be drawn over and over: a terminal, no --json, not --quiet.
     [[nodiscard]] bool draws() const { return io_.around().err_is_terminal && !manner_.json && !manner_.quiet; }
@@ -51,8 +54,8 @@ class Console {
     /// Draws over the previous status; empty clears it. Only where draws().
     void status(std::string_view line);
 
-    /// Text in bold or in a colour where that is wanted, plain elsewhere.
-    [[nodiscard]] std::string bold(std::string_view text) const;
+    /// `color`: the number of an escape sequence ("31" is red). Plain where no colours are wanted.
+    [[nodiscard]] std::string marked(std::string_view text, std::string_view color) const;
 
   private:
     void err_line(std::string_view text);
@@ -62,6 +65,7 @@ class Console {
     Manner manner_;
     std::mutex mutex_;
     bool status_shown_ = false;
+    std::atomic<bool> has_printed_ = false;
 };
 
 /// What the layers report while a command runs: with --verbose all of it, else the first warnings of each. The command

@@ -32,6 +32,7 @@ class Category final : public std::error_category {
             case Errc::key_damaged: return "the file of the owner key is damaged";
             case Errc::no_cluster: return "no cluster was made there";
             case Errc::no_block: return "there is no such block";
+            case Errc::not_mounted: return "no volume is mounted there";
             case Errc::other_node: return "it belongs to another store than the one beside it";
         }
         return "unknown error";
@@ -52,6 +53,7 @@ class Category final : public std::error_category {
             case Errc::key_damaged: return std::errc::io_error;
             case Errc::no_cluster: return std::errc::no_such_file_or_directory;
             case Errc::no_block: return std::errc::no_such_file_or_directory;
+            case Errc::not_mounted: return std::errc::invalid_argument;
             case Errc::other_node: return std::errc::invalid_argument;
         }
         return {value, *this};
@@ -67,12 +69,15 @@ struct Row {
 constexpr std::string_view kPassphraseAdvice =
     "give the passphrase in PELAGO_PASSWORD_FILE, PELAGO_PASSWORD_COMMAND, PELAGO_PASSWORD_FD or PELAGO_PASSWORD";
 constexpr std::string_view kStatusAdvice = "see who is up with 'pelago node status'";
+constexpr std::string_view kQuorumAdvice =
+    "see who is up with 'pelago node status'; 'pelago network remove NODE' lets the others go on without one that is "
+    "gone for good";
 constexpr std::string_view kStaleAdvice =
     "start the nodes that have the newer one; if it is lost for good, remove the file named above from client/ in "
     "the data directory to go on with what is left";
 constexpr std::string_view kSpaceAdvice =
     "make room on their disks (part of each is kept free), or raise their capacity; what was stored before is intact";
-constexpr std::string_view kLocalSpaceAdvice = "make room there and run the command again";
+constexpr std::string_view kLocalSpaceAdvice = "make room there, or raise the limit, and run the command again";
 constexpr std::string_view kAgainAdvice = "run the command again: it goes on where it was";
 constexpr std::string_view kLockedAdvice = "another pelago command is using it; try again when that has ended";
 
@@ -97,6 +102,7 @@ const auto& table() {
             "'pelago key import FILE --replace' brings the key back from its recovery file"},
         Row{Errc::no_block, ExitCode::fatal, ""},
         Row{Errc::no_cluster, ExitCode::fatal, "'pelago dev up' makes one"},
+        Row{Errc::not_mounted, ExitCode::fatal, "'pelago mount VOLUME DIR' mounts one"},
         Row{Errc::other_node, ExitCode::fatal,
             "put back the one that was made with it, or move this one away: a new one is made then"},
 
@@ -106,6 +112,8 @@ const auto& table() {
         Row{base::Errc::unreachable, ExitCode::unreachable, kStatusAdvice},
         Row{base::Errc::timed_out, ExitCode::unreachable, kStatusAdvice},
         Row{base::Errc::not_a_member, ExitCode::unreachable, "join its network with 'pelago network join'"},
+        Row{base::Errc::removed, ExitCode::unreachable,
+            "'pelago network leave --force' forgets that network here, and then this machine can join one again"},
         Row{base::Errc::no_space, ExitCode::no_space, kLocalSpaceAdvice},
         Row{base::Errc::locked, ExitCode::busy, kLockedAdvice},
         Row{base::Errc::busy, ExitCode::busy, "try again in a moment"},
@@ -124,9 +132,9 @@ const auto& table() {
         Row{past::Errc::block_not_found, ExitCode::damage, ""},
         Row{past::Errc::corrupt_block, ExitCode::damage, ""},
         Row{past::Errc::bad_record, ExitCode::damage, ""},
-        Row{past::Errc::holders_unreachable, ExitCode::unreachable, kStatusAdvice},
+        Row{past::Errc::holders_unreachable, ExitCode::unreachable, kQuorumAdvice},
         Row{past::Errc::too_few_copies, ExitCode::unreachable, kAgainAdvice},
-        Row{past::Errc::below_min_copies, ExitCode::unreachable, kStatusAdvice},
+        Row{past::Errc::below_min_copies, ExitCode::unreachable, kQuorumAdvice},
         Row{past::Errc::no_space, ExitCode::no_space, kSpaceAdvice},
         Row{past::Errc::conflict, ExitCode::busy, kAgainAdvice},
         Row{past::Errc::too_large, ExitCode::usage, "'pelago archive backup' takes files of any size"},

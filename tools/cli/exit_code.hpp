@@ -36,6 +36,7 @@ enum class Errc {
     key_exists,     ///< A key is there already; it is unchanged.
     no_block,       ///< Every holder answered, and none has a block of that id.
     no_cluster,     ///< There is no cluster of development in this directory.
+    not_mounted,    ///< No volume is mounted there; nothing was done.
     other_node,     ///< The node's identity is not the one that its store was made with; nothing was done.
 };
 

@@ -8,6 +8,7 @@ namespace tools {
 void add_all_verbs(Verbs& verbs) {
     add_archive_verbs(verbs);
     add_volume_verbs(verbs);
+    add_mount_verbs(verbs);
     add_key_verbs(verbs);
     add_raw_verbs(verbs);
     add_bench_verbs(verbs);

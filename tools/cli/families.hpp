@@ -7,6 +7,7 @@ class Verbs;
 
 void add_archive_verbs(Verbs& verbs);     // archive/
 void add_volume_verbs(Verbs& verbs);      // volume/
+void add_mount_verbs(Verbs& verbs);       // mount/
 void add_key_verbs(Verbs& verbs);         // keys/
 void add_raw_verbs(Verbs& verbs);         // raw/
 void add_bench_verbs(Verbs& verbs);       // bench/

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <utility>
 
@@ -18,6 +19,7 @@ namespace {
 base::Error failed(const std::string& path) {
     const int reason = errno;
     const auto code = base::from_errno(reason);
+    if (reason == EFBIG) return {code, path + " (no file may be larger there: 'ulimit -f', or the file system)"};
     if (code == base::Errc::bad_argument) return {code, path + " (" + std::strerror(reason) + ")"};  // one of many
     return {code, path};
 }
@@ -37,12 +39,36 @@ class Descriptor {
     int fd_;
 };
 
+/// What `path` leads to by symbolic links, be it there or not: a file is replaced where it is, not where it is named.
+base::Result<std::string> behind_links(std::string path) {
+    constexpr int kMostLinks = 40;
+    std::array<char, PATH_MAX> target{};
+    for (int links = 0; links < kMostLinks; ++links) {
+        const auto length = ::readlink(path.c_str(), target.data(), target.size());
+        if (length < 0) return path;  // no link
+        const std::string_view text{target.data(), static_cast<std::size_t>(length)};
+        path = text.starts_with('/') ? std::string{text} : join_path(parent_path(path), text);
+    }
+    errno = ELOOP;
+    return failed(path);
+}
+
+/// What root makes for an ordinary user is that user's: of the owner of what it replaces, else of the directory's.
+void give_to_owner(int file, const std::string& path) {
+    struct stat owner{};
+    if (::geteuid() != 0) return;
+    if (::stat(path.c_str(), &owner) != 0 && ::stat(parent_path(path).c_str(), &owner) != 0) return;
+    if (owner.st_uid != 0) [[maybe_unused]]
+        const int given = ::fchown(file, owner.st_uid, owner.st_gid);
+}
+
 /// Writes and syncs a file that no other process uses: its name holds our process id.
 base::Result<std::string> write_beside(const std::string& path, base::ByteView bytes) {
     std::string beside = path + ".new-" + std::to_string(::getpid());
     ::unlink(beside.c_str());
     const Descriptor file{::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)};
     if (!file.open()) return failed(path);
+    give_to_owner(file.get(), path);
     while (!bytes.empty()) {
         const auto written = ::write(file.get(), bytes.data(), bytes.size());
         if (written < 0 && errno == EINTR) continue;
@@ -89,7 +115,8 @@ base::Result<std::optional<base::Bytes>> read_small_file(const std::string& path
     }
 }
 
-base::Result<void> write_new_file(const std::string& path, base::ByteView bytes) {
+base::Result<void> write_new_file(const std::string& named, base::ByteView bytes) {
+    BASE_TRY(const std::string path, behind_links(named));
     BASE_TRY(const std::string beside, write_beside(path, bytes));
     // A link, not a rename: of two processes that make the file at the same moment exactly one succeeds.
     const int linked = ::link(beside.c_str(), path.c_str());
@@ -99,7 +126,8 @@ base::Result<void> write_new_file(const std::string& path, base::ByteView bytes)
     return sync_parent(path);
 }
 
-base::Result<void> replace_small_file(const std::string& path, base::ByteView bytes) {
+base::Result<void> replace_small_file(const std::string& named, base::ByteView bytes) {
+    BASE_TRY(const std::string path, behind_links(named));
     BASE_TRY(const std::string beside, write_beside(path, bytes));
     if (::rename(beside.c_str(), path.c_str()) != 0) {
         const auto error = failed(path);
@@ -118,7 +146,14 @@ base::Result<void> make_directories(const std::string& path) {
     const std::string parent = parent_path(path);
     if (parent != path) BASE_CHECK(make_directories(parent));
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return failed(path);
+    const Descriptor made{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    if (made.open()) give_to_owner(made.get(), path + "/..");
     return sync_parent(path);
+}
+
+std::uint64_t names_of(const std::string& path) {
+    struct stat info{};
+    return ::stat(path.c_str(), &info) == 0 ? info.st_nlink : 0;
 }
 
 std::optional<std::uint32_t> mode_of(const std::string& path) {

@@ -13,12 +13,15 @@ namespace tools {
 /// Nullopt if there is no such file. Errc::bad_argument above `limit` bytes; std::errc::is_a_directory. Errors name the
 /// path.
 [[nodiscard]] base::Result<std::optional<base::Bytes>> read_small_file(const std::string& path, std::size_t limit);
-/// Mode 0600, complete and durable when it returns, or not there at all. Errc::exists if the name is taken.
+/// Mode 0600, complete and durable when it returns, or not there at all. Errc::exists if the name is taken. Here and
+/// below: symbolic links are followed, and what root makes in another user's directory is that user's.
 [[nodiscard]] base::Result<void> write_new_file(const std::string& path, base::ByteView bytes);
 /// The old bytes or the new ones, whatever crashes when. Mode 0600, durable.
 [[nodiscard]] base::Result<void> replace_small_file(const std::string& path, base::ByteView bytes);
 /// With its parents, mode 0700.
 [[nodiscard]] base::Result<void> make_directories(const std::string& path);
+/// Hard links of the file; 0 if there is no such file.
+[[nodiscard]] std::uint64_t names_of(const std::string& path);
 /// Permission bits; nullopt if there is no such file.
 [[nodiscard]] std::optional<std::uint32_t> mode_of(const std::string& path);
 

@@ -8,6 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -16,6 +17,7 @@
 #include <cstring>
 #include <ctime>
 #include <mutex>
+#include <new>
 #include <stop_token>
 #include <thread>
 
@@ -32,6 +34,7 @@ constexpr long kGraceNs = 900'000'000;  // after the first signal: the promise i
 
 std::stop_source g_stop;                         // NOLINT: a process has one set of signals
 std::atomic<bool> g_stop_takes_its_time{false};  // NOLINT
+std::vector<int> g_ignored_here;                 // NOLINT: signals, since take_over_signals()
 
 /// The terminal as it was before a passphrase was asked for, so that being killed does not leave it without echo.
 struct SavedTerminal {
@@ -56,10 +59,18 @@ void hold_standard_streams() {
     }
 }
 
+bool is_ignored(int signal) {
+    struct sigaction action{};
+    return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/// Whoever ignored one of them for us (nohup, a shell's background job) has decided.
 sigset_t stop_signals() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        if (!is_ignored(signal)) sigaddset(&set, signal);
+    }
     return set;
 }
 
@@ -70,8 +81,21 @@ sigset_t stop_signals() {
     std::_Exit(static_cast<int>(ExitCode::interrupted));
 }
 
-void wait_for_signals() {
-    const sigset_t set = stop_signals();
+/// Whoever meets it, in whatever task of whichever layer: nothing that went on without its memory would tell the truth.
+/// As safe at every point as kill -9 is.
+[[noreturn]] void out_of_memory() {
+    static std::atomic_flag told;
+    while (told.test_and_set()) ::pause();  // another thread says it, and ends us
+    g_terminal.restore();
+    constexpr std::string_view kText =
+        "pelago: cannot go on: out of memory (is there a limit, 'ulimit -v'?); run the command again with more: it "
+        "goes "
+        "on where it was\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kText.data(), kText.size());
+    std::_Exit(static_cast<int>(ExitCode::fatal));
+}
+
+void wait_for_signals(sigset_t set) {
     int signal = 0;
     while (sigwait(&set, &signal) != 0) {
     }
@@ -90,12 +114,18 @@ void wait_for_signals() {
 void take_over_signals() {
     const sigset_t set = stop_signals();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);  // a lost peer is an error code; a lost reader of our output ends us below
-    std::thread{wait_for_signals}.detach();
+    // A lost peer and a limit on file sizes are error codes; a lost reader of our output ends us below.
+    for (const int signal : {SIGPIPE, SIGXFSZ}) {
+        if (is_ignored(signal)) continue;
+        std::signal(signal, SIG_IGN);
+        g_ignored_here.push_back(signal);
+    }
+    std::thread{wait_for_signals, set}.detach();
 }
 
 base::Error from_errno(std::string_view what) {
-    return {base::from_errno(errno), std::string{what} + ": " + std::strerror(errno)};
+    const auto code = errno == EPIPE ? base::Errc::io_failed : base::from_errno(errno);  // a pipe of ours is no peer
+    return {code, std::string{what} + ": " + std::strerror(errno)};
 }
 
 Surroundings look_around() {
@@ -176,7 +206,7 @@ class HostIo final : public Io {
             const auto written = ::write(fd, text.data(), text.size());
             if (written >= 0) {
                 text.remove_prefix(static_cast<std::size_t>(written));
-            } else if (errno == EPIPE && fd == STDOUT_FILENO) {
+            } else if (errno == EPIPE && fd == STDOUT_FILENO && std::ranges::count(g_ignored_here, SIGPIPE) > 0) {
                 // Whoever read our output has seen enough (`| head`): end as every Unix program does, without a word.
                 std::signal(SIGPIPE, SIG_DFL);
                 sigset_t pipe;
@@ -233,9 +263,12 @@ std::optional<std::string> Surroundings::variable(std::string_view name) const {
 
 std::unique_ptr<Io> host_io() {
     hold_standard_streams();
+    std::set_new_handler(out_of_memory);
     take_over_signals();
     return std::make_unique<HostIo>();
 }
+
+std::vector<int> signals_ignored_here() { return g_ignored_here; }
 
 void let_stop_take_its_time() { g_stop_takes_its_time = true; }
 

@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "base/error.hpp"
+#include "cli/host_io.hpp"
 
 extern char** environ;
 
@@ -17,14 +18,14 @@ namespace tools {
 
 namespace {
 
-/// A child must not inherit that we wait for signals elsewhere: Ctrl-C has to end it too.
+/// A child must not inherit that we wait for signals elsewhere, or ignore some: Ctrl-C has to end it too.
 void set_default_signals(posix_spawnattr_t& attributes) {
     sigset_t none;
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&attributes, &none);
     sigset_t defaults;
     sigemptyset(&defaults);
-    sigaddset(&defaults, SIGPIPE);
+    for (const int signal : signals_ignored_here()) sigaddset(&defaults, signal);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }

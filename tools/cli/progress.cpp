@@ -37,12 +37,15 @@ double share_done(const ProgressState& state) {
     return std::min(1.0, static_cast<double>(state.bytes_done) / static_cast<double>(*state.bytes_total));
 }
 
+/// A total that was passed (a file grew) was none.
+bool is_known(const ProgressState& state) { return state.bytes_total && *state.bytes_total >= state.bytes_done; }
+
 nlohmann::json status_object(const std::string& what, const ProgressState& state, double rate, double seconds) {
     nlohmann::json object{{"message_type", "status"},       {"action", what},
                           {"seconds_elapsed", seconds},     {"files_done", state.files_done},
                           {"bytes_done", state.bytes_done}, {"bytes_per_second", std::llround(rate)}};
     if (state.files_total) object["total_files"] = *state.files_total;
-    if (state.bytes_total) {
+    if (is_known(state)) {
         object["total_bytes"] = *state.bytes_total;
         object["percent_done"] = share_done(state);
     }
@@ -55,7 +58,7 @@ nlohmann::json status_object(const std::string& what, const ProgressState& state
 std::string progress_line(const ProgressState& state, double bytes_per_second, std::chrono::seconds elapsed,
                           unsigned columns) {
     std::string line;
-    if (state.bytes_total) {
+    if (is_known(state)) {
         const double share = share_done(state);
         line = fmt::format("{} {:3.0f} %  {} of {}", bar(share), std::floor(share * 100), human_size(state.bytes_done),
                            human_size(*state.bytes_total));
@@ -69,8 +72,10 @@ std::string progress_line(const ProgressState& state, double bytes_per_second, s
         if (line.size() + 2 + piece.size() <= columns) line += "  " + piece;
     };
     add(human_size(static_cast<std::uint64_t>(bytes_per_second)) + "/s");
-    if (state.bytes_total && bytes_per_second >= 1 && *state.bytes_total > state.bytes_done) {
-        const double left = static_cast<double>(*state.bytes_total - state.bytes_done) / bytes_per_second;
+    const double left = is_known(state) && bytes_per_second >= 1
+                            ? static_cast<double>(*state.bytes_total - state.bytes_done) / bytes_per_second
+                            : 0;
+    if (left >= 0.5) {  // what is over at once needs no clock
         add(human_duration(std::chrono::seconds{std::llround(std::min(left, 3.6e6))}) + " left");
     }
     add(plural(state.files_done, "file", "files"));
@@ -115,7 +120,7 @@ void Progress::tick() {
 
 void Progress::draw(std::chrono::steady_clock::time_point now) {
     next_ = now + interval(console_);
-    rate_.add(now, state_.bytes_done);
+    rate_.add(now, state_.bytes_done - std::min(state_.bytes_passed_over, state_.bytes_done));
     const auto seconds = now - begin_;
     if (console_.manner().json && !console_.manner().quiet) {
         console_.print_json(

@@ -16,6 +16,7 @@ namespace tools {
 struct ProgressState {
     std::uint64_t files_done = 0;
     std::uint64_t bytes_done = 0;
+    std::uint64_t bytes_passed_over = 0;  ///< of those: without work, no part of the rate
     std::optional<std::uint64_t> files_total;
     std::optional<std::uint64_t> bytes_total;
     std::string current;  ///< what is worked on

@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <exception>
 #include <new>
+#include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "cli/console.hpp"
 #include "cli/help.hpp"
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
+#include "cli/version.hpp"
 #include "config/settings.hpp"
 
 namespace tools {
@@ -17,6 +19,7 @@ namespace tools {
 namespace {
 
 constexpr const char* kSummary = "Pelago: archival storage without servers";
+constexpr const char* kShowSettings = "pelago config show";
 constexpr const char* kFooter =
     "Start here:\n"
     "  pelago archive backup ~/Documents            keep a directory\n"
@@ -53,6 +56,7 @@ std::vector<std::string> verb_names(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
         names.push_back(verb->get_name());
+        names.insert(names.end(), verb->get_aliases().begin(), verb->get_aliases().end());
     }
     return names;
 }
@@ -110,6 +114,21 @@ std::string lower_first(std::string text) {
     return text;
 }
 
+/// Of an option that is mistyped, the one that was meant: of this verb, or of every verb.
+std::optional<std::string> meant_option(const std::string& what, const CLI::App& program) {
+    const auto begin = what.find("--");
+    if (begin == std::string::npos) return std::nullopt;
+    const auto word = what.substr(begin, what.find_first_of(" ='", begin) - begin);
+    std::vector<std::string> known;
+    for (const CLI::App* app = &program;; app = app->get_subcommands().front()) {
+        for (const CLI::Option* option : app->get_options()) {
+            for (const auto& name : option->get_lnames()) known.push_back("--" + name);
+        }
+        if (app->get_subcommands().empty()) break;
+    }
+    return nearest_word(word, known);
+}
+
 base::Error explain(const CLI::ParseError& error, const CLI::App& program) {
     std::string what = error.what();
     std::ranges::replace(what, '\n', ' ');
@@ -121,7 +140,8 @@ base::Error explain(const CLI::ParseError& error, const CLI::App& program) {
         what = lower_first(what);
         while (what.ends_with(' ') || what.ends_with('.')) what.pop_back();
     }
-    return usage_error(what + "; see '" + parsed_path(program) + " --help'");
+    if (const auto meant = meant_option(what, program)) what += "; did you mean '" + *meant + "'?";
+    return usage_error(what + (what.ends_with('?') ? " See '" : "; see '") + parsed_path(program) + " --help'");
 }
 
 /// What an exception that reached the top says. Cancellation is how Ctrl-C unwinds.
@@ -131,13 +151,18 @@ base::Error explain(const std::exception& error, bool stopped) {
         return {std::make_error_code(std::errc::not_enough_memory), "cannot go on"};
     }
     if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
-        return {system->code(), std::string{"cannot go on: "} + system->what()};
+        if (system->code() == std::errc::resource_unavailable_try_again) {
+            return {system->code(), "cannot start another thread ('ulimit -u' and 'ulimit -v' limit them)"};
+        }
+        const std::string_view what{system->what()};
+        const bool more = !what.starts_with(system->code().message());
+        return {system->code(), "cannot go on" + (more ? ": " + std::string{what} : "")};
     }
     return {base::Errc::io_failed, std::string{"cannot go on, this is a fault of pelago itself: "} + error.what()};
 }
 
 Manner manner_of(const Invocation& invocation, const Surroundings& around) {
-    const bool color = around.out_is_terminal && !invocation.no_color && !around.variable("NO_COLOR") &&
+    const bool color = around.err_is_terminal && !invocation.no_color && !around.variable("NO_COLOR") &&
                        around.variable("TERM").value_or("dumb") != "dumb";
     return {invocation.json, invocation.quiet, color && !invocation.json, static_cast<unsigned>(invocation.verbose)};
 }
@@ -150,7 +175,11 @@ base::Result<ExitCode> run_chosen(const CLI::App& program, const Verbs& verbs, c
         io.err(help_of_parsed(program));
         return ExitCode::usage;
     }
-    BASE_TRY(const Settings settings, load_settings(invocation.overrides, io.around()));
+    std::vector<base::Error> problems;
+    // What shows the settings shows what is wrong with them, too.
+    const bool tolerant = parsed_path(program) == kShowSettings;
+    BASE_TRY(const Settings settings, load_settings(invocation.overrides, io.around(), tolerant ? &problems : nullptr));
+    for (const auto& problem : problems) console.warn(problem.message());
     Context context{io, console, settings, program};
     try {
         auto result = verbs.chosen()(context);
@@ -176,8 +205,14 @@ struct Program {
     /// Text that was asked for instead of a run (--help, --version), or nothing. Errc::usage.
     base::Result<std::optional<std::string>> parse(std::span<const std::string> args) {
         try {
-            BASE_CHECK(check_verbs(app, args));
-            std::vector<std::string> reversed{args.rbegin(), args.rend()};  // as CLI11 wants them
+            // `pelago help archive backup`: as git has it.
+            std::vector<std::string> words{args.begin(), args.end()};
+            if (!words.empty() && words.front() == "help") {
+                words.erase(words.begin());
+                words.emplace_back("--help");
+            }
+            BASE_CHECK(check_verbs(app, words));
+            std::vector<std::string> reversed{words.rbegin(), words.rend()};  // as CLI11 wants them
             app.parse(std::move(reversed));
             return std::optional<std::string>{};
         } catch (const CLI::CallForHelp&) {
@@ -207,7 +242,8 @@ int run(std::span<const std::string> args, Io& io) {
     Invocation& invocation = program.invocation;
     const auto parsed = program.parse(args);
     if (parsed && *parsed) {
-        io.out(**parsed);
+        const auto given = [&](std::string_view flag) { return std::ranges::find(args, flag) != args.end(); };
+        io.out(given("--version") && given("--json") ? version_document().dump() + "\n" : **parsed);
         return static_cast<int>(io.finish() ? ExitCode::done : ExitCode::fatal);
     }
     // A flag may stand after what did not parse: a script that asked for JSON gets JSON.
@@ -219,6 +255,11 @@ int run(std::span<const std::string> args, Io& io) {
         exit = console.fail(parsed.error());
     } else if (const auto result = run_chosen(program.app, program.verbs, invocation, console, io); result) {
         exit = *result;
+        // Whoever asked for JSON and reads standard output gets a document, also of what has nothing to say.
+        if (invocation.json && !console.has_printed()) {
+            const auto verb = parsed_path(program.app).substr(std::string_view{"pelago "}.size());
+            console.print_json({{"message_type", "done"}, {"verb", verb}, {"code", static_cast<int>(exit)}});
+        }
     } else {
         exit = console.fail(result.error());
     }

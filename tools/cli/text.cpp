@@ -122,7 +122,25 @@ std::string human_duration(std::chrono::seconds duration) {
     return fmt::format("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
+/// As human_duration() writes it: M:SS or H:MM:SS.
+static std::optional<std::chrono::seconds> parse_clock(std::string_view text) {
+    std::int64_t total = 0;
+    for (int part = 0; part < 3; ++part) {
+        const auto end = std::min(text.find(':'), text.size());
+        const auto digits = text.substr(0, end);
+        std::int64_t number = 0;
+        const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+        const bool whole = error == std::errc{} && stop == digits.data() + digits.size() && number >= 0;
+        if (!whole || digits.size() > 6 || (part > 0 && (digits.size() != 2 || number > 59))) return std::nullopt;
+        total = total * 60 + number;
+        if (end == text.size()) return std::chrono::seconds{total};
+        text.remove_prefix(end + 1);
+    }
+    return std::nullopt;
+}
+
 std::optional<std::chrono::seconds> parse_duration(std::string_view text) {
+    if (text.find(':') != std::string_view::npos) return parse_clock(text);
     const auto parsed = split_unit(text);
     if (!parsed) return std::nullopt;
     double factor = 0;

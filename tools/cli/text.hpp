@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/timestamp.hpp"
+
 namespace tools {
 
 /// "0 B", "999 B", "1.50 KiB", "12.3 MiB", "456 GiB": three digits, powers of 1024.
@@ -24,10 +26,15 @@ namespace tools {
 [[nodiscard]] std::string plural(std::uint64_t count, std::string_view one, std::string_view many);
 
 /// RFC 3339 in UTC with nanoseconds, for programs: "2026-11-20T13:14:15.123456789Z".
-[[nodiscard]] std::string rfc3339(std::int64_t wall_ns);
+[[nodiscard]] std::string rfc3339(base::Timestamp time);
+[[nodiscard]] inline std::string rfc3339(std::int64_t wall_ns) { return rfc3339(base::Timestamp::from_ns(wall_ns)); }
 /// "2026-11-20 14:14:15" in the local time zone, for people.
-[[nodiscard]] std::string local_time(std::int64_t wall_ns);
-/// Local "2026-11-20", "2026-11-20 14:14" and "2026-11-20 14:14:15", or RFC 3339 with Z or an offset.
+[[nodiscard]] std::string local_time(base::Timestamp time);
+[[nodiscard]] inline std::string local_time(std::int64_t wall_ns) {
+    return local_time(base::Timestamp::from_ns(wall_ns));
+}
+/// Local "2026-11-20", "2026-11-20 14:14" and "2026-11-20 14:14:15", or RFC 3339 with Z or an offset;
+/// between 1678 and 2261.
 [[nodiscard]] std::optional<std::int64_t> parse_time(std::string_view text);
 
 [[nodiscard]] bool is_utf8(std::string_view text);

@@ -13,11 +13,15 @@ namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
-std::int64_t floor_seconds(std::int64_t wall_ns) { return wall_ns / kSecond - (wall_ns % kSecond < 0 ? 1 : 0); }
-
 std::string format(const std::tm& time, char separator) {
-    return fmt::format("{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}", time.tm_year + 1900, time.tm_mon + 1, time.tm_mday,
-                       separator, time.tm_hour, time.tm_min, time.tm_sec);
+    return fmt::format("{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}", std::int64_t{time.tm_year} + 1900, time.tm_mon + 1,
+                       time.tm_mday, separator, time.tm_hour, time.tm_min, time.tm_sec);
+}
+
+/// A file system may hold a year that does not fit std::tm: then the seconds themselves.
+std::string format(const base::Timestamp& time, std::tm* broken_down, char separator) {
+    if (broken_down == nullptr) return fmt::format("@{}", time.seconds);
+    return format(*broken_down, separator);
 }
 
 /// Takes `digits` digits, after the character `before` if that is not 0.
@@ -56,6 +60,13 @@ std::optional<std::int64_t> take_fraction(std::string_view& text) {
     return value;
 }
 
+/// Nullopt before 1677 and after 2262.
+std::optional<std::int64_t> to_ns(std::int64_t seconds, std::int64_t fraction) {
+    std::int64_t ns = 0;
+    if (__builtin_mul_overflow(seconds, kSecond, &ns) || __builtin_add_overflow(ns, fraction, &ns)) return std::nullopt;
+    return ns;
+}
+
 /// "Z" or "+hh:mm", in seconds east of Greenwich.
 std::optional<std::int64_t> parse_zone(std::string_view text) {
     if (text == "Z" || text == "z") return 0;
@@ -70,18 +81,16 @@ std::optional<std::int64_t> parse_zone(std::string_view text) {
 
 }  // namespace
 
-std::string rfc3339(std::int64_t wall_ns) {
-    const std::time_t seconds = floor_seconds(wall_ns);
-    std::tm time{};
-    gmtime_r(&seconds, &time);
-    return fmt::format("{}.{:09}Z", format(time, 'T'), wall_ns - seconds * kSecond);
+std::string rfc3339(base::Timestamp time) {
+    const std::time_t seconds = time.seconds;
+    std::tm parts{};
+    return fmt::format("{}.{:09}Z", format(time, gmtime_r(&seconds, &parts), 'T'), time.nanoseconds);
 }
 
-std::string local_time(std::int64_t wall_ns) {
-    const std::time_t seconds = floor_seconds(wall_ns);
-    std::tm time{};
-    localtime_r(&seconds, &time);
-    return format(time, ' ');
+std::string local_time(base::Timestamp time) {
+    const std::time_t seconds = time.seconds;
+    std::tm parts{};
+    return format(time, localtime_r(&seconds, &parts), ' ');
 }
 
 std::optional<std::int64_t> parse_time(std::string_view text) {
@@ -105,10 +114,10 @@ std::optional<std::int64_t> parse_time(std::string_view text) {
         }
     }
     if (!in_range(time)) return std::nullopt;
-    if (text.empty()) return std::mktime(&time) * kSecond + fraction;
+    if (text.empty()) return to_ns(std::mktime(&time), fraction);
     const auto zone = parse_zone(text);
     if (!zone) return std::nullopt;
-    return (timegm(&time) - *zone) * kSecond + fraction;
+    return to_ns(timegm(&time) - *zone, fraction);
 }
 
 }  // namespace tools

@@ -3,14 +3,17 @@
 
 #include "cli/families.hpp"
 #include "cli/verbs.hpp"
+#include "cli/version.hpp"
 
 namespace tools {
+
+nlohmann::json version_document() { return {{"version", PELAGO_VERSION}, {"compiler", __VERSION__}}; }
 
 namespace {
 
 base::Result<ExitCode> print_version(Context& context) {
     if (context.console.manner().json) {
-        context.console.print_json(nlohmann::json{{"version", PELAGO_VERSION}, {"compiler", __VERSION__}});
+        context.console.print_json(version_document());
     } else {
         context.console.print("pelago " PELAGO_VERSION "\n");
     }

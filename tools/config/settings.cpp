@@ -17,6 +17,8 @@ using Kind = SettingSpec::Kind;
 
 constexpr std::array kSpecs{
     SettingSpec{"dir", Kind::path, "PELAGO_DIR", "--dir", "DIR", "", "Data directory: owner key, store, caches"},
+    SettingSpec{"socket", Kind::path, "PELAGO_SOCKET", "--socket", "FILE", "",
+                "Socket of a node that runs on another data directory, and that is to be used"},
     SettingSpec{"key_file", Kind::path, "PELAGO_KEY_FILE", "--key-file", "FILE", "",
                 "Owner key; default owner.key in the data directory"},
     SettingSpec{"password_file", Kind::path, "PELAGO_PASSWORD_FILE", "--password-file", "FILE", "",
@@ -105,20 +107,32 @@ const std::string& Settings::get(std::string_view key) const { return value(key)
 std::optional<std::uint64_t> Settings::size(std::string_view key) const { return parse_size(get(key)); }
 
 base::Result<Settings> load_settings(const std::map<std::string, std::string, std::less<>>& flags,
-                                     const Surroundings& around) {
+                                     const Surroundings& around, std::vector<base::Error>* problems) {
     Settings settings;
+    const auto wrong = [problems](base::Error error) -> base::Result<void> {
+        if (problems == nullptr) return error;
+        problems->push_back(std::move(error));
+        return base::ok();
+    };
     for (const SettingSpec& spec : kSpecs) settings.values_[spec.key] = {spec.fallback, "default"};
     settings.values_["dir"].text = default_directory(around);
 
     for (const Candidate& file : settings_files(around)) {
         const auto text = read_small_file(file.path, kMaxFileBytes);
-        if (!text) return base::Error{Errc::bad_setting, "cannot read the settings: " + text.error().message()};
+        if (!text) {
+            BASE_CHECK(wrong({Errc::bad_setting, "cannot read the settings: " + text.error().message()}));
+            continue;
+        }
         if (!*text && file.must_exist) {
-            return base::Error{Errc::bad_setting, "cannot read " + file.path + " (from PELAGO_CONFIG): no such file"};
+            BASE_CHECK(wrong({Errc::bad_setting, "cannot read " + file.path + " (from PELAGO_CONFIG): no such file"}));
         }
         if (!*text) continue;
-        BASE_TRY(const auto values, parse_settings(base::as_text(**text), file.path));
-        for (const auto& [key, value] : values) settings.values_[key] = {value, file.path};
+        const auto values = parse_settings(base::as_text(**text), file.path);
+        if (!values) {
+            BASE_CHECK(wrong(values.error()));
+            continue;
+        }
+        for (const auto& [key, value] : *values) settings.values_[key] = {value, file.path};
         settings.files_.push_back(file.path);
     }
     for (const SettingSpec& spec : kSpecs) {
@@ -132,7 +146,8 @@ base::Result<Settings> load_settings(const std::map<std::string, std::string, st
             settings.values_[spec.key] = {flag->second, spec.flag != nullptr ? spec.flag : "the command line"};
         }
         const auto& [text, source] = settings.value(spec.key);
-        if (!text.empty() || (never_empty && source != "default")) BASE_CHECK(check_value(spec, text, source));
+        if (text.empty() && (!never_empty || source == "default")) continue;
+        if (const auto checked = check_value(spec, text, source); !checked) BASE_CHECK(wrong(checked.error()));
     }
     auto& key_file = settings.values_["key_file"];
     if (key_file.text.empty()) key_file.text = join_path(settings.get("dir"), "owner.key");

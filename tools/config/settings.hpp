@@ -51,15 +51,17 @@ class Settings {
 
   private:
     friend base::Result<Settings> load_settings(const std::map<std::string, std::string, std::less<>>& flags,
-                                                const Surroundings& around);
+                                                const Surroundings& around, std::vector<base::Error>* problems);
     std::map<std::string, Value, std::less<>> values_;
     std::vector<std::string> files_;
 };
 
+/// With `problems` what cannot be used is left out and told there, instead of being an error.
 /// `flags`: setting -> what the command line said. Errc::bad_setting names the file, the line and the key: unknown keys
 /// are refused, so that a mistyped one is not silently the default.
 [[nodiscard]] base::Result<Settings> load_settings(const std::map<std::string, std::string, std::less<>>& flags,
-                                                   const Surroundings& around);
+                                                   const Surroundings& around,
+                                                   std::vector<base::Error>* problems = nullptr);
 
 /// The tables of one file, flattened: "node.capacity" -> "10 GiB". A pure function of the text; `name` is for messages.
 [[nodiscard]] base::Result<std::map<std::string, std::string, std::less<>>> parse_settings(std::string_view text,

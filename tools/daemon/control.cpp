@@ -3,12 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
-#include "base/host/host_disk.hpp"
 #include "base/host/host_runtime.hpp"
 #include "base/host/local_socket.hpp"
-#include "base/network_directory.hpp"
 #include "cli/exit_code.hpp"
-#include "session/data_directory.hpp"
+#include "session/shared_store.hpp"
 
 namespace tools {
 
@@ -40,18 +38,23 @@ base::Task<base::Result<nlohmann::json>> ask_daemon(base::Transport& daemon, bas
     co_return document;
 }
 
-base::Result<nlohmann::json> ask_daemon(const std::string& directory, const std::string& question,
+base::Result<nlohmann::json> ask_daemon(const DataDirectory& directory, const std::string& question,
                                         const nlohmann::json& arguments, base::Duration timeout) {
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
-    const auto socket = DataDirectory{directory}.socket();
+    const auto socket = directory.socket();
     auto answer = runtime.run(ask_once(runtime, socket, question, arguments, timeout));
+    const bool unanswered =
+        !answer && (answer.error() == base::Errc::unreachable || answer.error() == base::Errc::unsupported);
+    if (!unanswered) return answer;
+    if (directory.other_socket.empty()) {
+        const auto network = joined_network(directory);
+        if (!network) return network.error().with("cannot use " + directory.path);
+        // A command that holds the store of this machine alone may be listening there.
+        if (!*network) return base::Error{Errc::no_network, "cannot use " + directory.path};
+    }
     // The node itself may have said it, of another one.
-    if (answer || answer.error() != base::Errc::unreachable || somebody_listens(socket)) return answer;
-    const auto disk = base::host::HostDisk::open(DataDirectory{directory}.node());
-    const auto member = disk ? base::NetworkDirectory::open(**disk) : disk.error();
-    if (!member && member.error() != base::Errc::not_found) return member.error().with("cannot use " + directory);
-    if (!member) return base::Error{Errc::no_network, "cannot use " + directory};
-    return base::Error{Errc::no_node, "cannot ask the node of " + directory};
+    if (somebody_listens(socket)) return answer;
+    return base::Error{Errc::no_node, "cannot ask the node at " + socket};
 }
 
 void ControlTable::add(std::string question, Answer answer) { answers_[std::move(question)] = std::move(answer); }

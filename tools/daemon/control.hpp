@@ -10,6 +10,7 @@
 #include "base/result.hpp"
 #include "base/task.hpp"
 #include "base/transport.hpp"
+#include "session/data_directory.hpp"
 
 namespace tools {
 
@@ -22,7 +23,7 @@ constexpr std::size_t kMaxControlBytes = 64U << 10U;
                                                                   std::string question, nlohmann::json arguments,
                                                                   base::Duration timeout);
 /// The same from a command: opens the socket of the data directory, asks, and closes it.
-[[nodiscard]] base::Result<nlohmann::json> ask_daemon(const std::string& directory, const std::string& question,
+[[nodiscard]] base::Result<nlohmann::json> ask_daemon(const DataDirectory& directory, const std::string& question,
                                                       const nlohmann::json& arguments,
                                                       base::Duration timeout = std::chrono::seconds{30});
 

@@ -6,15 +6,18 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/host/clone_probe.hpp"
 #include "base/host/host_disk.hpp"
 #include "base/host/host_runtime.hpp"
 #include "base/host/local_socket.hpp"
 #include "base/host/tcp_transport.hpp"
 #include "base/network_directory.hpp"
 #include "daemon/control.hpp"
+#include "daemon/members.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/peer_stack.hpp"
 #include "daemon/questions.hpp"
+#include "daemon/watch.hpp"
 #include "past/local.hpp"
 #include "session/data_directory.hpp"
 #include "session/session.hpp"
@@ -40,10 +43,15 @@ PeerConfig peer_config(const DaemonOptions& options, const base::Certificate& ce
 /// Everything that lives as long as the daemon serves.
 struct Daemon {
     Daemon(base::host::HostRuntime& runtime_in, DaemonOptions options_in)
-        : runtime{runtime_in}, options{std::move(options_in)}, directory{options.directory} {}
+        : runtime{runtime_in},
+          options{std::move(options_in)},
+          directory{options.directory, options.socket},
+          watching{runtime_in.executor()} {}
 
     base::Result<void> open();
+    base::Task<base::Result<void>> refuse_to_be_a_clone(base::NodeEnv env);
     base::Task<base::Result<ExitCode>> serve(std::stop_token stop);
+    void network_changed();
     base::Task<base::Result<base::Message>> answer(base::Message message);
 
     base::host::HostRuntime& runtime;
@@ -56,8 +64,16 @@ struct Daemon {
     std::unique_ptr<base::host::LocalServer> socket;
     std::unique_ptr<PeerStack> stack;
     std::unique_ptr<past::LocalServer> blocks;
+    std::optional<Watch> watch;
+    base::TaskGroup watching;
     ControlTable control;
+    std::stop_source ended;  // by what happens in the network
 };
+
+base::Error no_member_any_more(const base::NetworkDirectory& network) {
+    return {base::Errc::removed,
+            "this machine, node " + network.certificate().id().short_hex() + " of network '" + network.name() + "'"};
+}
 
 base::Result<void> Daemon::open() {
     auto opened = base::host::HostDisk::open(directory.node());
@@ -70,21 +86,28 @@ base::Result<void> Daemon::open() {
         return base::Error{Errc::no_network, "cannot use " + directory.path};
     }
     BASE_TRY(network, std::move(known));
+    if (network->was_removed()) return no_member_any_more(*network);
     auto locked = disk->lock(kNetworkLock);
     if (!locked && locked.error() == base::Errc::locked && somebody_listens(directory.socket()))
         return base::Error{Errc::node_runs, "cannot run a node on " + directory.path};
     if (!locked) return locked.error().with("cannot run a node on " + directory.path);
     lock = *std::move(locked);
 
-    base::host::TcpOptions tcp{.listen = options.listen,
+    const bool client = network->certificate().role == base::Role::client;
+    base::host::TcpOptions tcp{.listen = client ? "" : options.listen,
                                .advertise = options.advertise,
                                .network = {network->network(), network->authority()},
                                .key = network->key(),
-                               .certificate = network->certificate()};
+                               .certificate = network->certificate(),
+                               .removed = [this](const base::NodeId& node) { return network->roster().removed(node); }};
     BASE_TRY(transport, base::host::TcpTransport::open(runtime.executor(), runtime.clock(), runtime.rng(),
                                                        runtime.log(), std::move(tcp)));
-    BASE_TRY(socket, base::host::LocalServer::open(runtime.executor(), runtime.clock(), runtime.rng(), runtime.log(),
-                                                   directory.socket()));
+    auto listening = base::host::LocalServer::open(runtime.executor(), runtime.clock(), runtime.rng(), runtime.log(),
+                                                   directory.socket(), {}, options.share_with_group);
+    // No other node, we have its lock: a command that began before a network was made or joined.
+    if (!listening && somebody_listens(directory.socket()))
+        return base::Error{base::Errc::locked, "cannot run a node on " + directory.path};
+    BASE_TRY(socket, std::move(listening));
     return base::ok();
 }
 
@@ -96,45 +119,90 @@ base::Task<base::Result<base::Message>> Daemon::answer(base::Message message) {
     }(message.verb());
 }
 
-base::Task<void> wait_for(std::stop_token stop, base::Executor executor) {
+base::Task<void> wait_for(std::stop_token stop, std::stop_token ended, base::Executor executor) {
     base::Event requested{executor};
     const auto wake = [executor, &requested] { boost::asio::post(executor, [&requested] { requested.set(); }); };
     const std::stop_callback on_stop{std::move(stop), wake};
+    const std::stop_callback on_end{std::move(ended), wake};
     co_await requested.wait();
+}
+
+/// Before it does anything: two processes that are one member undo each other's copies.
+base::Task<base::Result<void>> Daemon::refuse_to_be_a_clone(base::NodeEnv env) {
+    constexpr std::chrono::seconds kPatience{3};
+    constexpr std::size_t kMostAsked = 8;
+    auto members = network->seeds();
+    if (members.size() > kMostAsked) members.resize(kMostAsked);
+    const auto us = network->certificate().id();
+    const auto places = co_await where_others_see(env, us, std::move(members), runtime.clock().now() + kPatience);
+    for (const auto& endpoint : places) {
+        if (endpoint == transport->self().endpoint) continue;
+        base::host::TrustedNetwork trusted{network->network(), network->authority()};
+        auto key = network->key();
+        auto certificate = network->certificate();
+        auto where = endpoint;
+        const auto until = runtime.clock().now() + kPatience;
+        if (!co_await base::host::is_ourselves(runtime.executor(), runtime.clock(), std::move(trusted), std::move(key),
+                                               std::move(certificate), std::move(where), until))
+            continue;
+        co_return base::Error{base::Errc::bad_argument,
+                              "cannot run a node on " + directory.path + ": a node with this very identity runs at " +
+                                  endpoint +
+                                  ", so this directory is a copy of its own; a machine joins with a token "
+                                  "of its own ('pelago network invite')"};
+    }
+    co_return base::ok();
+}
+
+/// Who has the authority's key answers joiners, if only to say where it acts now.
+void Daemon::network_changed() {
+    if (network->was_removed()) ended.request_stop();
+    if (!network->is_authority() || !stack) return;
+    transport->serve_joins([this](base::PublicKey joiner, base::Message request) {
+        return stack->membership().admit(joiner, std::move(request));
+    });
 }
 
 base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
     const base::NodeEnv env{runtime.executor(), runtime.clock(), runtime.rng(), *transport, *disk,
                             runtime.workers(),  runtime.log()};
-    const auto config = peer_config(options, network->certificate());
-    BASE_CO_TRY(stack, co_await PeerStack::start(env, *network, config));
-    if (network->is_authority()) {
-        transport->serve_joins([this](base::PublicKey joiner, base::Message request) {
-            return stack->membership().admit(joiner, std::move(request));
-        });
-    }
+    BASE_CO_CHECK(co_await refuse_to_be_a_clone(env));
+    auto config = peer_config(options, network->certificate());
+    config.network_changed = [this] { network_changed(); };
+    BASE_CO_TRY(stack, co_await PeerStack::start(env, *network, std::move(config)));
+    network_changed();
     const auto find_holders = [this](base::Guid place, base::TimePoint deadline) {
         return stack->past().holders(place, deadline);
     };
     blocks = std::make_unique<past::LocalServer>(env, stack->past(), find_holders);
-    add_questions(control, env, *stack);
+    watch.emplace(env, *stack);
+    watching.spawn(watch->run());
+    add_questions(control, env, *stack, *watch, options.name);
     socket->serve(base::Service::local,
                   [this](base::Peer, base::Message message) { return answer(std::move(message)); }, {});
 
     runtime.log().write(base::Log::Level::info, "daemon",
-                        "node " + network->certificate().id().short_hex() + " of network '" + network->name() +
-                            "' listens on " + transport->self().endpoint);
+                        "node " + network->certificate().id().short_hex() + " of network '" + network->name() + "' " +
+                            (stack->is_client() ? "is a client: it keeps nothing for others"
+                                                : "listens on " + transport->self().endpoint));
     notify_service_manager(options.notify_socket, "READY=1");
-    co_await wait_for(std::move(stop), runtime.executor());
+    co_await wait_for(std::move(stop), ended.get_token(), runtime.executor());
 
+    if (network->was_removed()) {  // whoever asked for it is answered first
+        runtime.log().write(base::Log::Level::warning, "daemon", "this node was removed from the network");
+        co_await runtime.clock().sleep_for(milliseconds{500});
+    }
     notify_service_manager(options.notify_socket, "STOPPING=1");
     runtime.log().write(base::Log::Level::info, "daemon",
                         "stopping: what is under way ends first; a second signal ends it at once");
     co_await socket->stop();
     transport->serve_joins({});
+    watching.cancel();
+    co_await watching.join();
     co_await stack->stop();
     co_await transport->stop();
     runtime.log().write(base::Log::Level::info, "daemon", "stopped");
+    if (network->was_removed()) co_return no_member_any_more(*network);
     co_return ExitCode::done;
 }
 

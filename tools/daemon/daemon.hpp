@@ -16,12 +16,15 @@ namespace tools {
 constexpr const char* kNetworkLock = "network.lock";
 
 struct DaemonOptions {
-    std::string directory;  ///< the data directory
+    std::string directory;          ///< the data directory
+    std::string socket;             ///< "": node.sock in it
+    bool share_with_group = false;  ///< members of our group may give commands, too
     std::string listen;
     std::string advertise;                     ///< "": what is listened on
     std::uint64_t capacity_bytes = 0;          ///< 0: what the certificate says, else what the device has room for
     std::optional<std::uint64_t> cache_bytes;  ///< at most; nullopt: past::Config's default. 0: nothing is cached
     std::chrono::seconds heartbeat{30};        ///< of the leaf set; probe time-outs follow it down to 250 ms
+    std::string name;                          ///< of this machine, for people
     std::string notify_socket;                 ///< of systemd; "": nobody to tell
     bool verbose = false;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "objstore/heartbeat.hpp"
 
 namespace tools {
@@ -41,7 +42,9 @@ PeerStack::PeerStack(base::NodeEnv env, base::NetworkDirectory& network, PeerCon
                     return member != nullptr && member->role == base::Role::storage && !member->revoked;
                 },
                 config_.location},
-      tasks_{env.executor} {}
+      tasks_{env.executor} {
+    overlay_.admit_only([this](const base::NodeId& node) { return !network_.roster().removed(node); });
+}
 
 PeerStack::~PeerStack() = default;
 
@@ -50,24 +53,45 @@ base::Task<base::Result<std::unique_ptr<PeerStack>>> PeerStack::start(base::Node
                                                                       PeerConfig config) {
     std::unique_ptr<PeerStack> stack{new PeerStack{env, network, std::move(config)}};
     PeerStack& self = *stack;
+    self.overlay_.know_members([&network](const base::NodeId& node) { return network.roster().find(node) != nullptr; });
+    if (self.is_client()) self.config_.past.repair = false;  // it keeps nothing
     BASE_CO_TRY(self.store_, co_await past::SegmentStore::open(env, self.config_.store));
     past::Identity identity{network.key(), network.certificate().salt};
     self.past_ = std::make_unique<past::Node>(env, self.overlay_, *self.store_, std::move(identity), self.view_,
                                               &objstore::verify_heartbeat, self.config_.past);
     self.past_->use(&self.location_);
     self.membership_ = std::make_unique<base::MembershipService>(
-        env, network, [&self] { return addresses_of(self.overlay_.neighbours()); },
-        [&self] { self.view_.replace(self.network_.policy(), self.network_.roster()); });
-    self.tasks_.spawn(self.find_ring());
+        env, network, [&self] { return self.neighbours(); }, [&self] { self.adopted(); },
+        [&self](const base::Address& from) { self.met(from); });
+    if (self.is_client()) {
+        self.overlay_.visit(network.seeds());
+    } else {
+        self.tasks_.spawn(self.find_ring());
+    }
     self.tasks_.spawn(self.remember_seeds());
     co_return stack;
 }
 
+/// Whom a client knows it only visits.
+std::vector<base::Address> PeerStack::neighbours() const {
+    return is_client() ? addresses_of(overlay_.known_peers()) : addresses_of(overlay_.neighbours());
+}
+
+bool PeerStack::sole_member() const {
+    const auto* us = network_.roster().find(env_.transport.self().id);
+    return us != nullptr && us->role == base::Role::storage && !us->revoked && network_.roster().storage_peers() == 1;
+}
+
+void PeerStack::begin_alone() {
+    alone_ = true;
+    overlay_.found();
+    location_.start(true);
+}
+
 base::Task<void> PeerStack::find_ring() {
-    // The authority's node begins the ring, but only while nobody else was ever admitted: later there is one to join.
-    if (network_.is_authority() && network_.roster().storage_peers() <= 1) {
-        overlay_.found();
-        location_.start(true);
+    // Who is the only one begins the ring: nobody else was admitted yet, or all others were removed.
+    if (sole_member()) {
+        begin_alone();
         co_return;
     }
     bool told = false;
@@ -75,6 +99,7 @@ base::Task<void> PeerStack::find_ring() {
         auto seeds = network_.seeds();
         const auto joined = co_await overlay_.join(std::move(seeds), env_.clock.now() + config_.join_timeout,
                                                    pastry::Node::IfAllWait::found);
+        if (alone_) co_return;
         if (joined) break;
         if (!told) {
             env_.log.write(base::Log::Level::warning, "daemon",
@@ -106,18 +131,50 @@ std::vector<base::Address> PeerStack::seeds_now() const {
     for (const auto& old : network_.seeds()) {
         if (std::ranges::find(seeds, old.id, &base::Address::id) == seeds.end()) seeds.push_back(old);
     }
+    std::erase_if(seeds, [&](const auto& seed) { return network_.roster().removed(seed.id); });
     return seeds;
 }
 
 void PeerStack::network_changed() {
-    view_.replace(network_.policy(), network_.roster());
+    adopted();
     membership_->spread();
+}
+
+void PeerStack::adopted() {
+    view_.replace(network_.policy(), network_.roster());
+    for (const auto& member : network_.roster().members) {
+        if (member.revoked) overlay_.expel(member.id);
+    }
+    if (sole_member() && !overlay_.active() && !alone_) begin_alone();
+    if (config_.network_changed) config_.network_changed();
+}
+
+base::Result<void> PeerStack::contact(const base::Address& member) {
+    const auto* known = network_.roster().find(member.id);
+    if (known == nullptr || known->revoked) return base::Error{base::Errc::not_found, member.id.short_hex()};
+    BASE_CHECK(network_.remember_seed(member));
+    overlay_.contact(member);
+    membership_->greet(member);  // so it hears where we are
+    return base::ok();
+}
+
+/// Whoever speaks to us and is in none of our tables, or moved: it may know of nobody else.
+void PeerStack::met(const base::Address& member) {
+    const auto known = overlay_.find(member.id);
+    const bool in_touch = known && known->address.endpoint == member.endpoint;
+    if (in_touch || network_.roster().removed(member.id)) return;
+    if (const auto saved = network_.remember_seed(member); !saved) {
+        env_.log.write(base::Log::Level::warning, "daemon",
+                       "cannot write down where node " + member.id.short_hex() + " is: " + saved.error().message());
+    }
+    overlay_.contact(member);
 }
 
 base::Task<void> PeerStack::stop() {
     tasks_.cancel();
     co_await tasks_.join();
     (void)network_.remember_seeds(seeds_now());  // the next start would find its ring without, only later
+    if (membership_) co_await membership_->stop();
     membership_.reset();
     if (past_) co_await past_->stop();
     co_await location_.stop();

@@ -2,6 +2,7 @@
 // simulations of whole networks alike.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,6 +26,7 @@ struct PeerConfig {
     base::Duration join_timeout = std::chrono::seconds{60};  ///< of one try; it tries for ever
     base::Duration seeds_period = std::chrono::seconds{60};  ///< of writing down who is up
     base::Duration first_seeds = std::chrono::seconds{2};  ///< the same while few are known: all may lose power at once
+    std::function<void()> network_changed;  ///< called when a newer policy or roster was adopted, and may be empty
 };
 
 class PeerStack {
@@ -46,10 +48,18 @@ class PeerStack {
     [[nodiscard]] base::NetworkDirectory& network() { return network_; }
     /// After a local command changed `network`: everybody is told, also in this process.
     void network_changed();
+    /// A member may be found there. Errors: not_found, or those of writing it down.
+    base::Result<void> contact(const base::Address& member);
+    [[nodiscard]] bool is_client() const { return network_.certificate().role == base::Role::client; }
 
   private:
     PeerStack(base::NodeEnv env, base::NetworkDirectory& network, PeerConfig config);
     base::Task<void> find_ring();
+    void adopted();
+    void begin_alone();
+    void met(const base::Address& member);
+    [[nodiscard]] std::vector<base::Address> neighbours() const;
+    [[nodiscard]] bool sole_member() const;
     base::Task<void> remember_seeds();
     [[nodiscard]] std::vector<base::Address> seeds_now() const;
 
@@ -62,6 +72,7 @@ class PeerStack {
     std::unique_ptr<past::SegmentStore> store_;
     std::unique_ptr<past::Node> past_;
     std::unique_ptr<base::MembershipService> membership_;
+    bool alone_ = false;  // it began the ring as the only member
     base::TaskGroup tasks_;
 };
 

@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "cli/base64.hpp"
 #include "cli/text.hpp"
+#include "daemon/members.hpp"
 #include "daemon/published_objects.hpp"
 #include "daemon/route_probe.hpp"
 
@@ -19,6 +22,7 @@ using std::chrono::microseconds;
 using std::chrono::seconds;
 
 constexpr seconds kLookUpTimeout{20};
+constexpr seconds kContactTimeout{5};
 
 template <class T>
 using Answer = base::Task<base::Result<T>>;
@@ -68,6 +72,12 @@ json describe(const tapestry::Status& status) {
             {"lies", status.lies}};
 }
 
+json short_ids(const std::vector<base::NodeId>& nodes) {
+    json list = json::array();
+    for (const auto& node : nodes) list.push_back(node.short_hex());
+    return list;
+}
+
 json describe(const past::NodeStatus& status, std::size_t live_holders) {
     return {{"copies", status.copies},
             {"copies_wanted", status.copies_wanted},
@@ -93,6 +103,7 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"blocks_lost", status.blocks_lost},
             {"registers", status.registers},
             {"registers_without_majority", status.registers_without_majority},
+            {"registers_missing", short_ids(status.registers_missing)},
             {"pending_reclaims", status.pending_reclaims},
             {"puts", status.puts},
             {"gets", status.gets},
@@ -109,13 +120,16 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"corrupt_blocks", status.corrupt_blocks}};
 }
 
-json describe(const past::StoreUsage& usage) {
+json describe(const past::SegmentStore& store) {
+    const auto usage = store.usage();
     return {{"blocks", usage.blocks},
+            {"unreadable_segments", store.damage().unreadable_segments},
             {"block_bytes", usage.block_bytes},
             {"disk_bytes", usage.disk_bytes},
             {"capacity_bytes", usage.capacity_bytes},
             {"reserve_bytes", usage.reserve_bytes},
             {"index_bytes", usage.index_bytes},
+            {"max_index_bytes", usage.max_index_bytes},
             {"read_only", usage.read_only},
             {"state_lost", usage.state_lost}};
 }
@@ -131,18 +145,27 @@ base::Result<base::Guid> key_argument(const json& arguments, const char* name) {
 
 class Questions {
   public:
-    Questions(base::NodeEnv env, PeerStack& stack)
+    Questions(base::NodeEnv env, PeerStack& stack, const Watch& watch, std::string machine_name)
         : env_{env},
           stack_{stack},
+          watch_{watch},
           started_{env.clock.now()},
-          probe_{env, stack.overlay()},
+          members_{env, stack, std::move(machine_name)},
+          probe_{env, stack.overlay(),
+                 [this](base::Peer, base::Message question) { return members_.answer(std::move(question)); }},
           objects_{env, stack.location()} {}
 
     Answer<json> status() {
         auto& network = stack_.network();
+        auto members = co_await members_.list();
         const auto overlay = stack_.overlay().status();
+        const auto is_silent = [](const json& member) { return member["state"] == "silent"; };
+        const auto silent = static_cast<std::size_t>(std::ranges::count_if(members, is_silent));
+        const auto up = overlay.leaf_set.size() + 1 - std::min(overlay.leaf_set.size(), silent);
+        const auto past = stack_.past().status();
         json absent = json::array();
         for (const auto& gone : stack_.overlay().absent()) {
+            if (network.roster().removed(gone.node.id())) continue;
             auto node = describe(gone.node);
             node["away_s"] = duration_cast<seconds>(env_.clock.now() - gone.since).count();
             absent.push_back(std::move(node));
@@ -154,15 +177,24 @@ class Questions {
                       {"network", network.network().hex()},
                       {"network_name", network.name()},
                       {"endpoint", env_.transport.self().endpoint},
-                      {"state", overlay.active ? "active" : "joining"},
+                      {"state", stack_.is_client() ? "client"
+                                : overlay.active   ? "active"
+                                                   : "joining"},
                       {"uptime_s", duration_cast<seconds>(env_.clock.now() - started_).count()},
                       {"storage_peers", network.roster().storage_peers()},
                       {"roster_version", network.roster().version},
                       {"policy", describe(network.policy())},
                       {"overlay", std::move(overlay_document)},
                       {"location", describe(stack_.location().status())},
-                      {"past", describe(stack_.past().status(), overlay.leaf_set.size() + 1)},
-                      {"store", describe(stack_.store().usage())}};
+                      {"past", describe(past, up)},
+                      {"members", std::move(members)},
+                      {"repair", repair(past)},
+                      {"store", describe(stack_.store())}};
+        co_return document;
+    }
+
+    Answer<json> network() {
+        json document{{"name", stack_.network().name()}};
         co_return document;
     }
 
@@ -245,6 +277,7 @@ class Questions {
         if (valid_s < 1 || seconds{valid_s} > kLongestInvitation) {
             co_return base::Error{base::Errc::bad_argument, "an invitation is valid from 1 s to a year"};
         }
+        BASE_CO_CHECK(co_await act_here());
         const auto now = env_.clock.wall_ns();
         BASE_CO_TRY(const auto token, stack_.network().invite(env_.rng, env_.transport.self().endpoint, now,
                                                               now + valid_s * 1'000'000'000));
@@ -255,6 +288,7 @@ class Questions {
         auto& network = stack_.network();
         if (!arguments.is_object()) co_return base::Error{base::Errc::bad_argument, "a policy"};
         if (!arguments.empty()) {
+            BASE_CO_CHECK(co_await act_here());
             auto next = network.policy();
             const auto copies = arguments.value("copies", unsigned{next.copies});
             if (copies > 16) co_return base::Error{base::Errc::bad_argument, "copies must be 1 to 16"};
@@ -271,7 +305,124 @@ class Questions {
         co_return describe(network.policy());
     }
 
+    Answer<json> remove(json arguments) {
+        auto& network = stack_.network();
+        BASE_CO_TRY(const auto member, find_member(arguments.value("node", std::string{})));
+        if (member.id == network.certificate().id()) {
+            co_return base::Error{base::Errc::bad_argument,
+                                  "this is the node itself; 'pelago network leave' takes it out of the network"};
+        }
+        if (network.roster().seat != member.id || !network.is_authority()) BASE_CO_CHECK(co_await act_here());
+        if (!member.revoked && !arguments.value("force", false) && co_await is_up(member.id)) {
+            co_return base::Error{base::Errc::denied, "node " + member.id.short_hex() +
+                                                          " is up: 'pelago network leave' there takes it out in order, "
+                                                          "--force removes it all the same"};
+        }
+        BASE_CO_CHECK(network.remove(member.id));
+        stack_.network_changed();
+        co_return json{{"node", member.id.hex()}, {"storage_peers", network.roster().storage_peers()}};
+    }
+
+    Answer<json> leave() {
+        auto& network = stack_.network();
+        BASE_CO_CHECK(may_leave());
+        BASE_CO_CHECK(co_await stack_.membership().leave());
+        co_return json{{"node", network.certificate().id().hex()}, {"network_name", network.name()}};
+    }
+
+    Answer<json> address(json arguments) {
+        BASE_CO_TRY(const auto member, find_member(arguments.value("node", std::string{})));
+        base::Address address;
+        address.id = member.id;
+        address.endpoint = arguments.value("endpoint", std::string{});
+        BASE_CO_CHECK(stack_.contact(address));
+        const pastry::NodeHandle node{address, member.failure_domain};
+        const auto rtt = co_await stack_.overlay().ping(node, env_.clock.now() + kContactTimeout);
+        co_return json{{"node", member.id.hex()}, {"endpoint", address.endpoint}, {"answers", rtt.has_value()}};
+    }
+
+    Answer<json> import_authority(json arguments) {
+        auto& network = stack_.network();
+        const auto file = from_base64(arguments.value("file", std::string{}));
+        if (!file) co_return base::Error{base::Errc::bad_argument, "the file of the authority"};
+        BASE_CO_CHECK(network.import_authority(*file));
+        const auto taken = co_await stack_.membership().take_seat();
+        stack_.network_changed();
+        auto why_not = taken ? std::string{} : taken.error().message();
+        if (!taken && taken.error() == base::Errc::unreachable) {
+            why_not += "; if that node is gone for good, go on without it: 'pelago network remove " +
+                       network.roster().seat.short_hex() + "'";
+        }
+        co_return json{
+            {"network_name", network.name()}, {"acts_here", network.acts_here()}, {"why_not", std::move(why_not)}};
+    }
+
   private:
+    /// What is being copied, how fast, and how long it will take.
+    json repair(const past::NodeStatus& past) {
+        const auto usage = stack_.store().usage();
+        const auto average = usage.blocks == 0 ? 0 : usage.block_bytes / usage.blocks;
+        const auto rate = watch_.repair_bytes_per_second();
+        json out{{"blocks", past.backlog_blocks}, {"bytes", past.backlog_blocks * average}, {"bytes_per_second", rate}};
+        if (rate > 0) out["left_s"] = past.backlog_blocks * average / rate;
+        return out;
+    }
+
+    /// A node with the authority's key that acts elsewhere takes over, in agreement with the one where it acts.
+    base::Task<base::Result<void>> act_here() {
+        auto& network = stack_.network();
+        if (network.acts_here()) co_return base::ok();
+        BASE_CO_CHECK(co_await stack_.membership().take_seat());
+        stack_.network_changed();
+        co_return base::ok();
+    }
+
+    base::Task<bool> is_up(base::NodeId node) {
+        pastry::NodeHandle handle;
+        handle.address.id = node;
+        const auto known = stack_.overlay().find(node);
+        if (known) handle = *known;
+        for (const auto& seed : stack_.network().seeds()) {
+            if (!known && seed.id == node) handle.address = seed;
+        }
+        const auto rtt = co_await stack_.overlay().ping(handle, env_.clock.now() + kContactTimeout);
+        co_return rtt.has_value();
+    }
+
+    /// What only this node has would be lost to the others.
+    base::Result<void> may_leave() {
+        const auto& network = stack_.network();
+        const auto status = stack_.past().status();
+        if (stack_.is_client()) return base::ok();
+        if (network.acts_here() && network.roster().storage_peers() > 1) {
+            return base::Error{base::Errc::denied,
+                               "the network's authority acts here: 'pelago network authority export' it, and 'import' "
+                               "it on the machine that shall go on with it"};
+        }
+        const bool kept = status.blocks > 0 || status.blocks_for_others > 0;
+        if (kept && status.copies < 2) {
+            return base::Error{base::Errc::denied,
+                               "each block has one copy, and this node may have it; raise 'pelago "
+                               "network policy --copies' first"};
+        }
+        if (kept && (status.blocks_short > 0 || status.backlog_blocks > 0 || status.blocks_unchecked > 0)) {
+            return base::Error{base::Errc::denied,
+                               "not every block has all its copies yet; wait until 'pelago node "
+                               "status' says so, or let the others remove this node"};
+        }
+        return base::ok();
+    }
+
+    base::Result<base::Roster::Member> find_member(const std::string& digits) {
+        std::vector<base::Roster::Member> meant;
+        for (const auto& member : stack_.network().roster().members) {
+            if (!digits.empty() && member.id.hex().starts_with(digits)) meant.push_back(member);
+        }
+        if (meant.size() == 1) return meant.front();
+        if (meant.empty()) return base::Error{base::Errc::not_found, "no member begins with '" + digits + "'"};
+        return base::Error{base::Errc::bad_argument, "several nodes begin with '" + digits + "': give more digits"};
+    }
+
     /// The one member that we see whose id begins with these digits.
     base::Result<pastry::NodeHandle> find_node(const std::string& digits) {
         auto known = stack_.overlay().known_peers();
@@ -295,16 +446,20 @@ class Questions {
 
     base::NodeEnv env_;
     PeerStack& stack_;
+    const Watch& watch_;
     base::TimePoint started_;
+    Members members_;
     RouteProbe probe_;
     PublishedObjects objects_;
 };
 
 }  // namespace
 
-void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack) {
-    const auto questions = std::make_shared<Questions>(env, stack);
+void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack, const Watch& watch,
+                   std::string machine_name) {
+    const auto questions = std::make_shared<Questions>(env, stack, watch, std::move(machine_name));
     table.add("status", [questions](json) { return questions->status(); });
+    table.add("network", [questions](json) { return questions->network(); });
     table.add("trace", [questions](json arguments) { return questions->trace(std::move(arguments)); });
     table.add("route", [questions](json arguments) { return questions->route(std::move(arguments)); });
     table.add("ping", [questions](json arguments) { return questions->ping(std::move(arguments)); });
@@ -313,6 +468,11 @@ void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack) {
     table.add("locate", [questions](json arguments) { return questions->locate(std::move(arguments)); });
     table.add("send", [questions](json arguments) { return questions->send(std::move(arguments)); });
     table.add("invite", [questions](json arguments) { return questions->invite(std::move(arguments)); });
+    table.add("remove", [questions](json arguments) { return questions->remove(std::move(arguments)); });
+    table.add("leave", [questions](json) { return questions->leave(); });
+    table.add("address", [questions](json arguments) { return questions->address(std::move(arguments)); });
+    table.add("import_authority",
+              [questions](json arguments) { return questions->import_authority(std::move(arguments)); });
     table.add("policy", [questions](json arguments) { return questions->policy(std::move(arguments)); });
 }
 

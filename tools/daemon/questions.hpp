@@ -6,12 +6,14 @@
 #include "base/env.hpp"
 #include "daemon/control.hpp"
 #include "daemon/peer_stack.hpp"
+#include "daemon/watch.hpp"
 
 namespace tools {
 
 constexpr std::chrono::seconds kLongestInvitation{365 * 86'400};
 
-/// Both references outlive the table.
-void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack);
+/// The references outlive the table. `machine_name`: what other members are told.
+void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack, const Watch& watch,
+                   std::string machine_name);
 
 }  // namespace tools

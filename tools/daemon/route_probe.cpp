@@ -20,9 +20,10 @@ struct RouteProbe::Waiting {
     std::optional<Arrival> arrival;
 };
 
-RouteProbe::RouteProbe(base::NodeEnv env, pastry::Kbr& kbr) : env_{env}, kbr_{kbr} {
+RouteProbe::RouteProbe(base::NodeEnv env, pastry::Kbr& kbr, base::Transport::RequestHandler on_request)
+    : env_{env}, kbr_{kbr} {
     kbr_.attach(base::Service::diagnostics, this);
-    env_.transport.serve(base::Service::diagnostics, {},
+    env_.transport.serve(base::Service::diagnostics, std::move(on_request),
                          [this](const base::Peer& from, base::Message message) { on_answer(from, message); });
 }
 

@@ -18,8 +18,8 @@ class RouteProbe final : public pastry::Application {
         base::Duration rtt{};  ///< there, hop by hop, and straight back
     };
 
-    /// Serves Service::diagnostics. Both outlive it.
-    RouteProbe(base::NodeEnv env, pastry::Kbr& kbr);
+    /// Serves Service::diagnostics; `on_request` answers what is asked there. Both outlive it.
+    RouteProbe(base::NodeEnv env, pastry::Kbr& kbr, base::Transport::RequestHandler on_request);
     ~RouteProbe() override;
 
     /// base::Errc::timed_out if no answer came.

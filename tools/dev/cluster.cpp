@@ -43,7 +43,7 @@ std::string last_endpoint(const std::string& node) {
 /// Nullopt if no node answers there.
 std::optional<nlohmann::json> ask_status(const std::string& node) {
     if (!mode_of(DataDirectory{node}.socket())) return std::nullopt;
-    auto answer = ask_daemon(node, "status", nlohmann::json::object(), kAskTimeout);
+    auto answer = ask_daemon(DataDirectory{node}, "status", nlohmann::json::object(), kAskTimeout);
     if (!answer) return std::nullopt;
     return std::move(*answer);
 }
@@ -83,8 +83,15 @@ std::vector<unsigned> DevCluster::numbers() const {
     return found;
 }
 
+bool DevCluster::any_runs() const {
+    return std::ranges::any_of(numbers(), [this](unsigned number) {
+        return listener_of(DataDirectory{node_directory(number)}.socket()).has_value();
+    });
+}
+
 base::Result<void> DevCluster::make_node(unsigned number, const Options& options) {
     const auto node = node_directory(number);
+    BASE_CHECK(check_new(DataDirectory{node}));
     BASE_TRY(const auto disk, base::host::HostDisk::create(DataDirectory{node}.node()));
     const auto present = base::NetworkDirectory::open(*disk);
     if (present) return base::ok();
@@ -99,7 +106,7 @@ base::Result<void> DevCluster::make_node(unsigned number, const Options& options
                                                   options.policy, runtime.clock().wall_ns()));
         return base::ok();
     }
-    BASE_TRY(const auto answer, ask_daemon(node_directory(1), "invite", {{"valid_s", 600}}));
+    BASE_TRY(const auto answer, ask_daemon(DataDirectory{node_directory(1)}, "invite", {{"valid_s", 600}}));
     BASE_TRY(const auto token, base::Token::parse(answer["token"].get<std::string>()));
     BASE_CHECK(runtime.run(join_network(runtime, *disk, token, wish)));
     return base::ok();

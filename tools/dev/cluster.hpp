@@ -34,6 +34,7 @@ class DevCluster {
     [[nodiscard]] base::Result<nlohmann::json> status() const;
     [[nodiscard]] std::string node_directory(unsigned number) const;
     /// Nodes that were ever made.
+    [[nodiscard]] bool any_runs() const;
     [[nodiscard]] unsigned size() const { return static_cast<unsigned>(numbers().size()); }
 
   private:

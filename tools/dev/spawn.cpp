@@ -58,7 +58,12 @@ base::Result<pid_t> spawn_self(const std::vector<std::string>& args, const std::
     sigset_t none;
     sigemptyset(&none);
     posix_spawnattr_setsigmask(&settings.attributes, &none);
-    posix_spawnattr_setflags(&settings.attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+    // It has no terminal and outlives us: what we ignore, or were told to, is not its concern.
+    sigset_t defaults;
+    sigemptyset(&defaults);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ}) sigaddset(&defaults, signal);
+    posix_spawnattr_setsigdefault(&settings.attributes, &defaults);
+    posix_spawnattr_setflags(&settings.attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     pid_t pid = 0;
     if (const int failed =
             ::posix_spawn(&pid, program.c_str(), &settings.actions, &settings.attributes, pointers.data(), environ);

@@ -9,11 +9,21 @@
 #include "cli/files.hpp"
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
+#include "daemon/control.hpp"
 #include "dev/cluster.hpp"
 
 namespace tools {
 
 namespace {
+
+/// As a shell reads it back, whatever is in it.
+std::string shell_word(const std::string& text) {
+    constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:@%,";
+    if (!text.empty() && text.find_first_not_of(kPlain) == text.npos) return text;
+    std::string out = "'";
+    for (const char letter : text) out += letter == '\'' ? std::string{"'\\''"} : std::string(1, letter);
+    return out + "'";
+}
 
 constexpr unsigned kMostNodes = 64;
 
@@ -26,21 +36,35 @@ std::string dev_directory(const Settings& settings) {
 }
 
 struct UpFlags {
-    std::optional<unsigned> nodes;       ///< default: those that are there, or five
-    unsigned copies = 0;                 ///< 0: three, or as many as there are nodes
+    std::optional<unsigned> nodes;  ///< default: those that are there, or five
+    unsigned copies = 0;            ///< 0: three, or as many as there are nodes; of a cluster that is there, its own
     std::optional<unsigned> min_copies;  ///< default: two, or as many as there are copies
-    std::string repair_after = "10s";
+    std::string repair_after;            ///< "": 10s
     std::string capacity;
 };
+
+/// Of the policy of a cluster that was made before.
+nlohmann::json changes_of(const UpFlags& flags) {
+    auto change = nlohmann::json::object();
+    if (flags.copies != 0) change["copies"] = flags.copies;
+    if (flags.min_copies) change["min_copies"] = *flags.min_copies;
+    if (const auto after = parse_duration(flags.repair_after)) change["repair_after_s"] = after->count();
+    return change;
+}
 
 base::Result<ExitCode> up(Context& context, UpFlags flags) {
     DevCluster cluster{dev_directory(context.settings)};
     DevCluster::Options options;
     options.nodes = flags.nodes.value_or(cluster.size() > 0 ? cluster.size() : options.nodes);
     if (options.nodes < 1 || options.nodes > kMostNodes) return usage_error("--nodes takes a number from 1 to 64");
+    if (options.nodes < cluster.size())
+        return usage_error("the cluster has " + std::to_string(cluster.size()) + " nodes already: it only grows");
+    if (!flags.capacity.empty() && cluster.any_runs())
+        return usage_error("--capacity is for nodes that are started: 'pelago dev down' stops those that run");
+    const auto change = cluster.size() > 0 ? changes_of(flags) : nlohmann::json::object();
     if (flags.copies == 0) flags.copies = std::min(3U, options.nodes);
     options.capacity = flags.capacity;
-    const auto repair_after = parse_duration(flags.repair_after);
+    const auto repair_after = parse_duration(flags.repair_after.empty() ? "10s" : flags.repair_after);
     if (!repair_after) return usage_error("--repair-after takes a time, like 10s or 1h");
     if (flags.copies > options.nodes)
         return usage_error("--copies cannot be more than --nodes: each is on a node of its own");
@@ -54,6 +78,7 @@ base::Result<ExitCode> up(Context& context, UpFlags flags) {
     options.policy.min_copies = static_cast<std::uint8_t>(flags.min_copies.value_or(std::min(2U, flags.copies)));
     BASE_CHECK(options.policy.check());
     BASE_CHECK(cluster.up(context.console, options));
+    if (!change.empty()) BASE_CHECK(ask_daemon(DataDirectory{cluster.node_directory(1)}, "policy", change));
     if (context.console.manner().json) {
         BASE_TRY(const auto status, cluster.status());
         context.console.print_json(status);
@@ -61,9 +86,8 @@ base::Result<ExitCode> up(Context& context, UpFlags flags) {
         BASE_TRY(const auto status, cluster.status());
         context.console.print(plural(status["nodes"].size(), "peer is", "peers are") +
                               " up, each a process of its own\n");
-        context.console.note(
-            "to use them: export PELAGO_DIR=" +
-            printable(std::filesystem::absolute(cluster.node_directory(1)).lexically_normal().string()));
+        const auto directory = std::filesystem::absolute(cluster.node_directory(1)).lexically_normal().string();
+        context.console.note("to use them: export PELAGO_DIR=" + printable(shell_word(directory)));
     }
     return ExitCode::done;
 }
@@ -102,6 +126,10 @@ base::Result<ExitCode> status(Context& context) {
 base::Result<ExitCode> down(Context& context) {
     DevCluster cluster{dev_directory(context.settings)};
     BASE_CHECK(cluster.down(context.console));
+    if (context.console.manner().json) {
+        BASE_TRY(const auto status, cluster.status());
+        context.console.print_json(status);
+    }
     context.console.note("stopped; what they store stays in " + dev_directory(context.settings));
     return ExitCode::done;
 }
@@ -122,9 +150,10 @@ void add_dev_verbs(Verbs& verbs) {
         ->check(CLI::Range(1, 16));
     up_verb.add_option("--min-copies", flags->min_copies, "Refuse to store with fewer nodes up (default: 2)")
         ->type_name("N");
-    up_verb.add_option("--repair-after", flags->repair_after, "Make new copies when a node is away for this long")
-        ->type_name("TIME")
-        ->capture_default_str();
+    up_verb
+        .add_option("--repair-after", flags->repair_after,
+                    "Make new copies when a node is away for this long (default: 10s)")
+        ->type_name("TIME");
     up_verb.add_option("--capacity", flags->capacity, "Space that each store may take")->type_name("SIZE");
 
     verbs.add(group, {"status", "Which peers run, and what lies on each", "dev status"},

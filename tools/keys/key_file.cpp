@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/byte_order_mark.hpp"
 #include "base/codec.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
@@ -57,6 +58,7 @@ base::Result<WrappingKeys> wrapping_keys(const KeyFile& file, std::string_view p
 
 /// The base64 between the marks, in one piece.
 base::Result<std::string> unwrap_text(std::string_view text) {
+    text = base::without_byte_order_mark(text);
     std::string inside;
     enum class Where { before, within, after } where = Where::before;
     while (!text.empty()) {
@@ -73,11 +75,14 @@ base::Result<std::string> unwrap_text(std::string_view text) {
             where = Where::after;
         } else if (where == Where::within) {
             inside += line;
+        } else if (where == Where::before && text.empty() && kBegin.starts_with(line)) {
+            return base::Error{base::Errc::corrupt, "the key file"};  // cut short
         } else {
             return malformed("holds something that is no owner key");
         }
     }
-    if (where != Where::after) return malformed("has no end, or is none");
+    if (where == Where::within) return base::Error{base::Errc::corrupt, "the key file"};  // cut short
+    if (where != Where::after) return malformed("is empty");
     return inside;
 }
 
@@ -112,8 +117,7 @@ base::Result<KeyFile> KeyFile::decode(base::ByteView text) {
     if (text.size() > kMaxKeyFileBytes) return malformed("is too long");
     BASE_TRY(const std::string inside, unwrap_text(base::as_text(text)));
     const auto body = from_base64(inside);
-    if (!body) return malformed("is not base64");
-    if (!base::ends_with_crc32c(*body)) return base::Error{base::Errc::corrupt, "the key file"};
+    if (!body || !base::ends_with_crc32c(*body)) return base::Error{base::Errc::corrupt, "the key file"};
     base::Reader in{base::ByteView{*body}.first(body->size() - 4)};
     KeyFile file;
     if (in.u8() != kVersion) return base::Error{base::Errc::unsupported, "the key file's version"};

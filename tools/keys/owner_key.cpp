@@ -13,14 +13,19 @@ namespace {
 constexpr int kTries = 3;
 
 base::Result<void> make_owner_key(Context& context, const std::string& path) {
+    BASE_CHECK(check_new(data_directory(context.settings)));
     BASE_TRY(const auto passphrase, given_passphrase(context.settings, context.io.around()));
     base::host::HostRng rng;
     const base::SigningKey key{rng.secret()};
     BASE_TRY(const KeyFile file, KeyFile::seal(key, passphrase ? passphrase->view() : std::string_view{}, rng));
-    BASE_CHECK(make_directories(parent_path(path)));
+    const auto cannot = [](const base::Error& error) {
+        return base::Error{error.code(),
+                           "cannot make an owner key: " + error.detail() + " (choose another directory with --dir)"};
+    };
+    if (const auto made = make_directories(parent_path(path)); !made) return cannot(made.error());
     if (auto written = write_new_file(path, base::as_bytes(file.encode())); !written) {
         if (written.error() == base::Errc::exists) return base::ok();  // another pelago was faster: its key is ours
-        return written.error().with("cannot make an owner key");
+        return cannot(written.error());
     }
     context.console.note("made an owner key " + std::string{passphrase ? "" : "(without passphrase) "} + "in " +
                          printable(path) +

@@ -8,6 +8,7 @@
 #include <functional>
 #include <vector>
 
+#include "base/byte_order_mark.hpp"
 #include "base/crypto.hpp"
 #include "base/error.hpp"
 #include "cli/exit_code.hpp"
@@ -24,6 +25,7 @@ base::Result<Passphrase> first_line(std::string text, const std::string& source,
     const auto end = text.find('\n');
     if (end != std::string::npos) text.resize(end);
     if (text.ends_with('\r')) text.pop_back();
+    text.erase(0, text.size() - base::without_byte_order_mark(text).size());
     if (text.empty()) return base::Error{wrong, "cannot take a passphrase from " + source + ": it is empty"};
     return Passphrase{std::move(text)};
 }

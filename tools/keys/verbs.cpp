@@ -10,6 +10,7 @@
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
 #include "keys/owner_key.hpp"
+#include "session/data_directory.hpp"
 
 namespace tools {
 
@@ -47,6 +48,9 @@ base::Result<ExitCode> export_to(Context& context, const std::string& target) {
     if (auto written = write_new_file(target, base::as_bytes(key.file.encode())); !written) {
         return written.error().with("cannot write the recovery file");
     }
+    if (context.console.manner().json) {
+        context.console.print_json({{"file", target}, {"passphrase", key.file.has_passphrase()}});
+    }
     const std::string protection = key.file.has_passphrase() ? "It opens with the key's passphrase."
                                                              : "It has no passphrase: whoever has it, has the key.";
     context.console.note("wrote the recovery file " + printable(target) + "\n" + protection +
@@ -80,11 +84,15 @@ base::Result<ExitCode> import_from(Context& context, const std::string& source, 
                                                  "; --replace keeps it beside)"};
     }
     if (other) BASE_CHECK(keep_old_key(context, path, damaged ? ".damaged" : ".old-" + (*old)->name()));
+    BASE_CHECK(check_new(data_directory(context.settings)));
     BASE_CHECK(make_directories(parent_path(path)));
     const std::string text = file->encode();
     const bool there = damaged || *old;
     auto written = there ? replace_small_file(path, base::as_bytes(text)) : write_new_file(path, base::as_bytes(text));
     if (!written) return written.error().with("cannot import the owner key");
+    if (context.console.manner().json) {
+        context.console.print_json({{"key", file->name()}, {"file", path}, {"replaced", other}});
+    }
     context.console.note("imported owner key " + file->name() + " to " + printable(path));
     return ExitCode::done;
 }
@@ -111,8 +119,16 @@ base::Result<ExitCode> passwd(Context& context, const PasswdOptions& options) {
     BASE_TRY(const Passphrase passphrase, new_passphrase(context, options));
     base::host::HostRng rng;
     BASE_TRY(const KeyFile sealed, KeyFile::seal(owner, passphrase.view(), rng));
+    const auto names = names_of(key.path);
     if (auto written = replace_small_file(key.path, base::as_bytes(sealed.encode())); !written) {
         return written.error().with("cannot change the passphrase");
+    }
+    if (context.console.manner().json) {
+        context.console.print_json({{"file", key.path}, {"passphrase", sealed.has_passphrase()}});
+    }
+    if (names > 1) {
+        context.console.warn(key.path + " has " + plural(names - 1, "other name", "other names") +
+                             " (hard links): the key is still there as it was before");
     }
     context.console.note(sealed.has_passphrase()
                              ? "changed the passphrase; recovery files made earlier keep theirs"

@@ -1,4 +1,5 @@
-// pelago network create, invite, join, policy: who belongs together, and what the whole network keeps to.
+// pelago network create, invite, join, policy: who belongs together, and what the whole network keeps to. How members
+// go, move and are found again is in network/members.cpp.
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@
 #include "daemon/daemon.hpp"
 #include "daemon/questions.hpp"
 #include "network/join.hpp"
+#include "network/members.hpp"
 #include "session/data_directory.hpp"
 #include "session/lone_identity.hpp"
 
@@ -118,6 +120,7 @@ base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
     const auto directory = DataDirectory{context.settings.get("dir")}.node();
     BASE_TRY(const auto policy, flags.policy.apply(base::Policy{}));
     BASE_TRY(const auto wish, flags.wish.wish(context.settings));
+    BASE_CHECK(check_new(data_directory(context.settings)));
     BASE_TRY(const auto disk, base::host::HostDisk::create(directory));
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
     // The node of a network of one keeps its identity, and so its archive: from now on others may hold copies of it.
@@ -134,6 +137,8 @@ base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
     } else {
         context.console.print("network '" + printable(made->name()) + "' created; this node is " +
                               made->certificate().id().short_hex() + "\n");
+        context.console.note(
+            "keep a copy of the network's authority elsewhere: 'pelago network authority export FILE'");
         context.console.note("next: 'pelago node run', then 'pelago network invite' for each other machine");
     }
     return ExitCode::done;
@@ -146,7 +151,8 @@ base::Result<ExitCode> invite(Context& context, const std::string& lifetime) {
     if (!duration || duration->count() < 1 || *duration > kLongestInvitation) {
         return usage_error("--valid takes a time, like 1h or 7d, of at most a year");
     }
-    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "invite", {{"valid_s", duration->count()}}));
+    BASE_TRY(const auto answer,
+             ask_daemon(data_directory(context.settings), "invite", {{"valid_s", duration->count()}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
     } else {
@@ -162,6 +168,7 @@ base::Result<ExitCode> invite(Context& context, const std::string& lifetime) {
 struct JoinFlags {
     std::string token_file;
     WishFlags wish;
+    bool client = false;
 };
 
 base::Result<std::string> read_token(Context& context, const JoinFlags& flags) {
@@ -174,28 +181,39 @@ base::Result<std::string> read_token(Context& context, const JoinFlags& flags) {
     return std::string{base::as_text(*file)};
 }
 
-/// A joiner gets a new place on a ring that knows nothing of what this machine kept for itself alone: that archive
-/// would seem gone. Nothing is hidden silently.
-base::Result<void> refuse_if_it_has_an_archive(base::Disk& disk, const std::string& directory) {
-    if (base::NetworkDirectory::open(disk)) return base::ok();  // a repeated join
+bool has_an_archive(base::Disk& disk) {
     const auto blocks = disk.list("blocks");
-    if (!blocks || blocks->empty()) return base::ok();
-    return base::Error{base::Errc::exists, "cannot join: " + directory +
-                                               " keeps an archive of this machine alone, which the network would not "
-                                               "know; join with another --dir, or begin a network here"};
+    return blocks && !blocks->empty();
+}
+
+/// A member that joined again would be another node, and the one that it was would be gone for good.
+base::Result<void> refuse_a_member(const base::Result<NetworkDirectory>& known, const DataDirectory& directory) {
+    if (!known && known.error() == base::Errc::not_found) return base::ok();
+    if (!known) return known.error().with("cannot join: " + directory.node());
+    const bool runs = somebody_listens(directory.socket());
+    return base::Error{base::Errc::exists,
+                       "cannot join: this machine is node " + known->certificate().id().short_hex() + " of network '" +
+                           printable(known->name()) + "' already, and its node " + (runs ? "runs" : "does not run") +
+                           "; 'pelago network leave' takes it out, another --dir makes a second node"};
 }
 
 base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
-    const auto directory = DataDirectory{context.settings.get("dir")}.node();
+    const DataDirectory data{context.settings.get("dir")};
+    const auto directory = data.node();
     BASE_TRY(const auto text, read_token(context, flags));
     BASE_TRY(const auto token, base::Token::parse(text));
-    BASE_TRY(const auto wish, flags.wish.wish(context.settings));
+    BASE_TRY(auto wish, flags.wish.wish(context.settings));
+    if (flags.client) wish.role = base::Role::client;
+    BASE_CHECK(check_new(data_directory(context.settings)));
     BASE_TRY(const auto disk, base::host::HostDisk::create(directory));
-    if (const auto known = NetworkDirectory::open(*disk); known && known->network() != token.network) {
-        return base::Error{base::Errc::exists, "cannot join: " + directory + " already belongs to network '" +
-                                                   printable(known->name()) + "' (use another --dir)"};
+    BASE_CHECK(refuse_a_member(NetworkDirectory::open(*disk), data));
+    const bool brings_archive = has_an_archive(*disk);
+    if (brings_archive && flags.client) {
+        return base::Error{base::Errc::exists, "cannot join as a client, which keeps nothing: " + directory +
+                                                   " has an archive of this machine alone; join without --client, and "
+                                                   "it comes along"};
     }
-    BASE_CHECK(refuse_if_it_has_an_archive(*disk, directory));
+    BASE_TRY(const auto lock, disk->lock(kNetworkLock));
     base::host::HostRuntime runtime{base::Log::Level::warning, 1};
     const auto joined = runtime.run(join_network(runtime, *disk, token, wish));
     if (!joined) return joined.error().with("cannot join through " + token.issuer_endpoint);
@@ -206,8 +224,10 @@ base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
     if (context.console.manner().json) {
         context.console.print_json(document);
     } else {
-        context.console.print("joined network '" + printable(joined->name()) + "' as node " +
-                              joined->certificate().id().short_hex() + "\n");
+        context.console.print("joined network '" + printable(joined->name()) + "' as " +
+                              (flags.client ? "client " : "node ") + joined->certificate().id().short_hex() + "\n");
+        if (brings_archive)
+            context.console.note("this machine's archive comes along: its node copies it to the others");
         context.console.note("next: 'pelago node run'");
     }
     return ExitCode::done;
@@ -226,7 +246,6 @@ base::Result<base::Policy> change_policy_directly(const std::string& directory, 
 }
 
 base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
-    const auto directory = context.settings.get("dir");
     if (flags.min_copies && flags.copies && *flags.min_copies > *flags.copies) {
         return usage_error("--min-copies cannot be more than --copies");
     }
@@ -238,11 +257,12 @@ base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
         if (!duration) return usage_error("--repair-after takes a time, like 90s, 15m or 1h");
         arguments["repair_after_s"] = duration->count();
     }
-    auto answer = ask_daemon(directory, "policy", arguments);
-    if (!answer && answer.error() == Errc::no_node) {
-        auto changed = change_policy_directly(directory, flags);
+    const auto data = data_directory(context.settings);
+    auto answer = ask_daemon(data, "policy", arguments);
+    if (!answer && answer.error() == Errc::no_node && data.other_socket.empty()) {
+        auto changed = change_policy_directly(data.path, flags);
         if (!changed && changed.error() == base::Errc::not_found) {
-            return base::Error{Errc::no_network, "cannot use " + directory};
+            return base::Error{Errc::no_network, "cannot use " + data.path};
         }
         BASE_TRY(const auto now, std::move(changed));
         answer = describe_policy(now);
@@ -255,13 +275,16 @@ base::Result<ExitCode> policy(Context& context, const PolicyFlags& flags) {
 }  // namespace
 
 void add_network_verbs(Verbs& verbs) {
-    CLI::App& group = verbs.group("network", "Peers that keep each other's blocks: create, invite, join, policy");
+    CLI::App& group =
+        verbs.group("network", "Peers that keep each other's blocks: create, invite, join, leave, remove");
 
     auto create_flags = std::make_shared<CreateFlags>();
     CLI::App& create_verb = verbs.add(
         group,
         {"create", "Begin a network, with this machine as its first node and its authority", "network create home",
-         "The directory of this node then holds the authority's key: keep a copy of it. Only this node can invite."},
+         "The directory of this node then holds the network's authority, which invites and removes members: keep a "
+         "copy "
+         "elsewhere with 'pelago network authority export'."},
         [create_flags](Context& context) { return create(context, *create_flags); });
     create_verb.add_option("name", create_flags->name, "What people call it")->required()->type_name("NAME");
     create_flags->wish.add_to(create_verb);
@@ -283,15 +306,20 @@ void add_network_verbs(Verbs& verbs) {
          "on this machine could see it. A join that broke off can be repeated with the same token."},
         [join_flags](Context& context) { return join(context, *join_flags); });
     join_verb.add_option("--token-file", join_flags->token_file, "Where the token is")->type_name("FILE");
+    join_verb.add_flag(
+        "--client", join_flags->client,
+        "Use the network and keep nothing for it: to restore on a new machine, or on one that is seldom on");
     join_flags->wish.add_to(join_verb);
 
     auto policy_flags = std::make_shared<PolicyFlags>();
     CLI::App& policy_verb =
         verbs.add(group,
-                  {"policy", "Show, or on the authority's node change, what the whole network keeps to",
+                  {"policy", "Show, or where the authority's key is change, what the whole network keeps to",
                    "network policy\nnetwork policy --copies 4 --repair-after 30m"},
                   [policy_flags](Context& context) { return policy(context, *policy_flags); });
     policy_flags->add_to(policy_verb);
+
+    add_member_verbs(verbs, group);
 }
 
 }  // namespace tools

@@ -1,7 +1,9 @@
 // pelago node run, status: this machine's peer.
 #include <CLI/CLI.hpp>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/host/tcp_transport.hpp"
 #include "cli/families.hpp"
@@ -24,11 +26,14 @@ struct RunFlags {
     std::string capacity;
     std::string cache;
     std::string heartbeat = "30s";
+    bool share_with_group = false;
 };
 
 base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
     DaemonOptions options;
     options.directory = context.settings.get("dir");
+    options.socket = context.settings.get("socket");
+    options.share_with_group = flags.share_with_group;
     options.listen = flags.listen;
     options.advertise = flags.advertise;
     for (const auto& [flag, text] : {std::pair{"--listen", flags.listen}, std::pair{"--advertise", flags.advertise}}) {
@@ -52,6 +57,8 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
         options.cache_bytes = parse_size(cache);
         if (!options.cache_bytes) return usage_error("--cache takes a size, like 10G or 500MiB, or 0 for no cache");
     }
+    options.name = context.settings.get("host");
+    if (options.name.empty()) options.name = context.io.around().host;
     options.notify_socket = context.io.around().variable("NOTIFY_SOCKET").value_or("");
     options.verbose = context.console.manner().verbose > 0;
     let_stop_take_its_time();  // a daemon drains
@@ -62,23 +69,72 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
 
 std::string show_duration(std::int64_t seconds) { return human_duration(std::chrono::seconds{seconds}); }
 
+std::string count_members(const nlohmann::json& members) {
+    std::map<std::string, std::uint64_t> in_state;
+    for (const auto& member : members) ++in_state[member["state"].get<std::string>()];
+    std::string text = plural(members.size(), "storage peer", "storage peers") + ": " +
+                       human_count(in_state["here"] + in_state["up"]) + " up";
+    for (const auto& [state, words] :
+         {std::pair{"silent", " not answering"}, std::pair{"away", " away"}, std::pair{"unknown", " not met yet"}}) {
+        if (in_state[state] > 0) text += ", " + human_count(in_state[state]) + words;
+    }
+    return text;
+}
+
+/// Of a repair: how long until what is ours to send is sent, or for whom it waits.
+std::string time_left(const nlohmann::json& status) {
+    const auto& repair = status["repair"];
+    if (repair.contains("left_s")) {
+        return ", about " + show_duration(repair["left_s"]) + " left at " + human_size(repair["bytes_per_second"]) +
+               "/s";
+    }
+    std::optional<std::int64_t> wait;
+    for (const auto& gone : status["overlay"]["absent"]) {
+        const auto left = status["policy"]["repair_after_s"].get<std::int64_t>() - gone["away_s"].get<std::int64_t>();
+        if (left > 0) wait = std::min(wait.value_or(left), left);
+    }
+    return wait ? "; copies are made again in " + show_duration(*wait) + ", unless who is away comes back" : "";
+}
+
+std::string members_table(const nlohmann::json& members) {
+    Table table{{"ID", "NAME", "STATE", "SINCE", "USED", "CAPACITY", "SEEN", "ADDRESS"},
+                {Table::Align::left, Table::Align::left, Table::Align::left, Table::Align::right, Table::Align::right,
+                 Table::Align::right, Table::Align::right}};
+    const auto size = [](const nlohmann::json& member, const char* key) {
+        return member.contains(key) ? human_size(member[key]) : std::string{"-"};
+    };
+    for (const auto& member : members) {
+        const auto state = member["state"].get<std::string>();
+        const auto* since = member.contains("up_s") ? "up_s" : "away_s";
+        table.add({member["id"].get<std::string>().substr(0, 8), printable(member.value("name", std::string{"-"})),
+                   state == "silent"    ? "no answer"
+                   : state == "unknown" ? "not met yet"
+                                        : state,
+                   member.contains(since) ? show_duration(member[since]) : "-", size(member, "used_bytes"),
+                   size(member, "capacity_bytes"),
+                   state == "here" || state == "up" ? "now"
+                   : member.contains("seen_s")      ? show_duration(member["seen_s"]) + " ago"
+                                                    : "-",
+                   printable(member["endpoint"].get<std::string>())});
+    }
+    return table.str();
+}
+
 void print_status(Console& console, const nlohmann::json& status) {
     const auto& store = status["store"];
     const auto& blocks = status["past"];
-    const auto& overlay = status["overlay"];
     Table table{{"NODE", status["id"].get<std::string>()}};
     table.add({"network", status["network_name"].get<std::string>()});
     table.add({"state", status["state"].get<std::string>() + ", up " + show_duration(status["uptime_s"])});
     table.add({"address", status["endpoint"].get<std::string>()});
-    table.add({"members", std::to_string(status["storage_peers"].get<int>()) + " storage peers, " +
-                              std::to_string(overlay["neighbours"].size()) + " neighbours up, " +
-                              std::to_string(overlay["absent"].size()) + " away"});
+    table.add({"members", count_members(status["members"])});
     const auto copies = blocks["copies"].get<int>();
     const auto wanted = blocks["copies_wanted"].get<int>();
     table.add(
         {"copies",
          std::to_string(copies) + " of each block, " + std::to_string(blocks["min_copies"].get<int>()) + " at least" +
-             (copies < wanted ? "; the policy asks for " + std::to_string(wanted) + ", more than there are members"
+             (copies < wanted ? "; " + plural(static_cast<unsigned>(wanted - copies), "more machine", "more machines") +
+                                    " would make the " + std::to_string(wanted) + " that the policy asks for"
                               : "")});
     table.add({"stored", human_count(store["blocks"]) + " blocks, " + human_size(store["disk_bytes"]) + " of " +
                              human_size(store["capacity_bytes"])});
@@ -90,6 +146,10 @@ void print_status(Console& console, const nlohmann::json& status) {
     if (store.value("state_lost", false)) {
         table.add({"damaged", "records or tags were lost from this disk before the node started: see its log"});
     }
+    if (store["unreadable_segments"] != 0) {
+        table.add({"damaged", plural(store["unreadable_segments"], "file", "files") +
+                                  " of the store cannot be read: see the node's log"});
+    }
     if (blocks["blocks_lost"] != 0) {
         table.add({"damaged", human_count(blocks["blocks_lost"]) + " lost on this disk, waiting for a good copy"});
     }
@@ -99,8 +159,8 @@ void print_status(Console& console, const nlohmann::json& status) {
                           " to which nothing can be added: too few of the nodes that keep its newest state are up"});
     }
     if (blocks["blocks_short"] != 0 || blocks["backlog_blocks"] != 0) {
-        table.add({"repair", human_count(blocks["blocks_short"]) + " blocks short of copies, " +
-                                 human_count(blocks["backlog_blocks"]) + " to send"});
+        table.add({"repair", plural(blocks["blocks_short"], "block", "blocks") + " short of copies, " +
+                                 human_count(blocks["backlog_blocks"]) + " to send" + time_left(status)});
     }
     if (blocks["blocks_moving"] != 0 || blocks["blocks_to_hand_over"] != 0) {
         table.add({"moving", human_count(blocks["blocks_moving"]) + " blocks not yet where they belong, " +
@@ -123,11 +183,11 @@ void print_status(Console& console, const nlohmann::json& status) {
     }
     table.add({"moved", human_size(blocks["bytes_repaired"]) + " repaired, " + human_size(blocks["bytes_handed_over"]) +
                             " handed over"});
-    console.print(table.str());
+    console.print(table.str() + "\n" + members_table(status["members"]));
 }
 
 base::Result<ExitCode> status(Context& context, bool check) {
-    BASE_TRY(const auto document, ask_daemon(context.settings.get("dir"), "status", nlohmann::json::object()));
+    BASE_TRY(const auto document, ask_daemon(data_directory(context.settings), "status", nlohmann::json::object()));
     const auto trouble = diagnose(document);
     if (context.console.manner().json) {
         auto extended = document;
@@ -167,6 +227,9 @@ void add_node_verbs(Verbs& verbs) {
     run_verb.add_option("--heartbeat", run_flags->heartbeat, "How often a neighbour is looked after")
         ->type_name("TIME")
         ->capture_default_str();
+
+    run_verb.add_flag("--share-with-group", run_flags->share_with_group,
+                      "Let members of this process's group use the node, not only its user and root");
 
     auto check = std::make_shared<bool>(false);
     CLI::App& status_verb = verbs.add(group,

@@ -3,6 +3,8 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/hash.hpp"
+#include "base/limits.hpp"
 #include "cli/families.hpp"
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
@@ -24,9 +26,24 @@ base::Result<void> check_digits(const std::string& text) {
     return usage_error("'" + text + "' is not 1 to 64 hexadecimal digits");
 }
 
+/// An object is named by the digits of its GUID, or by any other name, whose hash is its GUID.
+base::Result<std::string> object_named(const std::string& text) {
+    constexpr std::string_view kDomain = "pelago object ";
+    if (text.empty() || text.size() > base::kMaxNameBytes || printable(text) != text)
+        return usage_error("an object has a name of at most 255 bytes of plain text, or a GUID");
+    if (base::Guid::from_prefix(text)) return text;
+    return base::sha256(base::as_bytes(std::string{kDomain} + text)).hex();
+}
+
+/// As a person calls it, and its GUID where that is another thing.
+std::string both_names(const std::string& name, const nlohmann::json& answer) {
+    const auto guid = answer["object"].get<std::string>();
+    return guid.starts_with(name) ? guid : printable(name) + " (" + guid + ")";
+}
+
 base::Result<ExitCode> trace(Context& context, const std::string& key) {
     BASE_CHECK(check_digits(key));
-    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "trace", {{"key", key}}));
+    BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "trace", {{"key", key}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
         return ExitCode::done;
@@ -46,7 +63,7 @@ base::Result<ExitCode> trace(Context& context, const std::string& key) {
 
 base::Result<ExitCode> route(Context& context, const std::string& key) {
     BASE_CHECK(check_digits(key));
-    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "route", {{"key", key}}));
+    BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "route", {{"key", key}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
     } else {
@@ -60,7 +77,7 @@ base::Result<ExitCode> route(Context& context, const std::string& key) {
 
 base::Result<ExitCode> ping(Context& context, const std::string& node) {
     BASE_CHECK(check_digits(node));
-    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "ping", {{"node", node}}));
+    BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "ping", {{"node", node}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
     } else {
@@ -69,16 +86,16 @@ base::Result<ExitCode> ping(Context& context, const std::string& node) {
     return ExitCode::done;
 }
 
-base::Result<ExitCode> publish(Context& context, const std::string& object, bool withdraw) {
-    BASE_CHECK(check_digits(object));
+base::Result<ExitCode> publish(Context& context, const std::string& name, bool withdraw) {
+    BASE_TRY(const auto object, object_named(name));
     const auto* question = withdraw ? "unpublish" : "publish";
-    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), question, {{"object", object}}));
+    BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), question, {{"object", object}}));
     const bool confirmed = answer["confirmed"].get<bool>();
     if (context.console.manner().json) {
         context.console.print_json(answer);
     } else {
-        context.console.print(std::string{withdraw ? "withdrawn" : "published"} + ": " +
-                              answer["object"].get<std::string>() + "\n");
+        context.console.print(std::string{withdraw ? "withdrawn" : "published"} + ": " + both_names(name, answer) +
+                              "\n");
     }
     if (confirmed) return ExitCode::done;
     context.console.warn(
@@ -102,9 +119,9 @@ void draw(Console& console, const nlohmann::json& answer) {
     console.print(table.str() + "a pointer was met at the last of these; who publishes the object:\n");
 }
 
-base::Result<ExitCode> locate(Context& context, const std::string& object, bool trace) {
-    BASE_CHECK(check_digits(object));
-    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "locate", {{"object", object}}));
+base::Result<ExitCode> locate(Context& context, const std::string& name, bool trace) {
+    BASE_TRY(const auto object, object_named(name));
+    BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "locate", {{"object", object}}));
     if (context.console.manner().json) {
         context.console.print_json(answer);
         return ExitCode::done;
@@ -128,16 +145,15 @@ struct SendOptions {
 };
 
 base::Result<ExitCode> send(Context& context, const SendOptions& options) {
-    BASE_CHECK(check_digits(options.object));
+    BASE_TRY(const auto object, object_named(options.object));
     if (options.message.size() > kMaxMessageBytes) {
         return usage_error("a message on the command line has at most " + std::to_string(kMaxMessageBytes) + " bytes");
     }
     if (printable(options.message) != options.message) {
         return usage_error("a message on the command line is one line of text (UTF-8)");
     }
-    const nlohmann::json question{
-        {"object", options.object}, {"message", options.message}, {"replicas", options.replicas}};
-    BASE_TRY(const auto answer, ask_daemon(context.settings.get("dir"), "send", question));
+    const nlohmann::json question{{"object", object}, {"message", options.message}, {"replicas", options.replicas}};
+    BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "send", question));
     const auto reached = answer["reached"].get<std::uint64_t>();
     if (context.console.manner().json) {
         context.console.print_json(answer);
@@ -150,13 +166,15 @@ base::Result<ExitCode> send(Context& context, const SendOptions& options) {
 
 void add_location_verbs(Verbs& verbs) {
     const auto object_option = [](CLI::App& verb, std::string& object) {
-        verb.add_option("object", object, "Hexadecimal digits of its GUID")->required()->type_name("OBJECT");
+        verb.add_option("object", object, "A name of your choice, or hexadecimal digits of its GUID")
+            ->required()
+            ->type_name("OBJECT");
     };
     auto published = std::make_shared<std::string>();
     object_option(
-        verbs.add({"publish", "Say that this node holds an object", "publish 4378",
+        verbs.add({"publish", "Say that this node holds an object", "publish my-photos\npublish 4378",
                    "Until 'unpublish', or until the node stops. What is sent to the object is written to the\n"
-                   "node's log. A GUID is 64 hexadecimal digits; fewer are filled up with zeros. Returns when\n"
+                   "node's log. A name of hexadecimal digits only is a GUID, filled up with zeros. Returns when\n"
                    "others find it. Exit 3: said, but not every node that they will ask has confirmed it."},
                   [published](Context& context) { return publish(context, *published, false); }),
         *published);
@@ -178,7 +196,9 @@ void add_location_verbs(Verbs& verbs) {
     auto sending = std::make_shared<SendOptions>();
     auto& send_verb =
         verbs.add({"send", "Send a message to the nearest holder of an object",
-                   "send 4378 'are you there?' --replicas 2", "Exit 3: fewer replicas than asked for took it."},
+                   "send my-photos 'who else has these?' --replicas 2",
+                   "The message is written to the log of the node that publishes the object, for whoever looks\n"
+                   "after that node; nothing else is done with it. Exit 3: fewer replicas than asked for took it."},
                   [sending](Context& context) { return send(context, *sending); });
     object_option(send_verb, sending->object);
     send_verb.add_option("message", sending->message, "Text")->required()->type_name("MESSAGE");

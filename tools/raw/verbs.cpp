@@ -71,12 +71,13 @@ base::Result<ExitCode> put(Context& context, const std::string& path) {
         context.console.print_json({{"id", id.hex()},
                                     {"bytes", size},
                                     {"copies_wanted", outcome->copies_wanted},
+                                    {"copies_possible", outcome->copies_possible},
                                     {"copies_stored", outcome->copies_stored}});
     } else {
         context.console.print(id.hex() + "\n");
     }
-    if (outcome->copies_stored >= outcome->copies_wanted) return ExitCode::done;
-    context.console.warn(std::to_string(outcome->copies_stored) + " of " + std::to_string(outcome->copies_wanted) +
+    if (outcome->copies_stored >= outcome->copies_possible) return ExitCode::done;
+    context.console.warn(std::to_string(outcome->copies_stored) + " of " + std::to_string(outcome->copies_possible) +
                          " copies; the nodes go on copying by themselves");
     return ExitCode::partial;
 }
@@ -96,6 +97,9 @@ base::Result<ExitCode> get(Context& context, const std::string& text, const std:
     if (!bytes) return bytes.error().with("cannot get " + text);
     if (!output.empty()) {
         if (auto written = write_new_file(output, *bytes); !written) return written.error().with("cannot write");
+        if (context.console.manner().json) {
+            context.console.print_json({{"id", id.hex()}, {"bytes", bytes->size()}, {"file", output}});
+        }
         context.console.note("wrote " + human_size(bytes->size()) + " to " + printable(output));
         return ExitCode::done;
     }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/error.hpp"
 #include "base/host/host_disk.hpp"
 #include "base/network_directory.hpp"
 
@@ -24,6 +25,16 @@ bool has_file(const std::string& directory, std::string_view extension) {
 }
 
 }  // namespace
+
+base::Result<void> check_new(const DataDirectory& directory) {
+    constexpr std::size_t kMostBytes = sizeof(sockaddr_un::sun_path) - 1;
+    const auto socket = directory.socket();
+    if (socket.size() <= kMostBytes || mode_of(directory.path)) return base::ok();
+    return base::Error{base::Errc::bad_argument, "cannot make the data directory " + directory.path +
+                                                     ": the path of its socket would have " +
+                                                     std::to_string(socket.size()) + " bytes, and the system takes " +
+                                                     std::to_string(kMostBytes) + "; choose a shorter one with --dir"};
+}
 
 bool somebody_listens(const std::string& socket) {
     sockaddr_un address{};

@@ -10,8 +10,6 @@ namespace tools {
 
 namespace {
 
-using namespace std::chrono_literals;
-
 constexpr std::string_view kIdentityRecord = "pelago lone node";
 
 /// Nobody else has copies, so there is nothing to compare and nothing to repair.
@@ -21,23 +19,20 @@ past::Config lone_config() {
     return config;
 }
 
-/// Commands are short, and two at once are normal in scripts: a moment of patience spares them a retry of their own.
-base::Task<base::Result<std::unique_ptr<past::SegmentStore>>> open_store(base::NodeEnv env, LoneNodeConfig config) {
+/// `full`: for want of what room the store can only be read.
+base::Task<base::Result<std::unique_ptr<past::SegmentStore>>> open_store(base::NodeEnv env, LoneNodeConfig config,
+                                                                         std::optional<base::Error>& full) {
     past::SegmentStore::Config store;
     store.capacity_bytes = config.capacity_bytes;
-    const auto deadline = env.clock.now() + config.lock_wait;
-    for (;;) {
-        auto opened = co_await past::SegmentStore::open(env, store);
-        if (!opened && opened.error() == base::Errc::read_only) {
-            // What there is can be read all the same: an archive on a medium that is, or became, read-only.
-            store.read_only = true;
-            auto readable = co_await past::SegmentStore::open(env, store);
-            if (readable || !(readable.error() == base::Errc::not_found)) opened = std::move(readable);
-            store.read_only = false;
-        }
-        if (opened || !(opened.error() == base::Errc::locked) || env.clock.now() >= deadline) co_return opened;
-        co_await env.clock.sleep_for(100ms);
-    }
+    auto opened = co_await past::SegmentStore::open(env, store);
+    const bool no_room = !opened && opened.error() == base::Errc::no_space;
+    if (opened || !(no_room || opened.error() == base::Errc::read_only)) co_return opened;
+    // What there is can be read all the same: an archive on a medium that is, or became, read-only or full.
+    store.read_only = true;
+    auto readable = co_await past::SegmentStore::open(env, store);
+    if (readable && no_room) full = opened.error();
+    if (readable || !(readable.error() == base::Errc::not_found)) co_return readable;
+    co_return opened;
 }
 
 base::Address address_of(const past::Identity& identity) {
@@ -87,7 +82,11 @@ base::Task<base::Result<void>> LoneNode::find_identity(LoneNode* self) {
 base::Task<base::Result<std::unique_ptr<LoneNode>>> LoneNode::open(base::host::HostRuntime& runtime, base::Disk& disk,
                                                                    LoneNodeConfig config) {
     std::unique_ptr<LoneNode> node{new LoneNode{runtime, disk}};
-    BASE_CO_TRY(node->store_, co_await open_store(node->env_, config));
+    BASE_CO_TRY(node->store_, co_await open_store(node->env_, config, node->full_));
+    if (node->full_) {
+        runtime.log().write(base::Log::Level::warning, "node",
+                            "what is stored can only be read: " + node->full_->message());
+    }
     auto found = co_await find_identity(node.get());
     if (!found) {
         co_await node->store_->close();
@@ -101,7 +100,29 @@ base::Task<base::Result<std::unique_ptr<LoneNode>>> LoneNode::open(base::host::H
     co_return node;
 }
 
+void LoneNode::listen(const std::string& socket) {
+    auto opened = base::host::LocalServer::open(env_.executor, env_.clock, env_.rng, env_.log, socket);
+    if (!opened) {
+        env_.log.write(base::Log::Level::info, "node", "other commands wait: " + opened.error().message());
+        return;
+    }
+    socket_ = std::move(*opened);
+    server_ = std::make_unique<past::LocalServer>(env_, *past_);
+    socket_->serve(base::Service::local,
+                   [this](base::Peer, base::Message message) { return answer(std::move(message)); }, {});
+}
+
+base::Task<base::Result<base::Message>> LoneNode::answer(base::Message message) {
+    if (!past::LocalServer::owns(message.verb())) {
+        co_return base::Error{base::Errc::unsupported, "command number " + std::to_string(message.verb())};
+    }
+    auto answered = co_await server_->handle(std::move(message));
+    if (!answered && full_ && answered.error() == base::Errc::read_only) co_return *full_;
+    co_return answered;
+}
+
 base::Task<void> LoneNode::close() {
+    if (socket_) co_await socket_->stop();
     co_await past_->stop();
     co_await store_->give_back();
     co_await store_->close();

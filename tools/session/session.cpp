@@ -1,11 +1,14 @@
 #include "session/session.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.hpp"
 #include "base/host/host_disk.hpp"
 #include "base/host/host_local_tree.hpp"
 #include "base/host/local_socket.hpp"
-#include "base/network_directory.hpp"
 #include "cli/text.hpp"
+#include "daemon/control.hpp"
+#include "past/error.hpp"
 #include "past/local.hpp"
 #include "session/lone_transport.hpp"
 
@@ -15,17 +18,6 @@ namespace {
 
 constexpr auto kTick = std::chrono::milliseconds{500};
 constexpr int kTicksBeforeTelling = 4;
-
-/// Nullopt unless this machine is, or ever was, a member of a network.
-base::Result<std::optional<std::string>> joined_network(const std::string& node_directory) {
-    auto disk = base::host::HostDisk::open(node_directory);
-    if (!disk && disk.error() == base::Errc::not_found) return std::optional<std::string>{};
-    if (!disk) return disk.error();
-    const auto network = base::NetworkDirectory::open(**disk);
-    if (network) return std::optional{network->name()};
-    if (network.error() == base::Errc::not_found) return std::optional<std::string>{};
-    return network.error();
-}
 
 }  // namespace
 
@@ -37,7 +29,7 @@ Session::Session(Context& context, DataDirectory directory)
       files_{base::host::make_local_tree()} {}
 
 Session::~Session() {
-    if (lone_) runtime_.run(lone_->close());
+    if (shared_) runtime_.run(shared_->close());
 }
 
 base::NodeEnv Session::env() {
@@ -46,28 +38,32 @@ base::NodeEnv Session::env() {
 }
 
 base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
-    std::unique_ptr<Session> session{new Session{context, DataDirectory{context.settings.get("dir")}}};
+    std::unique_ptr<Session> session{new Session{context, data_directory(context.settings)}};
     const std::string& path = session->directory_.path;
     const auto opened = [&]() -> base::Result<void> {
+        BASE_CHECK(check_new(session->directory_));
         BASE_CHECK(session->open_client());
-        // Before the store is touched: a node that runs has it locked.
+        if (!session->directory_.other_socket.empty()) return session->connect_to_other_node();
+        BASE_TRY(session->network_, joined_network(session->directory_));
+        if (!session->network_) return session->open_shared_store(context.settings);
         if (somebody_listens(session->directory_.socket())) return session->connect_to_node();
-        BASE_TRY(const auto network, joined_network(session->directory_.node()));
-        if (network) return base::Error{Errc::no_node, "cannot reach network '" + *network + "'"};
-        return session->open_lone_node(context.settings);
+        return base::Error{Errc::no_node, "cannot reach network '" + *session->network_ + "'"};
     }();
     if (!opened) {
-        const bool whole = opened.error() == Errc::no_node;
+        const bool whole = opened.error() == Errc::no_node || opened.error() == base::Errc::bad_argument;
         return whole ? opened.error() : opened.error().with("cannot use the data directory " + path);
     }
     session->high_water_ = objstore::make_disk_high_water(session->env(), kMarksDirectory);
     return session;
 }
 
-/// Whatever the command was at: without its node there is one thing to say.
+/// Whatever the command was at: without its node there is one thing to say, and so there is where it found no room.
 base::Error Session::judge(const base::Error& error) const {
+    if (shared_ && shared_->full() && error == base::Errc::read_only) return *shared_->full();
+    const bool no_room = error == past::Errc::no_space || error == base::Errc::no_space;
+    if (shared_ && no_room) return error.with(directory_.node());
     const bool lost = error == base::Errc::unreachable || error == base::Errc::stopped;
-    if (kind() != Kind::node_near || !lost || somebody_listens(directory_.socket())) return error;
+    if (shared_ || !lost || somebody_listens(directory_.socket())) return error;
     return {Errc::node_gone, "lost " + directory_.socket()};
 }
 
@@ -96,13 +92,24 @@ base::Result<void> Session::connect_to_node() {
     return base::ok();
 }
 
-base::Result<void> Session::open_lone_node(const Settings& settings) {
-    BASE_TRY(node_disk_, base::host::HostDisk::create(directory_.node()));
+/// Of another data directory: that of the service of this machine, say.
+base::Result<void> Session::connect_to_other_node() {
+    if (!somebody_listens(directory_.socket()))
+        return base::Error{Errc::no_node, "cannot reach the node at " + directory_.socket()};
+    BASE_CHECK(connect_to_node());
+    constexpr std::chrono::seconds kPatience{10};
+    BASE_TRY(const auto network, run(ask_daemon(*transport_, runtime_.clock(), "network", nullptr, kPatience)));
+    network_ = network.value("name", std::string{});
+    return base::ok();
+}
+
+base::Result<void> Session::open_shared_store(const Settings& settings) {
     transport_ = std::make_unique<LoneTransport>(base::Address{});
     LoneNodeConfig config;
     config.capacity_bytes = settings.size("capacity").value_or(0);
-    BASE_TRY(lone_, run(LoneNode::open(runtime_, *node_disk_, config), "another pelago command that uses the store"));
-    storage_ = &lone_->storage();
+    shared_ = std::make_unique<SharedStore>(runtime_, directory_, config);
+    BASE_CHECK(run(shared_->open(), "another pelago command that uses the store"));
+    storage_ = shared_.get();
     return base::ok();
 }
 

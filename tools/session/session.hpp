@@ -1,5 +1,5 @@
 // What a command on stored data stands on, wired in one place: an event loop, the doors of a client, and PAST, which is
-// the running node's (through its socket) or, where no network was ever joined, a node of one in this process.
+// the running node's (through its socket) or, where no network was ever joined, the store of this machine alone.
 #pragma once
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -23,7 +23,7 @@
 #include "objstore/high_water.hpp"
 #include "past/storage.hpp"
 #include "session/data_directory.hpp"
-#include "session/lone_node.hpp"
+#include "session/shared_store.hpp"
 
 namespace tools {
 
@@ -43,11 +43,6 @@ base::Task<base::Result<T>> until_stopped(base::Task<base::Result<T>> task, std:
 
 class Session {
   public:
-    enum class Kind {
-        node_here,  ///< the store is in this process
-        node_near,  ///< a node runs on this machine
-    };
-
     /// Errors: Errc::no_node (a network was joined, but its node does not run: never a local copy instead),
     /// base::Errc::locked, and what opening the store says.
     [[nodiscard]] static base::Result<std::unique_ptr<Session>> open(Context& context);
@@ -56,13 +51,17 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    [[nodiscard]] Kind kind() const { return lone_ ? Kind::node_here : Kind::node_near; }
     [[nodiscard]] past::Storage& storage() { return *storage_; }
     /// The client's doors: its disk is DIR/client.
     [[nodiscard]] base::NodeEnv env();
     [[nodiscard]] objstore::HighWater& high_water() { return *high_water_; }
     [[nodiscard]] base::LocalTree& files() { return *files_; }
     [[nodiscard]] const DataDirectory& directory() const { return directory_; }
+    /// The name of the network that keeps what is stored; nullopt: this machine alone does.
+    [[nodiscard]] const std::optional<std::string>& network() const { return network_; }
+
+    /// The store is this machine's own, and no other command used it at one moment during this call.
+    [[nodiscard]] bool alone() const { return shared_ && shared_->only_us(); }
 
     /// Runs a command's coroutine to its end on this thread. Errc::interrupted after Ctrl-C; Errc::node_gone if our
     /// node ended meanwhile.
@@ -90,7 +89,8 @@ class Session {
     [[nodiscard]] base::Error judge(const base::Error& error) const;
     base::Result<void> open_client();
     base::Result<void> connect_to_node();
-    base::Result<void> open_lone_node(const Settings& settings);
+    base::Result<void> connect_to_other_node();
+    base::Result<void> open_shared_store(const Settings& settings);
     [[nodiscard]] std::function<void()> tell_after_a_while(std::string waits_for);
 
     static base::Task<void> tick_on(base::Clock* clock, std::function<void()> tick);
@@ -112,11 +112,11 @@ class Session {
     base::host::HostRuntime runtime_;
     std::unique_ptr<base::LocalTree> files_;
     std::unique_ptr<base::Disk> client_disk_;
-    std::unique_ptr<base::Disk> node_disk_;
     std::unique_ptr<base::Transport> transport_;  // to the node near us, or one that reaches nobody
     std::unique_ptr<past::Storage> client_;
-    std::unique_ptr<LoneNode> lone_;
+    std::unique_ptr<SharedStore> shared_;
     past::Storage* storage_ = nullptr;
+    std::optional<std::string> network_;
     std::unique_ptr<objstore::HighWater> high_water_;
 };
 

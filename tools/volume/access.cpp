@@ -88,8 +88,15 @@ void warn_of_spare_copy(Console& console, const objstore::Volume& volume, const 
                  "); its spare copy was used, and a backup writes both again");
 }
 
+void warn_of_later_snapshots(Console& console, const objstore::Volume& volume, const std::string& prefix) {
+    for (const auto& id : volume.later_snapshots()) {
+        console.warn(prefix + "snapshot " + id + " was made by a later version of pelago: it is kept, and not shown");
+    }
+}
+
 ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise) {
     warn_of_spare_copy(context.console, volume);
+    warn_of_later_snapshots(context.console, volume);
     if (!damage_of_list(volume)) return volume.unconfirmed() ? graver(otherwise, ExitCode::partial) : otherwise;
     return context.console.fail(
         volume.damage()->error.with(std::string{kDamagedList} + "; the next backup writes a list of what is left"));

@@ -48,8 +48,10 @@ enum class IfAbsent {
 [[nodiscard]] std::optional<base::Error> damage_of_list(const objstore::Volume& volume);
 /// Warns if reading the list met damage that its spare copy made good. `prefix`: which volume, where that is not plain.
 void warn_of_spare_copy(Console& console, const objstore::Volume& volume, const std::string& prefix = {});
-/// Says both, and returns how the command ends: damage if snapshots may be missing; else `otherwise`, or partial where
-/// that is done and the volume's state is unconfirmed.
+/// Warns of snapshots that a later version made: this one keeps them and cannot show them. `prefix`: as above.
+void warn_of_later_snapshots(Console& console, const objstore::Volume& volume, const std::string& prefix = {});
+/// Says all three, and returns how the command ends: damage if snapshots may be missing; else `otherwise`, or partial
+/// where that is done and the volume's state is unconfirmed.
 [[nodiscard]] ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise);
 
 /// `--volume NAME` for a verb.

@@ -12,6 +12,7 @@
 #include "keys/owner_key.hpp"
 #include "objstore/error.hpp"
 #include "volume/access.hpp"
+#include "volume/conflicts.hpp"
 #include "volume/known_names.hpp"
 
 namespace tools {
@@ -104,6 +105,7 @@ base::Result<std::vector<Listed>> find_volumes(Console& console, Session& sessio
         if (info) {
             listed.unconfirmed = (*volume)->unconfirmed().has_value();
             warn_of_spare_copy(console, **volume, "volume '" + name + "': ");
+            warn_of_later_snapshots(console, **volume, "volume '" + name + "': ");
             listed.info = std::move(*info);
         }
         found.push_back(std::move(listed));
@@ -180,6 +182,7 @@ void add_volume_verbs(Verbs& verbs) {
              [asked](Context& context) { return info(context, *asked); })
         .add_option("NAME", *asked, "The volume")
         ->required();
+    add_conflicts_verb(verbs, group);
 }
 
 }  // namespace tools

@@ -154,6 +154,8 @@ Task<void> Connection::write_loop() {
             close(written.error());
             break;
         }
+        // A copy: the handler may close us, which drops the events.
+        if (const auto on_written = events_.on_written) on_written();
     }
 }
 

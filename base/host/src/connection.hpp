@@ -70,6 +70,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
         std::function<void(const std::shared_ptr<Connection>&, Frame)> on_frame;
         /// The peer would like to close an idle connection: may it? True only if nothing is under way with it.
         std::function<bool()> may_close;
+        /// Some of what was queued is out.
+        std::function<void()> on_written;
         /// Once; `orderly` if both sides had agreed on it.
         std::function<void(const std::shared_ptr<Connection>&, const Error& why, bool orderly)> on_closed;
     };

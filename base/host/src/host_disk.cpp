@@ -70,6 +70,18 @@ UniqueFd open_beneath(int root, const std::string& path, int flags, mode_t mode 
     return UniqueFd{retry_interrupted([&] { return open_by_steps(root, path, flags, mode); })};
 }
 
+/// What root makes below another user's directory is that user's, or one command run as root would lock the user out.
+/// Only of what is new, so that nobody gets at somebody's file by moving it here.
+void give_to_owner(int made, int directory) {
+    struct stat owner{};
+    struct stat status{};
+    if (::geteuid() != 0 || ::fstat(directory, &owner) != 0 || owner.st_uid == 0) return;
+    if (::fstat(made, &status) != 0 || status.st_uid != 0) return;
+    const bool is_new = S_ISDIR(status.st_mode) || (status.st_nlink == 1 && status.st_size == 0);
+    if (is_new) [[maybe_unused]]
+        const int given = ::fchown(made, owner.st_uid, owner.st_gid);
+}
+
 Error sync_error(std::string_view path) {
     auto error = errno_error(path);
     return error.with("sync failed");
@@ -139,7 +151,8 @@ class RootedDisk final : public Disk {
     Result<std::unique_ptr<File>> open(std::string_view path, Mode mode) override {
         BASE_CHECK(check(path));
         auto descriptor = open_beneath(root_.get(), std::string{path}, flags_of(mode) | O_NONBLOCK | O_NOCTTY, 0600);
-        if (!descriptor) return errno_error(whole(path));
+        if (!descriptor) return refused(path);
+        if (mode == Mode::create || mode == Mode::create_new) give_to_owner(descriptor.get(), root_.get());
         struct stat status{};
         if (::fstat(descriptor.get(), &status) != 0) return errno_error(whole(path));
         if (!S_ISREG(status.st_mode)) return Error{Errc::bad_argument, whole(path) + " is no regular file"};
@@ -169,7 +182,11 @@ class RootedDisk final : public Disk {
     Result<void> make_directory(std::string_view path) override {
         BASE_CHECK(check(path));
         BASE_TRY(const auto place, parent_of(path));
-        if (::mkdirat(at(place), place.name.c_str(), 0700) == 0) return ok();
+        if (::mkdirat(at(place), place.name.c_str(), 0700) == 0) {
+            const auto made = open_beneath(at(place), place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+            if (made) give_to_owner(made.get(), root_.get());
+            return ok();
+        }
         const int failure = errno;
         struct stat status{};
         if (failure == EEXIST && ::fstatat(at(place), place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -222,7 +239,8 @@ class RootedDisk final : public Disk {
             range.l_type = F_RDLCK;
             descriptor = open_beneath(root_.get(), std::string{path}, O_RDONLY | O_NONBLOCK | O_NOCTTY);
         }
-        if (!descriptor) return errno_error(whole(path));
+        if (!descriptor) return refused(path);
+        give_to_owner(descriptor.get(), root_.get());
         range.l_whence = SEEK_SET;
         if (::fcntl(descriptor.get(), F_OFD_SETLK, &range) != 0) {
             if (errno == EAGAIN || errno == EACCES) return Error{Errc::locked, whole(path)};
@@ -250,6 +268,18 @@ class RootedDisk final : public Disk {
 
     [[nodiscard]] std::string whole(std::string_view path) const {
         return path.empty() ? path_ : path_ + "/" + std::string{path};
+    }
+    /// Whose it is, where that is why we may not.
+    [[nodiscard]] Error refused(std::string_view path) const {
+        const int failure = errno;
+        auto error = errno_error(whole(path), failure);
+        struct stat status{};
+        if (failure != EACCES || ::fstatat(root_.get(), std::string{path}.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+            status.st_uid == ::geteuid()) {
+            return error;
+        }
+        return Error{error.code(), whole(path) + " (it belongs to user " + std::to_string(status.st_uid) +
+                                       "; give it back: chown -R " + std::to_string(::geteuid()) + " " + path_ + ")"};
     }
     [[nodiscard]] int at(const Place& place) const { return place.parent ? place.parent.get() : root_.get(); }
 
@@ -292,6 +322,8 @@ Result<void> make_with_parents(const std::string& path) {
                                                : path.substr(0, slash);
         const UniqueFd directory{::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
         if (directory && ::fsync(directory.get()) != 0) return errno_error(parent);
+        const UniqueFd made{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+        if (directory && made) give_to_owner(made.get(), directory.get());
         return ok();  // a parent that we may use but not read cannot be synced by us
     }
     if (errno == EEXIST) return ok();

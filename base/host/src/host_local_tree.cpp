@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -36,7 +37,8 @@ FileType from_dirent(unsigned char type) {
         case DT_SOCK: return FileType::socket;
         case DT_CHR: return FileType::character;
         case DT_BLK: return FileType::block;
-        default: return FileType::regular;
+        case DT_REG: return FileType::regular;
+        default: return FileType{};
     }
 }
 
@@ -52,11 +54,7 @@ class HostDirectory final : public LocalDirectory {
   public:
     HostDirectory(UniqueFd descriptor, std::string path) : descriptor_{std::move(descriptor)}, path_{std::move(path)} {}
 
-    Result<FileStat> stat() override {
-        struct stat status{};
-        if (::fstat(fd(), &status) != 0) return errno_error(path_);
-        return to_file_stat(status);
-    }
+    Result<FileStat> stat() override { return stat_of(fd(), "", path_); }
 
     Result<std::vector<Entry>> list() override {
         UniqueFd again{::openat(fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};  // a position of its own
@@ -64,16 +62,7 @@ class HostDirectory final : public LocalDirectory {
         BASE_TRY(auto found, read_directory(std::move(again), path_));
         std::vector<Entry> entries;
         entries.reserve(found.size());
-        for (auto& entry : found) {
-            auto type = from_dirent(entry.type);
-            if (entry.type == DT_UNKNOWN) {
-                const auto status = stat_entry(entry.name);
-                if (!status && status.error() == Errc::not_found) continue;
-                if (!status) return status.error();
-                type = status->type;
-            }
-            entries.push_back({std::move(entry.name), type});
-        }
+        for (auto& entry : found) entries.push_back({std::move(entry.name), from_dirent(entry.type)});
         std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
         return entries;
     }
@@ -130,7 +119,9 @@ class HostDirectory final : public LocalDirectory {
             if (failure != EEXIST) return errno_error(whole(entry), failure);
             BASE_TRY(const auto status, stat_entry(entry));
             if (status.type != FileType::directory) return errno_error(whole(entry), EEXIST);
+            return open_directory(entry);
         }
+        BASE_CHECK(XattrTarget::of_entry(fd(), entry, whole(entry)).remove_inherited(/*directory=*/true));
         return open_directory(entry);
     }
 
@@ -139,6 +130,30 @@ class HostDirectory final : public LocalDirectory {
         const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
         UniqueFd descriptor{retry_interrupted([&] { return ::openat(fd(), entry.c_str(), flags, 0600); })};
         if (!descriptor) return errno_error(whole(entry));
+        BASE_CHECK(lock_file(descriptor.get(), entry));
+        BASE_CHECK(XattrTarget::of_descriptor(descriptor.get(), whole(entry)).remove_inherited(/*directory=*/false));
+        return make_local_file(std::move(descriptor), whole(entry));
+    }
+
+    Result<std::unique_ptr<LocalFile>> reopen_file(std::string_view name) override {
+        BASE_TRY(const auto entry, component(name));
+        BASE_TRY(const auto before, stat_entry(entry));
+        const auto untouched = [](const FileStat& status) {
+            return status.type == FileType::regular && status.mode == 0600 && status.nlink == 1 &&
+                   status.uid == ::geteuid();
+        };
+        if (!untouched(before)) return wrong_type(entry, "file that was left unfinished");
+        const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+        UniqueFd descriptor{retry_interrupted([&] { return ::openat(fd(), entry.c_str(), flags); })};
+        if (!descriptor) return errno_error(whole(entry));
+        BASE_CHECK(lock_file(descriptor.get(), entry));
+        // Its maker may have finished and renamed it between our look and the lock.
+        BASE_TRY(const auto now, stat_entry(entry));
+        struct stat opened{};
+        if (::fstat(descriptor.get(), &opened) != 0) return errno_error(whole(entry));
+        if (!untouched(now) || now.inode != opened.st_ino || now.device != opened.st_dev) {
+            return wrong_type(entry, "file that was left unfinished");
+        }
         return make_local_file(std::move(descriptor), whole(entry));
     }
 
@@ -171,10 +186,14 @@ class HostDirectory final : public LocalDirectory {
             case FileType::symlink: return Error{Errc::bad_argument, whole(entry)};
         }
         const bool device = kind == S_IFCHR || kind == S_IFBLK;
-        return done(::mknodat(fd(), entry.c_str(), kind | 0600U, device ? static_cast<dev_t>(rdev) : 0), entry);
+        BASE_CHECK(done(::mknodat(fd(), entry.c_str(), kind | 0600U, device ? static_cast<dev_t>(rdev) : 0), entry));
+        return XattrTarget::of_entry(fd(), entry, whole(entry)).remove_inherited(/*directory=*/false);
     }
 
     Result<void> set_xattr(const Xattr& xattr) override { return XattrTarget::of_descriptor(fd(), path_).set(xattr); }
+    Result<void> remove_xattr(const std::string& xattr) override {
+        return XattrTarget::of_descriptor(fd(), path_).remove(xattr);
+    }
     Result<void> set_xattr(std::string_view name, const Xattr& xattr) override {
         BASE_TRY(const auto entry, component(name));
         return XattrTarget::of_entry(fd(), entry, whole(entry)).set(xattr);
@@ -201,6 +220,11 @@ class HostDirectory final : public LocalDirectory {
 
   private:
     [[nodiscard]] int fd() const { return descriptor_.get(); }
+    /// Held until it is closed. A file system without locks has none to give: then there is no second one either.
+    [[nodiscard]] Result<void> lock_file(int file, const std::string& name) const {
+        if (::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return Error{Errc::locked, whole(name)};
+        return ok();
+    }
     [[nodiscard]] std::string whole(std::string_view name) const {
         return path_.ends_with('/') ? path_ + std::string{name} : path_ + "/" + std::string{name};
     }
@@ -212,9 +236,7 @@ class HostDirectory final : public LocalDirectory {
         return Error{Errc::bad_argument, whole(name) + " is no " + std::string{wanted}};
     }
     [[nodiscard]] Result<FileStat> stat_entry(const std::string& name) const {
-        struct stat status{};
-        if (::fstatat(fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return errno_error(whole(name));
-        return to_file_stat(status);
+        return stat_of(fd(), name, whole(name));
     }
 
     UniqueFd descriptor_;
@@ -242,6 +264,10 @@ class HostTree final : public LocalTree {
     Result<std::unique_ptr<LocalDirectory>> open(std::string_view path) override {
         BASE_TRY(auto text, typed_path(path));
         UniqueFd descriptor{::open(text.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        // Who may not read /home may still go through it.
+        if (!descriptor && errno == EACCES) {
+            descriptor = UniqueFd{::open(text.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+        }
         if (!descriptor && errno == ENOTDIR && is_there(text)) {
             return Error{Errc::bad_argument, text + " is no directory"};
         }
@@ -262,10 +288,23 @@ class HostTree final : public LocalTree {
             if (!here) return errno_error("the working directory");
             text = std::string{here.get()} + "/" + text;
         }
-        return clean(text);
+        std::string out;
+        for (std::size_t begin = 0; begin < text.size();) {
+            const auto end = std::min(text.find('/', begin), text.size());
+            const auto name = text.substr(begin, end - begin);
+            begin = end + 1;
+            if (name.empty() || name == ".") continue;
+            if (name == "..") {
+                BASE_TRY(out, parent_of(out));
+            } else {
+                out += "/" + name;
+            }
+        }
+        return out.empty() ? "/" : out;
     }
 
     [[nodiscard]] bool privileged() const override { return ::geteuid() == 0; }
+    [[nodiscard]] std::uint32_t user_id() const override { return ::geteuid(); }
 
   private:
     static bool is_there(const std::string& path) {
@@ -273,18 +312,17 @@ class HostTree final : public LocalTree {
         return ::stat(path.c_str(), &status) == 0;
     }
 
-    static std::string clean(std::string_view path) {
-        std::vector<std::string_view> names;
-        for (std::size_t begin = 0; begin < path.size();) {
-            const auto end = std::min(path.find('/', begin), path.size());
-            const auto name = path.substr(begin, end - begin);
-            if (name == ".." && !names.empty()) names.pop_back();
-            if (!name.empty() && name != "." && name != "..") names.push_back(name);
-            begin = end + 1;
-        }
-        std::string out;
-        for (const auto name : names) out.append("/").append(name);
-        return out.empty() ? "/" : out;
+    /// ".." of a symbolic link is the parent of what it leads to. "" is the root.
+    static Result<std::string> parent_of(const std::string& path) {
+        if (path.empty()) return path;
+        struct stat status{};
+        if (::lstat(path.c_str(), &status) != 0) return errno_error(path);
+        if (S_ISDIR(status.st_mode)) return path.substr(0, path.rfind('/'));
+        if (!S_ISLNK(status.st_mode)) return errno_error(path, ENOTDIR);
+        const std::unique_ptr<char, decltype(&::free)> real{::realpath(path.c_str(), nullptr), &::free};
+        if (!real) return errno_error(path);
+        const std::string there{real.get()};
+        return there.substr(0, there.rfind('/'));
     }
 };
 

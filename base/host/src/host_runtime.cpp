@@ -9,6 +9,7 @@
 #include <boost/system/system_error.hpp>
 #include <chrono>
 #include <csignal>
+#include <vector>
 
 #include "base/error.hpp"
 
@@ -30,7 +31,14 @@ bool is_cancellation(const std::exception_ptr& failure) {
 
 /// First signal: cancel. Second: leave, whatever the task is doing.
 struct SignalWatch : std::enable_shared_from_this<SignalWatch> {
-    explicit SignalWatch(asio::io_context& context) : signals{context, SIGINT, SIGTERM} {}
+    explicit SignalWatch(asio::io_context& context) : signals{context} {
+        for (const int signal : {SIGINT, SIGTERM}) {
+            struct sigaction now{};
+            if (::sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN) continue;  // nohup has decided
+            signals.add(signal);
+            watched.push_back(signal);
+        }
+    }
 
     void start(bool* interrupted) {
         signals.async_wait([self = shared_from_this(), interrupted](const boost::system::error_code& error, int) {
@@ -39,8 +47,7 @@ struct SignalWatch : std::enable_shared_from_this<SignalWatch> {
             self->signals.clear();
             struct sigaction leave{};
             leave.sa_handler = [](int) { ::_exit(130); };
-            ::sigaction(SIGINT, &leave, nullptr);
-            ::sigaction(SIGTERM, &leave, nullptr);
+            for (const int signal : self->watched) ::sigaction(signal, &leave, nullptr);
             *interrupted = true;
             self->cancel.emit(asio::cancellation_type::terminal);
         });
@@ -53,6 +60,7 @@ struct SignalWatch : std::enable_shared_from_this<SignalWatch> {
     }
 
     asio::signal_set signals;
+    std::vector<int> watched;
     asio::cancellation_signal cancel;
     bool over = false;
 };
@@ -65,7 +73,8 @@ HostRuntime::HostRuntime(Log::Level lowest, unsigned threads)
 HostRuntime::HostRuntime(std::unique_ptr<Log> log, unsigned threads)
     : log_{std::move(log)}, clock_{context_.get_executor()} {
     workers_.emplace(threads);
-    ::signal(SIGPIPE, SIG_IGN);  // a peer or a pager that goes away is an error code, not our death
+    // A peer that goes away, a limit on file sizes: error codes, not our death.
+    for (const int signal : {SIGPIPE, SIGXFSZ}) ::signal(signal, SIG_IGN);
 }
 
 HostRuntime::~HostRuntime() {

@@ -15,6 +15,7 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -52,7 +53,13 @@ class BlockedSignals {
 struct HostWorkers::Pool {
     explicit Pool(unsigned count) {
         const BlockedSignals blocked;
-        for (unsigned i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
+        threads.reserve(count);
+        try {
+            for (unsigned i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
+        } catch (const std::system_error&) {
+            if (!threads.empty()) return;  // a limit: those that there are do the work
+            throw;
+        }
     }
 
     ~Pool() {

@@ -75,17 +75,23 @@ bool Link::Load::admits(std::size_t more_bytes, const ConnectionLimits& limits) 
 }
 
 void Link::submit(const std::shared_ptr<Pending>& pending) {
-    window(pending->traffic).waiting.push_back(pending);
+    auto& [waiting, bytes, sent] = window(pending->traffic);
+    const auto& limits = context_->limits;
+    if (waiting.size() >= limits.waiting_requests_per_peer || bytes + pending->bytes > limits.waiting_bytes_per_peer)
+        return finish(pending, about(Error{Errc::busy, "too much waits for it"}));
+    waiting.push_back(pending);
+    bytes += pending->bytes;
     admit_waiting();
 }
 
 /// In order of asking, as far as the windows allow. A start can fail at once and come back here, hence the guard.
 void Link::admit_waiting() {
     if (std::exchange(admitting_, true)) return;
-    for (auto& [waiting, sent] : windows_) {
+    for (auto& [waiting, bytes, sent] : windows_) {
         while (!waiting.empty() && sent.admits(waiting.front()->bytes, context_->limits)) {
             const auto pending = std::move(waiting.front());
             waiting.pop_front();
+            bytes -= pending->bytes;
             start(pending);
         }
     }
@@ -105,9 +111,9 @@ void Link::finish(const std::shared_ptr<Pending>& pending, Result<Message> resul
     if (pending->result) return;
     pending->result.emplace(std::move(result));
     pending->done.set();
-    auto& [waiting, sent] = window(pending->traffic);
+    auto& [waiting, bytes, sent] = window(pending->traffic);
     if (pending->id == 0) {
-        std::erase(waiting, pending);
+        bytes -= std::erase(waiting, pending) * pending->bytes;
     } else if (sent_.erase(pending->id) > 0) {
         --sent.requests;
         sent.bytes -= pending->bytes;
@@ -119,7 +125,7 @@ void Link::fail_all(const Error& why) {
     std::vector<std::shared_ptr<Pending>> lost;
     for (const auto& [id, pending] : sent_) lost.push_back(pending);
     if (context_->stopped) {
-        for (const auto& [waiting, sent] : windows_) lost.insert(lost.end(), waiting.begin(), waiting.end());
+        for (const auto& [waiting, bytes, sent] : windows_) lost.insert(lost.end(), waiting.begin(), waiting.end());
     }
     for (const auto& pending : lost) finish(pending, why);
 }
@@ -167,34 +173,64 @@ void Link::on_request(const std::shared_ptr<Connection>& from, Frame frame) {
     }
     const auto traffic = traffic_of(frame.message);
     auto& load = serving_[static_cast<std::size_t>(traffic)];
-    const bool flooded = traffic == Traffic::data && queued_bytes() > limits.in_flight_bytes_per_peer;
+    const bool flooded = traffic == Traffic::overlay && queued_bytes() > limits.in_flight_bytes_per_peer;
     if (flooded || !load.admits(frame.message.size(), limits)) {
         return answer(frame.head.id, Error{Errc::busy, "too much under way"});
     }
     ++load.requests;
     load.bytes += frame.message.size();
-    context_->tasks.spawn(serve(from, frame.head.id, std::move(frame.message)));
+    if (traffic == Traffic::overlay) {
+        context_->tasks.spawn(serve(from, frame.head.id, std::move(frame.message)));
+    } else {
+        held_.push_back({from, frame.head.id, std::move(frame.message)});
+        serve_held();
+    }
+}
+
+/// Who reads slowly is answered slowly: what it did not read yet and what is being looked up for it stay within the
+/// window. One alone always fits.
+void Link::serve_held() {
+    const auto window = context_->limits.in_flight_bytes_per_peer;
+    while (!held_.empty()) {
+        const auto expected = answering_ == 0 ? 0 : (answering_ + 1) * kMaxBlockBytes;
+        if (queued_bytes() + expected > window) return;
+        auto next = std::move(held_.front());
+        held_.pop_front();
+        ++answering_;
+        context_->tasks.spawn(serve(std::move(next.origin), next.id, std::move(next.message)));
+    }
+}
+
+void Link::release(const Message& request) {
+    auto& load = serving_[static_cast<std::size_t>(traffic_of(request))];
+    --load.requests;
+    load.bytes -= request.size();
 }
 
 Task<void> Link::serve(std::weak_ptr<Connection> origin, std::uint64_t id, Message message) {
     const auto self = shared_from_this();
     struct Served {
         Load& load;
+        std::size_t* answering;
         std::size_t bytes;
         ~Served() {
             --load.requests;
             load.bytes -= bytes;
+            if (answering != nullptr) --*answering;
         }
     };
+    const auto traffic = traffic_of(message);
     Result<Message> result = Error{Errc::stopped};
     {
-        const Served served{serving_[static_cast<std::size_t>(traffic_of(message))], message.size()};
+        const Served served{serving_[static_cast<std::size_t>(traffic)],
+                            traffic == Traffic::data ? &answering_ : nullptr, message.size()};
         Peer sender = peer_;
         result = co_await context_->services.answer(std::move(sender), std::move(message));
     }
     // If the connection that brought it is gone, so is the peer's interest (and its numbering).
     const auto connection = origin.lock();
     if (connection && !connection->closed()) answer(id, std::move(result));
+    serve_held();
 }
 
 void Link::answer(std::uint64_t id, Result<Message> result) {

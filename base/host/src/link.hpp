@@ -66,6 +66,8 @@ class Link : public std::enable_shared_from_this<Link> {
     [[nodiscard]] bool disposable(TimePoint now) const;
     [[nodiscard]] std::size_t connections() const { return connections_.size(); }
     void close(const Error& why);
+    /// True from the second time on that it is asked.
+    [[nodiscard]] bool end_soon() { return std::exchange(ends_soon_, true); }
 
   private:
     /// Two classes with a window each: what keeps the ring together must not queue behind what moves data.
@@ -101,6 +103,7 @@ class Link : public std::enable_shared_from_this<Link> {
     };
     struct Window {
         std::deque<std::shared_ptr<Pending>> waiting;
+        std::size_t waiting_bytes = 0;
         Load sent;
     };
     struct Waiting;  // RAII: takes a request out of the books when its caller leaves
@@ -141,6 +144,8 @@ class Link : public std::enable_shared_from_this<Link> {
 
     void on_frame(const std::shared_ptr<Connection>& from, Frame frame);
     void on_request(const std::shared_ptr<Connection>& from, Frame frame);
+    void serve_held();
+    void release(const Message& request);
     void on_answer(Frame frame);
     void on_closed(const std::shared_ptr<Connection>& connection, const Error& why, bool orderly);
     Task<void> serve(std::weak_ptr<Connection> origin, std::uint64_t id, Message message);
@@ -157,8 +162,17 @@ class Link : public std::enable_shared_from_this<Link> {
     std::unordered_map<std::uint64_t, std::shared_ptr<Pending>> sent_;
     std::array<Window, 2> windows_;
     bool admitting_ = false;
-    std::array<Load, 2> serving_;  // requests of the peer
+    /// A request of the peer for data, until its answer would have room beside those that it did not read yet.
+    struct Held {
+        std::weak_ptr<Connection> origin;
+        std::uint64_t id = 0;
+        Message message;
+    };
+    std::array<Load, 2> serving_;  // requests of the peer, held ones among them
+    std::deque<Held> held_;
+    std::size_t answering_ = 0;  // of those for data
     TimePoint last_used_;
+    bool ends_soon_ = false;
 };
 
 }  // namespace base::host

@@ -74,7 +74,9 @@ Task<void> Link::dial_and_attach(Channel channel) {
     auto& waiting = lane(channel);
     waiting.dialling = false;
     if (connection) {
-        attach(std::move(*connection), peer_);
+        auto there = peer_;
+        there.address.endpoint = tried;  // it may have moved since we first heard of it
+        attach(std::move(*connection), std::move(there));
     } else if (tried != endpoint_ && !waiting.frames.empty()) {
         want_connection(channel);  // meanwhile we were told of a better address
     } else {
@@ -156,6 +158,9 @@ void Link::attach(std::shared_ptr<Connection> connection, Peer peer) {
         const auto self = weak.lock();
         return !self || self->idle();
     };
+    events.on_written = [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) self->serve_held();
+    };
     events.on_closed = [weak = weak_from_this()](const std::shared_ptr<Connection>& ended, const Error& why,
                                                  bool orderly) {
         if (const auto self = weak.lock()) self->on_closed(ended, why, orderly);
@@ -169,10 +174,18 @@ void Link::attach(std::shared_ptr<Connection> connection, Peer peer) {
 /// After a break nobody knows which answers are lost, also those that would have come on another connection: all fail.
 void Link::on_closed(const std::shared_ptr<Connection>& connection, const Error& why, bool orderly) {
     std::erase(connections_, connection);
+    for (const auto& request : std::exchange(held_, {})) {
+        if (request.origin.lock() == connection) {
+            release(request.message);
+        } else {
+            held_.push_back(request);
+        }
+    }
     const bool broke_a_rule = why == Errc::bad_format;
     if (broke_a_rule && context_->on_misbehaviour) context_->on_misbehaviour(peer_, why);
     if (context_->stopped) return fail_all(Error{Errc::stopped});
     if (!orderly) fail_all(about(broke_a_rule ? why : Error{Errc::unreachable, why.detail()}));
+    serve_held();
     if (connections_.empty() && lane(Channel::bulk).asked) {
         lane(Channel::bulk).asked = false;
         settle_lane(Channel::bulk, why);

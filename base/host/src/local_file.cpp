@@ -1,7 +1,10 @@
 #include "local_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <limits>
@@ -14,26 +17,23 @@ namespace base::host {
 
 namespace {
 
-constexpr std::int64_t kNanoseconds = 1'000'000'000;
 constexpr std::uint64_t kMaxOffset = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
 
-std::int64_t to_ns(const timespec& time) {
-    return static_cast<std::int64_t>(time.tv_sec) * kNanoseconds + time.tv_nsec;
+/// Whatever a file system says is a time.
+Timestamp to_timestamp(const statx_timestamp& time) {
+    return {time.tv_sec, std::min(time.tv_nsec, kNanosecondsPerSecond - 1)};
 }
 
-/// Access time is left alone; times before 1970 have a negative second and a positive fraction.
-std::array<timespec, 2> to_times(std::int64_t mtime_ns) {
-    auto seconds = mtime_ns / kNanoseconds;
-    auto fraction = mtime_ns % kNanoseconds;
-    if (fraction < 0) {
-        fraction += kNanoseconds;
-        seconds -= 1;
-    }
-    std::array<timespec, 2> times{};
-    times[0].tv_nsec = UTIME_OMIT;
-    times[1].tv_sec = seconds;
-    times[1].tv_nsec = fraction;
-    return times;
+timespec to_timespec(const std::optional<Timestamp>& time) {
+    timespec out{};
+    out.tv_sec = time ? time->seconds : 0;
+    out.tv_nsec = time ? static_cast<long>(time->nanoseconds) : UTIME_OMIT;
+    return out;
+}
+
+bool sets_times(const Metadata& metadata) { return metadata.atime || metadata.mtime; }
+std::array<timespec, 2> times_of(const Metadata& metadata) {
+    return {to_timespec(metadata.atime), to_timespec(metadata.mtime)};
 }
 
 FileType type_of(mode_t mode) {
@@ -54,11 +54,7 @@ class HostLocalFile final : public LocalFile {
   public:
     HostLocalFile(UniqueFd descriptor, std::string path) : descriptor_{std::move(descriptor)}, path_{std::move(path)} {}
 
-    Result<FileStat> stat() override {
-        struct stat status{};
-        if (::fstat(descriptor_.get(), &status) != 0) return errno_error(path_);
-        return to_file_stat(status);
-    }
+    Result<FileStat> stat() override { return stat_of(descriptor_.get(), "", path_); }
 
     Result<std::size_t> read_at(std::uint64_t offset, std::span<std::uint8_t> out) override {
         if (offset > kMaxOffset) return Error{Errc::bad_argument, path_};
@@ -114,20 +110,27 @@ class HostLocalFile final : public LocalFile {
 
 }  // namespace
 
-FileStat to_file_stat(const struct stat& status) {
+Result<FileStat> stat_of(int directory, const std::string& name, const std::string& path) {
+    struct statx status{};
+    const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name.empty() ? AT_EMPTY_PATH : 0);
+    if (::statx(directory, name.c_str(), flags, STATX_BASIC_STATS | STATX_BTIME, &status) != 0) {
+        return errno_error(path);
+    }
     FileStat out;
-    out.type = type_of(status.st_mode);
-    out.mode = status.st_mode & 07777U;
-    out.uid = status.st_uid;
-    out.gid = status.st_gid;
-    out.size = static_cast<std::uint64_t>(status.st_size);
-    out.allocated_bytes = static_cast<std::uint64_t>(status.st_blocks) * 512;
-    out.mtime_ns = to_ns(status.st_mtim);
-    out.ctime_ns = to_ns(status.st_ctim);
-    out.device = status.st_dev;
-    out.inode = status.st_ino;
-    out.nlink = status.st_nlink;
-    out.rdev = status.st_rdev;
+    out.type = type_of(status.stx_mode);
+    out.mode = status.stx_mode & 07777U;
+    out.uid = status.stx_uid;
+    out.gid = status.stx_gid;
+    out.size = status.stx_size;
+    out.allocated_bytes = status.stx_blocks * 512;
+    out.mtime = to_timestamp(status.stx_mtime);
+    out.ctime = to_timestamp(status.stx_ctime);
+    out.atime = to_timestamp(status.stx_atime);
+    if ((status.stx_mask & STATX_BTIME) != 0) out.btime = to_timestamp(status.stx_btime);
+    out.device = makedev(status.stx_dev_major, status.stx_dev_minor);
+    out.inode = status.stx_ino;
+    out.nlink = status.stx_nlink;
+    out.rdev = makedev(status.stx_rdev_major, status.stx_rdev_minor);
     return out;
 }
 
@@ -137,7 +140,7 @@ Result<void> set_metadata_of(int descriptor, const Metadata& metadata, const std
         if (::fchown(descriptor, uid, metadata.gid.value_or(kLeaveOwner)) != 0) return errno_error(path);
     }
     if (metadata.mode && ::fchmod(descriptor, *metadata.mode & 07777U) != 0) return errno_error(path);
-    if (metadata.mtime_ns && ::futimens(descriptor, to_times(*metadata.mtime_ns).data()) != 0) return errno_error(path);
+    if (sets_times(metadata) && ::futimens(descriptor, times_of(metadata).data()) != 0) return errno_error(path);
     return ok();
 }
 
@@ -154,8 +157,8 @@ Result<void> set_metadata_of(int directory, const std::string& name, const Metad
             return errno_error(path);
         }
     }
-    if (metadata.mtime_ns) {
-        const auto times = to_times(*metadata.mtime_ns);
+    if (sets_times(metadata)) {
+        const auto times = times_of(metadata);
         if (::utimensat(directory, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) return errno_error(path);
     }
     return ok();

@@ -1,8 +1,6 @@
 // Files of the user's tree by descriptor.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <memory>
 #include <string>
 
@@ -11,7 +9,8 @@
 
 namespace base::host {
 
-[[nodiscard]] FileStat to_file_stat(const struct stat& status);
+/// Of an entry of an open directory, never of what a link names; of the descriptor itself if `name` is empty.
+[[nodiscard]] Result<FileStat> stat_of(int directory, const std::string& name, const std::string& path);
 
 /// Owner, then mode (a change of owner clears the set-id bits), then time.
 [[nodiscard]] Result<void> set_metadata_of(int descriptor, const Metadata& metadata, const std::string& path);

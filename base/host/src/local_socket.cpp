@@ -59,8 +59,10 @@ Result<Unix::endpoint> endpoint_at(const std::string& path) {
     return Unix::endpoint{path};
 }
 
-/// Who is at the other end, as the kernel says.
-bool may_command(Unix::socket& socket) {
+/// Who is at the other end, as the kernel says. Of a group's members it told by letting them connect at all: the mode
+/// of the socket.
+bool may_command(Unix::socket& socket, bool for_group) {
+    if (for_group) return true;
     ucred who{};
     socklen_t size = sizeof who;
     if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return false;
@@ -72,9 +74,11 @@ bool may_command(Unix::socket& socket) {
 // --- The daemon's end
 
 struct LocalServer::Impl : std::enable_shared_from_this<Impl> {
-    Impl(Executor executor, Clock& clock, Rng& rng, Log& log_in, std::string path_in, ConnectionLimits limits)
+    Impl(Executor executor, Clock& clock, Rng& rng, Log& log_in, std::string path_in, ConnectionLimits limits,
+         bool for_group_in)
         : log{log_in},
           path{std::move(path_in)},
+          for_group{for_group_in},
           context{std::make_shared<LinkContext>(executor, clock, rng, log_in, limits)},
           acceptor{executor} {
         context->single_channel = true;
@@ -86,10 +90,11 @@ struct LocalServer::Impl : std::enable_shared_from_this<Impl> {
         boost::system::error_code error;
         acceptor.open(Unix{}, error);
         // The mode is set before anybody can find the name listening; the umask belongs to the whole process.
-        if (!error && ::fchmod(acceptor.native_handle(), 0600) != 0)
+        const mode_t mode = for_group ? 0660 : 0600;
+        if (!error && ::fchmod(acceptor.native_handle(), mode) != 0)
             error.assign(errno, boost::system::system_category());
         if (!error) acceptor.bind(endpoint, error);
-        if (!error && ::chmod(path.c_str(), 0600) != 0) error.assign(errno, boost::system::system_category());
+        if (!error && ::chmod(path.c_str(), mode) != 0) error.assign(errno, boost::system::system_category());
         if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
         if (error) return Error{from_errno(error.value()), path};
         struct stat status{};
@@ -119,7 +124,7 @@ struct LocalServer::Impl : std::enable_shared_from_this<Impl> {
                 co_await self->context->clock.sleep_for(kAcceptPause);
                 continue;
             }
-            if (!may_command(socket)) {
+            if (!may_command(socket, self->for_group)) {
                 self->log.write(Log::Level::warning, "base", "refused a local command of another user");
                 continue;
             }
@@ -158,6 +163,7 @@ struct LocalServer::Impl : std::enable_shared_from_this<Impl> {
 
     Log& log;
     const std::string path;
+    const bool for_group;
     const std::shared_ptr<LinkContext> context;
     Unix::acceptor acceptor;
     const std::shared_ptr<std::vector<std::shared_ptr<Link>>> sessions =
@@ -167,8 +173,8 @@ struct LocalServer::Impl : std::enable_shared_from_this<Impl> {
 };
 
 Result<std::unique_ptr<LocalServer>> LocalServer::open(Executor executor, Clock& clock, Rng& rng, Log& log,
-                                                       std::string path, ConnectionLimits limits) {
-    const auto impl = std::make_shared<Impl>(executor, clock, rng, log, std::move(path), limits);
+                                                       std::string path, ConnectionLimits limits, bool for_group) {
+    const auto impl = std::make_shared<Impl>(executor, clock, rng, log, std::move(path), limits, for_group);
     BASE_CHECK(impl->listen());
     impl->context->tasks.spawn(Impl::accept_loop(impl));
     impl->context->tasks.spawn(watch(impl->context, impl->sessions));

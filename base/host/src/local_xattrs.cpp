@@ -91,4 +91,16 @@ Result<void> XattrTarget::set(const Xattr& xattr) const {
     return errno_error(path, failure);
 }
 
+Result<void> XattrTarget::remove(const std::string& name) const {
+    const int result =
+        descriptor_ >= 0 ? ::fremovexattr(descriptor_, name.c_str()) : ::lremovexattr(place_.c_str(), name.c_str());
+    if (result == 0 || errno == ENODATA || errno == ENOTSUP) return ok();
+    return errno_error(path_ + " [" + name + "]");
+}
+
+Result<void> XattrTarget::remove_inherited(bool directory) const {
+    BASE_CHECK(remove("system.posix_acl_access"));
+    return directory ? remove("system.posix_acl_default") : ok();
+}
+
 }  // namespace base::host

@@ -21,6 +21,10 @@ class XattrTarget {
     /// Sorted by name. Attributes that vanish meanwhile are left out; a file system without any gives none.
     [[nodiscard]] Result<std::vector<Xattr>> read() const;
     [[nodiscard]] Result<void> set(const Xattr& xattr) const;
+    /// It need not be there.
+    [[nodiscard]] Result<void> remove(const std::string& name) const;
+    /// What a default ACL of the directory gave to what was just made in it, and a directory passes on.
+    [[nodiscard]] Result<void> remove_inherited(bool directory) const;
 
   private:
     XattrTarget(int descriptor, std::string place, std::string path);

@@ -18,6 +18,8 @@ Error errno_error(std::string_view path, int value) {
     std::string detail{path};
     if (value == EMFILE) {
         detail += " (too many open files; raise 'ulimit -n')";
+    } else if (value == EFBIG) {
+        detail += " (no file may be larger there: 'ulimit -f', or the file system)";
     } else if (code == Errc::io_failed || code == Errc::bad_argument || code == Errc::busy) {
         detail += " (" + std::generic_category().message(value) + ")";
     }

@@ -25,10 +25,10 @@ struct Caller {
     std::string name;  // for the log: a node's id once the authority vouches for it, else its address
 };
 
-TlsEngine::PeerCheck check_caller(std::shared_ptr<Caller> caller, TrustedNetwork network, NodeId self, Clock& clock,
+TlsEngine::PeerCheck check_caller(std::shared_ptr<Caller> caller, const TcpOptions& options, NodeId self, Clock& clock,
                                   bool admits_joiners) {
-    return [caller, network, self, &clock, admits_joiners](const X509Identity& identity,
-                                                           std::string_view alpn) -> Result<void> {
+    return [caller, network = options.network, removed = options.removed, self, &clock, admits_joiners](
+               const X509Identity& identity, std::string_view alpn) -> Result<void> {
         if (alpn == kJoinAlpn) {
             if (!admits_joiners) return Error{Errc::not_a_member, "this node admits nobody"};
             caller->joiner = identity.key;
@@ -40,6 +40,7 @@ TlsEngine::PeerCheck check_caller(std::shared_ptr<Caller> caller, TrustedNetwork
         if (genuine) caller->name = "node " + shown->id().short_hex();
         BASE_TRY(auto member, check_member(identity, network, clock.wall_ns()));
         if (member.id() == self) return Error{Errc::not_a_member, "a second node with our own key"};
+        if (removed && removed(member.id())) return Error{Errc::removed, "it was removed from the network"};
         caller->member = std::move(member);
         return ok();
     };
@@ -97,8 +98,8 @@ Task<void> TcpTransport::Impl::receive(std::shared_ptr<Impl> self, tcp::socket s
     const auto caller = std::make_shared<Caller>();
     caller->name = socket.remote_endpoint(gone).address().to_string();
     tune_socket(socket);
-    auto check = check_caller(caller, self->options.network, self->self_address.id, clock,
-                              static_cast<bool>(self->join_handler));
+    auto check =
+        check_caller(caller, self->options, self->self_address.id, clock, static_cast<bool>(self->join_handler));
     const auto stream = make_tls_stream(std::move(socket), self->server_tls, std::move(check), {});
     Deadline deadline{clock, clock.now() + self->options.limits.handshake_timeout};
     deadline.on_expiry([stream] { stream->close(); });

@@ -21,7 +21,8 @@ namespace {
 Error bind_error(const boost::system::error_code& error, const HostPort& where) {
     const auto port = "port " + std::to_string(where.port) + " on " + where.host;
     if (error == asio::error::address_in_use) {
-        return Error{std::make_error_code(std::errc::address_in_use), port + "; choose another with --listen"};
+        return Error{std::make_error_code(std::errc::address_in_use),
+                     port + " is in use; choose another with --listen"};
     }
     if (error == asio::error::access_denied) {
         return Error{Errc::denied, port + " needs more rights; choose one above 1023 with --listen"};
@@ -152,14 +153,16 @@ Task<Result<std::shared_ptr<Connection>>> TcpTransport::Impl::dial(std::weak_ptr
     request.alpn = kMemberAlpn;
     request.hello = self->hello(channel);
     request.deadline = clock.now() + self->options.limits.handshake_timeout;
-    request.check = [network = self->options.network, &clock, expected = link->peer().address.id](
-                        const X509Identity& identity, std::string_view) -> Result<void> {
+    request.check = [network = self->options.network, removed = self->options.removed, &clock,
+                     expected = link->peer().address.id](const X509Identity& identity,
+                                                         std::string_view) -> Result<void> {
         BASE_TRY(const auto member, check_member(identity, network, clock.wall_ns()));
+        if (removed && removed(expected)) return Error{Errc::removed, "it was removed from the network"};
         if (member.id() == expected) return ok();
         return Error{Errc::unreachable, "another node, " + member.id().short_hex() + ", answers there"};
     };
     auto greeted = co_await dial_stream(self->context->executor, clock, self->client_tls, std::move(request));
-    if (!greeted && greeted.error() == Errc::not_a_member) {
+    if (!greeted && (greeted.error() == Errc::not_a_member || greeted.error() == Errc::removed)) {
         self->refused(greeted.error().detail(), "node " + link->peer().address.id.short_hex() + " (dialled)");
     }
     if (!greeted) co_return greeted.error();
@@ -173,6 +176,11 @@ Task<void> TcpTransport::Impl::watch_links(std::shared_ptr<Impl> self) {
         const auto now = self->context->clock.now();
         std::vector<std::shared_ptr<Link>> present;  // watching may close, and closing may change the map
         for (const auto& [id, link] : self->links) present.push_back(link);
+        const auto& removed = self->options.removed;
+        for (const auto& link : present) {
+            // Not at once: an answer may be on its way.
+            if (removed && removed(link->peer().address.id) && link->end_soon()) link->close(Error{Errc::removed});
+        }
         for (const auto& link : present) link->watch(now);
         std::erase_if(self->links, [now](const auto& item) { return item.second->disposable(now); });
     }

@@ -109,7 +109,9 @@ int verify_peer(X509_STORE_CTX* store, void*) {
     ERR_clear_error();
     if (verdict) return 1;
     state.verdict = std::move(verdict).error();
-    X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);  // the alert becomes bad_certificate
+    // The alert becomes certificate_revoked, or bad_certificate.
+    X509_STORE_CTX_set_error(store,
+                             *state.verdict == Errc::removed ? X509_V_ERR_CERT_REVOKED : X509_V_ERR_CERT_UNTRUSTED);
     return 0;
 }
 
@@ -135,7 +137,6 @@ bool is_refusal_of_us(int reason) {
         case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
         case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
         case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-        case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
         case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
         case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
         case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
@@ -207,6 +208,9 @@ TlsEngine::Status TlsEngine::explain(int result) {
     const auto newest = ERR_peek_last_error();
     if (state_->verdict) {
         state_->error = *state_->verdict;
+        ERR_clear_error();
+    } else if (ERR_GET_LIB(newest) == ERR_LIB_SSL && ERR_GET_REASON(newest) == SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED) {
+        state_->error = Error{Errc::removed, "the peer says that this node was removed from the network"};
         ERR_clear_error();
     } else if (ERR_GET_LIB(newest) == ERR_LIB_SSL && is_refusal_of_us(ERR_GET_REASON(newest))) {
         state_->error = Error{Errc::not_a_member, "the peer does not accept our certificate"};

@@ -28,6 +28,7 @@ enum class Errc {
     stopped,         ///< This node is shutting down; nothing was done.
     interrupted,     ///< The user stopped it; what was acknowledged stays.
     wrong_key,       ///< The passphrase or key does not open this; nothing was touched.
+    removed,         ///< The authority removed that node, or this one, from the network for good; nothing was done.
 };
 
 [[nodiscard]] const std::error_category& error_category() noexcept;

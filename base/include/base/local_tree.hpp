@@ -15,6 +15,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "base/timestamp.hpp"
 
 namespace base {
 
@@ -27,8 +28,10 @@ struct FileStat {
     std::uint32_t gid = 0;
     std::uint64_t size = 0;
     std::uint64_t allocated_bytes = 0;
-    std::int64_t mtime_ns = 0;
-    std::int64_t ctime_ns = 0;
+    Timestamp mtime;
+    Timestamp ctime;
+    Timestamp atime;
+    Timestamp btime;           ///< when it was made; zero if the file system does not tell
     std::uint64_t device = 0;  ///< of the file system
     std::uint64_t inode = 0;
     std::uint64_t nlink = 1;
@@ -52,7 +55,8 @@ struct Metadata {
     std::optional<std::uint32_t> mode;
     std::optional<std::uint32_t> uid;
     std::optional<std::uint32_t> gid;
-    std::optional<std::int64_t> mtime_ns;
+    std::optional<Timestamp> mtime;
+    std::optional<Timestamp> atime;
 };
 
 class LocalFile {
@@ -75,7 +79,7 @@ class LocalDirectory {
   public:
     struct Entry {
         std::string name;
-        FileType type = FileType::regular;
+        FileType type = FileType::regular;  ///< FileType{} if the file system does not tell
     };
 
     virtual ~LocalDirectory() = default;
@@ -90,20 +94,27 @@ class LocalDirectory {
 
     /// Errc::exists if the name is taken by anything but a directory; an existing directory is opened.
     virtual Result<std::unique_ptr<LocalDirectory>> make_directory(std::string_view name) = 0;
-    /// A new, empty, regular file, mode 0600, open to write. Errc::exists if the name is taken.
+    /// A new, empty, regular file, mode 0600, open to read and write. Errc::exists if the name is taken. Like
+    /// everything made here it inherits no ACL from the directory.
     virtual Result<std::unique_ptr<LocalFile>> create_file(std::string_view name) = 0;
+    /// The same file again, with what was written to it. Errc::bad_argument unless it is as create_file() makes it and
+    /// nobody else can have it open: ours, mode 0600, of one name. Errc::locked while it is open here or in another
+    /// process since create_file() or reopen_file().
+    virtual Result<std::unique_ptr<LocalFile>> reopen_file(std::string_view name) = 0;
     virtual Result<void> make_symlink(std::string_view name, std::string_view target) = 0;
     /// `from` must be a directory of the same tree.
     virtual Result<void> make_link(std::string_view name, LocalDirectory& from, std::string_view from_name) = 0;
     /// fifo, socket, character or block.
     virtual Result<void> make_special(std::string_view name, FileType type, std::uint64_t rdev) = 0;
-    virtual Result<void> set_xattr(const Xattr& xattr) = 0;  ///< of the directory itself
+    virtual Result<void> set_xattr(const Xattr& xattr) = 0;           ///< of the directory itself
+    virtual Result<void> remove_xattr(const std::string& xattr) = 0;  ///< likewise; it need not be there
     virtual Result<void> set_xattr(std::string_view name, const Xattr& xattr) = 0;
     virtual Result<void> set_metadata(const Metadata& metadata) = 0;  ///< of the directory itself
     virtual Result<void> set_metadata(std::string_view name, const Metadata& metadata) = 0;
     /// A file, link or special, or an empty directory.
     virtual Result<void> remove(std::string_view name) = 0;
-    virtual Result<void> rename(std::string_view from, std::string_view to) = 0;  ///< within this directory
+    /// Within this directory. Where both are names of one file already, nothing happens: both stay.
+    virtual Result<void> rename(std::string_view from, std::string_view to) = 0;
 };
 
 class LocalTree {
@@ -117,6 +128,8 @@ class LocalTree {
     virtual Result<std::string> absolute(std::string_view path) = 0;
     /// True if we may set owners, make device nodes and see trusted and security xattrs.
     [[nodiscard]] virtual bool privileged() const = 0;
+    /// The owner of what we make.
+    [[nodiscard]] virtual std::uint32_t user_id() const = 0;
 };
 
 }  // namespace base

@@ -73,23 +73,26 @@ struct Policy {
     [[nodiscard]] Result<void> check() const;
 };
 
-/// Who was admitted. The authority signs each new version; the highest that verifies is in force.
+/// Who was admitted, and who was removed again for good. The authority signs each new version, always on the member
+/// named by `seat`: so versions follow one another in one line. The highest that verifies is in force.
 struct Roster {
     struct Member {
         NodeId id;
         Role role = Role::storage;
         std::string failure_domain;
         std::uint64_t serial = 0;
-        bool revoked = false;
+        bool revoked = false;  ///< removed: it counts for nothing any more, and never will
     };
     Guid network;
     std::uint64_t version = 0;
+    NodeId seat;                  ///< where the authority acts
     std::vector<Member> members;  ///< sorted by id, no duplicates, at most kMaxRosterMembers
     Signature signature{};        ///< domain "pelago roster"
 
     /// Members that store and are not revoked: what effective copies are counted from.
     [[nodiscard]] std::size_t storage_peers() const;
     [[nodiscard]] const Member* find(const NodeId& id) const;
+    [[nodiscard]] bool removed(const NodeId& id) const;
     [[nodiscard]] Bytes body() const;
     [[nodiscard]] Bytes encode() const;
     [[nodiscard]] static Result<Roster> decode(ByteView bytes);

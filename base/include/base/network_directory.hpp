@@ -54,24 +54,44 @@ class NetworkDirectory {
     [[nodiscard]] const Certificate& certificate() const { return certificate_; }
     [[nodiscard]] const Policy& policy() const { return policy_; }
     [[nodiscard]] const Roster& roster() const { return roster_; }
+    /// The authority's key is here.
     [[nodiscard]] bool is_authority() const { return issuer_.has_value(); }
+    /// And this is the member where it signs.
+    [[nodiscard]] bool acts_here() const { return is_authority() && roster_.seat == certificate_.id(); }
+    [[nodiscard]] bool was_removed() const { return roster_.removed(certificate_.id()); }
 
     /// Takes a newer policy or roster that verifies, durably; false (and nothing changed) if it is not newer.
     /// Errc::bad_signature or bad_argument if it does not verify.
     Result<bool> adopt(const Policy& policy);
     Result<bool> adopt(const Roster& roster);
 
-    /// Authority only (else Errc::denied).
+    /// Where the authority acts only, else Errc::denied (acts_here()).
     Result<Policy> change_policy(Policy policy);  ///< signs it as the next version
     Result<Token> invite(Rng& rng, const std::string& endpoint, std::int64_t wall_ns, std::int64_t not_after_ns);
     /// Spends the token durably, then issues. The same key may repeat its request and gets the same certificate; a
     /// spent token in another hand, an unknown and an expired one are Errc::denied.
     Result<Admission> admit(Rng& rng, const PublicKey& joiner, const Key& token_secret, const Wish& wish,
                             std::int64_t wall_ns);
+    /// Says for good that a member counts no more. Where the authority's key is, this may also be the member where it
+    /// acts: then it acts here from now on. Errc::not_found: no such member. Once more is no error.
+    Result<void> remove(const NodeId& node);
+
+    /// The roster that moves the seat to this node, for the member where the authority acts now. It is in force, and
+    /// to be adopted, once that member has taken it. Errc::denied without the authority's key.
+    [[nodiscard]] Result<Roster> propose_seat() const;
+    /// The other side of that: lets the seat go, durably. False if it is not here, or if `next` is not the very next
+    /// version with the same members.
+    Result<bool> hand_over(const Roster& next);
+    /// What a second machine needs to act for the network one day: as secret as the authority itself.
+    [[nodiscard]] Result<Bytes> export_authority() const;
+    /// Errc::bad_format; Errc::not_a_member if it is of another network. The seat stays where it is.
+    Result<void> import_authority(ByteView file);
 
     /// Where members were last seen, newest first, at most 64: where a restarted node looks for its ring.
     [[nodiscard]] const std::vector<Address>& seeds() const { return seeds_; }
     Result<void> remember_seeds(std::vector<Address> seeds);
+    /// A member is there now: first of all, and nowhere else. False if that was known.
+    Result<bool> remember_seed(const Address& seed);
 
   private:
     struct Invitation {
@@ -89,6 +109,10 @@ class NetworkDirectory {
     NetworkDirectory(Disk& disk, SigningKey key) : disk_{&disk}, key_{key} {}
     Certificate issue(const PublicKey& key, const Key& salt, const Wish& wish, std::int64_t wall_ns);
     Result<void> enroll(const Certificate& certificate);
+    [[nodiscard]] Error not_here(const char* what) const;
+    [[nodiscard]] Result<void> take_over();
+    void sign(Roster& roster) const;
+    Result<void> keep(Roster roster);
     void forget_expired(std::int64_t wall_ns);
     Result<void> save_issuer();
     Result<void> save_identity();

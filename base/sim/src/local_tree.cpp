@@ -50,13 +50,17 @@ Result<std::string> LocalTree::absolute(std::string_view path) {
         if (name != "..") {
             kept.push_back(std::move(name));
         } else if (!kept.empty()) {
-            kept.pop_back();
+            const auto at = joined(kept);
+            if (!state_->find(at, /*follow=*/true).node) return Error{Errc::not_found, at};
+            kept = state_->real_names(at);
+            if (!kept.empty()) kept.pop_back();
         }
     }
     return "/" + joined(kept);
 }
 
 bool LocalTree::privileged() const { return state_->privileged; }
+std::uint32_t LocalTree::user_id() const { return 0; }  // of every node that is made
 
 // --- making a tree
 
@@ -140,11 +144,19 @@ void LocalTree::set_owner(std::string_view path, std::uint32_t uid, std::uint32_
     state_->change(*node);
 }
 
-void LocalTree::set_mtime(std::string_view path, std::int64_t mtime_ns) {
+void LocalTree::set_mtime(std::string_view path, Timestamp mtime) {
     const auto node = state_->must_find(path);
     state_->change(*node);
-    node->mtime_ns = mtime_ns;
+    node->mtime = mtime;
 }
+
+void LocalTree::pretend_inode(std::string_view path, std::uint64_t inode, std::uint64_t nlink) {
+    const auto node = state_->must_find(path);
+    node->inode = inode;
+    node->nlink = nlink;
+}
+
+void LocalTree::hide_types() { state_->types_hidden = true; }
 
 void LocalTree::mount(std::string_view path, std::uint64_t device) { state_->must_find(path)->device = device; }
 
@@ -226,8 +238,8 @@ std::string hash_of(const SparseBytes& data, const std::vector<DataRange>& range
 class Description {
   public:
     void add(const TreeNode& node, const std::string& path) {
-        out_ += fmt::format("{}{:04o} {}:{} {} {}", letter_of(node.type), node.mode, node.uid, node.gid, node.mtime_ns,
-                            path.empty() ? "." : path);
+        out_ += fmt::format("{}{:04o} {}:{} {}.{:09} {}", letter_of(node.type), node.mode, node.uid, node.gid,
+                            node.mtime.seconds, node.mtime.nanoseconds, path.empty() ? "." : path);
         if (node.type == FileType::symlink) out_ += " -> " + node.target;
         if (node.type == FileType::character || node.type == FileType::block) out_ += fmt::format(" {:#x}", node.rdev);
         if (node.type == FileType::regular) add_contents(node);
@@ -280,6 +292,7 @@ void LocalTree::clear_failures() {
 }
 
 void LocalTree::set_privileged(bool privileged) { state_->privileged = privileged; }
+void LocalTree::set_most_links(std::uint64_t names) { state_->most_links = names; }
 void LocalTree::set_capacity(std::uint64_t bytes) { state_->capacity_bytes = bytes; }
 void LocalTree::set_time(std::function<std::int64_t()> now_ns) { state_->now_ns = std::move(now_ns); }
 

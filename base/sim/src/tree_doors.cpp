@@ -21,11 +21,11 @@ Result<std::string> component(std::string_view name) {
 class TreeFile final : public LocalFile {
   public:
     TreeFile(std::shared_ptr<State> tree, TreeNodePtr node, std::uint64_t device, std::string path, bool writable)
-        : tree_{std::move(tree)},
-          node_{std::move(node)},
-          device_{device},
-          path_{std::move(path)},
-          writable_{writable} {}
+        : tree_{std::move(tree)}, node_{std::move(node)}, device_{device}, path_{std::move(path)}, writable_{writable} {
+        if (!writable_) return;
+        lock_ = std::make_shared<int>();
+        node_->lock = lock_;
+    }
 
     Result<FileStat> stat() override {
         BASE_CHECK(tree_->enter(path_, TreeCall::stat));
@@ -86,6 +86,7 @@ class TreeFile final : public LocalFile {
     std::uint64_t device_;
     std::string path_;
     bool writable_;
+    std::shared_ptr<void> lock_;
 };
 
 class TreeDirectory final : public LocalDirectory {
@@ -101,7 +102,8 @@ class TreeDirectory final : public LocalDirectory {
     Result<std::vector<Entry>> list() override {
         BASE_CHECK(tree_->enter(path_, TreeCall::list));
         std::vector<Entry> entries;
-        for (const auto& [name, node] : node_->entries) entries.push_back({name, node->type});
+        for (const auto& [name, node] : node_->entries)
+            entries.push_back({name, tree_->types_hidden ? FileType{} : node->type});
         return entries;
     }
 
@@ -158,6 +160,15 @@ class TreeDirectory final : public LocalDirectory {
         return open_tree_file(tree_, std::move(node), device_, whole(name), /*writable=*/true);
     }
 
+    Result<std::unique_ptr<LocalFile>> reopen_file(std::string_view name) override {
+        BASE_TRY(auto node, entry(name, TreeCall::open));
+        if (node->type != FileType::regular || node->mode != 0600 || node->nlink != 1 || node->uid != 0) {
+            return wrong_type(name, "file that was left unfinished");
+        }
+        if (!node->lock.expired()) return Error{Errc::locked, whole(name)};
+        return open_tree_file(tree_, std::move(node), device_, whole(name), /*writable=*/true);
+    }
+
     Result<void> make_symlink(std::string_view name, std::string_view target) override {
         BASE_TRY(const auto key, component(name));
         if (target.empty() || target.find('\0') != target.npos || target.size() >= kMaxPathBytes) {
@@ -179,6 +190,7 @@ class TreeDirectory final : public LocalDirectory {
         if (found == directory->node_->entries.end()) return Error{Errc::not_found, directory->whole(from_name)};
         const auto node = found->second;
         if (node->type == FileType::directory) return Error{Errc::denied, whole(name)};
+        if (node->nlink >= tree_->most_links) return Error{Errc::io_failed, whole(name) + " (too many links)"};
         BASE_CHECK(create(name, node));
         ++node->nlink;
         tree_->change(*node);
@@ -200,6 +212,11 @@ class TreeDirectory final : public LocalDirectory {
     Result<void> set_xattr(const Xattr& xattr) override {
         BASE_CHECK(tree_->enter(path_, TreeCall::metadata));
         return put_xattr(*tree_, *node_, xattr, path_);
+    }
+    Result<void> remove_xattr(const std::string& xattr) override {
+        BASE_CHECK(tree_->enter(path_, TreeCall::metadata));
+        if (node_->xattrs.erase(xattr) > 0) tree_->change(*node_);
+        return ok();
     }
     Result<void> set_xattr(std::string_view name, const Xattr& xattr) override {
         BASE_TRY(const auto node, entry(name, TreeCall::metadata));

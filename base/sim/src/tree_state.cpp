@@ -43,14 +43,17 @@ TreeNodePtr LocalTree::State::make_node(FileType type, std::uint32_t mode) {
     node->inode = ++next_inode;
     node->nlink = type == FileType::directory ? 2 : 1;
     touch(*node);
+    node->atime = node->btime = node->mtime;
     return node;
 }
 
-void LocalTree::State::change(TreeNode& node) { node.ctime_ns = now_ns ? now_ns() : kFirstTime + ++ticks * kTick; }
+void LocalTree::State::change(TreeNode& node) {
+    node.ctime = Timestamp::from_ns(now_ns ? now_ns() : kFirstTime + ++ticks * kTick);
+}
 
 void LocalTree::State::touch(TreeNode& node) {
     change(node);
-    node.mtime_ns = node.ctime_ns;
+    node.mtime = node.ctime;
 }
 
 FileStat LocalTree::State::stat_of(const TreeNode& node, std::uint64_t device) const {
@@ -63,8 +66,10 @@ FileStat LocalTree::State::stat_of(const TreeNode& node, std::uint64_t device) c
                : node.type == FileType::directory ? 4096
                                                   : node.data.size();
     out.allocated_bytes = node.data.pages() * SparseBytes::kPage;
-    out.mtime_ns = node.mtime_ns;
-    out.ctime_ns = node.ctime_ns;
+    out.mtime = node.mtime;
+    out.ctime = node.ctime;
+    out.atime = node.atime;
+    out.btime = node.btime;
     out.device = node.device != 0 ? node.device : device;
     out.inode = node.inode;
     out.nlink = node.nlink;
@@ -114,6 +119,25 @@ LocalTree::State::Found LocalTree::State::find(std::string_view path, bool follo
         above.push_back({node, node->device != 0 ? node->device : at.device});
     }
     return above.back();
+}
+
+std::vector<std::string> LocalTree::State::real_names(std::string_view path) const {
+    auto names = names_of(path);
+    for (int links = 0; links < kMostLinks; ++links) {
+        const auto node = find(joined(names), /*follow=*/false).node;
+        if (!node || node->type != FileType::symlink) break;
+        names.pop_back();
+        if (node->target.starts_with('/')) names.clear();
+        for (auto& name : names_of(node->target)) {
+            if (name != "..") {
+                names.push_back(std::move(name));
+            } else if (!names.empty()) {
+                names = real_names(joined(names));
+                if (!names.empty()) names.pop_back();
+            }
+        }
+    }
+    return names;
 }
 
 std::pair<TreeNodePtr, std::string> LocalTree::State::parent_of(std::string_view path, bool make) {
@@ -183,7 +207,8 @@ Result<void> put_metadata(LocalTree::State& tree, TreeNode& node, const Metadata
     if ((metadata.uid || metadata.gid) && node.type == FileType::regular) node.mode &= 01777U;
     if (metadata.mode && node.type != FileType::symlink) node.mode = *metadata.mode & 07777U;
     tree.change(node);
-    if (metadata.mtime_ns) node.mtime_ns = *metadata.mtime_ns;
+    if (metadata.mtime) node.mtime = *metadata.mtime;
+    if (metadata.atime) node.atime = *metadata.atime;
     return ok();
 }
 

@@ -18,12 +18,15 @@ struct TreeNode {
     std::uint32_t mode = 0;
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    std::int64_t mtime_ns = 0;
-    std::int64_t ctime_ns = 0;
+    Timestamp mtime;
+    Timestamp ctime;
+    Timestamp atime;
+    Timestamp btime;
     std::uint64_t inode = 0;
     std::uint64_t nlink = 1;
     std::uint64_t rdev = 0;
     std::uint64_t device = 0;  ///< 0: the parent's
+    std::weak_ptr<void> lock;  ///< of whoever has it open from create_file() or reopen_file()
     SparseBytes data;
     std::string target;  ///< of a symlink
     std::map<std::string, Bytes, std::less<>> xattrs;
@@ -50,6 +53,8 @@ struct LocalTree::State {
         std::uint64_t device = 1;
     };
     [[nodiscard]] Found find(std::string_view path, bool follow) const;
+    /// Where `path` leads if its last name is a symbolic link; else `path`. It must be there.
+    [[nodiscard]] std::vector<std::string> real_names(std::string_view path) const;
     /// The parent of `path`, made if need be, and the last name.
     [[nodiscard]] std::pair<TreeNodePtr, std::string> parent_of(std::string_view path, bool make);
     [[nodiscard]] TreeNodePtr must_find(std::string_view path) const;
@@ -60,6 +65,8 @@ struct LocalTree::State {
     std::int64_t ticks = 0;
     std::function<std::int64_t()> now_ns;
     bool privileged = true;
+    std::uint64_t most_links = 65'000;  ///< ext4's
+    bool types_hidden = false;
     std::uint64_t capacity_bytes = std::uint64_t{1} << 40U;
     std::uint64_t used_pages = 0;
     std::map<std::pair<std::string, TreeCall>, Error> failures;

@@ -5,12 +5,14 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "base/bytes.hpp"
 #include "base/local_tree.hpp"
+#include "base/timestamp.hpp"
 #include "objstore/block.hpp"
 
 namespace objstore {
@@ -32,8 +34,13 @@ struct Inode {
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
     std::uint64_t size = 0;
-    std::int64_t mtime_ns = 0;
-    std::int64_t ctime_ns = 0;  ///< the source's: how the next backup sees that nothing changed
+    base::Timestamp mtime;
+    base::Timestamp ctime;  ///< of a backup the source's: how the next one sees that nothing changed
+    base::Timestamp atime;  ///< zero in a backup, like those below: equal files are to give equal nodes
+    base::Timestamp btime;
+    std::uint64_t change = 0;  ///< moves with every change of a file in the live tree
+    std::uint64_t parent = 0;  ///< in a live tree: the directory that it lies in, or (hard links) once lay in
+    std::uint32_t flags = 0;   ///< none is defined yet
     std::uint64_t nlink = 1;
     std::uint64_t rdev = 0;
     std::uint64_t source_device = 0;  ///< where it was read: the next snapshot gives it the same inode number
@@ -43,10 +50,10 @@ struct Inode {
 
 /// A stretch of a block's packed content.
 struct Extent {
-    BlockRefPtr block;         ///< null: a hole
-    std::uint32_t offset = 0;  ///< in the block's content
-    std::uint64_t length = 0;  ///< bytes of file; of a chunk at most the block's content
-    ChunkHash hash{};
+    BlockRefPtr block;              ///< null: a hole
+    std::uint32_t offset = 0;       ///< in the block's content
+    std::uint64_t length = 0;       ///< bytes of file; of a chunk at most the block's content
+    std::optional<ChunkHash> hash;  ///< of the whole stretch; none: a hole, or the writer did not know it
     friend bool operator==(const Extent& a, const Extent& b);
 };
 

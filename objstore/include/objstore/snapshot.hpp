@@ -27,6 +27,7 @@ struct Snapshot {
     std::vector<std::string> paths;  ///< absolute, as the user named them
     std::vector<std::string> tags;   ///< sorted, no duplicates
     std::int64_t time_ns = 0;        ///< when the backup began, wall clock
+    std::uint64_t sequence = 0;      ///< the volume's state that the backup began with, plus 1: see later()
     std::optional<base::Guid> parent;
     std::uint64_t files = 0;  ///< everything that is not a directory
     std::uint64_t directories = 0;
@@ -47,16 +48,21 @@ struct Snapshot {
 /// Where the forest lists the snapshot of this id, but for the tie: of several whose ids begin alike, each has its own.
 [[nodiscard]] TreeKey snapshot_key(const base::Guid& id);
 
+/// True if `a` was begun after `b`: the volume counts its states, and a clock may be wrong. Where that says nothing,
+/// the time does.
+[[nodiscard]] bool later(const Snapshot& a, const Snapshot& b);
+
 /// Which snapshots are meant. Empty fields match everything.
 struct SnapshotFilter {
     std::string host;
-    std::vector<std::string> paths;  ///< all of these are among the snapshot's paths
-    std::vector<std::string> tags;   ///< likewise
+    std::vector<std::string> paths;              ///< all of these are among the snapshot's paths
+    std::vector<std::vector<std::string>> tags;  ///< all of one of these lists are among its tags
 };
 [[nodiscard]] bool matches(const Snapshot& snapshot, const SnapshotFilter& filter);
 
-/// The one that `name` means: "latest" (the newest that matches), or the digits that an id begins with (at least 1; the
-/// filter does not apply). Errors: no_such_snapshot; base::Errc::bad_argument where several ids begin so, naming them.
+/// The one that `name` means: "latest" (the one that matches and is later() than all others), or the digits that an id
+/// begins with (at least 1; the filter does not apply). Errors: no_such_snapshot; base::Errc::bad_argument where
+/// several ids begin so, naming them.
 [[nodiscard]] base::Result<Snapshot> find_snapshot(std::span<const Snapshot> snapshots, std::string_view name,
                                                    const SnapshotFilter& filter = {});
 

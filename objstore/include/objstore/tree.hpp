@@ -33,6 +33,9 @@ enum class Kind : std::uint8_t {
     conflict = 18,    ///< inode 0 of a live tree, sub = when, tie -> Opaque
 };
 
+/// From here on records are Opaque: a version that does not know a kind carries them. Below, it refuses the node.
+constexpr Kind kFirstCarried = Kind::live;
+
 /// Ordered by inode, kind, sub, tie. `tie` tells apart what has the same hash (0, 1, ...).
 struct TreeKey {
     std::uint64_t inode = 0;

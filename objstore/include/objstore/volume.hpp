@@ -103,16 +103,21 @@ class ForestEditor {
     /// Nothing to change: nullopt. Called again with a newer forest after a conflict. What it writes to `writer` is
     /// acknowledged before the new state is published. Errc::damaged (of the forest) has the forest mended first.
     virtual base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) = 0;
-    /// The oldest generation under which anything was stored or touched that the edit names, and that it has neither
-    /// from `forest` nor wrote to `writer`; UINT64_MAX if there is no such thing. If a collection has passed by since,
-    /// all of it is touched once more before it counts (Errc::collected where that fails).
+    /// Of the edit that was made last: the oldest generation under which anything was stored or touched that it names
+    /// and has neither from `forest` nor wrote to `writer`; UINT64_MAX if there is no such thing. What is named because
+    /// an earlier state did counts as of the generation after the newest state known to do so. If a collection has
+    /// passed by since, all of it is touched once more before it counts (Errc::collected where that fails).
     [[nodiscard]] virtual std::uint64_t stored_since() const = 0;
+    /// Resumes when everything else that the edit names is acknowledged. Awaited, beside what edit() wrote, before the
+    /// new state is published; may be called more than once.
+    virtual base::Task<base::Result<void>> stored() { co_return base::ok(); }
 };
 
 /// How much of the forest is looked at before it is built upon.
 enum class ForestCheck : std::uint8_t {
     whole,  ///< all of it is read, and its holders are asked whether they have it
-    paths,  ///< what the edit touches; without asking first whether there is a newer state: a conflict will tell
+    paths,  ///< what the edit touches; without asking first whether there is a newer state: a conflict will tell. The
+            ///< client's memory of the new state (HighWater) follows within moments
 };
 
 struct ForestOutcome {
@@ -132,6 +137,9 @@ class Volume {
                                                                   HighWater& high_water, base::SigningKey owner,
                                                                   std::string name, VolumeConfig config = {});
     ~Volume();
+    /// Ends once what goes on behind commits has: this client's memory of them. Await before destroying it where
+    /// anything was committed; until then its high-water marks and their disk must be there.
+    base::Task<void> finish();
     Volume(const Volume&) = delete;
     Volume& operator=(const Volume&) = delete;
 
@@ -149,6 +157,9 @@ class Volume {
     base::Task<base::Result<std::vector<Snapshot>>> snapshots();
     /// What snapshots() or begin() met when it last read the list; nothing if all is well.
     [[nodiscard]] const std::optional<ForestDamage>& damage() const;
+    /// Of that list: the first 16 digits of the ids of snapshots whose records are of a later format. They are not
+    /// among snapshots(); every new list keeps them.
+    [[nodiscard]] const std::vector<std::string>& later_snapshots() const;
     /// Reads the newest state, never an unconfirmed one, then a session that pins it. `wait`: what its writer's puts,
     /// and commit(), wait for.
     base::Task<base::Result<std::unique_ptr<Session>>> begin(past::Wait wait = past::Wait::majority);
@@ -170,10 +181,10 @@ class Volume {
     [[nodiscard]] std::unique_ptr<BlockWriter> make_writer(std::uint64_t volume_bytes,
                                                            past::Wait wait = past::Wait::majority) const;
 
-    /// Writes a state from which garbage can be collected: sessions that began before `up_to` (a state that this volume
-    /// was read at) have to make sure of their blocks before they commit, and the states before it cannot be gone back
-    /// to. Then what the new state does not lead to may lose its tags of generations up to `up_to`.
-    base::Task<base::Result<void>> begin_collection(std::uint64_t up_to);
+    /// Writes a state from which garbage can be collected and returns the number of the one before it: what was stored
+    /// up to that generation has to be made sure of before it is committed, and earlier states cannot be gone back to.
+    /// Then what the new state does not lead to may lose its tags of generations up to this one.
+    base::Task<base::Result<std::uint64_t>> begin_collection();
     /// The roots that state() leads from, all but those of earlier states.
     [[nodiscard]] std::vector<BlockRef> roots() const;
     [[nodiscard]] const base::SigningKey& owner() const;

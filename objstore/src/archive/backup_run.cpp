@@ -16,10 +16,12 @@ namespace {
 constexpr std::size_t kScanEntries = 1000;
 constexpr std::size_t kScanDirectories = 64;
 constexpr std::size_t kScannedAhead = 3;
-constexpr std::size_t kReadAhead = 8;  // runs of up to kPackBytes
+constexpr std::size_t kReadAhead = 8;           // runs of up to kPackBytes
+constexpr std::size_t kStoredAgainAtOnce = 16;  // blocks
 // A file that changes twice within one tick of its file system's clock (at most 10 ms) keeps its times the second time.
 // Reading begins when everything that was there at the start is older than that.
 constexpr auto kClockTick = std::chrono::milliseconds{20};
+constexpr std::chrono::nanoseconds kClockSkew = std::chrono::minutes{10};  // of machines that set their clocks
 constexpr unsigned kGenerationShift = 32;
 
 }  // namespace
@@ -93,7 +95,7 @@ std::optional<Snapshot> choose_parent(const std::vector<Snapshot>& snapshots, co
     const auto same = [&](const Snapshot& snapshot) { return snapshot.host == host && snapshot.paths == paths; };
     std::optional<Snapshot> newest;
     for (const auto& snapshot : snapshots) {
-        if (same(snapshot) && (!newest || snapshot.time_ns >= newest->time_ns)) newest = snapshot;
+        if (same(snapshot) && (!newest || !later(*newest, snapshot))) newest = snapshot;
     }
     return newest;
 }
@@ -121,6 +123,9 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
     }
     parent_tree_ = std::move(tree);
     report_.parent = parent_snapshot_->id();
+    if (parent_snapshot_->time_ns > started_wall_ns_ + kClockSkew.count()) {
+        report_.parent_ahead_ns = parent_snapshot_->time_ns;
+    }
     // Numbers of removed inodes are never given again: each generation has a range of its own.
     next_number_ = session_->generation() << kGenerationShift;
     shown_.total_files = parent_snapshot_->files;
@@ -128,8 +133,8 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
     co_return base::ok();
 }
 
-// A node that too few holders have: what one of them still has is put where it belongs.
-base::Task<base::Result<void>> BackupRun::store_node_again(BlockName name) {
+// A block that too few holders have: what one of them still has is put where it belongs. Errc::damaged if none has it.
+base::Task<base::Result<void>> BackupRun::store_again(BlockName name) {
     auto& storage = session_->storage();
     const auto place = place_of(session_->tag().volume, name.place_bits, name.id);
     auto bytes = co_await storage.get(place, name.id, env_.clock.now() + ReaderConfig{}.get_timeout);
@@ -142,7 +147,39 @@ base::Task<base::Result<void>> BackupRun::store_node_again(BlockName name) {
     block.ref.id = name.id;
     block.ref.place_bits = name.place_bits;
     block.bytes = std::move(*bytes);
+    moved_bytes_ += block.bytes.size();
+    ++moved_blocks_;
     co_return co_await session_->writer().put(std::move(block));
+}
+
+// The same of blocks [from, ...) that hold contents, side by side: whose holders changed (a second machine joined) is
+// not lost, and nothing has to be read for it. Where the holders do not answer, it is as good as lost.
+base::Task<base::Result<void>> BackupRun::store_all_again(const std::vector<BlockName>& names, std::size_t from,
+                                                          std::vector<bool>& held) {
+    base::Semaphore some{env_.executor, kStoredAgainAtOnce};
+    const auto thin = std::make_shared<Thin>();
+    thin->held = held;
+    for (auto i = from; i < names.size() && !thin->error && !thin->unreachable; ++i) {
+        if (held[i]) continue;
+        auto permit = co_await some.acquire();
+        group_.spawn(store_one_again(names[i], i, thin, std::move(permit)));
+    }
+    co_await group_.join();
+    if (thin->error) co_return *thin->error;
+    held = std::move(thin->held);
+    co_return base::ok();
+}
+
+base::Task<void> BackupRun::store_one_again(BlockName name, std::size_t index, std::shared_ptr<Thin> thin,
+                                            base::Semaphore::Permit /*permit: until it is stored*/) {
+    const auto stored = co_await store_again(name);
+    if (stored) {
+        thin->held[index] = true;
+    } else if (stored.error() == past::Errc::holders_unreachable || stored.error() == base::Errc::timed_out) {
+        thin->unreachable = true;
+    } else if (!costs_only_itself(stored.error().code())) {
+        thin->error = stored.error();
+    }
 }
 
 // Fills parent_ if a new version of the tree may be built upon this one: false if its names are ordered by a key of an
@@ -156,11 +193,12 @@ base::Task<base::Result<bool>> BackupRun::load_usable(Tree tree) {
     BASE_CO_TRY(auto names, co_await tree.nodes());
     const auto nodes = names.size();
     names.insert(names.end(), parent_.blocks().begin(), parent_.blocks().end());
-    BASE_CO_TRY(const auto held, co_await touch_blocks(env_, session_->storage(), session_->tag(), names));
-    const auto first_block = held.begin() + static_cast<std::ptrdiff_t>(nodes);
+    BASE_CO_TRY(auto held, co_await touch_blocks(env_, session_->storage(), session_->tag(), names));
     for (std::size_t i = 0; i < nodes; ++i) {
-        if (!held[i]) BASE_CO_CHECK(co_await store_node_again(names[i]));
+        if (!held[i]) BASE_CO_CHECK(co_await store_again(names[i]));
     }
+    BASE_CO_CHECK(co_await store_all_again(names, nodes, held));
+    const auto first_block = held.begin() + static_cast<std::ptrdiff_t>(nodes);
     report_.blocks_lost = static_cast<std::uint64_t>(std::count(first_block, held.end(), false));
     if (report_.blocks_lost > 0) parent_.lose({first_block, held.end()});
     co_return true;
@@ -218,11 +256,12 @@ base::Task<base::Result<void>> BackupRun::rebuild_dedup(bool with_file) {
                 const auto* extent = std::get_if<Extent>(&item.value);
                 if (const auto* xattr = std::get_if<XattrRecord>(&item.value))
                     extent = std::get_if<Extent>(&xattr->value);
-                if (extent == nullptr || !extent->block || extent->block->key_epoch != session_->keys().epoch.epoch)
+                if (extent == nullptr || !extent->block || !extent->hash ||
+                    extent->block->key_epoch != session_->keys().epoch.epoch)
                     continue;
                 auto& record = records[extent->block->id];
                 record.block = *extent->block;
-                record.chunks.push_back({extent->offset, static_cast<std::uint32_t>(extent->length), extent->hash});
+                record.chunks.push_back({extent->offset, static_cast<std::uint32_t>(extent->length), *extent->hash});
             }
         }
     }
@@ -358,6 +397,7 @@ base::Task<base::Result<void>> BackupRun::place_run(Run& run) {
     for (std::size_t i = 0; i < run.items.size(); ++i) {
         const auto& item = run.items[i];
         auto& outcome = run.outcomes[i];
+        if (outcome.grown) continue;
         store_inode(item, outcome, run.buffer);
         if (item.stat.type != base::FileType::directory) ++shown_.files;
         if (outcome.lost) continue;
@@ -371,6 +411,11 @@ base::Task<base::Result<void>> BackupRun::place_run(Run& run) {
     BASE_CO_CHECK(co_await packer_->settle());
     current_ = run.items.back().path();
     tell(&current_);
+    for (std::size_t i = 0; i < run.items.size(); ++i) {
+        if (!run.outcomes[i].grown) continue;
+        auto item = std::move(run.items[i]);
+        BASE_CO_CHECK(co_await place_large(std::move(item)));
+    }
     co_return base::ok();
 }
 
@@ -462,6 +507,7 @@ Snapshot BackupRun::describe() const {
     std::sort(snapshot.tags.begin(), snapshot.tags.end());
     snapshot.tags.erase(std::unique(snapshot.tags.begin(), snapshot.tags.end()), snapshot.tags.end());
     snapshot.time_ns = options_.time_ns.value_or(started_wall_ns_);
+    if (session_) snapshot.sequence = session_->generation();
     snapshot.program_version = options_.program_version;
     return snapshot;
 }
@@ -489,8 +535,8 @@ base::Task<base::Result<void>> BackupRun::commit(BlockRefPtr root) {
     }
     BASE_CO_TRY(report_.copies, co_await session_->writer().flush());
     const auto totals = session_->writer().totals();
-    report_.bytes_stored = totals.bytes;
-    report_.blocks_stored = totals.blocks;
+    report_.bytes_stored = totals.bytes - moved_bytes_;
+    report_.blocks_stored = totals.blocks - moved_blocks_;
     auto snapshot = describe();
     snapshot.root = std::move(root);
     const auto& files = report_.files;
@@ -499,8 +545,8 @@ base::Task<base::Result<void>> BackupRun::commit(BlockRefPtr root) {
     snapshot.files = files.added + files.changed + files.unchanged;
     snapshot.directories = directories.added + directories.changed + directories.unchanged;
     snapshot.bytes = report_.bytes;
-    snapshot.added_bytes = totals.bytes;
-    snapshot.partial = report_.warnings.count();
+    snapshot.added_bytes = report_.bytes_stored;
+    snapshot.partial = report_.warnings.count(WarningKind::unreadable);
     BASE_CO_TRY(auto outcome, co_await volume_.commit(*session_, std::move(snapshot)));
     report_.snapshot = std::move(outcome.snapshot);
     report_.copies = outcome.copies;

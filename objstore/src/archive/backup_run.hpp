@@ -50,15 +50,24 @@ class BackupRun {
         std::string name;
         Counter counted = nullptr;  // where in report_.files
     };
+    // What makes two names one file. A number alone does not: a FUSE file system may give one to several files.
     struct Source {
         std::uint64_t device = 0;
         std::uint64_t inode = 0;
+        base::FileType type{};
+        std::uint64_t size = 0;
+        base::Timestamp mtime;
         friend bool operator==(const Source&, const Source&) = default;
     };
     struct SourceHash {
         std::size_t operator()(const Source& source) const noexcept {
             return std::hash<std::uint64_t>{}(source.inode * 0x9E37'79B9'7F4A'7C15ULL + source.device);
         }
+    };
+    struct Thin {  // blocks of the parent that too few holders have, while they are stored again
+        std::vector<bool> held;
+        std::optional<base::Error> error;
+        bool unreachable = false;
     };
     struct Batch {  // a piece of the read queue, in order
         explicit Batch(base::Executor executor) : done{std::move(executor)} {}
@@ -77,7 +86,11 @@ class BackupRun {
     base::Task<base::Result<void>> prepare();
     base::Task<base::Result<void>> open_parent();
     base::Task<base::Result<bool>> load_usable(Tree tree);
-    base::Task<base::Result<void>> store_node_again(BlockName name);
+    base::Task<base::Result<void>> store_again(BlockName name);
+    base::Task<base::Result<void>> store_all_again(const std::vector<BlockName>& names, std::size_t from,
+                                                   std::vector<bool>& held);
+    base::Task<void> store_one_again(BlockName name, std::size_t index, std::shared_ptr<Thin> thin,
+                                     base::Semaphore::Permit permit);
     base::Task<base::Result<void>> load_dedup();
     base::Task<base::Result<void>> rebuild_dedup(bool with_file);
     [[nodiscard]] Snapshot describe() const;
@@ -103,7 +116,8 @@ class BackupRun {
     std::uint32_t old_of(const base::FileStat& stat, const ParentIndex::Name* old_name, bool on_the_way);
     InodeNumber fresh_number() { return next_number_++; }
     [[nodiscard]] Counter counter_of(const Identity& identity, const base::FileStat& stat) const;
-    void take_entry(InodeNumber listed_in, const ScannedEntry& entry, const Identity& identity);
+    void take_entry(const Listing& listing, InodeNumber listed_in, const ScannedEntry& entry, const Identity& identity);
+    void tell_of(FileChange change, const std::string& path) const;
     std::shared_ptr<const std::string> path_of(const Listing& listing);
     void take_directory(const Listing& listing, const Directory& directory, std::vector<Entry> entries,
                         bool same_names);
@@ -132,6 +146,8 @@ class BackupRun {
     std::optional<Snapshot> parent_snapshot_;
     std::optional<Tree> parent_tree_;
     ParentIndex parent_;
+    std::uint64_t moved_bytes_ = 0;  // by store_again(): nothing that this backup added
+    std::uint64_t moved_blocks_ = 0;
     bool dedup_loaded_ = false;
     DedupIndex index_;
     std::unique_ptr<DedupCache> cache_;

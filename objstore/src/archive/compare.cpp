@@ -15,8 +15,8 @@ Inode inode_of(const base::FileStat& stat) {
     inode.uid = stat.uid;
     inode.gid = stat.gid;
     inode.size = stat.size;
-    inode.mtime_ns = stat.mtime_ns;
-    inode.ctime_ns = stat.ctime_ns;
+    inode.mtime = stat.mtime;
+    inode.ctime = stat.ctime;
     inode.nlink = stat.nlink;
     inode.rdev = stat.rdev;
     inode.source_device = stat.device;
@@ -68,7 +68,7 @@ void BackupRun::take(Listing& listing) {
             OtherName other{directory.number, path_of(listing), entry.name, counter_of(identity, entry.stat)};
             other_names_.emplace(identity.number, std::move(other));
         }
-        take_entry(directory.number, entry, identity);
+        take_entry(listing, directory.number, entry, identity);
         if (identity.first && entry.directory == 0 && !unchanged(identity.old, entry.stat, false)) {
             SourceItem item;
             item.number = identity.number;
@@ -102,7 +102,7 @@ BackupRun::Identity BackupRun::identify(const base::FileStat& stat, const Parent
                                         bool on_the_way) {
     Identity identity;
     const bool linked = stat.nlink > 1 && stat.type != base::FileType::directory;
-    const Source source{stat.device, stat.inode};
+    const Source source{stat.device, stat.inode, stat.type, stat.size, stat.mtime};
     if (linked) {
         if (const auto known = links_.find(source); known != links_.end()) {
             identity = known->second;
@@ -138,17 +138,30 @@ BackupRun::Counter BackupRun::counter_of(const Identity& identity, const base::F
 }
 
 // Counts it; a directory is expected from now on.
-void BackupRun::take_entry(InodeNumber listed_in, const ScannedEntry& entry, const Identity& identity) {
+void BackupRun::take_entry(const Listing& listing, InodeNumber listed_in, const ScannedEntry& entry,
+                           const Identity& identity) {
     if (entry.directory != 0) {
         directories_.emplace(entry.directory, Directory{identity.number, identity.old, listed_in});
         return;
     }
     const auto counter = counter_of(identity, entry.stat);
     ++(report_.files.*counter);
-    if (counter != &ChangeCounts::unchanged || !identity.first) return;
+    const bool same = counter == &ChangeCounts::unchanged;
+    if (options_.each && (same || !identity.first)) {
+        const auto change = same                                ? FileChange::unchanged
+                            : counter == &ChangeCounts::changed ? FileChange::changed
+                                                                : FileChange::added;
+        tell_of(change, joined(listing.path, entry.name));
+    }
+    if (!same || !identity.first) return;
     report_.bytes += parent_.file(identity.old).data_bytes;
     shown_.bytes += parent_.file(identity.old).data_bytes;
+    shown_.passed_over += parent_.file(identity.old).data_bytes;
     ++shown_.files;
+}
+
+void BackupRun::tell_of(FileChange change, const std::string& path) const {
+    if (options_.each) options_.each(change, path);
 }
 
 void BackupRun::take_directory(const Listing& listing, const Directory& directory, std::vector<Entry> entries,
@@ -158,6 +171,7 @@ void BackupRun::take_directory(const Listing& listing, const Directory& director
     const bool top = directory.number == kRootInode;  // the same in every snapshot, and never restored: not counted
     if (same_names && unchanged(directory.old, listing.stat, listing.on_the_way)) {
         if (!top) ++report_.directories.unchanged;
+        if (!top) tell_of(FileChange::unchanged, listing.path + "/");
         return;
     }
     if (!top) ++(known ? report_.directories.changed : report_.directories.added);
@@ -168,7 +182,8 @@ void BackupRun::take_directory(const Listing& listing, const Directory& director
     item.directory = listing.on_the_way ? nullptr : listing.directory;
     item.stat = listing.stat;
     if (!listing.on_the_way) return queue_item(listing, std::move(item));
-    if (known) changes_.erase(item.number, item.number + 1);
+    if (!top) tell_of(known ? FileChange::changed : FileChange::added, listing.path + "/");
+    if (known) changes_.rewrite(item.number);
     changes_.put({TreeKey::first(item.number, Kind::inode), leading_inode(listing.stat)});
 }
 
@@ -225,11 +240,12 @@ void BackupRun::store_inode(const SourceItem& item, ReadOutcome& outcome, const 
     for (auto& warning : outcome.warnings) report_.warnings.add(warning.kind, item.path(), std::move(warning.error));
     shown_.warnings = report_.warnings.count();
     if (outcome.lost) return lose(item);
-    if (item.known) changes_.erase(item.number, item.number + 1);
+    if (item.known) changes_.rewrite(item.number);
     auto inode = inode_of(item.stat);
     // What changed since we began may change again within the same tick of the file system's clock, unseen: the next
     // backup reads it whatever its times say.
-    if (item.stat.type == base::FileType::regular && item.stat.ctime_ns >= started_wall_ns_) inode.ctime_ns = 0;
+    if (item.stat.type == base::FileType::regular && item.stat.ctime >= base::Timestamp::from_ns(started_wall_ns_))
+        inode.ctime = {};
     changes_.put({TreeKey::first(item.number, Kind::inode), inode});
     put_xattrs(item.number, outcome, attributes);
     if (item.stat.type == base::FileType::symlink) {
@@ -237,6 +253,9 @@ void BackupRun::store_inode(const SourceItem& item, ReadOutcome& outcome, const 
         changes_.put({TreeKey::first(item.number, Kind::inline_data), std::move(target)});
     }
     report_.bytes += outcome.data_bytes;
+    if (options_.each && item.number != kRootInode) {
+        tell_of(item.known ? FileChange::changed : FileChange::added, item.path() + (item.name.empty() ? "/" : ""));
+    }
 }
 
 void BackupRun::put_xattrs(InodeNumber number, ReadOutcome& outcome, const Buffer& attributes) {

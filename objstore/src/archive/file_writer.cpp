@@ -11,18 +11,24 @@ namespace objstore::archive {
 namespace {
 
 constexpr std::uint64_t kMaxFileBytes = std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t kZerosAtOnce = 256U << 10U;
+constexpr std::string_view kTemporaryBegin = ".pelago-";
+constexpr std::string_view kTemporaryEnd = ".restoring";
 
 // A name nobody else uses: the inode number is unique within the snapshot, and one restore writes one inode once.
-std::string temporary_name(const TargetFile& file) { return ".pelago-" + std::to_string(file.number) + ".restoring"; }
+std::string temporary_name(const TargetFile& file) {
+    return std::string{kTemporaryBegin} + std::to_string(file.number) + std::string{kTemporaryEnd};
+}
 
+// Whether what is there stays because the user wants it so, or because it looks as if nothing had changed.
 bool keeps(Overwrite overwrite, const base::FileStat& there, const Inode& ours) {
     switch (overwrite) {
         case Overwrite::always: return false;
         case Overwrite::if_changed: {
             const bool same_size = ours.type != base::FileType::regular || there.size == ours.size;
-            return there.type == ours.type && same_size && there.mtime_ns == ours.mtime_ns;
+            return there.type == ours.type && same_size && there.mtime == ours.mtime;
         }
-        case Overwrite::if_newer: return there.mtime_ns >= ours.mtime_ns;
+        case Overwrite::if_newer: return there.mtime >= ours.mtime;
         case Overwrite::never: return true;
     }
     return true;
@@ -32,39 +38,50 @@ WarningKind kind_of(const base::Error& error) {
     return error == base::Errc::bad_argument ? WarningKind::refused : WarningKind::unwritable;
 }
 
-// Makes something under `name`, or, if that is taken, under another name that then replaces it. Nothing is followed.
-FileResult make_named(TargetTree& tree, const TargetFile& file, Overwrite overwrite, SharedWarnings& warnings,
-                      const std::function<base::Result<void>(base::LocalDirectory&, const std::string&)>& make) {
+/// Kept by the user's wish: told, since it may be another file. What is unchanged is what was asked for.
+FileResult kept(const Making& making, const std::string& path) {
     FileResult result;
-    auto directory = tree.open(file.directory);
-    if (!directory) return result;  // warned of when it was not made
-    const auto path = tree.path(file.directory, file.name);
-    auto made = make(**directory, file.name);
-    std::string name = file.name;
-    if (!made && made.error() == base::Errc::exists) {
-        const auto there = (*directory)->stat(file.name);
-        if (there && keeps(overwrite, *there, file.attributes.inode)) {
-            result.made = Made::kept;
-            warnings.add(WarningKind::skipped, path, {});
-            return result;
-        }
-        name = temporary_name(file);
-        std::ignore = (*directory)->remove(name);  // of a restore that was interrupted
-        made = make(**directory, name);
-    }
-    if (made && name != file.name) {
-        made = (*directory)->rename(name, file.name);
-        if (!made) std::ignore = (*directory)->remove(name);
-    }
-    if (!made) {
-        warnings.add(kind_of(made.error()), path, made.error());
-        return result;
-    }
-    result.made = Made::made;
+    result.made = making.overwrite == Overwrite::if_changed ? Made::same : Made::kept;
+    if (result.made == Made::kept) making.warnings.add(WarningKind::skipped, path, {});
     return result;
 }
 
+using Make = std::function<base::Result<void>(base::LocalDirectory&, const std::string&)>;
+
+// Makes something under `name`, or, if that is taken, under another name that then replaces it. Nothing is followed.
+base::Result<void> make_named(base::LocalDirectory& directory, const TargetFile& file, const Make& make) {
+    auto made = make(directory, file.name);
+    if (made || !(made.error() == base::Errc::exists)) return made;
+    const auto name = temporary_name(file);
+    std::ignore = directory.remove(name);  // of a restore that was interrupted
+    BASE_CHECK(make(directory, name));
+    made = directory.rename(name, file.name);
+    if (!made) std::ignore = directory.remove(name);
+    return made;
+}
+
+bool same_special(base::LocalDirectory& directory, const TargetFile& file, const base::FileStat& there,
+                  const TargetTree& tree) {
+    const auto& inode = file.attributes.inode;
+    if (there.type != inode.type || there.nlink > inode.nlink) return false;
+    if (inode.type == base::FileType::symlink) {
+        const auto target = directory.read_link(file.name);
+        if (!target || *target != file.link_target) return false;
+    }
+    const bool device = inode.type == base::FileType::character || inode.type == base::FileType::block;
+    if (device && there.rdev != inode.rdev) return false;
+    return has_attributes(directory, file.name, there, file.attributes, tree);
+}
+
 }  // namespace
+
+bool is_temporary_name(std::string_view name) {
+    if (!name.starts_with(kTemporaryBegin) || !name.ends_with(kTemporaryEnd)) return false;
+    if (name.size() <= kTemporaryBegin.size() + kTemporaryEnd.size()) return false;
+    name.remove_prefix(kTemporaryBegin.size());
+    name.remove_suffix(kTemporaryEnd.size());
+    return name.find_first_not_of("0123456789") == name.npos;
+}
 
 base::Result<std::vector<Node::Stretch>> usable_extents(const Node& node) {
     const auto refuse = [](const char* why) { return base::Error{Errc::damaged, why}; };
@@ -82,49 +99,129 @@ base::Result<std::vector<Node::Stretch>> usable_extents(const Node& node) {
     return usable;
 }
 
-FileWriter::FileWriter(TargetTree& tree, TargetFile file, Overwrite overwrite, SharedWarnings& warnings)
-    : tree_{tree}, file_{std::move(file)}, overwrite_{overwrite}, warnings_{warnings} {}
+FileWriter::FileWriter(const Making& making, TargetFile file)
+    : making_{making}, file_{std::move(file)}, temporary_{temporary_name(file_)} {}
 
 FileWriter::~FileWriter() {
-    if (!open_) return;
-    open_.reset();
-    std::ignore = directory_->remove(temporary_.empty() ? file_.name : temporary_);
+    if (open_ && failed_) std::ignore = directory_->remove(temporary_);
 }
 
 void FileWriter::fail(WarningKind kind, const base::Error& error) {
-    if (!failed_) warnings_.add(kind, tree_.path(file_.directory, file_.name), error);
+    if (!failed_) making_.warnings.add(kind, path(), error);
     failed_ = true;
 }
 
-bool FileWriter::keep_existing() {
-    const auto there = directory_->stat(file_.name);
-    return there && keeps(overwrite_, *there, file_.attributes.inode);
-}
-
-bool FileWriter::begin() {
-    auto directory = tree_.open(file_.directory);
+FileWriter::Found FileWriter::look() {
+    auto directory = making_.tree.open(file_.directory);
     if (!directory) {
         failed_ = true;
-        return false;
+        return Found::done;
     }
     directory_ = std::move(*directory);
-    auto created = directory_->create_file(file_.name);
-    if (!created && created.error() == base::Errc::exists) {
-        if (keep_existing()) {
-            result_.made = Made::kept;
-            warnings_.add(WarningKind::skipped, tree_.path(file_.directory, file_.name), {});
-            return false;
+    if (making_.tree.is_new(file_.directory)) return Found::nothing;
+    const auto there = directory_->stat(file_.name);
+    if (!there) return Found::nothing;
+    const bool unchanged = making_.overwrite == Overwrite::if_changed;
+    if (keeps(making_.overwrite, *there, file_.attributes.inode) && !(unchanged && making_.verify)) {
+        result_ = kept(making_, path());
+        return Found::done;
+    }
+    const bool by_content = making_.overwrite == Overwrite::always || unchanged;
+    return by_content && looks_the_same(*there) ? Found::candidate : Found::nothing;
+}
+
+bool FileWriter::looks_the_same(const base::FileStat& there) {
+    const auto& inode = file_.attributes.inode;
+    const auto alike = [&inode](const base::FileStat& stat) {
+        return stat.type == inode.type && stat.size == inode.size && stat.nlink <= inode.nlink;
+    };
+    if (!alike(there)) return false;
+    auto file = directory_->open_file(file_.name);
+    if (!file) return false;
+    const auto opened = (*file)->stat();
+    if (!opened || !alike(*opened) || !has_attributes(**file, *opened, file_.attributes, making_.tree)) return false;
+    there_ = std::move(*file);
+    return true;
+}
+
+std::uint64_t FileWriter::end_of(std::size_t extents) const {
+    if (extents == 0) return 0;
+    const auto& last = file_.extents[extents - 1];
+    return last.offset + last.extent.length;
+}
+
+bool FileWriter::has(std::size_t index) {
+    auto& file = there_ ? *there_ : *open_;
+    const auto begin = end_of(index);
+    if (index == file_.extents.size()) return holds_zeros(begin, file_.attributes.inode.size);
+    const auto& [offset, extent] = file_.extents[index];
+    // Without a hash, of an epoch whose chunk key we do not hold, or of no backup: not to be told without its block.
+    if (!extent.hash || extent.block->key_epoch != making_.keys.epoch) return false;
+    if (extent.length > max_content_bytes(extent.block->type)) return false;
+    if (!holds_zeros(begin, offset)) return false;
+    base::Bytes bytes(extent.length);
+    const auto read = file.read_at(offset, bytes);
+    return read && *read == bytes.size() && chunk_hash(making_.keys, bytes) == *extent.hash;
+}
+
+bool FileWriter::holds_zeros(std::uint64_t begin, std::uint64_t end) {
+    if (begin == end) return true;
+    auto& file = there_ ? *there_ : *open_;
+    if (!data_known_) {
+        auto ranges = file.data_ranges();
+        if (!ranges) return false;
+        data_ = std::move(*ranges);
+        data_known_ = true;
+    }
+    const auto reaches = [](const base::DataRange& range, std::uint64_t at) {
+        return range.offset + range.length <= at;
+    };
+    auto range = std::lower_bound(data_.begin(), data_.end(), begin, reaches);
+    base::Bytes bytes;
+    for (; range != data_.end() && range->offset < end; ++range) {
+        const auto last = std::min(end, range->offset + range->length);
+        for (auto at = std::max(begin, range->offset); at < last; at += bytes.size()) {
+            bytes.resize(static_cast<std::size_t>(std::min(kZerosAtOnce, last - at)));
+            const auto read = file.read_at(at, bytes);
+            if (!read || *read != bytes.size()) return false;
+            if (std::any_of(bytes.begin(), bytes.end(), [](auto byte) { return byte != 0; })) return false;
         }
-        temporary_ = temporary_name(file_);
-        std::ignore = directory_->remove(temporary_);  // of a restore that was interrupted
-        created = directory_->create_file(temporary_);
+    }
+    return true;
+}
+
+FileResult FileWriter::take() {
+    set_owner(*there_, file_.attributes, path(), making_.tree.privileged(), making_.warnings);
+    there_.reset();
+    result_.made = Made::same;
+    result_.verified = making_.verify;
+    return result_;
+}
+
+bool FileWriter::open() {
+    there_.reset();
+    data_known_ = false;
+    auto created = directory_->create_file(temporary_);
+    bool unfinished = false;
+    if (!created && created.error() == base::Errc::exists) {
+        created = directory_->reopen_file(temporary_);
+        unfinished = created.has_value();
+        if (!created && !(created.error() == base::Errc::locked)) {
+            std::ignore = directory_->remove(temporary_);  // not one that we could go on with
+            created = directory_->create_file(temporary_);
+        }
     }
     if (!created) {
         fail(kind_of(created.error()), created.error());
         return false;
     }
     open_ = std::move(*created);
-    return true;
+    return unfinished;
+}
+
+void FileWriter::start(std::size_t extents) {
+    if (failed_) return;
+    if (const auto cut = open_->truncate(end_of(extents)); !cut) fail(WarningKind::unwritable, cut.error());
 }
 
 bool FileWriter::write(std::uint64_t offset, base::ByteView bytes) {
@@ -140,23 +237,18 @@ bool FileWriter::write(std::uint64_t offset, base::ByteView bytes) {
 FileResult FileWriter::finish() {
     if (!open_ || failed_) return result_;
     const auto size = file_.attributes.inode.size;
-    const auto end = file_.extents.empty() ? 0 : file_.extents.back().offset + file_.extents.back().extent.length;
-    if (end < size) {
+    if (end_of(file_.extents.size()) < size) {
         if (const auto grown = open_->truncate(size); !grown) {
             fail(WarningKind::unwritable, grown.error());
             return result_;
         }
     }
-    const auto path = tree_.path(file_.directory, file_.name);
-    apply_attributes(*open_, file_.attributes, path, tree_.privileged(), warnings_);
-    written_ = std::move(open_);
-    if (!temporary_.empty()) {
-        if (const auto renamed = directory_->rename(temporary_, file_.name); !renamed) {
-            std::ignore = directory_->remove(temporary_);
-            fail(WarningKind::unwritable, renamed.error());
-            return result_;
-        }
+    apply_attributes(*open_, file_.attributes, path(), making_.tree.privileged(), making_.warnings);
+    if (const auto renamed = directory_->rename(temporary_, file_.name); !renamed) {
+        fail(kind_of(renamed.error()), renamed.error());
+        return result_;
     }
+    written_ = std::move(open_);
     result_.made = Made::made;
     return result_;
 }
@@ -183,35 +275,72 @@ bool FileWriter::verify(std::uint64_t offset, base::ByteView bytes) {
     return true;
 }
 
-FileResult make_special_file(TargetTree& tree, const TargetFile& file, Overwrite overwrite, SharedWarnings& warnings) {
+FileResult make_special_file(const Making& making, const TargetFile& file) {
     const auto& inode = file.attributes.inode;
-    const auto path = tree.path(file.directory, file.name);
+    const auto path = making.tree.path(file.directory, file.name);
     const bool device = inode.type == base::FileType::character || inode.type == base::FileType::block;
-    if (device && !tree.privileged()) {
-        warnings.add(WarningKind::unprivileged, path, base::Error{base::Errc::denied, "a device node"});
-        return {};
+    FileResult result;
+    if (device && !making.tree.privileged()) {
+        making.warnings.add(WarningKind::unprivileged, path, base::Error{base::Errc::denied, "a device node"});
+        return result;
     }
-    const auto result = make_named(tree, file, overwrite, warnings,
-                                   [&](base::LocalDirectory& directory, const std::string& name) -> base::Result<void> {
-                                       if (inode.type == base::FileType::symlink) {
-                                           return directory.make_symlink(name, file.link_target);
-                                       }
-                                       return directory.make_special(name, inode.type, device ? inode.rdev : 0);
-                                   });
-    if (result.made != Made::made) return result;
-    if (auto directory = tree.open(file.directory)) {
-        apply_attributes(**directory, file.name, file.attributes, path, tree.privileged(), warnings);
+    auto directory = making.tree.open(file.directory);
+    if (!directory) return result;  // warned of when it was not made
+    if (const auto there = (*directory)->stat(file.name)) {
+        if (keeps(making.overwrite, *there, inode)) return kept(making, path);
+        if (same_special(**directory, file, *there, making.tree)) {
+            result.made = Made::same;
+            return result;
+        }
     }
+    const auto make = [&](base::LocalDirectory& in, const std::string& name) -> base::Result<void> {
+        if (inode.type == base::FileType::symlink) return in.make_symlink(name, file.link_target);
+        return in.make_special(name, inode.type, device ? inode.rdev : 0);
+    };
+    if (const auto made = make_named(**directory, file, make); !made) {
+        making.warnings.add(kind_of(made.error()), path, made.error());
+        return result;
+    }
+    apply_attributes(**directory, file.name, file.attributes, path, making.tree.privileged(), making.warnings);
+    result.made = Made::made;
     return result;
 }
 
-FileResult make_hard_link(TargetTree& tree, const TargetFile& name, std::uint32_t from_directory,
-                          const std::string& from_name, Overwrite overwrite, SharedWarnings& warnings) {
-    auto from = tree.open(from_directory);
-    if (!from) return {};
-    return make_named(tree, name, overwrite, warnings, [&](base::LocalDirectory& directory, const std::string& as) {
-        return directory.make_link(as, **from, from_name);
+std::optional<FileResult> keep_existing(const Making& making, const TargetFile& file) {
+    if (making.overwrite == Overwrite::always) return std::nullopt;
+    const auto directory = making.tree.open(file.directory);
+    if (!directory) return std::nullopt;
+    const auto there = (*directory)->stat(file.name);
+    if (!there || !keeps(making.overwrite, *there, file.attributes.inode)) return std::nullopt;
+    return kept(making, making.tree.path(file.directory, file.name));
+}
+
+std::optional<FileResult> make_hard_link(const Making& making, const TargetFile& name, std::uint32_t from_directory,
+                                         const std::string& from_name) {
+    FileResult result;
+    auto from = making.tree.open(from_directory);
+    auto directory = making.tree.open(name.directory);
+    if (!from || !directory) return result;  // warned of
+    const auto path = making.tree.path(name.directory, name.name);
+    if (const auto there = (*directory)->stat(name.name)) {
+        const auto first = (*from)->stat(from_name);
+        if (first && first->inode == there->inode && first->device == there->device) {
+            result.made = Made::same;
+            return result;
+        }
+    }
+    const auto made = make_named(**directory, name, [&](base::LocalDirectory& in, const std::string& as) {
+        return in.make_link(as, **from, from_name);
     });
+    if (made) {
+        result.made = Made::made;
+        return result;
+    }
+    if (made.error() == base::Errc::no_space || made.error() == base::Errc::bad_argument) {
+        making.warnings.add(kind_of(made.error()), path, made.error());
+        return result;
+    }
+    return std::nullopt;
 }
 
 }  // namespace objstore::archive

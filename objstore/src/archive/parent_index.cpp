@@ -8,7 +8,7 @@
 namespace objstore::archive {
 
 bool ParentIndex::File::same_as(const base::FileStat& stat) const {
-    return type == stat.type && size == stat.size && mtime_ns == stat.mtime_ns && ctime_ns == stat.ctime_ns &&
+    return type == stat.type && size == stat.size && mtime == stat.mtime && ctime == stat.ctime &&
            source_inode == stat.inode && mode == stat.mode && uid == stat.uid && gid == stat.gid &&
            nlink == stat.nlink && rdev == stat.rdev;
 }
@@ -21,8 +21,8 @@ void ParentIndex::add(std::span<const Item> items) {
             file.source_inode = inode->source_inode;
             file.source_device = inode->source_device;
             file.size = inode->size;
-            file.mtime_ns = inode->mtime_ns;
-            file.ctime_ns = inode->ctime_ns;
+            file.mtime = inode->mtime;
+            file.ctime = inode->ctime;
             file.rdev = inode->rdev;
             file.nlink = inode->nlink;
             file.mode = inode->mode;
@@ -44,6 +44,8 @@ void ParentIndex::add(std::span<const Item> items) {
             ++files_.back().entries;
         } else if (const auto* xattr = std::get_if<XattrRecord>(&item.value)) {
             if (const auto* value = std::get_if<Extent>(&xattr->value)) use(value->block);
+        } else if (const auto* carried = std::get_if<Opaque>(&item.value)) {
+            for (const auto& block : carried->blocks) use(block);
         }
     }
 }

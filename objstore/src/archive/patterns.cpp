@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/byte_order_mark.hpp"
 #include "base/limits.hpp"
 
 namespace objstore::archive {
@@ -10,9 +11,32 @@ namespace {
 
 constexpr std::string_view kAnyDepth = "**";
 
-char folded(char c, bool ignore_case) {
-    return ignore_case && c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+// A character as people count them: a code point of UTF-8, or else a byte by itself.
+struct Character {
+    char32_t value = 0;
+    std::size_t length = 1;
+};
+
+// Of text that is not empty. A byte that is no part of valid UTF-8 is unlike every code point.
+Character first_character(std::string_view text) {
+    constexpr char32_t kByte = 0x110000;  // the first number that is no code point
+    const auto byte = [text](std::size_t at) { return static_cast<unsigned char>(text[at]); };
+    const unsigned head = byte(0);
+    const std::size_t length = head < 0x80 ? 1 : head >= 0xF0 ? 4 : head >= 0xE0 ? 3 : 2;
+    if (length == 1) return {head, 1};
+    const Character alone{kByte + head, 1};
+    if (head < 0xC2 || head > 0xF4 || text.size() < length) return alone;
+    char32_t value = head & (0xFFU >> (length + 1));
+    for (std::size_t at = 1; at < length; ++at) {
+        if ((byte(at) & 0xC0U) != 0x80) return alone;
+        value = (value << 6U) | (byte(at) & 0x3FU);
+    }
+    const bool overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
+    const bool surrogate = value >= 0xD800 && value < 0xE000;
+    return overlong || surrogate || value > 0x10FFFF ? alone : Character{value, length};
 }
+
+char32_t folded(char32_t c, bool ignore_case) { return ignore_case && c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c; }
 
 struct Set {
     bool matched = false;
@@ -20,26 +44,27 @@ struct Set {
 };
 
 // `glob` begins with '['. Nullopt if it is never closed.
-std::optional<Set> match_set(std::string_view glob, char c, bool ignore_case) {
+std::optional<Set> match_set(std::string_view glob, char32_t c, bool ignore_case) {
     std::size_t at = 1;
     const bool negated = at < glob.size() && (glob[at] == '!' || glob[at] == '^');
     if (negated) ++at;
+    const auto take = [&] {
+        if (glob[at] == '\\' && at + 1 < glob.size()) ++at;
+        const auto next = first_character(glob.substr(at));
+        at += next.length;
+        return next.value;
+    };
     bool found = false;
     for (bool first = true; at < glob.size() && (first || glob[at] != ']'); first = false) {
-        if (glob[at] == '\\' && at + 1 < glob.size()) ++at;
-        const char low = glob[at++];
-        char high = low;
+        const auto low = take();
+        auto high = low;
         if (at + 1 < glob.size() && glob[at] == '-' && glob[at + 1] != ']') {
             ++at;
-            if (glob[at] == '\\' && at + 1 < glob.size()) ++at;
-            high = glob[at++];
+            high = take();
         }
-        const auto in = [low, high](char x) {
-            return static_cast<unsigned char>(low) <= static_cast<unsigned char>(x) &&
-                   static_cast<unsigned char>(x) <= static_cast<unsigned char>(high);
-        };
-        const char lower = folded(c, ignore_case);
-        const char upper = ignore_case && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+        const auto in = [low, high](char32_t x) { return low <= x && x <= high; };
+        const auto lower = folded(c, ignore_case);
+        const auto upper = ignore_case && c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c;
         found = found || in(c) || in(lower) || in(upper);
     }
     if (at >= glob.size()) return std::nullopt;
@@ -53,7 +78,7 @@ bool well_formed(std::string_view glob) {
             if (at + 1 == glob.size()) return false;
             at += 2;
         } else if (glob[at] == '[') {
-            const auto set = match_set(glob.substr(at), 'x', false);
+            const auto set = match_set(glob.substr(at), U'x', false);
             if (!set) return false;
             at += set->length;
         } else {
@@ -63,15 +88,16 @@ bool well_formed(std::string_view glob) {
     return true;
 }
 
-// How many characters of `glob` stand for `c`; zero if they do not. `glob` is not empty and does not begin with '*'.
-std::size_t match_one(std::string_view glob, char c, bool ignore_case) {
+// How many bytes of `glob` stand for `c`; zero if they do not. `glob` is not empty and does not begin with '*'.
+std::size_t match_one(std::string_view glob, char32_t c, bool ignore_case) {
     if (glob[0] == '?') return 1;
     if (glob[0] == '[') {
         const auto set = match_set(glob, c, ignore_case);
         return set && set->matched ? set->length : 0;
     }
     const std::size_t escape = glob[0] == '\\' && glob.size() > 1 ? 1 : 0;
-    return folded(glob[escape], ignore_case) == folded(c, ignore_case) ? escape + 1 : 0;
+    const auto wanted = first_character(glob.substr(escape));
+    return folded(wanted.value, ignore_case) == folded(c, ignore_case) ? escape + wanted.length : 0;
 }
 
 using Parts = std::span<const std::string>;
@@ -124,13 +150,15 @@ bool glob_matches(std::string_view glob, std::string_view name, bool ignore_case
             star_name = in_name;
             continue;
         }
-        const auto used = in_glob < glob.size() ? match_one(glob.substr(in_glob), name[in_name], ignore_case) : 0;
+        const auto next = first_character(name.substr(in_name));
+        const auto used = in_glob < glob.size() ? match_one(glob.substr(in_glob), next.value, ignore_case) : 0;
         if (used > 0) {
             in_glob += used;
-            ++in_name;
+            in_name += next.length;
         } else if (star) {
             in_glob = *star + 1;
-            in_name = ++star_name;
+            star_name += first_character(name.substr(star_name)).length;
+            in_name = star_name;
         } else {
             return false;
         }
@@ -172,6 +200,7 @@ base::Result<void> Patterns::add(std::string_view text, bool ignore_case) {
 
 base::Result<void> Patterns::add_lines(std::string_view text, bool ignore_case) {
     constexpr std::string_view kBlanks = " \t\r";
+    text = base::without_byte_order_mark(text);
     for (std::size_t number = 1; !text.empty(); ++number) {
         const auto end = std::min(text.find('\n'), text.size());
         auto line = text.substr(0, end);

@@ -15,6 +15,7 @@ const char* describe(WarningKind kind) {
         case WarningKind::unprivileged: return "needs privileges and was left out";
         case WarningKind::refused: return "is not a name or file that can be restored, and was left out";
         case WarningKind::unwritable: return "could not be made";
+        case WarningKind::unlinked: return "is a copy: the target takes no (more) hard links to the file";
         case WarningKind::damaged: return "is damaged in the archive";
         case WarningKind::differs: return "differs from the snapshot";
         case WarningKind::skipped: return "exists and was kept";
@@ -32,6 +33,7 @@ bool named_one_by_one(WarningKind kind) {
         case WarningKind::owner:
         case WarningKind::metadata:
         case WarningKind::unprivileged:
+        case WarningKind::unlinked:
         case WarningKind::skipped: return false;
         default: return true;
     }

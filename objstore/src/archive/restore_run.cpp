@@ -83,7 +83,8 @@ base::Task<base::Result<void>> RestoreRun::open_target() {
         directory = std::move(created);
     }
     const bool replace = options_.overwrite != Overwrite::never;
-    target_ = std::make_unique<TargetTree>(std::move(directory), tree_.privileged(), replace, warnings_);
+    target_ = std::make_unique<TargetTree>(std::move(directory), tree_, replace, warnings_);
+    how_.emplace(Making{*target_, volume_.keys().epoch, warnings_, options_.overwrite, options_.verify});
     if (top.inode->type == base::FileType::directory) {
         entered_.insert(top.number);
         stack_.push_back({top.number, TargetTree::kTop, path, options_.includes.empty(), 0});
@@ -163,24 +164,14 @@ base::Task<base::Result<void>> RestoreRun::take(Pending above, Entry entry, Node
     file.name = std::move(entry.name);
     file.attributes.inode = *node.inode;
     if (!directory && node.inode->nlink > 1) {
-        if (const auto known = first_names_.find(node.number); known != first_names_.end()) {
+        if (!first_names_.emplace(node.number, FirstName{file.directory, file.name}).second) {
             links_.push_back(std::move(file));
             co_return base::ok();
         }
-        first_names_.emplace(node.number, MadeName{file.directory, file.name});
     }
-    auto extents = usable_extents(node);
-    if (!extents) {
-        warnings_.add(WarningKind::refused, std::move(path), extents.error());
-        co_return base::ok();
-    }
-    file.extents = std::move(*extents);
-    file.link_target = base::as_text(node.inline_data);
     const auto number = node.number;
-    if (!node.xattrs.empty()) {
-        BASE_CO_TRY(file.attributes.xattrs, co_await xattrs_of(std::move(node), path));
-    }
-    if (!directory) co_return co_await take_file(std::move(file));
+    if (!directory) co_return co_await take_content(std::move(file), std::move(node), std::move(path));
+    BASE_CO_TRY(file.attributes.xattrs, co_await xattrs_of(std::move(node), path));
     if (!entered_.insert(number).second) {
         warnings_.add(WarningKind::refused, std::move(path), base::Error{Errc::damaged, "a directory inside itself"});
         co_return base::ok();
@@ -193,6 +184,19 @@ base::Task<base::Result<void>> RestoreRun::take(Pending above, Entry entry, Node
     if (selected) target_->want(target);
     stack_.push_back({number, target, std::move(path), selected, above.depth + 1});
     co_return base::ok();
+}
+
+base::Task<base::Result<void>> RestoreRun::take_content(TargetFile file, Node node, std::string path) {
+    auto extents = usable_extents(node);
+    if (!extents) {
+        warnings_.add(WarningKind::refused, std::move(path), extents.error());
+        count(file, {});
+        co_return base::ok();
+    }
+    file.extents = std::move(*extents);
+    file.link_target = base::as_text(node.inline_data);
+    BASE_CO_TRY(file.attributes.xattrs, co_await xattrs_of(std::move(node), std::move(path)));
+    co_return co_await take_file(std::move(file));
 }
 
 base::Task<base::Result<std::vector<base::Xattr>>> RestoreRun::xattrs_of(Node node, std::string path) {
@@ -275,41 +279,61 @@ base::Task<base::Result<void>> RestoreRun::flush_window() {
 // Not only this file is in danger: the rest would fail in the same way.
 bool RestoreRun::serious(const base::Error& error) const { return !costs_only_itself(error.code()); }
 
+// What is there already costs no block; of the rest, one fetch for all.
 base::Task<void> RestoreRun::make_group(BlockRefPtr block, std::shared_ptr<Group> group, base::Semaphore::Permit) {
-    std::shared_ptr<const OpenedBlock> opened;
-    if (block) {
-        auto read = co_await volume_.reader().read(block);
-        if (!read) {
-            if (serious(read.error())) error_ = read.error();
-            for (const auto& file : *group) {
-                warnings_.add(WarningKind::damaged, target_->path(file.directory, file.name), read.error());
+    const auto results = std::make_shared<std::vector<FileResult>>(group->size());
+    const auto waiting = std::make_shared<std::vector<Waiting>>();
+    auto look = [this, group, results, waiting, fetch = block != nullptr] {
+        for (std::size_t i = 0; i < group->size(); ++i) {
+            const auto& file = (*group)[i];
+            if (file.attributes.inode.type != base::FileType::regular) {
+                (*results)[i] = make_special_file(*how_, file);
+                continue;
             }
-            co_return;
+            auto writer = std::make_unique<FileWriter>(*how_, file);
+            const auto found = writer->look();
+            std::size_t present = 0;
+            while (found == FileWriter::Found::candidate && present <= file.extents.size() && writer->has(present)) {
+                ++present;
+            }
+            if (found == FileWriter::Found::done) {
+                (*results)[i] = writer->finish();
+            } else if (present > file.extents.size()) {
+                (*results)[i] = writer->take();
+            } else if (fetch) {
+                waiting->push_back({std::move(writer), i});
+            } else {
+                (*results)[i] = write_file(*writer, nullptr);
+            }
         }
-        opened = std::move(*read);
-    }
-    auto job = [this, opened, group] {
-        std::vector<FileResult> results;
-        results.reserve(group->size());
-        for (const auto& file : *group) {
-            const bool regular = file.attributes.inode.type == base::FileType::regular;
-            results.push_back(regular ? write_file(file, opened.get())
-                                      : make_special_file(*target_, file, options_.overwrite, warnings_));
-        }
-        return results;
     };
-    const auto results = co_await env_.workers.run(std::move(job));
-    for (std::size_t i = 0; i < results.size(); ++i) count((*group)[i], results[i], false);
+    co_await env_.workers.run(std::move(look));
+    if (!waiting->empty()) {
+        auto read = co_await volume_.reader().read(block);
+        if (!read && serious(read.error())) error_ = read.error();
+        auto write = [this, results, waiting, read = std::move(read)] {
+            for (auto& [writer, at] : *waiting) {
+                if (!read) writer->fail(WarningKind::damaged, read.error());
+                if (read) (*results)[at] = write_file(*writer, read->get());
+                writer.reset();
+            }
+        };
+        co_await env_.workers.run(std::move(write));
+    }
+    for (std::size_t i = 0; i < results->size(); ++i) {
+        for (const auto& stretch : (*group)[i].extents) shown_.bytes += stretch.extent.length;
+        count((*group)[i], (*results)[i]);
+    }
     if (!error_) error_ = warnings_.full();
     current_ = target_->path(group->back().directory, group->back().name);
     tell();
 }
 
 // On the pool: a file whose content lies in one block.
-FileResult RestoreRun::write_file(const TargetFile& file, const OpenedBlock* block) {
-    FileWriter writer{*target_, file, options_.overwrite, warnings_};
-    if (!writer.begin()) return writer.finish();
-    for (const auto& stretch : file.extents) {
+FileResult RestoreRun::write_file(FileWriter& writer, const OpenedBlock* block) {
+    if (writer.open()) writer.start(0);
+    const auto& extents = writer.file().extents;
+    for (const auto& stretch : extents) {
         const auto bytes = bytes_of(stretch.extent, *block);
         if (!bytes) {
             writer.fail(WarningKind::damaged, base::Error{Errc::damaged, "an extent reaches beyond its block"});
@@ -319,37 +343,74 @@ FileResult RestoreRun::write_file(const TargetFile& file, const OpenedBlock* blo
     }
     auto result = writer.finish();
     if (!options_.verify || result.made != Made::made) return result;
-    result.verified = std::all_of(file.extents.begin(), file.extents.end(), [&](const Node::Stretch& stretch) {
+    result.verified = std::all_of(extents.begin(), extents.end(), [&](const Node::Stretch& stretch) {
         return writer.verify(stretch.offset, *bytes_of(stretch.extent, *block));
     });
     return result;
 }
 
 base::Task<void> RestoreRun::make_large(TargetFile file, base::Semaphore::Permit) {
-    const auto writer = std::make_shared<FileWriter>(*target_, std::move(file), options_.overwrite, warnings_);
-    auto begin = [writer] { return writer->begin(); };
-    if (co_await env_.workers.run(std::move(begin))) co_await write_large(writer, false);
-    auto finish = [writer] { return writer->finish(); };
-    auto result = co_await env_.workers.run(std::move(finish));
-    if (options_.verify && result.made == Made::made) result.verified = co_await write_large(writer, true);
-    count(writer->file(), result, true);
+    const auto writer = std::make_shared<FileWriter>(*how_, std::move(file));
+    auto result = co_await find_or_write_large(writer);
+    if (options_.verify && result.made == Made::made) result.verified = co_await write_large(writer, 0, true);
+    count(writer->file(), result);
     if (!error_) error_ = warnings_.full();
     current_ = target_->path(writer->file().directory, writer->file().name);
     tell();
 }
 
-// Goes through the extents, the next blocks being fetched and opened meanwhile. False after an error.
-base::Task<bool> RestoreRun::write_large(std::shared_ptr<FileWriter> writer, bool verify) {
+base::Task<FileResult> RestoreRun::find_or_write_large(std::shared_ptr<FileWriter> writer) {
+    const auto extents = writer->file().extents.size();
+    auto look = [writer] { return writer->look(); };
+    const auto found = co_await env_.workers.run(std::move(look));
+    if (found == FileWriter::Found::candidate && co_await count_present(writer, extents + 1) > extents) {
+        auto take = [writer] { return writer->take(); };
+        co_return co_await env_.workers.run(std::move(take));
+    }
+    if (found != FileWriter::Found::done) {
+        auto open = [writer] { return writer->open(); };
+        std::size_t first = 0;
+        if (co_await env_.workers.run(std::move(open))) {
+            first = co_await count_present(writer, extents);
+            auto start = [writer, first] { writer->start(first); };
+            co_await env_.workers.run(std::move(start));
+        }
+        if (!co_await write_large(writer, first, false)) co_return FileResult{};
+    }
+    auto finish = [writer] { return writer->finish(); };
+    co_return co_await env_.workers.run(std::move(finish));
+}
+
+// How many extents, from the first on, are on disk already. A job for each: a restore can be stopped in between.
+base::Task<std::size_t> RestoreRun::count_present(std::shared_ptr<FileWriter> writer, std::size_t most) {
     const auto& extents = writer->file().extents;
-    for (std::size_t i = 0; i < extents.size(); ++i) {
-        for (auto ahead = i == 0 ? 1 : i + kPrefetchExtents - 1; ahead < extents.size() && ahead < i + kPrefetchExtents;
-             ++ahead) {
+    const auto shown = shown_.bytes;
+    std::size_t present = 0;
+    while (present < most) {
+        auto look = [writer, present] { return writer->has(present); };
+        if (!co_await env_.workers.run(std::move(look))) break;
+        if (present < extents.size()) shown_.bytes += extents[present].extent.length;
+        ++present;
+        tell();
+    }
+    // Of a file that is written anew after all, nothing was done yet.
+    if (most > extents.size() && present < most) shown_.bytes = shown;
+    co_return present;
+}
+
+// Goes through the extents, the next blocks being fetched and opened meanwhile. False after an error.
+base::Task<bool> RestoreRun::write_large(std::shared_ptr<FileWriter> writer, std::size_t first, bool verify) {
+    const auto& extents = writer->file().extents;
+    for (auto i = first; i < extents.size(); ++i) {
+        for (auto ahead = i == first ? i + 1 : i + kPrefetchExtents - 1;
+             ahead < extents.size() && ahead < i + kPrefetchExtents; ++ahead) {
             volume_.reader().prefetch(extents[ahead].extent.block);
         }
         auto block = co_await volume_.reader().read(extents[i].extent.block);
         if (!block) {
+            // What is in danger as a whole ends this restore: the next one goes on with what there is of the file.
             if (serious(block.error())) error_ = block.error();
-            writer->fail(WarningKind::damaged, block.error());
+            if (!serious(block.error()) || verify) writer->fail(WarningKind::damaged, block.error());
             co_return false;
         }
         auto job = [writer, verify, stretch = extents[i], opened = std::move(*block)] {
@@ -367,45 +428,84 @@ base::Task<bool> RestoreRun::write_large(std::shared_ptr<FileWriter> writer, boo
     co_return true;
 }
 
-void RestoreRun::count(const TargetFile& file, const FileResult& result, bool shown_already) {
+void RestoreRun::count(const TargetFile& file, const FileResult& result) {
     ++shown_.files;
-    if (!shown_already) shown_.bytes += result.bytes;
     report_.bytes += result.bytes;
     if (result.verified) ++report_.verified;
-    if (result.made == Made::kept) ++report_.kept;
+    if (result.made == Made::same || result.made == Made::kept) ++report_.kept;
     if (result.made == Made::made) ++report_.files;
-    // Its other names are made as links to the first, or not at all.
-    if (result.made == Made::failed && file.attributes.inode.nlink > 1) first_names_.erase(file.number);
+    if (result.made == Made::failed) ++report_.failed;
+    if (const auto first = first_names_.find(file.number); first != first_names_.end()) {
+        if (first->second.directory == file.directory && first->second.name == file.name) {
+            first->second.made = result.made;
+        }
+    }
 }
+
+// --- further names of files
 
 base::Task<base::Result<void>> RestoreRun::make_links() {
     if (options_.dry_run) {
         report_.files += links_.size();
         co_return base::ok();
     }
-    auto job = [this] {
-        std::vector<FileResult> results;
-        for (const auto& link : links_) {
-            const auto first = first_names_.find(link.number);
-            if (first == first_names_.end()) {
-                warnings_.add(WarningKind::unwritable, target_->path(link.directory, link.name),
-                              base::Error{base::Errc::not_found, "the file it is another name of was not made"});
-                results.emplace_back();
-                continue;
-            }
-            results.push_back(make_hard_link(*target_, link, first->second.directory, first->second.name,
-                                             options_.overwrite, warnings_));
-        }
-        return results;
-    };
-    const auto results = co_await env_.workers.run(std::move(job));
-    for (const auto& result : results) {
-        ++shown_.files;
-        if (result.made == Made::kept) ++report_.kept;
-        if (result.made == Made::made) ++report_.files;
+    auto links = std::exchange(links_, {});
+    while (!links.empty()) {
+        auto job = [this, links = std::move(links)]() mutable { return link_or_put_off(std::move(links)); };
+        auto put_off = co_await env_.workers.run(std::move(job));
+        BASE_CO_TRY(links, co_await make_copies(std::move(put_off)));
+        if (auto full = warnings_.full()) co_return std::move(*full);
     }
-    if (auto full = warnings_.full()) co_return std::move(*full);
     co_return base::ok();
+}
+
+// On the pool, alone. A link is made only to what this restore made, or found to be what the snapshot has. Returns
+// those for which there is no such thing (yet).
+std::vector<TargetFile> RestoreRun::link_or_put_off(std::vector<TargetFile> links) {
+    std::vector<TargetFile> put_off;
+    for (auto& link : links) {
+        auto& first = first_names_.at(link.number);
+        if (const auto kept = keep_existing(*how_, link)) {
+            count(link, *kept);
+            continue;
+        }
+        if (first.made == Made::failed) {
+            warnings_.add(WarningKind::unwritable, target_->path(link.directory, link.name),
+                          base::Error{base::Errc::not_found, "the file it is another name of was not made"});
+            count(link, {});
+            continue;
+        }
+        const bool usable = first.made == Made::made || first.made == Made::same;
+        if (const auto made = usable ? make_hard_link(*how_, link, first.directory, first.name) : std::nullopt) {
+            count(link, *made);
+            continue;
+        }
+        if (usable) warnings_.add(WarningKind::unlinked, target_->path(link.directory, link.name), {});
+        first.made = Made::kept;  // no others are linked to it
+        put_off.push_back(std::move(link));
+    }
+    return put_off;
+}
+
+// The first of each file is made as a file of its own: the others then are links to that. Returns the others.
+base::Task<base::Result<std::vector<TargetFile>>> RestoreRun::make_copies(std::vector<TargetFile> links) {
+    std::vector<TargetFile> others;
+    std::set<InodeNumber> begun;
+    for (auto& link : links) {
+        if (!begun.insert(link.number).second) {
+            others.push_back(std::move(link));
+            continue;
+        }
+        std::vector<InodeNumber> number{link.number};
+        BASE_CO_TRY(auto nodes, co_await reader_.nodes(std::move(number)));
+        first_names_[link.number] = FirstName{link.directory, link.name};
+        auto path = target_->path(link.directory, link.name);
+        BASE_CO_CHECK(co_await take_content(std::move(link), std::move(nodes.front()), std::move(path)));
+    }
+    BASE_CO_CHECK(co_await flush_window());
+    co_await group_.join();
+    if (error_) co_return *error_;
+    co_return others;
 }
 
 // Children have higher numbers than their parents: descending, every directory is finished after what is in it.

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <chrono>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/error.hpp"
@@ -28,7 +29,7 @@ std::int64_t iso_week(const LocalTime& time) {
     return std::int64_t{int{year}} * 100 + (thursday - first).count() / 7 + 1;
 }
 
-using Bucket = std::int64_t (*)(const LocalTime&, std::int64_t number);
+using Bucket = std::int64_t (*)(const LocalTime&);
 
 struct Rule {
     int count = 0;
@@ -38,8 +39,8 @@ struct Rule {
     std::optional<std::int64_t> last;
 
     /// Whether this one is the first of its bucket, or the last chance to reach further back.
-    bool takes(const LocalTime& time, std::int64_t number, bool oldest) {
-        const auto value = bucket(time, number);
+    bool takes(const LocalTime& time, bool oldest) {
+        const auto value = bucket(time);
         if (last == value && !oldest) return false;
         last = value;
         return true;
@@ -47,23 +48,21 @@ struct Rule {
 };
 
 std::vector<Rule> rules_of(const RetentionPolicy& policy) {
-    const Bucket each = [](const LocalTime&, std::int64_t number) { return number; };
-    const Bucket year = [](const LocalTime& time, std::int64_t) { return std::int64_t{time.year}; };
-    const Bucket month = [](const LocalTime& time, std::int64_t) { return std::int64_t{time.year} * 100 + time.month; };
-    const Bucket week = [](const LocalTime& time, std::int64_t) { return iso_week(time); };
-    const Bucket day = [](const LocalTime& time, std::int64_t) {
+    const Bucket year = [](const LocalTime& time) { return std::int64_t{time.year}; };
+    const Bucket month = [](const LocalTime& time) { return std::int64_t{time.year} * 100 + time.month; };
+    const Bucket week = [](const LocalTime& time) { return iso_week(time); };
+    const Bucket day = [](const LocalTime& time) {
         return (std::int64_t{time.year} * 100 + time.month) * 100 + time.day;
     };
-    const Bucket hour = [](const LocalTime& time, std::int64_t) {
+    const Bucket hour = [](const LocalTime& time) {
         return ((std::int64_t{time.year} * 100 + time.month) * 100 + time.day) * 100 + time.hour;
     };
     return {
-        {policy.last, {}, each, "last snapshot", {}},         {policy.hourly, {}, hour, "hourly snapshot", {}},
-        {policy.daily, {}, day, "daily snapshot", {}},        {policy.weekly, {}, week, "weekly snapshot", {}},
-        {policy.monthly, {}, month, "monthly snapshot", {}},  {policy.yearly, {}, year, "yearly snapshot", {}},
-        {0, policy.within_hourly, hour, "hourly within", {}}, {0, policy.within_daily, day, "daily within", {}},
-        {0, policy.within_weekly, week, "weekly within", {}}, {0, policy.within_monthly, month, "monthly within", {}},
-        {0, policy.within_yearly, year, "yearly within", {}}};
+        {policy.hourly, {}, hour, "hourly snapshot", {}},        {policy.daily, {}, day, "daily snapshot", {}},
+        {policy.weekly, {}, week, "weekly snapshot", {}},        {policy.monthly, {}, month, "monthly snapshot", {}},
+        {policy.yearly, {}, year, "yearly snapshot", {}},        {0, policy.within_hourly, hour, "hourly within", {}},
+        {0, policy.within_daily, day, "daily within", {}},       {0, policy.within_weekly, week, "weekly within", {}},
+        {0, policy.within_monthly, month, "monthly within", {}}, {0, policy.within_yearly, year, "yearly within", {}}};
 }
 
 std::string text_of(const Span& span) {
@@ -89,6 +88,16 @@ bool has_all(const Snapshot& snapshot, const std::vector<std::string>& tags) {
         // As in restic's filters: "" is what has no tags.
         return tag.empty() ? snapshot.tags.empty() : std::ranges::find(snapshot.tags, tag) != snapshot.tags.end();
     });
+}
+
+/// By the volume's count: a clock that was wrong once does not decide. `count` < 0: all of them.
+std::set<base::Guid> last_of(std::vector<Snapshot> snapshots, int count) {
+    std::ranges::sort(snapshots, later);
+    if (count >= 0 && static_cast<std::size_t>(count) < snapshots.size())
+        snapshots.resize(static_cast<std::size_t>(count));
+    std::set<base::Guid> ids;
+    for (const auto& snapshot : snapshots) ids.insert(snapshot.id());
+    return ids;
 }
 
 }  // namespace
@@ -136,7 +145,7 @@ LocalTime before(const LocalTime& time, const Span& span) {
 bool RetentionPolicy::empty() const {
     const auto rules = rules_of(*this);
     const auto unused = [](const Rule& rule) { return rule.count == 0 && rule.within.empty(); };
-    return tags.empty() && within.empty() && std::ranges::all_of(rules, unused);
+    return last == 0 && tags.empty() && within.empty() && std::ranges::all_of(rules, unused);
 }
 
 std::vector<Judged> apply_policy(const RetentionPolicy& policy, std::vector<Snapshot> group, std::int64_t now_ns,
@@ -150,6 +159,7 @@ std::vector<Judged> apply_policy(const RetentionPolicy& policy, std::vector<Snap
     const auto is_within = [&](const LocalTime& time, const Span& span) {
         return !span.empty() && before(latest_time, span) < time;
     };
+    const auto last = last_of(group, policy.last);
     auto rules = rules_of(policy);
     std::vector<Judged> judged;
     for (std::size_t i = 0; i < group.size(); ++i) {
@@ -160,9 +170,10 @@ std::vector<Judged> apply_policy(const RetentionPolicy& policy, std::vector<Snap
             if (has_all(one.snapshot, tags)) one.reasons.push_back(text_of(tags));
         }
         if (is_within(time, policy.within)) one.reasons.push_back("within " + text_of(policy.within));
+        if (last.contains(one.snapshot.id())) one.reasons.emplace_back("last snapshot");
         for (auto& rule : rules) {
             const bool applies = rule.count != 0 || is_within(time, rule.within);
-            if (!applies || !rule.takes(time, static_cast<std::int64_t>(i), oldest)) continue;
+            if (!applies || !rule.takes(time, oldest)) continue;
             if (rule.count > 0) --rule.count;
             one.reasons.push_back(rule.reason + (rule.within.empty() ? "" : " " + text_of(rule.within)));
         }

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
+#include <set>
 
+#include "base/limits.hpp"
 #include "objstore/archive/report.hpp"
 #include "objstore/records.hpp"
 
@@ -11,13 +14,32 @@ namespace {
 
 constexpr std::string_view kCacheTag = "CACHEDIR.TAG";
 constexpr std::string_view kCacheSignature = "Signature: 8a477f597d28d172789f06886806bc55";
+constexpr unsigned kMostLinks = 40;  // as the kernel follows
+
+std::string parent_of(const std::string& path) { return path.substr(0, std::max<std::size_t>(1, path.rfind('/'))); }
+
+/// The one of `paths` above `path`; none of them is above another.
+std::string one_above(const std::set<std::string>& paths, const std::string& path) {
+    for (auto at = path; at != "/";) {
+        at = parent_of(at);
+        if (paths.contains(at)) return at;
+    }
+    return {};
+}
+
+base::Error too_long() {
+    return {base::Errc::unsupported, "a name longer than " + std::to_string(base::kMaxNameBytes) + " bytes"};
+}
 
 }  // namespace
 
 // The directories that lead from "/" to the paths, and the paths themselves.
 struct Scanner::Planned {
     bool wanted = false;  // a path of the user: all of it, not only `below`
+    bool met = false;     // the walk came to it
     std::map<std::string, std::unique_ptr<Planned>, std::less<>> below;
+
+    [[nodiscard]] bool leads() const { return !below.empty(); }
 };
 
 // A directory whose listing is still to come.
@@ -27,7 +49,9 @@ struct Scanner::Pending {
     std::string name;                              // in `parent`
     std::shared_ptr<base::LocalDirectory> parent;  // null for "/"
     base::FileStat stat;                           // as its parent told
-    const Planned* planned = nullptr;              // null below a wanted path
+    Planned* planned = nullptr;                    // null if no path leads through it
+    bool whole = false;                            // at or below a path of the user; else it only leads to one
+    bool starts = true;                            // `device` is its own: it is a path of the user, or leads to one
     std::uint64_t device = 0;                      // of the wanted path above it
     bool mount_point = false;                      // another file system that is not to be entered
     bool cached = false;
@@ -61,49 +85,88 @@ void Scanner::fail(std::string path, base::Error error) { failures_.push_back({s
 
 base::Result<void> Scanner::begin() {
     root_ = std::make_unique<Planned>();
-    std::vector<std::string> found;
+    std::set<std::string> found;
     for (const auto& path : typed_) {
         auto absolute = tree_.absolute(path);
-        if (auto planned = absolute ? plan(*absolute) : base::Result<void>{absolute.error()}; !planned) {
-            fail(path, planned.error());
+        if (auto there = absolute ? look(*absolute) : base::Result<void>{absolute.error()}; !there) {
+            fail(path, there.error());
             continue;
         }
-        found.push_back(*absolute);
+        found.insert(std::move(*absolute));
     }
     if (found.empty()) {
         if (failures_.empty()) return base::Error{base::Errc::bad_argument, "nothing to back up was named"};
         return base::Error{failures_.front().error.code(), failures_.front().path};
     }
-    std::sort(found.begin(), found.end());
-    for (auto& path : found) {
-        const auto above = [&path](const std::string& other) {
-            return other == path || other == "/" || path.starts_with(other + "/");
-        };
-        if (std::none_of(absolute_.begin(), absolute_.end(), above)) absolute_.push_back(std::move(path));
+    std::set<std::string> top;  // those that lie below no other
+    for (const auto& path : found) {
+        const auto above = one_above(top, path);
+        if (above.empty()) {
+            top.insert(path);
+            plan(path);
+            continue;
+        }
+        // The walk from there keeps links as links: what was named through one is kept where that leads.
+        const auto kept = above == "/" ? "" : above.substr(0, above.rfind('/'));
+        plan(joined(behind_links(parent_of(path), kept), split(path).back()));
     }
-    Pending top;
-    top.id = next_id_++;
-    top.path = "/";
-    top.planned = root_.get();
-    stack_.push_back(std::move(top));
+    absolute_.assign(top.begin(), top.end());
+    Pending first;
+    first.id = next_id_++;
+    first.path = "/";
+    first.planned = root_.get();
+    first.whole = root_->wanted;
+    stack_.push_back(std::move(first));
     return base::ok();
 }
 
-base::Result<void> Scanner::plan(const std::string& absolute) {
+base::Result<void> Scanner::look(const std::string& absolute) {
     const auto names = split(absolute);
-    if (!names.empty()) {
-        const auto parent = absolute.substr(0, std::max<std::size_t>(1, absolute.rfind('/')));
-        BASE_TRY(const auto directory, tree_.open(parent));
-        BASE_CHECK(directory->stat(names.back()));
+    if (names.empty()) return base::ok();
+    BASE_TRY(const auto directory, tree_.open(parent_of(absolute)));
+    BASE_CHECK(directory->stat(names.back()));
+    return base::ok();
+}
+
+// `path` with the symbolic links among its names followed, those of `kept` (a directory above it, or "") as they are.
+// As typed if it cannot be told: whoever goes there is told why.
+std::string Scanner::behind_links(const std::string& path, const std::string& kept) {
+    std::string out = kept;
+    auto names = split(path.substr(kept.size()));
+    std::deque<std::string> left{names.begin(), names.end()};
+    for (unsigned links = 0; !left.empty();) {
+        const auto name = std::move(left.front());
+        left.pop_front();
+        if (name == ".") continue;
+        if (name == "..") {
+            out = parent_of(behind_links(out, ""));
+            if (out == "/") out.clear();
+            continue;
+        }
+        const auto directory = tree_.open(out.empty() ? "/" : out);
+        const auto stat = directory ? (*directory)->stat(name) : base::Result<base::FileStat>{directory.error()};
+        if (!stat) return path;
+        if (stat->type != base::FileType::symlink) {
+            out += "/" + name;
+            continue;
+        }
+        const auto target = (*directory)->read_link(name);
+        if (!target || ++links > kMostLinks) return path;
+        if (target->starts_with('/')) out.clear();
+        names = split(*target);
+        left.insert(left.begin(), names.begin(), names.end());
     }
+    return out.empty() ? "/" : out;
+}
+
+void Scanner::plan(const std::string& absolute) {
     auto* at = root_.get();
-    for (const auto name : names) {
+    for (const auto name : split(absolute)) {
         auto& next = at->below[std::string{name}];
         if (!next) next = std::make_unique<Planned>();
         at = next.get();
     }
     at->wanted = true;
-    return base::ok();
 }
 
 std::vector<Listing> Scanner::next(std::size_t entries, std::size_t directories) {
@@ -117,10 +180,23 @@ std::vector<Listing> Scanner::next(std::size_t entries, std::size_t directories)
         std::move(discovered_.rbegin(), discovered_.rend(), std::back_inserter(stack_));
         discovered_.clear();
     }
+    if (listings.empty() && root_) {
+        name_unmet("", *root_);
+        root_.reset();
+    }
     return listings;
 }
 
 std::vector<ScanFailure> Scanner::take_failures() { return std::exchange(failures_, {}); }
+
+// What was named is kept or said not to be, however the walk went.
+void Scanner::name_unmet(const std::string& path, const Planned& planned) {
+    for (const auto& [name, below] : planned.below) {
+        const auto whole = path + "/" + name;
+        if (below->wanted && !below->met) fail(whole, base::Error{base::Errc::not_found, "the walk did not get there"});
+        name_unmet(whole, *below);
+    }
+}
 
 Listing Scanner::list(Pending pending) {
     Listing listing;
@@ -128,10 +204,9 @@ Listing Scanner::list(Pending pending) {
     listing.path = pending.path;
     listing.stat = pending.stat;
     // What leads to a path may hold symbolic links: the user typed them. Below a path none is followed.
-    const bool on_the_way = pending.planned != nullptr && !pending.planned->wanted;
-    listing.on_the_way = on_the_way;
+    listing.on_the_way = !pending.whole;
     auto opened =
-        pending.parent && !on_the_way ? pending.parent->open_directory(pending.name) : tree_.open(pending.path);
+        pending.parent && pending.whole ? pending.parent->open_directory(pending.name) : tree_.open(pending.path);
     if (!opened) {
         listing.vanished = opened.error() == base::Errc::not_found;
         fail(listing.path, opened.error());
@@ -144,17 +219,17 @@ Listing Scanner::list(Pending pending) {
         fail(listing.path, stat.error());
     }
     if (pending.mount_point) return listing;
-    if (pending.planned != nullptr) pending.device = listing.stat.device;
-    if (on_the_way) {
-        list_planned(listing, *pending.planned, pending);
-    } else {
+    if (pending.starts) pending.device = listing.stat.device;
+    if (pending.whole) {
         list_all(listing, pending);
+    } else {
+        list_planned(listing, pending);
     }
     return listing;
 }
 
-void Scanner::list_planned(Listing& listing, const Planned& planned, const Pending& pending) {
-    for (const auto& [name, below] : planned.below) keep(listing, pending, name, below.get());
+void Scanner::list_planned(Listing& listing, const Pending& pending) {
+    for (const auto& [name, below] : pending.planned->below) keep(listing, pending, {name, {}}, below.get());
 }
 
 void Scanner::list_all(Listing& listing, const Pending& pending) {
@@ -170,33 +245,57 @@ void Scanner::list_all(Listing& listing, const Pending& pending) {
         std::any_of(entries->begin(), entries->end(), [](const auto& entry) { return entry.name == kCacheTag; }) &&
         is_cache(*listing.directory);
     listing.entries.reserve(entries->size());
-    for (const auto& entry : *entries) keep(listing, inside, entry.name, nullptr);
+    for (const auto& entry : *entries) {
+        Planned* planned = nullptr;
+        if (pending.planned != nullptr) {
+            const auto found = pending.planned->below.find(entry.name);
+            if (found != pending.planned->below.end()) planned = found->second.get();
+        }
+        keep(listing, inside, entry, planned);
+    }
 }
 
-void Scanner::keep(Listing& listing, const Pending& above, const std::string& name, const Planned* planned) {
-    const bool on_the_way = planned != nullptr && !planned->wanted;
+// Whether the user wants it left out. A file system that does not tell types is asked for one only where it matters:
+// nullopt then.
+std::optional<bool> Scanner::left_out(const Pending& above, const std::string& path, std::string_view name,
+                                      base::FileType type) const {
+    if (above.cached && name != kCacheTag) return true;
+    if (options_.excludes.empty()) return false;
+    const auto names = split(path);
+    if (type != base::FileType{}) return options_.excludes.matches(names, type == base::FileType::directory);
+    const bool as_directory = options_.excludes.matches(names, true);
+    if (as_directory == options_.excludes.matches(names, false)) return as_directory;
+    return std::nullopt;
+}
+
+// `planned`: what was named at or below it. It is kept whole, or as what leads there.
+void Scanner::keep(Listing& listing, const Pending& above, const base::LocalDirectory::Entry& found, Planned* planned) {
+    const auto& name = found.name;
     auto path = joined(listing.path, name);
-    if (above.cached && name != kCacheTag) return;
+    const bool named = planned != nullptr && planned->wanted;
+    const bool leads = planned != nullptr && planned->leads();
+    if (named) planned->met = true;
+    // Before anything is asked of it: what the user leaves out may be a mount that hangs.
+    auto out = named ? false : above.whole ? left_out(above, path, name, found.type) : true;
+    if (out.value_or(false) && !leads) return;
     auto stat = listing.directory->stat(name);
-    if (stat && on_the_way && stat->type == base::FileType::symlink) {
+    if (stat && above.whole && !named && stat->type != found.type) out = left_out(above, path, name, stat->type);
+    const bool whole = stat && !out.value_or(false);
+    if (!whole && !leads) {
+        if (!stat) fail(std::move(path), stat.error());
+        return;
+    }
+    if (stat && !whole && stat->type == base::FileType::symlink) {
         // A symbolic link on the way to a path is archived as the directory it leads to.
         if (auto behind = tree_.open(path)) stat = (*behind)->stat();
     }
-    if (!stat) {
-        fail(std::move(path), stat.error());
-        return;
-    }
+    if (!stat) return fail(std::move(path), stat.error());
+    if (name.size() > base::kMaxNameBytes) return fail(std::move(path), too_long());
     const bool directory = stat->type == base::FileType::directory;
-    if (planned == nullptr && !options_.excludes.empty()) {
-        const auto names = split(path);
-        if (options_.excludes.matches(names, directory)) return;
-    }
     ScannedEntry entry{.name = name, .stat = *stat};
-    if (directory && above.depth >= kMaxDepth) {
-        fail(std::move(path), too_deep());
-        return;
-    }
+    if (directory && above.depth >= kMaxDepth) return fail(std::move(path), too_deep());
     if (directory) {
+        const bool mount = options_.one_file_system && whole && !named && stat->device != above.device;
         entry.directory = next_id_++;
         Pending pending;
         pending.id = entry.directory;
@@ -204,11 +303,13 @@ void Scanner::keep(Listing& listing, const Pending& above, const std::string& na
         pending.name = name;
         pending.parent = listing.directory;
         pending.stat = *stat;
-        entry.on_the_way = on_the_way;
         pending.planned = planned;
+        pending.whole = whole && !(mount && leads);
+        pending.starts = named || !pending.whole;
         pending.device = above.device;
         pending.depth = above.depth + 1;
-        pending.mount_point = options_.one_file_system && planned == nullptr && stat->device != above.device;
+        pending.mount_point = mount && !leads;
+        entry.on_the_way = !pending.whole;
         discovered_.push_back(std::move(pending));
     }
     if (!directory) reached_ = true;

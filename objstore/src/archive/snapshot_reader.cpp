@@ -121,6 +121,10 @@ base::Task<base::Result<base::Bytes>> SnapshotReader::value_of(XattrRecord recor
     co_return base::to_bytes(*bytes);
 }
 
+bool is_leading(const Inode& inode) {
+    return inode.type == base::FileType::directory && inode.source_inode == 0 && inode.mtime == base::Timestamp{};
+}
+
 std::optional<base::ByteView> bytes_of(const Extent& extent, const OpenedBlock& block) {
     const auto content = block.packed.view();
     if (extent.offset > content.size() || extent.length > content.size() - extent.offset) return std::nullopt;

@@ -15,7 +15,7 @@ void lose(ReadOutcome& outcome, const base::Error& error) {
 }
 
 bool same_version(const base::FileStat& a, const base::FileStat& b) {
-    return a.size == b.size && a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns;
+    return a.size == b.size && a.mtime == b.mtime && a.ctime == b.ctime;
 }
 
 ReadChunk name_chunk(const EpochKeys& keys, const base::Bytes& buffer, std::size_t at, std::size_t length,
@@ -35,7 +35,11 @@ void take_xattrs(base::Result<std::vector<base::Xattr>> read, ReadOutcome& outco
         return;
     }
     for (auto& xattr : *read) {
-        if (xattr.name.empty() || xattr.name.size() > kMaxXattrNameBytes) continue;  // no kernel gives such a name
+        if (xattr.name.empty() || xattr.name.size() > kMaxXattrNameBytes) {
+            base::Error why{base::Errc::unsupported, "an attribute whose name is longer than 255 bytes"};
+            outcome.warnings.push_back({WarningKind::attributes, std::move(why)});
+            continue;
+        }
         ReadXattr out{.name = std::move(xattr.name)};
         if (xattr.value.size() <= kMaxInlineBytes) {
             out.value = std::move(xattr.value);
@@ -66,7 +70,8 @@ base::Result<std::vector<base::DataRange>> ranges_of(base::LocalFile& file, cons
     return std::vector<base::DataRange>{{0, stat.size}};
 }
 
-// Files that a kernel makes up (/proc) say that they are empty and are not. Endless ones are left out.
+// Files that a kernel makes up (/proc) say that they are empty and are not. Endless ones are left out; one that was
+// empty and is growing is no such file.
 base::Result<void> read_made_up(base::LocalFile& file, SourceItem& item, ReadOutcome& outcome, base::Bytes& buffer,
                                 const EpochKeys& keys) {
     std::array<std::uint8_t, 4096> piece{};
@@ -75,6 +80,10 @@ base::Result<void> read_made_up(base::LocalFile& file, SourceItem& item, ReadOut
         BASE_TRY(const auto read, file.read_at(buffer.size() - begin, piece));
         if (read == 0) break;
         if (buffer.size() - begin + read > kPackBytes) {
+            if (const auto now = file.stat(); now && now->size > 0) {
+                outcome.grown = true;
+                return base::ok();
+            }
             return base::Error{base::Errc::unsupported, "it says that it is empty and has no end"};
         }
         buffer.insert(buffer.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(read));
@@ -86,11 +95,9 @@ base::Result<void> read_made_up(base::LocalFile& file, SourceItem& item, ReadOut
     return base::ok();
 }
 
-// The whole file is there already; only its length is bounded by what the run planned for.
 base::Result<void> read_contents(base::LocalFile& file, SourceItem& item, ReadOutcome& outcome, base::Bytes& buffer,
                                  const EpochKeys& keys) {
     if (item.stat.size == 0) return read_made_up(file, item, outcome, buffer, keys);
-    if (item.stat.size > kPackBytes) item.stat.size = kPackBytes;  // it grew since the walk: the next backup sees all
     BASE_TRY(const auto ranges, ranges_of(file, item.stat));
     for (const auto& range : ranges) {
         if (range.offset >= item.stat.size) break;
@@ -114,12 +121,19 @@ void read_small_file(SourceItem& item, ReadOutcome& outcome, base::Bytes& buffer
     if (!file) return lose(outcome, file.error());
     auto before = (*file)->stat();
     if (!before) return lose(outcome, before.error());
+    if (before->size >= kSmallFileBytes) {  // it was small when the walk saw it
+        outcome.grown = true;
+        return;
+    }
     item.stat = *before;
     const auto rewind = buffer.size();
-    if (auto read = read_contents(**file, item, outcome, buffer, keys); !read) {
+    const auto read = read_contents(**file, item, outcome, buffer, keys);
+    if (!read || outcome.grown) {
         buffer.resize(rewind);
         outcome.chunks.clear();
-        return lose(outcome, read.error());
+        outcome.data_bytes = 0;
+        if (!read) lose(outcome, read.error());
+        return;
     }
     const auto after = (*file)->stat();
     if (!after || !same_version(*before, *after)) outcome.warnings.push_back({WarningKind::changed, {}});
@@ -221,7 +235,7 @@ LargeReader::Segment LargeReader::next() {
 
 void LargeReader::close() {
     const auto after = file_->stat();
-    if (!after || after->mtime_ns != item_.stat.mtime_ns || after->ctime_ns != item_.stat.ctime_ns ||
+    if (!after || after->mtime != item_.stat.mtime || after->ctime != item_.stat.ctime ||
         after->size != item_.stat.size) {
         outcome_.warnings.push_back({WarningKind::changed, {}});
     }

@@ -57,7 +57,8 @@ struct ReadWarning {
 
 /// What became of one item.
 struct ReadOutcome {
-    bool lost = false;  ///< it is not there any more, or may not be read: nothing else here counts
+    bool lost = false;   ///< it is not there any more, or may not be read: nothing else here counts
+    bool grown = false;  ///< a small file that is none any more: nothing else here counts, LargeReader has to read it
     std::vector<ReadWarning> warnings;
     std::vector<ReadXattr> xattrs;
     std::string link_target;

@@ -57,7 +57,8 @@ class TargetTree {
   public:
     static constexpr std::uint32_t kTop = 0;  ///< the target itself
 
-    TargetTree(DirectoryPtr top, bool privileged, bool replace, SharedWarnings& warnings);
+    /// `tree` outlives it.
+    TargetTree(DirectoryPtr top, const base::LocalTree& tree, bool replace, SharedWarnings& warnings);
 
     /// A directory that may be needed. Not made yet. Returns its number.
     std::uint32_t add(std::uint32_t parent, std::string name, Attributes attributes);
@@ -67,11 +68,15 @@ class TargetTree {
     base::Result<DirectoryPtr> open(std::uint32_t directory);
     [[nodiscard]] std::string path(std::uint32_t directory) const;
     [[nodiscard]] std::string path(std::uint32_t directory, const std::string& name) const;
-    [[nodiscard]] bool privileged() const { return privileged_; }
+    [[nodiscard]] bool privileged() const { return tree_.privileged(); }
+    [[nodiscard]] std::uint32_t user_id() const { return tree_.user_id(); }
+    /// It was made by this restore: nothing can be in it that this restore did not make. After open().
+    [[nodiscard]] bool is_new(std::uint32_t directory) const;
 
     /// The last number plus one; finish() is called for each, descending, when all files are made.
     [[nodiscard]] std::uint32_t size() const;
-    /// Makes it if it is wanted, then sets owner, attributes, mode and time. True if it is there.
+    /// Makes it if it is wanted, removes what a restore that was cut short left in it, then sets owner, attributes,
+    /// mode and time. True if it is there. Of the target itself only the leftovers are removed.
     bool finish(std::uint32_t directory);
 
   private:
@@ -81,6 +86,7 @@ class TargetTree {
         Attributes attributes;
         bool wanted = false;
         bool made = false;
+        bool is_new = false;
         std::optional<base::Error> failed;
         DirectoryPtr open;
         std::list<std::uint32_t>::iterator place_in_recent;
@@ -91,7 +97,7 @@ class TargetTree {
     mutable std::mutex mutex_;
     std::vector<Directory> directories_;
     std::list<std::uint32_t> recent_;  // open ones, the most recently used first
-    bool privileged_;
+    const base::LocalTree& tree_;
     bool replace_;
     SharedWarnings& warnings_;
 };

@@ -44,10 +44,8 @@ base::Task<base::Result<BlockRefPtr>> TreeChanges::apply(TreeUpdate& update, con
             const bool more_extents =
                 extent < extents_.size() && (end || key_of(extents_[extent]) < items_[at].item.key);
             const auto next = more_extents ? extents_[extent].inode : end ? UINT64_MAX : items_[at].item.key.inode;
-            if (range < erased_.size() && erased_[range].from <= next) {
-                const auto from = TreeKey::first(erased_[range].from);
-                const auto to = TreeKey::first(erased_[range].to);
-                ++range;
+            if (range < erased_.size() && erased_[range].from.inode <= next) {
+                const auto [from, to] = erased_[range++];
                 BASE_CO_CHECK(co_await update.erase(from, to));
                 continue;
             }

@@ -21,7 +21,11 @@ class TreeChanges {
     };
 
     /// All that the base holds about inodes [from, to) goes, except what is put.
-    void erase(InodeNumber from, InodeNumber to) { erased_.push_back({from, to}); }
+    void erase(InodeNumber from, InodeNumber to) { erased_.push_back({TreeKey::first(from), TreeKey::first(to)}); }
+    /// The same of one inode that stays: records that later versions gave it stay, too.
+    void rewrite(InodeNumber inode) {
+        erased_.push_back({TreeKey::first(inode), TreeKey::first(inode, kFirstCarried)});
+    }
     void put(Item item) { items_.push_back({std::move(item), {}, false}); }
     /// The item of this key is not to be there, whether it is put too or the base has it.
     void drop(TreeKey key) { items_.push_back({Item{key, {}}, {}, true}); }
@@ -46,8 +50,8 @@ class TreeChanges {
         Stretch stretch;
     };
     struct Range {
-        InodeNumber from = 0;
-        InodeNumber to = 0;
+        TreeKey from;
+        TreeKey to;
     };
     void sort();
 

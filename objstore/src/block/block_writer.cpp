@@ -84,6 +84,7 @@ void BlockWriter::State::note(const base::Result<past::PutOutcome>& outcome) {
     } else {
         worst->copies_wanted = std::max(worst->copies_wanted, outcome->copies_wanted);
         worst->copies_stored = std::min(worst->copies_stored, outcome->copies_stored);
+        worst->copies_possible = std::max(worst->copies_possible, outcome->copies_possible);
     }
 }
 

@@ -74,7 +74,7 @@ base::Task<base::Result<void>> Check::ask_holders() {
     PageFunction page = [this](base::Guid, std::vector<past::TaggedBlock> blocks) {
         return take_page(std::move(blocks));
     };
-    BASE_CO_CHECK(co_await list_blocks(volume_, kMinPlaceBits, Slice(), std::move(page)));
+    BASE_CO_CHECK(co_await list_blocks(volume_, kMinPlaceBits, Slice(), std::move(page), false));
     co_return base::ok();
 }
 

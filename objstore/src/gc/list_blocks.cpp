@@ -22,8 +22,8 @@ base::Guid id_beginning(std::uint64_t prefix, unsigned bits) {
 }
 
 struct Listing {
-    Listing(Volume& of, Slice part, PageFunction called)
-        : volume{of}, slice{part}, page{std::move(called)}, places{of.env().executor, kPlacesAtOnce} {}
+    Listing(Volume& of, Slice part, PageFunction called, bool everything)
+        : volume{of}, slice{part}, page{std::move(called)}, all{everything}, places{of.env().executor, kPlacesAtOnce} {}
 
     static base::Task<void> list_place(std::shared_ptr<Listing> self, base::Guid place, base::Semaphore::Permit permit);
     base::Task<base::Result<past::TaggedBlocks>> ask(base::Guid place, base::Guid after);
@@ -31,6 +31,7 @@ struct Listing {
     Volume& volume;
     Slice slice;
     PageFunction page;
+    bool all;
     base::Semaphore places;
     bool found = false;  // at this number of bits
     unsigned in_part = 0;
@@ -43,6 +44,7 @@ base::Task<base::Result<past::TaggedBlocks>> Listing::ask(base::Guid place, base
     query.tag = {.volume = volume.keys().tag, .generation = UINT64_MAX};
     query.owner = volume.owner().public_key();
     query.name_digest = name_digest(volume.name());
+    query.all = all;
     query.signature = volume.owner().sign("pelago list", query.body());
     return volume.storage().list(query, after, volume.env().clock.now() + kTimeout);
 }
@@ -71,8 +73,9 @@ base::Task<void> Listing::list_place(std::shared_ptr<Listing> self, base::Guid p
 
 }  // namespace
 
-base::Task<base::Result<unsigned>> list_blocks(Volume& volume, unsigned least_bits, Slice slice, PageFunction page) {
-    const auto listing = std::make_shared<Listing>(volume, slice, std::move(page));
+base::Task<base::Result<unsigned>> list_blocks(Volume& volume, unsigned least_bits, Slice slice, PageFunction page,
+                                               bool all) {
+    const auto listing = std::make_shared<Listing>(volume, slice, std::move(page), all);
     for (unsigned bits = kMinPlaceBits; bits <= kMaxPlaceBits; ++bits) {
         listing->found = false;
         base::TaskGroup group{volume.env().executor};

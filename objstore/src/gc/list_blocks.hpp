@@ -24,8 +24,9 @@ using PageFunction =
     std::function<base::Task<base::Result<void>>(base::Guid place, std::vector<past::TaggedBlock> blocks)>;
 
 /// All blocks of the volume in the slice: places of k bits for each k up to `least_bits`, and on until there are none.
-/// Returns of how many places a holder did not answer. Errors: those of past::Storage::list() and of `page`.
+/// `all`: also what reclaims wait to take. Returns of how many places
+/// a holder did not answer. Errors: those of past::Storage::list() and of `page`.
 [[nodiscard]] base::Task<base::Result<unsigned>> list_blocks(Volume& volume, unsigned least_bits, Slice slice,
-                                                             PageFunction page);
+                                                             PageFunction page, bool all);
 
 }  // namespace objstore::gc

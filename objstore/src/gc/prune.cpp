@@ -18,7 +18,7 @@ constexpr base::Duration kRequestTimeout = std::chrono::seconds{60};
 class Prune {
   public:
     Prune(Volume& volume, PruneOptions options, std::function<void(const PruneProgress&)> progress)
-        : volume_{volume}, options_{options}, progress_{std::move(progress)} {}
+        : volume_{volume}, options_{std::move(options)}, progress_{std::move(progress)} {}
 
     base::Task<base::Result<PruneReport>> run();
 
@@ -41,9 +41,13 @@ class Prune {
 
 base::Task<base::Result<PruneReport>> Prune::run() {
     BASE_CO_CHECK(co_await volume_.refresh());
-    generation_ = options_.up_to.value_or(volume_.state().sequence);
+    generation_ = volume_.state().sequence;
     // Ordered before every session that commits later: it is told what it cannot count on any more.
-    if (!options_.dry_run) BASE_CO_CHECK(co_await volume_.begin_collection(generation_));
+    if (!options_.dry_run) {
+        BASE_CO_TRY(generation_, co_await volume_.begin_collection());
+    }
+    report_.at_once = options_.at_once || (options_.alone && options_.alone());
+    if (options_.up_to) generation_ = std::min(generation_, *options_.up_to);
     Slice slice;
     for (;;) {
         BASE_CO_TRY(const auto fits, co_await mark(slice));
@@ -90,7 +94,8 @@ base::Task<base::Result<void>> Prune::sweep(Slice slice) {
     PageFunction page = [this](base::Guid place, std::vector<past::TaggedBlock> blocks) {
         return sweep_page(place, std::move(blocks));
     };
-    BASE_CO_TRY(const auto in_part, co_await list_blocks(volume_, most_place_bits_, slice, std::move(page)));
+    BASE_CO_TRY(const auto in_part,
+                co_await list_blocks(volume_, most_place_bits_, slice, std::move(page), report_.at_once));
     report_.places_in_part = std::max(report_.places_in_part, in_part);
     co_return base::ok();
 }
@@ -125,7 +130,7 @@ base::Task<void> Prune::release(base::Guid place, std::vector<base::Guid> dead) 
     reclaim.owner = volume_.owner().public_key();
     reclaim.name_digest = name_digest(volume_.name());
     reclaim.blocks = std::move(dead);
-    reclaim.at_once = options_.at_once;
+    reclaim.at_once = report_.at_once;
     reclaim.signature = volume_.owner().sign("pelago reclaim", reclaim.body());
     const auto until = volume_.env().clock.now() + kRequestTimeout;
     const auto done = co_await volume_.storage().remove(std::move(reclaim), until);
@@ -144,7 +149,7 @@ void Prune::tell(bool sweeping) {
 
 base::Task<base::Result<PruneReport>> prune(Volume& volume, PruneOptions options,
                                             std::function<void(const PruneProgress&)> progress) {
-    const auto run = std::make_unique<Prune>(volume, options, std::move(progress));
+    const auto run = std::make_unique<Prune>(volume, std::move(options), std::move(progress));
     co_return co_await run->run();
 }
 

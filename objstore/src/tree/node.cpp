@@ -14,15 +14,15 @@ namespace objstore {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-constexpr std::uint8_t kFirstOpaqueKind = 16;
 constexpr std::uint32_t kMaxMode = 07777;
 
-bool opaque_kind(Kind kind) { return static_cast<std::uint8_t>(kind) >= kFirstOpaqueKind; }
+bool opaque_kind(Kind kind) { return kind >= kFirstCarried; }
 /// Kinds whose sub is a hash: it does not compress, and several records may share it.
 bool hashed_kind(Kind kind) { return kind == Kind::xattr || kind == Kind::entry || opaque_kind(kind); }
 
 /// A leaf is stored by columns: each field of a kind of record by itself, since like compresses best beside like. The
-/// order is the format's.
+/// order is the format's. A column of numbers that are all 0 is left empty, and empty ones at the end are left out: so
+/// a later version may add columns, and an earlier one reads what does not use them.
 enum ColumnId : std::size_t {
     kKind,         // one byte an item
     kInodeNumber,  // difference to the item before
@@ -34,7 +34,8 @@ enum ColumnId : std::size_t {
     kSize,
     kMtimeSeconds,
     kMtimeNanos,
-    kCtime,
+    kCtimeSeconds,
+    kCtimeNanos,
     kLinks,
     kRdev,
     kSourceDevice,
@@ -49,14 +50,33 @@ enum ColumnId : std::size_t {
     kDataLength,  // inline data, xattr values in place, opaque records
     kData,
     kOpaqueBlocks,
+    kUnhashed,  // extents that are no hole: 1 without a chunk hash
+    kAtimeSeconds,
+    kAtimeNanos,
+    kBtimeSeconds,
+    kBtimeNanos,
+    kChange,
+    kFlags,
+    kParent,
     kColumns,
 };
+
+bool all_zeros(std::size_t column, base::ByteView bytes) {
+    return column != kText && column != kData &&
+           std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
+}
 
 std::uint64_t as_u64(std::int64_t value) { return static_cast<std::uint64_t>(value); }
 std::int64_t as_i64(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
-constexpr std::int64_t kNanos = 1'000'000'000;
-std::int64_t whole_seconds(std::int64_t ns) { return ns / kNanos - (ns % kNanos < 0 ? 1 : 0); }
+/// Of a time's seconds; its nanoseconds are in the one after it.
+struct TimeColumn {
+    ColumnId seconds;
+    base::Timestamp Inode::* field;
+};
+constexpr std::array kTimes{TimeColumn{kMtimeSeconds, &Inode::mtime}, TimeColumn{kCtimeSeconds, &Inode::ctime},
+                            TimeColumn{kAtimeSeconds, &Inode::atime}, TimeColumn{kBtimeSeconds, &Inode::btime}};
+constexpr ColumnId nanoseconds_of(TimeColumn time) { return static_cast<ColumnId>(time.seconds + 1); }
 
 /// What a record is written as a difference to. Both sides move it alike.
 struct Before {
@@ -84,7 +104,13 @@ class LeafEncoder {
         before_.key = item.key;
     }
     void finish() {
-        for (const auto& column : columns_) put_varint(out_.packed, column.size());
+        for (std::size_t i = 0; i < kColumns; ++i) {
+            if (all_zeros(i, columns_[i])) columns_[i].clear();
+        }
+        auto used = columns_.size();
+        while (used > 0 && columns_[used - 1].empty()) --used;
+        put_varint(out_.packed, used);
+        for (std::size_t i = 0; i < used; ++i) put_varint(out_.packed, columns_[i].size());
         for (const auto& column : columns_) out_.packed.insert(out_.packed.end(), column.begin(), column.end());
     }
 
@@ -120,14 +146,17 @@ class LeafEncoder {
         number(kUid, inode.uid);
         number(kGid, inode.gid);
         number(kSize, inode.size);
-        const auto seconds = whole_seconds(inode.mtime_ns);
-        difference(kMtimeSeconds, as_u64(seconds), as_u64(whole_seconds(last.mtime_ns)));
-        number(kMtimeNanos, as_u64(inode.mtime_ns) - as_u64(seconds) * kNanos);
-        difference(kCtime, as_u64(inode.ctime_ns), as_u64(last.ctime_ns));
+        for (const auto& time : kTimes) {
+            difference(time.seconds, as_u64((inode.*time.field).seconds), as_u64((last.*time.field).seconds));
+            number(nanoseconds_of(time), (inode.*time.field).nanoseconds);
+        }
         number(kLinks, inode.nlink);
         number(kRdev, inode.rdev);
         difference(kSourceDevice, inode.source_device, last.source_device);
         difference(kSourceInode, inode.source_inode, last.source_inode);
+        difference(kChange, inode.change, last.change);
+        number(kFlags, inode.flags);
+        difference(kParent, inode.parent, last.parent);
         before_.inode = inode;
     }
     void put_value(const TreeKey& key, const Extent& extent) { put_extent(extent, before_.likely_length(key)); }
@@ -162,7 +191,8 @@ class LeafEncoder {
         const auto index = index_of(extent.block);
         number(kExtentBlock, 1 + zigzag(index, before_.block));
         difference(kExtentOffset, extent.offset, index == before_.block ? before_.block_end : 0);
-        raw(extent.hash);
+        number(kUnhashed, extent.hash ? 0 : 1);
+        if (extent.hash) raw(*extent.hash);
         before_.block = index;
         before_.block_end = extent.offset + extent.length;
     }
@@ -201,8 +231,14 @@ bool valid_name(std::string_view name) {
 
 bool valid_extent(const Extent& extent) {
     if (extent.length == 0 || extent.length > INT64_MAX) return false;
-    if (extent.block == nullptr) return extent.offset == 0 && extent.hash == ChunkHash{};
+    if (extent.block == nullptr) return extent.offset == 0 && !extent.hash;
     return extent.offset + extent.length <= max_content_bytes(BlockType::pack);
+}
+
+bool valid_times(const Inode& inode) {
+    return std::all_of(kTimes.begin(), kTimes.end(), [&](const TimeColumn& time) {
+        return (inode.*time.field).nanoseconds < base::kNanosecondsPerSecond;
+    });
 }
 
 struct Validity {
@@ -210,7 +246,7 @@ struct Validity {
 
     bool operator()(const Inode& inode) const {
         return key.kind == Kind::inode && key.sub == 0 && key.tie == 0 && valid_type(inode.type) &&
-               inode.mode <= kMaxMode;
+               inode.mode <= kMaxMode && valid_times(inode);
     }
     bool operator()(const InlineData& data) const {
         return key.kind == Kind::inline_data && key.sub == 0 && key.tie == 0 && data.bytes.size() <= kMaxSymlinkBytes;
@@ -242,16 +278,26 @@ base::Error malformed(std::string_view what) { return base::Error{base::Errc::ba
 class LeafDecoder {
   public:
     LeafDecoder(const OpenedBlock& block, Column packed) : blocks_{block.children}, raw_{block.raw.view()} {
+        const auto used = packed.varint();
+        later_ = used > kColumns;
+        if (later_) return;
         std::array<std::size_t, kColumns> sizes{};
-        for (auto& size : sizes) {
+        for (std::size_t i = 0; i < used; ++i) {
             const auto declared = packed.varint();
-            size = declared <= packed.remaining() ? static_cast<std::size_t>(declared) : packed.failed();
+            sizes[i] = declared <= packed.remaining() ? static_cast<std::size_t>(declared) : packed.failed();
         }
-        for (std::size_t i = 0; i < kColumns; ++i) columns_[i] = Column{packed.raw(sizes[i])};
-        sound_ = packed.complete();
+        const bool shortest = used == 0 || sizes[used - 1] != 0;
+        for (std::size_t i = 0; i < kColumns; ++i) {
+            const auto bytes = packed.raw(sizes[i]);
+            zeros_[i] = all_zeros(i, bytes);
+            if (zeros_[i] && !bytes.empty()) packed.failed();  // a second encoding of one leaf
+            columns_[i] = Column{bytes};
+        }
+        sound_ = packed.complete() && shortest;
     }
 
     base::Result<std::vector<Item>> items(std::size_t count) {
+        if (later_) return base::Error{base::Errc::unsupported, "a leaf with fields of a later version"};
         // Every item has a byte in the column of kinds: checked before memory is taken.
         if (!sound_ || columns_[kKind].remaining() != count) return malformed("a leaf's columns do not add up");
         std::vector<Item> out(count);
@@ -269,7 +315,7 @@ class LeafDecoder {
     }
 
   private:
-    std::uint64_t number(ColumnId column) { return columns_[column].varint(); }
+    std::uint64_t number(ColumnId column) { return zeros_[column] ? 0 : columns_[column].varint(); }
     std::uint64_t difference(ColumnId column, std::uint64_t before) { return unzigzag(number(column), before); }
     template <class Narrow>
     Narrow narrow(std::uint64_t value) {
@@ -323,16 +369,17 @@ class LeafDecoder {
         out.uid = narrow<std::uint32_t>(number(kUid));
         out.gid = narrow<std::uint32_t>(number(kGid));
         out.size = number(kSize);
-        const auto seconds = difference(kMtimeSeconds, as_u64(whole_seconds(last.mtime_ns)));
-        const auto nanos = number(kMtimeNanos);
-        if (nanos >= kNanos) sound_ = false;
-        out.mtime_ns = as_i64(seconds * kNanos + nanos);
-        if (as_u64(whole_seconds(out.mtime_ns)) != seconds) sound_ = false;  // beyond the year 2262
-        out.ctime_ns = as_i64(difference(kCtime, as_u64(last.ctime_ns)));
+        for (const auto& time : kTimes) {
+            (out.*time.field).seconds = as_i64(difference(time.seconds, as_u64((last.*time.field).seconds)));
+            (out.*time.field).nanoseconds = narrow<std::uint32_t>(number(nanoseconds_of(time)));
+        }
         out.nlink = number(kLinks);
         out.rdev = number(kRdev);
         out.source_device = difference(kSourceDevice, last.source_device);
         out.source_inode = difference(kSourceInode, last.source_inode);
+        out.change = difference(kChange, last.change);
+        out.flags = narrow<std::uint32_t>(number(kFlags));
+        out.parent = difference(kParent, last.parent);
         before_.inode = out;
         return out;
     }
@@ -365,7 +412,9 @@ class LeafDecoder {
         const auto offset = difference(kExtentOffset, index == before_.block ? before_.block_end : 0);
         out.block = block(index);
         out.offset = narrow<std::uint32_t>(offset);
-        raw_.fill(out.hash);
+        const auto unhashed = number(kUnhashed);
+        if (unhashed > 1) sound_ = false;
+        if (unhashed == 0) raw_.fill(out.hash.emplace());
         before_.block = index;
         before_.block_end = out.offset + out.length;
         return out;
@@ -398,8 +447,10 @@ class LeafDecoder {
     const std::vector<BlockRefPtr>& blocks_;
     Column raw_;
     std::array<Column, kColumns> columns_;
+    std::array<bool, kColumns> zeros_{};  // left empty: whatever it holds is 0
     Before before_;
     std::uint64_t mentioned_ = 0;
+    bool later_ = false;
     bool sound_ = false;
 };
 

@@ -54,9 +54,11 @@ base::Task<base::Result<std::optional<ForestEdit>>> ForgetSnapshots::edit(Tree f
     co_return std::optional{std::move(out)};
 }
 
-std::vector<BlockRef> roots_of(const ForestEdit& edit) {
+namespace {
+
+std::vector<BlockRef> roots_of(const std::vector<Item>& items) {
     std::vector<BlockRef> roots;
-    for (const auto& item : edit.put) {
+    for (const auto& item : items) {
         const auto* record = std::get_if<Opaque>(&item.value);
         if (record == nullptr) continue;
         for (const auto& block : record->blocks) roots.push_back(*block);
@@ -64,20 +66,58 @@ std::vector<BlockRef> roots_of(const ForestEdit& edit) {
     return roots;
 }
 
-base::Task<base::Result<void>> hold_on_to(base::NodeEnv env, past::Storage& storage, past::Tag tag,
-                                          std::vector<BlockRef> roots) {
-    std::vector<BlockName> names;
-    std::set<base::Guid> met;  // whole ids: one that was taken for another would not be touched
+/// What these blocks name, one level down.
+base::Task<base::Result<std::vector<BlockRef>>> children_of(base::NodeEnv env, past::Storage& storage,
+                                                            base::Guid volume, std::vector<BlockRef> blocks) {
+    std::set<base::Guid> asked;
+    for (const auto& block : blocks) asked.insert(block.id);
+    std::vector<BlockRef> children;
     gc::WalkHooks hooks;
     hooks.meet = [&](const BlockRef& ref) {
-        if (!met.insert(ref.id).second) return false;
-        names.push_back({ref.id, ref.place_bits});
-        return true;
+        if (asked.erase(ref.id) > 0) return true;
+        children.push_back(ref);
+        return false;
     };
-    const auto walked = co_await gc::walk(env, storage, tag.volume, std::move(roots), std::move(hooks));
-    if (!walked && walked.error() == Errc::damaged) co_return base::Error{Errc::collected, walked.error().detail()};
-    if (!walked) co_return walked.error();
-    BASE_CO_TRY(const auto held, co_await touch_blocks(env, storage, tag, std::move(names)));
+    BASE_CO_CHECK(co_await gc::walk(env, storage, volume, std::move(blocks), std::move(hooks)));
+    co_return children;
+}
+
+/// All that `fresh` leads to and `known` does not; of two versions of a tree only the paths that differ are read.
+base::Task<base::Result<std::vector<BlockName>>> what_is_new(base::NodeEnv env, past::Storage& storage,
+                                                             base::Guid volume, std::vector<BlockRef> fresh,
+                                                             std::vector<BlockRef> known) {
+    std::vector<BlockName> names;
+    std::set<base::Guid> ours, theirs;  // that were met
+    while (!fresh.empty()) {
+        for (const auto& block : known) theirs.insert(block.id);
+        std::set<base::Guid> shared;
+        std::erase_if(fresh, [&](const BlockRef& block) {
+            const bool is_known = theirs.contains(block.id);
+            if (is_known) shared.insert(block.id);
+            return is_known || !ours.insert(block.id).second;
+        });
+        std::erase_if(known, [&](const BlockRef& block) { return shared.contains(block.id); });
+        for (const auto& block : fresh) names.push_back({block.id, block.place_bits});
+        BASE_CO_TRY(fresh, co_await children_of(env, storage, volume, std::move(fresh)));
+        auto next = co_await children_of(env, storage, volume, std::move(known));
+        known = next ? *std::move(next) : std::vector<BlockRef>{};  // then more is taken for new than is
+    }
+    co_return names;
+}
+
+}  // namespace
+
+base::Task<base::Result<void>> hold_on_to(base::NodeEnv env, past::Storage& storage, past::Tag tag, Tree forest,
+                                          const ForestEdit& edit) {
+    std::vector<Item> before;
+    for (const auto& item : edit.put) {
+        BASE_CO_TRY(auto present, co_await forest.find(item.key));
+        if (present) before.push_back(std::move(*present));
+    }
+    auto names = co_await what_is_new(env, storage, tag.volume, roots_of(edit.put), roots_of(before));
+    if (!names && names.error() == Errc::damaged) co_return base::Error{Errc::collected, names.error().detail()};
+    if (!names) co_return names.error();
+    BASE_CO_TRY(const auto held, co_await touch_blocks(env, storage, tag, *std::move(names)));
     if (std::find(held.begin(), held.end(), false) != held.end()) co_return Errc::collected;
     co_return base::ok();
 }

@@ -36,12 +36,9 @@ class ForgetSnapshots final : public ForestEditor {
     std::uint64_t forgotten_ = 0;
 };
 
-/// What the edit adds leads from these.
-[[nodiscard]] std::vector<BlockRef> roots_of(const ForestEdit& edit);
-
-/// For blocks that a collection may have taken since they were stored or touched: touches all that the roots lead to.
-/// Errc::collected if one is gone.
+/// For blocks that a collection may have taken since they were stored or touched: touches all that the edit leads to
+/// and the forest does not. Errc::collected if one is gone.
 [[nodiscard]] base::Task<base::Result<void>> hold_on_to(base::NodeEnv env, past::Storage& storage, past::Tag tag,
-                                                        std::vector<BlockRef> roots);
+                                                        Tree forest, const ForestEdit& edit);
 
 }  // namespace objstore

@@ -43,7 +43,7 @@ base::Bytes encode_fields(const Snapshot& snapshot) {
     out.u8(kFormat).text(snapshot.host).text(snapshot.user);
     put_texts(out, snapshot.paths);
     put_texts(out, snapshot.tags);
-    out.i64(snapshot.time_ns);
+    out.i64(snapshot.time_ns).varint(snapshot.sequence);
     out.u8(snapshot.parent ? 1 : 0);
     if (snapshot.parent) out.guid(*snapshot.parent);
     out.varint(snapshot.files).varint(snapshot.directories).varint(snapshot.bytes);
@@ -92,6 +92,7 @@ base::Result<Snapshot> Snapshot::decode(const Opaque& record) {
     out.paths = read_texts(in, kMaxSnapshotPaths);
     out.tags = read_texts(in, kMaxSnapshotTags);
     out.time_ns = in.i64();
+    out.sequence = in.varint();
     const auto with_parent = in.u8();
     if (with_parent > 1) in.fail();
     if (with_parent == 1) out.parent = in.guid();
@@ -110,9 +111,14 @@ base::Result<Snapshot> Snapshot::decode(const Opaque& record) {
 
 bool operator==(const Snapshot& a, const Snapshot& b) { return a.encode() == b.encode(); }
 
+bool later(const Snapshot& a, const Snapshot& b) {
+    return a.sequence != b.sequence ? a.sequence > b.sequence : a.time_ns > b.time_ns;
+}
+
 bool matches(const Snapshot& snapshot, const SnapshotFilter& filter) {
+    const auto has_tags = [&](const std::vector<std::string>& tags) { return contains_all(snapshot.tags, tags); };
     return (filter.host.empty() || snapshot.host == filter.host) && contains_all(snapshot.paths, filter.paths) &&
-           contains_all(snapshot.tags, filter.tags);
+           (filter.tags.empty() || std::any_of(filter.tags.begin(), filter.tags.end(), has_tags));
 }
 
 base::Result<Snapshot> find_snapshot(std::span<const Snapshot> snapshots, std::string_view name,
@@ -120,7 +126,7 @@ base::Result<Snapshot> find_snapshot(std::span<const Snapshot> snapshots, std::s
     if (name == "latest") {
         const Snapshot* newest = nullptr;
         for (const auto& snapshot : snapshots) {
-            if (matches(snapshot, filter) && (newest == nullptr || snapshot.time_ns >= newest->time_ns)) {
+            if (matches(snapshot, filter) && (newest == nullptr || !later(*newest, snapshot))) {
                 newest = &snapshot;
             }
         }

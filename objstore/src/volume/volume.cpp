@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/task_group.hpp"
 #include "past/error.hpp"
+#include "volume/forest.hpp"
 #include "volume/forest_edit.hpp"
 
 namespace objstore {
@@ -15,80 +17,6 @@ namespace {
 
 constexpr std::size_t kEarlierRoots = 4;  // that a heartbeat names
 constexpr Kind kAfterSnapshots = static_cast<Kind>(static_cast<std::uint8_t>(Kind::snapshot) + 1);
-
-struct Forest {
-    std::vector<Snapshot> snapshots;  // sorted by time
-    std::optional<ForestDamage> damage;
-};
-
-base::Result<Snapshot> decode_snapshot(const Item& item, const BlockRef& forest) {
-    const auto* record = std::get_if<Opaque>(&item.value);
-    if (record == nullptr) return base::Error{Errc::damaged, "forest " + forest.id.hex()};
-    auto snapshot = Snapshot::decode(*record);
-    if (snapshot) return snapshot;
-    if (snapshot.error() == base::Errc::unsupported) return snapshot.error().with("forest " + forest.id.hex());
-    return base::Error{Errc::damaged, "forest " + forest.id.hex() + ": " + snapshot.error().detail()};
-}
-
-base::Task<base::Result<std::vector<Snapshot>>> read_snapshots(Tree forest) {
-    BASE_CO_TRY(const auto items,
-                co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::first(0, kAfterSnapshots)));
-    std::vector<Snapshot> out;
-    for (const auto& item : items) {
-        BASE_CO_TRY(auto snapshot, decode_snapshot(item, *forest.root()));
-        out.push_back(std::move(snapshot));
-    }
-    co_return out;
-}
-
-/// What can be read of a damaged list; adds to `found`.
-base::Task<base::Result<void>> salvage_snapshots(Tree forest, std::map<base::Guid, Snapshot>& found) {
-    BASE_CO_TRY(const auto left, co_await forest.salvage());
-    for (const auto& item : left.items) {
-        if (item.key.kind != Kind::snapshot) continue;
-        auto snapshot = decode_snapshot(item, *forest.root());
-        if (!snapshot) continue;
-        const auto id = snapshot->id();
-        found.emplace(id, std::move(*snapshot));
-    }
-    co_return base::ok();
-}
-
-/// The root, else its spare copy, else whatever is left of them and of the states before. With those a snapshot that
-/// was forgotten since may come back: better than to lose one that was not. What cannot be read now may come back too,
-/// so no list is made without it.
-base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState state) {
-    Forest out;
-    Tree root{reader, state.forest};
-    auto whole = co_await read_snapshots(std::move(root));
-    if (!whole && costs_only_itself(whole.error().code())) {
-        out.damage = ForestDamage{whole.error(), true};
-    }
-    if (!whole && out.damage && state.spare) {
-        Tree spare{reader, state.spare};
-        whole = co_await read_snapshots(std::move(spare));
-    }
-    if (whole) {
-        out.snapshots = std::move(*whole);
-    } else {
-        if (out.damage && out.damage->error == base::Errc::io_failed) co_return out.damage->error;
-        if (!(whole.error() == Errc::damaged)) co_return whole.error();
-        out.damage->complete = false;
-        std::vector<BlockRefPtr> roots{state.forest};
-        if (state.spare) roots.push_back(state.spare);
-        roots.insert(roots.end(), state.earlier.begin(), state.earlier.end());
-        std::map<base::Guid, Snapshot> found;
-        for (const auto& each : roots) {
-            Tree forest{reader, each};
-            BASE_CO_CHECK(co_await salvage_snapshots(std::move(forest), found));
-        }
-        for (auto& [id, snapshot] : found) out.snapshots.push_back(std::move(snapshot));
-    }
-    std::sort(out.snapshots.begin(), out.snapshots.end(), [](const Snapshot& a, const Snapshot& b) {
-        return a.time_ns != b.time_ns ? a.time_ns < b.time_ns : a.id() < b.id();
-    });
-    co_return out;
-}
 
 std::uint64_t stored_bytes(const std::vector<Snapshot>& snapshots) {
     std::uint64_t total = 0;
@@ -114,7 +42,8 @@ past::PutOutcome worse(const past::PutOutcome& a, const past::PutOutcome& b) {
     if (a.copies_wanted == 0) return b;
     if (b.copies_wanted == 0) return a;
     return {.copies_wanted = std::max(a.copies_wanted, b.copies_wanted),
-            .copies_stored = std::min(a.copies_stored, b.copies_stored)};
+            .copies_stored = std::min(a.copies_stored, b.copies_stored),
+            .copies_possible = std::max(a.copies_possible, b.copies_possible)};
 }
 
 }  // namespace
@@ -187,13 +116,19 @@ struct Volume::State {
           config{settings},
           keys{VolumeKeys::of_owner(owner, name)},
           turn{env.executor, 1},
-          reader{std::make_shared<BlockReader>(env, storage, keys.tag, config.reader)} {}
+          reader{std::make_shared<BlockReader>(env, storage, keys.tag, config.reader)},
+          background{env.executor} {}
 
     [[nodiscard]] base::TimePoint deadline() const { return env.clock.now() + config.record_timeout; }
     [[nodiscard]] SealContext seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const;
     /// `collecting`: tags of generations up to this one go, and with them the way back to earlier states.
     [[nodiscard]] Heartbeat next_heartbeat(const NewForest& forest,
                                            std::optional<std::uint64_t> collecting = std::nullopt) const;
+    /// For blocks of this generation.
+    [[nodiscard]] BlockWriter writer(std::uint64_t generation, std::uint64_t volume_bytes, past::Wait wait) const {
+        const past::Tag tag{.volume = keys.tag, .generation = generation};
+        return BlockWriter{env, storage, seal_context(generation, volume_bytes), tag, wait, config.writer};
+    }
     /// What a record says, if its signature is good.
     [[nodiscard]] base::Result<Heartbeat> verified(const past::Record& record) const;
     /// Errc::stale if `shown` is older than what this client has seen, or another state of that number.
@@ -209,13 +144,17 @@ struct Volume::State {
     static base::Task<base::Result<void>> believe(State* self, Heartbeat heartbeat, std::optional<Mark> mark);
     static base::Task<base::Result<Forest>> read_list(State* self);
     static base::Task<base::Result<bool>> list_is_held(State* self, past::Tag tag);
-    static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer,
-                                                          std::vector<Snapshot> snapshots);
+    static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer, Forest list);
     static base::Task<base::Result<void>> publish(State* self, Heartbeat heartbeat);
+    static base::Task<base::Result<void>> publish_unmarked(State* self, Heartbeat heartbeat);
+    static base::Task<void> raise_mark(State* self, Mark mark);
+    void raise_mark_later(Mark mark);
+    static base::Task<void> raise_marks(State* self);
+    static base::Task<base::Result<past::PutOutcome>> flush_all(State* self, BlockWriter* writer, ForestEditor* editor);
     static base::Task<base::Result<void>> create(State* self);
     static base::Task<base::Result<void>> mend_list(State* self, past::Wait wait);
     static base::Task<base::Result<ForestOutcome>> edit_once(State* self, ForestEditor* editor, ForestCheck check,
-                                                             past::Wait wait, std::uint64_t* stored_since);
+                                                             past::Wait wait, std::uint64_t* held);
     static base::Task<base::Result<ForestOutcome>> edit_forest(State* self, ForestEditor* editor, ForestCheck check,
                                                                past::Wait wait);
     static base::Task<void> back_off(State* self, unsigned attempt);
@@ -232,6 +171,10 @@ struct Volume::State {
     std::optional<Unconfirmed> unconfirmed;
     VolumeState newest;  // sequence 0: nothing was read yet
     std::optional<ForestDamage> damage;
+    std::vector<std::string> later_snapshots;
+    std::optional<Mark> unraised;  // the newest that is to be remembered
+    bool raising = false;
+    base::TaskGroup background;
 };
 
 SealContext Volume::State::seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const {
@@ -406,26 +349,63 @@ base::Task<base::Result<bool>> Volume::State::read_to_look(State* self) {
     co_return co_await read_any(self, exists.error());
 }
 
-base::Task<base::Result<void>> Volume::State::publish(State* self, Heartbeat heartbeat) {
+base::Task<base::Result<void>> Volume::State::publish_unmarked(State* self, Heartbeat heartbeat) {
     past::Record record;
     record.sequence = heartbeat.body.sequence;
     record.body = heartbeat.encode();
     const auto expected = record.sequence - 1;
     BASE_CO_CHECK(co_await self->storage.write_record(self->keys.aguid, expected, std::move(record), self->deadline()));
-    BASE_CO_CHECK(self->adopt(heartbeat));
-    auto raised = co_await self->high_water.raise(self->keys.aguid, mark_of(heartbeat));
+    co_return self->adopt(heartbeat);
+}
+
+base::Task<void> Volume::State::raise_mark(State* self, Mark mark) {
+    auto raised = co_await self->high_water.raise(self->keys.aguid, std::move(mark));
     if (!raised) {  // the state is durable; only this client's memory of it is not
         self->env.log.write(base::Log::Level::warning, "objstore",
                             "high-water mark of volume " + self->name + ": " + raised.error().message());
     }
+}
+
+base::Task<base::Result<void>> Volume::State::publish(State* self, Heartbeat heartbeat) {
+    auto mark = mark_of(heartbeat);
+    BASE_CO_CHECK(co_await publish_unmarked(self, std::move(heartbeat)));
+    co_await raise_mark(self, std::move(mark));
     co_return base::ok();
 }
 
+// Of several states that follow each other quickly only the newest is remembered.
+void Volume::State::raise_mark_later(Mark mark) {
+    unraised = std::move(mark);
+    if (!std::exchange(raising, true)) background.spawn(raise_marks(this));
+}
+
+base::Task<void> Volume::State::raise_marks(State* self) {
+    while (self->unraised) {
+        auto mark = std::move(*self->unraised);
+        self->unraised.reset();
+        co_await raise_mark(self, std::move(mark));
+    }
+    self->raising = false;
+}
+
+// Side by side: a store syncs once for what comes together.
+base::Task<base::Result<past::PutOutcome>> Volume::State::flush_all(State* self, BlockWriter* writer,
+                                                                    ForestEditor* editor) {
+    const auto others = std::make_shared<base::Result<void>>(base::ok());
+    constexpr auto wait = [](ForestEditor* waited, std::shared_ptr<base::Result<void>> out) -> base::Task<void> {
+        *out = co_await waited->stored();
+    };
+    base::TaskGroup group{self->env.executor};
+    group.spawn(wait(editor, others));
+    auto flushed = co_await writer->flush();
+    co_await group.join();
+    if (!*others) co_return others->error();
+    co_return flushed;
+}
+
 base::Task<base::Result<void>> Volume::State::create(State* self) {
-    const past::Tag tag{.volume = self->keys.tag, .generation = 1};
-    BlockWriter writer{self->env, self->storage,        self->seal_context(1, 0),
-                       tag,       past::Wait::majority, self->config.writer};
-    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, {}));
+    BlockWriter writer = self->writer(1, 0, past::Wait::majority);
+    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, Forest{}));
     BASE_CO_CHECK(co_await writer.flush());
     auto heartbeat = self->next_heartbeat(forest);
     const auto ours = heartbeat.body.hash();
@@ -441,7 +421,12 @@ base::Task<base::Result<void>> Volume::State::create(State* self) {
 
 base::Task<base::Result<Forest>> Volume::State::read_list(State* self) {
     auto forest = co_await read_forest(*self->reader, self->newest);
-    if (forest) self->damage = forest->damage;
+    if (!forest) co_return forest.error();
+    self->damage = forest->damage;
+    self->later_snapshots.clear();
+    for (const auto& item : forest->others) {
+        if (item.key.kind == Kind::snapshot) self->later_snapshots.push_back(digits_of(item.key));
+    }
     co_return forest;
 }
 
@@ -455,10 +440,9 @@ base::Task<base::Result<bool>> Volume::State::list_is_held(State* self, past::Ta
 
 // From nothing. Equal content gives equal nodes: where the present list lost some, these are stored again, and the rest
 // is there already.
-base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, BlockWriter& writer,
-                                                              std::vector<Snapshot> snapshots) {
-    std::vector<Item> items;
-    for (const auto& snapshot : snapshots) {
+base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, BlockWriter& writer, Forest list) {
+    auto items = std::move(list.others);
+    for (const auto& snapshot : list.snapshots) {
         Item item;
         item.key = snapshot_key(snapshot.id());
         item.value = snapshot.encode();
@@ -466,8 +450,11 @@ base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, Block
     }
     std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.key < b.key; });
     TreeUpdate update{writer, TreeShape{.node_bytes = kLiveNodeBytes, .name_epoch = self->keys.epoch.epoch}};
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        if (i > 0 && items[i].key.sub == items[i - 1].key.sub) items[i].key.tie = items[i - 1].key.tie + 1;
+    for (std::size_t i = 1; i < items.size(); ++i) {
+        const auto& before = items[i - 1].key;
+        auto& key = items[i].key;
+        const bool alike = std::tie(key.inode, key.kind, key.sub) == std::tie(before.inode, before.kind, before.sub);
+        if (alike && key.tie <= before.tie) key.tie = before.tie + 1;
     }
     for (auto& item : items) BASE_CO_CHECK(co_await update.put(std::move(item)));
     co_return co_await finish_forest(update);
@@ -476,18 +463,17 @@ base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, Block
 // The list once more, as a state of its own, from what can be read of it.
 base::Task<base::Result<void>> Volume::State::mend_list(State* self, past::Wait wait) {
     BASE_CO_TRY(auto list, co_await read_list(self));
-    const auto generation = self->newest.sequence + 1;
-    const past::Tag tag{.volume = self->keys.tag, .generation = generation};
-    BlockWriter writer{self->env, self->storage, self->seal_context(generation, 0), tag, wait, self->config.writer};
-    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, std::move(list.snapshots)));
+    BlockWriter writer = self->writer(self->newest.sequence + 1, 0, wait);
+    BASE_CO_TRY(const auto forest, co_await write_list(self, writer, std::move(list)));
     BASE_CO_CHECK(co_await writer.flush());
     auto heartbeat = self->next_heartbeat(forest);
     co_return co_await publish(self, std::move(heartbeat));
 }
 
 base::Task<base::Result<ForestOutcome>> Volume::State::edit_once(State* self, ForestEditor* editor, ForestCheck check,
-                                                                 past::Wait wait, std::uint64_t* stored_since) {
+                                                                 past::Wait wait, std::uint64_t* held) {
     const past::Tag tag{.volume = self->keys.tag, .generation = self->newest.sequence + 1};
+    const bool wait_for_mark = check == ForestCheck::whole;
     if (check == ForestCheck::whole) {
         BASE_CO_TRY(const auto list, co_await read_list(self));
         bool sound = !list.damage;
@@ -499,28 +485,28 @@ base::Task<base::Result<ForestOutcome>> Volume::State::edit_once(State* self, Fo
             check = ForestCheck::paths;
         }
     }
-    const auto generation = self->newest.sequence + 1;
-    BlockWriter writer{self->env,
-                       self->storage,
-                       self->seal_context(generation, 0),
-                       {.volume = self->keys.tag, .generation = generation},
-                       wait,
-                       self->config.writer};
+    BlockWriter writer = self->writer(self->newest.sequence + 1, 0, wait);
     Tree forest{*self->reader, self->newest.forest};
     BASE_CO_TRY(auto edit, co_await editor->edit(forest, writer));
     ForestOutcome out;
-    if (edit && *stored_since <= self->newest.collected) {
-        BASE_CO_CHECK(co_await writer.flush());
-        BASE_CO_CHECK(co_await hold_on_to(self->env, self->storage, writer.tag(), roots_of(*edit)));
-        *stored_since = generation;
+    if (edit && std::max(editor->stored_since(), *held) <= self->newest.collected) {
+        BASE_CO_CHECK(co_await flush_all(self, &writer, editor));
+        BASE_CO_CHECK(co_await hold_on_to(self->env, self->storage, tag, forest, *edit));
+        *held = tag.generation;
     }
     if (edit) {
         TreeUpdate update{writer, forest};
         BASE_CO_CHECK(co_await apply_edit(update, std::move(*edit)));
         BASE_CO_TRY(const auto root, co_await finish_forest(update));
-        BASE_CO_TRY(out.copies, co_await writer.flush());
+        BASE_CO_TRY(out.copies, co_await flush_all(self, &writer, editor));
         auto heartbeat = self->next_heartbeat(root);
-        BASE_CO_CHECK(co_await publish(self, std::move(heartbeat)));
+        auto mark = mark_of(heartbeat);
+        if (wait_for_mark) {
+            BASE_CO_CHECK(co_await publish(self, std::move(heartbeat)));
+        } else {
+            BASE_CO_CHECK(co_await publish_unmarked(self, std::move(heartbeat)));
+            self->raise_mark_later(std::move(mark));
+        }
         out.changed = true;
     }
     out.state = self->newest;
@@ -531,7 +517,7 @@ base::Task<base::Result<ForestOutcome>> Volume::State::edit_forest(State* self, 
                                                                    past::Wait wait) {
     const auto turn = co_await self->turn.acquire();
     base::Error last{base::Errc::busy};
-    auto stored_since = editor->stored_since();
+    std::uint64_t held = 0;  // generation under which all that the editor names was touched
     // Who looks at paths only trusts what it knows, once: whoever got in between makes it a conflict.
     bool known = check == ForestCheck::paths && self->newest.sequence > 0 && !self->unconfirmed;
     for (unsigned attempt = 0; attempt < self->config.commit_attempts; ++attempt) {
@@ -540,7 +526,7 @@ base::Task<base::Result<ForestOutcome>> Volume::State::edit_forest(State* self, 
             if (!exists) co_return base::Error{Errc::no_such_volume, self->name};
         }
         const bool first = std::exchange(known, false);
-        auto done = co_await edit_once(self, editor, check, wait, &stored_since);
+        auto done = co_await edit_once(self, editor, check, wait, &held);
         if (done) co_return done;
         last = done.error();
         // A conflict is progress of somebody else's. After an unknown outcome the next round finds the edit done, or
@@ -562,6 +548,8 @@ base::Task<void> Volume::State::back_off(State* self, unsigned attempt) {
 
 Volume::Volume(std::unique_ptr<State> state) : state_{std::move(state)} {}
 Volume::~Volume() = default;
+
+base::Task<void> Volume::finish() { co_await state_->background.join(); }
 
 const std::string& Volume::name() const { return state_->name; }
 const VolumeKeys& Volume::keys() const { return state_->keys; }
@@ -604,12 +592,11 @@ base::Task<base::Result<std::vector<Snapshot>>> Volume::snapshots() {
 }
 const std::optional<Unconfirmed>& Volume::unconfirmed() const { return state_->unconfirmed; }
 const std::optional<ForestDamage>& Volume::damage() const { return state_->damage; }
+const std::vector<std::string>& Volume::later_snapshots() const { return state_->later_snapshots; }
 
 std::unique_ptr<BlockWriter> Volume::make_writer(std::uint64_t volume_bytes, past::Wait wait) const {
-    const auto generation = state_->newest.sequence + 1;
-    const past::Tag tag{.volume = state_->keys.tag, .generation = generation};
-    return std::make_unique<BlockWriter>(state_->env, state_->storage, state_->seal_context(generation, volume_bytes),
-                                         tag, wait, state_->config.writer);
+    return std::unique_ptr<BlockWriter>{
+        new BlockWriter(state_->writer(state_->newest.sequence + 1, volume_bytes, wait))};
 }
 
 base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait) {
@@ -619,11 +606,10 @@ base::Task<base::Result<std::unique_ptr<Session>>> Volume::begin(past::Wait wait
     if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
     const auto pinned = state->newest;
     BASE_CO_TRY(auto listed, co_await snapshots());
-    const auto context = state->seal_context(pinned.sequence + 1, stored_bytes(listed));
-    const past::Tag tag{.volume = state->keys.tag, .generation = pinned.sequence + 1};
-    auto session = std::unique_ptr<Session::State>{
-        new Session::State{pinned, std::move(listed), state->keys, wait, state->storage, state->reader,
-                           BlockWriter{state->env, state->storage, context, tag, wait, state->config.writer}}};
+    const auto bytes = stored_bytes(listed);
+    auto session = std::unique_ptr<Session::State>{new Session::State{pinned, std::move(listed), state->keys, wait,
+                                                                      state->storage, state->reader,
+                                                                      state->writer(pinned.sequence + 1, bytes, wait)}};
     co_return std::unique_ptr<Session>{new Session{std::move(session)}};
 }
 
@@ -652,18 +638,18 @@ base::Task<base::Result<ForestOutcome>> Volume::edit_forest(ForestEditor& editor
 
 // --- collecting garbage
 
-base::Task<base::Result<void>> Volume::begin_collection(std::uint64_t up_to) {
+base::Task<base::Result<std::uint64_t>> Volume::begin_collection() {
     auto* const state = state_.get();
     const auto turn = co_await state->turn.acquire();
     base::Error last{base::Errc::busy};
     for (unsigned attempt = 0; attempt < state->config.commit_attempts; ++attempt) {
         BASE_CO_TRY(const auto exists, co_await State::read_newest(state));
         if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
-        if (up_to > state->newest.sequence) co_return base::Error{base::Errc::bad_argument, "a state still to come"};
         const NewForest same{state->newest.forest, state->newest.spare};
+        const auto up_to = state->newest.sequence;
         auto heartbeat = state->next_heartbeat(same, up_to);
         const auto done = co_await State::publish(state, std::move(heartbeat));
-        if (done) co_return done;
+        if (done) co_return up_to;
         last = done.error();
         // Having written it without being told does no harm: then it is written twice.
         if (!(last == past::Errc::conflict) && !(unknown_outcome(last) && attempt < 3)) co_return last;

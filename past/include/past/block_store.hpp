@@ -53,14 +53,15 @@ struct PlaceSummary {
 
 struct StoreUsage {
     std::uint64_t blocks = 0;
-    std::uint64_t block_bytes = 0;     ///< payload of the live blocks
-    std::uint64_t disk_bytes = 0;      ///< files of the store, garbage included: what the cap counts
-    std::uint64_t capacity_bytes = 0;  ///< what the files may come to: the cap, or less where the device has less
-    std::uint64_t reserve_bytes = 0;   ///< kept for deletes and records: puts are refused before they eat it
-    std::uint64_t index_bytes = 0;     ///< memory
-    std::uint64_t lost_blocks = 0;     ///< see lost()
-    bool read_only = false;            ///< the disk failed, or may not be written: the store serves, but takes nothing
-    bool state_lost = false;           ///< when it was opened, tags or records that were acknowledged were gone
+    std::uint64_t block_bytes = 0;      ///< payload of the live blocks
+    std::uint64_t disk_bytes = 0;       ///< files of the store, garbage included: what the cap counts
+    std::uint64_t capacity_bytes = 0;   ///< what the files may come to: the cap, or less where the device has less
+    std::uint64_t reserve_bytes = 0;    ///< kept for deletes and records: puts are refused before they eat it
+    std::uint64_t index_bytes = 0;      ///< memory, whatever the blocks weigh
+    std::uint64_t max_index_bytes = 0;  ///< puts are refused before it takes more
+    std::uint64_t lost_blocks = 0;      ///< see lost()
+    bool read_only = false;             ///< the disk failed, or may not be written: the store serves, but takes nothing
+    bool state_lost = false;            ///< when it was opened, tags or records that were acknowledged were gone
 };
 
 class BlockStore {

@@ -156,6 +156,7 @@ struct NodeStatus {
     std::uint64_t blocks_lost = 0;       ///< our copy was damaged, and no good one has come yet
     std::uint64_t registers = 0;
     std::uint64_t registers_without_majority = 0;  ///< of those: too few of the nodes that keep them answer
+    std::vector<base::NodeId> registers_missing;   ///< the nodes that keep those and do not answer
     std::uint64_t pending_reclaims = 0;
 
     std::uint64_t puts = 0, gets = 0, hedged_gets = 0;

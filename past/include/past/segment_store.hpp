@@ -29,6 +29,7 @@ class SegmentStore final : public BlockStore {
         std::uint64_t group_bytes = 8U << 20U;        ///< puts that share a sync, together
         std::uint64_t state_ahead_bytes = 1U << 20U;  ///< of the log, written in advance
         std::uint64_t checkpoint_bytes = 4U << 20U;   ///< of the log, before its state is written anew
+        std::uint64_t max_index_bytes = 1U << 30U;    ///< of memory, about 17 million blocks; then puts are refused
         std::size_t queue_bytes = 64U << 20U;         ///< payloads waiting; above it put() waits
         std::size_t open_files = 128;                 ///< segments open for reading, at most
         bool read_only = false;                       ///< nothing is written; what changes something is refused

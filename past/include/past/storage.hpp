@@ -25,8 +25,9 @@ enum class Wait : std::uint8_t {
 };
 
 struct PutOutcome {
-    unsigned copies_wanted = 0;  ///< by the policy, even if the network has fewer storage peers
-    unsigned copies_stored = 0;  ///< synced and signed for, by the time it returned
+    unsigned copies_wanted = 0;    ///< by the policy, even if the network has fewer storage peers
+    unsigned copies_stored = 0;    ///< synced and signed for, by the time it returned
+    unsigned copies_possible = 0;  ///< what there are storage peers for, at most the policy's
 };
 
 /// Asks the holders to drop a tag. Signed by the owner of the volume, domain "pelago reclaim".
@@ -49,6 +50,7 @@ struct BlockQuery {
     Tag tag;  ///< of this volume, up to this generation
     base::PublicKey owner{};
     base::Guid name_digest;  ///< with `owner` it proves the tag
+    bool all = false;        ///< also what a reclaim waits to take
     base::Signature signature{};
 
     [[nodiscard]] base::Bytes body() const;  ///< what is signed
@@ -126,8 +128,8 @@ class Storage {
     /// Executed by each holder after the policy's grace time, or now if the reclaim asks for none. Errors: not_owner;
     /// base::Errc::busy where holders have no room for one more that waits.
     virtual base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) = 0;
-    /// Blocks behind `after` that some holder has under the query's tag and that no reclaim waits to take there; the
-    /// next page. What only a holder has that does not answer is missing. Errors: not_owner; holders_unreachable if
+    /// Blocks behind `after` that some holder has under the query's tag and, unless it asks for all, that no reclaim
+    /// waits to take there; the next page. What only a holder has that does not answer is missing. Errors: not_owner; holders_unreachable if
     /// nobody answers.
     virtual base::Task<base::Result<TaggedBlocks>> list(BlockQuery query, base::Guid after,
                                                         base::TimePoint deadline) = 0;

@@ -301,7 +301,8 @@ Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
     } else {
         for (const auto& place : places) to_review_.emplace(node, place);
     }
-    const bool away = context_.now() - answered_at_[node] >= context_.membership.policy().repair_after;
+    const bool away = context_.now() - answered_at_[node] >= context_.membership.policy().repair_after ||
+                      context_.membership.roster().removed(node);
     if (away || shows_nothing(node)) co_await give_up(node);
     // Who hears nothing for so long frees them by itself.
     if (away) std::erase_if(to_review_, [&](const Whose& whose) { return whose.first == node; });

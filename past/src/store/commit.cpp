@@ -1,5 +1,7 @@
 // The commit loop: queue -> group -> segment -> log -> state -> answers.
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "base/error.hpp"
 #include "past/error.hpp"
@@ -66,6 +68,8 @@ Task<void> SegmentStore::Core::run(std::shared_ptr<Core> self) {
         Core& core;
         ~NotRunning() { core.running_ = false; }
     } const at_end{*self};
+    // Who stores several groups at once sends them in one turn of the executor: they share a sync.
+    co_await boost::asio::post(self->env.executor, boost::asio::use_awaitable);
     while (!self->queue_.empty()) {
         auto group = self->take_group();
         const AnswerOnExit answer{group};
@@ -167,9 +171,12 @@ PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedB
         if (part.fresh.empty()) continue;
         record.batches.push_back({part.request->place, part.request->tag, part.entries});
         const bool sets_left = state.tag_sets.size() + group.parts.size() < TagSets::kMax;
+        // Blocks of a few bytes would fill our memory long before the disk.
+        const bool memory_left = state.index.memory_bytes() + state.tag_sets.memory_bytes() < config.max_index_bytes;
         // What is moved makes room in the end: it may use half of what is kept for deletes.
-        const auto reserve = part.request->kind == Request::Kind::relocate ? reserve_bytes_ / 2 : reserve_bytes_;
-        if (!sets_left || !has_room(record.total_bytes() + kFileHeaderBytes, reserve)) {
+        const bool moves = part.request->kind == Request::Kind::relocate;
+        const auto reserve = moves ? reserve_bytes_ / 2 : reserve_bytes_;
+        if (!sets_left || (!memory_left && !moves) || !has_room(record.total_bytes() + kFileHeaderBytes, reserve)) {
             record.batches.pop_back();
             part.answer(Error{Errc::no_space, "block store in " + config.directory});
             continue;

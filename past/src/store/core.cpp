@@ -65,6 +65,7 @@ StoreUsage SegmentStore::Core::usage() const {
     out.capacity_bytes = config.capacity_bytes == 0 ? device : std::min(config.capacity_bytes, device);
     out.reserve_bytes = reserve_bytes_;
     out.index_bytes = state.index.memory_bytes() + state.tag_sets.memory_bytes();
+    out.max_index_bytes = config.max_index_bytes;
     out.lost_blocks = state.lost.size();
     out.read_only = failed_.has_value();
     out.state_lost = state.damage.state_lost;

@@ -109,7 +109,7 @@ void Index::insert(const base::Guid& id, const Where& where, const base::Guid& p
 
     std::uint32_t item = shard.free;
     if (item != kEmptySlot) {
-        shard.free = entry(static_cast<Handle>(number << 24U | item)).next;
+        shard.free = entry(static_cast<Handle>(number << 24U | item)).smaller;
     } else {
         item = shard.made++;
         assert(item < kItemMask);
@@ -121,7 +121,7 @@ void Index::insert(const base::Guid& id, const Where& where, const base::Guid& p
     entry(block).id = id;
     move(block, where);
     set_tags(block, tags);
-    chain(block, place_of(place));
+    add_to_place(block, place_of(place));
     ++size_;
     block_bytes_ += where.length;
 }
@@ -132,11 +132,11 @@ TagSets::Ref Index::erase(Handle block) {
     const auto number = static_cast<std::size_t>(block >> 24U);
     auto& shard = shards_[number];
     erase_slot(number, hash(e.id), block & kItemMask);
-    unchain(block);
+    take_from_place(block);
     --size_;
     block_bytes_ -= e.length;
     e.place = kNone;
-    e.next = shard.free;
+    e.smaller = shard.free;
     shard.free = block & kItemMask;
     --shard.used;
     return tags_now;
@@ -172,28 +172,53 @@ std::uint32_t Index::place_of(const base::Guid& guid) {
     return at->second;
 }
 
-void Index::chain(Handle block, std::uint32_t number) {
+// A treap (Seidel & Aragon 1996): a search tree by id, a heap by hash. Nobody without the salt can choose its shape.
+void Index::add_to_place(Handle block, std::uint32_t number) {
     auto& place = places_[number];
     auto& e = entry(block);
     e.place = number;
-    e.before = kNone;
-    e.next = place.first;
-    if (place.first != kNone) entry(place.first).before = block;
-    place.first = block;
+    const auto priority = hash(e.id);
+    Handle* link = &place.root;
+    while (*link != kNone && hash(entry(*link).id) >= priority)
+        link = entry(*link).id < e.id ? &entry(*link).greater : &entry(*link).smaller;
+    auto below = std::exchange(*link, block);  // is split between both sides of the new one
+    Handle* smaller = &e.smaller;
+    Handle* greater = &e.greater;
+    while (below != kNone) {
+        auto& other = entry(below);
+        if (other.id < e.id) {
+            *smaller = below;
+            smaller = &other.greater;
+        } else {
+            *greater = below;
+            greater = &other.smaller;
+        }
+        below = other.id < e.id ? other.greater : other.smaller;
+    }
+    *smaller = *greater = kNone;
     ++place.blocks;
     place.bytes += e.length;
     toggle(place.digest, e.id);
 }
 
-void Index::unchain(Handle block) {
+void Index::take_from_place(Handle block) {
     const auto& e = entry(block);
     auto& place = places_[e.place];
-    if (e.next != kNone) entry(e.next).before = e.before;
-    if (e.before != kNone) {
-        entry(e.before).next = e.next;
-    } else {
-        place.first = e.next;
+    Handle* link = &place.root;
+    while (*link != block) link = entry(*link).id < e.id ? &entry(*link).greater : &entry(*link).smaller;
+    auto smaller = e.smaller, greater = e.greater;  // are merged where it was
+    while (smaller != kNone && greater != kNone) {
+        if (hash(entry(smaller).id) >= hash(entry(greater).id)) {
+            *link = smaller;
+            link = &entry(smaller).greater;
+            smaller = *link;
+        } else {
+            *link = greater;
+            link = &entry(greater).smaller;
+            greater = *link;
+        }
     }
+    *link = smaller != kNone ? smaller : greater;
     --place.blocks;
     place.bytes -= e.length;
     toggle(place.digest, e.id);
@@ -221,21 +246,22 @@ PlaceSummary Index::summary(const base::Guid& guid) const {
 }
 
 std::vector<base::Guid> Index::list(const base::Guid& place, const base::Guid& after, std::size_t limit) const {
-    std::vector<base::Guid> smallest;  // a heap, the greatest in front, of at most `limit`
+    std::vector<base::Guid> ids;
     const auto number = place_numbers_.find(place);
-    if (number == place_numbers_.end() || limit == 0) return smallest;
-    for (auto block = places_[number->second].first; block != kNone; block = entry(block).next) {
-        const auto& id = entry(block).id;
-        if (id <= after || (smallest.size() == limit && id >= smallest.front())) continue;
-        if (smallest.size() == limit) {
-            std::pop_heap(smallest.begin(), smallest.end());
-            smallest.pop_back();
-        }
-        smallest.push_back(id);
-        std::push_heap(smallest.begin(), smallest.end());
+    if (number == place_numbers_.end()) return ids;
+    std::vector<Handle> ahead;  // of the way down: those still to come, the next one last
+    for (auto at = places_[number->second].root; at != kNone;) {
+        const auto& e = entry(at);
+        if (e.id > after) ahead.push_back(at);
+        at = e.id > after ? e.smaller : e.greater;
     }
-    std::sort_heap(smallest.begin(), smallest.end());
-    return smallest;
+    while (!ahead.empty() && ids.size() < limit) {
+        const auto& next = entry(ahead.back());
+        ahead.pop_back();
+        ids.push_back(next.id);
+        for (auto at = next.greater; at != kNone; at = entry(at).smaller) ahead.push_back(at);
+    }
+    return ids;
 }
 
 }  // namespace past::store

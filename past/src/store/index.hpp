@@ -1,8 +1,8 @@
 // Which blocks are held, where, for whom: about 62 bytes a block in memory.
 //
 // 256 shards of an entry pool in small chunks and a table of 4-byte slots that grows by an eighth at a time: no growth
-// copies more than a shard's slots, and at most a quarter of them is empty. Blocks of a place are chained.
-// A plain value: no clock, no disk. Not thread safe.
+// copies more than a shard's slots, and at most a quarter of them is empty. Blocks of a place are a treap, in the order
+// of their ids, so that a page of them costs what it lists. A plain value: no clock, no disk. Not thread safe.
 #pragma once
 
 #include <array>
@@ -79,8 +79,8 @@ class Index {
         std::uint32_t tags_middle : 11;
         std::uint32_t slot : 22;
         std::uint32_t tags_low : 10;
-        std::uint32_t place;  // kNone: free
-        Handle next, before;  // of the same place; next: also the free chain
+        std::uint32_t place;      // kNone: free
+        Handle smaller, greater;  // of the same place; smaller: also the free chain
     };
     static_assert(sizeof(Entry) == 56);
     struct Shard {
@@ -95,7 +95,7 @@ class Index {
         base::Guid digest;
         std::uint64_t blocks = 0;
         std::uint64_t bytes = 0;
-        Handle first = kNone;
+        Handle root = kNone;
     };
 
     [[nodiscard]] std::uint64_t hash(const base::Guid& id) const;
@@ -106,8 +106,8 @@ class Index {
     void grow(std::size_t shard);
     void erase_slot(std::size_t shard, std::uint64_t hash, std::uint32_t item);
     std::uint32_t place_of(const base::Guid& guid);
-    void chain(Handle block, std::uint32_t place);
-    void unchain(Handle block);
+    void add_to_place(Handle block, std::uint32_t place);
+    void take_from_place(Handle block);
 
     std::uint64_t salt_;
     std::size_t size_ = 0;

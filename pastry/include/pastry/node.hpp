@@ -5,6 +5,7 @@
 // their owner's TaskGroup been joined, before the Node is destroyed: stop() does that for the Node's own.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -58,6 +59,9 @@ class Node final : public Kbr {
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
+    /// Who is a member, as far as is known here. Of anybody else hearsay is believed within limits, so that nobody who
+    /// invents nodes keeps us from our place. Without it everybody is.
+    void know_members(std::function<bool(const base::NodeId&)> is_member);
     /// Begins a ring of one: the first node of a network.
     void found();
     /// Enters the ring of any of `seeds` (any members; ourselves among them is skipped). Tries them one after another,
@@ -65,6 +69,17 @@ class Node final : public Kbr {
     /// called after a restart, with known_peers() of the last run. The seeds are remembered to find a lost ring again.
     base::Task<base::Result<void>> join(std::vector<base::Address> seeds, base::TimePoint deadline,
                                         IfAllWait if_all_wait = IfAllWait::give_up);
+    /// Instead of join(): a client, which asks members for the way and never holds a key range itself. `members` are
+    /// those it asks first; it remembers whom it meets. active() stays false.
+    void visit(const std::vector<base::Address>& members);
+    /// Who is one of us: of others nothing is heard, and they enter no table. Without this everybody that the transport
+    /// lets through is.
+    void admit_only(std::function<bool(const base::NodeId&)> is_one_of_us);
+    /// It is one no more: it leaves the tables at once.
+    void expel(const base::NodeId& node);
+    /// A member may be found there. It is asked at once, and if it knows of others the rings grow together; it is also
+    /// where join() looks first from now on.
+    void contact(base::Address member);
     /// Ends what the Node does of its own accord; it answers nobody any more. Await it before destroying the Node
     /// while the executor goes on running.
     base::Task<void> stop();

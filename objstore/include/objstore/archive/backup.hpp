@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@
 #include "objstore/volume.hpp"
 
 namespace objstore::archive {
+
+enum class FileChange : std::uint8_t { added, changed, unchanged };
 
 struct BackupOptions {
     std::vector<std::string> paths;  ///< as the user typed them, --files-from included
@@ -35,6 +38,8 @@ struct BackupOptions {
     bool estimate = false;  ///< without a parent: count the files in a second walk, for the progress totals
     int zstd_level = 3;
     past::Wait wait = past::Wait::full;
+    /// Told of everything in the new snapshot; a directory's path ends in '/'.
+    std::function<void(FileChange, const std::string& path)> each;
     /// File of the deduplication cache on the node's disk; empty: none is kept.
     std::string cache_path;
 };
@@ -56,7 +61,8 @@ struct BackupReport {
     std::uint64_t blocks_stored = 0;
     base::Duration duration{};
     Warnings warnings;
-    std::optional<base::Guid> parent;        ///< snapshot that was compared with
+    std::optional<base::Guid> parent;             ///< snapshot that was compared with
+    std::optional<std::int64_t> parent_ahead_ns;  ///< its time, if that lies in the future
     std::optional<base::Error> parent_lost;  ///< why the one that should have been could not be: all files were read
     std::uint64_t blocks_lost = 0;  ///< of the parent: what they held was read and stored again, if it was still there
     std::optional<Snapshot> snapshot;  ///< none after a dry run

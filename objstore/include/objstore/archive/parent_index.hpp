@@ -1,6 +1,6 @@
 // What the parent snapshot knows about every file, so that a backup reads only what changed.
 //
-// About 110 bytes a file and 40 a name, filled by one pass over the parent's tree in key order. A plain value.
+// About 130 bytes a file and 40 a name, filled by one pass over the parent's tree in key order. A plain value.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ class ParentIndex {
         std::uint64_t source_device = 0;
         std::uint64_t size = 0;
         std::uint64_t data_bytes = 0;  ///< of its extents that are no holes
-        std::int64_t mtime_ns = 0;
-        std::int64_t ctime_ns = 0;
+        base::Timestamp mtime;
+        base::Timestamp ctime;
         std::uint64_t rdev = 0;
         std::uint64_t nlink = 0;
         std::uint32_t mode = 0;

@@ -3,7 +3,8 @@
 // A pattern without a leading slash matches at any depth ("*.o", "build/tmp"); with one it is anchored at the root
 // ("/home/*/.cache"). '*', '?' and '[a-z]', '[!a-z]' stay within a name, "**" stands for any number of directories, '\'
 // takes the next character as it is, a trailing slash matches directories only, and a leading '!' takes back what an
-// earlier pattern matched. What matches a directory holds for everything below it. Names are bytes. Plain values.
+// earlier pattern matched. What matches a directory holds for everything below it. Names are bytes; '?' and a set stand
+// for one character where they are UTF-8, for one byte where they are not. Plain values.
 #pragma once
 
 #include <span>

@@ -24,6 +24,7 @@ enum class WarningKind : std::uint8_t {
     unprivileged,  ///< restore: device nodes and trusted attributes need privileges we do not have; they were left out
     refused,       ///< restore: an entry that no file system could have made; nothing of it was written
     unwritable,    ///< restore: it could not be made in the target
+    unlinked,      ///< restore: a copy instead of another name of a file: the target takes no more names, or no links
     damaged,       ///< restore: a block of it is missing or does not verify; the file was not made
     differs,       ///< restore --verify: what is on disk is not what the snapshot says
     skipped,       ///< restore: it exists and the overwrite policy keeps what is there
@@ -65,7 +66,8 @@ class Warnings {
 struct Progress {
     std::uint64_t files = 0;  ///< done, of every type but directories
     std::uint64_t directories = 0;
-    std::uint64_t bytes = 0;  ///< of file content
+    std::uint64_t bytes = 0;        ///< of file content
+    std::uint64_t passed_over = 0;  ///< of those: of unchanged files, which are not read
     std::uint64_t total_files = 0;
     std::uint64_t total_bytes = 0;
     std::uint64_t warnings = 0;

@@ -19,10 +19,11 @@
 
 namespace objstore::archive {
 
-/// What happens to a file that is in the target already. Directories are always kept and filled.
+/// What happens to a file that is in the target already. Directories are always kept and filled, and get exactly the
+/// attributes of the snapshot.
 enum class Overwrite : std::uint8_t {
-    always,      ///< replaced in one step
-    if_changed,  ///< kept if size and time are those of the snapshot
+    always,      ///< replaced in one step, unless it is byte for byte and attribute for attribute what the snapshot has
+    if_changed,  ///< kept if size and time are those of the snapshot; with RestoreOptions::verify as always
     if_newer,    ///< kept unless the snapshot's is newer
     never,       ///< kept
 };
@@ -41,6 +42,7 @@ struct RestoreReport {
     std::uint64_t files = 0;  ///< made, of every type but directories
     std::uint64_t directories = 0;
     std::uint64_t kept = 0;         ///< were there already (Overwrite)
+    std::uint64_t failed = 0;       ///< were neither made nor there; what lies in a damaged directory is not counted
     std::uint64_t bytes = 0;        ///< of content written
     std::uint64_t blocks_read = 0;  ///< fetched from storage
     std::uint64_t verified = 0;     ///< files read back and found equal
@@ -48,7 +50,10 @@ struct RestoreReport {
     Warnings warnings;
 };
 
-/// Errors: no_such_path for the sub path; those of LocalTree::create() for the target; holders_unreachable;
+/// A file is made under a name of its own, ".pelago-N.restoring", and gets its name when it is complete. After a
+/// restore that did not end, the same again goes on: files that were finished stay as they are, and of one that was
+/// not, what is on disk. Another name of a file (hard link) is made as a copy where the target takes no link. Errors:
+/// no_such_path for the sub path; those of LocalTree::create() for the target; holders_unreachable;
 /// base::Errc::no_space naming what there was no room for (what was made stays). What is wrong with single files is in
 /// the report's warnings.
 [[nodiscard]] base::Task<base::Result<RestoreReport>> restore(base::NodeEnv env, base::LocalTree& tree, Volume& volume,

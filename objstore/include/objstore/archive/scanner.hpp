@@ -72,11 +72,16 @@ class Scanner {
     struct Planned;
     struct Pending;
 
-    base::Result<void> plan(const std::string& absolute);
+    base::Result<void> look(const std::string& absolute);
+    void plan(const std::string& absolute);
+    std::string behind_links(const std::string& path, const std::string& kept);
     Listing list(Pending pending);
-    void list_planned(Listing& listing, const Planned& planned, const Pending& pending);
+    void list_planned(Listing& listing, const Pending& pending);
     void list_all(Listing& listing, const Pending& pending);
-    void keep(Listing& listing, const Pending& pending, const std::string& name, const Planned* planned);
+    [[nodiscard]] std::optional<bool> left_out(const Pending& above, const std::string& path, std::string_view name,
+                                               base::FileType type) const;
+    void keep(Listing& listing, const Pending& above, const base::LocalDirectory::Entry& found, Planned* planned);
+    void name_unmet(const std::string& path, const Planned& planned);
     bool is_cache(base::LocalDirectory& directory) const;
     void fail(std::string path, base::Error error);
 

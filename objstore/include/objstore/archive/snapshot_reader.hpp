@@ -35,6 +35,9 @@ struct Node {
 /// Nothing, or why `node` is not what `entry` says: no inode, or one of another type. No backup writes that.
 [[nodiscard]] std::optional<base::Error> damage_of(const Entry& entry, const Node& node);
 
+/// A directory that only leads to what was backed up ("/", "/home"): no time and no attributes of it are known.
+[[nodiscard]] bool is_leading(const Inode& inode);
+
 class SnapshotReader {
   public:
     /// The volume outlives it.

@@ -15,8 +15,10 @@
 namespace objstore::gc {
 
 struct PruneOptions {
-    /// The holders drop blocks now, not after the policy's grace: for who knows that nobody reads or writes.
+    /// The holders drop blocks now, not after the policy's grace.
     bool at_once = false;
+    /// Asked once the collection has begun: true if nobody else uses the volume, which is as good as at_once.
+    std::function<bool()> alone;
     bool dry_run = false;  ///< say what would go
     /// Blocks of sessions that began from this state or a later one stay; absent: from the newest one.
     std::optional<std::uint64_t> up_to;
@@ -30,6 +32,7 @@ struct PruneReport {
     std::uint64_t bytes_young = 0;
     std::uint64_t blocks_released = 0;  ///< that nothing leads to
     std::uint64_t bytes_released = 0;   ///< of one copy each
+    bool at_once = false;               ///< they are gone; else they go when the policy's grace is over
     std::uint64_t nodes_read = 0;
     std::uint64_t passes = 1;
     unsigned places_in_part = 0;  ///< of which a holder did not answer: what only it has is still to be asked for

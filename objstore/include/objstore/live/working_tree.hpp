@@ -8,8 +8,8 @@
 //
 // Errors carry POSIX codes (std::errc: no_such_file_or_directory, file_exists, not_a_directory, is_a_directory,
 // directory_not_empty, filename_too_long, too_many_links, invalid_argument, file_too_large, read_only_file_system,
-// stale_nfs_file_handle for an inode that nobody names any more), or are those of PAST and objstore, whose conditions
-// say what they are to a POSIX caller: unreachable and damaged are io_error, never "no such file".
+// no_such_file_or_directory also for an inode that no entry names any more), or are those of PAST and objstore, whose
+// conditions say what they are to a POSIX caller: unreachable and damaged are io_error, never "no such file".
 //
 // On the node's executor. Paper: Ivy (Muthitacharoen et al., OSDI 2002), Pond (Rhea et al., FAST 2003); where we
 // differ: docs/decisions/live-tree.md.
@@ -101,6 +101,12 @@ struct LiveStatistics {
     std::uint64_t conflicts = 0;  ///< changes that could not stay as they were made
 };
 
+struct ListedConflict {
+    TreeKey key;  ///< names it
+    Conflict conflict;
+    std::string path;  ///< of the name it is about, as far as its directory is still there; "" if not
+};
+
 class WorkingTree {
   public:
     /// The volume's live tree; made with its first commit if it has none (the root directory belongs to `owner_uid`,
@@ -122,8 +128,8 @@ class WorkingTree {
     // --- Reading
 
     base::Task<base::Result<Inode>> get(InodeNumber inode);
-    /// The directory that an inode lies in: of a directory its parent (of the root the root itself); of anything else
-    /// one of those that name it, if this mount came by it.
+    /// The directory that an inode lies in (of the root the root itself); of a file with several names the directory
+    /// of one of them, which may be gone by now.
     base::Task<base::Result<InodeNumber>> parent(InodeNumber inode);
     base::Task<base::Result<Entry>> lookup(InodeNumber directory, std::string name);
     /// Entries behind `offset` (0: from the start) in the order of their offsets, at most `limit`; fewer only at the
@@ -181,14 +187,21 @@ class WorkingTree {
     /// Runs until cancelled: commits what grows old, streams big files out, looks for other mounts' commits.
     base::Task<void> run();
 
+    /// What could not stay as it was made, the oldest first, as the newest version lists it.
+    base::Task<base::Result<std::vector<ListedConflict>>> conflicts();
+    /// Gives the inode that the conflict keeps (Conflict::kept, not 0) a name, and takes the conflict off the list.
+    /// Kept with the next commit.
+    base::Task<base::Result<void>> restore_kept(ListedConflict conflict, InodeNumber directory, std::string name);
+
     [[nodiscard]] LiveStatistics statistics() const;
     /// Of the newest version: files, directories and bytes, for statfs.
     [[nodiscard]] LiveCounts counts() const;
 
+    struct State;  // objstore/src/live/working_state.hpp
+
   private:
-    struct State;
-    explicit WorkingTree(std::unique_ptr<State> state);
-    std::unique_ptr<State> state_;
+    explicit WorkingTree(std::shared_ptr<State> state);
+    std::shared_ptr<State> state_;  // shared with a commit under way, which may end after its caller
 };
 
 }  // namespace objstore

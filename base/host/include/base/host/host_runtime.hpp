@@ -34,8 +34,8 @@ class HostRuntime {
     [[nodiscard]] Log& log() { return *log_; }
 
     /// Runs `task` to its end on this thread. The first SIGINT or SIGTERM cancels it (it sees operation_aborted at its
-    /// next suspension and may clean up); a second one ends the process at once with status 130. Other exceptions come
-    /// out of here.
+    /// next suspension and may clean up); a second one ends the process at once with status 130. One that is ignored
+    /// stays so. Other exceptions come out of here.
     ///
     /// Result<T>: Errc::interrupted if the task ended by that cancellation.
     template <class T>

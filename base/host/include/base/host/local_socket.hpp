@@ -12,12 +12,15 @@
 
 namespace base::host {
 
-/// The daemon's end. Who may connect: processes of our own user, and root. Their Peer has a zero id and no certificate.
+/// The daemon's end. Who may connect: processes of our own user, root, and, if they are to, members of our group. Their
+/// Peer has a zero id and no certificate.
 class LocalServer {
   public:
-    /// Makes the socket, mode 0600; one that nobody listens on any more is replaced. Errc::exists if somebody does.
+    /// Makes the socket, mode 0600 (0660 for our group); one that nobody listens on any more is replaced. Errc::exists
+    /// if somebody does.
     [[nodiscard]] static Result<std::unique_ptr<LocalServer>> open(Executor executor, Clock& clock, Rng& rng, Log& log,
-                                                                   std::string path, ConnectionLimits limits = {});
+                                                                   std::string path, ConnectionLimits limits = {},
+                                                                   bool for_group = false);
     /// Closes everything and removes the socket.
     ~LocalServer();
 

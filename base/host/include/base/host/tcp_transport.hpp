@@ -38,7 +38,9 @@ struct ConnectionLimits {
     Duration first_backoff = std::chrono::milliseconds{250};
     Duration longest_backoff = std::chrono::seconds{8};
     std::size_t requests_per_peer = 64;
-    std::size_t in_flight_bytes_per_peer = 32U << 20U;
+    std::size_t in_flight_bytes_per_peer = 32U << 20U;  ///< each way; answers that were not read yet count
+    std::size_t waiting_requests_per_peer = 4096;       ///< of ours, until there is room in these
+    std::size_t waiting_bytes_per_peer = 128U << 20U;
     std::size_t connections_per_peer = 8;
     std::size_t queued_notify_bytes = 4U << 20U;  ///< on a connection; more are dropped
     std::size_t unproven_per_address = 16;        ///< connections before the handshake has ended
@@ -53,6 +55,9 @@ struct TcpOptions {
     TrustedNetwork network;
     SigningKey key;
     Certificate certificate;
+    /// Members that were removed from the network: refused in the handshake, and their connections end within two
+    /// seconds. Empty: nobody was. On the executor.
+    std::function<bool(const NodeId&)> removed{};
     ConnectionLimits limits{};
 };
 

@@ -35,6 +35,7 @@ class LocalTree final : public base::LocalTree {
     Result<std::unique_ptr<LocalDirectory>> create(std::string_view path) override;
     Result<std::string> absolute(std::string_view path) override;
     [[nodiscard]] bool privileged() const override;
+    [[nodiscard]] std::uint32_t user_id() const override;
 
     // --- making a tree: parents are made as needed, a wrong use asserts ---------------------------------------------
     void write(std::string_view path, ByteView bytes);  ///< replaces the contents
@@ -48,7 +49,7 @@ class LocalTree final : public base::LocalTree {
     void set_xattr(std::string_view path, std::string_view name, ByteView value);
     void set_mode(std::string_view path, std::uint32_t mode);
     void set_owner(std::string_view path, std::uint32_t uid, std::uint32_t gid);
-    void set_mtime(std::string_view path, std::int64_t mtime_ns);
+    void set_mtime(std::string_view path, Timestamp mtime);
     /// Another device number for everything below `path`, as if a file system were mounted there.
     void mount(std::string_view path, std::uint64_t device);
     void remove(std::string_view path);  ///< with everything below it
@@ -68,7 +69,11 @@ class LocalTree final : public base::LocalTree {
     /// `action` runs before each such call on this path (after opening, for reads): to change a file while it is read.
     void before(std::string_view path, TreeCall call, std::function<void()> action);
     void clear_failures();
-    void set_privileged(bool privileged);  ///< the default is true
+    /// What a FUSE file system may tell of an inode, whatever is true.
+    void pretend_inode(std::string_view path, std::uint64_t inode, std::uint64_t nlink);
+    void hide_types();                         ///< list() tells no types from now on, as some file systems do not
+    void set_privileged(bool privileged);      ///< the default is true
+    void set_most_links(std::uint64_t names);  ///< of one file; beyond it, io_failed as EMLINK is
     /// Contents beyond this many bytes are refused with Errc::no_space.
     void set_capacity(std::uint64_t bytes);
     /// Wall clock for mtime and ctime. The default ticks a millisecond with each change.

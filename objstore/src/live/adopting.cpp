@@ -1,0 +1,196 @@
+// From one base version to the next: our own commit, another mount's, or ours on top of another's.
+#include <algorithm>
+#include <utility>
+
+#include "live/working_state.hpp"
+
+namespace objstore {
+
+/// What others changed, as far as a mount has to know.
+struct WorkingTree::State::Foreign {
+    std::map<InodeNumber, std::optional<Inode>> records;  // that differ, as they are now
+    std::set<InodeNumber> inodes;                         // of which anything differs
+    std::set<std::pair<InodeNumber, std::string>> names;
+};
+
+void WorkingTree::State::replace_base(const LiveVersion& newest) {
+    version = newest;
+    base.emplace(volume.reader(), version.root, nodes);
+    ++base_number;
+    ++changes;
+}
+
+/// A clean inode becomes what the new base says of it.
+void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& record, const NamedTree& before) {
+    if (record && record->nlink > 0) {
+        node.base = record;
+        node.now = *record;
+        node.gone = false;
+        node.last.reset();
+        return;
+    }
+    if (node.base && !node.last) node.last = before;
+    node.base.reset();
+    node.gone = true;
+    node.now.nlink = 0;
+}
+
+void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newest) {
+    const NamedTree before{*base, version.named_in};
+    const auto upto = frozen.generation;
+    durable = upto;
+    replace_base(newest);
+    for (const auto& [number, change] : frozen.update->inodes) {
+        auto* const node = peek(number);
+        if (node == nullptr) continue;
+        if (!change.after && node->base && !node->last) node->last = before;
+        node->base = change.after;
+        std::erase_if(node->names, [&](const auto& name) { return name.second.generation <= upto; });
+        for (auto& [key, name] : node->names) {
+            const auto taken = change.names.find(key.second);
+            if (taken != change.names.end()) name.before = taken->second.after;
+            name.since = generation;
+        }
+        // Made and unmade again since the freeze: the base is right as it is.
+        std::erase_if(node->names, [](const auto& name) { return name.second.before == name.second.after; });
+        std::erase_if(node->xattrs, [&](const auto& xattr) { return xattr.second.generation <= upto; });
+        if (!node->gone) {
+            const auto held = node->content.memory_bytes();
+            node->content.forget(upto);
+            recount(*node, held);
+            if (change.after) node->symlink.reset();
+        }
+        if (node->changed <= upto) {
+            node->changed = 0;
+            dirty.erase(number);
+        }
+        drop_if_unused(*node);
+    }
+    // Inodes that came and went before the freeze have nothing to commit.
+    for (auto at = dirty.begin(); at != dirty.end();) {
+        auto& node = *inodes.at(*at++);
+        if (node.gone && !node.base && node.changed <= upto) {
+            node.changed = 0;
+            dirty.erase(node.number);
+            drop_if_unused(node);
+        }
+    }
+}
+
+base::Task<base::Result<WorkingTree::State::Foreign>> WorkingTree::State::compare(State* self, BlockRefPtr newest) {
+    Foreign found;
+    const TreeDifference note = [&found](const Item* before, const Item* after) {
+        const auto& key = before != nullptr ? before->key : after->key;
+        if (key.inode == 0) return;  // conflicts
+        found.inodes.insert(key.inode);
+        if (key.kind == Kind::inode) {
+            found.records[key.inode] =
+                after == nullptr ? std::optional<Inode>{} : std::optional{std::get<Inode>(after->value)};
+        }
+        if (key.kind != Kind::entry) return;
+        for (const auto* item : {before, after}) {
+            if (item != nullptr) found.names.emplace(key.inode, std::get<Entry>(item->value).name);
+        }
+    };
+    Tree before = *self->base;
+    Tree after{self->volume.reader(), std::move(newest), self->nodes};
+    BASE_CO_CHECK(co_await diff_trees(std::move(before), std::move(after), note));
+    co_return found;
+}
+
+void WorkingTree::State::adopt_foreign(const Foreign& foreign, const LiveVersion& newest) {
+    const NamedTree before{*base, version.named_in};
+    replace_base(newest);
+    for (const auto& [number, record] : foreign.records) {
+        if (auto* const node = peek(number)) reload(*node, record, before);
+    }
+    if (listener == nullptr) return;
+    for (const auto number : foreign.inodes) listener->on_inode_changed(number);
+    for (const auto& [directory, name] : foreign.names) listener->on_entry_changed(directory, name);
+}
+
+base::Task<base::Result<void>> WorkingTree::State::refresh(State* self) {
+    if (self->order == nullptr) co_return base::ok();
+    BASE_CO_TRY(const auto newest, co_await self->order->newest());
+    if (newest.root == nullptr) co_return base::ok();
+    if (newest.root->id == self->version.root->id) {
+        self->version.named_in = std::max(self->version.named_in, newest.named_in);
+        co_return base::ok();
+    }
+    if (newest.sequence < self->version.sequence) co_return base::ok();  // asked before our own commit
+    if (self->committing) co_return base::ok();                          // it meets the other one by itself
+    if (!self->dirty.empty()) co_return co_await commit(self);
+    const auto of = self->base_number;
+    BASE_CO_TRY(const auto foreign, co_await compare(self, newest.root));
+    // Something was changed, or committed, meanwhile: the next commit or the next look takes it in.
+    if (of != self->base_number || !self->dirty.empty() || self->committing) co_return base::ok();
+    self->adopt_foreign(foreign, newest);
+    co_return base::ok();
+}
+
+base::Task<base::Result<void>> WorkingTree::State::adopt_rebased(State* self, Frozen frozen, Ordered ordered) {
+    auto done = co_await take_in(self, &frozen, &ordered);
+    if (!done) self->unadopted.emplace(std::move(frozen), std::move(ordered));
+    co_return done;
+}
+
+// The gate is closed: nothing here differs from what was frozen. Everything in memory becomes what the new base says.
+base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Frozen* taken, const Ordered* order) {
+    const auto& frozen = *taken;
+    const auto& ordered = *order;
+    BASE_CO_TRY(auto foreign, co_await compare(self, ordered.rebased_on));
+    std::map<InodeNumber, std::optional<Inode>> records;
+    for (const auto& [number, change] : frozen.update->inodes) records[number];
+    for (const auto number : foreign.inodes) records[number];
+    const Tree after{self->volume.reader(), ordered.version.root, self->nodes};
+    std::set<std::pair<InodeNumber, std::string>> lost_names;
+    for (auto& [number, record] : records) {
+        if (self->peek(number) == nullptr) continue;
+        BASE_CO_TRY(record, co_await find_inode(after, number));
+    }
+    for (const auto& [number, change] : frozen.update->inodes) {
+        for (const auto& [name, entry] : change.names) {
+            BASE_CO_TRY(const auto there, co_await find_entry(after, self->volume.keys(), number, name));
+            const auto now = there ? std::optional{there->target} : std::nullopt;
+            if (now != entry.after) lost_names.emplace(number, name);
+        }
+    }
+    const NamedTree before{*self->base, self->version.named_in};
+    self->replace_base(ordered.version);
+    for (const auto& [number, record] : records) {
+        auto* const node = self->peek(number);
+        if (node == nullptr) continue;
+        const bool was_gone = node->gone;
+        if (frozen.update->inodes.contains(number) && !was_gone) {
+            const bool differs = !record || record->size != node->now.size || record->mode != node->now.mode ||
+                                 record->nlink != node->now.nlink;
+            if (differs) foreign.inodes.insert(number);
+            const auto held = node->content.memory_bytes();
+            node->content.forget(frozen.generation);
+            self->recount(*node, held);
+            node->names.clear();
+            node->xattrs.clear();
+        }
+        if (!was_gone) self->reload(*node, record, before);
+        if (was_gone) {
+            if (node->base && !node->last) node->last = before;
+            node->base.reset();
+        }
+        node->changed = 0;
+        self->dirty.erase(number);
+        self->drop_if_unused(*node);
+    }
+    self->durable = frozen.generation;
+    ++self->counted.commits;
+    ++self->counted.rebases;
+    self->counted.conflicts += ordered.conflicts.size();
+    foreign.names.merge(lost_names);
+    if (self->listener != nullptr) {
+        for (const auto number : foreign.inodes) self->listener->on_inode_changed(number);
+        for (const auto& [directory, name] : foreign.names) self->listener->on_entry_changed(directory, name);
+    }
+    self->gate.set();
+    co_return base::ok();
+}
+
+}  // namespace objstore

@@ -1,0 +1,58 @@
+// One inode in a mount's memory: as it is now, and what of that the base version does not have yet. A plain value.
+#pragma once
+
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "live/content.hpp"
+#include "objstore/live/update.hpp"
+
+namespace objstore {
+
+/// Ordered as a directory is listed: by the hash of the name.
+using NameKey = std::pair<std::uint64_t, std::string>;
+
+struct LiveName {
+    std::optional<EntryTarget> before;  ///< in the base
+    std::optional<EntryTarget> after;
+    bool exclusive = false;
+    std::uint64_t since = 0;       ///< generation of the first change that the base does not have
+    std::uint64_t generation = 0;  ///< of the last
+};
+
+/// A version, and the newest state of the volume that is known to name it.
+struct NamedTree {
+    Tree tree;
+    std::uint64_t named_in = 0;
+};
+
+struct LiveXattr {
+    std::optional<base::Bytes> value;  ///< nullopt: removed
+    std::uint64_t generation = 0;
+};
+
+struct LiveNode {
+    InodeNumber number = 0;
+    Inode now;
+    std::optional<Inode> base;                ///< as the base has it; nullopt: it does not
+    bool gone = false;                        ///< nobody names it any more
+    std::uint64_t made = 0;                   ///< generation; 0: it came from a version
+    std::uint64_t changed = 0;                ///< generation of the last change that the base does not have; 0: none
+    std::map<NameKey, LiveName> names;        ///< of a directory: what differs from the base
+    std::map<std::string, LiveXattr> xattrs;  ///< likewise
+    Content content;                          ///< likewise
+    std::optional<base::Bytes> symlink;       ///< of one that is not in the base
+    std::optional<NamedTree> last;            ///< the version that had it last, once it is gone from the base
+    std::optional<std::pair<InodeNumber, std::string>> known_as;
+    std::uint64_t pins = 0;
+    std::uint64_t read_end = 0;  ///< where the last read ended: who goes on there reads on
+    std::list<InodeNumber>::iterator in_recent;
+
+    [[nodiscard]] bool directory() const { return now.type == base::FileType::directory; }
+    [[nodiscard]] bool regular() const { return now.type == base::FileType::regular; }
+};
+
+}  // namespace objstore

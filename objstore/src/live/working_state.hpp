@@ -1,0 +1,189 @@
+// What a WorkingTree holds. Its operations are spread over reading, changing, committing and adopting.
+//
+// Generations order changes against commits: a change carries the present one, a commit takes all up to it and begins
+// the next. An operation reads what it needs, looks whether anything changed meanwhile (`changes`), begins again if so,
+// and then acts without suspending.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <set>
+#include <unordered_map>
+
+#include "base/task_group.hpp"
+#include "live/live_node.hpp"
+#include "objstore/live/order.hpp"
+#include "objstore/live/working_tree.hpp"
+
+namespace objstore {
+
+[[nodiscard]] inline base::Error posix(std::errc code, std::string detail = {}) {
+    return {std::make_error_code(code), std::move(detail)};
+}
+
+/// Sets a flag for as long as it lives, whatever ends the coroutine.
+class Busy {
+  public:
+    Busy(bool& flag, base::Event& ended) : flag_{flag}, ended_{ended} { flag_ = true; }
+    ~Busy() {
+        flag_ = false;
+        ended_.pulse();
+    }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+
+  private:
+    bool& flag_;
+    base::Event& ended_;
+};
+
+struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
+    State(base::NodeEnv doors, Volume& store, LiveConfig settings)
+        : env{doors},
+          volume{store},
+          config{settings},
+          nodes{std::make_shared<NodeCache>(settings.node_cache_bytes)},
+          gate{doors.executor},
+          committed{doors.executor},
+          wanted{std::make_shared<base::Event>(doors.executor)},
+          background{doors.executor} {
+        gate.set();
+    }
+
+    // --- Inodes
+
+    /// Points into `inodes`: valid until this suspends.
+    static base::Task<base::Result<LiveNode*>> load(State* self, InodeNumber number);
+    static base::Task<base::Result<LiveNode*>> load_directory(State* self, InodeNumber number);
+    /// Null if it is not in memory.
+    [[nodiscard]] LiveNode* peek(InodeNumber number);
+    LiveNode& add(InodeNumber number);
+    void drop(InodeNumber number);
+    /// Forgets clean inodes that nobody pins, the least recently used first.
+    void trim();
+    /// The inode is gone, and nobody holds it: nothing of it is kept, unless a commit has to remove it.
+    void drop_if_unused(LiveNode& node);
+
+    // --- Names
+
+    [[nodiscard]] NameKey name_key(InodeNumber directory, std::string name) const;
+    /// What the name means now. `directory` may be reloaded while this suspends: use its number.
+    static base::Task<base::Result<std::optional<EntryTarget>>> find_name(State* self, InodeNumber directory,
+                                                                          std::string name);
+    void set_name(LiveNode& directory, const std::string& name, std::optional<EntryTarget> before,
+                  std::optional<EntryTarget> after, bool exclusive);
+    static base::Task<base::Result<bool>> is_empty(State* self, InodeNumber directory);
+    static base::Task<base::Result<bool>> lies_below(State* self, InodeNumber directory, InodeNumber ancestor);
+
+    // --- Content and attributes
+
+    /// The version in which the base content of an inode lies; nullopt: it has none.
+    [[nodiscard]] std::optional<NamedTree> base_of(const LiveNode& node) const;
+    /// Stretches of the file with what each holds; the base's are resolved to extents and holes.
+    static base::Task<base::Result<std::vector<Content::Segment>>> segments(State* self, InodeNumber number,
+                                                                            std::uint64_t from, std::uint64_t to);
+    static base::Task<base::Result<std::optional<base::Bytes>>> xattr(State* self, InodeNumber number,
+                                                                      std::string name);
+
+    // --- Changing
+
+    [[nodiscard]] base::Timestamp wall() const { return base::Timestamp::from_ns(env.clock.wall_ns()); }
+    [[nodiscard]] base::Result<void> writable() const;
+    /// Waits while another mount's commit is being merged.
+    static base::Task<base::Result<void>> enter(State* self);
+    static base::Task<base::Result<void>> wait_for_room(State* self);
+    static base::Task<base::Result<void>> have_numbers(State* self, std::uint64_t count);
+    void touched(LiveNode& node, bool lazy = false);
+    /// Keeps dirty_bytes true after a change of the content, which had `memory_before` bytes in memory.
+    void recount(const LiveNode& node, std::size_t memory_before);
+    void content_changed(LiveNode& node, std::size_t memory_before);
+    void lose_link(LiveNode& node, base::Timestamp now);
+
+    // --- Committing
+
+    struct MemoryPiece {
+        InodeNumber inode = 0;
+        std::uint64_t offset = 0;
+        ContentPiece piece;
+    };
+    struct Frozen {
+        std::shared_ptr<Update> update;
+        std::uint64_t generation = 0;
+        std::vector<MemoryPiece> pieces;  // not stored yet
+        bool rebases = false;             // the gate is closed
+    };
+    /// One commit, which goes on whatever becomes of those that wait for it.
+    struct Attempt {
+        std::optional<base::Result<void>> result;
+    };
+    static base::Task<base::Result<void>> commit(State* self);
+    static base::Task<void> commit_once(std::shared_ptr<State> self, std::shared_ptr<Attempt> attempt);
+    static base::Task<base::Result<void>> submit(State* self);
+    static base::Task<base::Result<void>> commit_rebased(State* self);
+    [[nodiscard]] Frozen freeze();
+    void freeze_node(LiveNode& node, Frozen& frozen);
+    struct Work;  // content on its way into blocks
+    static base::Task<base::Result<std::shared_ptr<Work>>> seal_content(State* self, std::vector<MemoryPiece> pieces);
+    static void tell(const Work& work, Update& update);
+    void release(const Work& work);
+    static base::Task<base::Result<void>> order_frozen(State* self, Frozen frozen, bool again);
+    void give_up(const Frozen& frozen);
+    static base::Task<base::Result<void>> stream(State* self);
+    static base::Task<void> flush_on(State* self);
+    static base::Task<void> refresh_on(State* self);
+    /// If a collection has begun since the last time: touches what only this mount still needs.
+    static base::Task<base::Result<void>> keep_what_is_held(State* self);
+
+    // --- Going over to another version
+
+    struct Foreign;
+    static base::Task<base::Result<Foreign>> compare(State* self, BlockRefPtr newest);
+    static base::Task<base::Result<void>> refresh(State* self);
+    void adopt_own(const Frozen& frozen, const LiveVersion& version);
+    void adopt_foreign(const Foreign& foreign, const LiveVersion& version);
+    /// Keeps what it could not take in yet as `unadopted`.
+    static base::Task<base::Result<void>> adopt_rebased(State* self, Frozen frozen, Ordered ordered);
+    static base::Task<base::Result<void>> take_in(State* self, const Frozen* frozen, const Ordered* ordered);
+    void replace_base(const LiveVersion& version);
+    void reload(LiveNode& node, const std::optional<Inode>& record, const NamedTree& before);
+
+    base::NodeEnv env;
+    Volume& volume;
+    LiveConfig config;
+    std::shared_ptr<NodeCache> nodes;
+    std::unique_ptr<UpdateOrder> order;  // null: one version, to read
+    LiveListener* listener = nullptr;
+
+    LiveVersion version;
+    std::optional<Tree> base;
+    std::uint64_t base_number = 0;  // of the present base: one more each time
+    std::uint64_t kept_from = 0;    // VolumeState::collected, of the collection that was last taken note of
+
+    std::unordered_map<InodeNumber, std::unique_ptr<LiveNode>> inodes;
+    std::list<InodeNumber> recent;  // the most recently used first
+    std::set<InodeNumber> dirty;
+    std::vector<TreeKey> resolved;  // conflicts to take off the list with the next commit
+    std::size_t dirty_bytes = 0;
+    std::uint64_t changes = 0;     // one more with each change of what operations see
+    std::uint64_t generation = 1;  // of changes made now
+    std::uint64_t freezing = 0;    // generation of the commit under way; 0: none
+    std::optional<base::TimePoint> oldest_change;
+
+    InodeNumbers numbers;
+    bool taking_slot = false;
+    base::Event gate;                     // open while operations may change something
+    base::Event committed;                // pulsed whenever a commit ends
+    std::shared_ptr<base::Event> wanted;  // pulsed when there may be something to write
+    std::shared_ptr<Attempt> attempt;     // of the commit under way, or the last
+    bool committing = false;
+    bool streaming = false;
+    std::optional<Frozen> unsettled;                      // submitted, and the answer was lost
+    std::optional<std::pair<Frozen, Ordered>> unadopted;  // ordered, on top of another mount's; the gate is closed
+    std::uint64_t durable = 0;                            // generation: everything up to it is ordered
+    std::optional<base::Error> last_error;                // of the last commit
+    LiveStatistics counted;
+    base::TaskGroup background;
+};
+
+}  // namespace objstore

@@ -1,0 +1,276 @@
+// Several mounts of one volume: whoever commits second stands on what came first, and nothing acknowledged is lost.
+#include "live/live_record.hpp"
+#include "live/mounts.hpp"
+
+namespace objstore {
+namespace {
+
+using test::LiveTest;
+using Names = std::vector<std::string>;
+
+class TwoMounts : public LiveTest {
+  protected:
+    /// What the newest version lists.
+    std::vector<Conflict> conflicts() {
+        auto volume = *open();
+        Tree forest{volume->reader(), volume->state().forest};
+        const auto record = LiveRecord::decode(std::get<Opaque>(run(forest.find(kLiveKey))->value));
+        Tree live{volume->reader(), record->root};
+        std::vector<Conflict> out;
+        for (const auto& item : run(live.range(TreeKey{}, TreeKey::first(1)))) {
+            out.push_back(*Conflict::decode(std::get<Opaque>(item.value)));
+        }
+        return out;
+    }
+    /// Both see what the other committed.
+    void meet(const Mount& one, const Mount& two) {
+        commit(one);
+        commit(two);
+        refresh(one);
+        refresh(two);
+    }
+};
+
+TEST_F(TwoMounts, ACommitIsSeenAfterARefresh) {
+    const auto one = mount();
+    const auto two = mount();
+    file(one, kRootInode, "a", "from one");
+    commit(one);
+    EXPECT_EQ(names(two, kRootInode), Names{});
+    refresh(two);
+    EXPECT_EQ(text(two, kRootInode, "a"), "from one");
+}
+
+TEST_F(TwoMounts, ChangesApartFromEachOtherAllStay) {
+    const auto one = mount();
+    const auto two = mount();
+    file(one, kRootInode, "a", "1");
+    file(two, kRootInode, "b", "2");
+    directory(two, kRootInode, "d");
+    meet(one, two);
+    for (const auto* each : {&one, &two}) {
+        EXPECT_EQ(names(*each, kRootInode), (Names{"a", "b", "d"}));
+        EXPECT_EQ(text(*each, kRootInode, "a"), "1");
+        EXPECT_EQ(text(*each, kRootInode, "b"), "2");
+        EXPECT_EQ(run((*each)->get(kRootInode)).nlink, 3U);
+    }
+    EXPECT_TRUE(conflicts().empty());
+    EXPECT_EQ(two->statistics().rebases, 1U);
+}
+
+TEST_F(TwoMounts, OfTwoThatMakeOneNameTheFirstHasItAndTheOtherIsKept) {
+    const auto one = mount();
+    const auto two = mount();
+    file(one, kRootInode, "a", "first");
+    const auto second = file(two, kRootInode, "a", "second");
+    meet(one, two);
+    EXPECT_EQ(text(one, kRootInode, "a"), "first");
+    EXPECT_EQ(text(two, kRootInode, "a"), "first");
+    const auto listed = conflicts();
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed[0].kind, ConflictKind::name);
+    EXPECT_EQ(listed[0].name, "a");
+    EXPECT_EQ(listed[0].kept, second);
+}
+
+TEST_F(TwoMounts, DirectoriesThatBothMadeBecomeOne) {
+    const auto one = mount();
+    const auto two = mount();
+    file(one, directory(one, kRootInode, "build"), "x", "1");
+    file(two, directory(two, kRootInode, "build"), "y", "2");
+    meet(one, two);
+    for (const auto* each : {&one, &two}) {
+        const auto build = find(*each, kRootInode, "build");
+        EXPECT_EQ(names(*each, build), (Names{"x", "y"}));
+        EXPECT_EQ(text(*each, build, "y"), "2");
+    }
+    EXPECT_TRUE(conflicts().empty());
+}
+
+TEST_F(TwoMounts, AFileThatBothWroteIsNeverAMixture) {
+    const auto one = mount();
+    const auto number = file(one, kRootInode, "a", std::string(20'000, 'a'));
+    commit(one);
+    const auto two = mount();
+    write(one, number, 0, "one");
+    write(two, number, 10'000, "two");
+    meet(one, two);
+    const auto expected = std::string(20'000, 'a').replace(10'000, 3, "two");
+    EXPECT_EQ(read(one, number), expected);
+    EXPECT_EQ(read(two, number), expected);
+    const auto listed = conflicts();
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed[0].kind, ConflictKind::content);
+    EXPECT_EQ(listed[0].winner, number);
+    EXPECT_NE(listed[0].kept, 0U);
+}
+
+TEST_F(TwoMounts, AnEditIsNotLostToARemoval) {
+    for (const bool edit_first : {false, true}) {
+        const auto name = std::string{"a"} + (edit_first ? "1" : "0");
+        const auto one = mount();
+        const auto number = file(one, kRootInode, name, "text");
+        commit(one);
+        const auto two = mount();
+        const auto& editor = edit_first ? one : two;
+        const auto& remover = edit_first ? two : one;
+        write(editor, number, 0, "edited");
+        run(remover->unlink(kRootInode, name));
+        meet(one, two);
+        EXPECT_EQ(text(one, kRootInode, name), "edited");
+        EXPECT_EQ(text(two, kRootInode, name), "edited");
+        EXPECT_EQ(run(two->get(number)).nlink, 1U);
+    }
+}
+
+TEST_F(TwoMounts, WhatIsMadeInADirectoryThatIsRemovedBringsItBack) {
+    for (const bool made_first : {false, true}) {
+        const auto name = std::string{"d"} + (made_first ? "1" : "0");
+        const auto one = mount();
+        const auto parent = directory(one, kRootInode, name);
+        const auto inner = directory(one, parent, "inner");
+        commit(one);
+        const auto two = mount();
+        const auto& maker = made_first ? one : two;
+        const auto& remover = made_first ? two : one;
+        file(maker, inner, "kept", "text");
+        run(remover->remove_directory(parent, "inner"));
+        run(remover->remove_directory(kRootInode, name));
+        meet(one, two);
+        for (const auto* each : {&one, &two}) {
+            const auto again = find(*each, find(*each, kRootInode, name), "inner");
+            EXPECT_EQ(text(*each, again, "kept"), "text");
+            EXPECT_EQ(run((*each)->get(find(*each, kRootInode, name))).nlink, 3U);
+        }
+    }
+}
+
+TEST_F(TwoMounts, TheLaterOfTwoRenamesThatCloseALoopIsRefused) {
+    const auto one = mount();
+    const auto a = directory(one, kRootInode, "a");
+    const auto b = directory(one, kRootInode, "b");
+    commit(one);
+    const auto two = mount();
+    run(one->rename(kRootInode, "a", b, "a"));
+    run(two->rename(kRootInode, "b", a, "b"));
+    meet(one, two);
+    for (const auto* each : {&one, &two}) {
+        EXPECT_EQ(names(*each, kRootInode), Names{"b"});
+        EXPECT_EQ(names(*each, b), Names{"a"});
+        EXPECT_EQ(names(*each, a), Names{});
+        EXPECT_EQ(run((*each)->get(kRootInode)).nlink, 3U);
+        EXPECT_EQ(run((*each)->get(a)).nlink, 2U);
+        EXPECT_EQ(run((*each)->get(b)).nlink, 3U);
+    }
+    ASSERT_EQ(conflicts().size(), 1U);
+    EXPECT_EQ(conflicts()[0].kind, ConflictKind::rename);
+}
+
+TEST_F(TwoMounts, ADirectoryThatBothMovedLiesWhereTheFirstPutIt) {
+    const auto one = mount();
+    const auto moved = directory(one, kRootInode, "moved");
+    directory(one, kRootInode, "x");
+    directory(one, kRootInode, "y");
+    commit(one);
+    const auto two = mount();
+    const auto x = find(one, kRootInode, "x");
+    const auto y = find(one, kRootInode, "y");
+    run(one->rename(kRootInode, "moved", x, "moved"));
+    run(two->rename(kRootInode, "moved", y, "moved"));
+    meet(one, two);
+    for (const auto* each : {&one, &two}) {
+        EXPECT_EQ(names(*each, x), Names{"moved"});
+        EXPECT_EQ(names(*each, y), Names{});
+        EXPECT_EQ(run((*each)->parent(moved)), x);
+    }
+}
+
+TEST_F(TwoMounts, OfTwoRenamesOverOneNameTheLaterHasItAndTheOtherIsKept) {
+    const auto one = mount();
+    file(one, kRootInode, "index", "old");
+    commit(one);
+    const auto two = mount();
+    const auto first = file(one, kRootInode, "lock1", "first");
+    run(one->rename(kRootInode, "lock1", kRootInode, "index"));
+    file(two, kRootInode, "lock2", "second");
+    run(two->rename(kRootInode, "lock2", kRootInode, "index"));
+    meet(one, two);
+    EXPECT_EQ(text(one, kRootInode, "index"), "second");
+    EXPECT_EQ(names(two, kRootInode), Names{"index"});
+    const auto listed = conflicts();
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed[0].kept, first);
+}
+
+TEST_F(TwoMounts, ALinkOfOneAndALinkOfTheOtherAreBothCounted) {
+    const auto one = mount();
+    const auto number = file(one, kRootInode, "a", "x");
+    commit(one);
+    const auto two = mount();
+    run(one->link(number, kRootInode, "b"));
+    run(two->link(number, kRootInode, "c"));
+    meet(one, two);
+    EXPECT_EQ(run(one->get(number)).nlink, 3U);
+    EXPECT_EQ(run(two->get(number)).nlink, 3U);
+}
+
+TEST_F(TwoMounts, AnOpenFileThatTheOtherRemovedIsStillReadable) {
+    const auto one = mount();
+    const auto number = file(one, kRootInode, "a", "text");
+    commit(one);
+    const auto two = mount();
+    EXPECT_EQ(text(two, kRootInode, "a"), "text");
+    two->pin(number);
+    run(one->unlink(kRootInode, "a"));
+    commit(one);
+    refresh(two);
+    EXPECT_EQ(names(two, kRootInode), Names{});
+    EXPECT_EQ(read(two, number), "text");
+}
+
+TEST_F(TwoMounts, WhatAConflictKeepsCanHaveANameAgain) {
+    const auto one = mount();
+    const auto two = mount();
+    file(one, directory(one, kRootInode, "d"), "a", "first");
+    file(two, directory(two, kRootInode, "d"), "a", "second");
+    meet(one, two);
+    const auto listed = run(one->conflicts());
+    ASSERT_EQ(listed.size(), 1U);
+    EXPECT_EQ(listed[0].path, "/d/a");
+    run(one->restore_kept(listed[0], kRootInode, "a.other"));
+    commit(one);
+    refresh(two);
+    EXPECT_EQ(text(two, kRootInode, "a.other"), "second");
+    EXPECT_EQ(run(two->get(find(two, kRootInode, "a.other"))).nlink, 1U);
+    EXPECT_TRUE(run(two->conflicts()).empty());
+    EXPECT_TRUE(conflicts().empty());
+}
+
+class Heard final : public LiveListener {
+  public:
+    void on_inode_changed(InodeNumber inode) override { inodes.insert(inode); }
+    void on_entry_changed(InodeNumber directory, const std::string& name) override { names.emplace(directory, name); }
+    std::set<InodeNumber> inodes;
+    std::set<std::pair<InodeNumber, std::string>> names;
+};
+
+TEST_F(TwoMounts, AMountIsToldWhatTheOtherChangedAndNothingElse) {
+    const auto one = mount();
+    const auto a = file(one, kRootInode, "a", "1");
+    file(one, kRootInode, "b", "1");
+    commit(one);
+    const auto two = mount();
+    Heard heard;
+    two->set_listener(&heard);
+    write(one, a, 0, "2");
+    file(one, kRootInode, "c");
+    commit(one);
+    refresh(two);
+    EXPECT_TRUE(heard.inodes.contains(a));
+    EXPECT_EQ(heard.names, (std::set<std::pair<InodeNumber, std::string>>{{kRootInode, "c"}}));
+    EXPECT_LE(heard.inodes.size(), 3U);
+    two->set_listener(nullptr);
+}
+
+}  // namespace
+}  // namespace objstore

@@ -1,0 +1,24 @@
+// A mounted volume from the first request to the last commit.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+
+#include "base/env.hpp"
+#include "base/result.hpp"
+#include "base/task.hpp"
+#include "fuse/file_system.hpp"
+#include "fuse/mount.hpp"
+#include "objstore/live/working_tree.hpp"
+
+namespace tools {
+
+/// Answers the kernel until the directory is unmounted, or `stop` is requested: then unmounts it. Returns once
+/// everything that was changed is durable; what is not, because the store cannot be reached, is tried again until it is
+/// or `stop` is requested: then its error. Not cancelled by anything else. All outlive it.
+[[nodiscard]] base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore::Volume& volume,
+                                                                   objstore::WorkingTree& tree,
+                                                                   fusefs::FileSystem& files, fusefs::Mount& mount,
+                                                                   std::stop_token stop);
+
+}  // namespace tools
