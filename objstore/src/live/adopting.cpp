@@ -1,4 +1,5 @@
 // From one base version to the next: our own commit, another mount's, or ours on top of another's.
+#include <algorithm>
 #include <utility>
 
 #include "live/working_state.hpp"
@@ -20,7 +21,7 @@ void WorkingTree::State::replace_base(const LiveVersion& newest) {
 }
 
 /// A clean inode becomes what the new base says of it.
-void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& record, const Tree& before) {
+void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& record, const NamedTree& before) {
     if (record && record->nlink > 0) {
         node.base = record;
         node.now = *record;
@@ -35,7 +36,7 @@ void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& reco
 }
 
 void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newest) {
-    const auto before = *base;
+    const NamedTree before{*base, version.named_in};
     const auto upto = frozen.generation;
     durable = upto;
     replace_base(newest);
@@ -98,7 +99,7 @@ base::Task<base::Result<WorkingTree::State::Foreign>> WorkingTree::State::compar
 }
 
 void WorkingTree::State::adopt_foreign(const Foreign& foreign, const LiveVersion& newest) {
-    const auto before = *base;
+    const NamedTree before{*base, version.named_in};
     replace_base(newest);
     for (const auto& [number, record] : foreign.records) {
         if (auto* const node = peek(number)) reload(*node, record, before);
@@ -111,7 +112,11 @@ void WorkingTree::State::adopt_foreign(const Foreign& foreign, const LiveVersion
 base::Task<base::Result<void>> WorkingTree::State::refresh(State* self) {
     if (self->order == nullptr) co_return base::ok();
     BASE_CO_TRY(const auto newest, co_await self->order->newest());
-    if (newest.root == nullptr || newest.root->id == self->version.root->id) co_return base::ok();
+    if (newest.root == nullptr) co_return base::ok();
+    if (newest.root->id == self->version.root->id) {
+        self->version.named_in = std::max(self->version.named_in, newest.named_in);
+        co_return base::ok();
+    }
     if (newest.sequence < self->version.sequence) co_return base::ok();  // asked before our own commit
     if (self->committing) co_return base::ok();                          // it meets the other one by itself
     if (!self->dirty.empty()) co_return co_await commit(self);
@@ -150,7 +155,7 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
             if (now != entry.after) lost_names.emplace(number, name);
         }
     }
-    const auto before = *self->base;
+    const NamedTree before{*self->base, self->version.named_in};
     self->replace_base(ordered.version);
     for (const auto& [number, record] : records) {
         auto* const node = self->peek(number);

@@ -79,7 +79,7 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     // --- Content and attributes
 
     /// The version in which the base content of an inode lies; nullopt: it has none.
-    [[nodiscard]] std::optional<Tree> base_of(const LiveNode& node) const;
+    [[nodiscard]] std::optional<NamedTree> base_of(const LiveNode& node) const;
     /// Stretches of the file with what each holds; the base's are resolved to extents and holes.
     static base::Task<base::Result<std::vector<Content::Segment>>> segments(State* self, InodeNumber number,
                                                                             std::uint64_t from, std::uint64_t to);
@@ -132,6 +132,8 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> stream(State* self);
     static base::Task<void> flush_on(State* self);
     static base::Task<void> refresh_on(State* self);
+    /// If a collection has begun since the last time: touches what only this mount still needs.
+    static base::Task<base::Result<void>> keep_what_is_held(State* self);
 
     // --- Going over to another version
 
@@ -144,7 +146,7 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> adopt_rebased(State* self, Frozen frozen, Ordered ordered);
     static base::Task<base::Result<void>> take_in(State* self, const Frozen* frozen, const Ordered* ordered);
     void replace_base(const LiveVersion& version);
-    void reload(LiveNode& node, const std::optional<Inode>& record, const Tree& before);
+    void reload(LiveNode& node, const std::optional<Inode>& record, const NamedTree& before);
 
     base::NodeEnv env;
     Volume& volume;
@@ -156,6 +158,7 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     LiveVersion version;
     std::optional<Tree> base;
     std::uint64_t base_number = 0;  // of the present base: one more each time
+    std::uint64_t kept_from = 0;    // VolumeState::collected, of the collection that was last taken note of
 
     std::unordered_map<InodeNumber, std::unique_ptr<LiveNode>> inodes;
     std::list<InodeNumber> recent;  // the most recently used first

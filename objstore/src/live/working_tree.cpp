@@ -96,7 +96,7 @@ base::Task<base::Result<std::optional<EntryTarget>>> WorkingTree::State::find_na
         if (!tree) co_return std::optional<EntryTarget>{};
         const auto of = self->base_number;
         const auto seen = self->changes;
-        BASE_CO_TRY(const auto found, co_await find_entry(*tree, self->volume.keys(), directory, name));
+        BASE_CO_TRY(const auto found, co_await find_entry(tree->tree, self->volume.keys(), directory, name));
         if (of != self->base_number || seen != self->changes) continue;
         if (!found) co_return std::optional<EntryTarget>{};
         co_return std::optional{found->target};
@@ -133,8 +133,8 @@ base::Task<base::Result<bool>> WorkingTree::State::is_empty(State* self, InodeNu
         const auto of = self->base_number;
         // Each name that was removed hides one of the base: one more than these tells.
         const auto limit = node->names.size() + 1;
-        BASE_CO_TRY(const auto items,
-                    co_await tree->range(TreeKey::first(directory, Kind::entry), TreeKey::first(directory + 1), limit));
+        BASE_CO_TRY(const auto items, co_await tree->tree.range(TreeKey::first(directory, Kind::entry),
+                                                                TreeKey::first(directory + 1), limit));
         if (seen != self->changes || of != self->base_number) continue;
         const bool all_removed = std::all_of(items.begin(), items.end(), [node](const Item& item) {
             const auto& entry = std::get<Entry>(item.value);

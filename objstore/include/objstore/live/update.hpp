@@ -67,8 +67,12 @@ struct InodeUpdate {
 };
 
 struct Update {
-    std::uint64_t id = 0;  ///< drawn by its writer: tells whether it was ordered after an answer was lost
-    BlockRefPtr base;      ///< root of the version that it was made against
+    std::uint64_t id = 0;             ///< drawn by its writer: tells whether it was ordered after an answer was lost
+    BlockRefPtr base;                 ///< root of the version that it was made against
+    std::uint64_t base_named_in = 0;  ///< a state of the volume that named that root, the newest known
+    /// The oldest generation of the volume under which content was stored that it names and its base does not; of what
+    /// an earlier version had, the one after the newest state known to have named that.
+    std::uint64_t stored_since = UINT64_MAX;
     std::map<InodeNumber, InodeUpdate> inodes;
     std::vector<TreeKey> resolved;  ///< of conflicts that are no longer to be listed
 };
