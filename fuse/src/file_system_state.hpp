@@ -109,6 +109,9 @@ struct FileSystem::State {
                                                            std::string name, objstore::NewInode what);
 };
 
+/// What statfs tells: of the store where that is known.
+[[nodiscard]] SpaceReply shown_space(const FileSystemConfig& config, const objstore::LiveCounts& counts);
+
 /// `mode` without the set-id bits that a write by an unprivileged caller, or a new owner, takes away.
 [[nodiscard]] std::uint32_t without_set_ids(std::uint32_t mode);
 

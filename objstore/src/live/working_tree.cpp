@@ -63,6 +63,7 @@ base::Task<base::Result<LiveNode*>> WorkingTree::State::load(State* self, InodeN
         BASE_CO_TRY(const auto record, co_await find_inode(*self->base, number));
         if (of != self->base_number || self->inodes.contains(number)) continue;
         if (!record || record->nlink == 0) co_return posix(std::errc::no_such_file_or_directory, "a removed inode");
+        if (self->order == nullptr) self->trim();  // nothing else does
         auto& node = self->add(number);
         node.now = *record;
         node.base = *record;
@@ -254,8 +255,10 @@ base::Task<base::Result<std::unique_ptr<WorkingTree>>> WorkingTree::open(base::N
 }
 
 base::Task<base::Result<std::unique_ptr<WorkingTree>>> WorkingTree::open_version(base::NodeEnv env, Volume& volume,
-                                                                                 BlockRefPtr root, LiveConfig config) {
+                                                                                 BlockRefPtr root, LiveConfig config,
+                                                                                 std::shared_ptr<NodeCache> nodes) {
     auto state = std::make_shared<State>(env, volume, config);
+    if (nodes != nullptr) state->nodes = std::move(nodes);
     LiveVersion only;
     only.root = std::move(root);
     state->replace_base(only);
@@ -267,6 +270,7 @@ base::Task<base::Result<std::unique_ptr<WorkingTree>>> WorkingTree::open_version
 void WorkingTree::set_listener(LiveListener* listener) { state_->listener = listener; }
 
 void WorkingTree::pin(InodeNumber inode, std::uint64_t times) {
+    if (state_->order == nullptr) return;
     if (auto* const node = state_->peek(inode)) node->pins += times;
 }
 

@@ -114,10 +114,11 @@ class WorkingTree {
     static base::Task<base::Result<std::unique_ptr<WorkingTree>>> open(base::NodeEnv env, Volume& volume,
                                                                        std::uint32_t owner_uid, std::uint32_t owner_gid,
                                                                        LiveConfig config = {});
-    /// One version, to read: a snapshot, or the live tree as it was. Every change is read_only_file_system.
-    static base::Task<base::Result<std::unique_ptr<WorkingTree>>> open_version(base::NodeEnv env, Volume& volume,
-                                                                               BlockRefPtr root,
-                                                                               LiveConfig config = {});
+    /// One version, to read: a snapshot, or the live tree as it was. Every change is read_only_file_system. `nodes`:
+    /// a cache that it shares with other trees of the volume, instead of its own.
+    static base::Task<base::Result<std::unique_ptr<WorkingTree>>> open_version(
+        base::NodeEnv env, Volume& volume, BlockRefPtr root, LiveConfig config = {},
+        std::shared_ptr<NodeCache> nodes = nullptr);
     ~WorkingTree();
     WorkingTree(const WorkingTree&) = delete;
     WorkingTree& operator=(const WorkingTree&) = delete;
@@ -173,7 +174,8 @@ class WorkingTree {
 
     // --- Holding
 
-    /// The inode stays in memory, and with its content if it loses its last name, until it was unpinned as often.
+    /// The inode stays in memory, and with its content if it loses its last name, until it was unpinned as often. Of
+    /// one version, where nothing is lost, it does nothing.
     void pin(InodeNumber inode, std::uint64_t times = 1);
     void unpin(InodeNumber inode, std::uint64_t times = 1);
 
