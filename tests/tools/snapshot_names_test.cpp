@@ -65,8 +65,7 @@ TEST_F(SnapshotNames, WithoutTemplatesTheyAreThoseOfRestic) {
                 ElementsAre("ids/", "snapshots/", "hosts/", "tags/", "ids/" + id + " = 0",
                             "snapshots/2026-11-22T13:14:15Z = 0", "hosts/ada/2026-11-22T13:14:15Z = 0",
                             "tags/weekly/2026-11-22T13:14:15Z = 0", "hosts/ada/latest -> 2026-11-22T13:14:15Z",
-                            "snapshots/latest -> 2026-11-22T13:14:15Z",
-                            "tags/weekly/latest -> 2026-11-22T13:14:15Z"));
+                            "snapshots/latest -> 2026-11-22T13:14:15Z", "tags/weekly/latest -> 2026-11-22T13:14:15Z"));
 }
 
 TEST_F(SnapshotNames, WhereNothingIsTheDirectoriesAre) {
