@@ -25,7 +25,6 @@ struct Handle {
 /// Keeps an inode that the kernel is about to be given; it is let go again if that comes to nothing.
 class Given {
   public:
-    /// Requires: it is in memory, as it is right after get().
     Given(objstore::WorkingTree& tree, objstore::InodeNumber inode) : tree_{tree}, inode_{inode} { tree.pin(inode); }
     ~Given() {
         if (!kept_) tree_.unpin(inode_);

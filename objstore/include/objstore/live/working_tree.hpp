@@ -36,7 +36,7 @@ struct LiveConfig {
     base::Duration flush_after = std::chrono::seconds{5};  ///< the oldest change is committed at the latest then
     std::size_t max_dirty_bytes = 256U << 20U;             ///< of content not yet handed to PAST; writers wait above it
     std::size_t stream_bytes = 8U << 20U;       ///< of one file: above it, whole chunks leave while it is written
-    std::size_t max_clean_inodes = 65536;       ///< remembered although nobody pins them
+    std::size_t max_clean_inodes = 65536;       ///< kept in memory; of others only who pins them
     std::size_t node_cache_bytes = 64U << 20U;  ///< decoded nodes of the tree
     base::Duration refresh_every = std::chrono::milliseconds{500};  ///< how soon another mount's commit is seen
     base::Duration write_timeout = std::chrono::seconds{60};        ///< how long a writer waits for room
@@ -174,8 +174,8 @@ class WorkingTree {
 
     // --- Holding
 
-    /// The inode stays in memory, and with its content if it loses its last name, until it was unpinned as often. Of
-    /// one version, where nothing is lost, it does nothing.
+    /// The inode can be used even if it loses its last name, with its content, until it was unpinned as often. Of one
+    /// version, where nothing is lost, it does nothing.
     void pin(InodeNumber inode, std::uint64_t times = 1);
     void unpin(InodeNumber inode, std::uint64_t times = 1);
 
