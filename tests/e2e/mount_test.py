@@ -531,7 +531,7 @@ def test_an_archive_is_a_directory_of_its_snapshots(m):
     check(os.stat(m.here("ids", ids[1]) + source).st_ino == number, "another inode number after a remount")
     m.run("archive", "mount", m.directory, expect=11)
     m.umount("--wait")
-    for option in ("rw", "at=latest", "subdir=a", "nosuch"):
+    for option in ("rw", "at=latest", "subdir=a", "durability=close", "cache=strict", "nosuch"):
         m.run("archive", "mount", m.directory, "-o", option, expect=2)
     m.run("archive", "mount", m.directory, "--path-template", "%x", expect=2)
     m.run("archive", "mount", m.directory, "--volume", "none", expect=10)

@@ -32,6 +32,8 @@ base::Result<MountOptions> parse_options(const std::vector<std::string>& texts) 
     if (!options.read_only) return usage_error("an archive is mounted to read: mount option rw is not for it");
     if (!options.at.empty() || !options.subdir.empty())
         return usage_error("mount options at= and subdir= are for 'pelago mount'; 'archive mount' shows all snapshots");
+    if (options.coherence != fusefs::Coherence::close || options.durability != fusefs::Durability::fsync)
+        return usage_error("mount options cache= and durability= are for 'pelago mount': a snapshot does not change");
     return options;
 }
 

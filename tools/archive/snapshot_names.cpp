@@ -45,7 +45,7 @@ std::string directory_of(const std::string& path) {
 }
 
 /// Of a template: what stands before the name that holds the first %.
-std::string fixed_part(const std::string& path) { return cleaned(directory_of(path.substr(0, path.find('%')) + "x")); }
+std::string fixed_part(const std::string& path) { return cleaned(directory_of(path.substr(0, path.find('%')))); }
 
 std::string filled(std::string_view path, const objstore::Snapshot& snapshot, const std::string& id,
                    const std::string& tag, const std::string& time) {
