@@ -23,8 +23,7 @@ struct Place {
     std::string path;  ///< "" is the root
     NodeId node = kRootNode;
     std::string link;                            ///< where a link leads
-    base::Guid id;                               ///< of a snapshot
-    objstore::BlockRefPtr tree;                  ///< likewise
+    objstore::BlockRefPtr tree;                  ///< of a snapshot
     std::int64_t time_ns = 0;                    ///< of the newest snapshot here or below
     std::map<std::uint64_t, std::string> names;  ///< of a directory, by their offsets
     std::uint32_t directories = 0;               ///< among them
@@ -101,10 +100,9 @@ Places make_places(const std::vector<SnapshotName>& names, const std::vector<obj
         if (each.snapshot) {
             const auto& snapshot = snapshots.at(*each.snapshot);
             place.kind = Place::Kind::snapshot;
-            place.id = snapshot.id();
             place.tree = snapshot.root;
             place.time_ns = snapshot.time_ns;
-            place.node = usable(hash_of("snapshot\n" + place.id.hex() + each.path));
+            place.node = usable(hash_of("snapshot\n" + snapshot.id().hex() + each.path));
         } else if (!each.link.empty()) {
             // The kernel remembers where a link leads: one that leads elsewhere is another.
             place.kind = Place::Kind::link;
@@ -201,8 +199,8 @@ struct SnapshotFiles::State {
     std::vector<NodeId> offered;  // of the last listing: kept only if remember() followed
     std::unordered_map<HandleId, OpenHandle> handles;
     HandleId next_handle = 1;
-    std::map<base::Guid, std::weak_ptr<OpenTree>> trees;
-    std::list<OpenTreePtr> recent;  // the most recently used first
+    std::map<base::Guid, std::weak_ptr<OpenTree>> trees;  // by root
+    std::list<OpenTreePtr> recent;                        // the most recently used first
 
     static base::Task<base::Result<void>> look(State* self);
     static base::Task<base::Result<void>> read_places(State* self);
@@ -225,9 +223,11 @@ struct SnapshotFiles::State {
     static base::Task<base::Result<Inside>> enter(State* self, Known known);
     /// The same of a file's node.
     static base::Task<base::Result<Inside>> enter_file(State* self, NodeId node);
-    OpenTreePtr use(const base::Guid& snapshot);
+    OpenTreePtr use(const base::Guid& root);
     void keep(const OpenTreePtr& tree);
     HandleId hold(OpenTreePtr tree, HandleId inner);
+    /// What the tree calls it; 0 if it is another's.
+    [[nodiscard]] HandleId handle_in(const Inside& inside, HandleId handle) const;
     void let_go(NodeId node, HandleId handle, const std::function<void(const Inside&, HandleId)>& close);
 };
 
@@ -409,8 +409,8 @@ SnapshotFiles::Reply<SpaceReply> SnapshotFiles::space() { co_return shown_space(
 
 // --- Trees
 
-OpenTreePtr SnapshotFiles::State::use(const base::Guid& snapshot) {
-    const auto found = trees.find(snapshot);
+OpenTreePtr SnapshotFiles::State::use(const base::Guid& root) {
+    const auto found = trees.find(root);
     auto tree = found == trees.end() ? nullptr : found->second.lock();
     if (tree != nullptr && (recent.empty() || recent.front() != tree)) keep(tree);
     return tree;
@@ -423,18 +423,21 @@ void SnapshotFiles::State::keep(const OpenTreePtr& tree) {
 }
 
 base::Task<base::Result<SnapshotFiles::State::Inside>> SnapshotFiles::State::enter(State* self, Known known) {
-    const auto& place = *known.place;
-    if (place.kind != Place::Kind::snapshot) co_return posix(std::errc::not_a_directory);
-    auto tree = self->use(place.id);
+    if (known.place->kind != Place::Kind::snapshot) co_return posix(std::errc::not_a_directory);
+    // Its tree may have been written again since it was found, with the same content in other blocks.
+    const auto now = self->places.find(known.place->path);
+    const bool listed = now != self->places.end() && now->second->node == known.place->node;
+    const auto root = listed ? now->second->tree : known.place->tree;
+    auto tree = self->use(root->id);
     if (tree == nullptr) {
         auto opened = std::make_shared<OpenTree>();
-        BASE_CO_TRY(opened->tree, co_await objstore::WorkingTree::open_version(self->env, self->volume, place.tree,
+        BASE_CO_TRY(opened->tree, co_await objstore::WorkingTree::open_version(self->env, self->volume, root,
                                                                                self->config.tree, self->nodes));
-        tree = self->use(place.id);  // somebody else may have been quicker
+        tree = self->use(root->id);  // somebody else may have been quicker
         if (tree == nullptr) {
             opened->files = std::make_unique<FileSystem>(self->env, *opened->tree, self->nobody, self->config.files);
             std::erase_if(self->trees, [](const auto& each) { return each.second.expired(); });
-            self->trees[place.id] = opened;
+            self->trees[root->id] = opened;
             self->keep(opened);
             tree = std::move(opened);
         }
@@ -456,6 +459,11 @@ base::Task<base::Result<SnapshotFiles::State::Inside>> SnapshotFiles::State::ent
 HandleId SnapshotFiles::State::hold(OpenTreePtr tree, HandleId inner) {
     handles.emplace(next_handle, OpenHandle{std::move(tree), inner});
     return next_handle++;
+}
+
+HandleId SnapshotFiles::State::handle_in(const Inside& inside, HandleId handle) const {
+    const auto held = handles.find(handle);
+    return held == handles.end() || held->second.tree != inside.tree ? 0 : held->second.inner;
 }
 
 void SnapshotFiles::State::let_go(NodeId node, HandleId handle,
@@ -489,11 +497,8 @@ SnapshotFiles::Reply<std::uint64_t> SnapshotFiles::seek(NodeId node, std::uint64
 }
 
 SnapshotFiles::Reply<void> SnapshotFiles::flush(NodeId node, HandleId handle, std::uint64_t lock_owner) {
-    const auto held = state_->handles.find(handle);
-    if (held == state_->handles.end()) co_return base::ok();
-    const auto inner = held->second.inner;
     BASE_CO_TRY(const auto inside, co_await State::enter_file(state_.get(), node));
-    co_return co_await inside->flush(inside.node, inner, lock_owner);
+    co_return co_await inside->flush(inside.node, state_->handle_in(inside, handle), lock_owner);
 }
 
 void SnapshotFiles::release(NodeId node, HandleId handle, std::optional<std::uint64_t> flock_owner) {
@@ -577,9 +582,7 @@ SnapshotFiles::Reply<std::optional<Lock>> SnapshotFiles::test_lock(NodeId node, 
 
 SnapshotFiles::Reply<void> SnapshotFiles::set_lock(NodeId node, HandleId handle, Lock lock, bool wait) {
     BASE_CO_TRY(const auto inside, co_await State::enter_file(state_.get(), node));
-    const auto held = state_->handles.find(handle);
-    const auto inner = held == state_->handles.end() ? 0 : held->second.inner;
-    co_return co_await inside->set_lock(inside.node, inner, lock, wait);
+    co_return co_await inside->set_lock(inside.node, state_->handle_in(inside, handle), lock, wait);
 }
 
 SnapshotFiles::Reply<void> SnapshotFiles::set_flock(NodeId node, Lock lock, bool wait) {

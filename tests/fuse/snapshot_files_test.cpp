@@ -18,6 +18,21 @@ using testing::UnorderedElementsAre;
 
 constexpr std::int64_t kSecond = 1'000'000'000;
 
+/// Puts another record in the place of a snapshot's.
+class WriteAgain final : public objstore::ForestEditor {
+  public:
+    explicit WriteAgain(objstore::Snapshot snapshot) : snapshot_{std::move(snapshot)} {}
+    base::Task<base::Result<std::optional<objstore::ForestEdit>>> edit(objstore::Tree /*forest*/,
+                                                                       objstore::BlockWriter& /*writer*/) override {
+        objstore::ForestEdit edit;
+        edit.put.push_back({objstore::snapshot_key(snapshot_.id()), snapshot_.encode()});
+        co_return std::optional{std::move(edit)};
+    }
+
+  private:
+    objstore::Snapshot snapshot_;
+};
+
 /// Snapshots are made of what a mount of the volume holds.
 class SnapshotFilesTest : public FileSystemTest {
   protected:
@@ -35,12 +50,14 @@ class SnapshotFilesTest : public FileSystemTest {
         EXPECT_EQ(write(*live_, node, handle, 0, text), 0);
         (*live_)->release(node, handle, std::nullopt);
     }
-    void take_snapshot(std::string host, std::int64_t time_ns) {
-        ASSERT_TRUE(run(live_->tree->commit()));
+    objstore::BlockRefPtr live_root() {
+        EXPECT_TRUE(run(live_->tree->commit()));
         const auto nodes = std::make_shared<objstore::NodeCache>(1U << 20U);
-        const auto order = objstore::make_record_order(env_, *live_->volume, nodes);
+        return run(objstore::make_record_order(env_, *live_->volume, nodes)->newest())->root;
+    }
+    void take_snapshot(std::string host, std::int64_t time_ns) {
         objstore::Snapshot snapshot;
-        snapshot.root = run(order->newest())->root;
+        snapshot.root = live_root();
         snapshot.host = std::move(host);
         snapshot.time_ns = time_ns;
         const auto session = *run(live_->volume->begin());
@@ -202,6 +219,25 @@ TEST_F(SnapshotFilesTest, AListThatCannotBeReadIsAnErrorNotAnEmptyDirectory) {
     EXPECT_NE(at("all/0"), 0U);
 }
 
+TEST_F(SnapshotFilesTest, ASnapshotWhoseTreeWasWrittenAgainIsReadFromTheNewOne) {
+    write_live("f", "one");
+    take_snapshot("ada", 1 * kSecond);
+    show();
+    const auto file = at("all/0/f");
+    EXPECT_EQ(content(file), "one");
+    auto snapshot = run(live_->volume->snapshots())->front();
+    const auto id = snapshot.id();
+    write_live("f", "two");  // the same content would not tell which of the trees is read
+    snapshot.first_root = snapshot.root->id;
+    snapshot.root = live_root();
+    ASSERT_EQ(snapshot.id(), id);
+    WriteAgain editor{std::move(snapshot)};
+    ASSERT_TRUE(run(live_->volume->edit_forest(editor, objstore::ForestCheck::paths)));
+    world_.run_for(SnapshotFilesConfig{}.look_again);
+    EXPECT_EQ(at("all/0/f"), file);
+    EXPECT_EQ(content(file), "two");
+}
+
 TEST_F(SnapshotFilesTest, NothingCanBeChanged) {
     write_live("f", "one");
     take_snapshot("ada", 1 * kSecond);
@@ -229,6 +265,7 @@ TEST_F(SnapshotFilesTest, LocksHoldBetweenAllWhoOpenAFileOfASnapshot) {
     lock.type = Lock::Type::read;
     lock.owner = 1;
     EXPECT_EQ(number(files_->set_lock(file, mine.handle, lock, false)), 0);
+    write_live("g", "");
     take_snapshot("ada", 2 * kSecond);
     world_.run_for(1min);
     EXPECT_EQ(content(at("all/1/f")), "one");  // the other tree is not the most recent one any more
@@ -242,7 +279,10 @@ TEST_F(SnapshotFilesTest, LocksHoldBetweenAllWhoOpenAFileOfASnapshot) {
 
 TEST_F(SnapshotFilesTest, WhatTheKernelForgetsIsForgottenAndTreesAreClosed) {
     write_live("f", "one");
-    for (int i = 0; i < 6; ++i) take_snapshot("ada", (i + 1) * kSecond);
+    for (int i = 0; i < 6; ++i) {
+        write_live("g", std::to_string(i));
+        take_snapshot("ada", (i + 1) * kSecond);
+    }
     SnapshotFilesConfig config;
     config.max_trees = 2;
     show(std::move(config));
