@@ -63,6 +63,7 @@ void add_archive_verbs(Verbs& verbs) {
     add_forget(verbs, archive);
     add_prune(verbs, archive);
     add_check(verbs, archive);
+    add_mount(verbs, archive);
 }
 
 }  // namespace tools

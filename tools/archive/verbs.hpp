@@ -17,6 +17,7 @@ void add_ls(Verbs& verbs, CLI::App& archive);
 void add_forget(Verbs& verbs, CLI::App& archive);
 void add_prune(Verbs& verbs, CLI::App& archive);
 void add_check(Verbs& verbs, CLI::App& archive);
+void add_mount(Verbs& verbs, CLI::App& archive);
 
 /// --host, --tag, --path: which snapshots "latest" and `snapshots` mean.
 struct FilterOptions {

@@ -370,7 +370,7 @@ base::Task<void> WorkingTree::State::flush_on(State* self) {
                 if (!all) co_await clock.sleep_for(std::chrono::seconds{1});
             }
         }
-        self->trim();
+        self->trim(self->inodes.size());
         auto until = clock.now() + std::chrono::seconds{1};
         if (self->oldest_change) until = std::min(until, *self->oldest_change + self->config.flush_after);
         const bool more = self->dirty_bytes >= self->config.max_dirty_bytes / 2;

@@ -47,7 +47,6 @@ struct LiveNode {
     std::optional<base::Bytes> symlink;       ///< of one that is not in the base
     std::optional<NamedTree> last;            ///< the version that had it last, once it is gone from the base
     std::optional<std::pair<InodeNumber, std::string>> known_as;
-    std::uint64_t pins = 0;
     std::uint64_t read_end = 0;  ///< where the last read ended: who goes on there reads on
     std::list<InodeNumber>::iterator in_recent;
 

@@ -60,8 +60,8 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     [[nodiscard]] LiveNode* peek(InodeNumber number);
     LiveNode& add(InodeNumber number);
     void drop(InodeNumber number);
-    /// Forgets clean inodes that nobody pins, the least recently used first.
-    void trim();
+    /// Forgets clean inodes beyond the limit, the least recently used first; looks at `most`.
+    void trim(std::size_t most);
     /// The inode is gone, and nobody holds it: nothing of it is kept, unless a commit has to remove it.
     void drop_if_unused(LiveNode& node);
 
@@ -146,6 +146,8 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> adopt_rebased(State* self, Frozen frozen, Ordered ordered);
     static base::Task<base::Result<void>> take_in(State* self, const Frozen* frozen, const Ordered* ordered);
     void replace_base(const LiveVersion& version);
+    /// The inode in memory; one that is pinned and loses its last name is brought there. Else null.
+    LiveNode* node_to_reload(InodeNumber number, const std::optional<Inode>& record, const Foreign& foreign);
     void reload(LiveNode& node, const std::optional<Inode>& record, const NamedTree& before);
 
     base::NodeEnv env;
@@ -161,7 +163,8 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     std::uint64_t kept_from = 0;    // VolumeState::collected, of the collection that was last taken note of
 
     std::unordered_map<InodeNumber, std::unique_ptr<LiveNode>> inodes;
-    std::list<InodeNumber> recent;  // the most recently used first
+    std::list<InodeNumber> recent;                        // the most recently used first
+    std::unordered_map<InodeNumber, std::uint64_t> pins;  // of those that somebody holds, in memory or not
     std::set<InodeNumber> dirty;
     std::vector<TreeKey> resolved;  // conflicts to take off the list with the next commit
     std::size_t dirty_bytes = 0;
