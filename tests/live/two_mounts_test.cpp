@@ -272,5 +272,18 @@ TEST_F(TwoMounts, AMountIsToldWhatTheOtherChangedAndNothingElse) {
     two->set_listener(nullptr);
 }
 
+TEST_F(TwoMounts, WhatIsBroughtBackHasItsLongExtendedAttributes) {
+    const auto one = mount();
+    const auto number = file(one, kRootInode, "a", "text");
+    const base::Bytes big(20'000, 7);
+    run(one->set_xattr(number, "user.big", big, XattrMode::set));
+    commit(one);
+    const auto two = mount();
+    run(one->unlink(kRootInode, "a"));
+    write(two, number, 0, "edited");
+    meet(one, two);
+    EXPECT_EQ(run(two->get_xattr(find(two, kRootInode, "a"), "user.big")), big);
+}
+
 }  // namespace
 }  // namespace objstore

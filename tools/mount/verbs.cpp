@@ -103,6 +103,7 @@ std::function<fusefs::SpaceReply()> space_of(Session& session) {
 fusefs::FileSystemConfig file_system_config(Session& session, const MountOptions& options, const std::string& volume) {
     fusefs::FileSystemConfig config;
     config.durability = options.durability;
+    config.timeout = options.timeout;
     config.coherence = options.coherence;
     config.atime = options.atime && !options.read_only;
     config.uid = options.uid;
@@ -143,8 +144,11 @@ base::Result<ExitCode> serve(Context& context, const MountFlags& flags, const Mo
     Session& session = *access.session;
     objstore::LiveConfig live;
     if (options.cache_bytes) live.node_cache_bytes = *options.cache_bytes;
+    live.write_timeout = options.timeout;
     BASE_TRY(const auto tree,
              session.run(open_tree(session.env(), *access.volume, options.at, live), "volume '" + flags.volume + "'"));
+    const bool for_ever = options.timeout == base::Duration::zero();
+    access.volume->reader().set_patience(for_ever ? base::Duration::max() : options.timeout);
     auto config = file_system_config(session, options, flags.volume);
     BASE_TRY(config.root, session.run(find_directory(*tree, options.subdir)));
 

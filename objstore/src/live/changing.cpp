@@ -100,7 +100,7 @@ base::Task<base::Result<void>> WorkingTree::unlink(InodeNumber directory, std::s
         BASE_CO_TRY(const auto target, co_await State::find_name(state, directory, name));
         if (!target) co_return posix(std::errc::no_such_file_or_directory);
         if (target->type == base::FileType::directory) co_return posix(std::errc::is_a_directory);
-        BASE_CO_CHECK(co_await State::load(state, target->inode));
+        BASE_CO_CHECK(co_await State::load_named(state, directory, name, *target));
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         auto* const node = state->peek(target->inode);
         auto* const parent = state->peek(directory);
@@ -122,6 +122,7 @@ base::Task<base::Result<void>> WorkingTree::remove_directory(InodeNumber directo
         BASE_CO_TRY(const auto target, co_await State::find_name(state, directory, name));
         if (!target) co_return posix(std::errc::no_such_file_or_directory);
         if (target->type != base::FileType::directory) co_return posix(std::errc::not_a_directory);
+        BASE_CO_CHECK(co_await State::load_named(state, directory, name, *target));
         BASE_CO_TRY(const bool empty, co_await State::is_empty(state, target->inode));
         if (!empty) co_return posix(std::errc::directory_not_empty);
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
@@ -170,7 +171,8 @@ base::Task<base::Result<void>> WorkingTree::rename(InodeNumber from, std::string
             if (!empty) co_return posix(std::errc::directory_not_empty);
         }
         BASE_CO_CHECK(co_await State::load(state, source->inode));
-        if (target) BASE_CO_CHECK(co_await State::load(state, target->inode));
+        if (target && exchange) BASE_CO_CHECK(co_await State::load(state, target->inode));
+        if (target) BASE_CO_CHECK(co_await State::load_named(state, to, new_name, *target));
         BASE_CO_CHECK(co_await State::load_directory(state, from));
         BASE_CO_CHECK(co_await State::load_directory(state, to));
         auto* const moved = state->peek(source->inode);

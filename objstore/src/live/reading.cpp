@@ -66,6 +66,12 @@ base::Task<base::Result<ReadPiece>> read_extent(BlockReader* reader, Extent exte
 
 }  // namespace
 
+base::Task<base::Result<base::Bytes>> xattr_value(BlockReader& reader, XattrRecord record) {
+    if (auto* bytes = std::get_if<base::Bytes>(&record.value)) co_return std::move(*bytes);
+    BASE_CO_TRY(const auto piece, co_await read_extent(&reader, std::get<Extent>(record.value)));
+    co_return base::to_bytes(piece.bytes);
+}
+
 std::optional<Tree> WorkingTree::State::base_of(const LiveNode& node) const {
     if (node.last) return node.last;
     if (node.base) return base;
@@ -73,6 +79,7 @@ std::optional<Tree> WorkingTree::State::base_of(const LiveNode& node) const {
 }
 
 base::Task<base::Result<Inode>> WorkingTree::get(InodeNumber inode) {
+    if (const auto* const here = state_->peek(inode)) co_return here->now;
     BASE_CO_TRY(const auto* const node, co_await State::load(state_.get(), inode));
     co_return node->now;
 }
@@ -85,6 +92,7 @@ base::Task<base::Result<InodeNumber>> WorkingTree::parent(InodeNumber inode) {
 base::Task<base::Result<Entry>> WorkingTree::lookup(InodeNumber directory, std::string name) {
     BASE_CO_TRY(const auto found, co_await State::find_name(state_.get(), directory, name));
     if (!found) co_return posix(std::errc::no_such_file_or_directory);
+    BASE_CO_CHECK(co_await State::load_named(state_.get(), directory, name, *found));
     if (auto* const node = state_->peek(found->inode); node != nullptr && !node->known_as) {
         node->known_as = std::pair{directory, name};
     }
@@ -232,9 +240,8 @@ base::Task<base::Result<std::optional<base::Bytes>>> WorkingTree::State::xattr(S
     if (!tree) co_return std::optional<base::Bytes>{};
     BASE_CO_TRY(const auto found, co_await find_xattr(*tree, self->volume.keys(), number, std::move(name)));
     if (!found) co_return std::optional<base::Bytes>{};
-    if (const auto* bytes = std::get_if<base::Bytes>(&found->record.value)) co_return std::optional{*bytes};
-    BASE_CO_TRY(const auto piece, co_await read_extent(&self->volume.reader(), std::get<Extent>(found->record.value)));
-    co_return std::optional{base::to_bytes(piece.bytes)};
+    BASE_CO_TRY(auto value, co_await xattr_value(self->volume.reader(), found->record));
+    co_return std::optional{std::move(value)};
 }
 
 base::Task<base::Result<base::Bytes>> WorkingTree::get_xattr(InodeNumber inode, std::string name) {

@@ -51,7 +51,8 @@ FileRange everything() { return {0, UINT64_MAX}; }
 class Rebaser {
   public:
     Rebaser(LiveStore store, Update update, BlockRefPtr newest, InodeNumbers& numbers, std::int64_t now_ns)
-        : keys_{store.keys},
+        : reader_{store.reader},
+          keys_{store.keys},
           base_{store.tree(update.base)},
           newest_{store.tree(newest)},
           in_{std::move(update)},
@@ -248,8 +249,8 @@ class Rebaser {
         for (const auto& item : items) {
             if (const auto* data = std::get_if<InlineData>(&item.value)) back.symlink = data->bytes;
             const auto* xattr = std::get_if<XattrRecord>(&item.value);
-            const auto* value = xattr == nullptr ? nullptr : std::get_if<base::Bytes>(&xattr->value);
-            if (value != nullptr) back.xattrs[xattr->name] = *value;
+            if (xattr == nullptr) continue;
+            BASE_CO_TRY(back.xattrs[xattr->name], co_await xattr_value(reader_, *xattr));
         }
         for (const auto& [name, value] : change.xattrs) back.xattrs[name] = value;
         if (was->type == base::FileType::regular) {
@@ -570,6 +571,7 @@ class Rebaser {
         return inode.nlink > 0;
     }
 
+    BlockReader& reader_;
     const VolumeKeys& keys_;
     Tree base_;
     Tree newest_;

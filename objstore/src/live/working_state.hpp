@@ -56,6 +56,10 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     /// Points into `inodes`: valid until this suspends.
     static base::Task<base::Result<LiveNode*>> load(State* self, InodeNumber number);
     static base::Task<base::Result<LiveNode*>> load_directory(State* self, InodeNumber number);
+    /// What a name means, as find_name() said. Where the volume has lost the inode a damaged one stands in for it: it
+    /// can be looked at and removed, and every other use of it is Errc::damaged.
+    static base::Task<base::Result<void>> load_named(State* self, InodeNumber directory, std::string name,
+                                                     EntryTarget target);
     /// Null if it is not in memory.
     [[nodiscard]] LiveNode* peek(InodeNumber number);
     LiveNode& add(InodeNumber number);
@@ -130,6 +134,7 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> order_frozen(State* self, Frozen frozen, bool again);
     void give_up(const Frozen& frozen);
     static base::Task<base::Result<void>> stream(State* self);
+    static base::Task<base::Result<void>> flush(State* self);
     static base::Task<void> flush_on(State* self);
     static base::Task<void> refresh_on(State* self);
 
@@ -168,6 +173,7 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     std::optional<base::TimePoint> oldest_change;
 
     InodeNumbers numbers;
+    std::uint32_t updates = 0;  // made so far
     bool taking_slot = false;
     base::Event gate;                     // open while operations may change something
     base::Event committed;                // pulsed whenever a commit ends
