@@ -299,7 +299,7 @@ def fault(output):
 
 
 @test("fio")
-def fio(here):
+def fio(here):  # which leaves files of its state where it is run
     need("fio")
     run("fio", "--directory", here, "--name=verified", "--size=32M", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1", "--rw=randrw",
         "--bsrange=512-64k", "--ioengine=psync", "--fsync=64", "--numjobs=2", "--thread", "--group_reporting", cwd=here)
