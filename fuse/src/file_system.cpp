@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::chrono::seconds kCacheTime{1};
 constexpr std::uint64_t kHolesCountFrom = 4096;  // of smaller files st_blocks is what the size says
-constexpr unsigned kMostHolesCounted = 256;             // beyond, the rest of the file counts as data
 constexpr std::size_t kMaxAllocatedKnown = 4096;
 
 bool is_plain_errno(const std::error_code& code) {
@@ -63,7 +62,8 @@ base::Task<Attributes> FileSystem::State::shown(objstore::InodeNumber number, ob
     Attributes out;
     out.number = number;
     out.allocated_bytes = inode.size;
-    if (inode.type == base::FileType::regular && inode.size >= kHolesCountFrom) out.allocated_bytes = co_await allocated(number, inode);
+    if (inode.type == base::FileType::regular && inode.size >= kHolesCountFrom)
+        out.allocated_bytes = co_await allocated(number, inode);
     out.inode = std::move(inode);
     out.inode.uid = config.uid.value_or(out.inode.uid);
     out.inode.gid = config.gid.value_or(out.inode.gid);
@@ -78,22 +78,11 @@ base::Task<std::uint64_t> FileSystem::State::allocated(objstore::InodeNumber num
     if (const auto known = allocated_known.find(number); known != allocated_known.end()) {
         if (known->second.change == change) co_return known->second.bytes;
     }
-    std::uint64_t bytes = 0;
-    std::uint64_t at = 0;
-    for (unsigned holes = 0; at < size; ++holes) {
-        const auto data = co_await tree.seek(number, at, false);
-        if (!data && data.error() == std::make_error_condition(std::errc::no_such_device_or_address)) break;
-        if (!data || holes == kMostHolesCounted) {
-            bytes += size - at;
-            break;
-        }
-        const auto end = co_await tree.seek(number, *data, true);
-        at = std::min(end ? *end : size, size);
-        bytes += at - std::min(*data, at);
-    }
+    const auto data = co_await tree.data_bytes(number);
+    if (!data) co_return size;
     if (allocated_known.size() >= kMaxAllocatedKnown) allocated_known.clear();
-    allocated_known[number] = {change, bytes};
-    co_return bytes;
+    allocated_known[number] = {change, *data};
+    co_return *data;
 }
 
 base::Task<base::Result<EntryReply>> FileSystem::State::give(objstore::InodeNumber number) {

@@ -96,9 +96,8 @@ class UpdateOrderContract : public objstore::test::VolumeTest, public testing::W
     std::vector<std::string> names() {
         auto looker = writer();
         const objstore::Tree tree{looker.volume->reader(), newest(looker).root};
-        const auto items =
-            world_.run(tree.range(objstore::TreeKey::first(objstore::kRootInode, objstore::Kind::entry),
-                                  objstore::TreeKey::first(objstore::kRootInode + 1)));
+        const auto items = world_.run(tree.range(objstore::TreeKey::first(objstore::kRootInode, objstore::Kind::entry),
+                                                 objstore::TreeKey::first(objstore::kRootInode + 1)));
         EXPECT_TRUE(items);
         std::vector<std::string> out;
         for (const auto& item : *items) out.push_back(std::get<objstore::Entry>(item.value).name);
@@ -155,8 +154,7 @@ TEST_P(UpdateOrderContract, TheContentThatItNamesIsStoredFirst) {
     auto one = writer();
     const std::shared_ptr<objstore::BlockWriter> content = one.volume->make_writer(0);
     const std::string text(10'000, 'x');
-    const auto block = world_.run(
-        content->write(objstore::BlockType::pack, {}, base::to_bytes(base::as_bytes(text))));
+    const auto block = world_.run(content->write(objstore::BlockType::pack, {}, base::to_bytes(base::as_bytes(text))));
     ASSERT_TRUE(block);
     auto update = makes(one, "a", newest(one));
     auto& file = update->inodes.rbegin()->second;

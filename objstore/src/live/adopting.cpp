@@ -21,7 +21,7 @@ void WorkingTree::State::replace_base(const LiveVersion& newest) {
 
 /// A clean inode becomes what the new base says of it.
 void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& record, const Tree& before) {
-    if (record && record->nlink > 0) {
+    if (record) {  // without a link too: a conflict keeps it, and with it what is written to it
         node.base = record;
         node.now = *record;
         node.gone = false;

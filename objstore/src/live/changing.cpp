@@ -79,7 +79,7 @@ base::Task<base::Result<void>> WorkingTree::link(InodeNumber inode, InodeNumber 
         if (seen != state->changes || node == nullptr || parent == nullptr || !state->gate.is_set()) continue;
         if (node->directory()) co_return posix(std::errc::operation_not_permitted);
         if (taken) co_return posix(std::errc::file_exists);
-        if (node->gone || parent->gone) co_return posix(std::errc::no_such_file_or_directory);
+        if (node->now.nlink == 0 || parent->gone) co_return posix(std::errc::no_such_file_or_directory);
         if (node->now.nlink >= kMaxLinks) co_return posix(std::errc::too_many_links);
         const auto now = state->wall();
         state->set_name(*parent, name, std::nullopt, target_of(*node), true);

@@ -229,6 +229,17 @@ base::Task<base::Result<std::uint64_t>> WorkingTree::seek(InodeNumber inode, std
     co_return posix(std::errc::no_such_device_or_address);
 }
 
+base::Task<base::Result<std::uint64_t>> WorkingTree::data_bytes(InodeNumber inode) {
+    auto* const state = state_.get();
+    BASE_CO_TRY(const auto* const node, co_await State::load(state, inode));
+    BASE_CO_TRY(const auto parts, co_await State::segments(state, inode, 0, node->now.size));
+    std::uint64_t bytes = 0;
+    for (const auto& part : parts) {
+        if (part.piece.in_memory() || part.piece.stored) bytes += part.piece.length;
+    }
+    co_return bytes;
+}
+
 // --- Extended attributes
 
 base::Task<base::Result<std::optional<base::Bytes>>> WorkingTree::State::xattr(State* self, InodeNumber number,

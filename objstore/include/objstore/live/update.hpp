@@ -70,7 +70,7 @@ struct Update {
     /// The writer's slot of inode numbers << 32 | a number of its own: tells whether the update was ordered after an
     /// answer was lost. A writer submits one at a time, each with another number.
     std::uint64_t id = 0;
-    BlockRefPtr base;      ///< root of the version that it was made against
+    BlockRefPtr base;  ///< root of the version that it was made against
     std::map<InodeNumber, InodeUpdate> inodes;
     std::vector<TreeKey> resolved;  ///< of conflicts that are no longer to be listed
 };

@@ -142,6 +142,8 @@ class WorkingTree {
     /// The first byte at or after `offset` that is data (or, `hole`, that is none; the end of the file is a hole).
     /// no_such_device_or_address beyond the end, or if no data follows.
     base::Task<base::Result<std::uint64_t>> seek(InodeNumber inode, std::uint64_t offset, bool hole);
+    /// Bytes of a file that are data, not holes.
+    base::Task<base::Result<std::uint64_t>> data_bytes(InodeNumber inode);
     /// no_message_available (ENODATA) if there is none.
     base::Task<base::Result<base::Bytes>> get_xattr(InodeNumber inode, std::string name);
     base::Task<base::Result<std::vector<std::string>>> list_xattrs(InodeNumber inode);
