@@ -10,7 +10,7 @@ namespace fusefs {
 namespace {
 
 constexpr std::chrono::seconds kCacheTime{1};
-constexpr std::uint64_t kHolesCountFrom = 4096;  // of smaller files st_blocks is what the size says
+constexpr std::uint64_t kHolesCountFrom = 128U << 10U;  // of smaller files st_blocks is what the size says
 constexpr std::size_t kMaxAllocatedKnown = 4096;
 
 bool is_plain_errno(const std::error_code& code) {

@@ -59,13 +59,13 @@ class UpdateOrderContract : public objstore::test::VolumeTest, public testing::W
         EXPECT_TRUE(world_.run(out.order->found(root)));
         const auto slot = world_.run(out.order->take_slot());
         EXPECT_TRUE(slot);
-        out.numbers = objstore::InodeNumbers{slot.value_or(0)};
+        out.numbers = objstore::InodeNumbers{slot ? *slot : 0};
         return out;
     }
     objstore::LiveVersion newest(Writer& from) {
         auto version = world_.run(from.order->newest());
         EXPECT_TRUE(version) << version.error().message();
-        return version.value_or(objstore::LiveVersion{});
+        return version ? *version : objstore::LiveVersion{};
     }
     objstore::Inode root_of(Writer& from, const objstore::LiveVersion& version) {
         const objstore::Tree tree{from.volume->reader(), version.root};
@@ -236,6 +236,7 @@ TEST_P(UpdateOrderContract, ManyAtOnceAreAllOrderedOneAfterTheOther) {
     }
     world_.run(group.join());
     EXPECT_EQ(names(), (Names{"f0", "f1", "f2", "f3", "f4"}));
+    for (const auto& ordered : done) ASSERT_TRUE(ordered);
     // Each stands on exactly one other, and nothing stands beside it.
     std::sort(done.begin(), done.end(),
               [](const auto& a, const auto& b) { return a->version.sequence < b->version.sequence; });

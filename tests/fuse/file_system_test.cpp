@@ -505,15 +505,6 @@ TEST_F(FileSystemTest, AReadWaitsForPeersThatAreAway) {
     EXPECT_LE(world_.elapsed(), gone + std::chrono::seconds{22});
 }
 
-TEST_F(FileSystemTest, HolesOfASmallFileTakeNoBlocksEither) {
-    auto m = mount();
-    const auto file = make(m, "f");
-    const auto handle = open(m, file);
-    write(m, file, handle, 60'000, "text");
-    EXPECT_EQ(run(m->attributes(file))->allocated_bytes, 4U);
-    EXPECT_EQ(inode(m, file).size, 60'004U);
-}
-
 // --- Several mounts
 
 TEST_F(FileSystemTest, WhatAnotherMountCommittedIsSeenAndTheKernelToldToDropIt) {

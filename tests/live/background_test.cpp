@@ -21,6 +21,10 @@ class Background : public LiveTest {
         group_.cancel();
         world_.run(group_.join());
     }
+    base::Task<void> puts_succeed_after(base::Duration duration) {
+        co_await env_.clock.sleep_for(duration);
+        storage_.fail_put = nullptr;
+    }
     base::Result<void> commit_result(const Mount& on) { return world_.run(on->commit()); }
 
     base::TaskGroup group_{env_.executor};
@@ -83,16 +87,16 @@ TEST_F(Background, WithoutRoomNothingIsLostAndWithRoomItGoesOn) {
     const auto number = file(one, kRootInode, "a", "kept");
     commit(one);
     storage_.fail_put = [](const auto&) -> std::optional<base::Error> { return base::Error{past::Errc::no_space}; };
-    const std::string text(700'000, 'x');
-    write(one, number, 4, text);
+    const std::string bytes(700'000, 'x');
+    write(one, number, 4, bytes);
     EXPECT_EQ(commit_result(one).error(), past::Errc::no_space);
-    write(one, number, 4 + text.size(), text);
-    EXPECT_EQ(fails(one->write(number, 4 + 2 * text.size(), base::as_bytes(text))), past::Errc::no_space);
+    write(one, number, 4 + bytes.size(), bytes);
+    EXPECT_EQ(fails(one->write(number, 4 + 2 * bytes.size(), base::as_bytes(bytes))), past::Errc::no_space);
     EXPECT_EQ(LiveTest::text(mount(), kRootInode, "a"), "kept");
     storage_.fail_put = nullptr;
     world_.run_for(7s);
-    EXPECT_EQ(LiveTest::text(mount(), kRootInode, "a"), "kept" + text + text);
-    write(one, number, 4 + 2 * text.size(), text);
+    EXPECT_EQ(LiveTest::text(mount(), kRootInode, "a"), "kept" + bytes + bytes);
+    write(one, number, 4 + 2 * bytes.size(), bytes);
     stop();
 }
 
@@ -105,17 +109,13 @@ TEST_F(Background, AWriterWaitsForRoomWhileThePeersAreAway) {
     storage_.fail_put = [](const auto&) -> std::optional<base::Error> {
         return base::Error{past::Errc::below_min_copies};
     };
-    const std::string text(1U << 20U, 'x');
-    write(one, number, 0, text);
-    const auto back = [](Background* self) -> base::Task<void> {
-        co_await self->env_.clock.sleep_for(20s);
-        self->storage_.fail_put = nullptr;
-    };
-    group_.spawn(back(this));
-    write(one, number, text.size(), text);
+    const std::string bytes(1U << 20U, 'x');
+    write(one, number, 0, bytes);
+    group_.spawn(puts_succeed_after(20s));
+    write(one, number, bytes.size(), bytes);
     EXPECT_GE(world_.elapsed(), 20s);
     commit(one);
-    EXPECT_EQ(LiveTest::text(mount(), kRootInode, "a"), text + text);
+    EXPECT_EQ(LiveTest::text(mount(), kRootInode, "a"), bytes + bytes);
     stop();
 }
 
@@ -128,9 +128,9 @@ TEST_F(Background, AFileWithoutANameMayBeLargerThanMemory) {
     run(one->unlink(kRootInode, "temporary"));
     std::string all;
     for (char c = 'a'; c < 'm'; ++c) {
-        const std::string text(1U << 20U, c);
-        write(one, number, all.size(), text);
-        all += text;
+        const std::string bytes(1U << 20U, c);
+        write(one, number, all.size(), bytes);
+        all += bytes;
     }
     EXPECT_LE(one->statistics().dirty_bytes, config.max_dirty_bytes);
     EXPECT_EQ(read(one, number), all);

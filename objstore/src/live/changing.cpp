@@ -35,7 +35,7 @@ base::Task<base::Result<InodeNumber>> WorkingTree::create(InodeNumber directory,
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         BASE_CO_TRY(const auto taken, co_await State::find_name(state, directory, name));
         if (taken) co_return posix(std::errc::file_exists);
-        BASE_CO_CHECK(co_await State::have_numbers(state, 1));
+        BASE_CO_CHECK(co_await State::wait_for_a_number(state));
         auto* const parent = state->peek(directory);
         if (seen != state->changes || parent == nullptr || !state->gate.is_set()) continue;
         if (parent->gone) co_return posix(std::errc::no_such_file_or_directory);

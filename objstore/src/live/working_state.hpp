@@ -98,6 +98,13 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> enter(State* self);
     static base::Task<base::Result<void>> wait_for_room(State* self);
     static base::Task<base::Result<void>> have_numbers(State* self, std::uint64_t count);
+    /// For a new inode. Peers that are away are waited for.
+    static base::Task<base::Result<void>> wait_for_a_number(State* self);
+    /// Whether what began then has waited long enough.
+    [[nodiscard]] bool late(base::TimePoint began) const {
+        const auto limit = config.write_timeout;
+        return limit != base::Duration::zero() && env.clock.now() - began >= limit;
+    }
     void touched(LiveNode& node, bool lazy = false);
     /// Keeps dirty_bytes true after a change of the content, which had `memory_before` bytes in memory.
     void recount(const LiveNode& node, std::size_t memory_before);

@@ -209,14 +209,23 @@ base::Task<base::Result<void>> WorkingTree::State::have_numbers(State* self, std
     co_return base::ok();
 }
 
+base::Task<base::Result<void>> WorkingTree::State::wait_for_a_number(State* self) {
+    constexpr std::chrono::milliseconds kPause{250};
+    const auto began = self->env.clock.now();
+    for (;;) {
+        auto done = co_await have_numbers(self, 1);
+        if (done || self->late(began) || !may_succeed_later(done.error().code())) co_return done;
+        co_await self->env.clock.sleep_for(kPause);
+    }
+}
+
 base::Task<base::Result<void>> WorkingTree::State::wait_for_room(State* self) {
     constexpr std::chrono::milliseconds kLook{50};
     auto& clock = self->env.clock;
     const auto began = clock.now();
-    const bool for_ever = self->config.write_timeout == base::Duration::zero();
     while (self->dirty_bytes >= self->config.max_dirty_bytes) {
         self->wanted->pulse();
-        const bool late = !for_ever && clock.now() - began >= self->config.write_timeout;
+        const bool late = self->late(began);
         if (self->last_error && (late || !may_succeed_later(self->last_error->code()))) co_return *self->last_error;
         if (late) co_return base::Error{base::Errc::timed_out, "too much is unwritten"};
         co_await base::wait_until(clock, self->wanted, clock.now() + kLook);

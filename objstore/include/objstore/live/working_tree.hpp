@@ -39,7 +39,8 @@ struct LiveConfig {
     std::size_t max_clean_inodes = 65536;       ///< remembered although nobody pins them
     std::size_t node_cache_bytes = 64U << 20U;  ///< decoded nodes of the tree
     base::Duration refresh_every = std::chrono::milliseconds{500};  ///< how soon another mount's commit is seen
-    base::Duration write_timeout = std::chrono::seconds{60};  ///< how long a writer waits for room; zero: for ever
+    base::Duration write_timeout =
+        std::chrono::seconds{60};  ///< how long a change waits for peers or for room; zero: for ever
 };
 
 /// Told of what other mounts changed, so that caches above can be dropped. Called on the executor, between operations.
