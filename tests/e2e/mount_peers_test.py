@@ -28,6 +28,7 @@ class Ring(Machine):
 
     def __init__(self, scratch):
         super().__init__(scratch)
+        self.servers = []
         self.run("dev", "up", "--nodes", "5", cwd=scratch)
         self.look()
         first, second = self.nodes[0]["directory"], self.nodes[1]["directory"]
@@ -50,16 +51,24 @@ class Ring(Machine):
 
     def mount_one(self, *options):
         self.mount(*options, data=self.nodes[0]["directory"])
+        self.servers.append(self.server())
 
     def mount_both(self, *options):
         self.mount_one(*options)
         self.mount(*options, data=self.nodes[1]["directory"], directory=self.other)
+        self.servers.append(self.server(self.other))
 
     def clean(self):
         for node in self.nodes:
             with contextlib.suppress(ProcessLookupError, TypeError):
                 os.kill(node["pid"], signal.SIGCONT)
         super().clean()
+        deadline = time.monotonic() + 5
+        for pid in self.servers:  # what a failed test leaves unstored waits for peers that never come
+            while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+                time.sleep(0.02)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.run("dev", "down")
 
 
@@ -149,10 +158,10 @@ def test_ring_every_call_ends_at_its_time_out_and_a_kill_ends_it_at_once(m):
     m.signal(signal.SIGKILL, 1, 2, 3, 4)
     fd = os.open(m.here("new"), os.O_RDWR | os.O_CREAT)
     os.write(fd, b"new")
-    calls = {"fsync": lambda: os.fsync(fd), "read": lambda: read(m.here("big"))}
+    calls = {"fsync": lambda: os.fsync(fd), "read": lambda: read(m.here("big"))}  # reading opens it: two calls
     for name, call in calls.items():
         error, seconds = timed(call)
-        check((error == 0 and name == "read") or (error == errno.EIO and seconds < 6), f"{name}: errno {error} after {seconds:.1f} s")
+        check((error == 0 and name == "read") or (error == errno.EIO and seconds < 9), f"{name}: errno {error} after {seconds:.1f} s")
     sync = subprocess.Popen([sys.executable, "-c", f"import os; os.fsync(os.open({m.here()!r}, os.O_RDONLY))"], stderr=subprocess.DEVNULL)
     time.sleep(1)
     check(sync.poll() is None, "it does not wait")
