@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "file_system_state.hpp"
+#include "objstore/error.hpp"
 
 namespace fusefs {
 
@@ -9,7 +10,6 @@ namespace {
 
 constexpr std::chrono::seconds kCacheTime{1};
 constexpr std::uint64_t kHolesCountFrom = 128U << 10U;  // of smaller files st_blocks is what the size says
-constexpr unsigned kMostHolesCounted = 256;             // beyond, the rest of the file counts as data
 constexpr std::size_t kMaxAllocatedKnown = 4096;
 
 }  // namespace
@@ -47,8 +47,8 @@ base::Task<Attributes> FileSystem::State::shown(objstore::InodeNumber number, ob
     Attributes out;
     out.number = number;
     out.allocated_bytes = inode.size;
-    const bool may_have_holes = inode.type == base::FileType::regular && inode.size >= kHolesCountFrom;
-    if (may_have_holes) out.allocated_bytes = co_await allocated(number, inode);
+    if (inode.type == base::FileType::regular && inode.size >= kHolesCountFrom)
+        out.allocated_bytes = co_await allocated(number, inode);
     out.inode = std::move(inode);
     out.inode.uid = config.uid.value_or(out.inode.uid);
     out.inode.gid = config.gid.value_or(out.inode.gid);
@@ -63,22 +63,11 @@ base::Task<std::uint64_t> FileSystem::State::allocated(objstore::InodeNumber num
     if (const auto known = allocated_known.find(number); known != allocated_known.end()) {
         if (known->second.change == change) co_return known->second.bytes;
     }
-    std::uint64_t bytes = 0;
-    std::uint64_t at = 0;
-    for (unsigned holes = 0; at < size; ++holes) {
-        const auto data = co_await tree.seek(number, at, false);
-        if (!data && data.error() == std::make_error_condition(std::errc::no_such_device_or_address)) break;
-        if (!data || holes == kMostHolesCounted) {
-            bytes += size - at;
-            break;
-        }
-        const auto end = co_await tree.seek(number, *data, true);
-        at = std::min(end ? *end : size, size);
-        bytes += at - std::min(*data, at);
-    }
+    const auto data = co_await tree.data_bytes(number);
+    if (!data) co_return size;
     if (allocated_known.size() >= kMaxAllocatedKnown) allocated_known.clear();
-    allocated_known[number] = {change, bytes};
-    co_return bytes;
+    allocated_known[number] = {change, *data};
+    co_return *data;
 }
 
 base::Task<base::Result<EntryReply>> FileSystem::State::give(objstore::InodeNumber number) {
@@ -93,12 +82,35 @@ base::Task<base::Result<EntryReply>> FileSystem::State::give(objstore::InodeNumb
 
 base::Task<base::Result<void>> FileSystem::State::newest() {
     if (config.coherence == Coherence::close) co_return base::ok();
-    co_return co_await tree.refresh();
+    const auto until = deadline();
+    auto done = co_await tree.refresh();
+    while (!done && co_await holds_on(done.error(), until)) done = co_await tree.refresh();
+    co_return done;
+}
+
+std::optional<base::TimePoint> FileSystem::State::deadline() const {
+    if (config.timeout == base::Duration::zero()) return std::nullopt;
+    return env.clock.now() + config.timeout;
+}
+
+base::Task<bool> FileSystem::State::holds_on(const base::Error& error, std::optional<base::TimePoint> until) {
+    constexpr std::chrono::milliseconds kPause{250};
+    const auto again = env.clock.now() + kPause;
+    if (!objstore::may_succeed_later(error.code()) || (until && again > *until)) co_return false;
+    co_await env.clock.sleep_until(again);
+    co_return true;
 }
 
 base::Task<base::Result<void>> FileSystem::State::settle() {
     if (config.durability != Durability::write) co_return base::ok();
-    co_return co_await tree.commit();
+    co_return co_await commit();
+}
+
+base::Task<base::Result<void>> FileSystem::State::commit() {
+    const auto until = deadline();
+    auto done = co_await tree.commit();
+    while (!done && co_await holds_on(done.error(), until)) done = co_await tree.commit();
+    co_return done;
 }
 
 void FileSystem::remember(NodeId node) { state_->tree.pin(state_->inode(node)); }
@@ -311,6 +323,6 @@ SpaceReply shown_space(const FileSystemConfig& config, const objstore::LiveCount
 
 FileSystem::Reply<SpaceReply> FileSystem::space() { co_return shown_space(state_->config, state_->tree.counts()); }
 
-FileSystem::Reply<void> FileSystem::commit() { co_return co_await state_->tree.commit(); }
+FileSystem::Reply<void> FileSystem::commit() { co_return co_await state_->commit(); }
 
 }  // namespace fusefs

@@ -44,7 +44,7 @@ bool FileSystem::State::failed(const Handle& handle) const {
 
 base::Task<base::Result<void>> FileSystem::State::commit_for(objstore::InodeNumber inode, HandleId id) {
     if (const auto* handle = find(id); handle != nullptr && failed(*handle)) co_return posix(std::errc::io_error);
-    auto done = co_await tree.commit();
+    auto done = co_await commit();
     auto* handle = find(id);
     if (done && handle != nullptr) handle->wrote = false;
     // What the call was to make durable is not: every handle of the file says so until it is opened anew.
@@ -231,7 +231,7 @@ FileSystem::Reply<std::vector<DirectoryEntry>> FileSystem::list(NodeId node, std
 
 void FileSystem::release_directory(NodeId /*node*/, HandleId handle) { state_->close(handle); }
 
-FileSystem::Reply<void> FileSystem::sync_directory(NodeId /*node*/) { co_return co_await state_->tree.commit(); }
+FileSystem::Reply<void> FileSystem::sync_directory(NodeId /*node*/) { co_return co_await state_->commit(); }
 
 // --- Locks
 

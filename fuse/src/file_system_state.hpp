@@ -82,8 +82,14 @@ struct FileSystem::State {
     base::Task<std::uint64_t> allocated(objstore::InodeNumber number, const objstore::Inode& inode);
     /// The kernel is given the inode, and remembers it from now on.
     base::Task<base::Result<EntryReply>> give(objstore::InodeNumber number);
+    /// Until when a call that begins now waits for peers; nullopt: for ever.
+    [[nodiscard]] std::optional<base::TimePoint> deadline() const;
+    /// Waits a moment, and is true, if what failed may succeed later and there is time.
+    base::Task<bool> holds_on(const base::Error& error, std::optional<base::TimePoint> until);
     /// With Coherence::strict: the newest version there is.
     base::Task<base::Result<void>> newest();
+    /// Everything changed so far is durable. Peers that are away are waited for.
+    base::Task<base::Result<void>> commit();
     /// With Durability::write: what was just changed is durable.
     base::Task<base::Result<void>> settle();
 

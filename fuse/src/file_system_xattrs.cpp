@@ -75,7 +75,9 @@ FileSystem::Reply<base::Bytes> FileSystem::get_xattr(NodeId node, std::string na
         const auto what = std::string_view{name}.substr(kOwn.size());
         if (node == kRootNode && what == "volume") co_return base::to_bytes(state.config.volume);
         if (node == kRootNode && what == "pid") co_return base::to_bytes(std::to_string(state.config.pid));
-        co_return posix(std::errc::no_message_available);
+        if (node != kRootNode || what != "sync") co_return posix(std::errc::no_message_available);
+        BASE_CO_CHECK(co_await state.commit());
+        co_return base::Bytes{};
     }
     BASE_CO_CHECK(check_name(name));
     co_return co_await state.tree.get_xattr(state.inode(node), std::move(name));

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/error.hpp"
+#include "past/error.hpp"
 
 namespace objstore {
 namespace {
@@ -49,6 +50,12 @@ const std::error_category& error_category() noexcept {
 
 bool costs_only_itself(const std::error_code& code) noexcept {
     return code == Errc::damaged || code == base::Errc::io_failed;
+}
+
+bool may_succeed_later(const std::error_code& code) noexcept {
+    return code == past::Errc::holders_unreachable || code == past::Errc::too_few_copies ||
+           code == past::Errc::below_min_copies || code == base::Errc::unreachable || code == base::Errc::timed_out ||
+           code == base::Errc::busy || code == base::Errc::stopped;
 }
 
 }  // namespace objstore

@@ -451,6 +451,60 @@ TEST_F(FileSystemTest, AfterAFailedSyncTheFileSaysSoUntilItIsOpenedAnew) {
     EXPECT_EQ(read(again, run(again->lookup(kRootNode, "f"))->node), "text!");
 }
 
+TEST_F(FileSystemTest, ASyncWaitsForPeersThatAreAwayAsLongAsTheTimeOutSays) {
+    FileSystemConfig config;
+    config.timeout = std::chrono::seconds{20};
+    auto m = mount(config);
+    const auto file = make(m, "f");
+    const auto handle = open(m, file);
+    EXPECT_EQ(write(m, file, handle, 0, "text"), 0);
+    const auto away = world_.elapsed();
+    storage_.fail_put = [this, away](const auto&) -> std::optional<base::Error> {
+        if (world_.elapsed() > away + std::chrono::seconds{10}) return std::nullopt;
+        return base::Error{past::Errc::below_min_copies};
+    };
+    EXPECT_EQ(number(m->sync(file, handle)), 0);
+    EXPECT_LE(world_.elapsed(), away + std::chrono::seconds{11});
+    EXPECT_EQ(write(m, file, handle, 0, "more"), 0);
+    storage_.holders_up = 0;
+    storage_.fail_put = nullptr;
+    const auto gone = world_.elapsed();
+    EXPECT_EQ(number(m->sync(file, handle)), EIO);
+    EXPECT_GE(world_.elapsed(), gone + std::chrono::seconds{19});
+    EXPECT_LE(world_.elapsed(), gone + std::chrono::seconds{25});
+    EXPECT_EQ(write(m, file, handle, 0, "text"), EIO);
+    storage_.holders_up = storage_.holders;
+    EXPECT_EQ(number(m->sync(file, open(m, file))), 0);
+}
+
+TEST_F(FileSystemTest, AReadWaitsForPeersThatAreAway) {
+    {
+        auto m = mount();
+        const auto file = make(m, "f");
+        write(m, file, open(m, file), 0, std::string(50'000, 'x'));
+        ASSERT_EQ(number(m->commit()), 0);
+    }
+    auto m = mount();
+    const auto file = run(m->lookup(kRootNode, "f"))->node;
+    m.volume->reader().set_patience(std::chrono::seconds{20});
+    const auto away = world_.elapsed();
+    storage_.fail_get = [this, away](const base::Guid&) -> std::optional<base::Error> {
+        if (world_.elapsed() > away + std::chrono::seconds{10}) return std::nullopt;
+        return base::Error{past::Errc::holders_unreachable};
+    };
+    EXPECT_EQ(read(m, file), std::string(50'000, 'x'));
+    EXPECT_GE(world_.elapsed(), away + std::chrono::seconds{10});
+    auto other = mount();
+    const auto same = run(other->lookup(kRootNode, "f"))->node;
+    storage_.fail_get = [](const base::Guid&) { return std::optional{base::Error{past::Errc::holders_unreachable}}; };
+    const auto gone = world_.elapsed();
+    EXPECT_EQ(number(other->read(same, 0, 0, 1000)), EIO);  // one without patience
+    EXPECT_LE(world_.elapsed(), gone + std::chrono::seconds{1});
+    other.volume->reader().set_patience(std::chrono::seconds{20});
+    EXPECT_EQ(number(other->read(same, 0, 0, 1000)), EIO);
+    EXPECT_LE(world_.elapsed(), gone + std::chrono::seconds{22});
+}
+
 // --- Several mounts
 
 TEST_F(FileSystemTest, WhatAnotherMountCommittedIsSeenAndTheKernelToldToDropIt) {

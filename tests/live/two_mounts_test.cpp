@@ -295,5 +295,74 @@ TEST_F(TwoMounts, AMountIsToldWhatTheOtherChangedAndNothingElse) {
     two->set_listener(nullptr);
 }
 
+TEST_F(TwoMounts, WhatIsWrittenToAFileThatLostItsNameIsKept) {
+    const auto one = mount();
+    const auto two = mount();
+    file(one, kRootInode, "a", "first");
+    const auto second = file(two, kRootInode, "a");
+    two->pin(second);  // it is open there
+    meet(one, two);
+    write(two, second, 0, "second");
+    EXPECT_EQ(read(two, second), "second");
+    EXPECT_EQ(fails(two->link(second, kRootInode, "b")), std::errc::no_such_file_or_directory);
+    commit(two);
+    write(two, second, 6, " and more");
+    file(one, kRootInode, "apart");
+    meet(one, two);
+    const auto three = mount();
+    const auto listed = run(three->conflicts());
+    ASSERT_EQ(listed.size(), 1U);
+    run(three->restore_kept(listed[0], kRootInode, "b"));
+    EXPECT_EQ(text(three, kRootInode, "b"), "second and more");
+    commit(three);
+    refresh(two);
+    EXPECT_EQ(text(two, kRootInode, "b"), "second and more");
+    EXPECT_EQ(run(two->get(second)).nlink, 1U);
+    EXPECT_TRUE(conflicts().empty());
+}
+
+TEST_F(TwoMounts, WhatOneWritesAfterAnotherRenamedOverItIsKeptUnlessItIsRemoved) {
+    for (const bool removes : {false, true}) {
+        const auto tag = std::string{removes ? "r" : "w"};
+        const auto one = mount();
+        const auto a = file(one, kRootInode, "a" + tag, "old");
+        file(one, kRootInode, "b" + tag, "new");
+        commit(one);
+        const auto two = mount();
+        write(two, a, 0, "edited");
+        two->pin(a);
+        commit(two);
+        run(one->rename(kRootInode, "b" + tag, kRootInode, "a" + tag));
+        commit(one);
+        ASSERT_EQ(conflicts().size(), 1U);
+        if (removes) {
+            run(two->unlink(kRootInode, "a" + tag));
+        } else {
+            write(two, a, 6, " again");
+        }
+        commit(two);
+        EXPECT_EQ(text(mount(), kRootInode, "a" + tag), "new");
+        ASSERT_EQ(conflicts().size(), removes ? 0U : 1U);
+        if (removes) continue;
+        const auto three = mount();
+        run(three->restore_kept(run(three->conflicts())[0], kRootInode, "c"));
+        EXPECT_EQ(text(three, kRootInode, "c"), "edited again");
+        commit(three);
+    }
+}
+
+TEST_F(TwoMounts, WhatIsBroughtBackHasItsLongExtendedAttributes) {
+    const auto one = mount();
+    const auto number = file(one, kRootInode, "a", "text");
+    const base::Bytes big(20'000, 7);
+    run(one->set_xattr(number, "user.big", big, XattrMode::set));
+    commit(one);
+    const auto two = mount();
+    run(one->unlink(kRootInode, "a"));
+    write(two, number, 0, "edited");
+    meet(one, two);
+    EXPECT_EQ(run(two->get_xattr(find(two, kRootInode, "a"), "user.big")), big);
+}
+
 }  // namespace
 }  // namespace objstore

@@ -1,6 +1,8 @@
 // One mount: what is changed is there at once, and after a commit for good.
 #include "base/task_group.hpp"
 #include "live/mounts.hpp"
+#include "objstore/error.hpp"
+#include "objstore/live/order.hpp"
 
 namespace objstore {
 namespace {
@@ -221,6 +223,40 @@ TEST_F(LiveTest, HolesAreFound) {
     EXPECT_EQ(read(one, a, 1'999, 3'002), "a" + std::string(3'000, '\0') + "a");
     commit(one);
     EXPECT_EQ(run(one->seek(a, 2'000, false)), 5'000U);
+}
+
+// A volume that lost an inode: the entry can be looked at and removed, and says what it is to everything else.
+TEST_F(LiveTest, AnEntryWithoutItsInodeIsDamageThatCanBeRemoved) {
+    const auto one = mount();
+    const auto number = file(one, kRootInode, "a", "text");
+    const auto below = directory(one, kRootInode, "d");
+    file(one, kRootInode, "b", "other");
+    commit(one);
+    {
+        auto volume = *open();
+        const auto nodes = std::make_shared<NodeCache>(1U << 20U);
+        const auto order = make_record_order(env_, *volume, nodes);
+        const auto version = run(order->newest());
+        const auto update = std::make_shared<Update>();
+        update->base = version.root;
+        for (const auto lost : {number, below}) update->inodes[lost].before = run(one->get(lost));
+        InodeNumbers numbers;
+        ASSERT_TRUE(world_.run(order->submit(update, nullptr, false, numbers)));
+    }
+    const auto two = mount();
+    EXPECT_EQ(names(two, kRootInode), (Names{"a", "b", "d"}));
+    EXPECT_EQ(find(two, kRootInode, "a"), number);
+    EXPECT_EQ(run(two->get(number)).size, 0U);
+    EXPECT_EQ(fails(two->read(number, 0, 10)), Errc::damaged);
+    EXPECT_EQ(fails(two->write(number, 0, base::as_bytes(std::string{"x"}))), Errc::damaged);
+    EXPECT_EQ(fails(two->rename(kRootInode, "a", kRootInode, "c")), Errc::damaged);
+    run(two->unlink(kRootInode, "a"));
+    run(two->rename(kRootInode, "b", kRootInode, "b2"));
+    run(two->remove_directory(kRootInode, "d"));
+    commit(two);
+    const auto three = mount();
+    EXPECT_EQ(names(three, kRootInode), Names{"b2"});
+    EXPECT_EQ(run(three->get(kRootInode)).nlink, 2U);
 }
 
 }  // namespace

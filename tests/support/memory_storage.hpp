@@ -33,6 +33,7 @@ class MemoryStorage final : public past::Storage {
     // What a test may turn. A hook returns the error to fail with, or nothing; it runs before anything is changed.
     std::function<std::optional<base::Error>(const std::vector<past::Block>&)> fail_put;
     std::function<std::optional<base::Error>(const base::Guid&)> fail_get;
+    std::function<base::Task<void>()> hold_put;  ///< awaited by each put: a slow network
     std::function<std::optional<base::Error>(const std::vector<base::Guid>&)> fail_touch;
     std::function<std::optional<base::Error>(const past::Reclaim&)> fail_remove;
     /// Blocks that too few holders have: touch() says no, and get() finds one that has it.
@@ -82,6 +83,7 @@ class MemoryStorage final : public past::Storage {
         in_flight_ += bytes;
         most_in_flight_ = std::max(most_in_flight_, in_flight_);
         co_await turn();
+        if (hold_put) co_await hold_put();
         in_flight_ -= bytes;
         if (fail_put) {
             if (auto error = fail_put(blocks)) co_return std::move(*error);

@@ -131,6 +131,7 @@ fusefs::FileSystemConfig file_system_config(Session& session, const Mounting& wh
     const auto& options = what.options;
     fusefs::FileSystemConfig config;
     config.durability = options.durability;
+    config.timeout = options.timeout;
     config.coherence = options.coherence;
     config.atime = options.atime && !options.read_only;
     config.uid = options.uid;

@@ -1,7 +1,7 @@
 // pelago mount, umount, sync: a volume as a directory.
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -51,8 +51,11 @@ base::Result<ExitCode> serve(Context& context, const Mounting& what) {
     Session& session = *access.session;
     objstore::LiveConfig live;
     if (options.cache_bytes) live.node_cache_bytes = *options.cache_bytes;
+    live.write_timeout = options.timeout;
     BASE_TRY(const auto tree,
              session.run(open_tree(session.env(), *access.volume, options.at, live), "volume '" + what.volume + "'"));
+    const bool for_ever = options.timeout == base::Duration::zero();
+    access.volume->reader().set_patience(for_ever ? base::Duration::max() : options.timeout);
     auto config = file_system_config(session, what);
     BASE_TRY(config.root, session.run(find_directory(*tree, options.subdir)));
 
@@ -79,14 +82,11 @@ base::Result<ExitCode> mount(Context& context, const MountFlags& flags) {
 
 // --- umount, sync
 
-/// Makes everything that was changed in the mount durable.
+/// Makes everything that was changed in the mount durable. Not by fsync of the directory: while that waits the kernel
+/// holds everybody up who wants to list or change it.
 base::Result<void> sync_mount(const std::string& directory) {
-    const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return from_errno(errno, "cannot open " + directory);
-    const int failed = ::fsync(fd) == 0 ? 0 : errno;
-    ::close(fd);
-    if (failed != 0) return from_errno(failed, "cannot store what was changed in " + directory);
-    return base::ok();
+    if (::getxattr(directory.c_str(), "user.pelago.sync", nullptr, 0) >= 0) return base::ok();
+    return from_errno(errno, "cannot store what was changed in " + directory);
 }
 
 base::Result<MountedAt> pelago_mount(const std::optional<MountedAt>& found, const std::string& directory) {

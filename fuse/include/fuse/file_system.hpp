@@ -32,8 +32,9 @@ enum class Coherence : std::uint8_t {
 struct FileSystemConfig {
     Durability durability = Durability::fsync;
     Coherence coherence = Coherence::close;
-    bool atime = true;                 ///< kept as relatime does
-    std::optional<std::uint32_t> uid;  ///< every file is shown as this owner's
+    base::Duration timeout = std::chrono::seconds{60};  ///< peers that are away are waited for; zero: for ever
+    bool atime = true;                                  ///< kept as relatime does
+    std::optional<std::uint32_t> uid;                   ///< every file is shown as this owner's
     std::optional<std::uint32_t> gid;
     std::uint32_t umask = 0;  ///< mode bits that are shown as cleared
     objstore::InodeNumber root = objstore::kRootInode;

@@ -98,6 +98,10 @@ class BlockReader {
     /// Begins to fetch into the cache; errors show when it is read. Does nothing if it is there or on its way.
     void prefetch(BlockRefPtr ref);
 
+    /// While its holders are not reached a block is asked for again, this long and as long as somebody waits for it.
+    /// Zero, as at first: an error at once.
+    void set_patience(base::Duration patience);
+
     [[nodiscard]] const base::Guid& volume_tag() const;
     [[nodiscard]] std::uint64_t blocks_fetched() const;
 

@@ -25,6 +25,9 @@ enum class Errc {
 /// the rest can be read all the same. Whatever else fails would befall the rest, too.
 [[nodiscard]] bool costs_only_itself(const std::error_code& code) noexcept;
 
+/// Nodes that it takes were not reached, or were too few or too busy: the same call may succeed later.
+[[nodiscard]] bool may_succeed_later(const std::error_code& code) noexcept;
+
 }  // namespace objstore
 
 template <>

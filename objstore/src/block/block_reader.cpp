@@ -6,10 +6,27 @@
 
 #include "base/task_group.hpp"
 #include "objstore/block_io.hpp"
+#include "objstore/error.hpp"
 
 namespace objstore {
 
 using OpenedPtr = std::shared_ptr<const OpenedBlock>;
+
+namespace {
+
+/// Counts one more for as long as it lives, whatever ends the coroutine.
+class Waiting {
+  public:
+    explicit Waiting(unsigned& count) : count_{count} { ++count_; }
+    ~Waiting() { --count_; }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+  private:
+    unsigned& count_;
+};
+
+}  // namespace
 
 // Shared with the fetches under way, which may end after the reader.
 struct BlockReader::State {
@@ -20,6 +37,7 @@ struct BlockReader::State {
     struct Flight {
         explicit Flight(const base::Executor& executor) : landed{executor} {}
         base::Event landed;
+        unsigned waiting = 0;
         std::optional<base::Result<OpenedPtr>> result;
         std::exception_ptr failure;  // cancelled, or out of memory: for everybody who waits
     };
@@ -30,7 +48,10 @@ struct BlockReader::State {
     };
 
     static base::Task<void> fetch(std::shared_ptr<State> self, BlockRefPtr ref, std::shared_ptr<Flight> flight);
-    static base::Task<base::Result<OpenedPtr>> fetch_and_open(std::shared_ptr<State> self, BlockRefPtr ref);
+    static base::Task<base::Result<base::SharedBytes>> get(std::shared_ptr<State> self, BlockRefPtr ref,
+                                                           std::shared_ptr<Flight> flight);
+    static base::Task<base::Result<OpenedPtr>> fetch_and_open(std::shared_ptr<State> self, BlockRefPtr ref,
+                                                              std::shared_ptr<Flight> flight);
     OpenedPtr cached(const base::Guid& id);
     void remember(const base::Guid& id, const OpenedPtr& block);
     std::shared_ptr<Flight> start(const std::shared_ptr<State>& self, const BlockRefPtr& ref);
@@ -39,6 +60,7 @@ struct BlockReader::State {
     past::Storage& storage;
     base::Guid volume_tag;
     ReaderConfig config;
+    base::Duration patience = base::Duration::zero();
     std::uint64_t fetched = 0;
     std::list<Cached> recent;  // the most recently used first
     std::unordered_map<base::Guid, std::list<Cached>::iterator> by_id;
@@ -67,10 +89,24 @@ void BlockReader::State::remember(const base::Guid& id, const OpenedPtr& block) 
     }
 }
 
-base::Task<base::Result<OpenedPtr>> BlockReader::State::fetch_and_open(std::shared_ptr<State> self, BlockRefPtr ref) {
+base::Task<base::Result<base::SharedBytes>> BlockReader::State::get(std::shared_ptr<State> self, BlockRefPtr ref,
+                                                                    std::shared_ptr<Flight> flight) {
+    constexpr std::chrono::milliseconds kPause{250};
+    auto& clock = self->env.clock;
     const auto place = place_of(self->volume_tag, ref->place_bits, ref->id);
-    const auto deadline = self->env.clock.now() + self->config.get_timeout;
-    auto bytes = co_await self->storage.get(place, ref->id, deadline);
+    const auto began = clock.now();
+    for (;;) {
+        auto bytes = co_await self->storage.get(place, ref->id, clock.now() + self->config.get_timeout);
+        const bool again = !bytes && may_succeed_later(bytes.error().code()) && flight->waiting > 0 &&
+                           clock.now() - began < self->patience;
+        if (!again) co_return bytes;
+        co_await clock.sleep_for(kPause);
+    }
+}
+
+base::Task<base::Result<OpenedPtr>> BlockReader::State::fetch_and_open(std::shared_ptr<State> self, BlockRefPtr ref,
+                                                                       std::shared_ptr<Flight> flight) {
+    auto bytes = co_await get(self, ref, std::move(flight));
     if (!bytes) {
         const auto& error = bytes.error();
         if (error == past::Errc::block_not_found || error == past::Errc::corrupt_block) {
@@ -87,7 +123,7 @@ base::Task<base::Result<OpenedPtr>> BlockReader::State::fetch_and_open(std::shar
 base::Task<void> BlockReader::State::fetch(std::shared_ptr<State> self, BlockRefPtr ref,
                                            std::shared_ptr<Flight> flight) {
     try {
-        flight->result = co_await fetch_and_open(self, ref);
+        flight->result = co_await fetch_and_open(self, ref, flight);
         if (*flight->result) self->remember(ref->id, **flight->result);
     } catch (...) {
         flight->failure = std::current_exception();
@@ -110,6 +146,7 @@ BlockReader::BlockReader(base::NodeEnv env, past::Storage& storage, base::Guid v
 
 BlockReader::~BlockReader() { state_->fetching.cancel(); }
 
+void BlockReader::set_patience(base::Duration patience) { state_->patience = patience; }
 const base::Guid& BlockReader::volume_tag() const { return state_->volume_tag; }
 std::uint64_t BlockReader::blocks_fetched() const { return state_->fetched; }
 
@@ -118,6 +155,7 @@ base::Task<base::Result<OpenedPtr>> BlockReader::read(BlockRefPtr ref) {
     auto block = state->cached(ref->id);
     if (block == nullptr) {
         const auto flight = state->start(state, ref);
+        const Waiting waiting{flight->waiting};
         co_await flight->landed.wait();
         if (flight->failure) std::rethrow_exception(flight->failure);
         if (!*flight->result) co_return flight->result->error();

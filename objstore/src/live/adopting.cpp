@@ -34,7 +34,7 @@ LiveNode* WorkingTree::State::node_to_reload(InodeNumber number, const std::opti
 
 /// A clean inode becomes what the new base says of it.
 void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& record, const NamedTree& before) {
-    if (record && record->nlink > 0) {
+    if (record) {  // without a link too: a conflict keeps it, and with it what is written to it
         node.base = record;
         node.now = *record;
         node.gone = false;

@@ -35,7 +35,7 @@ base::Task<base::Result<InodeNumber>> WorkingTree::create(InodeNumber directory,
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         BASE_CO_TRY(const auto taken, co_await State::find_name(state, directory, name));
         if (taken) co_return posix(std::errc::file_exists);
-        BASE_CO_CHECK(co_await State::have_numbers(state, 1));
+        BASE_CO_CHECK(co_await State::wait_for_a_number(state));
         auto* const parent = state->peek(directory);
         if (seen != state->changes || parent == nullptr || !state->gate.is_set()) continue;
         if (parent->gone) co_return posix(std::errc::no_such_file_or_directory);
@@ -79,7 +79,7 @@ base::Task<base::Result<void>> WorkingTree::link(InodeNumber inode, InodeNumber 
         if (seen != state->changes || node == nullptr || parent == nullptr || !state->gate.is_set()) continue;
         if (node->directory()) co_return posix(std::errc::operation_not_permitted);
         if (taken) co_return posix(std::errc::file_exists);
-        if (node->gone || parent->gone) co_return posix(std::errc::no_such_file_or_directory);
+        if (node->now.nlink == 0 || parent->gone) co_return posix(std::errc::no_such_file_or_directory);
         if (node->now.nlink >= kMaxLinks) co_return posix(std::errc::too_many_links);
         const auto now = state->wall();
         state->set_name(*parent, name, std::nullopt, target_of(*node), true);
@@ -100,7 +100,7 @@ base::Task<base::Result<void>> WorkingTree::unlink(InodeNumber directory, std::s
         BASE_CO_TRY(const auto target, co_await State::find_name(state, directory, name));
         if (!target) co_return posix(std::errc::no_such_file_or_directory);
         if (target->type == base::FileType::directory) co_return posix(std::errc::is_a_directory);
-        BASE_CO_CHECK(co_await State::load(state, target->inode));
+        BASE_CO_CHECK(co_await State::load_named(state, directory, name, *target));
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         auto* const node = state->peek(target->inode);
         auto* const parent = state->peek(directory);
@@ -122,6 +122,7 @@ base::Task<base::Result<void>> WorkingTree::remove_directory(InodeNumber directo
         BASE_CO_TRY(const auto target, co_await State::find_name(state, directory, name));
         if (!target) co_return posix(std::errc::no_such_file_or_directory);
         if (target->type != base::FileType::directory) co_return posix(std::errc::not_a_directory);
+        BASE_CO_CHECK(co_await State::load_named(state, directory, name, *target));
         BASE_CO_TRY(const bool empty, co_await State::is_empty(state, target->inode));
         if (!empty) co_return posix(std::errc::directory_not_empty);
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
@@ -170,7 +171,8 @@ base::Task<base::Result<void>> WorkingTree::rename(InodeNumber from, std::string
             if (!empty) co_return posix(std::errc::directory_not_empty);
         }
         BASE_CO_CHECK(co_await State::load(state, source->inode));
-        if (target) BASE_CO_CHECK(co_await State::load(state, target->inode));
+        if (target && exchange) BASE_CO_CHECK(co_await State::load(state, target->inode));
+        if (target) BASE_CO_CHECK(co_await State::load_named(state, to, new_name, *target));
         BASE_CO_CHECK(co_await State::load_directory(state, from));
         BASE_CO_CHECK(co_await State::load_directory(state, to));
         auto* const moved = state->peek(source->inode);

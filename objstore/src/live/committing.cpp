@@ -158,7 +158,7 @@ void WorkingTree::State::freeze_node(LiveNode& node, Frozen& frozen) {
 WorkingTree::State::Frozen WorkingTree::State::freeze() {
     Frozen frozen;
     frozen.update = std::make_shared<Update>();
-    frozen.update->id = env.rng.next();
+    frozen.update->id = (std::uint64_t{numbers.slot()} << InodeNumbers::kCounterBits) | ++updates;
     frozen.update->base = version.root;
     frozen.update->base_named_in = version.named_in;
     frozen.generation = generation++;
@@ -253,6 +253,7 @@ base::Task<void> WorkingTree::State::commit_once(std::shared_ptr<State> self, st
     attempt->result = std::move(done);
     if (*attempt->result) {
         self->last_error.reset();
+        if (self->dirty.empty()) self->oldest_change.reset();
     } else {
         self->last_error = attempt->result->error();
         if (!self->oldest_change) self->oldest_change = self->env.clock.now();  // again in a while
@@ -272,6 +273,11 @@ base::Task<base::Result<void>> WorkingTree::State::submit(State* self) {
     Frozen frozen = again ? std::move(*self->unsettled) : self->freeze();
     self->unsettled.reset();
     self->freezing = frozen.generation;
+    if (frozen.update->inodes.empty() && frozen.update->resolved.empty()) {  // what was changed is gone by now
+        self->freezing = 0;
+        self->adopt_own(frozen, self->version);
+        co_return base::ok();
+    }
     co_return co_await order_frozen(self, std::move(frozen), again);
 }
 
@@ -330,10 +336,21 @@ void WorkingTree::State::give_up(const Frozen& frozen) {
 base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
     if (self->streaming || self->committing) co_return base::ok();
     const Busy busy{self->streaming, self->committed};
-    std::vector<MemoryPiece> pieces;
+    std::vector<InodeNumber> chosen;
     for (const auto number : self->dirty) {
+        const auto& node = *self->inodes.at(number);
+        if (!node.gone && node.content.memory_bytes() >= self->config.stream_bytes) chosen.push_back(number);
+    }
+    if (self->dirty_bytes >= self->config.max_dirty_bytes / 2) {
+        // No commit makes room of files that nobody names and somebody has open.
+        for (const auto& [number, node] : self->inodes) {
+            if (node->gone && node->content.memory_bytes() > 0) chosen.push_back(number);
+        }
+        std::sort(chosen.begin(), chosen.end());
+    }
+    std::vector<MemoryPiece> pieces;
+    for (const auto number : chosen) {
         auto& node = *self->inodes.at(number);
-        if (node.gone || node.content.memory_bytes() < self->config.stream_bytes) continue;
         for (const auto& [offset, piece] : node.content.pieces()) {
             if (piece.in_memory()) pieces.push_back({number, offset, piece});
         }
@@ -346,35 +363,40 @@ base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
     co_return base::ok();
 }
 
+/// Commits what is due, or lets big files go ahead. What changes during a commit is looked at when that has ended.
+base::Task<base::Result<void>> WorkingTree::State::flush(State* self) {
+    const bool old = self->oldest_change && self->env.clock.now() >= *self->oldest_change + self->config.flush_after;
+    if (old || self->unsettled || self->unadopted) co_return co_await commit(self);
+    const auto full = self->config.max_dirty_bytes / 2;
+    const bool was_full = self->dirty_bytes >= full;
+    BASE_CO_CHECK(co_await stream(self));
+    if (was_full && self->dirty_bytes >= full) co_return co_await commit(self);  // many small files
+    co_return base::ok();
+}
+
 base::Task<void> WorkingTree::State::flush_on(State* self) {
+    constexpr std::chrono::seconds kLook{1};
+    constexpr std::chrono::milliseconds kPause{1};  // whatever there is to do, others have a turn
     auto& clock = self->env.clock;
     for (;;) {
-        const auto now = clock.now();
-        const bool old = self->oldest_change && now >= *self->oldest_change + self->config.flush_after;
-        const bool full = self->dirty_bytes >= self->config.max_dirty_bytes / 2;
-        if (self->order != nullptr && !self->committing && (old || self->unsettled || self->unadopted)) {
-            const auto done = co_await commit(self);
+        if (!self->committing) {
+            const auto done = co_await flush(self);
             if (!done) {
+                self->last_error = done.error();
                 self->env.log.write(
                     base::Log::Level::warning, "objstore",
                     "volume '" + self->volume.name() + "' could not be written: " + done.error().message());
-                co_await clock.sleep_for(std::chrono::seconds{1});
-            }
-        } else if (self->order != nullptr && !self->committing) {
-            const auto done = co_await stream(self);
-            if (!done) {
-                self->last_error = done.error();
-                co_await clock.sleep_for(std::chrono::seconds{1});
-            } else if (full && self->dirty_bytes >= self->config.max_dirty_bytes / 2) {
-                const auto all = co_await commit(self);  // many small files
-                if (!all) co_await clock.sleep_for(std::chrono::seconds{1});
+                co_await clock.sleep_for(kLook);
             }
         }
         self->trim(self->inodes.size());
-        auto until = clock.now() + std::chrono::seconds{1};
-        if (self->oldest_change) until = std::min(until, *self->oldest_change + self->config.flush_after);
-        const bool more = self->dirty_bytes >= self->config.max_dirty_bytes / 2;
-        if (!more || self->committing) co_await base::wait_until(clock, self->wanted, until);
+        const auto now = clock.now();
+        auto until = now + kLook;
+        if (!self->committing) {
+            if (self->oldest_change) until = std::min(until, *self->oldest_change + self->config.flush_after);
+            if (self->dirty_bytes >= self->config.max_dirty_bytes / 2) until = now;
+        }
+        co_await base::wait_until(clock, self->wanted, std::max(until, now + kPause));
     }
 }
 

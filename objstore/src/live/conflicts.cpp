@@ -66,12 +66,15 @@ base::Task<base::Result<void>> WorkingTree::restore_kept(ListedConflict conflict
         if (!listed || !kept) co_return posix(std::errc::no_such_file_or_directory, "the conflict is resolved");
         auto* const parent = state->peek(directory);
         if (seen != state->changes || parent == nullptr || !state->gate.is_set()) continue;
-        auto& node = state->peek(number) != nullptr ? *state->peek(number) : state->add(number);
+        if (state->peek(number) == nullptr) {
+            auto& fresh = state->add(number);
+            fresh.base = kept;
+            fresh.now = *kept;
+        }
+        auto& node = *state->peek(number);
+        if (node.gone) co_return posix(std::errc::no_such_file_or_directory, "the conflict is resolved");
         const bool is_directory = kept->type == base::FileType::directory;
-        node.base = kept;
-        node.now = *kept;
-        node.gone = false;
-        node.now.nlink = is_directory ? kept->nlink : 1;
+        if (!is_directory) ++node.now.nlink;
         node.now.parent = directory;
         node.known_as = std::pair{directory, name};
         const auto now = state->wall();

@@ -39,6 +39,7 @@ struct LiveNode {
     Inode now;
     std::optional<Inode> base;                ///< as the base has it; nullopt: it does not
     bool gone = false;                        ///< nobody names it any more
+    bool damaged = false;                     ///< an entry names it, and the version has no such inode
     std::uint64_t made = 0;                   ///< generation; 0: it came from a version
     std::uint64_t changed = 0;                ///< generation of the last change that the base does not have; 0: none
     std::map<NameKey, LiveName> names;        ///< of a directory: what differs from the base

@@ -18,6 +18,13 @@ std::uint64_t root_mark(const BlockRef& root) {
     return in.u64();
 }
 
+void LiveRecord::remember(RecentUpdate update) {
+    const auto writer = [](const RecentUpdate& one) { return one.id >> InodeNumbers::kCounterBits; };
+    std::erase_if(recent, [&](const RecentUpdate& one) { return writer(one) == writer(update); });
+    if (recent.size() == kRecentUpdates) recent.erase(recent.begin());
+    recent.push_back(update);
+}
+
 Opaque LiveRecord::encode() const {
     base::Writer out;
     out.u8(kFormat).varint(next_slot).i64(time_ns);

@@ -9,7 +9,7 @@
 namespace objstore {
 
 constexpr TreeKey kLiveKey{.inode = 0, .kind = Kind::live};
-constexpr std::size_t kRecentUpdates = 32;
+constexpr std::size_t kRecentUpdates = 32;  // writers whose last update is known
 
 /// An update that is in the tree: its writer asks for it after an answer was lost.
 struct RecentUpdate {
@@ -23,7 +23,10 @@ struct LiveRecord {
     LiveCounts counts;
     std::uint32_t next_slot = 1;
     std::int64_t time_ns = 0;
-    std::vector<RecentUpdate> recent;  ///< the newest last, at most kRecentUpdates
+    std::vector<RecentUpdate> recent;  ///< the last of each writer, the newest last; at most kRecentUpdates
+
+    /// It takes the place of its writer's last.
+    void remember(RecentUpdate update);
 
     [[nodiscard]] Opaque encode() const;
     /// base::Errc::bad_format; unsupported for a later format.

@@ -66,6 +66,12 @@ base::Task<base::Result<ReadPiece>> read_extent(BlockReader* reader, Extent exte
 
 }  // namespace
 
+base::Task<base::Result<base::Bytes>> xattr_value(BlockReader& reader, XattrRecord record) {
+    if (auto* bytes = std::get_if<base::Bytes>(&record.value)) co_return std::move(*bytes);
+    BASE_CO_TRY(const auto piece, co_await read_extent(&reader, std::get<Extent>(record.value)));
+    co_return base::to_bytes(piece.bytes);
+}
+
 std::optional<NamedTree> WorkingTree::State::base_of(const LiveNode& node) const {
     if (node.last) return node.last;
     if (node.base) return NamedTree{*base, version.named_in};
@@ -73,6 +79,7 @@ std::optional<NamedTree> WorkingTree::State::base_of(const LiveNode& node) const
 }
 
 base::Task<base::Result<Inode>> WorkingTree::get(InodeNumber inode) {
+    if (const auto* const here = state_->peek(inode)) co_return here->now;
     BASE_CO_TRY(const auto* const node, co_await State::load(state_.get(), inode));
     co_return node->now;
 }
@@ -85,6 +92,7 @@ base::Task<base::Result<InodeNumber>> WorkingTree::parent(InodeNumber inode) {
 base::Task<base::Result<Entry>> WorkingTree::lookup(InodeNumber directory, std::string name) {
     BASE_CO_TRY(const auto found, co_await State::find_name(state_.get(), directory, name));
     if (!found) co_return posix(std::errc::no_such_file_or_directory);
+    BASE_CO_CHECK(co_await State::load_named(state_.get(), directory, name, *found));
     if (auto* const node = state_->peek(found->inode); node != nullptr && !node->known_as) {
         node->known_as = std::pair{directory, name};
     }
@@ -222,6 +230,17 @@ base::Task<base::Result<std::uint64_t>> WorkingTree::seek(InodeNumber inode, std
     co_return posix(std::errc::no_such_device_or_address);
 }
 
+base::Task<base::Result<std::uint64_t>> WorkingTree::data_bytes(InodeNumber inode) {
+    auto* const state = state_.get();
+    BASE_CO_TRY(const auto* const node, co_await State::load(state, inode));
+    BASE_CO_TRY(const auto parts, co_await State::segments(state, inode, 0, node->now.size));
+    std::uint64_t bytes = 0;
+    for (const auto& part : parts) {
+        if (part.piece.in_memory() || part.piece.stored) bytes += part.piece.length;
+    }
+    co_return bytes;
+}
+
 // --- Extended attributes
 
 base::Task<base::Result<std::optional<base::Bytes>>> WorkingTree::State::xattr(State* self, InodeNumber number,
@@ -233,9 +252,8 @@ base::Task<base::Result<std::optional<base::Bytes>>> WorkingTree::State::xattr(S
     if (!tree) co_return std::optional<base::Bytes>{};
     BASE_CO_TRY(const auto found, co_await find_xattr(tree->tree, self->volume.keys(), number, std::move(name)));
     if (!found) co_return std::optional<base::Bytes>{};
-    if (const auto* bytes = std::get_if<base::Bytes>(&found->record.value)) co_return std::optional{*bytes};
-    BASE_CO_TRY(const auto piece, co_await read_extent(&self->volume.reader(), std::get<Extent>(found->record.value)));
-    co_return std::optional{base::to_bytes(piece.bytes)};
+    BASE_CO_TRY(auto value, co_await xattr_value(self->volume.reader(), found->record));
+    co_return std::optional{std::move(value)};
 }
 
 base::Task<base::Result<base::Bytes>> WorkingTree::get_xattr(InodeNumber inode, std::string name) {

@@ -51,7 +51,8 @@ FileRange everything() { return {0, UINT64_MAX}; }
 class Rebaser {
   public:
     Rebaser(LiveStore store, Update update, BlockRefPtr newest, InodeNumbers& numbers, std::int64_t now_ns)
-        : keys_{store.keys},
+        : reader_{store.reader},
+          keys_{store.keys},
           base_{store.tree(update.base)},
           newest_{store.tree(newest)},
           in_{std::move(update)},
@@ -77,6 +78,7 @@ class Rebaser {
         BASE_CO_CHECK(co_await self->undo_loops());
         BASE_CO_CHECK(co_await self->name_again());
         self->settle();
+        BASE_CO_CHECK(co_await self->resolve_settled());
         Rebased out;
         out.update = std::move(self->out_);
         out.conflicts = std::move(self->conflicts_);
@@ -248,8 +250,8 @@ class Rebaser {
         for (const auto& item : items) {
             if (const auto* data = std::get_if<InlineData>(&item.value)) back.symlink = data->bytes;
             const auto* xattr = std::get_if<XattrRecord>(&item.value);
-            const auto* value = xattr == nullptr ? nullptr : std::get_if<base::Bytes>(&xattr->value);
-            if (value != nullptr) back.xattrs[xattr->name] = *value;
+            if (xattr == nullptr) continue;
+            BASE_CO_TRY(back.xattrs[xattr->name], co_await xattr_value(reader_, *xattr));
         }
         for (const auto& [name, value] : change.xattrs) back.xattrs[name] = value;
         if (was->type == base::FileType::regular) {
@@ -567,9 +569,25 @@ class Rebaser {
         }
         const std::uint64_t was = change.before ? change.before->nlink : 0;
         inode.nlink = was + static_cast<std::uint64_t>(links);
-        return inode.nlink > 0;
+        const bool kept_before = change.before && was == 0;  // by an earlier conflict
+        const auto mine = in_.inodes.find(number);
+        const bool removed = mine != in_.inodes.end() && !mine->second.after;
+        if (kept_before && (inode.nlink > 0 || removed)) settled_.insert(number);
+        return inode.nlink > 0 || (kept_before && !removed);
+    }
+    /// What an earlier conflict kept, and has a name again or was removed by who had it open, is on no list any more.
+    base::Task<base::Result<void>> resolve_settled() {
+        if (settled_.empty()) co_return base::ok();
+        BASE_CO_TRY(const auto listed, co_await newest_.range(TreeKey::first(0, Kind::conflict), TreeKey::first(1)));
+        for (const auto& item : listed) {
+            if (item.key.kind != Kind::conflict) continue;
+            const auto conflict = Conflict::decode(std::get<Opaque>(item.value));
+            if (conflict && settled_.contains(conflict->kept)) out_.resolved.push_back(item.key);
+        }
+        co_return base::ok();
     }
 
+    BlockReader& reader_;
     const VolumeKeys& keys_;
     Tree base_;
     Tree newest_;
@@ -584,6 +602,7 @@ class Rebaser {
     std::map<InodeNumber, std::pair<InodeNumber, std::string>> taken_from_;  // where the base had what we took away
     std::vector<InodeNumber> refused_;                                       // renames that found their name taken
     std::set<InodeNumber> kept_;                                             // the losing side of a conflict
+    std::set<InodeNumber> settled_;                                          // kept earlier, and no longer
     std::vector<InodeNumber> homeless_;               // brought back, and no name of ours names them
     std::map<InodeNumber, InodeNumber> merged_into_;  // a directory made here -> the one made by others
     std::map<InodeNumber, std::int64_t> links_;       // names given less names taken

@@ -116,8 +116,7 @@ class Submit final : public ForestEditor {
         }
         BASE_CO_TRY(record->root, co_await apply_update(store_, *update, attempt.conflicts, writer, record->counts));
         record->time_ns = std::max(record->time_ns + 1, clock_.wall_ns());
-        record->recent.push_back({update_->id, root_mark(*record->root)});
-        if (record->recent.size() > kRecentUpdates) record->recent.erase(record->recent.begin());
+        record->remember({update_->id, root_mark(*record->root)});
         attempt.record = *record;
         attempts_.push_back(std::move(attempt));
         co_return std::optional{put_record(*record)};

@@ -56,6 +56,10 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     /// Points into `inodes`: valid until this suspends.
     static base::Task<base::Result<LiveNode*>> load(State* self, InodeNumber number);
     static base::Task<base::Result<LiveNode*>> load_directory(State* self, InodeNumber number);
+    /// What a name means, as find_name() said. Where the volume has lost the inode a damaged one stands in for it: it
+    /// can be looked at and removed, and every other use of it is Errc::damaged.
+    static base::Task<base::Result<void>> load_named(State* self, InodeNumber directory, std::string name,
+                                                     EntryTarget target);
     /// Null if it is not in memory.
     [[nodiscard]] LiveNode* peek(InodeNumber number);
     LiveNode& add(InodeNumber number);
@@ -94,6 +98,13 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> enter(State* self);
     static base::Task<base::Result<void>> wait_for_room(State* self);
     static base::Task<base::Result<void>> have_numbers(State* self, std::uint64_t count);
+    /// For a new inode. Peers that are away are waited for.
+    static base::Task<base::Result<void>> wait_for_a_number(State* self);
+    /// Whether what began then has waited long enough.
+    [[nodiscard]] bool late(base::TimePoint began) const {
+        const auto limit = config.write_timeout;
+        return limit != base::Duration::zero() && env.clock.now() - began >= limit;
+    }
     void touched(LiveNode& node, bool lazy = false);
     /// Keeps dirty_bytes true after a change of the content, which had `memory_before` bytes in memory.
     void recount(const LiveNode& node, std::size_t memory_before);
@@ -130,6 +141,7 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> order_frozen(State* self, Frozen frozen, bool again);
     void give_up(const Frozen& frozen);
     static base::Task<base::Result<void>> stream(State* self);
+    static base::Task<base::Result<void>> flush(State* self);
     static base::Task<void> flush_on(State* self);
     static base::Task<void> refresh_on(State* self);
     /// If a collection has begun since the last time: touches what only this mount still needs.
@@ -174,6 +186,7 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     std::optional<base::TimePoint> oldest_change;
 
     InodeNumbers numbers;
+    std::uint32_t updates = 0;  // made so far
     bool taking_slot = false;
     base::Event gate;                     // open while operations may change something
     base::Event committed;                // pulsed whenever a commit ends

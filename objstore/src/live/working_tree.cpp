@@ -57,7 +57,10 @@ void WorkingTree::State::drop_if_unused(LiveNode& node) {
 
 base::Task<base::Result<LiveNode*>> WorkingTree::State::load(State* self, InodeNumber number) {
     for (;;) {
-        if (auto* const node = self->peek(number)) co_return node;
+        if (auto* const node = self->peek(number)) {
+            if (node->damaged) co_return base::Error{Errc::damaged, "an entry without its inode"};
+            co_return node;
+        }
         const auto of = self->base_number;
         BASE_CO_TRY(const auto record, co_await find_inode(*self->base, number));
         if (of != self->base_number || self->inodes.contains(number)) continue;
@@ -69,6 +72,26 @@ base::Task<base::Result<LiveNode*>> WorkingTree::State::load(State* self, InodeN
         node.base = *record;
         co_return &node;
     }
+}
+
+base::Task<base::Result<void>> WorkingTree::State::load_named(State* self, InodeNumber directory, std::string name,
+                                                              EntryTarget target) {
+    while (self->peek(target.inode) == nullptr) {
+        const auto of = self->base_number;
+        const auto loaded = co_await load(self, target.inode);
+        if (loaded) break;
+        if (!(loaded.error() == std::make_error_condition(std::errc::no_such_file_or_directory)))
+            co_return loaded.error();
+        // Lost, or another mount has just removed both: what one version says counts.
+        BASE_CO_TRY(const auto now, co_await find_name(self, directory, name));
+        if (!now || now->inode != target.inode) co_return loaded.error();
+        if (of != self->base_number || self->inodes.contains(target.inode)) continue;
+        auto& node = self->add(target.inode);
+        node.damaged = true;
+        node.now.type = target.type;
+        node.now.nlink = node.directory() ? 2 : 1;
+    }
+    co_return base::ok();
 }
 
 base::Task<base::Result<LiveNode*>> WorkingTree::State::load_directory(State* self, InodeNumber number) {
@@ -124,11 +147,15 @@ void WorkingTree::State::set_name(LiveNode& directory, const std::string& name, 
 
 base::Task<base::Result<bool>> WorkingTree::State::is_empty(State* self, InodeNumber directory) {
     for (;;) {
-        BASE_CO_TRY(auto* const node, co_await load_directory(self, directory));
+        auto* node = self->peek(directory);
+        const bool damaged = node != nullptr && node->damaged;
+        if (!damaged) {
+            BASE_CO_TRY(node, co_await load_directory(self, directory));
+        }
         const bool names_some = std::any_of(node->names.begin(), node->names.end(),
                                             [](const auto& name) { return name.second.after.has_value(); });
         if (names_some) co_return false;
-        const auto tree = self->base_of(*node);
+        const auto tree = damaged ? self->base : self->base_of(*node);
         if (!tree) co_return true;
         const auto seen = self->changes;
         const auto of = self->base_number;
@@ -183,14 +210,26 @@ base::Task<base::Result<void>> WorkingTree::State::have_numbers(State* self, std
     co_return base::ok();
 }
 
+base::Task<base::Result<void>> WorkingTree::State::wait_for_a_number(State* self) {
+    constexpr std::chrono::milliseconds kPause{250};
+    const auto began = self->env.clock.now();
+    for (;;) {
+        auto done = co_await have_numbers(self, 1);
+        if (done || self->late(began) || !may_succeed_later(done.error().code())) co_return done;
+        co_await self->env.clock.sleep_for(kPause);
+    }
+}
+
 base::Task<base::Result<void>> WorkingTree::State::wait_for_room(State* self) {
-    const auto until = self->env.clock.now() + self->config.write_timeout;
+    constexpr std::chrono::milliseconds kLook{50};
+    auto& clock = self->env.clock;
+    const auto began = clock.now();
     while (self->dirty_bytes >= self->config.max_dirty_bytes) {
         self->wanted->pulse();
-        if (self->last_error) co_return *self->last_error;
-        if (self->env.clock.now() >= until) co_return base::Error{base::Errc::timed_out, "too much is unwritten"};
-        co_await base::wait_until(self->env.clock, self->wanted,
-                                  std::min(until, self->env.clock.now() + std::chrono::milliseconds{50}));
+        const bool late = self->late(began);
+        if (self->last_error && (late || !may_succeed_later(self->last_error->code()))) co_return *self->last_error;
+        if (late) co_return base::Error{base::Errc::timed_out, "too much is unwritten"};
+        co_await base::wait_until(clock, self->wanted, clock.now() + kLook);
     }
     co_return base::ok();
 }

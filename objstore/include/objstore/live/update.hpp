@@ -67,7 +67,9 @@ struct InodeUpdate {
 };
 
 struct Update {
-    std::uint64_t id = 0;             ///< drawn by its writer: tells whether it was ordered after an answer was lost
+    /// The writer's slot of inode numbers << 32 | a number of its own: tells whether the update was ordered after an
+    /// answer was lost. A writer submits one at a time, each with another number.
+    std::uint64_t id = 0;
     BlockRefPtr base;                 ///< root of the version that it was made against
     std::uint64_t base_named_in = 0;  ///< a state of the volume that named that root, the newest known
     /// The oldest generation of the volume under which content was stored that it names and its base does not; of what
@@ -110,6 +112,7 @@ class InodeNumbers {
     }
     /// Requires left() > 0.
     [[nodiscard]] InodeNumber next() { return (std::uint64_t{slot_} << kCounterBits) | ++counter_; }
+    [[nodiscard]] std::uint32_t slot() const { return slot_; }
 
   private:
     std::uint32_t slot_ = 0;
@@ -164,6 +167,8 @@ struct FoundXattr {
 /// Nullopt if the inode has none of that name.
 [[nodiscard]] base::Task<base::Result<std::optional<FoundXattr>>> find_xattr(Tree tree, const VolumeKeys& keys,
                                                                              InodeNumber inode, std::string name);
+/// Its bytes, wherever they lie.
+[[nodiscard]] base::Task<base::Result<base::Bytes>> xattr_value(BlockReader& reader, XattrRecord record);
 [[nodiscard]] base::Task<base::Result<std::optional<Inode>>> find_inode(Tree tree, InodeNumber inode);
 /// Extents of a file that reach into the range, by offset.
 [[nodiscard]] base::Task<base::Result<std::map<std::uint64_t, Extent>>> find_extents(Tree tree, InodeNumber inode,

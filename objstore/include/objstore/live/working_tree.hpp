@@ -39,7 +39,8 @@ struct LiveConfig {
     std::size_t max_clean_inodes = 65536;       ///< kept in memory; of others only who pins them
     std::size_t node_cache_bytes = 64U << 20U;  ///< decoded nodes of the tree
     base::Duration refresh_every = std::chrono::milliseconds{500};  ///< how soon another mount's commit is seen
-    base::Duration write_timeout = std::chrono::seconds{60};        ///< how long a writer waits for room
+    base::Duration write_timeout =
+        std::chrono::seconds{60};  ///< how long a change waits for peers or for room; zero: for ever
 };
 
 /// Told of what other mounts changed, so that caches above can be dropped. Called on the executor, between operations.
@@ -143,6 +144,8 @@ class WorkingTree {
     /// The first byte at or after `offset` that is data (or, `hole`, that is none; the end of the file is a hole).
     /// no_such_device_or_address beyond the end, or if no data follows.
     base::Task<base::Result<std::uint64_t>> seek(InodeNumber inode, std::uint64_t offset, bool hole);
+    /// Bytes of a file that are data, not holes.
+    base::Task<base::Result<std::uint64_t>> data_bytes(InodeNumber inode);
     /// no_message_available (ENODATA) if there is none.
     base::Task<base::Result<base::Bytes>> get_xattr(InodeNumber inode, std::string name);
     base::Task<base::Result<std::vector<std::string>>> list_xattrs(InodeNumber inode);

@@ -1,0 +1,166 @@
+// A mount left to itself: what run() does while the network is slow, away, or full.
+#include "base/task_group.hpp"
+#include "live/mounts.hpp"
+#include "objstore/live/order.hpp"
+#include "past/error.hpp"
+
+namespace objstore {
+namespace {
+
+using test::LiveTest;
+using namespace std::chrono_literals;
+
+class Background : public LiveTest {
+  protected:
+    Mount running(LiveConfig config = {}) {
+        auto out = mount(config);
+        group_.spawn(out->run());
+        return out;
+    }
+    void stop() {
+        group_.cancel();
+        world_.run(group_.join());
+    }
+    base::Task<void> puts_succeed_after(base::Duration duration) {
+        co_await env_.clock.sleep_for(duration);
+        storage_.fail_put = nullptr;
+    }
+    base::Result<void> commit_result(const Mount& on) { return world_.run(on->commit()); }
+
+    base::TaskGroup group_{env_.executor};
+};
+
+TEST_F(Background, ChangesMadeDuringALongCommitAreCommittedAfterIt) {
+    const auto one = running();
+    file(one, kRootInode, "0");
+    commit(one);
+    bool first = true;
+    storage_.hold_put = [this, &first]() -> base::Task<void> {
+        if (std::exchange(first, false)) co_await env_.clock.sleep_for(20s);
+    };
+    file(one, kRootInode, "a", "1");
+    world_.run_for(6s);  // its commit is under way
+    file(one, kRootInode, "b", "2");
+    world_.run_for(10s);
+    EXPECT_EQ(names(mount(), kRootInode), std::vector<std::string>{"0"});
+    world_.run_for(12s);
+    EXPECT_EQ(names(mount(), kRootInode), (std::vector<std::string>{"0", "a", "b"}));
+    stop();
+}
+
+TEST_F(Background, WhenTheNetworkIsBackWhatWasChangedIsStoredWithinSeconds) {
+    const auto one = running();
+    file(one, kRootInode, "before", "0");
+    commit(one);
+    storage_.holders_up = 0;
+    file(one, kRootInode, "a", "1");
+    world_.run_for(1min);
+    EXPECT_FALSE(commit_result(one));
+    file(one, kRootInode, "b", "2");
+    world_.run_for(1min);
+    storage_.holders_up = storage_.holders;
+    world_.run_for(2s);
+    EXPECT_EQ(names(mount(), kRootInode), (std::vector<std::string>{"a", "b", "before"}));
+    world_.run_for(1min);
+    stop();
+}
+
+TEST_F(Background, AfterALostAnswerTheMountGoesOn) {
+    const auto one = running();
+    file(one, kRootInode, "0");
+    commit(one);
+    storage_.lose_answer = [this](const base::Guid&) -> std::optional<base::Error> {
+        storage_.holders_up = 0;
+        return base::Error{past::Errc::holders_unreachable};
+    };
+    file(one, kRootInode, "a", "1");
+    EXPECT_FALSE(commit_result(one));
+    world_.run_for(10s);
+    storage_.lose_answer = nullptr;
+    storage_.holders_up = storage_.holders;
+    world_.run_for(30s);
+    EXPECT_EQ(one->statistics().dirty_inodes, 0U);
+    EXPECT_EQ(names(mount(), kRootInode), (std::vector<std::string>{"0", "a"}));
+    stop();
+}
+
+TEST_F(Background, WithoutRoomNothingIsLostAndWithRoomItGoesOn) {
+    LiveConfig config;
+    config.max_dirty_bytes = 1U << 20U;
+    const auto one = running(config);
+    const auto number = file(one, kRootInode, "a", "kept");
+    commit(one);
+    storage_.fail_put = [](const auto&) -> std::optional<base::Error> { return base::Error{past::Errc::no_space}; };
+    const std::string bytes(700'000, 'x');
+    write(one, number, 4, bytes);
+    EXPECT_EQ(commit_result(one).error(), past::Errc::no_space);
+    write(one, number, 4 + bytes.size(), bytes);
+    EXPECT_EQ(fails(one->write(number, 4 + 2 * bytes.size(), base::as_bytes(bytes))), past::Errc::no_space);
+    EXPECT_EQ(LiveTest::text(mount(), kRootInode, "a"), "kept");
+    storage_.fail_put = nullptr;
+    world_.run_for(7s);
+    EXPECT_EQ(LiveTest::text(mount(), kRootInode, "a"), "kept" + bytes + bytes);
+    write(one, number, 4 + 2 * bytes.size(), bytes);
+    stop();
+}
+
+TEST_F(Background, AWriterWaitsForRoomWhileThePeersAreAway) {
+    LiveConfig config;
+    config.max_dirty_bytes = 1U << 20U;
+    const auto one = running(config);
+    const auto number = file(one, kRootInode, "a");
+    commit(one);
+    storage_.fail_put = [](const auto&) -> std::optional<base::Error> {
+        return base::Error{past::Errc::below_min_copies};
+    };
+    const std::string bytes(1U << 20U, 'x');
+    write(one, number, 0, bytes);
+    group_.spawn(puts_succeed_after(20s));
+    write(one, number, bytes.size(), bytes);
+    EXPECT_GE(world_.elapsed(), 20s);
+    commit(one);
+    EXPECT_EQ(LiveTest::text(mount(), kRootInode, "a"), bytes + bytes);
+    stop();
+}
+
+TEST_F(Background, AFileWithoutANameMayBeLargerThanMemory) {
+    LiveConfig config;
+    config.max_dirty_bytes = 4U << 20U;
+    const auto one = running(config);
+    const auto number = file(one, kRootInode, "temporary");
+    one->pin(number);
+    run(one->unlink(kRootInode, "temporary"));
+    std::string all;
+    for (char c = 'a'; c < 'm'; ++c) {
+        const std::string bytes(1U << 20U, c);
+        write(one, number, all.size(), bytes);
+        all += bytes;
+    }
+    EXPECT_LE(one->statistics().dirty_bytes, config.max_dirty_bytes);
+    EXPECT_EQ(read(one, number), all);
+    world_.run_for(30s);
+    EXPECT_EQ(read(one, number), all);
+    one->unpin(number);
+    EXPECT_EQ(one->statistics().dirty_bytes, 0U);
+    stop();
+}
+
+TEST_F(Background, WhatIsGoneBeforeACommitCostsNone) {
+    const auto one = running();
+    file(one, kRootInode, "keep");
+    commit(one);
+    const auto number = file(one, kRootInode, "temporary", "text");
+    one->pin(number);
+    run(one->unlink(kRootInode, "temporary"));
+    commit(one);
+    const auto before = one->statistics().commits;
+    write(one, number, 0, "other");
+    commit(one);
+    world_.run_for(10s);
+    EXPECT_EQ(one->statistics().commits, before);
+    EXPECT_EQ(read(one, number), "other");
+    stop();
+}
+
+}  // namespace
+}  // namespace objstore
