@@ -242,5 +242,24 @@ TEST(Get, OneSlowHolderDoesNotDoubleTheTail) {
                              << std::chrono::duration_cast<std::chrono::microseconds>(well).count();
 }
 
+TEST(Get, ANodeThatStopsWaitsForTheAnswersThatNobodyNeedsAnyMore) {
+    sim::World world{8};
+    ClusterOptions options;
+    options.peer.config.repair = false;
+    Cluster cluster{world, options};
+    ASSERT_TRUE(cluster.put(0, 1));
+    const auto reader = stranger_of(cluster);
+    base::Duration delay = 300ms;  // so the next are asked, too, before the first answers
+    for (const auto holder : other_holders(cluster, reader)) {
+        world.network().set_latency(cluster.nodes[reader], cluster.nodes[holder], delay);
+        delay += 400ms;
+    }
+    ASSERT_TRUE(cluster.get(reader, 1));
+    ASSERT_GT(cluster.node(reader).status().hedged_gets, 0U);
+    const auto answered = world.now();
+    cluster.machine(reader).run(cluster.node(reader).stop());
+    EXPECT_GT(world.now() - answered, 300ms) << "the second answers so much later";
+}
+
 }  // namespace
 }  // namespace past::test
