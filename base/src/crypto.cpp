@@ -54,20 +54,21 @@ constexpr std::array<std::uint8_t, 12> kZeroNonce{};
 
 }  // namespace
 
-SigningKey::SigningKey(const Key& seed) : seed_{seed}, public_{} {
-    const KeyHandle key{EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size())};
-    require(key != nullptr);
+SigningKey::SigningKey(const Key& seed)
+    : seed_{seed},
+      public_{},
+      prepared_{EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size()), FreeKey{}} {
+    require(prepared_ != nullptr);
     std::size_t length = public_.size();
-    require(EVP_PKEY_get_raw_public_key(key.get(), public_.data(), &length) == 1 && length == public_.size());
+    require(EVP_PKEY_get_raw_public_key(prepared_.get(), public_.data(), &length) == 1 && length == public_.size());
 }
 
 SigningKey::~SigningKey() { wipe(seed_); }
 
 Signature SigningKey::sign(std::string_view domain, ByteView message) const {
-    const KeyHandle key{EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed_.data(), seed_.size())};
     const DigestContext context{EVP_MD_CTX_new()};
-    require(key != nullptr && context != nullptr);
-    require(EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1);
+    require(context != nullptr);
+    require(EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, prepared_.get()) == 1);
     const auto bytes = with_domain(domain, message);
     Signature signature;
     std::size_t length = signature.size();

@@ -18,7 +18,7 @@ class Category final : public std::error_category {
             case Errc::bad_signature: return "the signature or tag does not verify";
             case Errc::bad_argument: return "it cannot be used";
             case Errc::unsupported: return "not supported by this version";
-            case Errc::not_found: return "no such thing";
+            case Errc::not_found: return "not found";
             case Errc::exists: return "exists already";
             case Errc::locked: return "in use by another process";
             case Errc::no_space: return "no space left";

@@ -25,9 +25,7 @@ using base::TimePoint;
 // --- membership
 
 MembershipView::MembershipView(base::Policy policy, base::Roster roster)
-    : policy_{std::move(policy)}, roster_{std::move(roster)} {}
-
-unsigned MembershipView::copies() const { return base::effective_copies(policy_, roster_); }
+    : policy_{std::move(policy)}, roster_{std::move(roster)}, copies_{base::effective_copies(policy_, roster_)} {}
 
 unsigned MembershipView::min_copies() const { return std::min<unsigned>(policy_.min_copies, copies()); }
 
@@ -38,6 +36,7 @@ unsigned MembershipView::copies_wanted() const {
 void MembershipView::replace(base::Policy policy, base::Roster roster) {
     policy_ = std::move(policy);
     roster_ = std::move(roster);
+    copies_ = base::effective_copies(policy_, roster_);
     if (on_change_) on_change_();
 }
 

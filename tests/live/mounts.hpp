@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/error.hpp"
 #include "objstore/live/working_tree.hpp"
@@ -15,7 +16,7 @@ namespace objstore::test {
 class LiveTest : public VolumeTest {
   protected:
     struct Mount {
-        std::unique_ptr<Volume> volume;
+        Volume* volume = nullptr;  ///< of the fixture: what goes on behind commits outlives a mount that crashed
         std::unique_ptr<WorkingTree> tree;
         WorkingTree* operator->() const { return tree.get(); }
     };
@@ -26,7 +27,8 @@ class LiveTest : public VolumeTest {
         Mount out;
         auto opened = open();
         EXPECT_TRUE(opened) << opened.error().message();
-        out.volume = *std::move(opened);
+        volumes_.push_back(*std::move(opened));
+        out.volume = volumes_.back().get();
         auto tree = world_.run(WorkingTree::open(env_, *out.volume, 1000, 1000, config));
         EXPECT_TRUE(tree) << tree.error().message();
         out.tree = *std::move(tree);
@@ -90,6 +92,7 @@ class LiveTest : public VolumeTest {
 
   private:
     bool made_ = false;
+    std::vector<std::unique_ptr<Volume>> volumes_;
 };
 
 }  // namespace objstore::test

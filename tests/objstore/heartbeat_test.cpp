@@ -127,9 +127,17 @@ TEST_F(HeartbeatTest, ThePointerOpensForReadersOnly) {
     EXPECT_EQ(open_pointers(VolumeKeys::of_owner(owner_, "other").epoch, good_.body).error(), Errc::wrong_key);
 }
 
-TEST_F(HeartbeatTest, ThePointerIsBoundToItsState) {
+TEST_F(HeartbeatTest, ALaterStateOfTheSameRootCarriesThePointerUnchanged) {
+    auto later = good_.body;
+    ++later.sequence;
+    later.tail_digest = base::sha256(base::as_bytes("updates after the root"));
+    later.previous = good_.body.hash();
+    EXPECT_EQ(open_pointers(keys_.epoch, later)->root, *test::some_block(3));
+}
+
+TEST_F(HeartbeatTest, ThePointerIsBoundToItsRoot) {
     auto moved = good_.body;
-    ++moved.sequence;
+    --moved.root_sequence;
     EXPECT_EQ(open_pointers(keys_.epoch, moved).error(), Errc::wrong_key);
     auto other_root = good_.body;
     other_root.vguid = base::sha256(base::as_bytes("other"));

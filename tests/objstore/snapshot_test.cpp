@@ -41,6 +41,16 @@ TEST(Snapshot, ItsIdFollowsFromAllOfIt) {
     EXPECT_NE(one.id(), other.id());
 }
 
+TEST(Snapshot, ItKeepsItsIdWhenItsTreeIsWrittenAgain) {
+    const auto made = some_snapshot(5);
+    auto moved = made;
+    moved.root = test::some_block(99);
+    moved.first_root = made.root->id;
+    EXPECT_EQ(moved.id(), made.id());
+    EXPECT_EQ(*Snapshot::decode(moved.encode()), moved);
+    EXPECT_EQ(Snapshot::decode(moved.encode())->id(), made.id());
+}
+
 TEST(Snapshot, TruncatedRecordsDoNotParse) {
     const auto whole = some_snapshot(5).encode();
     for (std::size_t size = 0; size < whole.bytes.size(); ++size) {

@@ -290,14 +290,14 @@ def fault(output):
 
 
 @test("fio")
-def fio(here):
+def fio(here):  # which leaves files of its state where it is run
     need("fio")
     run("fio", "--directory", here, "--name=verified", "--size=32M", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1", "--rw=randrw",
-        "--bsrange=512-64k", "--ioengine=psync", "--fsync=64", "--numjobs=2", "--thread", "--group_reporting")
+        "--bsrange=512-64k", "--ioengine=psync", "--fsync=64", "--numjobs=2", "--thread", "--group_reporting", cwd=here)
     run("fio", "--directory", here, "--name=mapped", "--size=16M", "--verify=crc32c", "--verify_fatal=1", "--rw=randwrite", "--bs=4k",
-        "--ioengine=mmap")
+        "--ioengine=mmap", cwd=here)
     run("fio", "--directory", here, "--name=direct", "--size=32M", "--verify=crc32c", "--verify_fatal=1", "--rw=randwrite", "--bs=16k",
-        "--ioengine=libaio", "--iodepth=8", "--direct=1")
+        "--ioengine=libaio", "--iodepth=8", "--direct=1", cwd=here)
 
 
 @test("dbench")

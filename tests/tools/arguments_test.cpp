@@ -66,7 +66,7 @@ TEST(Arguments, AFileOfAPassphraseThatCannotBeReadIsNamedWithItsReason) {
         const auto by_flag = user({"--key-file", key, "--password-file", path, "archive", "snapshots"});
         EXPECT_EQ(by_flag.code, 2);
         EXPECT_EQ(by_flag.err, "pelago: cannot take a passphrase from " + path + " (--password-file): " + reason +
-                                   "; 'pelago config show' prints what is in force and from where\n");
+                                   "; 'pelago config show' prints the effective settings and where each comes from\n");
         user.around.environment["PELAGO_PASSWORD_FILE"] = path;
         const auto by_variable = user({"--key-file", key, "archive", "snapshots"});
         EXPECT_EQ(by_variable.code, 2);

@@ -207,10 +207,9 @@ TEST(FirstUse, AFileThatIsNoKeyIsToldApartFromADamagedOne) {
     user.home.write(".local/share/pelago/owner.key", "dear ada\n");
     const auto outcome = user({"key", "show"});
     EXPECT_EQ(outcome.code, 1);
-    EXPECT_EQ(outcome.err,
-              "pelago: cannot use " + user.data("owner.key") +
-                  ": the key file holds something that is no owner key; 'pelago key import FILE --replace' "
-                  "puts another one there: malformed data\n");
+    EXPECT_EQ(outcome.err, "pelago: cannot use " + user.data("owner.key") +
+                               ": the key file does not hold an owner key; 'pelago key import FILE --replace' "
+                               "puts another one there: malformed data\n");
 }
 
 TEST(FirstUse, ADamagedMarkIsNamedWithItsWholePath) {

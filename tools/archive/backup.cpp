@@ -302,7 +302,7 @@ void add_backup(Verbs& verbs, CLI::App& archive) {
     const auto options = std::make_shared<Options>();
     CLI::App& verb =
         verbs.add(archive,
-                  {"backup", "Keep directories and files as a new snapshot",
+                  {"backup", "Back up directories and files as a new snapshot",
                    "archive backup ~/Documents\n"
                    "archive backup /home --exclude '*.o' --exclude /home/*/.cache --tag weekly\n"
                    "find /etc -newer /var/lib/last -print0 | pelago archive backup --files-from-raw -",
@@ -320,7 +320,7 @@ void add_backup(Verbs& verbs, CLI::App& archive) {
         ->type_name("TAG")
         ->allow_extra_args(false);
     verb.add_option("--time", options->time, "Time of the snapshot instead of now")->type_name("TIME");
-    verb.add_flag("-n,--dry-run", options->dry_run, "Read everything, say what would be stored, store nothing");
+    verb.add_flag("-n,--dry-run", options->dry_run, "Read everything and report what would be stored; store nothing");
     verb.add_flag("-f,--force", options->force, "Read every file again, changed or not");
     verb.add_option("--parent", options->parent, "Compare with this snapshot instead of the last one")
         ->type_name("SNAP");

@@ -150,7 +150,7 @@ void add_restore(Verbs& verbs, CLI::App& archive) {
     const auto options = std::make_shared<Options>();
     CLI::App& verb =
         verbs.add(archive,
-                  {"restore", "Make the files of a snapshot again",
+                  {"restore", "Restore the files of a snapshot",
                    "archive restore latest --target /tmp/restored\n"
                    "archive restore 40dc1520:/home/ann/letters --target . --verify",
                    "The source path is made below the target; of SNAP:/a/b, what is in /a/b. Nothing is ever "
@@ -171,7 +171,7 @@ void add_restore(Verbs& verbs, CLI::App& archive) {
         ->type_name("WHEN")
         ->default_str("always");
     verb.add_flag("--verify", options->verify, "Read every file back and compare");
-    verb.add_flag("-n,--dry-run", options->dry_run, "Say what would be made, make nothing");
+    verb.add_flag("-n,--dry-run", options->dry_run, "Report what would be restored; write nothing");
     options->filter.add_to(verb);
     add_volume_option(verb, options->volume);
 }

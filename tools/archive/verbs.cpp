@@ -55,7 +55,7 @@ base::Result<objstore::Snapshot> choose_snapshot(const VolumeAccess& access, std
 }
 
 void add_archive_verbs(Verbs& verbs) {
-    CLI::App& archive = verbs.group("archive", "Keep directories and get them back");
+    CLI::App& archive = verbs.group("archive", "Back up directories and restore them");
     add_backup(verbs, archive);
     add_restore(verbs, archive);
     add_snapshots(verbs, archive);

@@ -9,6 +9,7 @@
 #include "base/host/host_runtime.hpp"
 #include "bench/block_bench.hpp"
 #include "bench/mount_verbs.hpp"
+#include "bench/put_bench.hpp"
 #include "cli/families.hpp"
 #include "cli/files.hpp"
 #include "cli/text.hpp"
@@ -88,6 +89,51 @@ base::Result<ExitCode> blocks(Context& context, bench::BlockBenchOptions options
     return ExitCode::done;
 }
 
+base::Result<ExitCode> puts(Context& context, bench::PutBenchOptions options) {
+    if (options.copies > options.nodes) return usage_error("--copies cannot be more than --nodes");
+    const std::string parent = options.directory.empty() ? context.settings.get("dir") : options.directory;
+    BASE_TRY(const auto directory, BenchDirectory::make(parent));
+    options.directory = directory->path();
+    const auto tell = [&](const std::string& what) { context.console.status("measuring " + what); };
+    const auto result = bench::measure_puts(context, options, tell);
+    context.console.status("");
+    if (!result) return result.error().with("cannot measure in " + parent);
+    if (context.console.manner().json) {
+        context.console.print_json(bench::to_json(options, *result));
+    } else {
+        context.console.print(bench::describe(options, *result));
+    }
+    return ExitCode::done;
+}
+
+void add_put(Verbs& verbs, CLI::App& group) {
+    const auto options = std::make_shared<bench::PutBenchOptions>();
+    CLI::App& verb =
+        verbs.add(group,
+                  {"put", "Measure what one durable put of a block costs", "bench put\nbench put /mnt/disk --puts 2000",
+                   "Starts a network of real processes in a new directory, stores blocks in it one at a time, and "
+                   "removes it. Beside the "
+                   "time of a put: CPU, context switches, syncs, messages and bytes of each process."},
+                  [options](Context& context) { return puts(context, *options); });
+    verb.add_option("DIR", options->directory, "On the disk to be measured; default: the data directory");
+    verb.add_option("--puts", options->puts, "How many")
+        ->check(CLI::Range(1, 1'000'000))
+        ->type_name("N")
+        ->capture_default_str();
+    verb.add_option("--block-bytes", options->block_bytes, "Size of a block")
+        ->check(CLI::Range(1, 1 << 20))
+        ->type_name("N")
+        ->capture_default_str();
+    verb.add_option("--nodes", options->nodes, "Nodes of the network")
+        ->check(CLI::Range(1, 16))
+        ->type_name("N")
+        ->capture_default_str();
+    verb.add_option("--copies", options->copies, "Copies of a block")
+        ->check(CLI::Range(1, 16))
+        ->type_name("N")
+        ->capture_default_str();
+}
+
 }  // namespace
 
 void add_bench_verbs(Verbs& verbs) {
@@ -126,6 +172,7 @@ void add_bench_verbs(Verbs& verbs) {
         ->type_name("N")
         ->capture_default_str();
     verb.add_option("--open", options->open_blocks, "Also measure opening a store of N small blocks")->type_name("N");
+    add_put(verbs, group);
     add_mount_bench_verbs(verbs, group);
 }
 

@@ -78,17 +78,18 @@ constexpr std::string_view kStaleAdvice =
 constexpr std::string_view kSpaceAdvice =
     "make room on their disks (part of each is kept free), or raise their capacity; what was stored before is intact";
 constexpr std::string_view kLocalSpaceAdvice = "make room there, or raise the limit, and run the command again";
-constexpr std::string_view kAgainAdvice = "run the command again: it goes on where it was";
+constexpr std::string_view kAgainAdvice = "run the command again; it resumes where it stopped";
 constexpr std::string_view kLockedAdvice = "another pelago command is using it; try again when that has ended";
 
 /// One row for each error that has an exit code or an advice of its own. All others are fatal, and their text suffices.
 const auto& table() {
     static const std::array kRows{
         Row{Errc::usage, ExitCode::usage, ""},
-        Row{Errc::bad_setting, ExitCode::usage, "'pelago config show' prints what is in force and from where"},
+        Row{Errc::bad_setting, ExitCode::usage,
+            "'pelago config show' prints the effective settings and where each comes from"},
         Row{Errc::no_node, ExitCode::unreachable, "start it with 'pelago node run'"},
         Row{Errc::node_gone, ExitCode::unreachable,
-            "start it with 'pelago node run' and run the command again: it goes on where it was"},
+            "start it with 'pelago node run' and run the command again; it resumes where it stopped"},
         Row{Errc::node_runs, ExitCode::busy, "'pelago node status' tells how it is"},
         Row{Errc::no_network, ExitCode::unreachable, "join one with 'pelago network join'"},
         Row{Errc::no_key, ExitCode::no_volume,

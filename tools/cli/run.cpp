@@ -37,8 +37,8 @@ struct Invocation {
 
 void add_common_options(CLI::App& app, Invocation& invocation) {
     app.add_flag("--json", invocation.json, "Write JSON: one document, or one object a line");
-    app.add_flag("-q,--quiet", invocation.quiet, "Say nothing that is not a result or a failure");
-    app.add_flag("-v,--verbose", invocation.verbose, "Say more; twice for everything");
+    app.add_flag("-q,--quiet", invocation.quiet, "Print results and errors only");
+    app.add_flag("-v,--verbose", invocation.verbose, "Print more; twice for everything");
     app.add_flag("--no-color", invocation.no_color, "No colours (also: NO_COLOR)");
     for (const SettingSpec& spec : setting_specs()) {
         if (spec.flag == nullptr) continue;

@@ -32,10 +32,10 @@ base::Result<ExitCode> show(Context& context) {
 }  // namespace
 
 void add_config_verbs(Verbs& verbs) {
-    CLI::App& group = verbs.group("config", "What is in force, and from where");
+    CLI::App& group = verbs.group("config", "Show the effective settings");
     verbs.add(
         group,
-        {"show", "Print every setting, its value, and who says so", "config show",
+        {"show", "Print every setting, its value and its source", "config show",
          "Flags go before PELAGO_* variables, those before pelago.toml in $XDG_CONFIG_HOME/pelago (~/.config/pelago), "
          "and that before /etc/pelago/pelago.toml. PELAGO_CONFIG names one file instead."},
         show);

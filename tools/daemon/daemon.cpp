@@ -31,7 +31,7 @@ using std::chrono::milliseconds;
 PeerConfig peer_config(const DaemonOptions& options, const base::Certificate& certificate) {
     PeerConfig config;
     config.overlay.heartbeat_interval = options.heartbeat;
-    // A neighbour that is looked after more often is also given up sooner; never so soon that a busy machine looks
+    // A neighbour that is probed more often is also given up sooner; never so soon that a busy machine looks
     // dead.
     config.overlay.probe_timeout =
         std::clamp<base::Duration>(options.heartbeat / 2, milliseconds{500}, config.overlay.probe_timeout);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/host/counters.hpp"
 #include "cli/base64.hpp"
 #include "cli/text.hpp"
 #include "daemon/members.hpp"
@@ -134,6 +135,13 @@ json describe(const past::SegmentStore& store) {
             {"state_lost", usage.state_lost}};
 }
 
+json describe(const base::host::Counters& counters) {
+    return {{"syncs", counters.syncs.load()},
+            {"written_bytes", counters.written_bytes.load()},
+            {"messages", counters.messages.load()},
+            {"sent_bytes", counters.sent_bytes.load()}};
+}
+
 /// Errc::bad_argument unless arguments[name] is 1 to 64 hexadecimal digits; they stand for the smallest key that begins
 /// with them.
 base::Result<base::Guid> key_argument(const json& arguments, const char* name) {
@@ -189,7 +197,8 @@ class Questions {
                       {"past", describe(past, up)},
                       {"members", std::move(members)},
                       {"repair", repair(past)},
-                      {"store", describe(stack_.store())}};
+                      {"store", describe(stack_.store())},
+                      {"process", describe(base::host::counters())}};
         if (const auto by = members_.removed_by(); by && !overlay.active) document["removed_by"] = by->hex();
         co_return document;
     }

@@ -137,7 +137,7 @@ base::Result<ExitCode> down(Context& context) {
 }  // namespace
 
 void add_dev_verbs(Verbs& verbs) {
-    CLI::App& group = verbs.group("dev", "A cluster of peers on this machine, to try things out");
+    CLI::App& group = verbs.group("dev", "Run a cluster of peers on this machine, to try things out");
 
     auto flags = std::make_shared<UpFlags>();
     CLI::App& up_verb = verbs.add(group,
@@ -156,7 +156,7 @@ void add_dev_verbs(Verbs& verbs) {
         ->type_name("TIME");
     up_verb.add_option("--capacity", flags->capacity, "Space that each store may take")->type_name("SIZE");
 
-    verbs.add(group, {"status", "Which peers run, and what lies on each", "dev status"},
+    verbs.add(group, {"status", "Show which peers run and what each stores", "dev status"},
               [](Context& context) { return status(context); });
     verbs.add(group, {"down", "Stop the peers; what they store stays", "dev down"},
               [](Context& context) { return down(context); });

@@ -78,7 +78,7 @@ base::Result<std::string> unwrap_text(std::string_view text) {
         } else if (where == Where::before && text.empty() && kBegin.starts_with(line)) {
             return base::Error{base::Errc::corrupt, "the key file"};  // cut short
         } else {
-            return malformed("holds something that is no owner key");
+            return malformed("does not hold an owner key");
         }
     }
     if (where == Where::within) return base::Error{base::Errc::corrupt, "the key file"};  // cut short

@@ -139,7 +139,7 @@ base::Result<ExitCode> passwd(Context& context, const PasswdOptions& options) {
 }  // namespace
 
 void add_key_verbs(Verbs& verbs) {
-    CLI::App& group = verbs.group("key", "The owner's key: everything else can be got back with it");
+    CLI::App& group = verbs.group("key", "Manage the owner's key, which opens everything else");
     verbs.add(group, {"show", "Print where the key is, and its public half", "key show"}, show);
 
     const auto target = std::make_shared<std::string>();

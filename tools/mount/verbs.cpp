@@ -304,7 +304,7 @@ constexpr const char* kOptionsHelp =
 void add_mount_verbs(Verbs& verbs) {
     auto mount_flags = std::make_shared<MountFlags>();
     CLI::App& mount_verb = verbs.add(
-        {"mount", "Show a volume as a directory, to work in",
+        {"mount", "Mount a volume as a directory",
          "mount photos ~/photos\nmount -d photos ~/photos -o ro,at=2026-11-20\n"
          "mount -d photos /srv/photos -o allow_other,durability=close",
          "'pelago volume create' makes a volume. Runs in the foreground until the directory is unmounted or Ctrl-C; -d "
@@ -314,7 +314,7 @@ void add_mount_verbs(Verbs& verbs) {
     mount_verb.add_option("volume", mount_flags->volume, "Volume to mount")->type_name("VOLUME")->required();
     mount_verb.add_option("directory", mount_flags->directory, "Where")->type_name("DIR")->required();
     mount_verb.add_option("-o,--options", mount_flags->options, kOptionsHelp)->type_name("LIST");
-    mount_verb.add_flag("-d,--daemon", mount_flags->background, "Go on in the background once the mount answers");
+    mount_verb.add_flag("-d,--daemon", mount_flags->background, "Continue in the background once the mount answers");
 
     struct UmountFlags {
         std::string directory;
@@ -322,14 +322,14 @@ void add_mount_verbs(Verbs& verbs) {
     };
     auto umount_flags = std::make_shared<UmountFlags>();
     CLI::App& umount_verb = verbs.add(
-        {"umount", "Take a mounted volume away", "umount ~/photos\numount ~/photos --wait",
+        {"umount", "Unmount a volume", "umount ~/photos\numount ~/photos --wait",
          "With --wait everything is stored, and the process that served the mount has ended, when it returns."},
         [umount_flags](Context& context) { return umount(context, umount_flags->directory, umount_flags->wait); });
     umount_verb.add_option("directory", umount_flags->directory, "Where it is mounted")->type_name("DIR")->required();
     umount_verb.add_flag("--wait", umount_flags->wait, "Return only when everything is stored");
 
     auto sync_directory = std::make_shared<std::string>();
-    CLI::App& sync_verb = verbs.add({"sync", "Store everything that was changed in a mounted volume", "sync ~/photos",
+    CLI::App& sync_verb = verbs.add({"sync", "Commit all changes of a mounted volume", "sync ~/photos",
                                      "sync(1) does not reach a mounted volume: the kernel keeps it to itself."},
                                     [sync_directory](Context& context) { return sync(context, *sync_directory); });
     sync_verb.add_option("directory", *sync_directory, "Any directory of the mount")->type_name("DIR")->required();

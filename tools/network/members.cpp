@@ -234,7 +234,8 @@ base::Result<ExitCode> import_authority(Context& context, const std::string& sou
 }
 
 void add_authority_verbs(Verbs& verbs, CLI::App& group) {
-    CLI::App* authority = group.add_subcommand("authority", "The key that lets machines in and removes them");
+    CLI::App* authority =
+        group.add_subcommand("authority", "Export and import the key that admits and removes machines");
     authority->require_subcommand(0, 1);
     auto target = std::make_shared<std::string>();
     CLI::App& export_verb = verbs.add(*authority,
@@ -265,8 +266,7 @@ void add_member_verbs(Verbs& verbs, CLI::App& group) {
     auto remove_flags = std::make_shared<RemoveFlags>();
     CLI::App& remove_verb = verbs.add(
         group,
-        {"remove", "Take out a node that is gone for good, so that the others go on without it",
-         "network remove 3f2a9c01",
+        {"remove", "Remove a node that is gone for good", "network remove 3f2a9c01",
          "It never counts again: what it kept is copied again, volumes no longer wait for it, and should it come back "
          "it "
          "is refused. Only where the authority's key is; 'network authority' brings that to another machine. A node "
@@ -292,7 +292,7 @@ void add_member_verbs(Verbs& verbs, CLI::App& group) {
     auto address_flags = std::make_shared<AddressFlags>();
     CLI::App& address_verb = verbs.add(
         group,
-        {"address", "Say where a member is now, when all have moved and nobody finds anybody",
+        {"address", "Give a member's new address when no member can reach another",
          "network address 3f2a9c01 192.168.7.2:7400",
          "One contact is enough for this machine: it tells that member where it is itself, and is told of the others."},
         [address_flags](Context& context) { return address(context, address_flags->node, address_flags->endpoint); });

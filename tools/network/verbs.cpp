@@ -1,4 +1,4 @@
-// pelago network create, invite, join, policy: who belongs together, and what the whole network keeps to. How members
+// pelago network create, invite, join, policy: membership and policy. How members
 // go, move and are found again is in network/members.cpp.
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -71,8 +71,9 @@ struct WishFlags {
     std::string capacity;
 
     void add_to(CLI::App& verb) {
-        verb.add_option("--failure-domain", failure_domain,
-                        "What fails together with this machine (a room, a site): copies go to different ones")
+        verb.add_option(
+                "--failure-domain", failure_domain,
+                "Name of what fails together with this machine (a room, a site): copies go to different domains")
             ->type_name("NAME");
         verb.add_option("--capacity", capacity, "Space offered to the network (default: from the settings)")
             ->type_name("SIZE");
@@ -281,7 +282,7 @@ void add_network_verbs(Verbs& verbs) {
     auto create_flags = std::make_shared<CreateFlags>();
     CLI::App& create_verb = verbs.add(
         group,
-        {"create", "Begin a network, with this machine as its first node and its authority", "network create home",
+        {"create", "Create a network, with this machine as its first node and its authority", "network create home",
          "The directory of this node then holds the network's authority, which invites and removes members: keep a "
          "copy "
          "elsewhere with 'pelago network authority export'."},
@@ -308,13 +309,13 @@ void add_network_verbs(Verbs& verbs) {
     join_verb.add_option("--token-file", join_flags->token_file, "Where the token is")->type_name("FILE");
     join_verb.add_flag(
         "--client", join_flags->client,
-        "Use the network and keep nothing for it: to restore on a new machine, or on one that is seldom on");
+        "Use the network without storing for it: to restore on a new machine, or on one that is seldom on");
     join_flags->wish.add_to(join_verb);
 
     auto policy_flags = std::make_shared<PolicyFlags>();
     CLI::App& policy_verb =
         verbs.add(group,
-                  {"policy", "Show, or where the authority's key is change, what the whole network keeps to",
+                  {"policy", "Show the policy of the network, or change it where the authority's key is",
                    "network policy\nnetwork policy --copies 4 --repair-after 30m"},
                   [policy_flags](Context& context) { return policy(context, *policy_flags); });
     policy_flags->add_to(policy_verb);

@@ -210,12 +210,12 @@ base::Result<ExitCode> status(Context& context, bool check) {
 }  // namespace
 
 void add_node_verbs(Verbs& verbs) {
-    CLI::App& group = verbs.group("node", "This machine's peer: run it, look at it");
+    CLI::App& group = verbs.group("node", "Run this machine's node and inspect it");
 
     auto run_flags = std::make_shared<RunFlags>();
     CLI::App& run_verb = verbs.add(
         group,
-        {"run", "Be a peer of the network until stopped", "node run\nnode run --listen 192.0.2.7:7400 --capacity 200G",
+        {"run", "Run a node of the network until stopped", "node run\nnode run --listen 192.0.2.7:7400 --capacity 200G",
          "Runs in the foreground; tools/pelago.service runs it under systemd. SIGTERM stops it cleanly, kill -9 loses "
          "nothing either."},
         [run_flags](Context& context) { return run(context, *run_flags); });
@@ -223,14 +223,14 @@ void add_node_verbs(Verbs& verbs) {
         ->type_name("HOST:PORT")
         ->capture_default_str();
     run_verb
-        .add_option("--advertise", run_flags->advertise, "What others are told to dial (default: what is listened on)")
+        .add_option("--advertise", run_flags->advertise, "Address that others dial (default: the listening address)")
         ->type_name("HOST:PORT");
     run_verb.add_option("--capacity", run_flags->capacity, "Space that the store may take")->type_name("SIZE");
     run_verb
         .add_option("--cache", run_flags->cache,
                     "Unused space in which to cache what was read (default 1G, never more than half); 0 for no cache")
         ->type_name("SIZE");
-    run_verb.add_option("--heartbeat", run_flags->heartbeat, "How often a neighbour is looked after")
+    run_verb.add_option("--heartbeat", run_flags->heartbeat, "Interval at which neighbours are probed")
         ->type_name("TIME")
         ->capture_default_str();
 
@@ -238,11 +238,12 @@ void add_node_verbs(Verbs& verbs) {
                       "Let members of this process's group use the node, not only its user and root");
 
     auto check = std::make_shared<bool>(false);
-    CLI::App& status_verb = verbs.add(group,
-                                      {"status", "How the running node does, and whether every block has its copies",
-                                       "node status\nnode status --check --quiet || echo look after it"},
-                                      [check](Context& context) { return status(context, *check); });
-    status_verb.add_flag("--check", *check, "Exit non-zero if something needs looking after, and name it");
+    CLI::App& status_verb =
+        verbs.add(group,
+                  {"status", "Show the health of the running node, and whether every block has its copies",
+                   "node status\nnode status --check --quiet || echo needs attention"},
+                  [check](Context& context) { return status(context, *check); });
+    status_verb.add_flag("--check", *check, "Exit non-zero if something needs attention, and name it");
 }
 
 }  // namespace tools

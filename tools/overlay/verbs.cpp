@@ -172,14 +172,14 @@ void add_location_verbs(Verbs& verbs) {
     };
     auto published = std::make_shared<std::string>();
     object_option(
-        verbs.add({"publish", "Say that this node holds an object", "publish my-photos\npublish 4378",
+        verbs.add({"publish", "Announce that this node holds an object", "publish my-photos\npublish 4378",
                    "Until 'unpublish', or until the node stops. What is sent to the object is written to the\n"
                    "node's log. A name of hexadecimal digits only is a GUID, filled up with zeros. Returns when\n"
                    "others find it. Exit 3: said, but not every node that they will ask has confirmed it."},
                   [published](Context& context) { return publish(context, *published, false); }),
         *published);
     auto withdrawn = std::make_shared<std::string>();
-    object_option(verbs.add({"unpublish", "Take back that this node holds an object", "unpublish 4378",
+    object_option(verbs.add({"unpublish", "Withdraw an announced object", "unpublish 4378",
                              "Of what 'publish' said. Exit 3: said, but not every node that others will ask has\n"
                              "confirmed it. Can be repeated for a while."},
                             [withdrawn](Context& context) { return publish(context, *withdrawn, true); }),
@@ -192,7 +192,7 @@ void add_location_verbs(Verbs& verbs) {
                    "not answer."},
                   [located, traced](Context& context) { return locate(context, *located, *traced); });
     object_option(locate_verb, *located);
-    locate_verb.add_flag("--trace", *traced, "Also draw the way, and where a pointer was met");
+    locate_verb.add_flag("--trace", *traced, "Also draw the route, and where a pointer was found");
     auto sending = std::make_shared<SendOptions>();
     auto& send_verb =
         verbs.add({"send", "Send a message to the nearest holder of an object",
@@ -202,7 +202,7 @@ void add_location_verbs(Verbs& verbs) {
                   [sending](Context& context) { return send(context, *sending); });
     object_option(send_verb, sending->object);
     send_verb.add_option("message", sending->message, "Text")->required()->type_name("MESSAGE");
-    send_verb.add_option("--replicas", sending->replicas, "To so many distinct holders")
+    send_verb.add_option("--replicas", sending->replicas, "Number of distinct holders to send to")
         ->type_name("N")
         ->check(CLI::Range(1U, 16U))
         ->capture_default_str();
@@ -213,7 +213,7 @@ void add_location_verbs(Verbs& verbs) {
 void add_overlay_verbs(Verbs& verbs) {
     auto route_key = std::make_shared<std::string>();
     verbs
-        .add({"route", "Send a message to the root of a key, and say where it arrived", "route 65a1fc",
+        .add({"route", "Send a message to the root of a key and print where it arrived", "route 65a1fc",
               "A key is 64 hexadecimal digits; fewer are filled up with zeros."},
              [route_key](Context& context) { return route(context, *route_key); })
         .add_option("key", *route_key, "Hexadecimal digits")
@@ -230,7 +230,7 @@ void add_overlay_verbs(Verbs& verbs) {
 
     auto node = std::make_shared<std::string>();
     verbs
-        .add({"ping", "Ask a node whether it is there", "ping 4228",
+        .add({"ping", "Check whether a node answers", "ping 4228",
               "A node is named by the first digits of its id, as 'pelago node status' shows them."},
              [node](Context& context) { return ping(context, *node); })
         .add_option("node", *node, "First digits of its id")

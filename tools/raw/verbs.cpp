@@ -145,7 +145,7 @@ base::Result<ExitCode> remove(Context& context, const std::string& text, bool dr
 void add_raw_verbs(Verbs& verbs) {
     const auto file = std::make_shared<std::string>();
     verbs
-        .add({"put", "Store one file of at most 1 MiB as one block, as it is", "put notes.txt",
+        .add({"put", "Store one file of at most 1 MiB as one unencrypted block", "put notes.txt",
               "The block is not encrypted and is tagged with your key. Its id, the SHA-256 of its bytes, is printed."},
              [file](Context& context) { return put(context, *file); })
         .add_option("FILE", *file, "What to store; - is standard input")
@@ -161,7 +161,7 @@ void add_raw_verbs(Verbs& verbs) {
 
     const auto unwanted = std::make_shared<std::string>();
     const auto dry_run = std::make_shared<bool>(false);
-    CLI::App& remove_verb = verbs.add({"remove", "Give a block up that 'put' stored with your key",
+    CLI::App& remove_verb = verbs.add({"remove", "Delete a block that 'put' stored with your key",
                                        "remove 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"},
                                       [=](Context& context) { return remove(context, *unwanted, *dry_run); });
     remove_verb.add_option("ID", *unwanted, "What 'pelago put' printed")->required();

@@ -151,7 +151,7 @@ void add_conflicts_verb(Verbs& verbs, CLI::App& group) {
     const auto options = std::make_shared<Options>();
     auto& verb = verbs.add(
         group,
-        {"conflicts", "List changes of several mounts that contradicted each other",
+        {"conflicts", "List conflicting changes of several mounts",
          "volume conflicts photos\nvolume conflicts photos --restore 1 --as /letters/draft.other",
          "When two mounts change the same thing at the same time, one of the changes is in the volume and the other is "
          "kept. --restore gives what was kept a name, and takes it off the list."},

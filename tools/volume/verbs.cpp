@@ -163,7 +163,7 @@ base::Result<ExitCode> list(Context& context) {
 }  // namespace
 
 void add_volume_verbs(Verbs& verbs) {
-    CLI::App& group = verbs.group("volume", "Volumes: what archives live in");
+    CLI::App& group = verbs.group("volume", "Create, list and inspect volumes");
     const auto created = std::make_shared<std::string>();
     verbs
         .add(group, {"create", "Make an empty volume", "volume create photos"},

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/host/counters.hpp"
 #include "base/limits.hpp"
 
 namespace base::host {
@@ -143,6 +144,8 @@ Task<void> Connection::write_loop() {
             if (!frame.message.header.empty()) parts.emplace_back(frame.message.header);
             if (!frame.message.payload.empty()) parts.emplace_back(frame.message.payload.view());
         }
+        counters().messages += batch.size();
+        for (const auto part : parts) counters().sent_bytes += part.size();
         writing_ = true;
         ++batches_;
         const auto written = co_await stream_->write(std::move(parts));

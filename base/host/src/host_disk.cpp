@@ -13,6 +13,7 @@
 #include <cerrno>
 
 #include "base/error.hpp"
+#include "base/host/counters.hpp"
 #include "posix_io.hpp"
 #include "unique_fd.hpp"
 
@@ -100,12 +101,14 @@ class HostFile final : public File {
         std::uint64_t total = 0;
         for (const auto part : parts) total += part.size();
         if (!reaches(offset, total)) return Error{Errc::bad_argument, path_};
+        counters().written_bytes += total;
         return write_fully(descriptor_.get(), offset, parts, path_);
     }
 
     Result<void> sync() override {
         // After one failure the kernel has marked the pages clean: a later "success" would be a lie.
         if (failed_) return Error{Errc::io_failed, path_ + " (an earlier sync failed)"};
+        ++counters().syncs;
         if (retry_interrupted([&] { return ::fdatasync(descriptor_.get()); }) == 0) return ok();
         failed_ = true;
         return sync_error(path_);
@@ -198,6 +201,7 @@ class RootedDisk final : public Disk {
 
     Result<void> sync_directory(std::string_view path) override {
         BASE_TRY(const auto directory, open_directory(path));
+        ++counters().syncs;
         if (retry_interrupted([&] { return ::fsync(directory.get()); }) != 0) return sync_error(whole(path));
         return ok();
     }

@@ -3,11 +3,14 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "base/bytes.hpp"
 #include "base/hash.hpp"
 #include "base/result.hpp"
+
+struct evp_pkey_st;  // of OpenSSL
 
 namespace base {
 
@@ -31,6 +34,7 @@ class SigningKey {
   private:
     Key seed_;
     PublicKey public_;
+    std::shared_ptr<evp_pkey_st> prepared_;  // copies share it; nothing changes it
 };
 
 [[nodiscard]] bool verify_signature(const PublicKey& key, std::string_view domain, ByteView message,

@@ -100,7 +100,7 @@ struct RootPointers {
     std::vector<BlockRef> earlier;  ///< to fall back to when neither can
 };
 
-/// Seals the reference of a root for readers; bound to everything else in `body` (its pointers are left out).
+/// Seals the reference of a root for readers; bound to the volume, the root and its sequence in `body`, and to `kind`.
 [[nodiscard]] SealedPointer seal_pointer(const EpochKeys& keys, const HeartbeatBody& body, const BlockRef& root,
                                          PointerKind kind = PointerKind::read);
 /// Errc::wrong_key if none of the body's pointers opens with these keys.

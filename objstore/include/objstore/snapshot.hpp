@@ -22,6 +22,9 @@ constexpr std::size_t kMaxSnapshotBytes = 64U << 10U;  ///< encoded
 
 struct Snapshot {
     BlockRefPtr root;  ///< of the tree of files
+    /// BGUID of the root that the snapshot was made with, where `root` is another one with the same content: moving
+    /// blocks to other packs writes trees again, and must not rename snapshots.
+    std::optional<base::Guid> first_root;
     std::string host;
     std::string user;
     std::vector<std::string> paths;  ///< absolute, as the user named them
@@ -36,7 +39,7 @@ struct Snapshot {
     std::uint64_t partial = 0;      ///< source files that could not be read
     std::string program_version;
 
-    /// SHA-256("pelago snapshot", encoding): names it.
+    /// SHA-256("pelago snapshot", the first root's BGUID, the other fields): names it.
     [[nodiscard]] base::Guid id() const;
     /// Errc base::Errc::bad_argument beyond the limits above.
     [[nodiscard]] base::Result<void> check() const;

@@ -132,7 +132,7 @@ base::Result<void> Scanner::look(const std::string& absolute) {
 // As typed if it cannot be told: whoever goes there is told why.
 std::string Scanner::behind_links(const std::string& path, const std::string& kept) {
     std::string out = kept;
-    auto names = split(path.substr(kept.size()));
+    auto names = split(std::string_view{path}.substr(kept.size()));
     std::deque<std::string> left{names.begin(), names.end()};
     for (unsigned links = 0; !left.empty();) {
         const auto name = std::move(left.front());

@@ -17,7 +17,7 @@ constexpr std::uint8_t kFormat = 1;
 constexpr std::string_view kVoteDomain = "pelago heartbeat vote";
 constexpr std::size_t kPointerFields = 32 + 32 + 32 + 4 + 1 + 1 + 4 + 8;
 
-// Everything but the pointers: what they are bound to.
+// Everything but the pointers.
 base::Bytes encode_state(const HeartbeatBody& body) {
     base::Writer out;
     out.raw(kBodyMagic).u8(kFormat).guid(body.aguid).u32(body.epoch).u64(body.sequence).guid(body.vguid);
@@ -183,16 +183,17 @@ base::Guid owner_ring_digest(const base::PublicKey& owner) {
 
 namespace {
 
-// What a pointer is bound to. Its kind is in it, but for the first kind there was.
-base::Bytes pointer_context(const HeartbeatBody& body, PointerKind kind) {
-    auto context = encode_state(body);
-    if (kind != PointerKind::read) context.push_back(static_cast<std::uint8_t>(kind));
-    return context;
+// What a pointer is bound to: what the writer of the root knows. So a later state of the same root, which others may
+// order, carries it unchanged.
+base::Bytes pointer_context(const HeartbeatBody& body, std::uint32_t key_epoch, PointerKind kind) {
+    base::Writer out;
+    out.guid(body.aguid).guid(body.vguid).u64(body.root_sequence).u32(key_epoch).u8(static_cast<std::uint8_t>(kind));
+    return out.take();
 }
 
 std::optional<BlockRef> open_pointer(const EpochKeys& keys, const HeartbeatBody& body, const SealedPointer& pointer) {
     if (pointer.key_epoch != keys.epoch || pointer.sealed.size() < 32) return std::nullopt;
-    const auto context = pointer_context(body, pointer.kind);
+    const auto context = pointer_context(body, pointer.key_epoch, pointer.kind);
     const auto tag = base::ByteView{pointer.sealed}.first(32);
     const auto key = base::derive_key(keys.pointer, "pelago root pointer", tag);
     const auto plaintext = base::open_once(key, context, base::ByteView{pointer.sealed}.subspan(32));
@@ -207,7 +208,7 @@ std::optional<BlockRef> open_pointer(const EpochKeys& keys, const HeartbeatBody&
 // key is right (it commits to it) and what the one-time key follows from. So two heartbeats never share a key, whatever
 // a writer does.
 SealedPointer seal_pointer(const EpochKeys& keys, const HeartbeatBody& body, const BlockRef& root, PointerKind kind) {
-    const auto context = pointer_context(body, kind);
+    const auto context = pointer_context(body, keys.epoch, kind);
     const auto plaintext = encode_root(root);
     const auto tag = base::hmac_sha256(keys.pointer, {context, plaintext});
     const auto key = base::derive_key(keys.pointer, "pelago root pointer", tag);

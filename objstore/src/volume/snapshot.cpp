@@ -38,7 +38,8 @@ std::vector<std::string> read_texts(base::Reader& in, std::size_t most) {
     return out;
 }
 
-base::Bytes encode_fields(const Snapshot& snapshot) {
+// What the id covers, beside the first root.
+base::Writer encode_named(const Snapshot& snapshot) {
     base::Writer out;
     out.u8(kFormat).text(snapshot.host).text(snapshot.user);
     put_texts(out, snapshot.paths);
@@ -49,6 +50,13 @@ base::Bytes encode_fields(const Snapshot& snapshot) {
     out.varint(snapshot.files).varint(snapshot.directories).varint(snapshot.bytes);
     out.varint(snapshot.added_bytes).varint(snapshot.partial);
     out.text(snapshot.program_version);
+    return out;
+}
+
+base::Bytes encode_fields(const Snapshot& snapshot) {
+    auto out = encode_named(snapshot);
+    out.u8(snapshot.first_root ? 1 : 0);
+    if (snapshot.first_root) out.guid(*snapshot.first_root);
     return out.take();
 }
 
@@ -61,7 +69,8 @@ TreeKey snapshot_key(const base::Guid& id) {
 }
 
 base::Guid Snapshot::id() const {
-    return base::sha256({base::as_bytes("pelago snapshot"), root->id.view(), encode_fields(*this)});
+    const auto named = encode_named(*this).take();
+    return base::sha256({base::as_bytes("pelago snapshot"), first_root.value_or(root->id).view(), named});
 }
 
 base::Result<void> Snapshot::check() const {
@@ -102,6 +111,9 @@ base::Result<Snapshot> Snapshot::decode(const Opaque& record) {
     out.added_bytes = in.varint();
     out.partial = in.varint();
     out.program_version = in.text(kMaxSnapshotText);
+    const auto with_first_root = in.u8();
+    if (with_first_root > 1) in.fail();
+    if (with_first_root == 1) out.first_root = in.guid();
     if (!in.complete() || record.blocks.size() != 1 || record.blocks.front() == nullptr) {
         return base::Error{base::Errc::bad_format, "a snapshot record that does not parse"};
     }

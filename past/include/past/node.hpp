@@ -38,7 +38,7 @@ class MembershipView {
     [[nodiscard]] const base::Policy& policy() const { return policy_; }
     [[nodiscard]] const base::Roster& roster() const { return roster_; }
     /// Effective: min(policy's copies, storage peers in the roster), at least 1; 1 without a roster.
-    [[nodiscard]] unsigned copies() const;
+    [[nodiscard]] unsigned copies() const { return copies_; }
     [[nodiscard]] unsigned min_copies() const;
     /// What the policy asks for: more than copies() while there are fewer storage peers than that. 1 without a roster.
     [[nodiscard]] unsigned copies_wanted() const;
@@ -49,6 +49,7 @@ class MembershipView {
   private:
     base::Policy policy_;
     base::Roster roster_;
+    unsigned copies_ = 1;  // the roster is long
     std::function<void()> on_change_;
 };
 

@@ -34,9 +34,7 @@ TagSets::TagSets() { sets_.emplace_back(); }
 
 std::size_t TagSets::memory_bytes() const {
     constexpr std::size_t node_bytes = 64;  // of names_
-    std::size_t bytes = free_.capacity() * sizeof(Ref);
-    for (const auto& set : sets_) bytes += sizeof(Set) + node_bytes + set.tags.capacity() * sizeof(Tag);
-    return bytes;
+    return free_.capacity() * sizeof(Ref) + sets_.size() * (sizeof(Set) + node_bytes) + tags_ * sizeof(Tag);
 }
 
 TagSets::Ref TagSets::intern(std::vector<Tag> tags) {
@@ -52,6 +50,7 @@ TagSets::Ref TagSets::intern(std::vector<Tag> tags) {
         free_.pop_back();
     }
     tags.shrink_to_fit();
+    tags_ += tags.size();
     sets_[set] = Set{std::move(tags), 1};
     names_.emplace(&sets_[set].tags, set);
     return set;
@@ -67,6 +66,7 @@ void TagSets::release(Ref set) {
     assert(sets_[set].users > 0);
     if (--sets_[set].users > 0) return;
     names_.erase(&sets_[set].tags);
+    tags_ -= sets_[set].tags.size();
     sets_[set] = Set{};
     free_.push_back(set);
 }

@@ -46,6 +46,7 @@ class TagSets {
     struct Less {
         bool operator()(const std::vector<Tag>* a, const std::vector<Tag>* b) const;
     };
+    std::size_t tags_ = 0;  // in all sets
     std::deque<Set> sets_;  // addresses stay, names_ points into it
     std::vector<Ref> free_;
     std::map<const std::vector<Tag>*, Ref, Less> names_;

@@ -5,6 +5,7 @@
 // time.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -101,5 +102,7 @@ class Scanner {
 [[nodiscard]] std::string joined(const std::string& path, std::string_view name);
 /// "/a/b" as {"a", "b"}; views into `path`.
 [[nodiscard]] std::vector<std::string_view> split(std::string_view path);
+template <std::same_as<std::string> Temporary>
+void split(Temporary&& path) = delete;  // the views would outlive it
 
 }  // namespace objstore::archive
