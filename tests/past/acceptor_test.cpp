@@ -18,6 +18,7 @@ class AcceptorTest : public ::testing::Test {
         context = std::make_unique<Context>(machine.env(), *kbr, *store, std::move(identity), membership,
                                             &verify_record, Config{});
         genesis.emplace(context->self());
+        genesis->replace({});  // it is the only one
         acceptor.emplace(*context, *genesis);
     }
     ~AcceptorTest() override { machine.run(store->close()); }

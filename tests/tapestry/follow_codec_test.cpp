@@ -64,8 +64,10 @@ TEST(FollowCodec, TruncatedAndChangedBytesAreRefusedOrHaveOneMeaning) {
             shorter.header.resize(length);
             expect_one_meaning(name, shorter);
             const auto taken = kDecoders.at(name)(shorter);
-            EXPECT_FALSE(taken && taken->header == message.header)
-                << name << " of " << length << " bytes passes for all";
+            // An empty part may be left out: that means the same.
+            const bool same = message.header.size() - length == 2 && message.header.back() == 0;
+            EXPECT_FALSE(!same && taken && taken->header == message.header)
+                << name << " of " << length << " bytes passes for all of it";
         }
         for (std::size_t i = 0; i < message.header.size(); ++i) {
             for (const auto bit : {0x01U, 0x80U}) {

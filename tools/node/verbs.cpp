@@ -129,7 +129,8 @@ void print_status(Console& console, const nlohmann::json& status) {
     Table table{{"NODE", status["id"].get<std::string>()}};
     table.add({"network", status["network_name"].get<std::string>()});
     table.add({"state", status["state"].get<std::string>() + ", up " + show_duration(status["uptime_s"])});
-    table.add({"address", status["endpoint"].get<std::string>()});
+    const auto address = status["endpoint"].get<std::string>();
+    table.add({"address", address.empty() ? "none: it dials others, and nobody dials it" : address});
     table.add({"members", count_members(status["members"])});
     const auto copies = blocks["copies"].get<int>();
     const auto wanted = blocks["copies_wanted"].get<int>();
