@@ -155,7 +155,8 @@ base::Task<base::Result<bool>> WorkingTree::State::is_empty(State* self, InodeNu
         const bool names_some = std::any_of(node->names.begin(), node->names.end(),
                                             [](const auto& name) { return name.second.after.has_value(); });
         if (names_some) co_return false;
-        const auto tree = damaged ? self->base : self->base_of(*node);
+        const auto tree =
+            damaged ? std::optional{NamedTree{*self->base, self->version.named_in}} : self->base_of(*node);
         if (!tree) co_return true;
         const auto seen = self->changes;
         const auto of = self->base_number;
