@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/byte_order_mark.hpp"
 #include "base/codec.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
@@ -244,6 +245,7 @@ std::string Token::text() const {
 
 Result<Token> Token::parse(std::string_view text) {
     constexpr std::size_t kMaxTokenText = 1024;
+    text = without_byte_order_mark(text);
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
     while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
     if (!text.starts_with(kTokenPrefix) || text.size() > kMaxTokenText) {

@@ -263,7 +263,7 @@ base::Task<void> Mount::unmount() {
     state.unmount();
 }
 
-base::Task<void> Mount::serve(FileSystem& files) {
+base::Task<void> Mount::serve(Files& files) {
     Adapter& state = *adapter_;
     if (!state.mounted) co_return;
     state.files = &files;

@@ -41,7 +41,7 @@ struct Request : std::enable_shared_from_this<Request> {
     Buffer buffer;                ///< which it then keeps beyond the wake-up
     std::list<std::shared_ptr<Request>>::iterator place;
 
-    [[nodiscard]] FileSystem& files() const;
+    [[nodiscard]] Files& files() const;
     [[nodiscard]] Caller caller() const;
 
     void fail(int error);
@@ -50,7 +50,7 @@ struct Request : std::enable_shared_from_this<Request> {
     void entry(const base::Result<EntryReply>& result);
     void attributes(const base::Result<Attributes>& result);
     void open(const base::Result<OpenReply>& result, fuse_file_info info);
-    void create(const base::Result<FileSystem::CreateReply>& result, fuse_file_info info);
+    void create(const base::Result<CreateReply>& result, fuse_file_info info);
     void bytes(base::ByteView bytes);
     /// As getxattr and listxattr want it: the length only if `limit` is 0.
     void bytes_or_length(base::ByteView bytes, std::size_t limit);
@@ -71,7 +71,7 @@ struct Adapter {
     Notifier notifier;
     fuse_session* session = nullptr;
     bool mounted = false;
-    FileSystem* files = nullptr;
+    Files* files = nullptr;
     std::optional<boost::asio::posix::stream_descriptor> device;
     std::list<RequestPtr> under_way;
     base::Event idle;  ///< nothing is under way

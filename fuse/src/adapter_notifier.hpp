@@ -12,7 +12,7 @@
 #include <string>
 #include <thread>
 
-#include "fuse/file_system.hpp"
+#include "fuse/files.hpp"
 
 namespace fusefs {
 
@@ -44,7 +44,7 @@ class Notifier final : public KernelCache {
     void push(Item item);
     void run();
 
-    /// Beyond this the oldest is given up: the kernel forgets it by itself after FileSystem::cache_time().
+    /// Beyond this the oldest is given up: the kernel forgets it by itself after Files::cache_time().
     static constexpr std::size_t kMaxItems = 1U << 20U;
 
     std::mutex mutex_;

@@ -1,4 +1,4 @@
-// Requests: what libfuse calls, as coroutines over FileSystem.
+// Requests: what libfuse calls, as coroutines over Files.
 #include <linux/falloc.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>

@@ -71,7 +71,7 @@ iovec to_part(const std::uint8_t* bytes, std::size_t size) {
 
 }  // namespace
 
-FileSystem& Request::files() const { return *mount.files; }
+Files& Request::files() const { return *mount.files; }
 
 Caller Request::caller() const {
     const auto* who = fuse_req_ctx(req);
@@ -108,7 +108,7 @@ void Request::open(const base::Result<OpenReply>& result, fuse_file_info info) {
     if (fuse_reply_open(req, &info) != 0) files().release(0, result->handle, std::nullopt);
 }
 
-void Request::create(const base::Result<FileSystem::CreateReply>& result, fuse_file_info info) {
+void Request::create(const base::Result<CreateReply>& result, fuse_file_info info) {
     if (!result) return fail(error_number(result.error()));
     answered = true;
     const auto out = to_entry(result->entry, seconds(files().cache_time()));

@@ -1,6 +1,5 @@
 // Names and attributes.
 #include <algorithm>
-#include <cerrno>
 
 #include "file_system_state.hpp"
 #include "objstore/error.hpp"
@@ -13,21 +12,7 @@ constexpr std::chrono::seconds kCacheTime{1};
 constexpr std::uint64_t kHolesCountFrom = 128U << 10U;  // of smaller files st_blocks is what the size says
 constexpr std::size_t kMaxAllocatedKnown = 4096;
 
-bool is_plain_errno(const std::error_code& code) {
-    return code.category() == std::generic_category() || code.category() == std::system_category();
-}
-
 }  // namespace
-
-int error_number(const base::Error& error) {
-    const auto& code = error.code();
-    if (is_plain_errno(code)) return code.value();
-    const auto condition = code.default_error_condition();
-    for (const auto told : {std::errc::no_space_on_device, std::errc::read_only_file_system}) {
-        if (condition == told) return static_cast<int>(told);
-    }
-    return EIO;
-}
 
 std::uint32_t without_set_ids(std::uint32_t mode) {
     mode &= ~static_cast<std::uint32_t>(S_ISUID);
@@ -324,18 +309,19 @@ base::Task<void> FileSystem::State::touch_atime(objstore::InodeNumber inode) {
     (void)co_await tree.set_attributes(inode, std::move(change));
 }
 
-FileSystem::Reply<SpaceReply> FileSystem::space() {
+SpaceReply shown_space(const FileSystemConfig& config, const objstore::LiveCounts& counts) {
     SpaceReply reply;
-    const auto counts = state_->tree.counts();
-    if (state_->config.space) reply = state_->config.space();
+    if (config.space) reply = config.space();
     if (reply.total_bytes == 0) {
         constexpr std::uint64_t kUnknown = 1ULL << 50U;  // nobody knows what the peers can take: a PiB
         reply.free_bytes = kUnknown;
         reply.total_bytes = kUnknown + counts.bytes;
     }
     reply.inodes = counts.files + counts.directories;
-    co_return reply;
+    return reply;
 }
+
+FileSystem::Reply<SpaceReply> FileSystem::space() { co_return shown_space(state_->config, state_->tree.counts()); }
 
 FileSystem::Reply<void> FileSystem::commit() { co_return co_await state_->commit(); }
 

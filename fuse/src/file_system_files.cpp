@@ -71,8 +71,8 @@ FileSystem::Reply<OpenReply> FileSystem::open(NodeId node, OpenFlags flags) {
     co_return reply;
 }
 
-FileSystem::Reply<FileSystem::CreateReply> FileSystem::create(Caller caller, NodeId directory, std::string name,
-                                                              std::uint32_t mode, OpenFlags flags) {
+FileSystem::Reply<CreateReply> FileSystem::create(Caller caller, NodeId directory, std::string name, std::uint32_t mode,
+                                                  OpenFlags flags) {
     State& state = *state_;
     objstore::NewInode what;
     what.mode = mode;

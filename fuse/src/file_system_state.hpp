@@ -25,7 +25,6 @@ struct Handle {
 /// Keeps an inode that the kernel is about to be given; it is let go again if that comes to nothing.
 class Given {
   public:
-    /// Requires: it is in memory, as it is right after get().
     Given(objstore::WorkingTree& tree, objstore::InodeNumber inode) : tree_{tree}, inode_{inode} { tree.pin(inode); }
     ~Given() {
         if (!kept_) tree_.unpin(inode_);
@@ -114,6 +113,9 @@ struct FileSystem::State {
     base::Task<base::Result<objstore::InodeNumber>> create(Caller caller, objstore::InodeNumber directory,
                                                            std::string name, objstore::NewInode what);
 };
+
+/// What statfs tells: of the store where that is known.
+[[nodiscard]] SpaceReply shown_space(const FileSystemConfig& config, const objstore::LiveCounts& counts);
 
 /// `mode` without the set-id bits that a write by an unprivileged caller, or a new owner, takes away.
 [[nodiscard]] std::uint32_t without_set_ids(std::uint32_t mode);

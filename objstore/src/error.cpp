@@ -18,6 +18,7 @@ class Category final : public std::error_category {
             case Errc::no_such_path: return "no such file or directory in the snapshot";
             case Errc::damaged: return "the volume is damaged here";
             case Errc::wrong_key: return "the key does not open this volume";
+            case Errc::collected: return "a prune took blocks of it before it was done";
             case Errc::conflict: return "another writer came first";
             case Errc::stale: return "the storage nodes offer an older state than this client has seen";
         }
@@ -30,6 +31,7 @@ class Category final : public std::error_category {
             case Errc::no_such_path: return std::errc::no_such_file_or_directory;
             case Errc::damaged: return std::errc::io_error;
             case Errc::wrong_key: return std::errc::permission_denied;
+            case Errc::collected: return std::errc::device_or_resource_busy;
             case Errc::conflict: return std::errc::resource_unavailable_try_again;
             case Errc::stale: return std::errc::io_error;
         }

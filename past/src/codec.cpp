@@ -120,6 +120,32 @@ base::Result<BitsReply> decode(ByteView bytes) {
     return out;
 }
 
+Bytes encode(const ListRequest& request) {
+    pb::ListRequest out;
+    put(&out, request);
+    return serialize(out);
+}
+template <>
+base::Result<ListRequest> decode(ByteView bytes) {
+    pb::ListRequest in;
+    ListRequest out;
+    if (!parse(in, bytes) || !get(in, out)) return bad("list");
+    return out;
+}
+
+Bytes encode(const ListReply& reply) {
+    pb::ListReply out;
+    put(&out, reply.blocks, reply.up_to, reply.more);
+    return serialize(out);
+}
+template <>
+base::Result<ListReply> decode(ByteView bytes) {
+    pb::ListReply in;
+    ListReply out;
+    if (!parse(in, bytes) || !get(in, out.blocks, out.up_to, out.more)) return bad("list reply");
+    return out;
+}
+
 Bytes encode(const Reclaim& reclaim) {
     pb::RemoveRequest out;
     put(&out, reclaim);

@@ -74,6 +74,28 @@ inline void put(pb::RemoveRequest* field, const Reclaim& reclaim) {
     put(field->mutable_signature(), ByteView{reclaim.signature});
 }
 
+inline void put(pb::ListRequest* field, const ListRequest& request) {
+    const auto& query = request.query;
+    put(field->mutable_place(), query.place);
+    put(field->mutable_tag(), query.tag);
+    put(field->mutable_owner(), ByteView{query.owner});
+    put(field->mutable_name_digest(), query.name_digest);
+    put(field->mutable_signature(), ByteView{query.signature});
+    put(field->mutable_after(), request.after);
+    field->set_all(query.all);
+}
+inline void put(pb::ListReply* field, const std::vector<TaggedBlock>& blocks, const Guid& up_to, bool more) {
+    auto* ids = field->mutable_ids();
+    ids->reserve(blocks.size() * Guid::kBytes);
+    for (const auto& block : blocks) {
+        ids->append(base::as_text(block.id.view()));
+        field->add_generations(block.generation);
+        field->add_lengths(block.bytes);
+    }
+    put(field->mutable_up_to(), up_to);
+    field->set_more(more);
+}
+
 // --- into values: each returns false on anything that breaks a limit
 
 inline bool get(const std::string& field, Guid& out) {
@@ -156,6 +178,29 @@ inline bool get_lengths(const google::protobuf::RepeatedField<std::uint32_t>& fi
         if (length > base::kMaxBlockBytes || sum > base::kMaxPayloadBytes) return false;
     }
     out.assign(field.begin(), field.end());
+    return true;
+}
+
+inline bool get(const pb::ListRequest& field, ListRequest& out) {
+    auto& query = out.query;
+    query.all = field.all();
+    return get(field.place(), query.place) && get(field.tag(), query.tag) && get(field.owner(), query.owner) &&
+           get(field.name_digest(), query.name_digest) && get(field.signature(), query.signature) &&
+           get(field.after(), out.after);
+}
+/// Ascending up to `up_to`; whether they lie behind what was asked for, the asker knows.
+inline bool get(const pb::ListReply& field, std::vector<TaggedBlock>& blocks, Guid& up_to, bool& more) {
+    std::vector<Guid> ids;
+    more = field.more();
+    if (!get(field.ids(), ids, kMaxBlocksPerRequest) || !get(field.up_to(), up_to)) return false;
+    if (static_cast<std::size_t>(field.generations_size()) != ids.size()) return false;
+    if (static_cast<std::size_t>(field.lengths_size()) != ids.size()) return false;
+    for (int i = 0; i < field.lengths_size(); ++i) {
+        const auto& id = ids[static_cast<std::size_t>(i)];
+        const bool ascends = i == 0 || ids[static_cast<std::size_t>(i) - 1] < id;
+        if (!ascends || up_to < id || field.lengths(i) > base::kMaxBlockBytes) return false;
+        blocks.push_back({id, field.generations(i), field.lengths(i)});
+    }
     return true;
 }
 

@@ -91,6 +91,39 @@ base::Result<LocalRemove> decode(ByteView bytes) {
     return out;
 }
 
+Bytes encode(const LocalList& request) {
+    pb::LocalList out;
+    put(out.mutable_request(), request.request);
+    out.set_deadline_ms(request.deadline_ms);
+    return serialize(out);
+}
+template <>
+base::Result<LocalList> decode(ByteView bytes) {
+    pb::LocalList in;
+    LocalList out;
+    if (!parse(in, bytes) || !get(in.request(), out.request)) return bad("list");
+    out.deadline_ms = in.deadline_ms();
+    return out;
+}
+
+Bytes encode(const TaggedBlocks& page) {
+    pb::LocalListReply out;
+    put(out.mutable_reply(), page.blocks, page.up_to, page.more);
+    out.set_answered(page.answered);
+    out.set_holders(page.holders);
+    return serialize(out);
+}
+template <>
+base::Result<TaggedBlocks> decode(ByteView bytes) {
+    pb::LocalListReply in;
+    TaggedBlocks out;
+    if (!parse(in, bytes) || !get(in.reply(), out.blocks, out.up_to, out.more)) return bad("list reply");
+    if (in.holders() > kMaxHolders || in.answered() > in.holders()) return bad("list reply");
+    out.answered = in.answered();
+    out.holders = in.holders();
+    return out;
+}
+
 Bytes encode(const LocalReadRecord& request) {
     pb::LocalReadRecord out;
     put(out.mutable_key(), request.key);

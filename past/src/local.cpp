@@ -92,6 +92,17 @@ Task<Result<void>> LocalClient::remove(Reclaim reclaim, TimePoint deadline) {
     co_return base::ok();
 }
 
+Task<Result<TaggedBlocks>> LocalClient::list(BlockQuery query, Guid after, TimePoint deadline) {
+    LocalList request;
+    request.request.query = query;
+    request.request.after = after;
+    request.deadline_ms = milliseconds_until(deadline);
+    auto header = encode(request);
+    const auto answer = co_await call(LocalVerb::list, std::move(header), SharedBytes(), deadline);
+    if (!answer) co_return answer.error();
+    co_return decode<TaggedBlocks>(answer->header);
+}
+
 Task<Result<std::optional<Record>>> LocalClient::read_record(Guid key, TimePoint deadline) {
     auto header = encode(LocalReadRecord{key, milliseconds_until(deadline)});
     const auto answer = co_await call(LocalVerb::read_record, std::move(header), SharedBytes(), deadline);
@@ -144,8 +155,7 @@ LocalServer::LocalServer(base::NodeEnv env, Storage& storage, FindHolders find_h
     : env_{env}, storage_{storage}, find_holders_{std::move(find_holders)} {}
 
 bool LocalServer::owns(std::uint8_t verb) {
-    return verb >= static_cast<std::uint8_t>(LocalVerb::put) &&
-           verb <= static_cast<std::uint8_t>(LocalVerb::read_any_record);
+    return verb >= static_cast<std::uint8_t>(LocalVerb::put) && verb <= static_cast<std::uint8_t>(LocalVerb::list);
 }
 
 TimePoint LocalServer::deadline(std::uint64_t milliseconds) const {
@@ -195,6 +205,12 @@ Task<Result<Message>> LocalServer::handle(Message message) {
             const auto until = deadline(request.deadline_ms);
             BASE_CO_CHECK(co_await storage_.remove(std::move(request.reclaim), until));
             co_return answer({});
+        }
+        case LocalVerb::list: {
+            BASE_CO_TRY(const auto request, decode<LocalList>(message.header));
+            const auto until = deadline(request.deadline_ms);
+            BASE_CO_TRY(const auto page, co_await storage_.list(request.request.query, request.request.after, until));
+            co_return answer(encode(page));
         }
         case LocalVerb::read_record: {
             BASE_CO_TRY(const auto request, decode<LocalReadRecord>(message.header));

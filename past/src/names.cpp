@@ -21,6 +21,12 @@ base::Bytes Reclaim::body() const {
     return out.take();
 }
 
+base::Bytes BlockQuery::body() const {
+    base::Writer out;
+    out.u8(all ? 2 : 1).guid(place).guid(tag.volume).u64(tag.generation).raw(owner).guid(name_digest);
+    return out.take();
+}
+
 base::Guid raw_name_digest() { return base::sha256(base::as_bytes("pelago raw")); }
 
 base::Result<void> check_reclaim(const Reclaim& reclaim) {
@@ -28,12 +34,15 @@ base::Result<void> check_reclaim(const Reclaim& reclaim) {
         return base::Error{base::Errc::bad_argument, "a reclaim names 1 to 4096 blocks"};
     }
     if (volume_tag(volume_guid(reclaim.owner, reclaim.name_digest)) != reclaim.tag.volume) return Errc::not_owner;
-    if (reclaim.at_once && reclaim.name_digest != raw_name_digest()) {
-        return base::Error{base::Errc::bad_argument, "only raw blocks can be reclaimed without grace"};
-    }
     if (!base::verify_signature(reclaim.owner, "pelago reclaim", reclaim.body(), reclaim.signature)) {
         return Errc::not_owner;
     }
+    return base::ok();
+}
+
+base::Result<void> check_query(const BlockQuery& query) {
+    if (volume_tag(volume_guid(query.owner, query.name_digest)) != query.tag.volume) return Errc::not_owner;
+    if (!base::verify_signature(query.owner, "pelago list", query.body(), query.signature)) return Errc::not_owner;
     return base::ok();
 }
 

@@ -7,6 +7,7 @@
 #include "context.hpp"
 #include "divert/diverter.hpp"
 #include "holders.hpp"
+#include "lister.hpp"
 #include "off_place.hpp"
 #include "reader.hpp"
 #include "reclaims.hpp"
@@ -56,7 +57,8 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
           off_place{context},
           reader{context, holders, off_place, cache},
           writer{context, holders, reclaims},
-          server{context, holders, reclaims, registers, store, diverter, cache},
+          lister{context, holders, reclaims},
+          server{context, holders, reclaims, lister, registers, store, diverter, cache},
           idle{env.executor} {
         idle.set();
     }
@@ -171,6 +173,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     OffPlace off_place;
     Reader reader;
     Writer writer;
+    Lister lister;
     Server server;
     base::Event idle;  // no request of others is being served
     std::size_t serving = 0;
@@ -204,6 +207,9 @@ Task<Result<std::vector<bool>>> Node::touch(Guid place, Tag tag, std::vector<Gui
 }
 Task<Result<void>> Node::remove(Reclaim reclaim, TimePoint deadline) {
     return Parts::keep(parts_, parts_->writer.remove(std::move(reclaim), deadline));
+}
+Task<Result<TaggedBlocks>> Node::list(BlockQuery query, Guid after, TimePoint deadline) {
+    return Parts::keep(parts_, parts_->lister.list(query, after, deadline));
 }
 Task<Result<std::optional<Record>>> Node::read_record(Guid key, TimePoint deadline) {
     return Parts::keep(parts_, parts_->registers.read(key, deadline));

@@ -108,18 +108,28 @@ void Reclaims::count(const Entry& entry, bool comes) {
 
 void Reclaims::list(std::shared_ptr<Entry> entry) {
     count(*entry, true);
-    if (entry->executed) index(*entry);
+    index(*entry, entry->executed ? taken_ : to_take_);
     const auto digest = entry->digest;
     entries_[digest] = std::move(entry);
 }
 
-/// Of two that took a block the one of the later generation covers all that the other does.
-void Reclaims::index(const Entry& entry) {
-    auto& of_volume = taken_[entry.reclaim.tag.volume];
+/// Of two that name a block the one of the later generation covers all that the other does.
+void Reclaims::index(const Entry& entry, Named& where) {
+    auto& of_volume = where[entry.reclaim.tag.volume];
     for (const auto& id : entry.reclaim.blocks) {
         auto& by = of_volume[id];
         if (by == nullptr || by->reclaim.tag.generation <= entry.reclaim.tag.generation) by = &entry;
     }
+}
+
+void Reclaims::unindex(const Entry& entry, Named& where) {
+    const auto volume = where.find(entry.reclaim.tag.volume);
+    if (volume == where.end()) return;
+    for (const auto& id : entry.reclaim.blocks) {
+        const auto at = volume->second.find(id);
+        if (at != volume->second.end() && at->second == &entry) volume->second.erase(at);
+    }
+    if (volume->second.empty()) where.erase(volume);
 }
 
 void Reclaims::forget(Entry& entry) {
@@ -127,13 +137,7 @@ void Reclaims::forget(Entry& entry) {
     entry.forgotten = true;
     slots_.give_back(entry);
     count(entry, false);
-    if (const auto volume = taken_.find(entry.reclaim.tag.volume); volume != taken_.end()) {
-        for (const auto& id : entry.reclaim.blocks) {
-            const auto at = volume->second.find(id);
-            if (at != volume->second.end() && at->second == &entry) volume->second.erase(at);
-        }
-        if (volume->second.empty()) taken_.erase(volume);
-    }
+    unindex(entry, entry.executed ? taken_ : to_take_);
     entries_.erase(digest);  // and with it `entry`, unless somebody works on it
 }
 
@@ -145,6 +149,8 @@ Task<Result<void>> Reclaims::add(Reclaim reclaim) {
     if (const auto known = entries_.find(digest); known != entries_.end()) {
         const auto first = known->second;
         co_await first->settled.wait();
+        // A copy may have come back since, from who had not heard of it.
+        if (first->executed && !first->forgotten && names_held(reclaim)) co_await execute(first);
         co_return first->saved;
     }
     const auto entry = std::make_shared<Entry>(context_.env.executor);
@@ -176,10 +182,11 @@ Task<void> Reclaims::execute(std::shared_ptr<Entry> entry) {
     // The tick and whoever added it may meet here; or it was forgotten meanwhile, for want of room.
     if (entry->executed || entry->forgotten) co_return;
     count(*entry, false);
+    unindex(*entry, to_take_);
     entry->executed = true;
     entry->left = kRemember;
     count(*entry, true);
-    index(*entry);
+    index(*entry, taken_);
     (void)co_await slots_.save_head(*entry);
     context_.log(base::Log::Level::debug, "reclaimed {} of {} blocks", *gone, entry->reclaim.blocks.size());
 }
@@ -207,13 +214,20 @@ Task<void> Reclaims::run() {
     }
 }
 
-const Reclaim* Reclaims::reclaimed(const Guid& id, const Tag& tag) const {
-    const auto volume = taken_.find(tag.volume);
-    if (volume == taken_.end()) return nullptr;
+const Reclaims::Entry* Reclaims::covering(const Named& where, const Guid& id, const Tag& tag) {
+    const auto volume = where.find(tag.volume);
+    if (volume == where.end()) return nullptr;
     const auto by = volume->second.find(id);
     if (by == volume->second.end() || by->second->reclaim.tag.generation < tag.generation) return nullptr;
-    return &by->second->reclaim;
+    return by->second;
 }
+
+const Reclaim* Reclaims::reclaimed(const Guid& id, const Tag& tag) const {
+    const auto* entry = covering(taken_, id, tag);
+    return entry != nullptr ? &entry->reclaim : nullptr;
+}
+
+bool Reclaims::will_take(const Guid& id, const Tag& tag) const { return covering(to_take_, id, tag) != nullptr; }
 
 std::size_t Reclaims::pending() const {
     return static_cast<std::size_t>(

@@ -29,6 +29,8 @@ class Reclaims {
 
     /// The executed reclaim that took `id`, if its generation covers `tag`'s. Valid until the next suspension.
     [[nodiscard]] const Reclaim* reclaimed(const base::Guid& id, const Tag& tag) const;
+    /// One that waits will take it, as far as this tag goes.
+    [[nodiscard]] bool will_take(const base::Guid& id, const Tag& tag) const;
     [[nodiscard]] std::size_t pending() const;
 
   private:
@@ -55,14 +57,18 @@ class Reclaims {
     [[nodiscard]] Entry* next_to_forget(bool names_held);
     void list(std::shared_ptr<Entry> entry);
     void count(const Entry& entry, bool comes);
-    void index(const Entry& entry);
+    using Named = std::map<base::Guid, std::map<base::Guid, const Entry*>>;  // by volume and block
+    static void index(const Entry& entry, Named& where);
+    static void unindex(const Entry& entry, Named& where);
+    [[nodiscard]] static const Entry* covering(const Named& where, const base::Guid& id, const Tag& tag);
     void forget(Entry& entry);
     base::Task<void> execute(std::shared_ptr<Entry> entry);
 
     Context& context_;
     ReclaimSlots slots_;
-    std::map<base::Guid, std::shared_ptr<Entry>> entries_;            // by digest
-    std::map<base::Guid, std::map<base::Guid, const Entry*>> taken_;  // executed: by volume and block
+    std::map<base::Guid, std::shared_ptr<Entry>> entries_;  // by digest
+    Named taken_;                                           // executed
+    Named to_take_;                                         // that wait
     std::map<base::PublicKey, Costs> owners_;
     Costs all_;
     std::size_t waiting_ = 0;  // entries

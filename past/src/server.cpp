@@ -42,6 +42,7 @@ Task<Result<Message>> Server::answer(Peer from, Message message) {
         case Verb::fetch: co_return co_await fetch(std::move(from), std::move(message));
         case Verb::touch: co_return co_await touch(std::move(message));
         case Verb::remove: co_return co_await remove(std::move(message));
+        case Verb::list: co_return co_await list(std::move(message));
         case Verb::holders: co_return co_await holders(std::move(message));
         case Verb::query:
         case Verb::prepare:
@@ -193,6 +194,12 @@ Task<Result<Message>> Server::remove(Message message) {
     BASE_CO_TRY(auto reclaim, decode<Reclaim>(message.header));
     BASE_CO_CHECK(co_await reclaims_.add(std::move(reclaim)));
     co_return reply({});
+}
+
+Task<Result<Message>> Server::list(Message message) {
+    BASE_CO_TRY(const auto request, decode<ListRequest>(message.header));
+    BASE_CO_TRY(const auto page, lister_.page(request.query, request.after));
+    co_return reply(encode(page));
 }
 
 Task<Result<Message>> Server::holders(Message message) {

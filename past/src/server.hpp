@@ -3,6 +3,7 @@
 
 #include "batch.hpp"
 #include "holders.hpp"
+#include "lister.hpp"
 #include "reclaims.hpp"
 
 namespace past {
@@ -14,11 +15,12 @@ class Registers;
 
 class Server {
   public:
-    Server(Context& context, Holders& holders, Reclaims& reclaims, Registers& registers, DivertingStore& store,
-           Diverter& diverter, BlockCache& cache)
+    Server(Context& context, Holders& holders, Reclaims& reclaims, Lister& lister, Registers& registers,
+           DivertingStore& store, Diverter& diverter, BlockCache& cache)
         : context_{context},
           holders_{holders},
           reclaims_{reclaims},
+          lister_{lister},
           registers_{registers},
           store_{store},
           diverter_{diverter},
@@ -32,6 +34,7 @@ class Server {
     base::Task<base::Result<base::Message>> fetch(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> touch(base::Message message);
     base::Task<base::Result<base::Message>> remove(base::Message message);
+    base::Task<base::Result<base::Message>> list(base::Message message);
     base::Task<base::Result<base::Message>> holders(base::Message message);
     base::Task<base::Result<base::Message>> compare(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> ranges(base::Message message);
@@ -42,6 +45,7 @@ class Server {
     Context& context_;
     Holders& holders_;
     Reclaims& reclaims_;
+    Lister& lister_;
     Registers& registers_;
     DivertingStore& store_;
     Diverter& diverter_;

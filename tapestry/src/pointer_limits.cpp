@@ -60,6 +60,7 @@ struct Candidate {
     NodeId id;
     base::Duration delay{};
     std::uint32_t since = 0;
+    bool silent = false;
 };
 
 /// `all`: sorted by distance, then by how long they have been there.
@@ -89,24 +90,34 @@ NodeId one_too_many(const std::vector<Candidate>& all, std::size_t seniors) {
 
 // Of too many publishers of one object goes one that has another nearly as far from here: what is left is near for
 // somebody wherever he asks from. Not the nearest, not the farthest, and not those that have published it longest: a
-// crowd of late comers does not push out who was there before.
+// crowd of late comers does not push out who was there before. But first of all one that did not answer: the next may.
+// Whoever goes is remembered as somebody who publishes it: those that stay may all withdraw before it says so again.
 void PointerTable::thin_live(Entries& entries) {
     std::vector<Candidate> all;
     for (const auto& entry : entries) {
         if (entry.gone) continue;
         const auto same = std::ranges::find(all, entry.publisher(), &Candidate::id);
         if (same == all.end()) {
-            all.push_back({entry.publisher(), entry.held->delay, entry.since});
+            all.push_back({entry.publisher(), entry.held->delay, entry.since, entry.silent});
             continue;
         }
+        same->silent = same->silent && entry.silent;
         same->delay = std::min(same->delay, entry.held->delay);
         same->since = std::min(same->since, entry.since);
     }
     if (all.size() <= limits_.per_object) return;
     std::ranges::sort(all, {}, [](const Candidate& each) { return std::pair{each.delay, each.since}; });
-    const auto victim = one_too_many(all, limits_.seniors);
+    const auto silent = std::ranges::find(all, true, &Candidate::silent);
+    const auto victim = silent != all.end() ? silent->id : one_too_many(all, limits_.seniors);
     for (std::size_t i = entries.size(); i-- > 0;) {
-        if (!entries[i].gone && entries[i].publisher() == victim) erase(entries, i);
+        const auto& entry = entries[i];
+        if (entry.gone || entry.publisher() != victim) continue;
+        const auto until = entry.held->expires;
+        const Range this_one{entry.index, entry.index + std::size_t{1}};
+        if (!remember_refused(entry.announcement(), this_one, until)) {
+            uncertain_until_ = std::max(uncertain_until_, until);
+        }
+        erase(entries, i);
     }
 }
 

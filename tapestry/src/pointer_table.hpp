@@ -63,8 +63,8 @@ class PointerTable {
         std::size_t withdrawn_per_object = 64;  ///< besides
         std::size_t pointers = 1U << 20U;
         std::size_t bytes = 256U << 20U;
-        std::size_t refused_objects = 1U << 16U;           ///< remembered of those who are banned, of each equally many
-        base::Duration tombstone = std::chrono::hours{1};  ///< how long a withdrawal is remembered
+        std::size_t refused_objects = 1U << 16U;  ///< remembered of whom there is no pointer, equally many each
+        base::Duration tombstone = std::chrono::hours{1};   ///< how long a withdrawal is remembered
         base::Duration penalty = std::chrono::minutes{10};  ///< of a publisher that lied, doubling
         base::Duration forgets = std::chrono::hours{1};     ///< a lie
         unsigned forgiven = 3;                              ///< lies before a penalty
@@ -97,7 +97,7 @@ class PointerTable {
     /// This very announcement, byte for byte, is kept for its object `index`.
     [[nodiscard]] bool holds(const Announcement& announcement, std::size_t index) const;
     /// Somebody else than `but` publishes it, whether he answered lately or not, or would have but is not believed at
-    /// present; or may publish it, since live pointers had to make room.
+    /// present, or was one too many; or may publish it, since live pointers had to make room.
     [[nodiscard]] bool known(base::TimePoint now, const base::Guid& object, const base::NodeId& but = {}) const;
     /// The publisher did not answer: find() leaves it out until it publishes again, known() does not.
     void suspect(const base::Guid& object, const base::NodeId& publisher);
@@ -217,8 +217,7 @@ class PointerTable {
     std::map<base::NodeId, Publisher> publishers_;
     std::set<std::pair<std::size_t, base::NodeId>> by_bytes_;  // publishers
     std::map<LeaseKey, std::unique_ptr<Kept>> leases_;
-    /// What those announced who are refused, and until when that counts. Of few publishers: liars are banned for a
-    /// while.
+    /// What those announced who are refused, or were one too many, and until when that counts.
     std::map<base::NodeId, std::map<base::Guid, base::TimePoint>> refused_;
     std::size_t refused_objects_ = 0;    // in all of these
     base::TimePoint uncertain_until_{};  // what had to make room would have been here until then

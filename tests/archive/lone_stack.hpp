@@ -39,6 +39,9 @@ class WatchedStorage final : public past::Storage {
     Task<Result<void>> remove(past::Reclaim reclaim, base::TimePoint deadline) override {
         return below_.remove(std::move(reclaim), deadline);
     }
+    Task<Result<past::TaggedBlocks>> list(past::BlockQuery query, base::Guid after, base::TimePoint deadline) override {
+        return below_.list(query, after, deadline);
+    }
     Task<Result<std::optional<past::Record>>> read_record(base::Guid key, base::TimePoint deadline) override {
         return below_.read_record(key, deadline);
     }

@@ -116,6 +116,7 @@ TEST(Membership, ATokenIsTextThatNoticesDamage) {
     ASSERT_TRUE(parsed);
     EXPECT_EQ(parsed->issuer_endpoint, token.issuer_endpoint);
     EXPECT_EQ(parsed->secret, token.secret);
+    EXPECT_TRUE(Token::parse("\xEF\xBB\xBF" + text + "\r\n")) << "as some editors save it";
     EXPECT_EQ(Token::parse(text.substr(0, text.size() - 3)).error(), Errc::bad_format);
     auto damaged = text;
     damaged[20] = damaged[20] == 'A' ? 'B' : 'A';

@@ -92,6 +92,10 @@ class MemoryBlockStore final : public past::BlockStore {
     }
 
     [[nodiscard]] bool has(const base::Guid& id) const override { return held_.contains(id); }
+    [[nodiscard]] std::uint32_t length(const base::Guid& id) const override {
+        const auto at = held_.find(id);
+        return at == held_.end() ? 0 : static_cast<std::uint32_t>(at->second.bytes.size());
+    }
     [[nodiscard]] std::vector<past::Tag> tags(const base::Guid& id) const override {
         std::vector<past::Tag> out;
         if (const auto at = held_.find(id); at != held_.end()) {

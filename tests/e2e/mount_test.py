@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -436,6 +437,134 @@ def test_a_snapshot_can_be_mounted(m):
     check(os.listdir(m.here()) == ["f"] and read(m.here("f")) == b"new", "not the last")
 
 
+def attributes_of(top):
+    """What every name below `top` is, with all that can be seen of it."""
+    found = {}
+    first = {}  # of hard links
+    for directory, directories, files in os.walk(top):
+        for name in [*directories, *files]:
+            path = os.path.join(directory, name)
+            is_now = os.lstat(path)
+            kind = stat.S_IFMT(is_now.st_mode)
+            told = [oct(is_now.st_mode), is_now.st_uid, is_now.st_gid, is_now.st_mtime_ns, is_now.st_rdev]
+            told.append({key: os.getxattr(path, key, follow_symlinks=False)
+                         for key in sorted(os.listxattr(path, follow_symlinks=False))})
+            if kind != stat.S_IFDIR:
+                told += [is_now.st_nlink, first.setdefault((is_now.st_dev, is_now.st_ino), os.path.relpath(path, top))]
+            if kind == stat.S_IFREG:
+                told.append(read(path))
+            if kind == stat.S_IFLNK:
+                told.append(os.readlink(path))
+            found[os.path.relpath(path, top)] = told
+    return found
+
+
+def test_an_archive_is_a_directory_of_its_snapshots(m):
+    source = m.path("source")
+    os.makedirs(m.path("source/d/e"))
+    write(m.path("source/small"), b"one")
+    write(m.path("source/big"), random.Random(1).randbytes(3_000_000))
+    os.link(m.path("source/big"), m.path("source/d/link"))
+    os.symlink("../small", m.path("source/d/symlink"))
+    os.mkfifo(m.path("source/fifo"))
+    write(m.path("source/holes"), b"x")
+    os.truncate(m.path("source/holes"), 3_000_000)
+    write(m.path("source/d/e/" + "n" * 255), b"")
+    os.setxattr(m.path("source/small"), "user.colour", b"blue")
+    os.chmod(m.path("source/small"), 0o4751)
+    if ROOT:
+        os.chown(m.path("source/small"), 12, 34)
+    for name, time_ns in (("small", -5_000_000_001), ("d/e", 1_500_000_000_123_456_789)):
+        os.utime(m.path("source", name), ns=(0, time_ns))
+    m.run("archive", "backup", "--host", "ada", "--tag", "t", source)
+    write(m.path("source/new"), b"new")
+    os.unlink(m.path("source/d/link"))
+    m.run("archive", "backup", "--host", "bert", source)
+    m.mounts.append(m.directory)
+    told = json.loads(m.run("archive", "mount", "-d", m.directory, "--json").stdout)
+    check(told["directory"] == m.directory and told["pid"] == m.server(), str(told))
+
+    snapshots = json.loads(m.run("archive", "snapshots", "--json").stdout)
+    ids = [each["short_id"] for each in snapshots]
+    check(sorted(os.listdir(m.here())) == ["hosts", "ids", "snapshots", "tags"], str(os.listdir(m.here())))
+    check(sorted(os.listdir(m.here("ids"))) == sorted(ids), "ids")
+    check(sorted(os.listdir(m.here("hosts"))) == ["ada", "bert"] and os.listdir(m.here("tags")) == ["t"], "hosts, tags")
+    times = sorted(set(os.listdir(m.here("snapshots"))) - {"latest"})
+    check(len(times) == 2 and times[0].startswith(snapshots[0]["time"][:4]), str(times))
+    check(os.readlink(m.here("snapshots/latest")) in times, "latest")
+    check(sorted(os.listdir(m.here("hosts/ada"))) == [times[0], "latest"], "hosts/ada")
+    check(read(m.here("hosts/bert/latest") + m.path("source/new")) == b"new", "the newest of bert")
+    check(not os.path.exists(m.here("hosts/ada/latest") + m.path("source/new")), "the newest of ada")
+
+    numbers = set()
+    for place, each in (("ids/" + ids[0], ids[0]), ("ids/" + ids[1], ids[1]), ("tags/t/latest", ids[0])):
+        target = m.path("out", each)
+        m.run("archive", "restore", each, "--target", target)
+        shown, restored = m.here(place) + source, target + source
+        check(attributes_of(shown) == attributes_of(restored), f"{place} differs from what restore makes")
+        check(subprocess.run(["diff", "-r", "--no-dereference", "-x", "fifo", shown, restored]).returncode == 0, "diff -r")
+        mine = {os.lstat(os.path.join(at, name)).st_ino for at, ds, fs in os.walk(shown) for name in [*ds, *fs]}
+        check(not numbers & mine, "two snapshots share an inode number")
+        numbers |= mine
+    check(os.stat(m.here("ids", ids[0]) + m.path("source/holes")).st_blocks * 512 < 2_000_000, "the hole")
+    refused(errno.EROFS, write, m.here("x"), b"")
+    refused(errno.EROFS, os.unlink, m.here("ids", ids[0]) + m.path("source/small"))
+    refused(errno.ENOENT, os.stat, m.here("ids/nosuch"))
+
+    write(m.path("source/newer"), b"newer")
+    m.run("archive", "backup", "--host", "carl", source)
+    deadline = time.monotonic() + 30
+    while not os.path.exists(m.here("hosts/carl")):
+        check(time.monotonic() < deadline, "the new snapshot does not appear")
+        time.sleep(0.1)
+    while not os.path.exists(m.here("snapshots/latest") + m.path("source/newer")):
+        check(time.monotonic() < deadline, "latest is not the new one")
+        time.sleep(0.1)
+
+    number = os.stat(m.here("ids", ids[1]) + source).st_ino
+    m.umount("--wait")
+    m.run("archive", "mount", "-d", m.directory, "--host", "bert", "--path-template", "%h/%T", "--time-template", "2006")
+    year = snapshots[1]["time"][:4]
+    check(os.listdir(m.here()) == ["bert"] and sorted(os.listdir(m.here("bert"))) == [year, "latest"], "templates")
+    m.umount("--wait")
+    m.run("archive", "mount", "-d", m.directory)
+    check(os.stat(m.here("ids", ids[1]) + source).st_ino == number, "another inode number after a remount")
+    m.run("archive", "mount", m.directory, expect=11)
+    m.umount("--wait")
+    for option in ("rw", "at=latest", "subdir=a", "durability=close", "cache=strict", "nosuch"):
+        m.run("archive", "mount", m.directory, "-o", option, expect=2)
+    m.run("archive", "mount", m.directory, "--path-template", "%x", expect=2)
+    m.run("archive", "mount", m.directory, "--volume", "none", expect=10)
+
+
+def test_an_archive_that_cannot_be_reached_is_an_error(m):
+    m.run("dev", "up", "--nodes", "1", cwd=m.scratch)
+    node = json.loads(m.run("dev", "status", "--json").stdout)["nodes"][0]
+    try:
+        write(m.path("f"), random.Random(1).randbytes(300_000))
+        m.run("--dir", node["directory"], "archive", "backup", m.path("f"))
+        m.mounts.append(m.directory)
+        m.run("--dir", node["directory"], "archive", "mount", "-d", m.directory, "-o", "timeout=3s")
+        shown = m.here("snapshots/latest") + m.path("f")
+        os.stat(shown)
+        os.kill(node["pid"], signal.SIGSTOP)
+        error, seconds = timed(read, shown)
+        check(error == errno.EIO and seconds < 20, f"{error} after {seconds:.1f} s: EIO was wanted")
+        time.sleep(4)
+        error, seconds = timed(os.listdir, m.here("snapshots"))
+        check(error == errno.EIO and seconds < 20, f"{error} after {seconds:.1f} s: EIO was wanted")
+        os.kill(node["pid"], signal.SIGCONT)
+        deadline = time.monotonic() + 60
+        while timed(read, shown)[0] != 0:
+            check(time.monotonic() < deadline, "it does not come back")
+            time.sleep(0.1)
+        check(read(shown) == read(m.path("f")), "other bytes")
+    finally:
+        os.kill(node["pid"], signal.SIGCONT)
+        m.clean()
+        m.run("dev", "down")
+
+
 def test_a_directory_of_the_volume_can_be_mounted(m):
     volume(m)
     os.makedirs(m.here("a/b"))
@@ -499,6 +628,15 @@ def test_an_ordinary_user_can_mount(m):
     done = run("sh", "-c", f"umask 027; echo hello > {m.here('f')} && cat {m.here('f')} && stat -c '%a %u' {m.here('f')}")
     check(done.stdout == b"hello\n640 65534\n", (done.stdout + done.stderr).decode())
     refused(errno.EACCES, os.listdir, m.here())  # nobody else, root included
+    done = run(PELAGO, "umount", m.directory, "--wait")
+    check(done.returncode == 0 and not mounted(m.directory), done.stderr.decode())
+    write(m.path("home/f"), b"hello")
+    os.chmod(m.path("home/f"), 0o644)
+    for args in (["archive", "backup", m.path("home/f")], ["archive", "mount", "-d", m.directory]):
+        done = run(PELAGO, *args)
+        check(done.returncode == 0, done.stderr.decode())
+    done = run("cat", m.here("snapshots/latest") + m.path("home/f"))
+    check(done.stdout == b"hello", (done.stdout + done.stderr).decode())
     done = run(PELAGO, "umount", m.directory, "--wait")
     check(done.returncode == 0 and not mounted(m.directory), done.stderr.decode())
 

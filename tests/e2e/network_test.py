@@ -95,12 +95,15 @@ def home(scratch, *names):
 def test_a_network_of_two_outlives_one_of_them(scratch):
     source, ada, bert = home(scratch, "ada", "bert")
     lost = bert.id()[:8]
+    wait_until(lambda: all(member["state"] != "unknown" for member in ada.status()["members"]), "they have met")
     bert.kill()
     wait_until(lambda: ada.neighbours() == 0, "the other is known to be gone")
     (source / "new").write_text("written when bert was gone\n")
     done = ada("archive", "backup", source, expect=5)
     check(lost.encode() in done.stderr and b"network remove" in done.stderr, done.stderr.decode())
     wait_until(lambda: lost.encode() in ada("node", "status", "--check", expect=(0, 3, 5)).stderr, "the status names it")
+    gone = [member for member in ada.status()["members"] if member["id"].startswith(lost)]
+    check(gone[0]["state"] == "away" and gone[0].get("name") and "used_bytes" in gone[0], f"what it told is lost: {gone}")
     check(b"network remove" in ada("node", "status", "--check", expect=5).stderr, "and the way on")
 
     ada("network", "remove", lost)
@@ -118,6 +121,10 @@ def test_a_network_of_two_outlives_one_of_them(scratch):
     bert.up()
     wait_until(lambda: "removed from the network" in bert.log(), "the one that came back is told")
     bert("archive", "backup", source, expect=5)
+    wait_until(lambda: b"was removed" in bert("node", "status", "--check", expect=5).stderr, "its status says so")
+    for verb in (("node", "status", "--check"), ("network", "leave")):
+        done = bert(*verb, expect=5)
+        check(b"leave --force" in done.stderr, f"{verb} does not say the way on: {done.stderr.decode()}")
     check(ada.neighbours() == 1 and lost not in str(ada.status()["overlay"]), "it is a neighbour again")
     (source / "newer").write_text("written when bert was back\n")
     carl("archive", "backup", source, expect=(0, 3))

@@ -39,6 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check<past::ReviewRequest>(input);
     check<past::ClaimRequest>(input);
     check<past::RetagRequest>(input);
+    check<past::ListRequest>(input);
+    check<past::ListReply>(input);
     check<past::QueryRequest>(input);
     check<past::PrepareRequest>(input);
     check<past::AcceptRequest>(input);
@@ -50,6 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check<past::LocalGet>(input);
     check<past::LocalTouch>(input);
     check<past::LocalRemove>(input);
+    check<past::LocalList>(input);
+    check<past::TaggedBlocks>(input);
     check<past::LocalReadRecord>(input);
     check<past::LocalRecord>(input);
     check<past::ShownRecord>(input);

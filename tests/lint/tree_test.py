@@ -32,6 +32,9 @@ DETACHED = r"\basio::detached\b"
 # (Durations are exempt: they have nothing to destroy.)
 CO_AWAIT_TEMPORARY = r"co_await\b(?=(?:[^;{]|seconds\{|minutes\{|Duration\{)*?[,(]\s*(?!(?:std::chrono::)?\w*(?:seconds|minutes|hours)\{|(?:base::)?Duration\{)(?:(?:[\w:]|<[^<>]*>)*\{\s*[^\s}]|\[[^\]\n]+\]\s*(?:\(|\{|mutable)))"
 CO_AWAIT_CHOICE = r"co_await\s*\([^;?]*\?"
+# A count and its noun: "1 blocks" is what a person sees of it. plural() makes them agree.
+COUNT_AND_NOUN = (r"\b(?:human_count|to_string)\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\s*\+\s*"
+                  r"\" (?:blocks|bytes|copies|directories|entries|files|machines|members|nodes|objects|peers|snapshots|volumes)\b")
 UNFINISHED = r"\b(?:TODO|FIXME|XXX|HACK)\b"
 
 
@@ -44,6 +47,7 @@ def self_test():
         (CO_AWAIT_TEMPORARY, "co_await pool.run([block] { return 1; });"),
         (CO_AWAIT_CHOICE, "co_await (ok ? a() : b());"),
         (LIBFUSE, "#include <fuse_lowlevel.h>"),
+        (COUNT_AND_NOUN, 'print(human_count(store["blocks"].get<int>()) + " blocks, ");'),
     ]
     for pattern, text in planted:
         assert offences(pattern, text), f"the rule does not see {text!r}"
@@ -71,6 +75,8 @@ def main():
             report("rule 3: reach the world through a door of base", DOORS)
         if layer in LAYERS:
             report("rule 7: spawn through TaskGroup", DETACHED)
+        if layer == "tools":
+            report("a count and its noun agree by plural()", COUNT_AND_NOUN)
         report("rule 9: name it, then move it", CO_AWAIT_TEMPORARY)
         report("rule 9: no ?: over awaitables", CO_AWAIT_CHOICE)
         if re.search(UNFINISHED, text):

@@ -228,6 +228,29 @@ TEST_F(TwoMounts, AnOpenFileThatTheOtherRemovedIsStillReadable) {
     EXPECT_EQ(read(two, number), "text");
 }
 
+TEST_F(TwoMounts, AHeldFileThatTheOtherRemovedIsReadableEvenIfItWasNotInMemory) {
+    const auto one = mount();
+    const auto number = file(one, kRootInode, "a", "text");
+    const auto other = file(one, kRootInode, "b", "more");
+    commit(one);
+    const auto two = mount();
+    two->pin(number);
+    two->pin(other);
+    run(one->unlink(kRootInode, "a"));
+    commit(one);
+    refresh(two);
+    EXPECT_EQ(run(two->get(number)).nlink, 0U);
+    EXPECT_EQ(read(two, number), "text");
+    run(one->unlink(kRootInode, "b"));
+    commit(one);
+    file(two, kRootInode, "c");
+    commit(two);  // on top of what the other did
+    EXPECT_EQ(names(two, kRootInode), Names{"c"});
+    EXPECT_EQ(read(two, other), "more");
+    two->unpin(number);
+    EXPECT_EQ(fails(two->get(number)), std::errc::no_such_file_or_directory);
+}
+
 TEST_F(TwoMounts, WhatAConflictKeepsCanHaveANameAgain) {
     const auto one = mount();
     const auto two = mount();

@@ -1,4 +1,5 @@
 // One mount: what is changed is there at once, and after a commit for good.
+#include "base/task_group.hpp"
 #include "live/mounts.hpp"
 #include "objstore/error.hpp"
 #include "objstore/live/order.hpp"
@@ -90,6 +91,25 @@ TEST_F(LiveTest, AFileThatIsUnlinkedStaysAsLongAsItIsHeld) {
     one->unpin(number);
     EXPECT_EQ(fails(one->get(number)), std::errc::no_such_file_or_directory);
     EXPECT_EQ(names(mount(), kRootInode), Names{});
+}
+
+TEST_F(LiveTest, OfWhatIsHeldOnlyTheMostRecentlyUsedIsInMemory) {
+    LiveConfig config;
+    config.max_clean_inodes = 10;
+    const auto one = mount(config);
+    std::vector<InodeNumber> numbers;
+    for (int i = 0; i < 100; ++i) {
+        numbers.push_back(file(one, kRootInode, std::to_string(i), "text " + std::to_string(i)));
+        one->pin(numbers.back());
+    }
+    run(one->unlink(kRootInode, "0"));
+    base::TaskGroup background{env_.executor};
+    background.spawn(one->run());
+    world_.run_for(config.flush_after + std::chrono::seconds{5});
+    EXPECT_LE(one->statistics().inodes_in_memory, 10U + 1U);  // the one without a name cannot be read again
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(read(one, numbers[static_cast<std::size_t>(i)]), "text " + std::to_string(i));
+    background.cancel();
+    world_.run(background.join());
 }
 
 TEST_F(LiveTest, AFileThatIsGoneBeforeItIsCommittedIsNeverStored) {

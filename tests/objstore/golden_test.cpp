@@ -279,6 +279,7 @@ TEST(Golden, Heartbeat) {
     heartbeat.body.ring_digest = owner_ring_digest(owner.public_key());
     heartbeat.body.previous = base::sha256(base::as_bytes("before"));
     heartbeat.body.time_ns = 1'700'000'000'123'456'789;
+    heartbeat.body.collected = 5;
     heartbeat.body.pointers.push_back(seal_pointer(keys.epoch, heartbeat.body, *test::some_block(1)));
     heartbeat.votes.push_back(vote_for(owner, heartbeat.body, 0, Phase::commit));
     expect_golden("heartbeat", heartbeat.encode());

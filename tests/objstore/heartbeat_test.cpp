@@ -118,6 +118,14 @@ TEST_F(HeartbeatTest, SequenceZeroDoesNotExist) {
     EXPECT_FALSE(accepted(signed_by(owner_, zero)));
 }
 
+TEST_F(HeartbeatTest, WhatWasCollectedLiesBeforeIt) {
+    auto state = good_;
+    state.body.collected = state.body.sequence - 1;
+    EXPECT_TRUE(accepted(signed_by(owner_, state)));
+    state.body.collected = state.body.sequence;
+    EXPECT_FALSE(accepted(signed_by(owner_, state)));
+}
+
 TEST_F(HeartbeatTest, ThePointerOpensForReadersOnly) {
     const auto root = open_pointers(keys_.epoch, good_.body);
     ASSERT_TRUE(root);

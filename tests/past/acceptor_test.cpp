@@ -18,6 +18,7 @@ class AcceptorTest : public ::testing::Test {
         context = std::make_unique<Context>(machine.env(), *kbr, *store, std::move(identity), membership,
                                             &verify_record, Config{});
         genesis.emplace(context->self());
+        genesis->replace({});  // it is the only one
         acceptor.emplace(*context, *genesis);
     }
     ~AcceptorTest() override { machine.run(store->close()); }
@@ -27,9 +28,10 @@ class AcceptorTest : public ::testing::Test {
         out.counter = counter;
         return out;
     }
-    static RegisterValue value(std::uint64_t sequence) {
+    RegisterValue value(std::uint64_t sequence) {
         RegisterValue out;
         out.record = make_record(sequence, "some");
+        out.members = {{context->self(), ""}};
         return out;
     }
     bool promises(std::uint64_t counter) {
@@ -73,6 +75,23 @@ TEST_F(AcceptorTest, WhatATeacherAcceptedBelowAPromiseTakesThePromiseNotBack) {
     EXPECT_FALSE(accepts(49, 1));
     EXPECT_FALSE(accepts(10, 1));
     EXPECT_TRUE(accepts(50, 1));
+}
+
+TEST_F(AcceptorTest, WhatATeacherAcceptedAboveAPromiseIsTakenOverLikeAProposersOwnMessage) {
+    ASSERT_TRUE(promises(50));
+    learns(60, 3);
+    EXPECT_EQ(state().promised.counter, 60U);
+    EXPECT_EQ(state().accepted.counter, 60U);
+    ASSERT_TRUE(state().value);
+    EXPECT_EQ(state().value->record.sequence, 3U);
+    EXPECT_FALSE(promises(59));
+    learns(55, 2);
+    EXPECT_EQ(state().value->record.sequence, 3U) << "an older one changes nothing";
+    EXPECT_TRUE(promises(70));
+    learns(65, 4);
+    EXPECT_EQ(state().accepted.counter, 60U) << "a proposer was told, by the promise of 70, that we had accepted 60";
+    EXPECT_EQ(state().value->record.sequence, 3U);
+    EXPECT_EQ(state().promised.counter, 70U);
 }
 
 }  // namespace

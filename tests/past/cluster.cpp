@@ -136,20 +136,6 @@ Guid place_of(std::uint64_t number) {
     return base::sha256(out.view());
 }
 
-Record make_record(std::uint64_t sequence, std::string_view text) {
-    base::Writer out;
-    out.u64(sequence).text(text);
-    return {sequence, out.take()};
-}
-
-Result<std::uint64_t> verify_record(const Guid&, base::ByteView body) {
-    base::Reader in{body};
-    const auto sequence = in.u64();
-    (void)in.text(1000);
-    if (!in.complete() || sequence == 0) return Errc::bad_record;
-    return sequence;
-}
-
 Tag test_tag() { return {place_of(1'000'000), kGeneration}; }
 
 Cluster::Cluster(sim::World& world_in, ClusterOptions options_in) : world{world_in}, options{std::move(options_in)} {

@@ -42,6 +42,8 @@ const std::map<std::string, Again> kDecoders{
     {"review_request", &again<ReviewRequest>},
     {"claim_request", &again<ClaimRequest>},
     {"retag_request", &again<RetagRequest>},
+    {"list_request", &again<ListRequest>},
+    {"list_reply", &again<ListReply>},
     {"query_request", &again<QueryRequest>},
     {"prepare_request", &again<PrepareRequest>},
     {"accept_request", &again<AcceptRequest>},
@@ -53,6 +55,8 @@ const std::map<std::string, Again> kDecoders{
     {"local_get", &again<LocalGet>},
     {"local_touch", &again<LocalTouch>},
     {"local_remove", &again<LocalRemove>},
+    {"local_list", &again<LocalList>},
+    {"tagged_blocks", &again<TaggedBlocks>},
     {"local_read_record", &again<LocalReadRecord>},
     {"local_record", &again<LocalRecord>},
     {"local_shown_record", &again<ShownRecord>},
@@ -120,6 +124,13 @@ TEST(Codec, BytesOnTheWireAreThoseOfTheGoldenFile) {
 
 TEST(Codec, LimitsAreKept) {
     const auto place = sample_guid(1);
+    const auto page = [](std::vector<TaggedBlock> blocks) {
+        return decode<ListReply>(encode(ListReply{std::move(blocks), sample_guid(5), false})).has_value();
+    };
+    EXPECT_TRUE(page({{sample_guid(1), 1, 1}, {sample_guid(5), 1, base::kMaxBlockBytes}}));
+    EXPECT_FALSE(page({{sample_guid(5), 1, 1}, {sample_guid(1), 1, 1}})) << "not ascending";
+    EXPECT_FALSE(page({{sample_guid(6), 1, 1}})) << "beyond what it says it covers";
+    EXPECT_FALSE(page({{sample_guid(1), 1, base::kMaxBlockBytes + 1}}));
     LocalRestoreRecord restore{place, {7, base::Bytes(kMaxRecordBytes)}, 1};
     EXPECT_TRUE(decode<LocalRestoreRecord>(encode(restore)));
     restore.lost.body.push_back(0);

@@ -242,5 +242,28 @@ TEST(Get, OneSlowHolderDoesNotDoubleTheTail) {
                              << std::chrono::duration_cast<std::chrono::microseconds>(well).count();
 }
 
+base::Task<bool> get_and_end(PeerProcess& peer, base::TimePoint deadline) {
+    const auto got = co_await peer.node->get(place_of(1), make_block(1).id, deadline);
+    co_await peer.node->stop();
+    peer.node.reset();
+    co_return got.has_value();
+}
+
+TEST(Get, WhatWasAskedForBesidesEndsBeforeTheNodeHasStopped) {
+    sim::World world{8};
+    ClusterOptions options;
+    options.peer.config.repair = false;
+    Cluster cluster{world, options};
+    ASSERT_TRUE(cluster.put(0, 1));
+    const auto reader = stranger_of(cluster);
+    base::Duration delay = 300ms;  // so the next are asked, too, before the first answers
+    for (const auto holder : other_holders(cluster, reader)) {
+        world.network().set_latency(cluster.nodes[reader], cluster.nodes[holder], delay);
+        delay += 400ms;
+    }
+    EXPECT_TRUE(*cluster.machine(reader).run(get_and_end(cluster.peer(reader), cluster.in(20s))));
+    world.run_for(5s);  // the other answers come, and touch nothing that is gone (a sanitizer would see it)
+}
+
 }  // namespace
 }  // namespace past::test

@@ -115,6 +115,53 @@ TEST(RegisterLies, AClaimOfCountersNearTheEndIsNotBelieved) {
     }
 }
 
+TEST(RegisterLies, AMemberThatClaimsALaterBallotEachTimeStopsNobody) {
+    sim::World world{11};
+    Cluster cluster{world};
+    ASSERT_TRUE(write(cluster, 0, kKey, 0));
+    lie(cluster, 2, [](RegisterReply& reply) {
+        reply.done = false;
+        reply.state.promised.counter += kMaxBallotStep;
+    });
+    for (std::uint64_t round = 0; round < 5; ++round) write_and_read_from_all_but(cluster, 2, 1 + 4 * round);
+}
+
+base::Task<void> propose_all_the_time(sim::World& world, Cluster& cluster, bool& end) {
+    while (!end) {
+        for (std::size_t i = 0; i < 5; ++i) {
+            QueryRequest query{kKey, {}};
+            base::Message question{base::Service::past, static_cast<std::uint8_t>(Verb::query), encode(query), {}};
+            const auto seen = co_await world.env().transport.request(cluster.machine(i).address(), std::move(question),
+                                                                     cluster.in(5s));
+            if (!seen) continue;
+            PrepareRequest request;
+            request.key = kKey;
+            request.ballot.counter = decode<RegisterReply>(seen->header)->state.promised.counter + kMaxBallotStep;
+            base::Message prepare{base::Service::past, static_cast<std::uint8_t>(Verb::prepare), encode(request), {}};
+            (void)co_await world.env().transport.request(cluster.machine(i).address(), std::move(prepare),
+                                                         cluster.in(5s));
+        }
+        co_await world.env().clock.sleep_for(1s);
+    }
+}
+
+TEST(RegisterLies, WhoProposesFarAheadEverySecondDelaysAndStopsNobody) {
+    sim::World world{12};
+    Cluster cluster{world};
+    ASSERT_TRUE(write(cluster, 0, kKey, 0));
+    bool end = false;
+    base::TaskGroup liar{world.env().executor};
+    liar.spawn(propose_all_the_time(world, cluster, end));
+    world.run_for(5s);
+    for (std::uint64_t round = 0; round < 5; ++round) {
+        write_and_read_from_all_but(cluster, 2, 1 + 4 * round);
+        world.run_for(700ms);
+    }
+    EXPECT_GT(promised(cluster, 0, kKey), 5 * kMaxBallotStep) << "it was there all the time";
+    end = true;
+    world.run(liar.join());
+}
+
 TEST(RegisterLies, AMemberThatShowsAnOldRecordUnderALaterBallotStopsNobody) {
     for (const bool claims_to_promise : {false, true}) {
         sim::World world{5};

@@ -67,6 +67,15 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
     LocalHoldersReply local_holders;
     local_holders.holders.push_back({{{sample_guid(1), "one:7000"}, "rack 1"}, false, true});
     StoredRegister stored{place, sample_state(), true};
+    ListRequest list;
+    list.query.place = place;
+    list.query.tag = tag;
+    list.query.owner.fill(7);
+    list.query.name_digest = sample_guid(8);
+    list.query.all = true;
+    list.query.signature.fill(9);
+    list.after = sample_guid(0x0F);
+    const std::vector<TaggedBlock> tagged{{ids[0], 3, 100}, {ids[1], 2, 200}};
     return {
         {"store_request", encode(StoreRequest{place, {tag}, ids, {100, 200}, Cause::repair})},
         {"store_reply", encode(receipt)},
@@ -86,6 +95,8 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
         {"review_request", encode(ReviewRequest{ids})},
         {"claim_request", encode(ClaimRequest{place, {}, sample_guid(0xFF), ids})},
         {"retag_request", encode(RetagRequest{{place, tag, ids}, true})},
+        {"list_request", encode(list)},
+        {"list_reply", encode(ListReply{tagged, ids[1], true})},
         {"query_request", encode(QueryRequest{place, ids})},
         {"prepare_request", encode(PrepareRequest{place, ids, ballot})},
         {"accept_request", encode(AcceptRequest{place, ids, ballot, sample_value()})},
@@ -97,6 +108,8 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
         {"local_get", encode(LocalGet{place, ids[0], 30'000})},
         {"local_touch", encode(LocalTouch{{place, tag, ids}, 30'000})},
         {"local_remove", encode(LocalRemove{reclaim, 30'000})},
+        {"local_list", encode(LocalList{list, 30'000})},
+        {"tagged_blocks", encode(TaggedBlocks{tagged, ids[1], true, 2, 3})},
         {"local_read_record", encode(LocalReadRecord{place, 30'000})},
         {"local_record", encode(LocalRecord{Record{7, base::to_bytes("body")}})},
         {"local_shown_record", encode(ShownRecord{{7, base::to_bytes("body")}, 1, 2})},

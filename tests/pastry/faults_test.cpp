@@ -224,19 +224,58 @@ TEST(RingFaults, ASilentNextHopCostsOneTimeOut) {
     EXPECT_LT(slow, 60U);
 }
 
-TEST(RingFaults, MalformedMessagesAreCountedAndChangeNothing) {
+TEST(RingFaults, WhoSendsNonsenseForMinutesIsCountedAndChangesNothing) {
     Ring ring{14, small(4)};
     ring.add_directly(10);
-    const auto to = ring.world.node(1).address();
-    for (unsigned verb = 0; verb < 20; ++verb) {
-        base::Bytes junk{0xFF, 0xFF, 0xFF, 0xFF, static_cast<std::uint8_t>(verb)};
-        ring.world.node(0).env().transport.notify(
-            to, base::Message{base::Service::pastry, static_cast<std::uint8_t>(verb), std::move(junk)});
+    constexpr unsigned kRounds = 600;
+    for (unsigned round = 0; round < kRounds; ++round) {
+        for (unsigned verb = 0; verb < 20; ++verb) {
+            base::Bytes junk{0xFF, 0xFF, 0xFF, 0xFF, static_cast<std::uint8_t>(verb)};
+            const auto to = ring.world.node(1 + (round + verb) % 9).address();
+            ring.world.node(0).env().transport.notify(
+                to, base::Message{base::Service::pastry, static_cast<std::uint8_t>(verb), std::move(junk)});
+        }
+        if (round % 6 == 0) ring.send(ring.random_live(), ring.world.rng().guid());
+        ring.world.run_for(500ms);
     }
-    ring.world.run_for(1s);
-    EXPECT_EQ(ring.node(1).status().malformed, 20U);
-    EXPECT_TRUE(ring.node(1).active());
+    std::uint64_t malformed = 0;
+    for (NodeIndex i = 1; i < 10; ++i) malformed += ring.node(i).status().malformed;
+    EXPECT_EQ(malformed, 20U * kRounds);
     EXPECT_EQ(ring.wrong_leaf_sets(), 0U);
+    EXPECT_EQ(ring.tally().arrived, 100U);
+    EXPECT_EQ(ring.tally().inconsistent, 0U);
+}
+
+/// `id` as one more element of the repeated field `field`, of bytes.
+void append_id(base::Bytes& header, std::uint8_t field, const base::Guid& id) {
+    header.push_back(static_cast<std::uint8_t>(field << 3U | 2U));
+    header.push_back(32);
+    header.insert(header.end(), id.bytes().begin(), id.bytes().end());
+}
+
+// That a node has failed is hearsay, too: whoever hears it asks that node.
+TEST(RingFaults, WhoDeclaresItsNeighboursDeadAllTheTimePutsNobodyOut) {
+    Ring ring{17, small(4)};
+    ring.add_directly(20);
+    std::size_t lies = 0;
+    ring.world.network().set_liar(2, [&](base::sim::Letter& letter) {
+        const bool probe = letter.from == 2 && letter.content && letter.content->service() == base::Service::pastry &&
+                           (letter.content->verb() == 4 || letter.content->verb() == 5);
+        if (!probe) return;
+        letter.content->header.insert(letter.content->header.end(), {0x10, 1});  // Probe.leaf_exchange: they are meant
+        for (const auto& neighbour : ring.node(letter.to).neighbours()) {
+            append_id(letter.content->header, 4, neighbour.id());  // Probe.failed
+            ++lies;
+        }
+    });
+    for (int round = 0; round < 100; ++round) {
+        ring.send(ring.random_live(), ring.world.rng().guid());
+        ring.world.run_for(6s);
+        EXPECT_EQ(ring.wrong_leaf_sets(), 0U) << round;
+    }
+    EXPECT_GT(lies, 100U);
+    EXPECT_EQ(ring.tally().arrived, 100U);
+    EXPECT_EQ(ring.tally().inconsistent, 0U);
 }
 
 // Handles of others are hearsay: nobody enters a table who did not answer itself.

@@ -100,6 +100,41 @@ TEST(StoreCrash, EverythingAcknowledgedSurvivesACrashAtEveryBoundary) {
     RecordProperty("crashes", static_cast<int>(report.crashes));
 }
 
+/// Drops every second block, has the rest moved, and drops some of that.
+Task<void> compact_store(NodeEnv& env, std::shared_ptr<Ledger> ledger) {
+    const auto opened = co_await SegmentStore::open(env, tiny_config());
+    if (!opened) co_return;
+    auto& store = **opened;
+    co_await ledger->put(store, kFirst, some_blocks(0, 8));
+    co_await ledger->put(store, kSecond, some_blocks(8, 8));
+    co_await ledger->put(store, kSecond, some_blocks(0, 1));  // of two volumes: it cannot be moved
+    const Tag raised{kFirst.volume, 2}, raised_again{kFirst.volume, 3}, all_of_second{kSecond.volume, 9};
+    co_await ledger->touch(store, raised, ids_of(4, 4));
+    for (std::uint64_t i = 0; i < 16; i += 2) co_await ledger->discard(store, ids_of(i, 1));
+    co_await store.give_back();
+    co_await ledger->untag(store, all_of_second, ids_of(9, 3));
+    co_await ledger->touch(store, raised_again, ids_of(1, 3));
+    co_await ledger->put(store, kFirst, some_blocks(20, 2));
+    co_await store.give_back();
+    co_await store.close();
+}
+
+TEST(StoreCrash, NothingIsLostAndNothingComesBackWhileBlocksAreMoved) {
+    const auto shared = std::make_shared<Shared>();
+    sim::CrashScenario scenario;
+    scenario.reset = [shared] { shared->ledger = std::make_shared<Ledger>(); };
+    scenario.workload = [shared](NodeEnv& env) { return compact_store(env, shared->ledger); };
+    scenario.check = [shared](NodeEnv& env) { return check_store(env, shared->ledger); };
+    sim::CrashPlan plan;
+    plan.losses = {sim::PowerLoss::lost, sim::PowerLoss::torn, sim::PowerLoss::reordered, sim::PowerLoss::kept};
+    const auto report = sim::for_each_crash_point(scenario, plan);
+    EXPECT_TRUE(report.ok()) << report.text();
+    for (const auto error : {base::Errc::io_failed, base::Errc::no_space}) {
+        const auto failing = sim::for_each_failing_call(scenario, error);
+        EXPECT_TRUE(failing.ok()) << failing.text();
+    }
+}
+
 TEST(StoreCrash, ACrashWhileAStoreIsOpenedAfterACrashHarmsNothing) {
     // The workload of the enumeration is the recovery itself, on what a torn workload left.
     const auto shared = std::make_shared<Shared>();

@@ -332,5 +332,103 @@ TEST_F(SegmentStoreTest, AfterCloseNothingIsTaken) {
     EXPECT_EQ(put(1).error(), base::Errc::stopped);
 }
 
+// --- space given back by moving what lives
+
+class Compaction : public SegmentStoreTest {
+  protected:
+    Compaction() { config_.segment_bytes = 64 << 10U; }
+
+    /// 200 blocks of 3000 bytes, of which those are dropped for which `drop` is true.
+    void fill_and_drop(const std::function<bool(std::uint64_t)>& drop) {
+        if (!store_) open();
+        for (std::uint64_t i = 0; i < 200; ++i) {
+            const std::vector<Block> one{block_of(i, 3000)};
+            ASSERT_TRUE(
+                run(store_->put(guid_of(i % 2 == 0 ? "place" : "other place"), {guid_of("volume"), 1 + i % 3}, one)));
+        }
+        std::vector<Guid> ids;
+        for (std::uint64_t i = 0; i < 200; ++i) {
+            if (drop(i)) ids.push_back(id_of(i, 3000));
+        }
+        ASSERT_TRUE(run(store_->untag({guid_of("volume"), 9}, ids)));
+    }
+    void expect_the_rest(const std::function<bool(std::uint64_t)>& dropped) {
+        for (std::uint64_t i = 0; i < 200; ++i) {
+            const auto id = id_of(i, 3000);
+            const auto bytes = run(store_->get(id));
+            EXPECT_EQ(bytes.has_value(), !dropped(i)) << i;
+            if (dropped(i)) continue;
+            EXPECT_EQ(store_->tags(id), (std::vector<Tag>{{guid_of("volume"), 1 + i % 3}}));
+        }
+        EXPECT_EQ(store_->summary(guid_of("place")).blocks + store_->summary(guid_of("other place")).blocks,
+                  store_->usage().blocks);
+    }
+    std::uint64_t bytes_on_disk() {
+        std::uint64_t bytes = 0;
+        for (const auto& name : node_.disk().files()) {
+            if (name.ends_with(".seg")) bytes += node_.disk().contents(name)->size();
+        }
+        return bytes;
+    }
+};
+
+TEST_F(Compaction, TheRoomOfDroppedBlocksComesBackWhileOthersLiveBesideThem) {
+    const auto odd = [](std::uint64_t i) { return i % 2 == 1; };
+    fill_and_drop(odd);
+    const auto written = node_.disk().calls(sim::DiskCall::write);
+    node_.run(store_->give_back());
+    EXPECT_GT(node_.disk().calls(sim::DiskCall::write), written);
+    const auto live = store_->usage().block_bytes;
+    EXPECT_EQ(live, 100U * 3000U);
+    EXPECT_LE(bytes_on_disk(), live * 12 / 10 + config_.segment_bytes / 4);
+    EXPECT_LE(store_->usage().disk_bytes, live * 13 / 10 + (3U << 20U)) << "with the log";
+    expect_the_rest(odd);
+    reopen();
+    expect_the_rest(odd);
+}
+
+TEST_F(Compaction, WhatIsDroppedAfterItMovedStaysDropped) {
+    const auto odd = [](std::uint64_t i) { return i % 2 == 1; };
+    fill_and_drop(odd);
+    node_.run(store_->give_back());
+    std::vector<Guid> ids;
+    for (std::uint64_t i = 0; i < 200; ++i) ids.push_back(id_of(i, 3000));
+    EXPECT_EQ(run(store_->untag({guid_of("volume"), 9}, ids)).value(), 100U);
+    reopen();
+    EXPECT_EQ(store_->usage().blocks, 0U);
+    ASSERT_TRUE(put(1));
+    node_.run(store_->give_back());
+    EXPECT_LE(bytes_on_disk(), config_.segment_bytes);
+}
+
+TEST_F(Compaction, AFewDroppedBlocksAreNotWorthIt) {
+    const auto few = [](std::uint64_t i) { return i % 10 == 0; };
+    fill_and_drop(few);
+    const auto before = bytes_on_disk();
+    node_.run(store_->give_back());
+    EXPECT_EQ(bytes_on_disk(), before);
+    expect_the_rest(few);
+}
+
+TEST_F(Compaction, SmallBlocksAreNotTakenForGarbage) {
+    open();
+    for (std::uint64_t i = 0; i < 3000; ++i) ASSERT_TRUE(put(i, 9));
+    const auto writes = node_.disk().calls(sim::DiskCall::write);
+    node_.run(store_->give_back());
+    EXPECT_EQ(node_.disk().calls(sim::DiskCall::write), writes);
+}
+
+TEST_F(Compaction, ABlockOfSeveralVolumesStaysWhereItIs) {
+    const auto most = [](std::uint64_t i) { return i != 100; };
+    open();
+    ASSERT_TRUE(put(100, 3000));
+    const std::vector<Block> again{block_of(100, 3000)};
+    ASSERT_TRUE(run(store_->put(guid_of("place"), {guid_of("another volume"), 1}, again)));
+    fill_and_drop(most);
+    node_.run(store_->give_back());
+    EXPECT_EQ(store_->tags(id_of(100, 3000)).size(), 2U);
+    EXPECT_TRUE(run(store_->get(id_of(100, 3000))));
+}
+
 }  // namespace
 }  // namespace store_test

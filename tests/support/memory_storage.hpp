@@ -35,6 +35,7 @@ class MemoryStorage final : public past::Storage {
     std::function<std::optional<base::Error>(const base::Guid&)> fail_get;
     std::function<base::Task<void>()> hold_put;  ///< awaited by each put: a slow network
     std::function<std::optional<base::Error>(const std::vector<base::Guid>&)> fail_touch;
+    std::function<std::optional<base::Error>(const past::Reclaim&)> fail_remove;
     /// Blocks that too few holders have: touch() says no, and get() finds one that has it.
     std::function<bool(const base::Guid&)> thin;
     /// Runs at the beginning of write_record(), before it looks at what is there: for races.
@@ -46,6 +47,7 @@ class MemoryStorage final : public past::Storage {
     std::function<std::optional<base::Error>(const base::Guid&)> fail_restore_record;
     /// Of the records: below a majority nothing but read_any_record() is answered.
     unsigned holders = 5, holders_up = 5;
+    std::size_t list_page = 7;  ///< blocks of one answer: every caller has to ask for the next
     past::PutOutcome outcome{.copies_wanted = 3, .copies_stored = 3};
 
     // What a test may look at.
@@ -137,6 +139,9 @@ class MemoryStorage final : public past::Storage {
             !base::verify_signature(reclaim.owner, "pelago reclaim", reclaim.body(), reclaim.signature)) {
             co_return past::Errc::not_owner;
         }
+        if (fail_remove) {
+            if (auto error = fail_remove(reclaim)) co_return std::move(*error);
+        }
         for (const auto& id : reclaim.blocks) {
             const auto found = blocks_.find(id);
             if (found == blocks_.end()) continue;
@@ -147,6 +152,27 @@ class MemoryStorage final : public past::Storage {
             if (found->second.tags.empty()) blocks_.erase(found);
         }
         co_return base::ok();
+    }
+
+    base::Task<base::Result<past::TaggedBlocks>> list(past::BlockQuery query, base::Guid after,
+                                                      base::TimePoint) override {
+        co_await turn();
+        if (!past::check_query(query)) co_return past::Errc::not_owner;
+        past::TaggedBlocks page;
+        page.answered = page.holders = 1;
+        page.up_to = after;
+        for (auto at = blocks_.upper_bound(after); at != blocks_.end(); ++at) {
+            const auto& [id, stored] = *at;
+            const auto tag = stored.tags.find(query.tag.volume);
+            if (stored.place != query.place || tag == stored.tags.end() || tag->second > query.tag.generation) continue;
+            if (page.blocks.size() == list_page) {
+                page.more = true;
+                break;
+            }
+            page.blocks.push_back({id, tag->second, static_cast<std::uint32_t>(stored.bytes.size())});
+            page.up_to = id;
+        }
+        co_return page;
     }
 
     base::Task<base::Result<std::optional<past::Record>>> read_record(base::Guid key, base::TimePoint) override {

@@ -220,6 +220,36 @@ TEST_F(PointerTableTest, WhoeverIsOneTooManyIsPassedOnAndSoIsItsWithdrawal) {
     EXPECT_EQ(take(ann.says({object}, 3 * kSecond, 0s)), Taken::nothing);
 }
 
+TEST_F(PointerTableTest, WhenAllThatStayedHaveWithdrawnWhoWasOneTooManyIsNotForgotten) {
+    for (std::uint8_t i = 10; i < 14; ++i) take(Publisher{i}.says({object}, kSecond, 600s));
+    take(ann.says({object}, 2 * kSecond, 60s));
+    ASSERT_EQ(std::ranges::count(publishers(object), ann.id()), 0);
+    for (std::uint8_t i = 10; i < 14; ++i) take(Publisher{i}.says({object}, 2 * kSecond, 0s));
+    EXPECT_TRUE(publishers(object).empty());
+    EXPECT_TRUE(table.known(now, object)) << "she publishes it";
+    EXPECT_FALSE(table.known(now, guid("43")));
+    take(ann.says({object}, 3 * kSecond, 60s));
+    EXPECT_EQ(publishers(object), (std::vector{ann.id()}));
+    now += 61s;
+    EXPECT_FALSE(table.known(now, object));
+}
+
+TEST_F(PointerTableTest, WhoDoesNotAnswerMakesRoomForTheNextPublisher) {
+    for (std::uint8_t i = 10; i < 14; ++i) {
+        take(Publisher{i}.says({object}, kSecond, 600s, 0ms));
+        now += 1s;
+    }
+    const auto eldest = Publisher{10}.id();
+    table.suspect(object, eldest);
+    take(ann.says({object}, 5 * kSecond, 60s, 50ms));
+    take(bob.says({object}, 5 * kSecond, 60s, 50ms));
+    EXPECT_EQ(std::ranges::count(publishers(object), ann.id()), 1);
+    EXPECT_EQ(publishers(object).size(), 4U);
+    for (std::uint8_t i = 11; i < 14; ++i) take(Publisher{i}.says({object}, 9 * kSecond, 0s));
+    now += 61s;  // she and bob are gone too
+    EXPECT_TRUE(table.known(now, object)) << "who did not answer may be there again";
+}
+
 TEST_F(PointerTableTest, AmongManyPublishersWhatIsWithdrawnIsNotBroughtBackByAReplay) {
     const auto before = ann.says({object}, kSecond, 60s, 0ms);  // the nearest: it would find a place
     take(before);

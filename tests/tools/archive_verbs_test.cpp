@@ -439,6 +439,15 @@ TEST(Volumes, AreListedInfoedAndNeverMadeTwice) {
     EXPECT_EQ(user({"volume", "info", "other"}).code, 10);
 }
 
+TEST(Volumes, AreNotChangedByALookAtTheirConflicts) {
+    User user;
+    ASSERT_EQ(user({"volume", "create", "photos"}).code, 0);
+    const auto before = user({"volume", "info", "photos", "--json"}).json().at("sequence");
+    EXPECT_TRUE(user({"volume", "conflicts", "photos", "--json"}).json().empty());
+    EXPECT_NE(user({"volume", "conflicts", "photos", "--restore", "1", "--as", "/x"}).code, 0);
+    EXPECT_EQ(user({"volume", "info", "photos", "--json"}).json().at("sequence"), before);
+}
+
 TEST(Volumes, AreAllListedThoughOneOfThemIsBad) {
     Archivist user;
     for (const auto* name : {"archive", "letters", "photos"}) ASSERT_EQ(user({"volume", "create", name}).code, 0);

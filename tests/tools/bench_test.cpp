@@ -8,6 +8,7 @@
 
 #include "bench/source_tree.hpp"
 #include "bench/statistics.hpp"
+#include "bench/workplace.hpp"
 #include "recorded_io.hpp"
 
 namespace tools {
@@ -82,6 +83,12 @@ TEST(Bench, TheFivePhasesAreMeasuredAndLeaveNothingBehind) {
     fs::remove(plot);
     EXPECT_TRUE(fs::is_empty(one.path()));
     EXPECT_TRUE(fs::is_empty(two.path()));
+}
+
+TEST(Bench, AProcessThatEndsInBetweenTakesNoTimeAway) {
+    const bench::CpuSeconds before{{{1, 10}, 2.5}, {{2, 10}, 100}};
+    const bench::CpuSeconds after{{{1, 10}, 3.0}, {{2, 99}, 0.25}};  // the second number belongs to another now
+    EXPECT_DOUBLE_EQ(bench::cpu_seconds_between(before, after), 0.75);
 }
 
 TEST(Bench, WhatIsNotOursIsLeftAlone) {

@@ -51,6 +51,8 @@ TEST(Health, EachTroubleHasItsExitCodeAndItsSentence) {
     };
     const std::vector<Case> cases{
         {nullptr, "state", "joining", ExitCode::unreachable, "not part of the ring"},
+        {nullptr, "removed_by", "3f2a9c0177", ExitCode::unreachable,
+         "node 3f2a9c01 says that this machine was removed"},
         {"store", "read_only", true, ExitCode::damage, "disk failed"},
         {"store", "unreadable_segments", 2, ExitCode::damage, "2 files of the store cannot be read"},
         {"past", "live_holders", 1, ExitCode::unreachable, "min-copies"},

@@ -48,6 +48,9 @@ TEST(Run, AnUnknownVerbIsRefusedWithASuggestion) {
     EXPECT_EQ(
         user({"--dir", "/x", "key", "exprot"}).err,
         "pelago: 'exprot' is not a verb of 'pelago key'; did you mean 'export'? 'pelago key --help' lists them all\n");
+    EXPECT_EQ(user({"backup", "/x"}).err,
+              "pelago: 'backup' is not a verb of 'pelago'; did you mean 'pelago archive backup'? 'pelago --help' lists "
+              "them all\n");
 }
 
 TEST(Run, AnUnknownOptionIsRefusedAndNamesTheHelp) {

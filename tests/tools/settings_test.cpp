@@ -46,6 +46,12 @@ TEST(Settings, TheFileLivesWhereXdgSays) {
     EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("volume").at("value"), "x");
 }
 
+TEST(Settings, AByteOrderMarkBeforeThemIsNoPartOfThem) {
+    User user;
+    user.home.write(".config/pelago/pelago.toml", "\xEF\xBB\xBFvolume = 'x'\r\n");
+    EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("volume").at("value"), "x");
+}
+
 TEST(Settings, AnUnknownKeyIsRefusedByNameAndLine) {
     User user;
     user.home.write(".config/pelago/pelago.toml", "# mine\nvolum = 'photos'\n");

@@ -60,6 +60,10 @@ void add_archive_verbs(Verbs& verbs) {
     add_restore(verbs, archive);
     add_snapshots(verbs, archive);
     add_ls(verbs, archive);
+    add_forget(verbs, archive);
+    add_prune(verbs, archive);
+    add_check(verbs, archive);
+    add_mount(verbs, archive);
 }
 
 }  // namespace tools

@@ -14,6 +14,10 @@ void add_backup(Verbs& verbs, CLI::App& archive);
 void add_restore(Verbs& verbs, CLI::App& archive);
 void add_snapshots(Verbs& verbs, CLI::App& archive);
 void add_ls(Verbs& verbs, CLI::App& archive);
+void add_forget(Verbs& verbs, CLI::App& archive);
+void add_prune(Verbs& verbs, CLI::App& archive);
+void add_check(Verbs& verbs, CLI::App& archive);
+void add_mount(Verbs& verbs, CLI::App& archive);
 
 /// --host, --tag, --path: which snapshots "latest" and `snapshots` mean.
 struct FilterOptions {

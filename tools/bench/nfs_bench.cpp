@@ -223,7 +223,7 @@ base::Result<NfsBenchResult> measure_nfs(const NfsBenchOptions& options, const s
             const auto end = Steady::now();
             BASE_CHECK(place.make_durable());
             figures.durable_seconds.push_back(seconds_since(end));
-            figures.cpu_seconds.push_back(cpu_seconds_of_pelago() - cpu);
+            figures.cpu_seconds.push_back(cpu_seconds_between(cpu, cpu_seconds_of_pelago()));
         }
         BASE_CHECK(place.empty());
         return place.make_durable();

@@ -147,8 +147,8 @@ void empty_caches(Caches caches, const std::string& directory) {
     }
 }
 
-double cpu_seconds_of_pelago() {
-    double ticks = 0;
+CpuSeconds cpu_seconds_of_pelago() {
+    CpuSeconds found;
     std::error_code ignored;
     const auto ours = std::to_string(::getpid());
     for (const auto& entry : fs::directory_iterator{"/proc", ignored}) {
@@ -165,9 +165,21 @@ double cpu_seconds_of_pelago() {
         for (int field = 3; field < 14; ++field) rest >> skipped;
         double user = 0, system = 0;
         rest >> user >> system;
-        ticks += user + system;
+        for (int field = 16; field < 22; ++field) rest >> skipped;
+        std::uint64_t started = 0;
+        rest >> started;
+        found[{std::stol(name), started}] = (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
     }
-    return ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
+    return found;
+}
+
+double cpu_seconds_between(const CpuSeconds& before, const CpuSeconds& after) {
+    double seconds = 0;
+    for (const auto& [process, now] : after) {
+        const auto then = before.find(process);
+        seconds += then == before.end() ? now : now - then->second;
+    }
+    return seconds;
 }
 
 base::Result<void> in_turns(unsigned rounds, std::size_t count,

@@ -1,10 +1,13 @@
 // Where file systems are measured beside each other: a directory of ours on each, its caches, its way to the disk.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -51,8 +54,12 @@ enum class Caches {
 /// What a file system's own process keeps in its memory stays there. `directory`: whose files are meant.
 void empty_caches(Caches caches, const std::string& directory);
 
-/// Seconds of user and system time that all other processes named pelago have used up to now.
-[[nodiscard]] double cpu_seconds_of_pelago();
+/// Seconds of user and system time, by process: its number and when it was started.
+using CpuSeconds = std::map<std::pair<long, std::uint64_t>, double>;
+/// Of all other processes named pelago, up to now.
+[[nodiscard]] CpuSeconds cpu_seconds_of_pelago();
+/// What was used in between by those that are there afterwards.
+[[nodiscard]] double cpu_seconds_between(const CpuSeconds& before, const CpuSeconds& after);
 
 /// Calls them in turn, another first in each of the rounds. Stops at the first error.
 [[nodiscard]] base::Result<void> in_turns(

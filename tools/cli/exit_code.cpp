@@ -147,6 +147,7 @@ const auto& table() {
         Row{objstore::Errc::no_such_path, ExitCode::fatal, "'pelago archive ls' prints what is in it"},
         Row{objstore::Errc::damaged, ExitCode::damage, ""},
         Row{objstore::Errc::wrong_key, ExitCode::wrong_key, "is this the key that made the volume?"},
+        Row{objstore::Errc::collected, ExitCode::busy, kAgainAdvice},
         Row{objstore::Errc::stale, ExitCode::damage, kStaleAdvice},
 
         Row{std::make_error_code(std::errc::operation_canceled), ExitCode::interrupted, ""},

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "cli/text.hpp"
 
 namespace tools {
 
@@ -110,7 +111,7 @@ base::Result<std::optional<base::Bytes>> read_small_file(const std::string& path
         if (got == 0) return std::optional<base::Bytes>{std::move(all)};
         all.insert(all.end(), buffer.begin(), buffer.begin() + got);
         if (all.size() > limit) {
-            return base::Error{base::Errc::bad_argument, path + " is longer than " + std::to_string(limit) + " bytes"};
+            return base::Error{base::Errc::bad_argument, path + " is longer than " + plural(limit, "byte", "bytes")};
         }
     }
 }

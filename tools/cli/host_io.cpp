@@ -23,6 +23,7 @@
 
 #include "base/error.hpp"
 #include "cli/exit_code.hpp"
+#include "cli/text.hpp"
 
 extern char** environ;
 
@@ -181,7 +182,7 @@ class HostIo final : public Io {
             if (got == 0) return all;
             if (all.size() + static_cast<std::size_t>(got) > limit) {
                 return base::Error{base::Errc::bad_argument,
-                                   "standard input is longer than " + std::to_string(limit) + " bytes"};
+                                   "standard input is longer than " + plural(limit, "byte", "bytes")};
             }
             all.insert(all.end(), buffer.begin(), buffer.begin() + got);
         }

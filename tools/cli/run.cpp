@@ -61,6 +61,16 @@ std::vector<std::string> verb_names(const CLI::App& app) {
     return names;
 }
 
+/// The full name of the first verb below `app`, whose full name is `path`, that is called `word`.
+std::optional<std::string> verb_called(const CLI::App& app, const std::string& path, const std::string& word) {
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+        const auto full = path + " " + verb->get_name();
+        if (verb->get_name() == word) return full;
+        if (auto deeper = verb_called(*verb, full, word)) return deeper;
+    }
+    return std::nullopt;
+}
+
 /// CLI11 would say "the following arguments were not expected"; a person wants to know which verb was meant.
 base::Result<void> check_verbs(const CLI::App& program, std::span<const std::string> args) {
     const CLI::App* app = &program;
@@ -78,7 +88,9 @@ base::Result<void> check_verbs(const CLI::App& program, std::span<const std::str
         }
         if (std::ranges::find(verbs, word) == verbs.end()) {
             std::string sentence = "'" + word + "' is not a verb of '" + path + "'";
-            if (const auto meant = nearest_word(word, verbs)) sentence += "; did you mean '" + *meant + "'?";
+            auto meant = nearest_word(word, verbs);
+            if (!meant) meant = verb_called(program, "pelago", word);
+            if (meant) sentence += "; did you mean '" + *meant + "'?";
             return usage_error(sentence + (sentence.ends_with('?') ? " " : "; ") + "'" + path +
                                " --help' lists them all");
         }

@@ -185,6 +185,13 @@ base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
                         "node " + network->certificate().id().short_hex() + " of network '" + network->name() + "' " +
                             (stack->is_client() ? "is a client: it keeps nothing for others"
                                                 : "listens on " + transport->self().endpoint));
+    if (options.on_serving) {
+        options.on_serving({{"message_type", "serving"},
+                            {"node", network->certificate().id().hex()},
+                            {"network_name", network->name()},
+                            {"endpoint", transport->self().endpoint},
+                            {"pid", ::getpid()}});
+    }
     notify_service_manager(options.notify_socket, "READY=1");
     co_await wait_for(std::move(stop), ended.get_token(), runtime.executor());
 

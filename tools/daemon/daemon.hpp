@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -27,6 +29,7 @@ struct DaemonOptions {
     std::string name;                          ///< of this machine, for people
     std::string notify_socket;                 ///< of systemd; "": nobody to tell
     bool verbose = false;
+    std::function<void(const nlohmann::json& document)> on_serving;  ///< once commands are answered: who and where
 };
 
 /// Runs until `stop` is requested, then drains. Errors before it serves: Errc::no_network, base::Errc::locked (another

@@ -31,6 +31,12 @@ nlohmann::json away(const nlohmann::json& status) {
 std::optional<Trouble> diagnose(const nlohmann::json& status) {
     const auto& store = status.at("store");
     const auto& past = status.at("past");
+    if (status.contains("removed_by")) {
+        return Trouble{ExitCode::unreachable, "node " + status["removed_by"].get<std::string>().substr(0, 8) +
+                                                  " says that this machine was removed from the network for good: stop "
+                                                  "its node, then 'pelago network leave --force' forgets that network "
+                                                  "here, and it can join again"};
+    }
     if (status.at("state") == "client") return std::nullopt;  // it keeps nothing that could need looking after
     if (status.at("state") != "active") {
         return Trouble{ExitCode::unreachable, "the node is not part of the ring yet: no other member answers"};
@@ -55,7 +61,7 @@ std::optional<Trouble> diagnose(const nlohmann::json& status) {
     if (const auto stuck = past.at("registers_without_majority").get<std::uint64_t>(); stuck != 0) {
         return Trouble{ExitCode::unreachable, "too few of the nodes that keep the newest state of " +
                                                   plural(stuck, "volume", "volumes") +
-                                                  " are up: nothing can be added to it" +
+                                                  " are up: nothing can be added there" +
                                                   without(past.value("registers_missing", nlohmann::json::array()))};
     }
     if (past.at("blocks_short").get<std::uint64_t>() != 0) {

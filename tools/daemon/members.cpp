@@ -40,7 +40,8 @@ base::Result<SelfPortrait> SelfPortrait::decode(base::ByteView bytes) {
 }
 
 struct Members::Asked {
-    std::map<base::NodeId, SelfPortrait> answers;
+    std::set<base::NodeId> answered;
+    std::optional<base::NodeId> refused_by;         // as removed
     std::map<base::NodeId, std::string> endpoints;  // of all who were asked
 };
 
@@ -77,11 +78,15 @@ base::Task<void> Members::ask(Members* self, std::shared_ptr<Asked> asked, base:
     base::Message question{base::Service::diagnostics, kQuestion, {}};
     const auto answer = co_await self->env_.transport.request(std::move(member), std::move(question), deadline);
     if (!answer) {
+        const bool of_us = answer.error() == base::Errc::removed && !self->stack_.network().roster().removed(id);
+        if (of_us) asked->refused_by = id;
         self->stack_.overlay().suspect(id);
         co_return;
     }
-    self->seen_[id] = self->env_.clock.now();
-    if (auto portrait = SelfPortrait::decode(answer->header)) asked->answers[id] = std::move(*portrait);
+    auto portrait = SelfPortrait::decode(answer->header);
+    if (!portrait) co_return;
+    self->seen_[id] = {self->env_.clock.now(), std::move(*portrait)};
+    asked->answered.insert(id);
 }
 
 namespace {
@@ -114,12 +119,16 @@ base::Task<json> Members::list() {
     auto& overlay = stack_.overlay();
     auto known = overlay.known_peers(kMostAsked);
     for (const auto& gone : overlay.absent()) known.push_back(gone.node);
+    for (const auto& seed : stack_.network().seeds()) {
+        if (!overlay.active() && !stack_.network().roster().removed(seed.id)) known.push_back({seed, {}});
+    }
     base::TaskGroup asking{env_.executor};
     for (const auto& node : known) {
         if (!asked->endpoints.emplace(node.id(), node.address.endpoint).second) continue;
         asking.spawn(ask(this, asked, node.address, env_.clock.now() + kPatience));
     }
     co_await asking.join();
+    removed_by_ = asked->answered.empty() ? asked->refused_by : std::nullopt;
 
     std::map<base::NodeId, base::TimePoint> left;
     for (const auto& gone : overlay.absent()) left[gone.node.id()] = gone.since;
@@ -129,7 +138,6 @@ base::Task<json> Members::list() {
         entry["name"] = portrait.name;
         entry["capacity_bytes"] = portrait.capacity_bytes;
         entry["used_bytes"] = portrait.used_bytes;
-        entry["up_s"] = portrait.uptime_s;
     };
     json others = json::array();
     json all = json::array();
@@ -139,6 +147,7 @@ base::Task<json> Members::list() {
         json entry{{"id", member.id.hex()}, {"failure_domain", member.failure_domain}};
         if (member.id == self) {
             portray(entry, ours());
+            entry["up_s"] = ours().uptime_s;
             entry["state"] = "here";
             entry["endpoint"] = overlay.self().address.endpoint;
             all.push_back(std::move(entry));
@@ -147,11 +156,13 @@ base::Task<json> Members::list() {
         const auto endpoint = asked->endpoints.find(member.id);
         entry["endpoint"] = endpoint == asked->endpoints.end() ? "" : endpoint->second;
         const auto seen = seen_.find(member.id);
-        if (seen != seen_.end()) entry["seen_s"] = seconds_between(seen->second, now);
-        const auto answered = asked->answers.find(member.id);
+        if (seen != seen_.end()) {
+            portray(entry, seen->second.said);
+            entry["seen_s"] = seconds_between(seen->second.at, now);
+        }
         const auto gone = left.find(member.id);
-        if (answered != asked->answers.end()) {
-            portray(entry, answered->second);
+        if (asked->answered.contains(member.id)) {
+            entry["up_s"] = seen->second.said.uptime_s;
             entry["state"] = "up";
         } else if (gone != left.end()) {
             entry["state"] = "away";

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -38,7 +39,10 @@ class Members {
     base::Task<base::Result<base::Message>> answer(base::Message question) const;
     /// Every member of the roster that is not revoked, ourselves first: asks those whose address is known, all at once,
     /// and waits two seconds at most. A neighbour that does not answer is suspected, so that the ring looks after it.
+    /// Of one that does not, name and room are those that it told last.
     base::Task<nlohmann::json> list();
+    /// Of those that list() asked last, one that refuses us as removed from the network; nobody if any answered.
+    [[nodiscard]] std::optional<base::NodeId> removed_by() const { return removed_by_; }
 
   private:
     struct Asked;
@@ -50,7 +54,12 @@ class Members {
     PeerStack& stack_;
     const std::string name_;
     const base::TimePoint started_;
-    std::map<base::NodeId, base::TimePoint> seen_;  ///< when they last answered
+    struct Seen {
+        base::TimePoint at;
+        SelfPortrait said;
+    };
+    std::map<base::NodeId, Seen> seen_;  ///< who answered, and when last
+    std::optional<base::NodeId> removed_by_;
 };
 
 /// Where these members say that the node `id` is: before it begins to be one itself. All are asked at once.

@@ -199,6 +199,7 @@ class Questions {
                       {"repair", repair(past)},
                       {"store", describe(stack_.store())},
                       {"process", describe(base::host::counters())}};
+        if (const auto by = members_.removed_by(); by && !overlay.active) document["removed_by"] = by->hex();
         co_return document;
     }
 
@@ -334,6 +335,11 @@ class Questions {
 
     Answer<json> leave() {
         auto& network = stack_.network();
+        if (!stack_.overlay().active()) {
+            (void)co_await members_.list();
+            const auto by = members_.removed_by();
+            if (by) co_return base::Error{base::Errc::removed, "this machine, as node " + by->short_hex() + " says"};
+        }
         BASE_CO_CHECK(may_leave());
         BASE_CO_CHECK(co_await stack_.membership().leave());
         co_return json{{"node", network.certificate().id().hex()}, {"network_name", network.name()}};

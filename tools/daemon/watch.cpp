@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::chrono::seconds kPeriod{2};
 constexpr std::chrono::seconds kSpan{60};
+constexpr std::uint64_t kFewBytes = 1U << 20U;  // in a span: no rate of anything
 constexpr const char* kChannel = "daemon";
 
 }  // namespace
@@ -67,8 +68,10 @@ void Watch::look_at_copies() {
 
 std::uint64_t Watch::repair_bytes_per_second() const {
     if (sent_.size() < 2) return 0;
+    const auto moved = sent_.back().bytes - sent_.front().bytes;
+    if (moved < kFewBytes) return 0;
     const auto span = std::chrono::duration<double>(sent_.back().at - sent_.front().at).count();
-    return static_cast<std::uint64_t>(static_cast<double>(sent_.back().bytes - sent_.front().bytes) / span);
+    return static_cast<std::uint64_t>(static_cast<double>(moved) / span);
 }
 
 }  // namespace tools

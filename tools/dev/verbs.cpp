@@ -58,7 +58,7 @@ base::Result<ExitCode> up(Context& context, UpFlags flags) {
     options.nodes = flags.nodes.value_or(cluster.size() > 0 ? cluster.size() : options.nodes);
     if (options.nodes < 1 || options.nodes > kMostNodes) return usage_error("--nodes takes a number from 1 to 64");
     if (options.nodes < cluster.size())
-        return usage_error("the cluster has " + std::to_string(cluster.size()) + " nodes already: it only grows");
+        return usage_error("the cluster has " + plural(cluster.size(), "node", "nodes") + " already: it only grows");
     if (!flags.capacity.empty() && cluster.any_runs())
         return usage_error("--capacity is for nodes that are started: 'pelago dev down' stops those that run");
     const auto change = cluster.size() > 0 ? changes_of(flags) : nlohmann::json::object();

@@ -14,10 +14,27 @@ namespace asio = boost::asio;
 
 constexpr std::chrono::seconds kTryAgain{2};
 
-/// Asked to stop: nothing that was changed is lost by it.
+/// Set, on the executor, once `stop` is requested.
+struct Stopped {
+    Stopped(base::Executor executor, std::stop_token stop)
+        : event{std::make_shared<base::Event>(executor)}, callback{std::move(stop), Tell{executor, event}} {}
+
+    struct Tell {
+        base::Executor executor;
+        std::shared_ptr<base::Event> event;
+        void operator()() const {
+            asio::post(executor, [event = event] { event->set(); });
+        }
+    };
+    std::shared_ptr<base::Event> event;
+    std::stop_callback<Tell> callback;
+};
+
+/// Asked to stop: nothing that was changed is lost by it. `tree`: null where nothing is.
 base::Task<void> unmount_when(std::shared_ptr<base::Event> stopped, objstore::WorkingTree* tree, fusefs::Mount* mount) {
     co_await stopped->wait();
-    (void)co_await tree->commit();  // what is not durable afterwards is tried again once nobody can change more
+    // What is not durable afterwards is tried again once nobody can change more.
+    if (tree != nullptr) (void)co_await tree->commit();
     co_await mount->unmount();
 }
 
@@ -27,9 +44,8 @@ base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore
                                                      objstore::WorkingTree& tree, fusefs::FileSystem& files,
                                                      fusefs::Mount& mount, std::stop_token stop) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    const auto stopped = std::make_shared<base::Event>(env.executor);
-    const auto tell = [executor = env.executor, stopped] { asio::post(executor, [stopped] { stopped->set(); }); };
-    const std::stop_callback on_stop{std::move(stop), tell};
+    const Stopped asked{env.executor, std::move(stop)};
+    const auto& stopped = asked.event;
     base::TaskGroup group{env.executor};
     group.spawn(tree.run());
     group.spawn(unmount_when(stopped, &tree, &mount));
@@ -45,6 +61,18 @@ base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore
     co_await group.join();
     co_await volume.finish();
     if (!committed) co_return committed.error().with("cannot store the last changes");
+    co_return base::ok();
+}
+
+base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, fusefs::Files& files, fusefs::Mount& mount,
+                                                     std::stop_token stop) {
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    const Stopped asked{env.executor, std::move(stop)};
+    base::TaskGroup group{env.executor};
+    group.spawn(unmount_when(asked.event, nullptr, &mount));
+    co_await mount.serve(files);
+    group.cancel();
+    co_await group.join();
     co_return base::ok();
 }
 

@@ -21,4 +21,8 @@ namespace tools {
                                                                    fusefs::FileSystem& files, fusefs::Mount& mount,
                                                                    std::stop_token stop);
 
+/// The same of files that nobody changes: nothing can go wrong at the end.
+[[nodiscard]] base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, fusefs::Files& files,
+                                                                   fusefs::Mount& mount, std::stop_token stop);
+
 }  // namespace tools

@@ -61,6 +61,9 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
     if (options.name.empty()) options.name = context.io.around().host;
     options.notify_socket = context.io.around().variable("NOTIFY_SOCKET").value_or("");
     options.verbose = context.console.manner().verbose > 0;
+    if (context.console.manner().json) {
+        options.on_serving = [&context](const nlohmann::json& document) { context.console.print_json(document); };
+    }
     let_stop_take_its_time();  // a daemon drains
     return run_daemon(std::move(options), context.io.around().stop);
 }
@@ -126,7 +129,8 @@ void print_status(Console& console, const nlohmann::json& status) {
     Table table{{"NODE", status["id"].get<std::string>()}};
     table.add({"network", status["network_name"].get<std::string>()});
     table.add({"state", status["state"].get<std::string>() + ", up " + show_duration(status["uptime_s"])});
-    table.add({"address", status["endpoint"].get<std::string>()});
+    const auto address = status["endpoint"].get<std::string>();
+    table.add({"address", address.empty() ? "none: it dials others, and nobody dials it" : address});
     table.add({"members", count_members(status["members"])});
     const auto copies = blocks["copies"].get<int>();
     const auto wanted = blocks["copies_wanted"].get<int>();
@@ -136,13 +140,14 @@ void print_status(Console& console, const nlohmann::json& status) {
              (copies < wanted ? "; " + plural(static_cast<unsigned>(wanted - copies), "more machine", "more machines") +
                                     " would make the " + std::to_string(wanted) + " that the policy asks for"
                               : "")});
-    table.add({"stored", human_count(store["blocks"]) + " blocks, " + human_size(store["disk_bytes"]) + " of " +
+    table.add({"stored", plural(store["blocks"], "block", "blocks") + ", " + human_size(store["disk_bytes"]) + " of " +
                              human_size(store["capacity_bytes"])});
     const bool unasked = blocks["blocks_whole"] == 0 && blocks["blocks_short"] == 0 && blocks["blocks_ours"] != 0;
-    table.add({"whole", unasked
-                            ? "the holders of " + human_count(blocks["blocks_ours"]) + " blocks were not asked yet"
-                            : human_count(blocks["blocks_whole"]) + " of " + human_count(blocks["blocks_ours"]) +
-                                  " blocks have all their copies, as the holders say; contents are checked when read"});
+    table.add(
+        {"whole", unasked ? "the holders of " + plural(blocks["blocks_ours"], "block", "blocks") + " were not asked yet"
+                          : human_count(blocks["blocks_whole"]) + " of " +
+                                plural(blocks["blocks_ours"], "block has all its", "blocks have all their") +
+                                " copies, as the holders say; contents are checked when read"});
     if (store.value("state_lost", false)) {
         table.add({"damaged", "records or tags were lost from this disk before the node started: see its log"});
     }
@@ -151,7 +156,8 @@ void print_status(Console& console, const nlohmann::json& status) {
                                   " of the store cannot be read: see the node's log"});
     }
     if (blocks["blocks_lost"] != 0) {
-        table.add({"damaged", human_count(blocks["blocks_lost"]) + " lost on this disk, waiting for a good copy"});
+        table.add({"damaged",
+                   plural(blocks["blocks_lost"], "block", "blocks") + " lost on this disk, waiting for a good copy"});
     }
     if (blocks["registers_without_majority"] != 0) {
         table.add(
@@ -163,23 +169,24 @@ void print_status(Console& console, const nlohmann::json& status) {
                                  human_count(blocks["backlog_blocks"]) + " to send" + time_left(status)});
     }
     if (blocks["blocks_moving"] != 0 || blocks["blocks_to_hand_over"] != 0) {
-        table.add({"moving", human_count(blocks["blocks_moving"]) + " blocks not yet where they belong, " +
+        table.add({"moving", plural(blocks["blocks_moving"], "block is", "blocks are") + " not yet in place, " +
                                  human_count(blocks["blocks_to_hand_over"]) + " kept here for others"});
     }
     if (blocks["blocks_surplus"] != 0) {
-        table.add({"surplus", human_count(blocks["blocks_surplus"]) + " blocks kept beyond their copies"});
+        table.add({"surplus",
+                   plural(blocks["blocks_surplus"], "block", "blocks") + " kept beyond the copies that are wanted"});
     }
     if (blocks["blocks_diverted"] != 0) {
-        table.add(
-            {"diverted", human_count(blocks["blocks_diverted"]) + " blocks are kept by neighbours: no room here"});
+        table.add({"diverted",
+                   plural(blocks["blocks_diverted"], "block is", "blocks are") + " kept by neighbours: no room here"});
     }
     if (blocks["blocks_for_others"] != 0) {
-        table.add({"guests", human_count(blocks["blocks_for_others"]) + " blocks, " +
+        table.add({"guests", plural(blocks["blocks_for_others"], "block", "blocks") + ", " +
                                  human_size(blocks["bytes_for_others"]) + ", for neighbours that have no room"});
     }
     if (blocks["blocks_cached"] != 0) {
-        table.add({"cache", human_count(blocks["blocks_cached"]) + " blocks, " + human_size(blocks["bytes_cached"]) +
-                                ", in unused space"});
+        table.add({"cache", plural(blocks["blocks_cached"], "block", "blocks") + ", " +
+                                human_size(blocks["bytes_cached"]) + ", in unused space"});
     }
     table.add({"moved", human_size(blocks["bytes_repaired"]) + " repaired, " + human_size(blocks["bytes_handed_over"]) +
                             " handed over"});

@@ -147,7 +147,7 @@ struct SendOptions {
 base::Result<ExitCode> send(Context& context, const SendOptions& options) {
     BASE_TRY(const auto object, object_named(options.object));
     if (options.message.size() > kMaxMessageBytes) {
-        return usage_error("a message on the command line has at most " + std::to_string(kMaxMessageBytes) + " bytes");
+        return usage_error("a message on the command line has at most " + plural(kMaxMessageBytes, "byte", "bytes"));
     }
     if (printable(options.message) != options.message) {
         return usage_error("a message on the command line is one line of text (UTF-8)");

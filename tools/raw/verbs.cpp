@@ -77,8 +77,9 @@ base::Result<ExitCode> put(Context& context, const std::string& path) {
         context.console.print(id.hex() + "\n");
     }
     if (outcome->copies_stored >= outcome->copies_possible) return ExitCode::done;
-    context.console.warn(std::to_string(outcome->copies_stored) + " of " + std::to_string(outcome->copies_possible) +
-                         " copies; the nodes go on copying by themselves");
+    context.console.warn(std::to_string(outcome->copies_stored) + " of " +
+                         plural(outcome->copies_possible, "copy", "copies") +
+                         "; the nodes go on copying by themselves");
     return ExitCode::partial;
 }
 

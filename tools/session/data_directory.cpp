@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/host/host_disk.hpp"
 #include "base/network_directory.hpp"
+#include "cli/text.hpp"
 
 namespace tools {
 
@@ -30,10 +31,10 @@ base::Result<void> check_new(const DataDirectory& directory) {
     constexpr std::size_t kMostBytes = sizeof(sockaddr_un::sun_path) - 1;
     const auto socket = directory.socket();
     if (socket.size() <= kMostBytes || mode_of(directory.path)) return base::ok();
-    return base::Error{base::Errc::bad_argument, "cannot make the data directory " + directory.path +
-                                                     ": the path of its socket would have " +
-                                                     std::to_string(socket.size()) + " bytes, and the system takes " +
-                                                     std::to_string(kMostBytes) + "; choose a shorter one with --dir"};
+    return base::Error{base::Errc::bad_argument,
+                       "cannot make the data directory " + directory.path + ": the path of its socket would have " +
+                           plural(socket.size(), "byte", "bytes") + ", and the system takes " +
+                           std::to_string(kMostBytes) + "; choose a shorter one with --dir"};
 }
 
 bool somebody_listens(const std::string& socket) {

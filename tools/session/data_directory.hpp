@@ -13,6 +13,7 @@ constexpr const char* kMarksDirectory = "marks";  ///< below client()
 
 /// DIR/owner.key   the owner's key (docs/formats/keyfile.md)
 /// DIR/node/       what this machine keeps for its network, or for itself alone: blocks, registers, membership
+/// DIR/users       locked by each command that uses this machine's own store
 /// DIR/node.sock   where the running node takes commands
 /// DIR/client/     what commands remember: high-water marks, deduplication caches; all of it can be rebuilt
 struct DataDirectory {
@@ -23,6 +24,7 @@ struct DataDirectory {
     [[nodiscard]] std::string socket() const {
         return other_socket.empty() ? join_path(path, "node.sock") : other_socket;
     }
+    [[nodiscard]] std::string users() const { return join_path(path, "users"); }
     [[nodiscard]] std::string client() const { return join_path(path, "client"); }
 };
 

@@ -124,6 +124,7 @@ base::Task<base::Result<base::Message>> LoneNode::answer(base::Message message) 
 base::Task<void> LoneNode::close() {
     if (socket_) co_await socket_->stop();
     co_await past_->stop();
+    co_await store_->give_back();
     co_await store_->close();
 }
 

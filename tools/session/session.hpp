@@ -60,6 +60,9 @@ class Session {
     /// The name of the network that keeps what is stored; nullopt: this machine alone does.
     [[nodiscard]] const std::optional<std::string>& network() const { return network_; }
 
+    /// The store is this machine's own, and no other command used it at one moment during this call.
+    [[nodiscard]] bool alone() const { return shared_ && shared_->only_us(); }
+
     /// Runs a command's coroutine to its end on this thread. Errc::interrupted after Ctrl-C; Errc::node_gone if our
     /// node ended meanwhile.
     template <class T>

@@ -58,6 +58,7 @@ SharedStore::~SharedStore() = default;
 
 Task<Result<void>> SharedStore::open() {
     BASE_CO_TRY(disk_, base::host::HostDisk::create(directory_.node()));
+    users_.emplace(directory_.users());
     co_return co_await find(runtime_.clock().now() + config_.patience);
 }
 
@@ -133,6 +134,11 @@ Task<Result<void>> SharedStore::remove(past::Reclaim reclaim, TimePoint deadline
     Call<void> call = [=, reclaim = std::move(reclaim)](past::Storage& storage) {
         return storage.remove(reclaim, deadline);
     };
+    return ask(std::move(call), deadline);
+}
+
+Task<Result<past::TaggedBlocks>> SharedStore::list(past::BlockQuery query, Guid after, TimePoint deadline) {
+    Call<past::TaggedBlocks> call = [=](past::Storage& storage) { return storage.list(query, after, deadline); };
     return ask(std::move(call), deadline);
 }
 

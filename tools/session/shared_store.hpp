@@ -13,6 +13,7 @@
 #include "past/storage.hpp"
 #include "session/data_directory.hpp"
 #include "session/lone_node.hpp"
+#include "session/store_users.hpp"
 
 namespace tools {
 
@@ -31,6 +32,8 @@ class SharedStore final : public past::Storage {
     base::Task<void> close();
     /// True if the store is in this process, and others ask us.
     [[nodiscard]] bool holds() const { return node_ != nullptr; }
+    /// No other command used the store at one moment during this call.
+    [[nodiscard]] bool only_us() const { return users_ && users_->only_us(); }
     /// For want of what room we can only read what we hold; nothing if it can be written, or another process has it.
     [[nodiscard]] std::optional<base::Error> full() const { return node_ ? node_->full() : std::nullopt; }
 
@@ -40,6 +43,8 @@ class SharedStore final : public past::Storage {
     base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, past::Tag tag, std::vector<base::Guid> ids,
                                                       base::TimePoint deadline) override;
     base::Task<base::Result<void>> remove(past::Reclaim reclaim, base::TimePoint deadline) override;
+    base::Task<base::Result<past::TaggedBlocks>> list(past::BlockQuery query, base::Guid after,
+                                                      base::TimePoint deadline) override;
     base::Task<base::Result<std::optional<past::Record>>> read_record(base::Guid key,
                                                                       base::TimePoint deadline) override;
     base::Task<base::Result<past::ShownRecord>> read_any_record(base::Guid key, base::TimePoint deadline) override;
@@ -61,6 +66,7 @@ class SharedStore final : public past::Storage {
     const DataDirectory directory_;
     const LoneNodeConfig config_;
     std::unique_ptr<base::Disk> disk_;
+    std::optional<StoreUsers> users_;
     std::unique_ptr<LoneNode> node_;  // one of these two, once it is open
     std::shared_ptr<Holder> holder_;
     base::Semaphore finding_;

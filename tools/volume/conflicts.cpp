@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "cli/text.hpp"
+#include "objstore/live/order.hpp"
 #include "objstore/live/working_tree.hpp"
 #include "volume/access.hpp"
 #include "volume/conflicts.hpp"
@@ -110,11 +111,23 @@ base::Result<ExitCode> conflicts(Context& context, const Options& options) {
     return done;
 }
 
+/// Nullptr if the volume was never mounted to be written: to look makes no live tree.
+base::Task<base::Result<std::unique_ptr<objstore::WorkingTree>>> open_live_tree(base::NodeEnv env,
+                                                                                objstore::Volume* volume) {
+    auto nodes = std::make_shared<objstore::NodeCache>(objstore::LiveConfig{}.node_cache_bytes);
+    const auto order = objstore::make_record_order(env, *volume, std::move(nodes));
+    BASE_CO_TRY(const auto newest, co_await order->newest());
+    if (newest.root == nullptr) co_return std::unique_ptr<objstore::WorkingTree>{};
+    co_return co_await objstore::WorkingTree::open(env, *volume, ::getuid(), ::getgid());
+}
+
 base::Result<ExitCode> list_or_restore(Context& context, VolumeAccess& access, const Options& options) {
     auto& session = *access.session;
-    BASE_TRY(const auto tree,
-             session.run(objstore::WorkingTree::open(session.env(), *access.volume, ::getuid(), ::getgid())));
-    BASE_TRY(const auto listed, session.run(tree->conflicts()));
+    BASE_TRY(const auto tree, session.run(open_live_tree(session.env(), access.volume.get())));
+    std::vector<objstore::ListedConflict> listed;
+    if (tree) {
+        BASE_TRY(listed, session.run(tree->conflicts()));
+    }
     if (options.restore == 0) {
         print_list(context.console, listed);
         return ExitCode::done;

@@ -116,7 +116,7 @@ class Link : public std::enable_shared_from_this<Link> {
         bool asked = false;  // the peer was asked to dial
         Duration backoff{0};
         TimePoint not_before{};
-        std::string last_failure;
+        Error last_failure;
     };
 
     [[nodiscard]] Lane& lane(Channel channel) { return lanes_[channel == Channel::bulk ? 1 : 0]; }

@@ -52,7 +52,9 @@ void Link::want_connection(Channel channel) {
     }
     if (!dial_ || endpoint_.empty()) return settle_lane(channel, Error{Errc::unreachable, "not connected to us"});
     if (context_->clock.now() < waiting.not_before) {
-        return settle_lane(channel, Error{Errc::unreachable, waiting.last_failure});
+        const bool removed = waiting.last_failure == Errc::removed;  // which is known, not a state of the network
+        const auto why = removed ? waiting.last_failure : Error{Errc::unreachable, waiting.last_failure.detail()};
+        return settle_lane(channel, why);
     }
     waiting.dialling = true;
     context_->tasks.spawn(dial_and_attach(channel));
@@ -92,7 +94,7 @@ void Link::dial_failed(Channel channel, const Error& why) {
     const auto jittered = waiting.backoff / 2 +
                           Duration{context_->rng.below(static_cast<std::uint64_t>(waiting.backoff.count() / 2 + 1))};
     waiting.not_before = context_->clock.now() + jittered;
-    waiting.last_failure = why.detail();
+    waiting.last_failure = why;
     settle_lane(channel, why);
 }
 

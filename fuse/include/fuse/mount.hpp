@@ -13,7 +13,7 @@
 #include "base/env.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "fuse/file_system.hpp"
+#include "fuse/files.hpp"
 
 namespace fusefs {
 
@@ -47,7 +47,7 @@ class Mount {
     base::Result<void> mount();
     /// Answers requests until the directory is unmounted, by somebody else or by unmount(). Requests that still wait
     /// then end with an error.
-    base::Task<void> serve(FileSystem& files);
+    base::Task<void> serve(Files& files);
     /// The directory is what it was before; who has files of it open gets ENOTCONN. While serve() runs; ends it.
     base::Task<void> unmount();
 

@@ -46,6 +46,11 @@ struct OpenReply {
         false;  ///< of a directory: it may be listed again from memory, until the kernel is told to drop it
 };
 
+struct CreateReply {
+    EntryReply entry;
+    OpenReply open;
+};
+
 /// What set_attributes() changes; what is left empty stays.
 struct AttributeRequest {
     std::optional<std::uint32_t> mode;  ///< 07777

@@ -11,6 +11,7 @@ enum class Errc {
     no_such_path,        ///< The snapshot was read, and the path is not in it.
     damaged,             ///< A block opened to something that its parent does not describe; nothing of it was used.
     wrong_key,           ///< The volume exists, but this key does not open it.
+    collected,           ///< A prune took a block of this session before it was committed; nothing was listed.
     conflict,            ///< Another writer's change was ordered first; this one was not made.
     stale,               ///< The holders offered an older state than this client has seen; it was not accepted.
 };

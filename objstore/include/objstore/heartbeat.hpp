@@ -49,6 +49,9 @@ struct HeartbeatBody {
     base::Guid ring_digest;
     base::Guid previous;       ///< hash of the body before; zero at sequence 1
     std::int64_t time_ns = 0;  ///< wall clock of the signer, for people
+    /// Blocks that nobody names may have lost their tags of generations up to this one (docs/decisions/
+    /// garbage-collection.md); below `sequence`.
+    std::uint64_t collected = 0;
     std::vector<SealedPointer> pointers;
 
     [[nodiscard]] base::Bytes encode() const;

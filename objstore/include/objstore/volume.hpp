@@ -42,6 +42,7 @@ struct VolumeState {
     BlockRefPtr spare;                 ///< its second copy, if there is one
     std::vector<BlockRefPtr> earlier;  ///< roots of the states before, the newest first
     std::int64_t time_ns = 0;
+    std::uint64_t collected = 0;  ///< as in HeartbeatBody
 };
 
 /// What reading the list of snapshots met. The next commit() writes a good list again.
@@ -58,7 +59,7 @@ struct Unconfirmed {
 };
 
 /// A piece of work on a volume: pins the state it began with, so that blocks reachable from it may be used again, and
-/// writes under one generation. Ends when destroyed; what was not committed keeps its tag for a day.
+/// writes under one generation. Ends when destroyed; what was not committed stays until a later state is pruned.
 class Session {
   public:
     [[nodiscard]] const VolumeState& pinned() const;
@@ -102,6 +103,11 @@ class ForestEditor {
     /// Nothing to change: nullopt. Called again with a newer forest after a conflict. What it writes to `writer` is
     /// acknowledged before the new state is published. Errc::damaged (of the forest) has the forest mended first.
     virtual base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) = 0;
+    /// Of the edit that was made last: the oldest generation under which anything was stored or touched that it names
+    /// and has neither from `forest` nor wrote to `writer`; UINT64_MAX if there is no such thing. What is named because
+    /// an earlier state did counts as of the generation after the newest state known to do so. If a collection has
+    /// passed by since, all of it is touched once more before it counts (Errc::collected where that fails).
+    [[nodiscard]] virtual std::uint64_t stored_since() const = 0;
     /// Resumes when everything else that the edit names is acknowledged. Awaited, beside what edit() wrote, before the
     /// new state is published; may be called more than once.
     virtual base::Task<base::Result<void>> stored() { co_return base::ok(); }
@@ -160,8 +166,12 @@ class Volume {
     /// Lists the snapshot in the newest forest, whoever wrote that meanwhile. Flushes the session's writer first:
     /// nothing is committed before every block it needs is acknowledged. Errors: those of put and write_record;
     /// base::Errc::busy after commit_attempts conflicts. After holders_unreachable or timed_out the snapshot may or may
-    /// not be listed: repeating the call with the same snapshot is safe.
+    /// not be listed: repeating the call with the same snapshot is safe. Errc::collected: a prune has taken a block
+    /// that the session counted on; a new session finds what is left of them and stores the others again.
     base::Task<base::Result<CommitOutcome>> commit(Session& session, Snapshot snapshot);
+    /// Takes snapshots off the list, in one step; what they held stays until it is collected (gc/prune.hpp). Returns
+    /// how many of them were listed. Errors as commit().
+    base::Task<base::Result<std::uint64_t>> forget(std::vector<base::Guid> snapshots);
     /// Changes the forest in one step: compare-and-set of the volume's record, again with the newest forest after a
     /// conflict. Errors: the editor's; else as commit(). After holders_unreachable or timed_out it may or may not have
     /// happened; repeating it is up to the editor. `editor` outlives the call.
@@ -170,6 +180,16 @@ class Volume {
     /// Writes blocks of the volume, tagged with the generation after state().
     [[nodiscard]] std::unique_ptr<BlockWriter> make_writer(std::uint64_t volume_bytes,
                                                            past::Wait wait = past::Wait::majority) const;
+
+    /// Writes a state from which garbage can be collected and returns the number of the one before it: what was stored
+    /// up to that generation has to be made sure of before it is committed, and earlier states cannot be gone back to.
+    /// Then what the new state does not lead to may lose its tags of generations up to this one.
+    base::Task<base::Result<std::uint64_t>> begin_collection();
+    /// The roots that state() leads from, all but those of earlier states.
+    [[nodiscard]] std::vector<BlockRef> roots() const;
+    [[nodiscard]] const base::SigningKey& owner() const;
+    [[nodiscard]] past::Storage& storage();
+    [[nodiscard]] base::NodeEnv env() const;
 
   private:
     struct State;

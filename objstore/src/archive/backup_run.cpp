@@ -555,7 +555,12 @@ base::Task<base::Result<void>> BackupRun::commit(BlockRefPtr root) {
 
 base::Task<base::Result<BackupReport>> backup(base::NodeEnv env, base::LocalTree& tree, Volume& volume,
                                               BackupOptions options, ProgressFunction progress) {
-    const auto run = std::make_unique<BackupRun>(env, tree, volume, std::move(options), std::move(progress));
+    auto run = std::make_unique<BackupRun>(env, tree, volume, options, progress);
+    auto report = co_await run->run();
+    if (report || !(report.error() == Errc::collected)) co_return report;
+    // A prune took what this one counted on. Another finds out what is left, and stores the rest again.
+    run.reset();
+    run = std::make_unique<BackupRun>(env, tree, volume, std::move(options), std::move(progress));
     co_return co_await run->run();
 }
 

@@ -5,7 +5,6 @@
 #include <set>
 
 #include "objstore/archive/scanner.hpp"
-#include "objstore/archive/snapshot_reader.hpp"
 #include "objstore/error.hpp"
 
 namespace objstore::archive {
@@ -22,8 +21,8 @@ ListedFile listed(std::string path, const Node& node) {
 // One listing: a stack of directories, each with the nodes of its next entries.
 class Lister {
   public:
-    Lister(Volume& volume, const Snapshot& snapshot, bool recursive, std::function<void(const ListedFile&)> show)
-        : reader_{volume, snapshot}, recursive_{recursive}, show_{std::move(show)} {}
+    Lister(Volume& volume, const Snapshot& snapshot, bool recursive, VisitFunction visit)
+        : reader_{volume, snapshot}, recursive_{recursive}, visit_{std::move(visit)} {}
 
     base::Task<base::Result<Warnings>> run(std::string path);
 
@@ -41,7 +40,7 @@ class Lister {
 
     SnapshotReader reader_;
     bool recursive_;
-    std::function<void(const ListedFile&)> show_;
+    VisitFunction visit_;
     std::set<InodeNumber> visited_;  // a hostile archive may loop
     std::vector<Frame> stack_;
     Warnings warnings_;
@@ -53,7 +52,7 @@ base::Task<base::Result<Warnings>> Lister::run(std::string path) {
     for (const auto name : split(path)) {
         if (name != ".") clean = joined(clean, name);
     }
-    show_(listed(clean, top));
+    visit_(clean, top);
     if (top.inode->type == base::FileType::directory) BASE_CO_CHECK(co_await enter(std::move(clean), top.number));
     while (!stack_.empty()) {
         auto& frame = stack_.back();
@@ -73,7 +72,7 @@ base::Task<base::Result<Warnings>> Lister::run(std::string path) {
             warnings_.add(WarningKind::damaged, std::move(below), *damage);
             continue;
         }
-        show_(listed(below, node));
+        visit_(below, node);
         const bool directory = node.inode->type == base::FileType::directory;
         if (recursive_ && directory) BASE_CO_CHECK(co_await enter(std::move(below), node.number));
     }
@@ -129,7 +128,13 @@ SnapshotPath parse_snapshot_path(std::string_view text) {
 
 base::Task<base::Result<Warnings>> list_files(Volume& volume, Snapshot snapshot, std::string path, bool recursive,
                                               std::function<void(const ListedFile&)> show) {
-    const auto lister = std::make_unique<Lister>(volume, snapshot, recursive, std::move(show));
+    auto visit = [show = std::move(show)](const std::string& at, const Node& node) { show(listed(at, node)); };
+    return visit_files(volume, std::move(snapshot), std::move(path), recursive, std::move(visit));
+}
+
+base::Task<base::Result<Warnings>> visit_files(Volume& volume, Snapshot snapshot, std::string path, bool recursive,
+                                               VisitFunction visit) {
+    const auto lister = std::make_unique<Lister>(volume, snapshot, recursive, std::move(visit));
     co_return co_await lister->run(std::move(path));
 }
 

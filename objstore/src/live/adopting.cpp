@@ -1,4 +1,5 @@
 // From one base version to the next: our own commit, another mount's, or ours on top of another's.
+#include <algorithm>
 #include <utility>
 
 #include "live/working_state.hpp"
@@ -10,6 +11,7 @@ struct WorkingTree::State::Foreign {
     std::map<InodeNumber, std::optional<Inode>> records;  // that differ, as they are now
     std::set<InodeNumber> inodes;                         // of which anything differs
     std::set<std::pair<InodeNumber, std::string>> names;
+    std::map<InodeNumber, Inode> removed;  // that nobody names any more, as they were
 };
 
 void WorkingTree::State::replace_base(const LiveVersion& newest) {
@@ -19,8 +21,19 @@ void WorkingTree::State::replace_base(const LiveVersion& newest) {
     ++changes;
 }
 
+LiveNode* WorkingTree::State::node_to_reload(InodeNumber number, const std::optional<Inode>& record,
+                                             const Foreign& foreign) {
+    if (auto* const node = peek(number)) return node;
+    const auto was = foreign.removed.find(number);
+    if (was == foreign.removed.end() || !pins.contains(number) || (record && record->nlink > 0)) return nullptr;
+    auto& node = add(number);
+    node.now = was->second;
+    node.base = was->second;
+    return &node;
+}
+
 /// A clean inode becomes what the new base says of it.
-void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& record, const Tree& before) {
+void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& record, const NamedTree& before) {
     if (record) {  // without a link too: a conflict keeps it, and with it what is written to it
         node.base = record;
         node.now = *record;
@@ -35,7 +48,7 @@ void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& reco
 }
 
 void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newest) {
-    const auto before = *base;
+    const NamedTree before{*base, version.named_in};
     const auto upto = frozen.generation;
     durable = upto;
     replace_base(newest);
@@ -85,6 +98,8 @@ base::Task<base::Result<WorkingTree::State::Foreign>> WorkingTree::State::compar
         if (key.kind == Kind::inode) {
             found.records[key.inode] =
                 after == nullptr ? std::optional<Inode>{} : std::optional{std::get<Inode>(after->value)};
+            const bool is_named = after != nullptr && std::get<Inode>(after->value).nlink > 0;
+            if (before != nullptr && !is_named) found.removed.emplace(key.inode, std::get<Inode>(before->value));
         }
         if (key.kind != Kind::entry) return;
         for (const auto* item : {before, after}) {
@@ -98,10 +113,10 @@ base::Task<base::Result<WorkingTree::State::Foreign>> WorkingTree::State::compar
 }
 
 void WorkingTree::State::adopt_foreign(const Foreign& foreign, const LiveVersion& newest) {
-    const auto before = *base;
+    const NamedTree before{*base, version.named_in};
     replace_base(newest);
     for (const auto& [number, record] : foreign.records) {
-        if (auto* const node = peek(number)) reload(*node, record, before);
+        if (auto* const node = node_to_reload(number, record, foreign)) reload(*node, record, before);
     }
     if (listener == nullptr) return;
     for (const auto number : foreign.inodes) listener->on_inode_changed(number);
@@ -111,7 +126,11 @@ void WorkingTree::State::adopt_foreign(const Foreign& foreign, const LiveVersion
 base::Task<base::Result<void>> WorkingTree::State::refresh(State* self) {
     if (self->order == nullptr) co_return base::ok();
     BASE_CO_TRY(const auto newest, co_await self->order->newest());
-    if (newest.root == nullptr || newest.root->id == self->version.root->id) co_return base::ok();
+    if (newest.root == nullptr) co_return base::ok();
+    if (newest.root->id == self->version.root->id) {
+        self->version.named_in = std::max(self->version.named_in, newest.named_in);
+        co_return base::ok();
+    }
     if (newest.sequence < self->version.sequence) co_return base::ok();  // asked before our own commit
     if (self->committing) co_return base::ok();                          // it meets the other one by itself
     if (!self->dirty.empty()) co_return co_await commit(self);
@@ -139,8 +158,12 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
     for (const auto number : foreign.inodes) records[number];
     const Tree after{self->volume.reader(), ordered.version.root, self->nodes};
     std::set<std::pair<InodeNumber, std::string>> lost_names;
+    std::set<InodeNumber> unread;  // nobody knew them then
     for (auto& [number, record] : records) {
-        if (self->peek(number) == nullptr) continue;
+        if (self->peek(number) == nullptr && !self->pins.contains(number)) {
+            unread.insert(number);
+            continue;
+        }
         BASE_CO_TRY(record, co_await find_inode(after, number));
     }
     for (const auto& [number, change] : frozen.update->inodes) {
@@ -150,10 +173,14 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
             if (now != entry.after) lost_names.emplace(number, name);
         }
     }
-    const auto before = *self->base;
+    const NamedTree before{*self->base, self->version.named_in};
     self->replace_base(ordered.version);
     for (const auto& [number, record] : records) {
-        auto* const node = self->peek(number);
+        if (unread.contains(number)) {
+            self->drop(number);  // whoever read it meanwhile has the old one
+            continue;
+        }
+        auto* const node = self->node_to_reload(number, record, foreign);
         if (node == nullptr) continue;
         const bool was_gone = node->gone;
         if (frozen.update->inodes.contains(number) && !was_gone) {

@@ -363,7 +363,7 @@ base::Task<base::Result<std::uint64_t>> WorkingTree::copy_range(InodeNumber from
             if (part.piece.in_memory()) {
                 node->content.write(at, part.piece.bytes(), state->generation);
             } else if (part.piece.stored) {
-                node->content.put_stored(at, *part.piece.stored, state->generation);
+                node->content.put_stored(at, *part.piece.stored, part.piece.since, state->generation);
             } else {
                 node->content.punch(at, at + part.piece.length, state->generation);
             }

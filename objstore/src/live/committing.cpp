@@ -141,6 +141,7 @@ void WorkingTree::State::freeze_node(LiveNode& node, Frozen& frozen) {
                     frozen.pieces.push_back({node.number, offset, piece});
                 } else if (piece.stored) {
                     change.data->extents.emplace(offset, *piece.stored);
+                    frozen.update->stored_since = std::min(frozen.update->stored_since, piece.since);
                 }
             }
             node.content.freeze();
@@ -159,6 +160,7 @@ WorkingTree::State::Frozen WorkingTree::State::freeze() {
     frozen.update = std::make_shared<Update>();
     frozen.update->id = (std::uint64_t{numbers.slot()} << InodeNumbers::kCounterBits) | ++updates;
     frozen.update->base = version.root;
+    frozen.update->base_named_in = version.named_in;
     frozen.generation = generation++;
     freezing = frozen.generation;
     oldest_change.reset();
@@ -213,7 +215,7 @@ void WorkingTree::State::release(const Work& work) {
                 extent.length = piece.length;
                 if (node != nullptr) {
                     const auto before = node->content.memory_bytes();
-                    node->content.stored(piece.buffer, piece.start, extent);
+                    node->content.stored(piece.buffer, piece.start, extent, work.writer->tag().generation);
                     recount(*node, before);
                 }
                 extent.offset += static_cast<std::uint32_t>(piece.length);
@@ -228,7 +230,10 @@ base::Task<base::Result<void>> WorkingTree::State::commit(State* self) {
     const auto want = self->generation;
     while (self->durable < want) {
         const bool nothing = self->dirty.empty() && self->resolved.empty() && !self->unadopted && !self->unsettled;
-        if (!self->committing && nothing) break;
+        if (!self->committing && nothing) {
+            self->oldest_change.reset();  // or whoever waits for it to grow old would not wait any more
+            break;
+        }
         if (!self->committing) {
             self->attempt = std::make_shared<Attempt>();
             self->committing = true;
@@ -300,6 +305,7 @@ base::Task<base::Result<void>> WorkingTree::State::order_frozen(State* self, Fro
         }
         tell(**sealed, *frozen.update);
         content = (*sealed)->writer;
+        frozen.update->stored_since = std::min(frozen.update->stored_since, content->tag().generation);
     }
     std::shared_ptr<const Update> update = frozen.update;
     auto ordered = co_await self->order->submit(std::move(update), std::move(content), frozen.rebases, self->numbers);
@@ -383,7 +389,7 @@ base::Task<void> WorkingTree::State::flush_on(State* self) {
                 co_await clock.sleep_for(kLook);
             }
         }
-        self->trim();
+        self->trim(self->inodes.size());
         const auto now = clock.now();
         auto until = now + kLook;
         if (!self->committing) {
@@ -397,7 +403,8 @@ base::Task<void> WorkingTree::State::flush_on(State* self) {
 base::Task<void> WorkingTree::State::refresh_on(State* self) {
     for (;;) {
         co_await self->env.clock.sleep_for(self->config.refresh_every);
-        const auto done = co_await refresh(self);  // unreachable: it is asked again
+        auto done = co_await refresh(self);  // unreachable: it is asked again
+        if (done) done = co_await keep_what_is_held(self);
         if (!done && !(done.error() == past::Errc::holders_unreachable)) {
             self->env.log.write(base::Log::Level::debug, "objstore",
                                 "volume '" + self->volume.name() + "': " + done.error().message());

@@ -99,12 +99,13 @@ void Content::write(std::uint64_t offset, base::ByteView bytes, std::uint64_t ge
     insert(offset, std::move(piece));
 }
 
-void Content::put_stored(std::uint64_t offset, Extent extent, std::uint64_t generation) {
+void Content::put_stored(std::uint64_t offset, Extent extent, std::uint64_t since, std::uint64_t generation) {
     clear(offset, offset + extent.length);
     ContentPiece piece;
     piece.length = extent.length;
     piece.generation = generation;
     piece.stored = std::move(extent);
+    piece.since = since;
     insert(offset, std::move(piece));
 }
 
@@ -196,7 +197,8 @@ void Content::forget(std::uint64_t generation) {
     std::erase_if(limits_, [&](const auto& limit) { return limit.first <= generation; });
 }
 
-void Content::stored(const std::shared_ptr<WriteBuffer>& buffer, std::size_t start, const Extent& extent) {
+void Content::stored(const std::shared_ptr<WriteBuffer>& buffer, std::size_t start, const Extent& extent,
+                     std::uint64_t since) {
     for (auto& [offset, piece] : pieces_) {
         if (piece.buffer != buffer || piece.start < start || piece.start + piece.length > start + extent.length)
             continue;
@@ -208,6 +210,7 @@ void Content::stored(const std::shared_ptr<WriteBuffer>& buffer, std::size_t sta
         piece.buffer.reset();
         piece.start = 0;
         piece.stored = std::move(part);
+        piece.since = since;
     }
 }
 

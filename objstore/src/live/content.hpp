@@ -28,6 +28,7 @@ struct ContentPiece {
     std::shared_ptr<WriteBuffer> buffer;  ///< in memory, from `start`
     std::size_t start = 0;
     std::optional<Extent> stored;  ///< durable after the flush of its writer; of `length` bytes. Neither: a hole
+    std::uint64_t since = 0;       ///< `stored`: the generation of the volume in which it was, at the earliest
     std::uint64_t generation = 0;  ///< in which it was written
 
     [[nodiscard]] bool in_memory() const { return buffer != nullptr; }
@@ -52,7 +53,8 @@ class Content {
     [[nodiscard]] std::uint64_t base_limit() const;
 
     void write(std::uint64_t offset, base::ByteView bytes, std::uint64_t generation);
-    void put_stored(std::uint64_t offset, Extent extent, std::uint64_t generation);
+    /// `since`: of the block, as in ContentPiece.
+    void put_stored(std::uint64_t offset, Extent extent, std::uint64_t since, std::uint64_t generation);
     void punch(std::uint64_t from, std::uint64_t to, std::uint64_t generation);
     /// Everything from `size` on is gone; what is written there later begins with zeros.
     void truncate(std::uint64_t size, std::uint64_t generation);
@@ -67,7 +69,8 @@ class Content {
     /// The base has everything up to this generation by now.
     void forget(std::uint64_t generation);
     /// `buffer` from `start` on, `extent.length` bytes, is stored: pieces of it need no memory any more.
-    void stored(const std::shared_ptr<WriteBuffer>& buffer, std::size_t start, const Extent& extent);
+    void stored(const std::shared_ptr<WriteBuffer>& buffer, std::size_t start, const Extent& extent,
+                std::uint64_t since);
 
   private:
     void clear(std::uint64_t from, std::uint64_t to);

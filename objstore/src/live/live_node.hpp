@@ -23,6 +23,12 @@ struct LiveName {
     std::uint64_t generation = 0;  ///< of the last
 };
 
+/// A version, and the newest state of the volume that is known to name it.
+struct NamedTree {
+    Tree tree;
+    std::uint64_t named_in = 0;
+};
+
 struct LiveXattr {
     std::optional<base::Bytes> value;  ///< nullopt: removed
     std::uint64_t generation = 0;
@@ -40,9 +46,8 @@ struct LiveNode {
     std::map<std::string, LiveXattr> xattrs;  ///< likewise
     Content content;                          ///< likewise
     std::optional<base::Bytes> symlink;       ///< of one that is not in the base
-    std::optional<Tree> last;                 ///< the version that had it last, once it is gone from the base
+    std::optional<NamedTree> last;            ///< the version that had it last, once it is gone from the base
     std::optional<std::pair<InodeNumber, std::string>> known_as;
-    std::uint64_t pins = 0;
     std::uint64_t read_end = 0;  ///< where the last read ended: who goes on there reads on
     std::list<InodeNumber>::iterator in_recent;
 

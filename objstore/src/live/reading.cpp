@@ -72,9 +72,9 @@ base::Task<base::Result<base::Bytes>> xattr_value(BlockReader& reader, XattrReco
     co_return base::to_bytes(piece.bytes);
 }
 
-std::optional<Tree> WorkingTree::State::base_of(const LiveNode& node) const {
+std::optional<NamedTree> WorkingTree::State::base_of(const LiveNode& node) const {
     if (node.last) return node.last;
-    if (node.base) return base;
+    if (node.base) return NamedTree{*base, version.named_in};
     return std::nullopt;
 }
 
@@ -113,8 +113,8 @@ base::Task<base::Result<std::vector<ListedEntry>>> WorkingTree::list(InodeNumber
         const auto of = state->base_number;
         std::vector<Item> items;
         if (tree) {
-            BASE_CO_TRY(items,
-                        co_await tree->range(entry_key(directory, offset + 1), TreeKey::first(directory + 1), ask));
+            BASE_CO_TRY(
+                items, co_await tree->tree.range(entry_key(directory, offset + 1), TreeKey::first(directory + 1), ask));
         }
         if (of != state->base_number) continue;
         node = state->peek(directory);
@@ -132,7 +132,7 @@ base::Task<base::Result<std::string>> WorkingTree::read_link(InodeNumber inode) 
     if (node->symlink) co_return std::string{base::as_text(*node->symlink)};
     const auto tree = state->base_of(*node);
     if (!tree) co_return base::Error{Errc::damaged, "a symbolic link without a target"};
-    BASE_CO_TRY(const auto item, co_await tree->find(TreeKey::first(inode, Kind::inline_data)));
+    BASE_CO_TRY(const auto item, co_await tree->tree.find(TreeKey::first(inode, Kind::inline_data)));
     if (!item) co_return base::Error{Errc::damaged, "a symbolic link without a target"};
     co_return std::string{base::as_text(std::get<InlineData>(item->value).bytes)};
 }
@@ -155,13 +155,14 @@ base::Task<base::Result<std::vector<Content::Segment>>> WorkingTree::State::segm
         std::map<std::uint64_t, Extent> extents;
         if (tree) {
             const FileRange range{at, end};
-            BASE_CO_TRY(extents, co_await find_extents(*tree, number, range));
+            BASE_CO_TRY(extents, co_await find_extents(tree->tree, number, range));
         }
-        const auto add = [&out](std::uint64_t offset, std::uint64_t length, std::optional<Extent> stored) {
+        const auto add = [&](std::uint64_t offset, std::uint64_t length, std::optional<Extent> stored) {
             Content::Segment part;
             part.offset = offset;
             part.piece.length = length;
             part.piece.stored = std::move(stored);
+            if (tree) part.piece.since = tree->named_in + 1;
             out.push_back(std::move(part));
         };
         for (const auto& [offset, extent] : extents) {
@@ -249,7 +250,7 @@ base::Task<base::Result<std::optional<base::Bytes>>> WorkingTree::State::xattr(S
     if (changed != node->xattrs.end()) co_return changed->second.value;
     const auto tree = self->base_of(*node);
     if (!tree) co_return std::optional<base::Bytes>{};
-    BASE_CO_TRY(const auto found, co_await find_xattr(*tree, self->volume.keys(), number, std::move(name)));
+    BASE_CO_TRY(const auto found, co_await find_xattr(tree->tree, self->volume.keys(), number, std::move(name)));
     if (!found) co_return std::optional<base::Bytes>{};
     BASE_CO_TRY(auto value, co_await xattr_value(self->volume.reader(), found->record));
     co_return std::optional{std::move(value)};
@@ -269,8 +270,8 @@ base::Task<base::Result<std::vector<std::string>>> WorkingTree::list_xattrs(Inod
         const auto of = state->base_number;
         std::set<std::string> names;
         if (tree) {
-            BASE_CO_TRY(const auto items, co_await tree->range(TreeKey::first(inode, Kind::xattr),
-                                                               TreeKey::first(inode, Kind::inline_data)));
+            BASE_CO_TRY(const auto items, co_await tree->tree.range(TreeKey::first(inode, Kind::xattr),
+                                                                    TreeKey::first(inode, Kind::inline_data)));
             for (const auto& item : items) names.insert(std::get<XattrRecord>(item.value).name);
         }
         node = state->peek(inode);

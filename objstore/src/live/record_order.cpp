@@ -32,7 +32,7 @@ ForestEdit put_record(const LiveRecord& record) {
 
 LiveVersion version_of(const LiveRecord& record, std::uint64_t sequence) {
     LiveVersion out;
-    out.sequence = sequence;
+    out.sequence = out.named_in = sequence;
     out.root = record.root;
     out.counts = record.counts;
     out.next_slot = record.next_slot;
@@ -58,6 +58,8 @@ class Found final : public ForestEditor {
         co_return std::optional{put_record(record)};
     }
 
+    [[nodiscard]] std::uint64_t stored_since() const override { return UINT64_MAX; }
+
     LiveRecord record;
 
   private:
@@ -76,6 +78,8 @@ class TakeSlot final : public ForestEditor {
         slot = record->next_slot++;
         co_return std::optional{put_record(*record)};
     }
+
+    [[nodiscard]] std::uint64_t stored_since() const override { return UINT64_MAX; }
 
     std::uint32_t slot = 0;
 };
@@ -98,9 +102,12 @@ class Submit final : public ForestEditor {
         if (recall(*record)) co_return std::optional<ForestEdit>{};
         Attempt attempt;
         attempt.rebased_on = record->root;
+        stored_since_ = update_->stored_since;
         auto update = update_;
         if (record->root->id != update_->base->id) {
             if (!may_rebase_) co_return Errc::conflict;
+            // Of the base it may bring back what the newest version does not name any more.
+            stored_since_ = std::min(stored_since_, update_->base_named_in + 1);
             Update copy = *update_;
             BASE_CO_TRY(auto rebased,
                         co_await rebase(store_, std::move(copy), record->root, numbers_, clock_.wall_ns()));
@@ -114,6 +121,8 @@ class Submit final : public ForestEditor {
         attempts_.push_back(std::move(attempt));
         co_return std::optional{put_record(*record)};
     }
+
+    [[nodiscard]] std::uint64_t stored_since() const override { return stored_since_; }
 
     base::Task<base::Result<void>> stored() override {
         if (content_ == nullptr) co_return base::ok();
@@ -134,6 +143,8 @@ class Submit final : public ForestEditor {
         const auto& made = attempts_[done_.value_or(attempts_.size() - 1)];
         Ordered out;
         out.version = version_of(made.record, sequence);
+        // Found done some time later: others may have come after it, and it is only known to be newer than its base.
+        if (done_) out.version.named_in = update_->base_named_in;
         out.conflicts = made.conflicts;
         out.rebased_on = made.rebased_on;
         return out;
@@ -162,6 +173,7 @@ class Submit final : public ForestEditor {
     std::shared_ptr<BlockWriter> content_;  // of the update, on its way
     bool lacks_content_ = false;
     bool may_rebase_;
+    std::uint64_t stored_since_ = 0;
     InodeNumbers& numbers_;
     std::vector<Attempt> attempts_;
     std::optional<std::size_t> done_;

@@ -64,8 +64,8 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     [[nodiscard]] LiveNode* peek(InodeNumber number);
     LiveNode& add(InodeNumber number);
     void drop(InodeNumber number);
-    /// Forgets clean inodes that nobody pins, the least recently used first.
-    void trim();
+    /// Forgets clean inodes beyond the limit, the least recently used first; looks at `most`.
+    void trim(std::size_t most);
     /// The inode is gone, and nobody holds it: nothing of it is kept, unless a commit has to remove it.
     void drop_if_unused(LiveNode& node);
 
@@ -83,7 +83,7 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     // --- Content and attributes
 
     /// The version in which the base content of an inode lies; nullopt: it has none.
-    [[nodiscard]] std::optional<Tree> base_of(const LiveNode& node) const;
+    [[nodiscard]] std::optional<NamedTree> base_of(const LiveNode& node) const;
     /// Stretches of the file with what each holds; the base's are resolved to extents and holes.
     static base::Task<base::Result<std::vector<Content::Segment>>> segments(State* self, InodeNumber number,
                                                                             std::uint64_t from, std::uint64_t to);
@@ -144,6 +144,8 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> flush(State* self);
     static base::Task<void> flush_on(State* self);
     static base::Task<void> refresh_on(State* self);
+    /// If a collection has begun since the last time: touches what only this mount still needs.
+    static base::Task<base::Result<void>> keep_what_is_held(State* self);
 
     // --- Going over to another version
 
@@ -156,7 +158,9 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     static base::Task<base::Result<void>> adopt_rebased(State* self, Frozen frozen, Ordered ordered);
     static base::Task<base::Result<void>> take_in(State* self, const Frozen* frozen, const Ordered* ordered);
     void replace_base(const LiveVersion& version);
-    void reload(LiveNode& node, const std::optional<Inode>& record, const Tree& before);
+    /// The inode in memory; one that is pinned and loses its last name is brought there. Else null.
+    LiveNode* node_to_reload(InodeNumber number, const std::optional<Inode>& record, const Foreign& foreign);
+    void reload(LiveNode& node, const std::optional<Inode>& record, const NamedTree& before);
 
     base::NodeEnv env;
     Volume& volume;
@@ -168,9 +172,11 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     LiveVersion version;
     std::optional<Tree> base;
     std::uint64_t base_number = 0;  // of the present base: one more each time
+    std::uint64_t kept_from = 0;    // VolumeState::collected, of the collection that was last taken note of
 
     std::unordered_map<InodeNumber, std::unique_ptr<LiveNode>> inodes;
-    std::list<InodeNumber> recent;  // the most recently used first
+    std::list<InodeNumber> recent;                        // the most recently used first
+    std::unordered_map<InodeNumber, std::uint64_t> pins;  // of those that somebody holds, in memory or not
     std::set<InodeNumber> dirty;
     std::vector<TreeKey> resolved;  // conflicts to take off the list with the next commit
     std::size_t dirty_bytes = 0;

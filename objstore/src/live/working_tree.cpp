@@ -38,20 +38,19 @@ void WorkingTree::State::drop(InodeNumber number) {
     ++changes;
 }
 
-void WorkingTree::State::trim() {
-    auto at = recent.end();
-    while (inodes.size() > config.max_clean_inodes + dirty.size() && at != recent.begin()) {
-        --at;
-        const auto& node = *inodes.at(*at);
-        if (node.pins > 0 || node.changed > 0 || node.gone) continue;
-        const auto number = *at;
-        ++at;
-        drop(number);
+void WorkingTree::State::trim(std::size_t most) {
+    for (; most > 0 && inodes.size() > config.max_clean_inodes + dirty.size(); --most) {
+        const auto& oldest = *inodes.at(recent.back());
+        if (oldest.changed > 0 || oldest.gone) {
+            recent.splice(recent.begin(), recent, oldest.in_recent);
+        } else {
+            drop(oldest.number);
+        }
     }
 }
 
 void WorkingTree::State::drop_if_unused(LiveNode& node) {
-    if (!node.gone || node.pins > 0) return;
+    if (!node.gone || pins.contains(node.number)) return;
     const bool in_flight = freezing > 0 && node.made > 0 && node.made <= freezing;
     if (!node.base && !in_flight) drop(node.number);
 }
@@ -66,6 +65,8 @@ base::Task<base::Result<LiveNode*>> WorkingTree::State::load(State* self, InodeN
         BASE_CO_TRY(const auto record, co_await find_inode(*self->base, number));
         if (of != self->base_number || self->inodes.contains(number)) continue;
         if (!record || record->nlink == 0) co_return posix(std::errc::no_such_file_or_directory, "a removed inode");
+        constexpr std::size_t kMoreThanOneComes = 2;
+        self->trim(kMoreThanOneComes);
         auto& node = self->add(number);
         node.now = *record;
         node.base = *record;
@@ -119,7 +120,7 @@ base::Task<base::Result<std::optional<EntryTarget>>> WorkingTree::State::find_na
         if (!tree) co_return std::optional<EntryTarget>{};
         const auto of = self->base_number;
         const auto seen = self->changes;
-        BASE_CO_TRY(const auto found, co_await find_entry(*tree, self->volume.keys(), directory, name));
+        BASE_CO_TRY(const auto found, co_await find_entry(tree->tree, self->volume.keys(), directory, name));
         if (of != self->base_number || seen != self->changes) continue;
         if (!found) co_return std::optional<EntryTarget>{};
         co_return std::optional{found->target};
@@ -160,8 +161,8 @@ base::Task<base::Result<bool>> WorkingTree::State::is_empty(State* self, InodeNu
         const auto of = self->base_number;
         // Each name that was removed hides one of the base: one more than these tells.
         const auto limit = node->names.size() + 1;
-        BASE_CO_TRY(const auto items,
-                    co_await tree->range(TreeKey::first(directory, Kind::entry), TreeKey::first(directory + 1), limit));
+        BASE_CO_TRY(const auto items, co_await tree->tree.range(TreeKey::first(directory, Kind::entry),
+                                                                TreeKey::first(directory + 1), limit));
         if (seen != self->changes || of != self->base_number) continue;
         const bool all_removed = std::all_of(items.begin(), items.end(), [node](const Item& item) {
             const auto& entry = std::get<Entry>(item.value);
@@ -293,8 +294,10 @@ base::Task<base::Result<std::unique_ptr<WorkingTree>>> WorkingTree::open(base::N
 }
 
 base::Task<base::Result<std::unique_ptr<WorkingTree>>> WorkingTree::open_version(base::NodeEnv env, Volume& volume,
-                                                                                 BlockRefPtr root, LiveConfig config) {
+                                                                                 BlockRefPtr root, LiveConfig config,
+                                                                                 std::shared_ptr<NodeCache> nodes) {
     auto state = std::make_shared<State>(env, volume, config);
+    if (nodes != nullptr) state->nodes = std::move(nodes);
     LiveVersion only;
     only.root = std::move(root);
     state->replace_base(only);
@@ -306,14 +309,17 @@ base::Task<base::Result<std::unique_ptr<WorkingTree>>> WorkingTree::open_version
 void WorkingTree::set_listener(LiveListener* listener) { state_->listener = listener; }
 
 void WorkingTree::pin(InodeNumber inode, std::uint64_t times) {
-    if (auto* const node = state_->peek(inode)) node->pins += times;
+    if (state_->order == nullptr) return;
+    state_->pins[inode] += times;
 }
 
 void WorkingTree::unpin(InodeNumber inode, std::uint64_t times) {
-    auto* const node = state_->peek(inode);
-    if (node == nullptr) return;
-    node->pins -= std::min(times, node->pins);
-    state_->drop_if_unused(*node);
+    const auto pinned = state_->pins.find(inode);
+    if (pinned == state_->pins.end()) return;
+    pinned->second -= std::min(times, pinned->second);
+    if (pinned->second > 0) return;
+    state_->pins.erase(pinned);
+    if (auto* const node = state_->peek(inode)) state_->drop_if_unused(*node);
 }
 
 LiveStatistics WorkingTree::statistics() const {

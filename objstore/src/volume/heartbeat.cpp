@@ -22,6 +22,7 @@ base::Bytes encode_state(const HeartbeatBody& body) {
     base::Writer out;
     out.raw(kBodyMagic).u8(kFormat).guid(body.aguid).u32(body.epoch).u64(body.sequence).guid(body.vguid);
     out.u64(body.root_sequence).guid(body.tail_digest).guid(body.ring_digest).guid(body.previous).i64(body.time_ns);
+    out.u64(body.collected);
     return out.take();
 }
 
@@ -84,6 +85,7 @@ base::Result<HeartbeatBody> HeartbeatBody::decode(base::ByteView bytes) {
     out.ring_digest = in.guid();
     out.previous = in.guid();
     out.time_ns = in.i64();
+    out.collected = in.u64();
     const auto count = in.u8();
     if (count > kMaxPointers || !in.fits(count, 6)) return base::Error{base::Errc::bad_format, "too many pointers"};
     for (unsigned i = 0; i < count; ++i) {
@@ -94,7 +96,7 @@ base::Result<HeartbeatBody> HeartbeatBody::decode(base::ByteView bytes) {
         out.pointers.push_back(std::move(pointer));
     }
     if (!in.complete()) return base::Error{base::Errc::bad_format, "a heartbeat that does not parse"};
-    if (out.sequence == 0 || out.root_sequence > out.sequence) {
+    if (out.sequence == 0 || out.root_sequence > out.sequence || out.collected >= out.sequence) {
         return base::Error{base::Errc::bad_format, "a heartbeat of an impossible sequence"};
     }
     return out;

@@ -10,6 +10,7 @@
 #include "base/task_group.hpp"
 #include "past/error.hpp"
 #include "volume/forest.hpp"
+#include "volume/forest_edit.hpp"
 
 namespace objstore {
 namespace {
@@ -102,33 +103,6 @@ base::Task<base::Result<void>> apply_edit(TreeUpdate& update, ForestEdit edit) {
     co_return base::ok();
 }
 
-/// Lists one snapshot, once.
-class AddSnapshot final : public ForestEditor {
-  public:
-    explicit AddSnapshot(Snapshot snapshot) : snapshot_{std::move(snapshot)}, id_{snapshot_.id()} {}
-
-    base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& /*writer*/) override {
-        Item item;
-        item.key = snapshot_key(id_);
-        auto after = item.key;
-        ++after.sub;
-        if (after.sub == 0) after = TreeKey::first(0, kAfterSnapshots);
-        BASE_CO_TRY(const auto alike, co_await forest.range(item.key, after));
-        item.value = snapshot_.encode();
-        for (const auto& listed : alike) {
-            if (listed.value == item.value) co_return std::optional<ForestEdit>{};
-            item.key.tie = listed.key.tie + 1;
-        }
-        ForestEdit out;
-        out.put.push_back(std::move(item));
-        co_return std::optional{std::move(out)};
-    }
-
-  private:
-    Snapshot snapshot_;
-    base::Guid id_;
-};
-
 }  // namespace
 
 struct Volume::State {
@@ -147,12 +121,14 @@ struct Volume::State {
 
     [[nodiscard]] base::TimePoint deadline() const { return env.clock.now() + config.record_timeout; }
     [[nodiscard]] SealContext seal_context(std::uint64_t birth, std::uint64_t volume_bytes) const;
+    /// `collecting`: tags of generations up to this one go, and with them the way back to earlier states.
+    [[nodiscard]] Heartbeat next_heartbeat(const NewForest& forest,
+                                           std::optional<std::uint64_t> collecting = std::nullopt) const;
     /// For blocks of this generation.
     [[nodiscard]] BlockWriter writer(std::uint64_t generation, std::uint64_t volume_bytes, past::Wait wait) const {
         const past::Tag tag{.volume = keys.tag, .generation = generation};
         return BlockWriter{env, storage, seal_context(generation, volume_bytes), tag, wait, config.writer};
     }
-    [[nodiscard]] Heartbeat next_heartbeat(const NewForest& forest) const;
     /// What a record says, if its signature is good.
     [[nodiscard]] base::Result<Heartbeat> verified(const past::Record& record) const;
     /// Errc::stale if `shown` is older than what this client has seen, or another state of that number.
@@ -178,7 +154,7 @@ struct Volume::State {
     static base::Task<base::Result<void>> create(State* self);
     static base::Task<base::Result<void>> mend_list(State* self, past::Wait wait);
     static base::Task<base::Result<ForestOutcome>> edit_once(State* self, ForestEditor* editor, ForestCheck check,
-                                                             past::Wait wait);
+                                                             past::Wait wait, std::uint64_t* held);
     static base::Task<base::Result<ForestOutcome>> edit_forest(State* self, ForestEditor* editor, ForestCheck check,
                                                                past::Wait wait);
     static base::Task<void> back_off(State* self, unsigned attempt);
@@ -211,7 +187,7 @@ SealContext Volume::State::seal_context(std::uint64_t birth, std::uint64_t volum
     return context;
 }
 
-Heartbeat Volume::State::next_heartbeat(const NewForest& forest) const {
+Heartbeat Volume::State::next_heartbeat(const NewForest& forest, std::optional<std::uint64_t> collecting) const {
     Heartbeat out;
     out.owner = owner.public_key();
     out.name_digest = name_digest(name);
@@ -223,14 +199,17 @@ Heartbeat Volume::State::next_heartbeat(const NewForest& forest) const {
     out.body.ring_digest = owner_ring_digest(owner.public_key());
     out.body.previous = newest.body_hash;
     out.body.time_ns = env.clock.wall_ns();
+    out.body.collected = std::max(newest.collected, collecting.value_or(0));
     const auto point_to = [&](const BlockRef& root, PointerKind kind) {
         out.body.pointers.push_back(seal_pointer(keys.epoch, out.body, root, kind));
     };
     point_to(*forest.root, PointerKind::read);
     if (forest.spare) point_to(*forest.spare, PointerKind::spare);
-    if (newest.forest) point_to(*newest.forest, PointerKind::earlier);
-    for (std::size_t i = 0; i < newest.earlier.size() && i + 1 < kEarlierRoots; ++i)
-        point_to(*newest.earlier[i], PointerKind::earlier);
+    if (newest.forest && !collecting) {
+        point_to(*newest.forest, PointerKind::earlier);
+        for (std::size_t i = 0; i < newest.earlier.size() && i + 1 < kEarlierRoots; ++i)
+            point_to(*newest.earlier[i], PointerKind::earlier);
+    }
     out.votes.push_back(vote_for(owner, out.body, 0, Phase::commit));
     return out;
 }
@@ -263,6 +242,7 @@ base::Result<void> Volume::State::adopt(const Heartbeat& heartbeat) {
     newest.sequence = heartbeat.body.sequence;
     newest.body_hash = heartbeat.body.hash();
     newest.time_ns = heartbeat.body.time_ns;
+    newest.collected = heartbeat.body.collected;
     newest.forest = std::make_shared<const BlockRef>(pointers.root);
     newest.spare = pointers.spare ? std::make_shared<const BlockRef>(*pointers.spare) : nullptr;
     newest.earlier.clear();
@@ -491,7 +471,7 @@ base::Task<base::Result<void>> Volume::State::mend_list(State* self, past::Wait 
 }
 
 base::Task<base::Result<ForestOutcome>> Volume::State::edit_once(State* self, ForestEditor* editor, ForestCheck check,
-                                                                 past::Wait wait) {
+                                                                 past::Wait wait, std::uint64_t* held) {
     const past::Tag tag{.volume = self->keys.tag, .generation = self->newest.sequence + 1};
     const bool wait_for_mark = check == ForestCheck::whole;
     if (check == ForestCheck::whole) {
@@ -509,6 +489,11 @@ base::Task<base::Result<ForestOutcome>> Volume::State::edit_once(State* self, Fo
     Tree forest{*self->reader, self->newest.forest};
     BASE_CO_TRY(auto edit, co_await editor->edit(forest, writer));
     ForestOutcome out;
+    if (edit && std::max(editor->stored_since(), *held) <= self->newest.collected) {
+        BASE_CO_CHECK(co_await flush_all(self, &writer, editor));
+        BASE_CO_CHECK(co_await hold_on_to(self->env, self->storage, tag, forest, *edit));
+        *held = tag.generation;
+    }
     if (edit) {
         TreeUpdate update{writer, forest};
         BASE_CO_CHECK(co_await apply_edit(update, std::move(*edit)));
@@ -532,6 +517,7 @@ base::Task<base::Result<ForestOutcome>> Volume::State::edit_forest(State* self, 
                                                                    past::Wait wait) {
     const auto turn = co_await self->turn.acquire();
     base::Error last{base::Errc::busy};
+    std::uint64_t held = 0;  // generation under which all that the editor names was touched
     // Who looks at paths only trusts what it knows, once: whoever got in between makes it a conflict.
     bool known = check == ForestCheck::paths && self->newest.sequence > 0 && !self->unconfirmed;
     for (unsigned attempt = 0; attempt < self->config.commit_attempts; ++attempt) {
@@ -540,7 +526,7 @@ base::Task<base::Result<ForestOutcome>> Volume::State::edit_forest(State* self, 
             if (!exists) co_return base::Error{Errc::no_such_volume, self->name};
         }
         const bool first = std::exchange(known, false);
-        auto done = co_await edit_once(self, editor, check, wait);
+        auto done = co_await edit_once(self, editor, check, wait, &held);
         if (done) co_return done;
         last = done.error();
         // A conflict is progress of somebody else's. After an unknown outcome the next round finds the edit done, or
@@ -631,7 +617,7 @@ base::Task<base::Result<CommitOutcome>> Volume::commit(Session& session, Snapsho
     const auto wait = session.state_->wait;
     BASE_CO_CHECK(snapshot.check());
     BASE_CO_TRY(const auto of_session, co_await session.writer().flush());
-    AddSnapshot editor{snapshot};
+    AddSnapshot editor{snapshot, session.generation()};
     BASE_CO_TRY(const auto done, co_await State::edit_forest(state_.get(), &editor, ForestCheck::whole, wait));
     CommitOutcome outcome;
     outcome.snapshot = std::move(snapshot);
@@ -640,8 +626,46 @@ base::Task<base::Result<CommitOutcome>> Volume::commit(Session& session, Snapsho
     co_return outcome;
 }
 
+base::Task<base::Result<std::uint64_t>> Volume::forget(std::vector<base::Guid> snapshots) {
+    ForgetSnapshots editor{std::move(snapshots)};
+    BASE_CO_CHECK(co_await State::edit_forest(state_.get(), &editor, ForestCheck::whole, past::Wait::full));
+    co_return editor.forgotten();
+}
+
 base::Task<base::Result<ForestOutcome>> Volume::edit_forest(ForestEditor& editor, ForestCheck check, past::Wait wait) {
     return State::edit_forest(state_.get(), &editor, check, wait);
 }
+
+// --- collecting garbage
+
+base::Task<base::Result<std::uint64_t>> Volume::begin_collection() {
+    auto* const state = state_.get();
+    const auto turn = co_await state->turn.acquire();
+    base::Error last{base::Errc::busy};
+    for (unsigned attempt = 0; attempt < state->config.commit_attempts; ++attempt) {
+        BASE_CO_TRY(const auto exists, co_await State::read_newest(state));
+        if (!exists) co_return base::Error{Errc::no_such_volume, state->name};
+        const NewForest same{state->newest.forest, state->newest.spare};
+        const auto up_to = state->newest.sequence;
+        auto heartbeat = state->next_heartbeat(same, up_to);
+        const auto done = co_await State::publish(state, std::move(heartbeat));
+        if (done) co_return up_to;
+        last = done.error();
+        // Having written it without being told does no harm: then it is written twice.
+        if (!(last == past::Errc::conflict) && !(unknown_outcome(last) && attempt < 3)) co_return last;
+        co_await State::back_off(state, attempt);
+    }
+    co_return last;
+}
+
+std::vector<BlockRef> Volume::roots() const {
+    std::vector<BlockRef> roots{*state_->newest.forest};
+    if (state_->newest.spare) roots.push_back(*state_->newest.spare);
+    return roots;
+}
+
+const base::SigningKey& Volume::owner() const { return state_->owner; }
+past::Storage& Volume::storage() { return state_->storage; }
+base::NodeEnv Volume::env() const { return state_->env; }
 
 }  // namespace objstore

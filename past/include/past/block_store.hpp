@@ -94,6 +94,8 @@ class BlockStore {
     virtual base::Task<base::Result<void>> forget_lost(std::vector<base::Guid> ids) = 0;
 
     [[nodiscard]] virtual bool has(const base::Guid& id) const = 0;
+    /// Of a held block; 0 if it is not held.
+    [[nodiscard]] virtual std::uint32_t length(const base::Guid& id) const = 0;
     /// Tags of a held block; empty if it is not held.
     [[nodiscard]] virtual std::vector<Tag> tags(const base::Guid& id) const = 0;
     /// Sorted by place; a copy of all, so nothing to ask for because of one.

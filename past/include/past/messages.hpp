@@ -34,6 +34,7 @@ enum class Verb : std::uint8_t {
     review = 14,
     claim = 15,
     retag = 16,
+    list = 17,
 };
 
 /// Verbs of Service::local that belong to PAST; the daemon keeps the others for itself.
@@ -47,6 +48,7 @@ enum class LocalVerb : std::uint8_t {
     holders = 0x46,
     restore_record = 0x47,
     read_any_record = 0x48,
+    list = 0x49,
 };
 
 /// Why bytes move between nodes.
@@ -184,6 +186,18 @@ struct RetagRequest {
     bool untag = false;  ///< they lose the tag, as far as its generation goes
     friend bool operator==(const RetagRequest&, const RetagRequest&) = default;
 };
+struct ListRequest {
+    BlockQuery query;
+    base::Guid after;
+    friend bool operator==(const ListRequest&, const ListRequest&) = default;
+};
+/// At most kMaxBlocksPerRequest blocks, ascending, all behind the request's `after` and up to `up_to`.
+struct ListReply {
+    std::vector<TaggedBlock> blocks;
+    base::Guid up_to;
+    bool more = false;
+    friend bool operator==(const ListReply&, const ListReply&) = default;
+};
 enum class Offered : std::uint8_t {
     lacking = 0,
     held = 1,
@@ -281,6 +295,11 @@ struct LocalRemove {
     Reclaim reclaim;
     std::uint64_t deadline_ms = 0;
 };
+struct LocalList {
+    ListRequest request;
+    std::uint64_t deadline_ms = 0;
+    friend bool operator==(const LocalList&, const LocalList&) = default;
+};
 struct LocalReadRecord {
     base::Guid key;
     std::uint64_t deadline_ms = 0;
@@ -341,11 +360,15 @@ struct LocalHoldersReply {
 [[nodiscard]] base::Bytes encode(const RegisterReply&);
 [[nodiscard]] base::Bytes encode(const PullRequest&);
 [[nodiscard]] base::Bytes encode(const PullReply&);
+[[nodiscard]] base::Bytes encode(const ListRequest&);
+[[nodiscard]] base::Bytes encode(const ListReply&);
 [[nodiscard]] base::Bytes encode(const LocalPut&);
 [[nodiscard]] base::Bytes encode(const PutOutcome&);
 [[nodiscard]] base::Bytes encode(const LocalGet&);
 [[nodiscard]] base::Bytes encode(const LocalTouch&);
 [[nodiscard]] base::Bytes encode(const LocalRemove&);
+[[nodiscard]] base::Bytes encode(const LocalList&);
+[[nodiscard]] base::Bytes encode(const TaggedBlocks&);
 [[nodiscard]] base::Bytes encode(const LocalReadRecord&);
 [[nodiscard]] base::Bytes encode(const LocalRecord&);
 [[nodiscard]] base::Bytes encode(const ShownRecord&);

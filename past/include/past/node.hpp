@@ -194,6 +194,7 @@ class Node final : public Storage {
     base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
                                                       base::TimePoint deadline) override;
     base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) override;
+    base::Task<base::Result<TaggedBlocks>> list(BlockQuery query, base::Guid after, base::TimePoint deadline) override;
     base::Task<base::Result<std::optional<Record>>> read_record(base::Guid key, base::TimePoint deadline) override;
     base::Task<base::Result<ShownRecord>> read_any_record(base::Guid key, base::TimePoint deadline) override;
     base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, Record next,

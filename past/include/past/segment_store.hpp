@@ -54,6 +54,9 @@ class SegmentStore final : public BlockStore {
     /// Whoever waits in a call gets base::Errc::stopped. The directory stays locked until a job on Workers that may be
     /// under way has ended: await close() first where the same process opens it again.
     ~SegmentStore() override;
+    /// Room that dropped blocks left is given back behind the calls that dropped them, by writing what lives beside it
+    /// elsewhere. Resumes when that is done as far as it is worth it, or as there is room for it.
+    base::Task<void> give_back();
     /// Lets what is under way end, background work too; later calls get base::Errc::stopped.
     base::Task<void> close();
 
@@ -65,6 +68,7 @@ class SegmentStore final : public BlockStore {
     base::Task<base::Result<void>> forget_lost(std::vector<base::Guid> ids) override;
 
     [[nodiscard]] bool has(const base::Guid& id) const override;
+    [[nodiscard]] std::uint32_t length(const base::Guid& id) const override;
     [[nodiscard]] std::vector<Tag> tags(const base::Guid& id) const override;
     [[nodiscard]] std::vector<PlaceSummary> places() const override;
     [[nodiscard]] PlaceSummary summary(const base::Guid& place) const override;

@@ -37,10 +37,39 @@ struct Reclaim {
     base::PublicKey owner{};
     base::Guid name_digest;          ///< with `owner` it proves the tag: see volume_tag()
     std::vector<base::Guid> blocks;  ///< at most 4096
-    bool at_once = false;            ///< without the policy's grace: only where name_digest == raw_name_digest()
+    bool at_once = false;            ///< without the policy's grace
     base::Signature signature{};
 
     [[nodiscard]] base::Bytes body() const;  ///< what is signed
+};
+
+/// Asks which blocks of a place carry a tag. Signed by the owner of the volume, domain "pelago list": whoever knows ids
+/// can tag the blocks, so they are told to nobody else.
+struct BlockQuery {
+    base::Guid place;
+    Tag tag;  ///< of this volume, up to this generation
+    base::PublicKey owner{};
+    base::Guid name_digest;  ///< with `owner` it proves the tag
+    bool all = false;        ///< also what a reclaim waits to take
+    base::Signature signature{};
+
+    [[nodiscard]] base::Bytes body() const;  ///< what is signed
+    friend bool operator==(const BlockQuery&, const BlockQuery&) = default;
+};
+struct TaggedBlock {
+    base::Guid id;
+    std::uint64_t generation = 0;  ///< the greatest of those that its holders have
+    std::uint32_t bytes = 0;
+    friend bool operator==(const TaggedBlock&, const TaggedBlock&) = default;
+};
+/// A page of the answer: every block of the query behind the id that was asked for, and up to `up_to`.
+struct TaggedBlocks {
+    std::vector<TaggedBlock> blocks;  ///< ascending by id
+    base::Guid up_to;
+    bool more = false;      ///< there may be blocks behind up_to
+    unsigned answered = 0;  ///< of the holders
+    unsigned holders = 0;
+    friend bool operator==(const TaggedBlocks&, const TaggedBlocks&) = default;
 };
 
 /// SHA-256("pelago volume", owner, name digest): names a volume without a registry.
@@ -52,6 +81,8 @@ struct Reclaim {
 [[nodiscard]] base::Guid raw_name_digest();
 /// Errc::not_owner unless owner and name digest give the tag and the owner signed it; bad_argument beyond its limits.
 [[nodiscard]] base::Result<void> check_reclaim(const Reclaim& reclaim);
+/// Errc::not_owner likewise.
+[[nodiscard]] base::Result<void> check_query(const BlockQuery& query);
 
 constexpr std::size_t kMaxBlocksPerRequest = 4096;
 constexpr std::size_t kMaxRecordBytes = 32U << 10U;
@@ -94,8 +125,14 @@ class Storage {
     /// but ourselves.
     virtual base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
                                                               base::TimePoint deadline) = 0;
-    /// Executed by each holder after the policy's grace time (a raw put's owner may ask for none). Errors: not_owner.
+    /// Executed by each holder after the policy's grace time, or now if the reclaim asks for none. Errors: not_owner;
+    /// base::Errc::busy where holders have no room for one more that waits.
     virtual base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) = 0;
+    /// Blocks behind `after` that some holder has under the query's tag and, unless it asks for all, that no reclaim
+    /// waits to take there; the next page. What only a holder has that does not answer is missing. Errors: not_owner; holders_unreachable if
+    /// nobody answers.
+    virtual base::Task<base::Result<TaggedBlocks>> list(BlockQuery query, base::Guid after,
+                                                        base::TimePoint deadline) = 0;
 
     /// The newest record under `key`, agreed by a majority of its 2 x copies - 1 holders; nullopt if there certainly is
     /// none. Linearizable with write_record(). Errors: holders_unreachable; bad_record where the only holder's own copy

@@ -351,7 +351,7 @@ Task<bool> Diverter::claim(base::Address node, Guid place) {
     Ledger::Entries lost;
     if (!co_await claim_all(node, place, lost)) co_return false;
     if (lost.empty()) co_return true;
-    context_.log(base::Log::Level::info, "{} lost {} blocks that it kept for us", node.id.short_hex(), lost.size());
+    context_.log(base::Log::Level::info, "{} lost what it kept for us: blocks {}", node.id.short_hex(), lost.size());
     if (!co_await store_.drop_pointers(std::move(lost))) co_return true;  // found again by the next review
     Ledger::Entries lost_since;
     co_return co_await claim_all(std::move(node), place, lost_since);
@@ -387,7 +387,7 @@ Task<bool> Diverter::claim_all(base::Address node, Guid place, Ledger::Entries& 
 Task<void> Diverter::give_up(NodeId node) {
     auto kept = store_.pointers().of_node(node);
     if (kept.empty()) co_return;
-    context_.log(base::Log::Level::info, "{} is given up with {} blocks that it kept for us", node.short_hex(),
+    context_.log(base::Log::Level::info, "{} is given up with what it kept for us: blocks {}", node.short_hex(),
                  kept.size());
     (void)co_await store_.drop_pointers(std::move(kept));
 }

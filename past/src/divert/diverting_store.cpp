@@ -418,6 +418,13 @@ bool DivertingStore::has(const Guid& id) const {
     return inner_.has(id) ? !guests_.contains(id) : pointers_.contains(id);
 }
 
+std::uint32_t DivertingStore::length(const Guid& id) const {
+    if (guests_.contains(id)) return 0;
+    if (inner_.has(id)) return inner_.length(id);
+    const auto* pointer = pointers_.find(id);
+    return pointer != nullptr ? pointer->bytes : 0;
+}
+
 std::vector<Tag> DivertingStore::tags(const Guid& id) const {
     if (guests_.contains(id)) return {};
     if (inner_.has(id)) return inner_.tags(id);

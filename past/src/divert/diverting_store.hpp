@@ -69,6 +69,7 @@ class DivertingStore : public BlockStore {
         return inner_.forget_lost(std::move(ids));
     }
     [[nodiscard]] bool has(const base::Guid& id) const override;
+    [[nodiscard]] std::uint32_t length(const base::Guid& id) const override;
     [[nodiscard]] std::vector<Tag> tags(const base::Guid& id) const override;
     [[nodiscard]] std::vector<PlaceSummary> places() const override;
     [[nodiscard]] PlaceSummary summary(const base::Guid& place) const override;

@@ -44,7 +44,8 @@ std::optional<Op> operation_of(const Group::Part& part) {
         case Request::Kind::put:
         case Request::Kind::touch: return TagOp{request.tag, part.locations};
         case Request::Kind::untag: return UntagOp{request.tag, part.locations};
-        case Request::Kind::discard: return DropOp{part.locations};
+        case Request::Kind::discard:
+        case Request::Kind::relocate: return DropOp{part.locations};
         case Request::Kind::forget_lost:
         case Request::Kind::drop_damaged:
         case Request::Kind::record: break;
@@ -114,6 +115,7 @@ std::optional<Guid> SegmentStore::Core::without_room_for_tag(const Request& put)
 
 /// Which blocks to write and which to change, as of now. Nothing else commits until this group has.
 Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
+    if (request->kind == Request::Kind::relocate) return plan_relocation(std::move(request));
     Group::Part part;
     if (const auto full = without_room_for_tag(*request)) {
         request->finish(Error{Errc::too_many_tags, full->hex()});
@@ -146,6 +148,22 @@ Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
     return part;
 }
 
+/// Those that are where they were, under that tag and no other: a put record has room for one.
+Group::Part SegmentStore::Core::plan_relocation(std::shared_ptr<Request> request) {
+    Group::Part part;
+    for (std::size_t i = 0; i < request->blocks.size(); ++i) {
+        const auto& block = request->blocks[i];
+        const auto held = state.index.find(block.id);
+        if (held == Index::kNone || state.index.where(held).slot != request->from) continue;
+        if (state.tag_sets.tags(state.index.tags(held)) != std::vector<Tag>{request->tag}) continue;
+        part.fresh.push_back(i);
+        part.entries.push_back({block.id, static_cast<std::uint32_t>(block.bytes.size()), 0});
+        part.locations.push_back(state.location(held));
+    }
+    part.request = std::move(request);
+    return part;
+}
+
 /// One record of all the puts there is room for; the others are refused.
 PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedBytes>& payloads) {
     PutRecord record;
@@ -155,7 +173,10 @@ PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedB
         const bool sets_left = state.tag_sets.size() + group.parts.size() < TagSets::kMax;
         // Blocks of a few bytes would fill our memory long before the disk.
         const bool memory_left = state.index.memory_bytes() + state.tag_sets.memory_bytes() < config.max_index_bytes;
-        if (!sets_left || !memory_left || !has_room(record.total_bytes() + kFileHeaderBytes)) {
+        // What is moved makes room in the end: it may use half of what is kept for deletes.
+        const bool moves = part.request->kind == Request::Kind::relocate;
+        const auto reserve = moves ? reserve_bytes_ / 2 : reserve_bytes_;
+        if (!sets_left || (!memory_left && !moves) || !has_room(record.total_bytes() + kFileHeaderBytes, reserve)) {
             record.batches.pop_back();
             part.answer(Error{Errc::no_space, "block store in " + config.directory});
             continue;
@@ -315,6 +336,7 @@ void SegmentStore::Core::apply(Group& group) {
             case Request::Kind::forget_lost: apply_ids(part); break;
             case Request::Kind::record: state.records[part.request->place] = std::move(part.request->value); break;
             case Request::Kind::drop_damaged: break;  // get() has done it
+            case Request::Kind::relocate: apply_relocation(part); break;
         }
         if (part.request) part.answer(base::ok());
     }
@@ -362,8 +384,19 @@ void SegmentStore::Core::apply_ids(Group::Part& part) {
             case Request::Kind::put:
             case Request::Kind::forget_lost:
             case Request::Kind::drop_damaged:
+            case Request::Kind::relocate:
             case Request::Kind::record: break;
         }
+    }
+}
+
+void SegmentStore::Core::apply_relocation(Group::Part& part) {
+    for (std::size_t i = 0; i < part.entries.size(); ++i) {
+        const auto& entry = part.entries[i];
+        const auto block = state.index.find(entry.id);
+        if (block == Index::kNone || state.location(block) != part.locations[i]) continue;  // get() found it damaged
+        maybe_empty_.push_back(state.index.where(block).slot);
+        state.move(block, {state.active, entry.unit, entry.length});
     }
 }
 

@@ -33,6 +33,7 @@ SegmentStore::Core::Core(base::NodeEnv environment, Config settings, Recovered r
       put_is_last_{recovered.put_is_last},
       lost_recorded_{state.lost.encode()},
       unreadable_{std::move(recovered.unreadable)},
+      compacted_{environment.executor},
       checkpoint_now_{recovered.checkpoint_now} {
     for (std::uint32_t slot = 0; slot < state.segments.size(); ++slot) {
         const auto& segment = state.segments[slot];
@@ -71,10 +72,9 @@ StoreUsage SegmentStore::Core::usage() const {
     return out;
 }
 
-bool SegmentStore::Core::has_room(std::uint64_t bytes) const {
-    if (space_.free_bytes < bytes || space_.free_bytes - bytes < reserve_bytes_) return false;
-    return config.capacity_bytes == 0 ||
-           segment_bytes_ + state_bytes() + bytes + reserve_bytes_ <= config.capacity_bytes;
+bool SegmentStore::Core::has_room(std::uint64_t bytes, std::uint64_t reserve) const {
+    if (space_.free_bytes < bytes || space_.free_bytes - bytes < reserve) return false;
+    return config.capacity_bytes == 0 || segment_bytes_ + state_bytes() + bytes + reserve <= config.capacity_bytes;
 }
 
 Task<void> SegmentStore::Core::submit(std::shared_ptr<Core> self, std::shared_ptr<Request> request) {

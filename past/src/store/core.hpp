@@ -20,8 +20,8 @@ namespace past::store {
 
 /// What a caller of the store waits for.
 struct Request {
-    /// drop_damaged: writes down which copies get() dropped.
-    enum class Kind { put, touch, untag, discard, forget_lost, drop_damaged, record };
+    /// drop_damaged: writes down which copies get() dropped. relocate: blocks of one place and tag get another copy.
+    enum class Kind { put, touch, untag, discard, forget_lost, drop_damaged, record, relocate };
 
     Request(base::Executor executor, Kind what) : kind{what}, done{std::move(executor)} {}
 
@@ -31,6 +31,7 @@ struct Request {
     std::vector<Block> blocks;
     std::vector<base::Guid> ids;
     base::Bytes value;
+    std::uint32_t from = 0;  ///< relocate: the segment's slot
     std::uint64_t bytes = 0;
 
     base::Result<void> result = base::ok();
@@ -50,7 +51,7 @@ struct Group {
         std::shared_ptr<Request> request;  ///< null: answered
         std::vector<std::size_t> fresh;    ///< of request->blocks: to be written
         std::vector<PutEntry> entries;     ///< of the fresh ones, in the same order
-        std::vector<Location> locations;   ///< blocks that the request's operation is about
+        std::vector<Location> locations;   ///< blocks that the request's operation is about; relocate: of `fresh`
 
         void answer(base::Result<void> with) { std::exchange(request, nullptr)->finish(std::move(with)); }
     };
@@ -72,6 +73,8 @@ class SegmentStore::Core {
     /// Adds a request and waits until it was answered.
     static base::Task<void> submit(std::shared_ptr<Core> self, std::shared_ptr<store::Request> request);
     static base::Task<base::Result<base::SharedBytes>> read(std::shared_ptr<Core> self, base::Guid id);
+    /// Resumes when nothing is worth compacting any more, or there is no room for it.
+    static base::Task<void> give_back(std::shared_ptr<Core> self);
     /// Once everything has ended: shows the next opening that the last put was complete.
     static base::Task<void> settle_last_put(std::shared_ptr<Core> self);
     /// Answers everybody with Errc::stopped.
@@ -93,6 +96,7 @@ class SegmentStore::Core {
     store::Group take_group();
     [[nodiscard]] std::optional<base::Guid> without_room_for_tag(const store::Request& put) const;
     store::Group::Part plan(std::shared_ptr<store::Request> request);
+    store::Group::Part plan_relocation(std::shared_ptr<store::Request> request);
     store::PutRecord admit_puts(store::Group& group, std::vector<base::SharedBytes>& payloads);
     base::Task<void> refresh_space();
     base::Task<void> write_blocks(store::Group& group);
@@ -101,10 +105,20 @@ class SegmentStore::Core {
     void apply(store::Group& group);
     void apply_put(store::Group::Part& part);
     void apply_ids(store::Group::Part& part);
+    void apply_relocation(store::Group::Part& part);
     [[nodiscard]] store::LostBlocks lost_after(const store::Group& group) const;
     base::Task<base::Result<void>> append_ops(std::vector<store::Op> ops);
     void fail(const base::Error& error, store::Group& group);
-    [[nodiscard]] bool has_room(std::uint64_t bytes) const;
+    /// For that much more, with the reserve left.
+    [[nodiscard]] bool has_room(std::uint64_t bytes, std::uint64_t reserve) const;
+    [[nodiscard]] bool has_room(std::uint64_t bytes) const { return has_room(bytes, reserve_bytes_); }
+
+    // compact.cpp
+    static base::Task<void> compact(std::shared_ptr<Core> self);
+    static base::Task<bool> empty_segment(std::shared_ptr<Core> self, std::uint32_t slot);
+    [[nodiscard]] std::uint64_t garbage_in(std::uint32_t slot) const;
+    [[nodiscard]] bool is_worth_compacting(std::uint32_t slot) const;
+    [[nodiscard]] std::uint32_t next_to_compact() const;
 
     // upkeep.cpp
     base::Task<void> upkeep();
@@ -139,6 +153,8 @@ class SegmentStore::Core {
     std::optional<std::uint32_t> sealed_;          // slot whose index file is still to be written
     std::vector<std::uint32_t> maybe_empty_;
     bool checkpointing_ = false;
+    bool compacting_ = false;
+    base::Event compacted_;
     bool checkpoint_now_ = false;
     std::uint64_t rotate_at_ = 0;  // end of the log at which the next checkpoint is due
     std::uint64_t extend_retry_at_ = 0;

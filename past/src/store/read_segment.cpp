@@ -201,7 +201,7 @@ Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& 
     if (!checked && !(checked.error() == base::Errc::io_failed)) return checked.error();
     if (skipped > 0) {
         damage.skipped_bytes += skipped;
-        log.write(base::Log::Level::error, "past", fmt::format("{}: {} damaged bytes skipped", path, skipped));
+        log.write(base::Log::Level::error, "past", fmt::format("{}: damaged, {} B skipped", path, skipped));
     }
     damage.torn_bytes += size > out.bytes ? size - out.bytes : 0;
     damage.corrupt_blocks += out.torn.size();

@@ -109,7 +109,7 @@ Result<void> read_log(Disk& disk, base::Log& log, const std::string& directory, 
         damage.skipped_bytes += scan.skipped;
         damage.state_lost = damage.state_lost || scan.skipped > 0 || scan.records.empty();
         out.odd = true;
-        const auto what = scan.skipped > 0 ? fmt::format("{} damaged bytes skipped", scan.skipped)
+        const auto what = scan.skipped > 0 ? fmt::format("damaged, {} B skipped", scan.skipped)
                                            : std::string{"its beginning is damaged"};
         log.write(base::Log::Level::error, "past",
                   fmt::format("{}: {}; operations that were in it may be lost", path, what));

@@ -103,7 +103,7 @@ class Recovery {
         const auto slot = state().add_segment(segment.number);
         for (const auto& record : segment.records) {
             state().next_sequence = std::max(state().next_sequence, record.sequence + 1);
-            insert(record, slot);
+            insert(record, slot, segment.torn);
         }
         auto& known = state().segments[slot];
         known.bytes = segment.bytes;
@@ -121,7 +121,8 @@ class Recovery {
         return base::ok();
     }
 
-    void insert(const PutRecord& record, std::uint32_t slot) {
+    /// Of a block that was being moved one copy goes: the one before, or this one if it is `torn`.
+    void insert(const PutRecord& record, std::uint32_t slot, const std::vector<Location>& torn) {
         const auto* listed = record.sequence <= files_.base.sequence ? listed_in(record.segment) : nullptr;
         auto& sets = state().tag_sets;
         for (const auto& batch : record.batches) {
@@ -133,9 +134,18 @@ class Recovery {
                 } else if (const auto* live = find_live(listed, block.unit)) {
                     tags = sets.share(base_sets_[live->tags]);
                 }
-                tags = replay({record.segment, block.unit}, record.sequence, tags);
-                if (tags != TagSets::kEmpty)
+                const Location location{record.segment, block.unit};
+                tags = replay(location, record.sequence, tags);
+                if (tags == TagSets::kEmpty) continue;
+                const auto before = state().index.find(block.id);
+                const bool moved = before != Index::kNone;
+                const bool is_torn = std::binary_search(torn.begin(), torn.end(), location);
+                if (moved) dropped_.push_back(is_torn ? location : state().location(before));
+                if (moved && is_torn) {
+                    sets.release(tags);
+                } else {
                     state().insert(block.id, {slot, block.unit, block.length}, batch.place, tags);
+                }
             }
             sets.release(as_put);
         }

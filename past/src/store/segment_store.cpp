@@ -52,6 +52,11 @@ Task<void> SegmentStore::close() {
     co_await Core::settle_last_put(core);
 }
 
+Task<void> SegmentStore::give_back() {
+    const auto core = core_;
+    co_await Core::give_back(core);
+}
+
 Task<Result<void>> SegmentStore::put(Guid place, Tag tag, std::vector<Block> blocks) {
     const auto core = core_;
     const auto request = std::make_shared<Request>(core->env.executor, Request::Kind::put);
@@ -123,6 +128,12 @@ Task<Result<void>> SegmentStore::put_record(Guid key, base::Bytes value) {
 }
 
 bool SegmentStore::has(const Guid& id) const { return core_->state.index.find(id) != store::Index::kNone; }
+
+std::uint32_t SegmentStore::length(const Guid& id) const {
+    const auto& index = core_->state.index;
+    const auto block = index.find(id);
+    return block == store::Index::kNone ? 0 : index.where(block).length;
+}
 
 std::vector<Tag> SegmentStore::tags(const Guid& id) const {
     const auto& state = core_->state;

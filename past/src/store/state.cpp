@@ -44,6 +44,15 @@ void State::erase(Index::Handle block) {
     tag_sets.release(index.erase(block));
 }
 
+void State::move(Index::Handle block, const Index::Where& where) {
+    const auto before = index.where(block);
+    --segments[before.slot].live_blocks;
+    segments[before.slot].live_bytes -= before.length;
+    index.move(block, where);
+    ++segments[where.slot].live_blocks;
+    segments[where.slot].live_bytes += where.length;
+}
+
 void State::lose(Index::Handle block) {
     lost.add({index.id(block), index.place(block), tag_sets.tags(index.tags(block))});
     erase(block);

@@ -27,6 +27,7 @@ struct Segment {
     std::uint64_t last_read = 0;       ///< tick, for closing the file that was used least recently
     std::shared_ptr<base::File> file;  ///< null: not open at the moment
     bool removing = false;
+    unsigned compactions = 0;  ///< how often its blocks were to be moved elsewhere
 };
 
 struct State {
@@ -53,6 +54,8 @@ struct State {
     /// A new copy of a block. If it is held already (recovery after damage only) the new copy wins and tags are joined.
     void insert(const base::Guid& id, const Index::Where& where, const base::Guid& place, TagSets::Ref tags);
     void erase(Index::Handle block);
+    /// It has another copy from now on.
+    void move(Index::Handle block, const Index::Where& where);
     /// The same for damage: it is remembered.
     void lose(Index::Handle block);
     void tag(Index::Handle block, const Tag& tag);

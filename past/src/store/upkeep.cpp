@@ -27,11 +27,16 @@ void SegmentStore::Core::seal_active() {
 }
 
 Task<void> SegmentStore::Core::upkeep() {
+    if (state.active != State::kNoSlot && is_worth_compacting(state.active)) seal_active();
     if (sealed_) tasks.spawn(write_sealed_index(self_.lock(), *std::exchange(sealed_, std::nullopt)));
     if (log_.ahead - log_.end < config.state_ahead_bytes / 2) co_await extend_log();
     const bool due = unreadable_ ? log_.end >= kMaxLogBesideUnreadable : checkpoint_now_ || log_.end >= rotate_at_;
     if (due && !checkpointing_) co_await rotate_log();
     if (!maybe_empty_.empty()) co_await remove_empty_segments();
+    if (!compacting_ && !closing && next_to_compact() != State::kNoSlot) {
+        compacting_ = true;
+        tasks.spawn(compact(self_.lock()));
+    }
 }
 
 /// Beside the commits. The segment may be emptied and removed meanwhile; an index file without one does no harm.

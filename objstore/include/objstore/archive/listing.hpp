@@ -9,6 +9,7 @@
 #include "base/task.hpp"
 #include "objstore/archive/patterns.hpp"
 #include "objstore/archive/report.hpp"
+#include "objstore/archive/snapshot_reader.hpp"
 #include "objstore/snapshot.hpp"
 #include "objstore/volume.hpp"
 
@@ -37,5 +38,10 @@ struct SnapshotPath {
 [[nodiscard]] base::Task<base::Result<Warnings>> list_files(Volume& volume, Snapshot snapshot, std::string path,
                                                             bool recursive,
                                                             std::function<void(const ListedFile&)> show);
+
+/// The same with all that the tree says of each.
+using VisitFunction = std::function<void(const std::string& path, const Node& node)>;
+[[nodiscard]] base::Task<base::Result<Warnings>> visit_files(Volume& volume, Snapshot snapshot, std::string path,
+                                                             bool recursive, VisitFunction visit);
 
 }  // namespace objstore::archive

@@ -19,6 +19,7 @@ struct LiveVersion {
     LiveCounts counts;
     std::uint32_t next_slot = 1;  ///< of inode numbers
     std::int64_t time_ns = 0;     ///< of its commit
+    std::uint64_t named_in = 0;   ///< the newest state of the volume that is known to name the root
 };
 
 struct Ordered {

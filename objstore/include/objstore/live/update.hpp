@@ -70,7 +70,11 @@ struct Update {
     /// The writer's slot of inode numbers << 32 | a number of its own: tells whether the update was ordered after an
     /// answer was lost. A writer submits one at a time, each with another number.
     std::uint64_t id = 0;
-    BlockRefPtr base;  ///< root of the version that it was made against
+    BlockRefPtr base;                 ///< root of the version that it was made against
+    std::uint64_t base_named_in = 0;  ///< a state of the volume that named that root, the newest known
+    /// The oldest generation of the volume under which content was stored that it names and its base does not; of what
+    /// an earlier version had, the one after the newest state known to have named that.
+    std::uint64_t stored_since = UINT64_MAX;
     std::map<InodeNumber, InodeUpdate> inodes;
     std::vector<TreeKey> resolved;  ///< of conflicts that are no longer to be listed
 };

@@ -36,7 +36,7 @@ struct LiveConfig {
     base::Duration flush_after = std::chrono::seconds{5};  ///< the oldest change is committed at the latest then
     std::size_t max_dirty_bytes = 256U << 20U;             ///< of content not yet handed to PAST; writers wait above it
     std::size_t stream_bytes = 8U << 20U;       ///< of one file: above it, whole chunks leave while it is written
-    std::size_t max_clean_inodes = 65536;       ///< remembered although nobody pins them
+    std::size_t max_clean_inodes = 65536;       ///< kept in memory; of others only who pins them
     std::size_t node_cache_bytes = 64U << 20U;  ///< decoded nodes of the tree
     base::Duration refresh_every = std::chrono::milliseconds{500};  ///< how soon another mount's commit is seen
     base::Duration write_timeout =
@@ -115,10 +115,11 @@ class WorkingTree {
     static base::Task<base::Result<std::unique_ptr<WorkingTree>>> open(base::NodeEnv env, Volume& volume,
                                                                        std::uint32_t owner_uid, std::uint32_t owner_gid,
                                                                        LiveConfig config = {});
-    /// One version, to read: a snapshot, or the live tree as it was. Every change is read_only_file_system.
-    static base::Task<base::Result<std::unique_ptr<WorkingTree>>> open_version(base::NodeEnv env, Volume& volume,
-                                                                               BlockRefPtr root,
-                                                                               LiveConfig config = {});
+    /// One version, to read: a snapshot, or the live tree as it was. Every change is read_only_file_system. `nodes`:
+    /// a cache that it shares with other trees of the volume, instead of its own.
+    static base::Task<base::Result<std::unique_ptr<WorkingTree>>> open_version(
+        base::NodeEnv env, Volume& volume, BlockRefPtr root, LiveConfig config = {},
+        std::shared_ptr<NodeCache> nodes = nullptr);
     ~WorkingTree();
     WorkingTree(const WorkingTree&) = delete;
     WorkingTree& operator=(const WorkingTree&) = delete;
@@ -176,7 +177,8 @@ class WorkingTree {
 
     // --- Holding
 
-    /// The inode stays in memory, and with its content if it loses its last name, until it was unpinned as often.
+    /// The inode can be used even if it loses its last name, with its content, until it was unpinned as often. Of one
+    /// version, where nothing is lost, it does nothing.
     void pin(InodeNumber inode, std::uint64_t times = 1);
     void unpin(InodeNumber inode, std::uint64_t times = 1);
 

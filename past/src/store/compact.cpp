@@ -1,0 +1,117 @@
+// The room of dropped blocks, given back to the file system: what lives in a segment that is a quarter garbage is
+// written once more elsewhere, and the file goes.
+//
+// Beside the commits, through the same queue, two megabytes at a time: nobody waits longer than for a put of that size.
+#include <algorithm>
+#include <tuple>
+
+#include "base/error.hpp"
+#include "store/core.hpp"
+
+namespace past {
+namespace {
+
+using base::Guid;
+using base::Task;
+using namespace store;  // NOLINT: the pieces this file puts together
+
+constexpr std::uint64_t kMovedAtOnce = 2U << 20U;
+/// Of a block in a record of its own, padding included, at most: a segment without garbage never seems to have any.
+constexpr std::uint64_t kMostOverhead = 176;
+constexpr unsigned kTries = 3;  // a segment may have blocks that change under our hands, or that cannot be moved
+
+struct Living {
+    Guid place;
+    Tag tag;
+    std::uint32_t unit = 0;
+    Guid id;
+};
+
+}  // namespace
+
+std::uint64_t SegmentStore::Core::garbage_in(std::uint32_t slot) const {
+    const auto& segment = state.segments[slot];
+    const auto needed = kFileHeaderBytes + segment.live_bytes + segment.live_blocks * kMostOverhead;
+    return segment.bytes - std::min(segment.bytes, needed);
+}
+
+/// Three bytes are written for one that comes back, at most.
+bool SegmentStore::Core::is_worth_compacting(std::uint32_t slot) const {
+    const auto garbage = garbage_in(slot);
+    return 4 * garbage >= state.segments[slot].bytes && garbage >= config.segment_bytes / 256;
+}
+
+/// The one with most garbage. Empty ones go anyway.
+std::uint32_t SegmentStore::Core::next_to_compact() const {
+    auto best = State::kNoSlot;
+    if (unreadable_ || !has_room(2 * kMovedAtOnce, reserve_bytes_ / 2)) return best;
+    for (std::uint32_t slot = 0; slot < state.segments.size(); ++slot) {
+        const auto& segment = state.segments[slot];
+        const bool fit = segment.number != 0 && !segment.removing && slot != state.active && segment.live_blocks > 0 &&
+                         segment.compactions < kTries;
+        if (!fit || !is_worth_compacting(slot)) continue;
+        if (best == State::kNoSlot || garbage_in(best) < garbage_in(slot)) best = slot;
+    }
+    return best;
+}
+
+Task<void> SegmentStore::Core::compact(std::shared_ptr<Core> self) {
+    while (!self->closing && !self->failed_) {
+        const auto slot = self->next_to_compact();
+        if (slot == State::kNoSlot || !co_await empty_segment(self, slot)) break;
+    }
+    self->compacting_ = false;
+    self->compacted_.pulse();
+}
+
+/// False if it cannot go on now: no room, or the store ends. Blocks with several tags stay; a put record has one.
+Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::uint32_t slot) {
+    auto& state = self->state;
+    ++state.segments[slot].compactions;
+    std::vector<Living> living;
+    state.index.for_each([&](Index::Handle block) {
+        if (state.index.where(block).slot != slot) return;
+        const auto& tags = state.tag_sets.tags(state.index.tags(block));
+        if (tags.size() == 1)
+            living.push_back({state.index.place(block), tags[0], state.index.where(block).unit, state.index.id(block)});
+    });
+    std::ranges::sort(living, {}, [](const Living& one) {
+        return std::tuple(one.place, one.tag.volume, one.tag.generation, one.unit);
+    });
+    for (std::size_t at = 0; at < living.size();) {
+        std::vector<std::shared_ptr<Request>> requests;
+        for (std::uint64_t bytes = 0; at < living.size() && bytes < kMovedAtOnce; ++at) {
+            const auto& one = living[at];
+            auto read = co_await self->read(self, one.id);
+            if (!read) continue;  // gone by now, or damaged and dropped
+            const auto* last = requests.empty() ? nullptr : requests.back().get();
+            if (last == nullptr || last->place != one.place || !(last->tag == one.tag)) {
+                requests.push_back(std::make_shared<Request>(self->env.executor, Request::Kind::relocate));
+                requests.back()->place = one.place;
+                requests.back()->tag = one.tag;
+                requests.back()->from = slot;
+            }
+            const auto span = payload_span(static_cast<std::uint32_t>(read->size()));
+            requests.back()->bytes += span;
+            bytes += span;
+            requests.back()->blocks.push_back({one.id, std::move(*read)});
+        }
+        if (self->closing) co_return false;
+        for (const auto& request : requests) self->enqueue(self, request);
+        for (const auto& request : requests) co_await request->done.wait();
+        const auto failed = [](const auto& request) { return !request->result; };
+        if (std::ranges::any_of(requests, failed)) co_return false;
+    }
+    co_return true;
+}
+
+Task<void> SegmentStore::Core::give_back(std::shared_ptr<Core> self) {
+    // The second is taken up when the upkeep behind the first is done.
+    for (int i = 0; i < 2; ++i) {
+        const auto nothing = std::make_shared<Request>(self->env.executor, Request::Kind::touch);
+        co_await submit(self, nothing);
+    }
+    while (self->compacting_) co_await self->compacted_.wait();
+}
+
+}  // namespace past

@@ -1,0 +1,24 @@
+// Records of the plainest form: what PAST keeps of a volume is for the layer above to know. (tests/collect has that.)
+#include "base/codec.hpp"
+#include "cluster.hpp"
+
+namespace past::test {
+
+using base::Guid;
+using base::Result;
+
+Record make_record(std::uint64_t sequence, std::string_view text) {
+    base::Writer out;
+    out.u64(sequence).text(text);
+    return {sequence, out.take()};
+}
+
+Result<std::uint64_t> verify_record(const Guid&, base::ByteView body) {
+    base::Reader in{body};
+    const auto sequence = in.u64();
+    (void)in.text(1000);
+    if (!in.complete() || sequence == 0) return Errc::bad_record;
+    return sequence;
+}
+
+}  // namespace past::test
