@@ -107,7 +107,8 @@ TEST_F(LiveTest, OfWhatIsHeldOnlyTheMostRecentlyUsedIsInMemory) {
     background.spawn(one->run());
     world_.run_for(config.flush_after + std::chrono::seconds{5});
     EXPECT_LE(one->statistics().inodes_in_memory, 10U + 1U);  // the one without a name cannot be read again
-    for (int i = 0; i < 100; ++i) EXPECT_EQ(read(one, numbers[static_cast<std::size_t>(i)]), "text " + std::to_string(i));
+    for (int i = 0; i < 100; ++i)
+        EXPECT_EQ(read(one, numbers[static_cast<std::size_t>(i)]), "text " + std::to_string(i));
     background.cancel();
     world_.run(background.join());
 }
