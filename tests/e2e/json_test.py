@@ -69,6 +69,9 @@ def alone(w):
     w.say("archive", "snapshots")
     w.say("archive", "ls", "latest")
     w.say("archive", "restore", "latest", "--target", m.path("restored"))
+    w.say("archive", "check", "--read-data")
+    w.say("archive", "forget", "--keep-last", "1")
+    w.say("archive", "prune")
     w.say("key", "show")
     w.say("key", "export", m.path("recovery.key"))
     w.say("key", "import", m.path("recovery.key"))
@@ -86,8 +89,8 @@ def mounted(w):
     m = w.m
     why_not = can_mount()
     if why_not:
-        for verb in ("mount", "sync", "umount"):
-            w.met((verb,))
+        for verb in (("mount",), ("sync",), ("umount",), ("archive", "mount")):
+            w.met(verb)
         return
     directory = m.path("mounted")
     os.mkdir(directory)
@@ -96,11 +99,14 @@ def mounted(w):
         w.say("sync", directory)
     finally:
         w.say("umount", directory, "--wait")
+    w.say("archive", "mount", "-d", directory)
+    w.say("umount", directory, "--wait")
 
 
 def measured(w):
     m = w.m
     w.say("bench", "blocks", m.scratch, "--batches", "4", "--rounds", "1", "--gets", "10")
+    w.say("bench", "put", m.scratch, "--puts", "2", "--nodes", "1", "--copies", "1")
     w.say("bench", "nfs", "--dir", m.scratch, "--rounds", "1", "--warm", "--compile", "true")
     w.say("bench", "mount", "--dir", m.scratch, "--rounds", "1", "--warm", "--operations", "2", "--bytes", "1M",
           "--entries", "10")

@@ -62,7 +62,7 @@ class RandomFileSystems : public FileSystemTest {
 
     std::uint64_t below(std::uint64_t bound) { return draws_() % bound; }
     bool one_in(std::uint64_t count) { return below(count) == 0; }
-    std::string some_name() { return "n" + std::to_string(below(6)); }
+    std::string some_name() { return "n" + std::to_string(below(30)); }
 
     void start(Machine& machine) {
         FileSystemConfig config;

@@ -29,6 +29,9 @@ class WriteAgain final : public objstore::ForestEditor {
         co_return std::optional{std::move(edit)};
     }
 
+    /// Nothing but what the forest names as its live tree.
+    [[nodiscard]] std::uint64_t stored_since() const override { return UINT64_MAX; }
+
   private:
     objstore::Snapshot snapshot_;
 };

@@ -392,5 +392,55 @@ TEST_F(TwoMounts, WhatIsBroughtBackHasItsLongExtendedAttributes) {
     EXPECT_EQ(run(two->get_xattr(find(two, kRootInode, "a"), "user.big")), big);
 }
 
+TEST_F(TwoMounts, WhatOneRemovedAndAnotherWroteIsThereForWhoeverHasItOpen) {
+    const auto one = mount();
+    const auto number = file(one, kRootInode, "keep", "old content");
+    commit(one);
+    const auto two = mount();
+    find(two, kRootInode, "keep");
+    one->pin(number);
+    write(two, number, 0, "new");
+    run(one->unlink(kRootInode, "keep"));
+    commit(two);
+    commit(one);
+    EXPECT_EQ(read(one, number), "new content");
+    EXPECT_EQ(run(one->get(number)).nlink, 1U);
+    write(one, number, 11, " and more");
+    commit(one);
+    refresh(two);
+    EXPECT_EQ(text(two, kRootInode, "keep"), "new content and more");
+    EXPECT_EQ(text(mount(), kRootInode, "keep"), "new content and more");
+}
+
+TEST_F(TwoMounts, WhatWasMovedByAnotherMountAndRemovedWhileItIsWrittenComesBackWhereItWas) {
+    const auto one = mount();
+    const auto unrelated = file(one, kRootInode, "unrelated", std::string(100, 'a'));
+    const auto from = directory(one, kRootInode, "from");
+    const auto to = directory(one, kRootInode, "to");
+    const auto number = file(one, from, "m", "text");
+    commit(one);
+    const auto two = mount();
+    write(one, unrelated, 0, "one");  // a conflict is on the list, whatever follows
+    write(two, unrelated, 50, "two");
+    meet(one, two);
+    ASSERT_EQ(conflicts().size(), 1U);
+    find(two, from, "m");
+    two->pin(number);
+    run(one->rename(from, "m", to, "m"));
+    run(one->remove_directory(kRootInode, "from"));
+    commit(one);
+    refresh(two);
+    write(two, number, 0, "edited");
+    run(one->unlink(to, "m"));
+    commit(one);
+    commit(two);
+    EXPECT_EQ(text(two, to, "m"), "edited");
+    refresh(one);
+    EXPECT_EQ(text(one, to, "m"), "edited");
+    file(two, to, "later");
+    commit(two);
+    EXPECT_EQ(conflicts().size(), 1U);
+}
+
 }  // namespace
 }  // namespace objstore

@@ -124,8 +124,10 @@ base::Result<ExitCode> check(Context& context, const Options& options) {
     Console& console = context.console;
     const auto show = [&console](const CheckProgress& now) {
         switch (now.step) {
-            case CheckProgress::Step::holders: return console.status(human_count(now.blocks) + " blocks are held");
-            case CheckProgress::Step::trees: return console.status(human_count(now.blocks) + " blocks are named");
+            case CheckProgress::Step::holders:
+                return console.status(plural(now.blocks, "block is held", "blocks are held"));
+            case CheckProgress::Step::trees:
+                return console.status(plural(now.blocks, "block is named", "blocks are named"));
             case CheckProgress::Step::data: return console.status(human_size(now.bytes) + " read");
         }
     };

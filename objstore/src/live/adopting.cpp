@@ -39,6 +39,7 @@ void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& reco
         node.now = *record;
         node.gone = false;
         node.last.reset();
+        node.known_as.reset();  // it may have been moved
         return;
     }
     if (node.base && !node.last) node.last = before;
@@ -182,7 +183,8 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
         }
         auto* const node = self->node_to_reload(number, record, foreign);
         if (node == nullptr) continue;
-        const bool was_gone = node->gone;
+        // Others wrote what was removed here: it is there again.
+        const bool was_gone = node->gone && !(record && record->nlink > 0);
         if (frozen.update->inodes.contains(number) && !was_gone) {
             const bool differs = !record || record->size != node->now.size || record->mode != node->now.mode ||
                                  record->nlink != node->now.nlink;

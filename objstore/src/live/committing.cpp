@@ -1,5 +1,7 @@
 // From memory to the volume: what changed is frozen as one update, its content stored, and the update ordered.
 #include <algorithm>
+#include <boost/system/system_error.hpp>
+#include <exception>
 #include <utility>
 
 #include "base/error.hpp"
@@ -249,7 +251,17 @@ base::Task<base::Result<void>> WorkingTree::State::commit(State* self) {
 
 base::Task<void> WorkingTree::State::commit_once(std::shared_ptr<State> self, std::shared_ptr<Attempt> attempt) {
     const Busy busy{self->committing, self->committed};
-    auto done = co_await submit(self.get());
+    base::Result<void> done = base::ok();
+    try {
+        done = co_await submit(self.get());
+    } catch (const boost::system::system_error&) {
+        throw;  // cancelled
+    } catch (const std::exception& bug) {
+        // Everything is still in memory, and the next attempt begins from there: nobody waits for this one for ever.
+        self->freezing = 0;
+        if (!self->unsettled && !self->unadopted) self->gate.set();
+        done = base::Error{base::Errc::io_failed, bug.what()};
+    }
     attempt->result = std::move(done);
     if (*attempt->result) {
         self->last_error.reset();

@@ -14,8 +14,7 @@ base::Task<base::Result<std::string>> path_of(Tree tree, InodeNumber directory) 
         BASE_CO_TRY(const auto inode, co_await find_inode(tree, directory));
         if (!inode || depth > kMaxDepth) co_return std::string{};
         const auto parent = inode->parent;
-        BASE_CO_TRY(const auto items,
-                    co_await tree.range(TreeKey::first(parent, Kind::entry), TreeKey::first(parent + 1)));
+        BASE_CO_TRY(const auto items, co_await find_entries(tree, parent));
         const auto named = std::find_if(items.begin(), items.end(), [directory](const Item& item) {
             return std::get<Entry>(item.value).inode == directory;
         });

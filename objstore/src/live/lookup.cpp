@@ -13,6 +13,11 @@ base::Task<base::Result<std::vector<Item>>> items_of_hash(Tree tree, TreeKey key
     return tree.range(key, after);
 }
 
+base::Task<base::Result<std::vector<Item>>> find_entries(Tree tree, InodeNumber directory, std::size_t most) {
+    constexpr auto kAfterEntries = static_cast<Kind>(static_cast<std::uint8_t>(Kind::entry) + 1);
+    return tree.range(TreeKey::first(directory, Kind::entry), TreeKey::first(directory, kAfterEntries), most);
+}
+
 base::Task<base::Result<std::optional<FoundEntry>>> find_entry(Tree tree, const VolumeKeys& keys, InodeNumber directory,
                                                                std::string name) {
     TreeKey key = TreeKey::first(directory, Kind::entry);

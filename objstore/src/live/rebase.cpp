@@ -321,8 +321,7 @@ class Rebaser {
         if (!removed) co_return true;  // renamed, or one name of several
         if (target.type != base::FileType::directory) co_return !theirs(target.inode).edited;
         if (depth > kMaxDepth || has_new_entries(target.inode)) co_return false;
-        BASE_CO_TRY(const auto items, co_await newest_.range(TreeKey::first(target.inode, Kind::entry),
-                                                             TreeKey::first(target.inode + 1)));
+        BASE_CO_TRY(const auto items, co_await find_entries(newest_, target.inode));
         for (const auto& item : items) {
             const auto& left = std::get<Entry>(item.value);
             const auto ours = mine->second.names.find(left.name);
@@ -423,7 +422,7 @@ class Rebaser {
             BASE_CO_TRY(const auto parent, co_await inode(directory));
             if (!parent) {
                 BASE_CO_CHECK(co_await bring_back(directory));
-                if (!homeless_.empty()) homeless_.pop_back();
+                if (!homeless_.empty() && homeless_.back() == directory) homeless_.pop_back();
             }
             BASE_CO_TRY(const auto taken, co_await entry(directory, name));
             if (!taken) {
@@ -432,18 +431,21 @@ class Rebaser {
                 keep_if_lost(ConflictKind::removed, directory, name, taken->inode, number);
                 links_[number] += 0;
             }
-            if (parent) co_return base::ok();
+            if (parent || named_.contains(directory)) co_return base::ok();
             number = directory;  // brought back as well: it needs a name of its own
         }
         co_return base::ok();
     }
     base::Task<base::Result<std::optional<std::pair<InodeNumber, std::string>>>> home_in_base(InodeNumber number,
                                                                                               InodeUpdate back) {
-        if (back.known_as) co_return back.known_as;
+        if (back.known_as) {  // when it was looked up; others may have moved it since
+            const auto [directory, name] = *back.known_as;
+            BASE_CO_TRY(const auto there, co_await find_entry(base_, keys_, directory, name));
+            if (there && there->target.inode == number) co_return back.known_as;
+        }
         BASE_CO_TRY(const auto was, co_await find_inode(base_, number));
         const auto parent = was ? was->parent : 0;
-        BASE_CO_TRY(const auto items,
-                    co_await base_.range(TreeKey::first(parent, Kind::entry), TreeKey::first(parent + 1)));
+        BASE_CO_TRY(const auto items, co_await find_entries(base_, parent));
         for (const auto& item : items) {
             const auto& named = std::get<Entry>(item.value);
             if (named.inode == number) co_return std::optional{std::pair{parent, named.name}};

@@ -51,7 +51,8 @@ void WorkingTree::State::trim(std::size_t most) {
 
 void WorkingTree::State::drop_if_unused(LiveNode& node) {
     if (!node.gone || pins.contains(node.number)) return;
-    const bool in_flight = freezing > 0 && node.made > 0 && node.made <= freezing;
+    // The commit under way, or one whose answer was lost, may bring it into the base: then it is removed from there.
+    const bool in_flight = node.made > 0 && node.made <= (unsettled ? unsettled->generation : freezing);
     if (!node.base && !in_flight) drop(node.number);
 }
 
@@ -162,8 +163,7 @@ base::Task<base::Result<bool>> WorkingTree::State::is_empty(State* self, InodeNu
         const auto of = self->base_number;
         // Each name that was removed hides one of the base: one more than these tells.
         const auto limit = node->names.size() + 1;
-        BASE_CO_TRY(const auto items, co_await tree->tree.range(TreeKey::first(directory, Kind::entry),
-                                                                TreeKey::first(directory + 1), limit));
+        BASE_CO_TRY(const auto items, co_await find_entries(tree->tree, directory, limit));
         if (seen != self->changes || of != self->base_number) continue;
         const bool all_removed = std::all_of(items.begin(), items.end(), [node](const Item& item) {
             const auto& entry = std::get<Entry>(item.value);

@@ -129,8 +129,8 @@ class Storage {
     /// base::Errc::busy where holders have no room for one more that waits.
     virtual base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) = 0;
     /// Blocks behind `after` that some holder has under the query's tag and, unless it asks for all, that no reclaim
-    /// waits to take there; the next page. What only a holder has that does not answer is missing. Errors: not_owner; holders_unreachable if
-    /// nobody answers.
+    /// waits to take there; the next page. What only a holder has that does not answer is missing. Errors: not_owner;
+    /// holders_unreachable if nobody answers.
     virtual base::Task<base::Result<TaggedBlocks>> list(BlockQuery query, base::Guid after,
                                                         base::TimePoint deadline) = 0;
 

@@ -158,6 +158,9 @@ struct FoundEntry {
     EntryTarget target;
 };
 /// Nullopt if the name is not there.
+/// The entries of a directory in the order of their hashes, at most `most`; each item holds an Entry.
+[[nodiscard]] base::Task<base::Result<std::vector<Item>>> find_entries(Tree tree, InodeNumber directory,
+                                                                       std::size_t most = SIZE_MAX);
 [[nodiscard]] base::Task<base::Result<std::optional<FoundEntry>>> find_entry(Tree tree, const VolumeKeys& keys,
                                                                              InodeNumber directory, std::string name);
 struct FoundXattr {
