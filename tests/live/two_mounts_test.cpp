@@ -1,4 +1,5 @@
 // Several mounts of one volume: whoever commits second stands on what came first, and nothing acknowledged is lost.
+#include "base/task_group.hpp"
 #include "live/live_record.hpp"
 #include "live/mounts.hpp"
 

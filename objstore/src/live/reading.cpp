@@ -202,6 +202,7 @@ base::Task<base::Result<std::vector<Content::Segment>>> some_segments(WorkingTre
             const auto begin = std::max(at, offset);
             const auto until = std::min(end, offset + extent.length);
             if (begin >= until) continue;
+            if (out.size() >= most) co_return out;
             if (at < begin) add(at, begin - at, std::nullopt);
             ContentPiece whole;
             whole.length = extent.length;
