@@ -43,7 +43,7 @@ base::Task<void> unmount_when(std::shared_ptr<base::Event> stopped, objstore::Wo
 
 std::string unstored(const objstore::WorkingTree& tree) {
     const auto now = tree.statistics();
-    return "the last changes (of " + std::to_string(now.dirty_inodes) + " files and directories, " +
+    return "the last changes (of " + plural(now.dirty_inodes, "file or directory", "files and directories") + ", " +
            human_size(now.dirty_bytes) + " of content)";
 }
 
