@@ -2,6 +2,7 @@
 #include "adapter.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -15,6 +16,7 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "base/wait.hpp"
 
 namespace fusefs {
 
@@ -83,8 +85,8 @@ int error_of(const std::exception_ptr& failure, bool timed_out) {
 // --- One request
 
 void Adapter::start(const RequestPtr& request, base::Task<void> task) {
-    if (under_way.size() >= config.max_requests) return request->fail(ENOMEM);
     idle.reset();
+    if (!request->waits_for_ever) ++pressing;
     request->since = env.clock.now();
     request->place = under_way.insert(under_way.end(), request);
     auto on_end = [this, request](const std::exception_ptr& failure) { ended(request, failure); };
@@ -100,6 +102,7 @@ void Adapter::ended(const RequestPtr& request, const std::exception_ptr& failure
     if (!request->answered) request->fail(failure ? error_of(failure, request->timed_out) : EIO);
     if (request->buffer && spare.size() < kMaxSpareBuffers) spare.push_back(std::move(request->buffer));
     under_way.erase(request->place);
+    if (!request->waits_for_ever && pressing-- == config.max_requests) room->pulse();
     if (under_way.empty()) idle.set();
 }
 
@@ -155,13 +158,24 @@ bool Adapter::take_one(bool& empty) {
     return true;
 }
 
+bool Adapter::cut_off() const {
+    pollfd connection{fuse_session_fd(session), 0, 0};
+    return ::poll(&connection, 1, 0) > 0 && (connection.revents & POLLERR) != 0;
+}
+
 base::Task<void> Adapter::read_requests() {
     auto look_until = env.clock.now();
     for (;;) {
         bool empty = false;
         unsigned taken = 0;
-        for (; taken < kBatch && !empty; ++taken) {
+        for (; taken < kBatch && !empty && pressing < config.max_requests; ++taken) {
             if (!mounted || !take_one(empty)) co_return;
+        }
+        if (pressing >= config.max_requests) {
+            // Nothing is refused: callers wait in the kernel until some of these were answered, or timed out.
+            if (!mounted || cut_off()) co_return;
+            co_await base::wait_until(env.clock, room, env.clock.now() + kTick);
+            continue;
         }
         const auto now = env.clock.now();
         if (!empty || taken > 1) look_until = now + kLook;
@@ -177,7 +191,7 @@ base::Task<void> Adapter::read_requests() {
 // --- Mounting
 
 Adapter::Adapter(base::NodeEnv env_in, MountConfig config_in)
-    : env{env_in}, config{std::move(config_in)}, idle{env.executor} {
+    : env{env_in}, config{std::move(config_in)}, idle{env.executor}, room{std::make_shared<base::Event>(env.executor)} {
     idle.set();
 }
 

@@ -74,8 +74,10 @@ struct Adapter {
     Files* files = nullptr;
     std::optional<boost::asio::posix::stream_descriptor> device;
     std::list<RequestPtr> under_way;
-    base::Event idle;  ///< nothing is under way
-    Buffer current;    ///< of the request that is being read
+    base::Event idle;                   ///< nothing is under way
+    std::size_t pressing = 0;           ///< of those under way, all but those that wait for a lock
+    std::shared_ptr<base::Event> room;  ///< pulsed when `pressing` is below the limit again
+    Buffer current;                     ///< of the request that is being read
     std::vector<Buffer> spare;
     wire::Request wire;                      ///< of the request that libfuse is being given
     std::uint64_t first_unique = 0;          ///< of the request that agrees on the protocol, until it is answered
@@ -91,6 +93,8 @@ struct Adapter {
     base::Task<void> read_requests();
     base::Task<void> watch_calls();
     void interrupt(Request& request);
+    /// The kernel will send no more.
+    [[nodiscard]] bool cut_off() const;
     /// False once there is nothing more to read, ever.
     [[nodiscard]] bool take_one(bool& empty);
     void unmount();

@@ -507,7 +507,7 @@ Task<void> set_lock(RequestPtr request, NodeId node, HandleId handle, Lock lock,
 
 void on_setlk(fuse_req_t req, fuse_ino_t node, fuse_file_info* info, struct flock* lock, int wait) {
     const auto request = receive(req);
-    request->waits_for_ever = true;
+    request->waits_for_ever = wait != 0;
     run(request, set_lock(request, node, info->fh, to_lock(*lock, info->lock_owner), wait != 0));
 }
 
@@ -517,12 +517,13 @@ Task<void> set_flock(RequestPtr request, NodeId node, Lock lock, bool wait) {
 
 void on_flock(fuse_req_t req, fuse_ino_t node, fuse_file_info* info, int operation) {
     const auto request = receive(req);
-    request->waits_for_ever = true;
+    const bool wait = (operation & LOCK_NB) == 0;
+    request->waits_for_ever = wait;
     Lock lock;
     if ((operation & LOCK_SH) != 0) lock.type = Lock::Type::read;
     if ((operation & LOCK_EX) != 0) lock.type = Lock::Type::write;
     lock.owner = info->lock_owner;
-    run(request, set_flock(request, node, lock, (operation & LOCK_NB) == 0));
+    run(request, set_flock(request, node, lock, wait));
 }
 
 fuse_lowlevel_ops make_operations() {

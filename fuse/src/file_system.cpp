@@ -28,11 +28,13 @@ FileSystem::FileSystem(base::NodeEnv env, objstore::WorkingTree& tree, KernelCac
 FileSystem::~FileSystem() { state_->tree.set_listener(nullptr); }
 
 void FileSystem::on_inode_changed(objstore::InodeNumber inode) {
+    if (!state_->kernel_knows(inode)) return;
     state_->changed_elsewhere.insert(inode);
     state_->kernel.drop_inode(state_->node(inode));
 }
 
 void FileSystem::on_entry_changed(objstore::InodeNumber directory, const std::string& name) {
+    if (!state_->kernel_knows(directory)) return;
     state_->changed_elsewhere.insert(directory);
     state_->kernel.drop_entry(state_->node(directory), name);
 }
@@ -143,7 +145,7 @@ FileSystem::Reply<EntryReply> FileSystem::lookup(NodeId directory, std::string n
 
 FileSystem::Reply<std::string> FileSystem::read_link(NodeId node) {
     BASE_CO_TRY(auto target, co_await state_->tree.read_link(state_->inode(node)));
-    co_await state_->touch_atime(state_->inode(node));
+    state_->note_read(state_->inode(node));
     co_return target;
 }
 
@@ -295,18 +297,8 @@ FileSystem::Reply<Attributes> FileSystem::set_attributes(NodeId node, AttributeR
     co_return co_await state.shown(number, std::move(after));
 }
 
-base::Task<void> FileSystem::State::touch_atime(objstore::InodeNumber inode) {
-    if (!config.atime) co_return;
-    const auto now_is = co_await tree.get(inode);
-    if (!now_is) co_return;
-    constexpr std::int64_t kDay = 24 * 60 * 60;
-    const auto at = now();
-    const bool read_since = now_is->atime > now_is->mtime && now_is->atime > now_is->ctime;
-    if (read_since && at.seconds - now_is->atime.seconds < kDay) co_return;
-    objstore::AttributeChange change;
-    change.atime = at;
-    // Best effort: a read that succeeded does not fail because its time could not be noted (a read-only version).
-    (void)co_await tree.set_attributes(inode, std::move(change));
+void FileSystem::State::note_read(objstore::InodeNumber inode) {
+    if (config.atime) tree.note_read(inode);
 }
 
 SpaceReply shown_space(const FileSystemConfig& config, const objstore::LiveCounts& counts) {

@@ -103,7 +103,7 @@ FileSystem::Reply<std::vector<objstore::ReadPiece>> FileSystem::read(NodeId node
     const auto* handle = state.find(id);
     const bool keeps_atime = handle != nullptr && handle->no_atime;
     BASE_CO_TRY(auto pieces, co_await state.tree.read(inode, offset, length));
-    if (!keeps_atime) co_await state.touch_atime(inode);
+    if (!keeps_atime) state.note_read(inode);
     co_return pieces;
 }
 
@@ -115,10 +115,10 @@ FileSystem::Reply<void> FileSystem::write(WriteRequest request, base::ByteView b
     if (request.drop_set_ids) BASE_CO_CHECK(co_await state.drop_set_ids(inode));
     std::uint64_t offset = request.offset;
     if (request.append && !request.from_page_cache) {
-        BASE_CO_TRY(const auto now_is, co_await state.tree.get(inode));
-        offset = now_is.size;
+        BASE_CO_TRY(offset, co_await state.tree.append(inode, bytes));
+    } else {
+        BASE_CO_CHECK(co_await state.tree.write(inode, offset, bytes));
     }
-    BASE_CO_CHECK(co_await state.tree.write(inode, offset, bytes));
     // The kernel has the bytes in its cache where it believed the end to be.
     if (offset != request.offset) state.kernel.drop_inode(request.node);
     if (auto* open = state.find(request.handle)) open->wrote = true;
@@ -225,7 +225,7 @@ FileSystem::Reply<std::vector<DirectoryEntry>> FileSystem::list(NodeId node, std
         }
         listed.push_back(std::move(each));
     }
-    if (offset == 0) co_await state.touch_atime(inode);
+    if (offset == 0) state.note_read(inode);
     co_return listed;
 }
 

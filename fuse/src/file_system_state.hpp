@@ -68,13 +68,18 @@ struct FileSystem::State {
     LockTable flocks;
     std::unordered_map<HandleId, Handle> handles;
     std::unordered_map<objstore::InodeNumber, OpenFile> files;
-    /// Inodes that another mount changed since the kernel was last told that its cache of them is good.
+    /// Inodes that another mount changed since the kernel was last told that its cache of them is good. Only of those
+    /// that it knows.
     std::unordered_set<objstore::InodeNumber> changed_elsewhere;
     std::unordered_map<objstore::InodeNumber, Allocated> allocated_known;  // at most kMaxAllocatedKnown
     HandleId next_handle = 1;
 
     [[nodiscard]] objstore::InodeNumber inode(NodeId node) const { return node == kRootNode ? config.root : node; }
     [[nodiscard]] NodeId node(objstore::InodeNumber inode) const { return inode == config.root ? kRootNode : inode; }
+    /// The root is never told of, and never forgotten.
+    [[nodiscard]] bool kernel_knows(objstore::InodeNumber inode) const {
+        return inode == config.root || tree.pinned(inode);
+    }
     [[nodiscard]] base::Timestamp now() const { return base::Timestamp::from_ns(env.clock.wall_ns()); }
 
     /// What stat shows: as the mount's options say.
@@ -101,8 +106,8 @@ struct FileSystem::State {
     [[nodiscard]] bool failed(const Handle& handle) const;
     /// Commits for the holder of `handle`; a failure is remembered against the file.
     base::Task<base::Result<void>> commit_for(objstore::InodeNumber inode, HandleId handle);
-    /// relatime: unless it was read since it changed, and today.
-    base::Task<void> touch_atime(objstore::InodeNumber inode);
+    /// Never waits: who reads does not wait for those who change.
+    void note_read(objstore::InodeNumber inode);
     /// Clears what a writer without privilege may not leave set.
     base::Task<base::Result<void>> drop_set_ids(objstore::InodeNumber inode);
 

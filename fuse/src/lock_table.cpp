@@ -99,6 +99,7 @@ base::Task<base::Result<void>> LockTable::set(NodeId node, Lock lock, bool wait)
         if (!wait) co_return posix(std::errc::resource_unavailable_try_again);
         if (deadlocks_ == Deadlocks::refused && would_deadlock(lock, node))
             co_return posix(std::errc::resource_deadlock_would_occur);
+        if (waiters_.size() >= kMaxWaiters) co_return posix(std::errc::no_lock_available);
         auto& file = files_.at(node);
         const auto changed = file.changed;
         ++file.waiting;

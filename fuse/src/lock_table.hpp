@@ -19,6 +19,7 @@ namespace fusefs {
 class LockTable {
   public:
     enum class Deadlocks : std::uint8_t { refused, not_looked_for };
+    static constexpr std::size_t kMaxWaiters = 512;  ///< of all files; beyond: no_lock_available
     LockTable(base::Executor executor, std::size_t max_locks_per_file, Deadlocks deadlocks);
 
     /// The first lock of another owner that excludes `lock`.

@@ -392,6 +392,7 @@ SnapshotFiles::Reply<base::Bytes> SnapshotFiles::get_xattr(NodeId node, std::str
         const auto& told = state_->config.files;
         if (node == kRootNode && name == "user.pelago.volume") co_return base::to_bytes(told.volume);
         if (node == kRootNode && name == "user.pelago.pid") co_return base::to_bytes(std::to_string(told.pid));
+        if (node == kRootNode && name == "user.pelago.sync") co_return base::Bytes{};  // there is nothing to store
         co_return posix(std::errc::no_message_available);
     }
     BASE_CO_TRY(const auto inside, co_await State::enter(state_.get(), known));

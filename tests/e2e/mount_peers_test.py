@@ -6,9 +6,11 @@ usage: mount_peers_test.py PELAGO [TEST...]
 """
 import contextlib
 import errno
+import glob
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -146,6 +148,53 @@ def test_ring_three_of_five_peers_die_and_a_sync_waits_until_they_are_back(m):
     check(time.monotonic() - began < 10, f"it went on {time.monotonic() - began:.1f} s after they were back")
     for number in range(20):
         seen(os.path.join(m.other, f"after{number}"), bytes_of(f"after{number}"))
+
+
+def test_ring_a_mount_that_is_stopped_while_the_peers_are_away_says_so_and_stores_the_rest_when_they_are_back(m):
+    m.mount_one("timeout=60s")
+    write(m.here("first"), b"first")
+    m.run("sync", m.here())
+    m.signal(signal.SIGSTOP, 2, 3, 4)
+    write(m.here("last"), bytes_of("last"))
+    server = m.servers[-1]
+    os.kill(server, signal.SIGTERM)
+    deadline = time.monotonic() + PATIENCE_S
+    logs = os.path.join(m.nodes[0]["directory"], "**", "mount*.log")
+    while not any(b"cannot store the last changes" in read(log) for log in glob.glob(logs, recursive=True)):
+        check(time.monotonic() < deadline and os.path.exists(f"/proc/{server}"), "it does not say what it cannot store")
+        time.sleep(0.1)
+    time.sleep(5)
+    check(os.path.exists(f"/proc/{server}"), "it gave up")
+    m.signal(signal.SIGCONT, 2, 3, 4)
+    deadline = time.monotonic() + PATIENCE_S
+    while os.path.exists(f"/proc/{server}"):
+        check(time.monotonic() < deadline, "it does not end when the peers are back")
+        time.sleep(0.1)
+    m.mount_one()
+    check(read(m.here("last")) == bytes_of("last"), "the last change is lost")
+
+
+def test_ring_more_calls_than_are_taken_at_once_wait_and_none_is_refused_for_it(m):
+    m.mount_one("timeout=5s")
+    files = 1200  # MountConfig::max_requests is 1024
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2 * files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    fds = [os.open(m.here(f"f{number}"), os.O_RDWR | os.O_CREAT) for number in range(files)]
+    m.run("sync", m.here())
+    m.signal(signal.SIGSTOP, 2, 3, 4)
+    for fd in fds:
+        os.write(fd, b"x")
+    errors = []
+    threads = [threading.Thread(target=lambda fd=fd: errors.append(timed(os.fsync, fd)[0]), daemon=True) for fd in fds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    check(set(errors) == {errno.EIO} and len(errors) == files, f"fsync gave {sorted(set(errors))}, {len(errors)} times")
+    m.signal(signal.SIGCONT, 2, 3, 4)
+    for fd in fds:
+        with contextlib.suppress(OSError):  # what its fsync could not store it says again
+            os.close(fd)
+    m.run("sync", m.here())
 
 
 def test_ring_every_call_ends_at_its_time_out_and_a_kill_ends_it_at_once(m):

@@ -17,6 +17,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 PELAGO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "pelago"
@@ -294,6 +295,38 @@ def test_locks_are_between_processes(m):
     os.close(fd)
     fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(other)
+
+
+def test_who_waits_for_a_lock_keeps_nobody_else_from_anything(m):
+    volume(m)
+    fd = os.open(m.here("f"), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    ends = []
+
+    def wait():
+        other = os.open(m.here("f"), os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_SH)
+            ends.append(0)
+        except OSError as error:
+            ends.append(error.errno)
+        os.close(other)
+
+    threads = [threading.Thread(target=wait, daemon=True) for _ in range(600)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + PATIENCE_S
+    while len(ends) < 600 - 512:
+        check(time.monotonic() < deadline, f"{len(ends)} of those beyond the limit were refused")
+        time.sleep(0.05)
+    time.sleep(0.5)
+    check(ends == [errno.ENOLCK] * (600 - 512), f"they ended with {ends}")
+    write(m.here("g"), b"written")
+    check(read(m.here("g")) == b"written", "a file is not what was written")
+    os.close(fd)
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    check(ends.count(0) == 512, f"{ends.count(0)} got the lock")
 
 
 def test_who_waits_can_be_killed(m):

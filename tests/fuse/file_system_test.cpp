@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/error.hpp"
+#include "base/task_group.hpp"
 #include "fuse/world.hpp"
 #include "past/error.hpp"
 
@@ -527,6 +528,61 @@ TEST_F(FileSystemTest, WhatAnotherMountCommittedIsSeenAndTheKernelToldToDropIt) 
     EXPECT_TRUE(run(there->open(same, {}))->keep_cache);
     EXPECT_EQ(read(there, same), "text");
     EXPECT_NE(run(there->lookup(kRootNode, "g"))->node, 0U);
+}
+
+base::Task<void> make_and_tell(FileSystem* files, std::string name, bool* done) {
+    const auto made = co_await files->make_node({}, kRootNode, std::move(name), base::FileType::regular, 0644, 0);
+    *done = made.has_value();
+}
+
+TEST_F(FileSystemTest, WhatTheKernelDoesNotKnowItIsNotToldToDrop) {
+    auto here = mount();
+    const auto file = make(here, "f");
+    const auto directory = make_directory(here, "d");
+    ASSERT_EQ(number(here->commit()), 0);
+    auto there = mount();
+    const auto same = run(there->lookup(kRootNode, "f"))->node;
+    there->forget(same, 1);
+    write(here, file, open(here, file), 0, "text");
+    make(here, "g", 0644, {}, directory);
+    ASSERT_EQ(number(here->commit()), 0);
+    ASSERT_TRUE(run(there.tree->refresh()));
+    EXPECT_TRUE(there.kernel->entries.empty());
+    EXPECT_TRUE(there.kernel->inodes.empty());
+    const auto again = run(there->lookup(kRootNode, "f"))->node;
+    EXPECT_TRUE(run(there->open(again, {}))->keep_cache) << "nothing of it is remembered";
+}
+
+// While it is not known whether a merge with another mount's commit was ordered nothing can be changed, and everything
+// can be read.
+TEST_F(FileSystemTest, AReadDoesNotWaitToNoteThatItWasMade) {
+    auto here = mount();
+    const auto file = make(here, "f");
+    write(here, file, open(here, file), 0, "text");
+    const auto link = run(here->make_symlink({}, kRootNode, "l", "target"))->node;
+    ASSERT_EQ(number(here->commit()), 0);
+    auto there = mount();
+    make(here, "a");
+    make(there, "b");
+    ASSERT_EQ(number(here->commit()), 0);
+    storage_.fail_write_record = [](const auto&) {
+        return std::optional<base::Error>{past::Errc::holders_unreachable};
+    };
+    ASSERT_FALSE(run(there.tree->commit()));
+    bool changed = false;
+    base::TaskGroup group{env_.executor};
+    group.spawn(make_and_tell(there.files.get(), "c", &changed));
+    world_.run_for(std::chrono::seconds{1});
+    EXPECT_FALSE(changed);
+    const auto began = world_.elapsed();
+    EXPECT_EQ(read(there, file), "text");
+    EXPECT_EQ(*run(there->read_link(link)), "target");
+    EXPECT_EQ(number(there->list(kRootNode, 0, 100, false)), 0);
+    EXPECT_LE(world_.elapsed(), began + 1s);
+    storage_.fail_write_record = nullptr;
+    ASSERT_TRUE(run(there.tree->commit()));
+    world_.run(group.join());
+    EXPECT_TRUE(changed);
 }
 
 TEST_F(FileSystemTest, AStrictMountAsksAtEveryLookUpAndOpen) {

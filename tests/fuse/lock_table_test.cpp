@@ -102,6 +102,21 @@ TEST_F(LockTableTest, WhoStopsWaitingLeavesNothingBehind) {
     EXPECT_FALSE(table_.release(kFile, 2));
 }
 
+TEST_F(LockTableTest, MoreWhoWaitThanTheLimitAreRefused) {
+    EXPECT_TRUE(set(lock(kWrite, 0, 9, 1)));
+    std::vector<base::Result<void>> results(LockTable::kMaxWaiters, base::ok());
+    base::TaskGroup group{world_.env().executor};
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        group.spawn(take(&table_, kFile, lock(kRead, 0, 9, i + 2), &results[i]));
+    }
+    world_.run_for(std::chrono::seconds{1});
+    EXPECT_EQ(set(lock(kWrite, 5, 5, 9999), true).error(), std::make_error_condition(std::errc::no_lock_available));
+    EXPECT_TRUE(set(lock(kWrite, 10, 10, 9999), true)) << "nothing is in the way";
+    EXPECT_TRUE(set(lock(kNone, 0, 9, 1), true)) << "giving back is never refused";
+    world_.run(group.join());
+    EXPECT_TRUE(table_.conflict(kFile, lock(kWrite, 0, 9, 1)));
+}
+
 TEST_F(LockTableTest, TwoWhoWaitForEachOtherAreToldOfIt) {
     EXPECT_TRUE(set(lock(kWrite, 0, 0, 1)));
     EXPECT_TRUE(set(lock(kWrite, 0, 0, 2), false, kFile + 1));

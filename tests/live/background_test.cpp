@@ -104,6 +104,23 @@ TEST_F(Background, WithoutRoomNothingIsLostAndWithRoomItGoesOn) {
     stop();
 }
 
+TEST_F(Background, ANewFileIsRefusedForWantOfRoomIfThatIsWhatCommitsMeet) {
+    const auto first = mount();
+    const auto number = file(first, kRootInode, "a");
+    commit(first);
+    LiveConfig config;
+    config.write_timeout = 5s;
+    const auto one = mount(config);
+    write(one, number, 0, std::string(100'000, 'x'));
+    storage_.fail_put = [](const auto&) -> std::optional<base::Error> { return base::Error{past::Errc::no_space}; };
+    EXPECT_EQ(commit_result(one).error(), past::Errc::no_space);
+    storage_.fail_put = nullptr;
+    storage_.fail_write_record = [](const auto&) -> std::optional<base::Error> {
+        return base::Error{past::Errc::holders_unreachable};
+    };
+    EXPECT_EQ(fails(one->create(kRootInode, "b", NewInode{})), past::Errc::no_space);
+}
+
 TEST_F(Background, AWriterWaitsForRoomWhileThePeersAreAway) {
     LiveConfig config;
     config.max_dirty_bytes = 1U << 20U;

@@ -1,4 +1,5 @@
 // Several mounts of one volume: whoever commits second stands on what came first, and nothing acknowledged is lost.
+#include "base/task_group.hpp"
 #include "live/live_record.hpp"
 #include "live/mounts.hpp"
 
@@ -22,6 +23,10 @@ class TwoMounts : public LiveTest {
         }
         return out;
     }
+    static base::Task<void> append(WorkingTree* tree, InodeNumber inode, std::string text,
+                                   std::optional<base::Result<std::uint64_t>>* done) {
+        *done = co_await tree->append(inode, base::as_bytes(text));
+    }
     /// Both see what the other committed.
     void meet(const Mount& one, const Mount& two) {
         commit(one);
@@ -39,6 +44,30 @@ TEST_F(TwoMounts, ACommitIsSeenAfterARefresh) {
     EXPECT_EQ(names(two, kRootInode), Names{});
     refresh(two);
     EXPECT_EQ(text(two, kRootInode, "a"), "from one");
+}
+
+// While it waits for room, or for a merge, the end of the file moves.
+TEST_F(TwoMounts, AnAppendGoesBehindWhatTheOtherAppendedWhileItWaited) {
+    LiveConfig config;
+    config.max_dirty_bytes = 1000;
+    const auto one = mount();
+    const auto two = mount(config);
+    const auto log = file(one, kRootInode, "log", "first ");
+    commit(one);
+    refresh(two);
+    file(two, kRootInode, "big", std::string(1000, 'x'));
+    std::optional<base::Result<std::uint64_t>> appended;
+    base::TaskGroup group{env_.executor};
+    group.spawn(append(two.tree.get(), log, "third", &appended));
+    world_.run_for(std::chrono::milliseconds{200});
+    EXPECT_FALSE(appended) << "there is no room";
+    write(one, log, 6, "second ");
+    commit(one);
+    commit(two);
+    world_.run(group.join());
+    ASSERT_TRUE(appended && *appended);
+    EXPECT_EQ(**appended, 13U);
+    EXPECT_EQ(read(two, log), "first second third");
 }
 
 TEST_F(TwoMounts, ChangesApartFromEachOtherAllStay) {

@@ -226,6 +226,32 @@ TEST_F(LiveTest, HolesAreFound) {
     EXPECT_EQ(run(one->seek(a, 2'000, false)), 5'000U);
 }
 
+// More stretches than are looked at in one step, in memory and stored.
+TEST_F(LiveTest, HolesAreFoundInAFileOfVeryManyStretches) {
+    constexpr std::uint64_t kStretches = 20'000;
+    constexpr std::uint64_t kCounted = 16'384;
+    const auto one = mount();
+    const auto a = file(one, kRootInode, "a");
+    for (std::uint64_t i = 0; i < kStretches; ++i) write(one, a, i * 2, "x");
+    const auto end = kStretches * 2 - 1;
+    const auto holes = kCounted / 2;  // every other stretch is one; what is not looked at counts as data
+    for (const bool stored : {false, true}) {
+        EXPECT_NEAR(static_cast<double>(run(one->data_bytes(a))), static_cast<double>(end - holes), 1) << stored;
+        EXPECT_EQ(run(one->seek(a, end - 2, true)), end - 2) << stored;
+        EXPECT_EQ(run(one->seek(a, 101, false)), 102U) << stored;
+        if (!stored) commit(one);
+    }
+    run(one->resize(a, 100'000));
+    EXPECT_EQ(fails(one->seek(a, end, false)), std::make_error_condition(std::errc::no_such_device_or_address));
+    const auto b = file(one, kRootInode, "b");
+    for (std::uint64_t i = 0; i < 5'000; ++i) {  // all of it data, in pieces that do not touch in memory
+        run(one->copy_range(a, 0, b, i, 1));
+    }
+    commit(one);
+    EXPECT_EQ(run(one->seek(b, 0, true)), 5'000U);
+    EXPECT_EQ(run(one->data_bytes(b)), 5'000U);
+}
+
 // A volume that lost an inode: the entry can be looked at and removed, and says what it is to everything else.
 TEST_F(LiveTest, AnEntryWithoutItsInodeIsDamageThatCanBeRemoved) {
     const auto one = mount();

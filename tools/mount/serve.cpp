@@ -3,8 +3,11 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
+
 #include "base/task_group.hpp"
 #include "base/wait.hpp"
+#include "cli/text.hpp"
 
 namespace tools {
 
@@ -38,11 +41,45 @@ base::Task<void> unmount_when(std::shared_ptr<base::Event> stopped, objstore::Wo
     co_await mount->unmount();
 }
 
+std::string unstored(const objstore::WorkingTree& tree) {
+    const auto now = tree.statistics();
+    return "the last changes (of " + plural(now.dirty_inodes, "file or directory", "files and directories") + ", " +
+           human_size(now.dirty_bytes) + " of content)";
+}
+
+/// Nobody can change more. Tries until it is stored; asked to stop, `leaving.timeout` longer (a second signal ends the
+/// process).
+base::Task<base::Result<void>> store_the_rest(base::NodeEnv env, objstore::WorkingTree* tree,
+                                              std::shared_ptr<base::Event> stopped, Leaving leaving) {
+    std::optional<base::TimePoint> until;
+    for (;;) {
+        auto committed = co_await tree->commit();
+        if (committed) co_return committed;
+        const auto now = env.clock.now();
+        if (!stopped->is_set()) {
+            env.log.write(base::Log::Level::warning, "mount",
+                          "cannot store " + unstored(*tree) + " yet: " + committed.error().message());
+            co_await base::wait_until(env.clock, stopped, now + kTryAgain);
+            continue;
+        }
+        const bool for_ever = leaving.timeout == base::Duration::zero();
+        if (!until) {
+            until = for_ever ? base::TimePoint::max() : now + leaving.timeout;
+            leaving.warn(
+                "cannot store " + unstored(*tree) + " yet: " + committed.error().message() + "; it is tried " +
+                (for_ever ? "for ever" : "for " + std::to_string(leaving.timeout / std::chrono::seconds{1}) + " s") +
+                ", another signal ends it and they are lost");
+        }
+        if (now >= *until) co_return committed;
+        co_await env.clock.sleep_until(std::min(*until, now + kTryAgain));
+    }
+}
+
 }  // namespace
 
 base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore::Volume& volume,
                                                      objstore::WorkingTree& tree, fusefs::FileSystem& files,
-                                                     fusefs::Mount& mount, std::stop_token stop) {
+                                                     fusefs::Mount& mount, std::stop_token stop, Leaving leaving) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     const Stopped asked{env.executor, std::move(stop)};
     const auto& stopped = asked.event;
@@ -50,17 +87,11 @@ base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore
     group.spawn(tree.run());
     group.spawn(unmount_when(stopped, &tree, &mount));
     co_await mount.serve(files);
-    auto committed = co_await tree.commit();
-    while (!committed && !stopped->is_set()) {
-        env.log.write(base::Log::Level::warning, "mount",
-                      "cannot store the last changes yet: " + committed.error().message());
-        co_await base::wait_until(env.clock, stopped, env.clock.now() + kTryAgain);
-        committed = co_await tree.commit();
-    }
+    const auto committed = co_await store_the_rest(env, &tree, stopped, std::move(leaving));
     group.cancel();
     co_await group.join();
     co_await volume.finish();
-    if (!committed) co_return committed.error().with("cannot store the last changes");
+    if (!committed) co_return committed.error().with("lost " + unstored(tree));
     co_return base::ok();
 }
 

@@ -62,9 +62,9 @@ base::Result<ExitCode> serve(Context& context, const Mounting& what) {
     fusefs::Mount mount{session.env(), mount_config(what)};
     fusefs::FileSystem files{session.env(), *tree, mount.kernel_cache(), std::move(config)};
     BASE_CHECK(begin_mount(context, mount, what));
-    const auto served = session.run(
-        serve_until_unmounted(session.env(), *access.volume, *tree, files, mount, context.io.around().stop));
-    BASE_CHECK(served);
+    Leaving leaving{options.timeout, [&context](const std::string& text) { context.console.warn(text); }};
+    BASE_CHECK(session.run(serve_until_unmounted(session.env(), *access.volume, *tree, files, mount,
+                                                 context.io.around().stop, std::move(leaving))));
     tell_statistics(context, mount);
     return ExitCode::done;
 }

@@ -24,7 +24,8 @@ struct MountConfig {
     std::string source;                                 ///< as mount(8) shows it
     std::vector<std::string> options;                   ///< of mount(8) and fuse(4): "ro", "allow_other", "noexec" ...
     base::Duration timeout = std::chrono::seconds{60};  ///< a request that waits longer is EIO; zero: for ever
-    std::size_t max_requests = 1024;                    ///< read and not answered yet
+    /// Read and not answered yet, but for waits for a lock, which have a limit of their own. More stay in the kernel.
+    std::size_t max_requests = 1024;
     /// Whether this thread of another process is about to die of a signal: the kernel tells of every signal and does
     /// not say of which. Only then does a waiting call end early, but for one that waits for a lock, which any signal
     /// ends.

@@ -35,7 +35,12 @@ base::Task<base::Result<InodeNumber>> WorkingTree::create(InodeNumber directory,
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         BASE_CO_TRY(const auto taken, co_await State::find_name(state, directory, name));
         if (taken) co_return posix(std::errc::file_exists);
-        BASE_CO_CHECK(co_await State::wait_for_a_number(state));
+        if (auto numbered = co_await State::wait_for_a_number(state); !numbered) {
+            // A full holder of the record is one that does not answer: what the last commit met is the cause.
+            const bool full =
+                state->last_error && *state->last_error == std::make_error_condition(std::errc::no_space_on_device);
+            co_return full ? *state->last_error : numbered.error();
+        }
         auto* const parent = state->peek(directory);
         if (seen != state->changes || parent == nullptr || !state->gate.is_set()) continue;
         if (parent->gone) co_return posix(std::errc::no_such_file_or_directory);
@@ -237,6 +242,19 @@ base::Task<base::Result<Inode>> WorkingTree::set_attributes(InodeNumber inode, A
     }
 }
 
+void WorkingTree::note_read(InodeNumber inode) {
+    auto* const state = state_.get();
+    auto* const node = state->peek(inode);
+    if (!state->writable() || !state->gate.is_set() || node == nullptr || node->damaged) return;
+    constexpr std::int64_t kDay = 24 * 60 * 60;
+    const auto at = state->wall();
+    auto& now = node->now;
+    const bool read_since = now.atime > now.mtime && now.atime > now.ctime;
+    if (read_since && at.seconds - now.atime.seconds < kDay) return;
+    now.atime = at;
+    state->touched(*node, true);
+}
+
 base::Task<base::Result<void>> WorkingTree::set_xattr(InodeNumber inode, std::string name, base::Bytes value,
                                                       XattrMode mode) {
     auto* const state = state_.get();
@@ -297,9 +315,12 @@ base::Task<base::Result<void>> WorkingTree::resize(InodeNumber inode, std::uint6
     }
 }
 
-base::Task<base::Result<void>> WorkingTree::write(InodeNumber inode, std::uint64_t offset, base::ByteView bytes) {
-    auto* const state = state_.get();
-    if (offset > INT64_MAX || bytes.size() > INT64_MAX - offset) co_return posix(std::errc::file_too_large);
+namespace {
+
+/// Without an offset: at the end. Returns where.
+base::Task<base::Result<std::uint64_t>> put(WorkingTree::State* state, InodeNumber inode,
+                                            std::optional<std::uint64_t> offset, base::ByteView bytes) {
+    using State = WorkingTree::State;
     for (;;) {
         BASE_CO_CHECK(co_await State::enter(state));
         BASE_CO_CHECK(co_await State::wait_for_room(state));
@@ -308,15 +329,28 @@ base::Task<base::Result<void>> WorkingTree::write(InodeNumber inode, std::uint64
         if (!node->regular()) {
             co_return posix(node->directory() ? std::errc::is_a_directory : std::errc::invalid_argument);
         }
-        if (bytes.empty()) co_return base::ok();
+        const auto at = offset.value_or(node->now.size);
+        if (at > INT64_MAX || bytes.size() > INT64_MAX - at) co_return posix(std::errc::file_too_large);
+        if (bytes.empty()) co_return at;
         const auto before = node->content.memory_bytes();
-        node->content.write(offset, bytes, state->generation);
-        node->now.size = std::max(node->now.size, offset + bytes.size());
+        node->content.write(at, bytes, state->generation);
+        node->now.size = std::max(node->now.size, at + bytes.size());
         node->now.mtime = node->now.ctime = state->wall();
         state->content_changed(*node, before);
         state->touched(*node);
-        co_return base::ok();
+        co_return at;
     }
+}
+
+}  // namespace
+
+base::Task<base::Result<void>> WorkingTree::write(InodeNumber inode, std::uint64_t offset, base::ByteView bytes) {
+    BASE_CO_CHECK(co_await put(state_.get(), inode, offset, bytes));
+    co_return base::ok();
+}
+
+base::Task<base::Result<std::uint64_t>> WorkingTree::append(InodeNumber inode, base::ByteView bytes) {
+    return put(state_.get(), inode, std::nullopt, bytes);
 }
 
 base::Task<base::Result<void>> WorkingTree::punch(InodeNumber inode, std::uint64_t offset, std::uint64_t length) {

@@ -372,6 +372,7 @@ base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
     BASE_CO_TRY(const auto work, co_await seal_content(self, std::move(pieces)));
     BASE_CO_CHECK(co_await work->writer->flush());
     self->release(*work);
+    self->last_error.reset();
     co_return base::ok();
 }
 

@@ -130,7 +130,7 @@ std::uint64_t Content::base_limit() const {
     return limit;
 }
 
-std::vector<Content::Segment> Content::collect(std::uint64_t from, std::uint64_t to) const {
+std::vector<Content::Segment> Content::collect(std::uint64_t from, std::uint64_t to, std::size_t most) const {
     std::vector<Segment> out;
     const auto limit = base_limit();
     const auto add_base = [&](std::uint64_t until) {
@@ -150,6 +150,7 @@ std::vector<Content::Segment> Content::collect(std::uint64_t from, std::uint64_t
     auto at = pieces_.lower_bound(from);
     if (at != pieces_.begin() && std::prev(at)->first + std::prev(at)->second.length > from) --at;
     for (; at != pieces_.end() && at->first < to; ++at) {
+        if (out.size() >= most) return out;
         const auto& [offset, piece] = *at;
         if (offset > from) add_base(offset);
         const auto end = std::min(to, offset + piece.length);

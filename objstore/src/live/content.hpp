@@ -59,8 +59,8 @@ class Content {
     /// Everything from `size` on is gone; what is written there later begins with zeros.
     void truncate(std::uint64_t size, std::uint64_t generation);
 
-    /// [from, to) in order, without gaps.
-    [[nodiscard]] std::vector<Segment> collect(std::uint64_t from, std::uint64_t to) const;
+    /// [from, to) in order, without gaps; only its beginning if that is more than about `most`.
+    [[nodiscard]] std::vector<Segment> collect(std::uint64_t from, std::uint64_t to, std::size_t most = SIZE_MAX) const;
     /// What of the base is hidden.
     [[nodiscard]] std::vector<FileRange> dropped() const;
 

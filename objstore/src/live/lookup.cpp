@@ -5,11 +5,6 @@
 #include "objstore/live/update.hpp"
 
 namespace objstore {
-namespace {
-
-constexpr std::uint64_t kMaxExtentBytes = 4U << 20U;  // content of a block: an extent that names one is no longer
-
-}  // namespace
 
 base::Task<base::Result<std::vector<Item>>> items_of_hash(Tree tree, TreeKey key) {
     key.tie = 0;

@@ -1,11 +1,16 @@
 // Reading: what is in memory over what the base version has.
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
 #include "live/working_state.hpp"
 #include "objstore/error.hpp"
 
 namespace objstore {
+
+namespace asio = boost::asio;
+
 namespace {
 
 constexpr std::uint64_t kReadAhead = 4U << 20U;  // of a file that is read on where the last read ended
@@ -78,6 +83,8 @@ std::optional<NamedTree> WorkingTree::State::base_of(const LiveNode& node) const
     return std::nullopt;
 }
 
+bool WorkingTree::pinned(InodeNumber inode) const { return state_->pins.contains(inode); }
+
 base::Task<base::Result<Inode>> WorkingTree::get(InodeNumber inode) {
     if (const auto* const here = state_->peek(inode)) co_return here->now;
     BASE_CO_TRY(const auto* const node, co_await State::load(state_.get(), inode));
@@ -137,25 +144,51 @@ base::Task<base::Result<std::string>> WorkingTree::read_link(InodeNumber inode) 
     co_return std::string{base::as_text(std::get<InlineData>(item->value).bytes)};
 }
 
-base::Task<base::Result<std::vector<Content::Segment>>> WorkingTree::State::segments(State* self, InodeNumber number,
-                                                                                     std::uint64_t from,
-                                                                                     std::uint64_t to) {
-    BASE_CO_TRY(const auto* const node, co_await load(self, number));
+namespace {
+
+/// Extents of the base that reach into [from, to), in order, at most `most`.
+base::Task<base::Result<std::vector<std::pair<std::uint64_t, Extent>>>> some_extents(Tree tree, InodeNumber inode,
+                                                                                     FileRange range,
+                                                                                     std::size_t most) {
+    TreeKey first = TreeKey::first(inode, Kind::extent);
+    first.sub = range.from > kMaxExtentBytes ? range.from - kMaxExtentBytes : 0;
+    TreeKey end = TreeKey::first(inode, Kind::extent);
+    end.sub = range.to;
+    TreeCursor cursor{std::move(tree), first, end, 1};
+    std::vector<std::pair<std::uint64_t, Extent>> out;
+    for (;;) {
+        BASE_CO_TRY(const auto items, co_await cursor.next_items());
+        if (items.empty()) co_return out;
+        for (const auto& item : items) {
+            const auto* extent = std::get_if<Extent>(&item.value);
+            if (extent == nullptr || extent->block == nullptr) continue;
+            if (item.key.sub + extent->length <= range.from) continue;
+            if (out.size() >= most) co_return out;
+            out.emplace_back(item.key.sub, *extent);
+        }
+    }
+}
+
+/// As segments(), but only the beginning if that is more than about `most`: never nothing.
+base::Task<base::Result<std::vector<Content::Segment>>> some_segments(WorkingTree::State* self, InodeNumber number,
+                                                                      FileRange wanted, std::size_t most) {
+    BASE_CO_TRY(const auto* const node, co_await WorkingTree::State::load(self, number));
     // Taken together, without suspending: whatever changes afterwards, this is what the file was at one moment.
-    auto pieces = node->content.collect(from, to);
+    auto pieces = node->content.collect(wanted.from, wanted.to, most);
     const auto tree = self->base_of(*node);
     std::vector<Content::Segment> out;
     for (auto& segment : pieces) {
+        if (out.size() >= most) break;
         if (!segment.of_base) {
             out.push_back(std::move(segment));
             continue;
         }
         auto at = segment.offset;
         const auto end = at + segment.piece.length;
-        std::map<std::uint64_t, Extent> extents;
+        std::vector<std::pair<std::uint64_t, Extent>> extents;
         if (tree) {
             const FileRange range{at, end};
-            BASE_CO_TRY(extents, co_await find_extents(tree->tree, number, range));
+            BASE_CO_TRY(extents, co_await some_extents(tree->tree, number, range, most));
         }
         const auto add = [&](std::uint64_t offset, std::uint64_t length, std::optional<Extent> stored) {
             Content::Segment part;
@@ -169,6 +202,7 @@ base::Task<base::Result<std::vector<Content::Segment>>> WorkingTree::State::segm
             const auto begin = std::max(at, offset);
             const auto until = std::min(end, offset + extent.length);
             if (begin >= until) continue;
+            if (out.size() >= most) co_return out;
             if (at < begin) add(at, begin - at, std::nullopt);
             ContentPiece whole;
             whole.length = extent.length;
@@ -176,9 +210,18 @@ base::Task<base::Result<std::vector<Content::Segment>>> WorkingTree::State::segm
             add(begin, until - begin, part_of(whole, begin - offset, until - begin).stored);
             at = until;
         }
+        if (extents.size() >= most) break;  // there may be more of them
         if (at < end) add(at, end - at, std::nullopt);
     }
     co_return out;
+}
+
+}  // namespace
+
+base::Task<base::Result<std::vector<Content::Segment>>> WorkingTree::State::segments(State* self, InodeNumber number,
+                                                                                     std::uint64_t from,
+                                                                                     std::uint64_t to) {
+    return some_segments(self, number, FileRange{from, to}, SIZE_MAX);
 }
 
 base::Task<base::Result<std::vector<ReadPiece>>> WorkingTree::read(InodeNumber inode, std::uint64_t offset,
@@ -217,28 +260,38 @@ base::Task<base::Result<std::vector<ReadPiece>>> WorkingTree::read(InodeNumber i
 }
 
 base::Task<base::Result<std::uint64_t>> WorkingTree::seek(InodeNumber inode, std::uint64_t offset, bool hole) {
+    constexpr std::size_t kStep = 1024;
     auto* const state = state_.get();
-    BASE_CO_TRY(const auto* const node, co_await State::load(state, inode));
-    const auto size = node->now.size;
-    if (offset >= size) co_return posix(std::errc::no_such_device_or_address);
-    BASE_CO_TRY(const auto parts, co_await State::segments(state, inode, offset, size));
-    for (const auto& part : parts) {
-        const bool is_data = part.piece.in_memory() || part.piece.stored;
-        if (is_data != hole) co_return part.offset;
+    for (auto at = offset;;) {
+        BASE_CO_TRY(const auto* const node, co_await State::load(state, inode));
+        const auto size = node->now.size;
+        if (at >= size) {
+            if (hole && offset < size) co_return size;
+            co_return posix(std::errc::no_such_device_or_address);
+        }
+        const FileRange rest{at, size};
+        BASE_CO_TRY(const auto parts, co_await some_segments(state, inode, rest, kStep));
+        for (const auto& part : parts) {
+            const bool is_data = part.piece.in_memory() || part.piece.stored;
+            if (is_data != hole) co_return part.offset;
+        }
+        at = parts.back().offset + parts.back().piece.length;
+        co_await asio::post(state->env.executor, asio::use_awaitable);  // others have a turn
     }
-    if (hole) co_return size;
-    co_return posix(std::errc::no_such_device_or_address);
 }
 
 base::Task<base::Result<std::uint64_t>> WorkingTree::data_bytes(InodeNumber inode) {
+    constexpr std::size_t kMost = 16384;
     auto* const state = state_.get();
     BASE_CO_TRY(const auto* const node, co_await State::load(state, inode));
-    BASE_CO_TRY(const auto parts, co_await State::segments(state, inode, 0, node->now.size));
-    std::uint64_t bytes = 0;
+    const auto size = node->now.size;
+    const FileRange all{0, size};
+    BASE_CO_TRY(const auto parts, co_await some_segments(state, inode, all, kMost));
+    std::uint64_t holes = 0;
     for (const auto& part : parts) {
-        if (part.piece.in_memory() || part.piece.stored) bytes += part.piece.length;
+        if (!part.piece.in_memory() && !part.piece.stored) holes += part.piece.length;
     }
-    co_return bytes;
+    co_return size - holes;
 }
 
 // --- Extended attributes

@@ -94,7 +94,8 @@ base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState st
         for (auto& [key, item] : found.others) out.others.push_back(std::move(item));
     }
     std::sort(out.snapshots.begin(), out.snapshots.end(), [](const Snapshot& a, const Snapshot& b) {
-        return a.time_ns != b.time_ns ? a.time_ns < b.time_ns : a.id() < b.id();
+        if (a.time_ns != b.time_ns) return a.time_ns < b.time_ns;
+        return a.sequence != b.sequence ? a.sequence < b.sequence : a.id() < b.id();
     });
     co_return out;
 }

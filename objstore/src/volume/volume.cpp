@@ -16,7 +16,6 @@ namespace objstore {
 namespace {
 
 constexpr std::size_t kEarlierRoots = 4;  // that a heartbeat names
-constexpr Kind kAfterSnapshots = static_cast<Kind>(static_cast<std::uint8_t>(Kind::snapshot) + 1);
 
 std::uint64_t stored_bytes(const std::vector<Snapshot>& snapshots) {
     std::uint64_t total = 0;

@@ -173,6 +173,7 @@ struct FoundXattr {
 /// Its bytes, wherever they lie.
 [[nodiscard]] base::Task<base::Result<base::Bytes>> xattr_value(BlockReader& reader, XattrRecord record);
 [[nodiscard]] base::Task<base::Result<std::optional<Inode>>> find_inode(Tree tree, InodeNumber inode);
+constexpr std::uint64_t kMaxExtentBytes = 4U << 20U;  ///< content of a block: an extent that names one is no longer
 /// Extents of a file that reach into the range, by offset.
 [[nodiscard]] base::Task<base::Result<std::map<std::uint64_t, Extent>>> find_extents(Tree tree, InodeNumber inode,
                                                                                      FileRange range);

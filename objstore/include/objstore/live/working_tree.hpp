@@ -144,7 +144,8 @@ class WorkingTree {
     /// The first byte at or after `offset` that is data (or, `hole`, that is none; the end of the file is a hole).
     /// no_such_device_or_address beyond the end, or if no data follows.
     base::Task<base::Result<std::uint64_t>> seek(InodeNumber inode, std::uint64_t offset, bool hole);
-    /// Bytes of a file that are data, not holes.
+    /// Bytes of a file that are data, not holes. Of one in very many stretches what comes after the first 16,384 counts
+    /// as data.
     base::Task<base::Result<std::uint64_t>> data_bytes(InodeNumber inode);
     /// no_message_available (ENODATA) if there is none.
     base::Task<base::Result<base::Bytes>> get_xattr(InodeNumber inode, std::string name);
@@ -162,10 +163,16 @@ class WorkingTree {
                                           RenameMode mode = RenameMode::replace);
     /// The attributes afterwards.
     base::Task<base::Result<Inode>> set_attributes(InodeNumber inode, AttributeChange change);
+    /// The inode was read: its atime, as relatime has it. Not noted if that would take waiting; written as a lone
+    /// atime.
+    void note_read(InodeNumber inode);
     base::Task<base::Result<void>> resize(InodeNumber inode, std::uint64_t size);
     /// All of `bytes` or nothing. Waits while too much is dirty. Grows the file if it ends beyond it; sets mtime and
     /// ctime, and clears nothing of the mode. `bytes` stays valid until it resumes.
     base::Task<base::Result<void>> write(InodeNumber inode, std::uint64_t offset, base::ByteView bytes);
+    /// The same at the end of the file, wherever that is when it is done: the bytes of others are never overwritten.
+    /// Returns the offset.
+    base::Task<base::Result<std::uint64_t>> append(InodeNumber inode, base::ByteView bytes);
     /// Makes a hole; never changes the size.
     base::Task<base::Result<void>> punch(InodeNumber inode, std::uint64_t offset, std::uint64_t length);
     /// By reference where the source is stored. Ranges of one file must not overlap. Returns how much was copied: less
@@ -181,6 +188,7 @@ class WorkingTree {
     /// version, where nothing is lost, it does nothing.
     void pin(InodeNumber inode, std::uint64_t times = 1);
     void unpin(InodeNumber inode, std::uint64_t times = 1);
+    [[nodiscard]] bool pinned(InodeNumber inode) const;
 
     // --- Durability and others
 
