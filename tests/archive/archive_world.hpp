@@ -15,21 +15,12 @@
 #include "objstore/archive/listing.hpp"
 #include "objstore/archive/restore.hpp"
 #include "support/memory_storage.hpp"
+#include "support/samples.hpp"
 
 namespace objstore::archive::test {
 
-inline base::SigningKey owner_key() {
-    base::Key seed{};
-    seed.fill(7);
-    return base::SigningKey{seed};
-}
-
-inline base::Bytes noise(std::size_t size, std::uint32_t seed) {
-    std::mt19937 random{seed};
-    base::Bytes bytes(size);
-    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
-    return bytes;
-}
+using support::noise;
+using support::owner_key;
 
 /// Compresses about as source code does, and no two seeds share a chunk.
 inline std::string prose(std::size_t size, std::uint32_t seed) {

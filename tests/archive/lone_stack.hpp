@@ -8,6 +8,7 @@
 #include "past/node.hpp"
 #include "past/segment_store.hpp"
 #include "pastry/alone.hpp"
+#include "support/passing_storage.hpp"
 
 namespace objstore::archive::test {
 
@@ -17,9 +18,9 @@ using base::Task;
 namespace sim = base::sim;
 
 /// Passes everything on, and remembers what was sent.
-class WatchedStorage final : public past::Storage {
+class WatchedStorage final : public support::PassingStorage {
   public:
-    explicit WatchedStorage(past::Storage& below) : below_{below} {}
+    using PassingStorage::PassingStorage;
 
     std::map<base::Guid, BlockType> sent;
     std::size_t given_back = 0;  // records that were lost
@@ -27,38 +28,12 @@ class WatchedStorage final : public past::Storage {
     Task<Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
                                        past::Wait wait, base::TimePoint deadline) override {
         for (const auto& block : blocks) sent.emplace(block.id, BlockHeader::decode(block.bytes)->type);
-        return below_.put(place, tag, std::move(blocks), wait, deadline);
-    }
-    Task<Result<base::SharedBytes>> get(base::Guid place, base::Guid id, base::TimePoint deadline) override {
-        return below_.get(place, id, deadline);
-    }
-    Task<Result<std::vector<bool>>> touch(base::Guid place, past::Tag tag, std::vector<base::Guid> ids,
-                                          base::TimePoint deadline) override {
-        return below_.touch(place, tag, std::move(ids), deadline);
-    }
-    Task<Result<void>> remove(past::Reclaim reclaim, base::TimePoint deadline) override {
-        return below_.remove(std::move(reclaim), deadline);
-    }
-    Task<Result<past::TaggedBlocks>> list(past::BlockQuery query, base::Guid after, base::TimePoint deadline) override {
-        return below_.list(query, after, deadline);
-    }
-    Task<Result<std::optional<past::Record>>> read_record(base::Guid key, base::TimePoint deadline) override {
-        return below_.read_record(key, deadline);
-    }
-    Task<Result<past::ShownRecord>> read_any_record(base::Guid key, base::TimePoint deadline) override {
-        return below_.read_any_record(key, deadline);
-    }
-    Task<Result<void>> write_record(base::Guid key, std::uint64_t expected, past::Record next,
-                                    base::TimePoint deadline) override {
-        return below_.write_record(key, expected, std::move(next), deadline);
+        return PassingStorage::put(place, tag, std::move(blocks), wait, deadline);
     }
     Task<Result<void>> restore_record(base::Guid key, past::Record lost, base::TimePoint deadline) override {
         ++given_back;
-        return below_.restore_record(key, std::move(lost), deadline);
+        return PassingStorage::restore_record(key, std::move(lost), deadline);
     }
-
-  private:
-    past::Storage& below_;
 };
 
 /// What a command on a machine of a network of one stands on: store and client state on one disk.

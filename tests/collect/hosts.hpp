@@ -2,13 +2,14 @@
 #pragma once
 
 #include <map>
-#include <random>
 #include <string>
 
 #include "base/sim/local_tree.hpp"
 #include "objstore/error.hpp"
 #include "objstore/volume.hpp"
 #include "past/cluster.hpp"
+#include "support/passing_storage.hpp"
+#include "support/samples.hpp"
 
 namespace collect_test {
 
@@ -20,68 +21,38 @@ namespace sim = base::sim;
 
 constexpr std::size_t kPeers = 6;  // of which the hosts' own, 0 and 1, do not die
 
-inline base::SigningKey owner_key() {
-    base::Key seed{};
-    seed.fill(7);
-    return base::SigningKey{seed};
-}
-
-inline base::Bytes noise(std::size_t size, std::uint32_t seed) {
-    std::mt19937 random{seed};
-    base::Bytes bytes(size);
-    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
-    return bytes;
-}
+using support::noise;
+using support::owner_key;
 
 /// A mistake that is made on the way to PAST, to see that the invariant notices it.
 enum class Planted { nothing, reclaims_whatever_the_generation, dedup_without_touch };
 
 /// The storage of one host: slow, so that what the other does falls into the middle of a backup.
-class HostStorage final : public past::Storage {
+class HostStorage final : public support::PassingStorage {
   public:
     HostStorage(base::NodeEnv env, past::Storage& below, Planted planted)
-        : env_{env}, below_{below}, planted_{planted} {}
+        : PassingStorage{below}, env_{env}, planted_{planted} {}
 
     Task<Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
                                        past::Wait wait, base::TimePoint deadline) override {
         co_await env_.clock.sleep_for(std::chrono::milliseconds{env_.rng.below(1500)});
-        co_return co_await below_.put(place, tag, std::move(blocks), wait, deadline);
-    }
-    Task<Result<base::SharedBytes>> get(base::Guid place, base::Guid id, base::TimePoint deadline) override {
-        return below_.get(place, id, deadline);
+        co_return co_await PassingStorage::put(place, tag, std::move(blocks), wait, deadline);
     }
     Task<Result<std::vector<bool>>> touch(base::Guid place, past::Tag tag, std::vector<base::Guid> ids,
                                           base::TimePoint deadline) override {
         if (planted_ == Planted::dedup_without_touch) tag.generation = 1;
-        return below_.touch(place, tag, std::move(ids), deadline);
+        return PassingStorage::touch(place, tag, std::move(ids), deadline);
     }
     Task<Result<void>> remove(past::Reclaim reclaim, base::TimePoint deadline) override {
         if (planted_ == Planted::reclaims_whatever_the_generation) {
             reclaim.tag.generation = UINT64_MAX;
             reclaim.signature = owner_key().sign("pelago reclaim", reclaim.body());
         }
-        return below_.remove(std::move(reclaim), deadline);
-    }
-    Task<Result<past::TaggedBlocks>> list(past::BlockQuery query, base::Guid after, base::TimePoint deadline) override {
-        return below_.list(query, after, deadline);
-    }
-    Task<Result<std::optional<past::Record>>> read_record(base::Guid key, base::TimePoint deadline) override {
-        return below_.read_record(key, deadline);
-    }
-    Task<Result<past::ShownRecord>> read_any_record(base::Guid key, base::TimePoint deadline) override {
-        return below_.read_any_record(key, deadline);
-    }
-    Task<Result<void>> write_record(base::Guid key, std::uint64_t expected, past::Record next,
-                                    base::TimePoint deadline) override {
-        return below_.write_record(key, expected, std::move(next), deadline);
-    }
-    Task<Result<void>> restore_record(base::Guid key, past::Record lost, base::TimePoint deadline) override {
-        return below_.restore_record(key, std::move(lost), deadline);
+        return PassingStorage::remove(std::move(reclaim), deadline);
     }
 
   private:
     base::NodeEnv env_;
-    past::Storage& below_;
     Planted planted_;
 };
 

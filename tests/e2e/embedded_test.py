@@ -10,26 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
-PELAGO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "pelago"
+from stories import PELAGO, ROOT, Failed, Skipped, check, run_stories
+
 BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "bench")
 PATIENCE_S = 300  # before a busy machine is given up on; nothing is timed
-ROOT = os.geteuid() == 0
-
-
-class Failed(Exception):
-    pass
-
-
-class Skipped(Exception):
-    pass
-
-
-def check(condition, text):
-    if not condition:
-        raise Failed(text)
 
 
 def hear_signals():
@@ -45,6 +31,10 @@ class Machine:
         self.scratch = scratch
         self.data = os.path.join(scratch, "data")
         self.environment = {"PATH": os.environ["PATH"], "HOME": scratch, "PELAGO_DIR": self.data}
+
+    def clean(self):
+        """What a story closed to everybody can be removed."""
+        subprocess.run(["chmod", "-R", "u+rwX", self.scratch], capture_output=True)
 
     def path(self, *names):
         return os.path.join(self.scratch, *names)
@@ -686,25 +676,7 @@ def test_volumes_are_created_listed_and_shown(m):
 
 
 def main(stories):
-    tests = [(name, test) for name, test in stories.items() if name.startswith("test_")]
-    wanted = sys.argv[2:]
-    failed = 0
-    for name, test in tests:
-        if wanted and name not in wanted:
-            continue
-        scratch = tempfile.mkdtemp(prefix="pelago-e2e-")
-        try:
-            test(Machine(scratch))
-            print(f"ok       {name}", flush=True)
-        except Skipped as why:
-            print(f"skipped  {name}: {why}", flush=True)
-        except (Failed, subprocess.TimeoutExpired) as error:
-            failed += 1
-            print(f"FAILED   {name}: {error}", flush=True)
-        finally:
-            subprocess.run(["chmod", "-R", "u+rwX", scratch], capture_output=True)
-            shutil.rmtree(scratch, ignore_errors=True)
-    return 1 if failed else 0
+    return run_stories(stories, lambda name, scratch: Machine(scratch))
 
 
 if __name__ == "__main__":

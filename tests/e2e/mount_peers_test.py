@@ -11,16 +11,15 @@ import json
 import os
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 import mount_test
-from mount_test import PATIENCE_S, PELAGO, ROOT, Failed, Machine, Skipped, check, read, timed, write
+from mount_test import PATIENCE_S, Machine, read, timed, write
+from stories import PELAGO, ROOT, Failed, Skipped, check, run_stories
 
 FLUSH_S = 5  # LiveConfig::flush_after: what is older is written by the mount itself
 
@@ -335,32 +334,5 @@ def test_a_full_disk_is_enospc_and_costs_nothing_that_was_there(m):
         subprocess.run(["umount", "-l", m.data], capture_output=True)
 
 
-def main():
-    failed = 0
-    cannot = mount_test.can_mount()
-    for name, test in [(name, test) for name, test in globals().items() if name.startswith("test_")]:
-        if sys.argv[2:] and name not in sys.argv[2:]:
-            continue
-        scratch = tempfile.mkdtemp(prefix="pelago-peers-")
-        m = None
-        began = time.monotonic()
-        try:
-            if cannot:
-                raise Skipped(f"nothing can be mounted here: {cannot}")
-            m = Ring(scratch) if name.startswith("test_ring_") else Machine(scratch)
-            test(m)
-            print(f"ok       {name} ({time.monotonic() - began:.1f} s)", flush=True)
-        except Skipped as why:
-            print(f"skipped  {name}: {why}", flush=True)
-        except (Failed, OSError, subprocess.SubprocessError) as error:
-            failed += 1
-            print(f"FAILED   {name}: {error}", flush=True)
-        finally:
-            if m:
-                m.clean()
-            shutil.rmtree(scratch, ignore_errors=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stories(globals(), lambda name, scratch: Ring(scratch) if name.startswith("test_ring_") else Machine(scratch), mount_test.can_mount()))

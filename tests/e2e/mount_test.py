@@ -16,26 +16,12 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
-PELAGO = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "pelago"
+from stories import PELAGO, ROOT, Failed, Skipped, check, run_stories
+
 PATIENCE_S = 300  # before a busy machine is given up on; nothing is timed
-ROOT = os.geteuid() == 0
-
-
-class Failed(Exception):
-    pass
-
-
-class Skipped(Exception):
-    pass
-
-
-def check(condition, text):
-    if not condition:
-        raise Failed(text)
 
 
 def refused(number, call, *args):
@@ -48,11 +34,12 @@ def refused(number, call, *args):
 
 
 def can_mount():
+    """None, or why nothing can be mounted here."""
     try:
         os.close(os.open("/dev/fuse", os.O_RDWR))
     except OSError as error:
-        return str(error)
-    return None if ROOT or shutil.which("fusermount3") else "fusermount3 is not installed"
+        return f"nothing can be mounted here: {error}"
+    return None if ROOT or shutil.which("fusermount3") else "nothing can be mounted here: fusermount3 is not installed"
 
 
 def read(path):
@@ -767,31 +754,5 @@ def test_a_file_goes_across_two_peers_both_ways(m):
         m.run("dev", "down")
 
 
-def main():
-    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
-    wanted = sys.argv[2:]
-    failed = 0
-    cannot = can_mount()
-    for name, test in tests:
-        if wanted and name not in wanted:
-            continue
-        scratch = tempfile.mkdtemp(prefix="pelago-mount-")
-        m = Machine(scratch)
-        try:
-            if cannot:
-                raise Skipped(f"nothing can be mounted here: {cannot}")
-            test(m)
-            print(f"ok       {name}", flush=True)
-        except Skipped as why:
-            print(f"skipped  {name}: {why}", flush=True)
-        except (Failed, OSError, subprocess.SubprocessError) as error:
-            failed += 1
-            print(f"FAILED   {name}: {error}", flush=True)
-        finally:
-            m.clean()
-            shutil.rmtree(scratch, ignore_errors=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stories(globals(), lambda name, scratch: Machine(scratch), can_mount()))

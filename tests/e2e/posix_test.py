@@ -5,13 +5,12 @@ usage: posix_test.py PELAGO [TEST...]
 """
 import os
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import mount_test
-from mount_test import PATIENCE_S, PELAGO, ROOT, Failed, Machine, Skipped, check
+from mount_test import PATIENCE_S, Machine
+from stories import PELAGO, ROOT, check, run_stories
 
 POSIX = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "posix")
 OPTIONS = "allow_other,suid,dev,exec" if ROOT else "exec"
@@ -52,30 +51,5 @@ def test_the_five_phases_can_be_measured_in_it(m):
     check(os.listdir(m.directory) == [] and os.listdir(plain) == [], "something is left behind")
 
 
-def main():
-    failed = 0
-    cannot = mount_test.can_mount()
-    for name, test in [(name, test) for name, test in globals().items() if name.startswith("test_")]:
-        if sys.argv[2:] and name not in sys.argv[2:]:
-            continue
-        scratch = tempfile.mkdtemp(prefix="pelago-posix-")
-        m = Machine(scratch)
-        try:
-            if cannot:
-                raise Skipped(f"nothing can be mounted here: {cannot}")
-            print(f"begins   {name}", flush=True)
-            test(m)
-            print(f"ok       {name}", flush=True)
-        except Skipped as why:
-            print(f"skipped  {name}: {why}", flush=True)
-        except (Failed, OSError, subprocess.SubprocessError) as error:
-            failed += 1
-            print(f"FAILED   {name}: {error}", flush=True)
-        finally:
-            m.clean()
-            shutil.rmtree(scratch, ignore_errors=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stories(globals(), lambda name, scratch: Machine(scratch), mount_test.can_mount()))

@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from embedded_test import Machine, check, main, random_tree, same  # noqa: E402
+from embedded_test import check, main, random_tree, same  # noqa: E402
 
 
 def change(root, seed, files, of):

@@ -8,16 +8,14 @@ import contextlib
 import json
 import os
 import random
-import shutil
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 import mount_test
 from mount_peers_test import Ring
-from mount_test import PATIENCE_S, Failed, Skipped, check, read, write
+from mount_test import PATIENCE_S, read, write
+from stories import check, run_stories
 
 LONG = bool(os.environ.get("PELAGO_LONG"))
 ROUNDS = 1000 if LONG else 25
@@ -191,32 +189,5 @@ def test_both_at_full_speed_in_one_directory(m):
         check(seconds < SLOWEST_S, f"{call} took {seconds:.1f} s")
 
 
-def main():
-    failed = 0
-    cannot = mount_test.can_mount()
-    for name, test in [(name, test) for name, test in globals().items() if name.startswith("test_")]:
-        if sys.argv[2:] and name not in sys.argv[2:]:
-            continue
-        scratch = tempfile.mkdtemp(prefix="pelago-two-")
-        m = None
-        began = time.monotonic()
-        try:
-            if cannot:
-                raise Skipped(f"nothing can be mounted here: {cannot}")
-            m = Ring(scratch)
-            test(m)
-            print(f"ok       {name} ({time.monotonic() - began:.1f} s)", flush=True)
-        except Skipped as why:
-            print(f"skipped  {name}: {why}", flush=True)
-        except (Failed, OSError, subprocess.SubprocessError) as error:
-            failed += 1
-            print(f"FAILED   {name}: {error}", flush=True)
-        finally:
-            if m:
-                m.clean()
-            shutil.rmtree(scratch, ignore_errors=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_stories(globals(), lambda name, scratch: Ring(scratch), mount_test.can_mount()))

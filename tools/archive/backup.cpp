@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <cstdlib>
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
@@ -16,6 +15,7 @@
 #include "archive/selection.hpp"
 #include "archive/verbs.hpp"
 #include "base/error.hpp"
+#include "cli/files.hpp"
 #include "cli/text.hpp"
 #include "objstore/error.hpp"
 #include "session/data_directory.hpp"
@@ -248,32 +248,14 @@ base::Result<ExitCode> back_up_to(Context& context, const VolumeAccess& access, 
                          report_outcome(context, *report, access.volume->name(), session.network()));
 }
 
-/// What a dry run stands on where nothing was ever kept: a data directory that goes when it ends.
-class ThrowAwayDirectory {
-  public:
-    ThrowAwayDirectory() {
-        std::error_code ignored;
-        auto name = (std::filesystem::temp_directory_path(ignored) / "pelago-dry-run-XXXXXX").string();
-        if (::mkdtemp(name.data()) != nullptr) path_ = name;
-    }
-    ~ThrowAwayDirectory() {
-        std::error_code ignored;
-        if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-    }
-    ThrowAwayDirectory(const ThrowAwayDirectory&) = delete;
-    ThrowAwayDirectory& operator=(const ThrowAwayDirectory&) = delete;
-    [[nodiscard]] const std::string& path() const { return path_; }
-
-  private:
-    std::string path_;
-};
-
 /// As the first backup would go, which makes key and volume.
 base::Result<ExitCode> try_out_first(Context& context, BackupOptions options) {
-    const ThrowAwayDirectory directory;
-    if (directory.path().empty()) return base::Error{base::from_errno(errno), "cannot make a temporary directory"};
-    BASE_CHECK(leave_out_own_store(options.scan.excludes, DataDirectory{directory.path()}));
-    BASE_TRY(const auto settings, load_settings({{"dir", directory.path()}}, context.io.around()));
+    std::error_code failed;
+    const auto parent = std::filesystem::temp_directory_path(failed).string();
+    if (failed) return base::Error{base::from_errno(failed.value()), "cannot make a temporary directory"};
+    BASE_TRY(const auto directory, TemporaryDirectory::make(parent, "pelago-dry-run-"));
+    BASE_CHECK(leave_out_own_store(options.scan.excludes, DataDirectory{directory->path()}));
+    BASE_TRY(const auto settings, load_settings({{"dir", directory->path()}}, context.io.around()));
     auto manner = context.console.manner();
     manner.quiet = true;  // what is made there is nobody's business
     Console silent{context.io, manner};

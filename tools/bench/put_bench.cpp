@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -84,16 +85,14 @@ base::Result<std::vector<PutCost>> costs_now(const DevCluster& cluster) {
     return costs;
 }
 
-std::vector<PutCost> difference(std::vector<PutCost> after, const std::vector<PutCost>& before) {
-    for (std::size_t i = 0; i < after.size(); ++i) {
-        after[i].cpu_us -= before[i].cpu_us;
-        after[i].switches -= before[i].switches;
-        after[i].syncs -= before[i].syncs;
-        after[i].written_bytes -= before[i].written_bytes;
-        after[i].messages -= before[i].messages;
-        after[i].sent_bytes -= before[i].sent_bytes;
+/// Changes each number of `cost` by that of `other`.
+template <class Operation>
+void combine(PutCost& cost, const PutCost& other, Operation operation) {
+    cost.cpu_us = operation(cost.cpu_us, other.cpu_us);
+    for (const auto number :
+         {&PutCost::switches, &PutCost::syncs, &PutCost::written_bytes, &PutCost::messages, &PutCost::sent_bytes}) {
+        cost.*number = operation(cost.*number, other.*number);
     }
-    return after;
 }
 
 /// A file that grows by a block and is synced: what the disk asks for a durable append.
@@ -154,7 +153,8 @@ base::Result<PutBenchResult> measure(Session& session, const DevCluster& cluster
         result.sync_ms.push_back(milliseconds_since(sync));
     }
     BASE_TRY(auto after, costs_now(cluster));
-    result.costs = difference(std::move(after), before);
+    for (std::size_t i = 0; i < after.size(); ++i) combine(after[i], before[i], std::minus<>{});
+    result.costs = std::move(after);
     return result;
 }
 
@@ -202,12 +202,7 @@ std::string describe(const PutBenchOptions& options, const PutBenchResult& resul
     };
     for (const auto& cost : result.costs) {
         text += row(cost);
-        total.cpu_us += cost.cpu_us;
-        total.switches += cost.switches;
-        total.syncs += cost.syncs;
-        total.written_bytes += cost.written_bytes;
-        total.messages += cost.messages;
-        total.sent_bytes += cost.sent_bytes;
+        combine(total, cost, std::plus<>{});
     }
     total.process = "all";
     return text + row(total);

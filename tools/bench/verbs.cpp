@@ -1,7 +1,5 @@
 // pelago bench ...
 #include <CLI/CLI.hpp>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -18,30 +16,6 @@
 namespace tools {
 
 namespace {
-
-/// A directory of the benchmark's own on the disk that is asked about, gone afterwards.
-class BenchDirectory {
-  public:
-    static base::Result<std::unique_ptr<BenchDirectory>> make(const std::string& parent) {
-        BASE_CHECK(make_directories(parent));
-        std::string name = join_path(parent, "pelago-bench-XXXXXX");
-        if (::mkdtemp(name.data()) == nullptr) {
-            return base::Error{base::from_errno(errno), "cannot make a directory in " + parent};
-        }
-        return std::make_unique<BenchDirectory>(std::move(name));
-    }
-    explicit BenchDirectory(std::string path) : path_{std::move(path)} {}
-    ~BenchDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    BenchDirectory(const BenchDirectory&) = delete;
-    BenchDirectory& operator=(const BenchDirectory&) = delete;
-    [[nodiscard]] const std::string& path() const { return path_; }
-
-  private:
-    std::string path_;
-};
 
 nlohmann::json to_json(const bench::Latency& latency) {
     return {{"p50_ms", latency.p50_ms}, {"p99_ms", latency.p99_ms}, {"max_ms", latency.max_ms}};
@@ -74,7 +48,7 @@ nlohmann::json to_json(const bench::BlockBenchResult& result) {
 
 base::Result<ExitCode> blocks(Context& context, bench::BlockBenchOptions options) {
     const std::string parent = options.directory.empty() ? context.settings.get("dir") : options.directory;
-    BASE_TRY(const auto directory, BenchDirectory::make(parent));
+    BASE_TRY(const auto directory, TemporaryDirectory::make(parent, "pelago-bench-"));
     options.directory = directory->path();
     base::host::HostRuntime runtime{std::make_unique<ConsoleLog>(context.console)};
     const auto tell = [&](const std::string& what) { context.console.status("measuring " + what); };
@@ -92,7 +66,7 @@ base::Result<ExitCode> blocks(Context& context, bench::BlockBenchOptions options
 base::Result<ExitCode> puts(Context& context, bench::PutBenchOptions options) {
     if (options.copies > options.nodes) return usage_error("--copies cannot be more than --nodes");
     const std::string parent = options.directory.empty() ? context.settings.get("dir") : options.directory;
-    BASE_TRY(const auto directory, BenchDirectory::make(parent));
+    BASE_TRY(const auto directory, TemporaryDirectory::make(parent, "pelago-bench-"));
     options.directory = directory->path();
     const auto tell = [&](const std::string& what) { context.console.status("measuring " + what); };
     const auto result = bench::measure_puts(context, options, tell);

@@ -7,7 +7,9 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "base/error.hpp"
@@ -52,15 +54,6 @@ base::Result<std::string> behind_links(std::string path) {
     }
     errno = ELOOP;
     return failed(path);
-}
-
-/// What root makes for an ordinary user is that user's: of the owner of what it replaces, else of the directory's.
-void give_to_owner(int file, const std::string& path) {
-    struct stat owner{};
-    if (::geteuid() != 0) return;
-    if (::stat(path.c_str(), &owner) != 0 && ::stat(parent_path(path).c_str(), &owner) != 0) return;
-    if (owner.st_uid != 0) [[maybe_unused]]
-        const int given = ::fchown(file, owner.st_uid, owner.st_gid);
 }
 
 /// Writes and syncs a file that no other process uses: its name holds our process id.
@@ -150,6 +143,29 @@ base::Result<void> make_directories(const std::string& path) {
     const Descriptor made{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
     if (made.open()) give_to_owner(made.get(), path + "/..");
     return sync_parent(path);
+}
+
+void give_to_owner(int file, const std::string& path) {
+    struct stat owner{};
+    if (::geteuid() != 0) return;
+    if (::stat(path.c_str(), &owner) != 0 && ::stat(parent_path(path).c_str(), &owner) != 0) return;
+    if (owner.st_uid != 0) [[maybe_unused]]
+        const int given = ::fchown(file, owner.st_uid, owner.st_gid);
+}
+
+base::Result<std::unique_ptr<TemporaryDirectory>> TemporaryDirectory::make(const std::string& parent,
+                                                                           const std::string& prefix) {
+    BASE_CHECK(make_directories(parent));
+    std::string name = join_path(parent, prefix + "XXXXXX");
+    if (::mkdtemp(name.data()) == nullptr) {
+        return base::Error{base::from_errno(errno), "cannot make a directory in " + parent};
+    }
+    return std::unique_ptr<TemporaryDirectory>{new TemporaryDirectory{std::move(name)}};
+}
+
+TemporaryDirectory::~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
 }
 
 std::uint64_t names_of(const std::string& path) {

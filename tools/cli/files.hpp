@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -20,6 +21,24 @@ namespace tools {
 [[nodiscard]] base::Result<void> replace_small_file(const std::string& path, base::ByteView bytes);
 /// With its parents, mode 0700.
 [[nodiscard]] base::Result<void> make_directories(const std::string& path);
+/// What root makes for an ordinary user is that user's: gives the open `file` to the owner of `path`, or, where that is
+/// not there, of the directory that it would lie in.
+void give_to_owner(int file, const std::string& path);
+/// A new directory that goes with all that is in it, mode 0700.
+class TemporaryDirectory {
+  public:
+    /// In `parent`, which is made if it is not there; its name begins with `prefix`.
+    [[nodiscard]] static base::Result<std::unique_ptr<TemporaryDirectory>> make(const std::string& parent,
+                                                                                const std::string& prefix);
+    ~TemporaryDirectory();
+    TemporaryDirectory(const TemporaryDirectory&) = delete;
+    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    explicit TemporaryDirectory(std::string path) : path_{std::move(path)} {}
+    std::string path_;
+};
 /// Hard links of the file; 0 if there is no such file.
 [[nodiscard]] std::uint64_t names_of(const std::string& path);
 /// Permission bits; nullopt if there is no such file.

@@ -46,6 +46,10 @@ struct TreeKey {
     /// The smallest key of an inode, of a kind: [first(i), first(i + 1)) is all of inode i.
     static TreeKey first(std::uint64_t inode) { return {.inode = inode}; }
     static TreeKey first(std::uint64_t inode, Kind kind) { return {.inode = inode, .kind = kind}; }
+    /// The smallest key behind those of a kind: [first(i, k), behind(i, k)) is all of kind k of inode i.
+    static TreeKey behind(std::uint64_t inode, Kind kind) {
+        return first(inode, static_cast<Kind>(static_cast<std::uint8_t>(kind) + 1));
+    }
     friend auto operator<=>(const TreeKey&, const TreeKey&) = default;
     friend bool operator==(const TreeKey&, const TreeKey&) = default;
 };

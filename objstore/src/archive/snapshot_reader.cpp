@@ -35,9 +35,8 @@ SnapshotReader::SnapshotReader(Volume& volume, const Snapshot& snapshot)
     : volume_{volume}, tree_{volume.reader(), snapshot.root} {}
 
 base::Task<base::Result<std::vector<Entry>>> SnapshotReader::entries(InodeNumber directory) {
-    auto after = TreeKey::first(directory, Kind::entry);
-    after.kind = static_cast<Kind>(static_cast<std::uint8_t>(Kind::entry) + 1);
-    BASE_CO_TRY(auto items, co_await tree_.range(TreeKey::first(directory, Kind::entry), after));
+    BASE_CO_TRY(auto items,
+                co_await tree_.range(TreeKey::first(directory, Kind::entry), TreeKey::behind(directory, Kind::entry)));
     std::vector<Entry> entries;
     entries.reserve(items.size());
     for (auto& item : items) {

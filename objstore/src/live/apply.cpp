@@ -9,8 +9,6 @@
 namespace objstore {
 namespace {
 
-constexpr Kind kAfterExtents = Kind::entry;
-
 /// What becomes of the base's items: whole ranges go, then single keys are set or dropped.
 class Edits {
   public:
@@ -106,7 +104,7 @@ class Applier {
         std::map<std::uint64_t, Extent> touched;
         for (const auto& range : data.dropped) {
             if (!change.before) break;
-            const auto end = range.to == UINT64_MAX ? TreeKey::first(number, kAfterExtents) : at(range.to);
+            const auto end = range.to == UINT64_MAX ? TreeKey::behind(number, Kind::extent) : at(range.to);
             edits_.erase(at(range.from), end);
             BASE_CO_TRY(auto found, co_await find_extents(base_, number, range));
             touched.merge(std::move(found));

@@ -30,10 +30,10 @@ base::Task<base::Result<std::string>> path_of(Tree tree, InodeNumber directory) 
 base::Task<base::Result<std::vector<ListedConflict>>> WorkingTree::conflicts() {
     BASE_CO_CHECK(co_await State::refresh(state_.get()));
     const Tree tree = *state_->base;
-    BASE_CO_TRY(const auto items, co_await tree.range(TreeKey::first(0, Kind::conflict), TreeKey::first(1)));
+    BASE_CO_TRY(const auto items,
+                co_await tree.range(TreeKey::first(0, Kind::conflict), TreeKey::behind(0, Kind::conflict)));
     std::vector<ListedConflict> out;
     for (const auto& item : items) {
-        if (item.key.kind != Kind::conflict) continue;
         auto conflict = Conflict::decode(std::get<Opaque>(item.value));
         if (!conflict) continue;  // of a later version: carried
         ListedConflict listed;

@@ -5,6 +5,11 @@
 #include "objstore/live/update.hpp"
 
 namespace objstore {
+namespace {
+
+constexpr std::uint64_t kMaxExtentBytes = 4U << 20U;  // content of a block: an extent that names one is no longer
+
+}  // namespace
 
 base::Task<base::Result<std::vector<Item>>> items_of_hash(Tree tree, TreeKey key) {
     key.tie = 0;
@@ -14,8 +19,7 @@ base::Task<base::Result<std::vector<Item>>> items_of_hash(Tree tree, TreeKey key
 }
 
 base::Task<base::Result<std::vector<Item>>> find_entries(Tree tree, InodeNumber directory, std::size_t most) {
-    constexpr auto kAfterEntries = static_cast<Kind>(static_cast<std::uint8_t>(Kind::entry) + 1);
-    return tree.range(TreeKey::first(directory, Kind::entry), TreeKey::first(directory, kAfterEntries), most);
+    return tree.range(TreeKey::first(directory, Kind::entry), TreeKey::behind(directory, Kind::entry), most);
 }
 
 base::Task<base::Result<std::optional<FoundEntry>>> find_entry(Tree tree, const VolumeKeys& keys, InodeNumber directory,
@@ -48,19 +52,25 @@ base::Task<base::Result<std::optional<Inode>>> find_inode(Tree tree, InodeNumber
     co_return std::optional{std::get<Inode>(item->value)};
 }
 
-base::Task<base::Result<std::map<std::uint64_t, Extent>>> find_extents(Tree tree, InodeNumber inode, FileRange range) {
+base::Task<base::Result<std::map<std::uint64_t, Extent>>> find_extents(Tree tree, InodeNumber inode, FileRange range,
+                                                                       std::size_t most) {
     TreeKey from = TreeKey::first(inode, Kind::extent);
     from.sub = range.from > kMaxExtentBytes ? range.from - kMaxExtentBytes : 0;
     TreeKey to = TreeKey::first(inode, Kind::extent);
     to.sub = range.to;
-    BASE_CO_TRY(const auto items, co_await tree.range(from, to));
+    TreeCursor cursor{std::move(tree), from, to, 1};
     std::map<std::uint64_t, Extent> found;
-    for (const auto& item : items) {
-        const auto* extent = std::get_if<Extent>(&item.value);
-        if (extent == nullptr || extent->block == nullptr) continue;
-        if (item.key.sub + extent->length > range.from) found.emplace(item.key.sub, *extent);
+    for (;;) {
+        BASE_CO_TRY(const auto items, co_await cursor.next_items());
+        if (items.empty()) co_return found;
+        for (const auto& item : items) {
+            const auto* extent = std::get_if<Extent>(&item.value);
+            if (extent == nullptr || extent->block == nullptr) continue;
+            if (item.key.sub + extent->length <= range.from) continue;
+            if (found.size() >= most) co_return found;
+            found.emplace_hint(found.end(), item.key.sub, *extent);
+        }
     }
-    co_return found;
 }
 
 std::map<std::uint64_t, Extent> cut_extents(std::map<std::uint64_t, Extent> extents,

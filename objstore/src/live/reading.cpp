@@ -120,8 +120,8 @@ base::Task<base::Result<std::vector<ListedEntry>>> WorkingTree::list(InodeNumber
         const auto of = state->base_number;
         std::vector<Item> items;
         if (tree) {
-            BASE_CO_TRY(
-                items, co_await tree->tree.range(entry_key(directory, offset + 1), TreeKey::first(directory + 1), ask));
+            BASE_CO_TRY(items, co_await tree->tree.range(entry_key(directory, offset + 1),
+                                                         TreeKey::behind(directory, Kind::entry), ask));
         }
         if (of != state->base_number) continue;
         node = state->peek(directory);
@@ -146,29 +146,6 @@ base::Task<base::Result<std::string>> WorkingTree::read_link(InodeNumber inode) 
 
 namespace {
 
-/// Extents of the base that reach into [from, to), in order, at most `most`.
-base::Task<base::Result<std::vector<std::pair<std::uint64_t, Extent>>>> some_extents(Tree tree, InodeNumber inode,
-                                                                                     FileRange range,
-                                                                                     std::size_t most) {
-    TreeKey first = TreeKey::first(inode, Kind::extent);
-    first.sub = range.from > kMaxExtentBytes ? range.from - kMaxExtentBytes : 0;
-    TreeKey end = TreeKey::first(inode, Kind::extent);
-    end.sub = range.to;
-    TreeCursor cursor{std::move(tree), first, end, 1};
-    std::vector<std::pair<std::uint64_t, Extent>> out;
-    for (;;) {
-        BASE_CO_TRY(const auto items, co_await cursor.next_items());
-        if (items.empty()) co_return out;
-        for (const auto& item : items) {
-            const auto* extent = std::get_if<Extent>(&item.value);
-            if (extent == nullptr || extent->block == nullptr) continue;
-            if (item.key.sub + extent->length <= range.from) continue;
-            if (out.size() >= most) co_return out;
-            out.emplace_back(item.key.sub, *extent);
-        }
-    }
-}
-
 /// As segments(), but only the beginning if that is more than about `most`: never nothing.
 base::Task<base::Result<std::vector<Content::Segment>>> some_segments(WorkingTree::State* self, InodeNumber number,
                                                                       FileRange wanted, std::size_t most) {
@@ -185,10 +162,10 @@ base::Task<base::Result<std::vector<Content::Segment>>> some_segments(WorkingTre
         }
         auto at = segment.offset;
         const auto end = at + segment.piece.length;
-        std::vector<std::pair<std::uint64_t, Extent>> extents;
+        std::map<std::uint64_t, Extent> extents;
         if (tree) {
             const FileRange range{at, end};
-            BASE_CO_TRY(extents, co_await some_extents(tree->tree, number, range, most));
+            BASE_CO_TRY(extents, co_await find_extents(tree->tree, number, range, most));
         }
         const auto add = [&](std::uint64_t offset, std::uint64_t length, std::optional<Extent> stored) {
             Content::Segment part;

@@ -580,9 +580,9 @@ class Rebaser {
     /// What an earlier conflict kept, and has a name again or was removed by who had it open, is on no list any more.
     base::Task<base::Result<void>> resolve_settled() {
         if (settled_.empty()) co_return base::ok();
-        BASE_CO_TRY(const auto listed, co_await newest_.range(TreeKey::first(0, Kind::conflict), TreeKey::first(1)));
+        BASE_CO_TRY(const auto listed,
+                    co_await newest_.range(TreeKey::first(0, Kind::conflict), TreeKey::behind(0, Kind::conflict)));
         for (const auto& item : listed) {
-            if (item.key.kind != Kind::conflict) continue;
             const auto conflict = Conflict::decode(std::get<Opaque>(item.value));
             if (conflict && settled_.contains(conflict->kept)) out_.resolved.push_back(item.key);
         }

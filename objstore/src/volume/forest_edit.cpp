@@ -8,11 +8,6 @@
 #include "gc/walk.hpp"
 
 namespace objstore {
-namespace {
-
-constexpr Kind kAfter = static_cast<Kind>(static_cast<std::uint8_t>(Kind::snapshot) + 1);
-
-}  // namespace
 
 AddSnapshot::AddSnapshot(Snapshot snapshot, std::uint64_t stored_since)
     : snapshot_{std::move(snapshot)}, id_{snapshot_.id()}, stored_since_{stored_since} {}
@@ -22,7 +17,7 @@ base::Task<base::Result<std::optional<ForestEdit>>> AddSnapshot::edit(Tree fores
     item.key = snapshot_key(id_);
     auto after = item.key;
     ++after.sub;
-    if (after.sub == 0) after = TreeKey::first(0, kAfter);
+    if (after.sub == 0) after = TreeKey::behind(0, Kind::snapshot);
     BASE_CO_TRY(const auto alike, co_await forest.range(item.key, after));
     item.value = snapshot_.encode();
     for (const auto& listed : alike) {
@@ -40,7 +35,8 @@ ForgetSnapshots::ForgetSnapshots(std::vector<base::Guid> snapshots) : snapshots_
 
 base::Task<base::Result<std::optional<ForestEdit>>> ForgetSnapshots::edit(Tree forest, BlockWriter& /*writer*/) {
     ForestEdit out;
-    BASE_CO_TRY(const auto items, co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::first(0, kAfter)));
+    BASE_CO_TRY(const auto items,
+                co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::behind(0, Kind::snapshot)));
     for (const auto& item : items) {
         const auto* record = std::get_if<Opaque>(&item.value);
         if (record == nullptr) continue;

@@ -157,10 +157,10 @@ struct FoundEntry {
     TreeKey key;
     EntryTarget target;
 };
-/// Nullopt if the name is not there.
 /// The entries of a directory in the order of their hashes, at most `most`; each item holds an Entry.
 [[nodiscard]] base::Task<base::Result<std::vector<Item>>> find_entries(Tree tree, InodeNumber directory,
                                                                        std::size_t most = SIZE_MAX);
+/// Nullopt if the name is not there.
 [[nodiscard]] base::Task<base::Result<std::optional<FoundEntry>>> find_entry(Tree tree, const VolumeKeys& keys,
                                                                              InodeNumber directory, std::string name);
 struct FoundXattr {
@@ -173,10 +173,10 @@ struct FoundXattr {
 /// Its bytes, wherever they lie.
 [[nodiscard]] base::Task<base::Result<base::Bytes>> xattr_value(BlockReader& reader, XattrRecord record);
 [[nodiscard]] base::Task<base::Result<std::optional<Inode>>> find_inode(Tree tree, InodeNumber inode);
-constexpr std::uint64_t kMaxExtentBytes = 4U << 20U;  ///< content of a block: an extent that names one is no longer
-/// Extents of a file that reach into the range, by offset.
+/// Extents of a file that reach into the range, by offset: the first of them, at most `most`. Holes are none.
 [[nodiscard]] base::Task<base::Result<std::map<std::uint64_t, Extent>>> find_extents(Tree tree, InodeNumber inode,
-                                                                                     FileRange range);
+                                                                                     FileRange range,
+                                                                                     std::size_t most = SIZE_MAX);
 /// What `extents` leave of themselves outside the ranges.
 [[nodiscard]] std::map<std::uint64_t, Extent> cut_extents(std::map<std::uint64_t, Extent> extents,
                                                           const std::vector<FileRange>& dropped);
