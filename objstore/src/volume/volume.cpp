@@ -104,6 +104,33 @@ base::Task<base::Result<void>> apply_edit(TreeUpdate& update, ForestEdit edit) {
 
 }  // namespace
 
+/// What this client remembers of a volume. It outlives the volume for as long as something of it is being written.
+struct Marks {
+    HighWater& high_water;
+    base::Log& log;
+    base::Guid aguid;
+    std::string volume;
+    std::optional<Mark> next;  // the newest that is to be remembered
+    bool raising = false;
+
+    static base::Task<void> raise(std::shared_ptr<Marks> self, Mark mark) {
+        auto raised = co_await self->high_water.raise(self->aguid, std::move(mark));
+        if (!raised) {  // the state is durable; only this client's memory of it is not
+            self->log.write(base::Log::Level::warning, "objstore",
+                            "high-water mark of volume " + self->volume + ": " + raised.error().message());
+        }
+    }
+    /// Of several states that follow each other quickly only the newest is remembered.
+    static base::Task<void> raise_all(std::shared_ptr<Marks> self) {
+        while (self->next) {
+            auto mark = std::move(*self->next);
+            self->next.reset();
+            co_await raise(self, std::move(mark));
+        }
+        self->raising = false;
+    }
+};
+
 struct Volume::State {
     State(base::NodeEnv doors, past::Storage& store, HighWater& marks, base::SigningKey key, std::string volume_name,
           VolumeConfig settings)
@@ -116,6 +143,7 @@ struct Volume::State {
           keys{VolumeKeys::of_owner(owner, name)},
           turn{env.executor, 1},
           reader{std::make_shared<BlockReader>(env, storage, keys.tag, config.reader)},
+          remembered{std::make_shared<Marks>(high_water, env.log, keys.aguid, name)},
           background{env.executor} {}
 
     [[nodiscard]] base::TimePoint deadline() const { return env.clock.now() + config.record_timeout; }
@@ -146,9 +174,7 @@ struct Volume::State {
     static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer, Forest list);
     static base::Task<base::Result<void>> publish(State* self, Heartbeat heartbeat);
     static base::Task<base::Result<void>> publish_unmarked(State* self, Heartbeat heartbeat);
-    static base::Task<void> raise_mark(State* self, Mark mark);
     void raise_mark_later(Mark mark);
-    static base::Task<void> raise_marks(State* self);
     static base::Task<base::Result<past::PutOutcome>> flush_all(State* self, BlockWriter* writer, ForestEditor* editor);
     static base::Task<base::Result<void>> create(State* self);
     static base::Task<base::Result<void>> mend_list(State* self, past::Wait wait);
@@ -171,8 +197,7 @@ struct Volume::State {
     VolumeState newest;  // sequence 0: nothing was read yet
     std::optional<ForestDamage> damage;
     std::vector<std::string> later_snapshots;
-    std::optional<Mark> unraised;  // the newest that is to be remembered
-    bool raising = false;
+    std::shared_ptr<Marks> remembered;
     base::TaskGroup background;
 };
 
@@ -357,34 +382,16 @@ base::Task<base::Result<void>> Volume::State::publish_unmarked(State* self, Hear
     co_return self->adopt(heartbeat);
 }
 
-base::Task<void> Volume::State::raise_mark(State* self, Mark mark) {
-    auto raised = co_await self->high_water.raise(self->keys.aguid, std::move(mark));
-    if (!raised) {  // the state is durable; only this client's memory of it is not
-        self->env.log.write(base::Log::Level::warning, "objstore",
-                            "high-water mark of volume " + self->name + ": " + raised.error().message());
-    }
-}
-
 base::Task<base::Result<void>> Volume::State::publish(State* self, Heartbeat heartbeat) {
     auto mark = mark_of(heartbeat);
     BASE_CO_CHECK(co_await publish_unmarked(self, std::move(heartbeat)));
-    co_await raise_mark(self, std::move(mark));
+    co_await Marks::raise(self->remembered, std::move(mark));
     co_return base::ok();
 }
 
-// Of several states that follow each other quickly only the newest is remembered.
 void Volume::State::raise_mark_later(Mark mark) {
-    unraised = std::move(mark);
-    if (!std::exchange(raising, true)) background.spawn(raise_marks(this));
-}
-
-base::Task<void> Volume::State::raise_marks(State* self) {
-    while (self->unraised) {
-        auto mark = std::move(*self->unraised);
-        self->unraised.reset();
-        co_await raise_mark(self, std::move(mark));
-    }
-    self->raising = false;
+    remembered->next = std::move(mark);
+    if (!std::exchange(remembered->raising, true)) background.spawn(Marks::raise_all(remembered));
 }
 
 // Side by side: a store syncs once for what comes together.
