@@ -15,7 +15,7 @@ void PeerCopy::answered(const PlaceSummary& mine, const CompareReply::Entry& the
     const bool unchanged = asked && ours == mine.digest && theirs == theirs_now.digest;
     if (theirs_now.blocks > their_blocks) progress_at = now;
     has_all_of_ours = theirs_now.digest == mine.digest || (unchanged && has_all_of_ours);
-    if (!unchanged) offered = false;
+    if (!unchanged) offered = gave_some_up = false;
     asked = compared = true;
     ours = mine.digest;
     our_blocks = mine.blocks;
@@ -39,6 +39,7 @@ std::vector<Guid> PeerCopy::found_lacking(std::vector<Guid> ids, bool all_told, 
     lacking_ours_ = ours;
     lacking_theirs_ = theirs;
     has_all_of_ours = lacking.empty();
+    if (!has_all_of_ours && all_of_ == ours) all_of_ = {};  // it has lost some, whatever else it took
     if (!has_all_of_ours) return lasting;
     offered = all_told;
     all_of_ = ours;

@@ -30,6 +30,7 @@ struct PeerCopy {
     std::uint64_t in_doubt = 0;       ///< of theirs: with keepers that are away
     bool has_all_of_ours = false;     ///< for these digests
     bool offered = false;             ///< tags too
+    bool gave_some_up = false;        ///< its owner took some of these back there: it tells us by which reclaims
     std::vector<base::Guid> lacking;  ///< sorted; for the digests when it was found out
     bool lasts = false;               ///< some of these it lacked the time before as well
     base::TimePoint lacking_since;    ///< that long
@@ -40,6 +41,8 @@ struct PeerCopy {
     /// Takes in which of our blocks it lacks; `all_told`: our tags were offered with all of them, and are no others
     /// now. Returns those that it lacked the time before as well: they are not merely on their way.
     std::vector<base::Guid> found_lacking(std::vector<base::Guid> ids, bool all_told, base::TimePoint now);
+    /// It has what it should: nothing is to be offered. `everything`: tags too, and of what we are no holder of.
+    [[nodiscard]] bool well(bool everything) const { return compared && has_all_of_ours && (!everything || offered); }
     /// It took nothing of what it was sent: it is left alone for `pause`, twice as long each time in a row, at most
     /// eight times.
     void refused(base::TimePoint now, base::Duration pause);

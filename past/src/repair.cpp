@@ -126,8 +126,8 @@ TimePoint Repair::next_work(const PlaceCopies& place) const {
     }
     for (const auto& [id, peer] : place.peers) {
         if (!peer.placed || !peer.live) continue;
-        const bool well = peer.compared && peer.has_all_of_ours && peer.ours == place.summary.digest;
-        if (well && (ours(place) || peer.offered)) continue;
+        const bool well = peer.well(!ours(place)) && peer.ours == place.summary.digest;
+        if (well && (ours(place) || !peer.gave_some_up)) continue;
         auto at = std::max(context_.now(), quiet_until(place));
         if (peer.compared && peer.waits) at = std::max({at, presence_.steady_at(id), peer.refused_until});
         if (peer.compared && peer.waits && presence_.newcomer(id)) at = std::max(at, presence_.known_at(id));

@@ -43,6 +43,7 @@ class Repair {
     struct Lacking {
         std::vector<base::Guid> ids;
         std::set<base::Guid> kept;  ///< of these: it keeps them for another holder, and would refuse them
+        bool gave_some_up = false;  ///< others were reclaimed there
     };
 
     // repair.cpp: the rounds

@@ -45,8 +45,10 @@ Repair::Jobs Repair::jobs() {
         bool all_done = true;
         for (const auto& [id, peer] : place.peers) {
             if (!peer.placed || !peer.live) continue;
-            if (peer.compared && peer.has_all_of_ours && (ours(place) || peer.offered)) continue;
-            all_done = false;
+            const bool well = peer.well(!ours(place));
+            if (!well) all_done = false;
+            // Of what it gave up we may have missed what it sent us: it is asked again, now and then.
+            if (well && (ours(place) || !peer.gave_some_up)) continue;
             if (peer.compared && peer.steady && !peer.waits) others.push_back({key, peer.node});
         }
         if (all_done) place.offered_at = now;
@@ -94,6 +96,7 @@ Task<void> Repair::help(Guid key, NodeHandle node) {
     if (!lacking) co_return;
     const bool all_told = everything && place.tag_changes == tags;
     auto lasting = peer.found_lacking(std::move(lacking->ids), all_told, context_.now());
+    peer.gave_some_up = lacking->gave_some_up;
     if (!peer.lacking.empty()) place.surplus_since.reset();
     std::erase_if(lasting, [&](const Guid& id) { return lacking->kept.contains(id); });
     // Earlier holders know of each other only once they have asked around: else all of them would send.
@@ -135,6 +138,7 @@ Task<Result<Repair::Lacking>> Repair::find_lacking(Guid key, NodeHandle node, bo
             BASE_CO_TRY(const auto part, co_await offer(key, std::move(to), std::move(batch)));
             lacking.ids.insert(lacking.ids.end(), part.ids.begin(), part.ids.end());
             lacking.kept.insert(part.kept.begin(), part.kept.end());
+            lacking.gave_some_up = lacking.gave_some_up || part.gave_some_up;
             batch.clear();
         }
         if (last) co_return lacking;
@@ -149,6 +153,7 @@ Task<Result<Repair::Lacking>> Repair::offer(Guid key, base::Address to, std::vec
         for (const auto& tag : context_.store.tags(id)) by_tag[{tag.volume, tag.generation}].push_back(id);
     }
     std::set<Guid> lacking, kept;
+    bool gave_some_up = false;
     for (auto& [tag, members] : by_tag) {
         for (std::size_t begin = 0; begin < members.size(); begin += kMaxBlocksPerRequest) {
             const auto end = std::min(members.size(), begin + kMaxBlocksPerRequest);
@@ -166,12 +171,13 @@ Task<Result<Repair::Lacking>> Repair::offer(Guid key, base::Address to, std::vec
             if (reply.bits.size() != request.ids.size()) co_return base::Errc::bad_format;
             for (std::size_t i = 0; i < reply.bits.size(); ++i) {
                 const auto offered = static_cast<Offered>(reply.bits[i]);
+                gave_some_up = gave_some_up || offered == Offered::reclaimed;
                 if (offered == Offered::kept) kept.insert(request.ids[i]);
                 if (offered == Offered::kept || offered == Offered::lacking) lacking.insert(request.ids[i]);
             }
         }
     }
-    Lacking found{{lacking.begin(), lacking.end()}, std::move(kept)};
+    Lacking found{{lacking.begin(), lacking.end()}, std::move(kept), gave_some_up};
     co_return found;
 }
 

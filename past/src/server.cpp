@@ -16,6 +16,8 @@ using base::Task;
 
 namespace {
 
+constexpr std::size_t kReclaimsAtOnce = 16;
+
 Message reply(base::Bytes header, base::SharedBytes payload = {}) {
     return {base::Service::past, 0, std::move(header), std::move(payload)};
 }
@@ -230,10 +232,10 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
     // Held, but under an older generation than the offerer's, or none of this volume.
     std::vector<base::Guid> behind;
     std::vector<std::size_t> which;
-    const Reclaim* reclaim = nullptr;
+    std::vector<const Reclaim*> missed;  // by the offerer; none twice
     for (const auto& id : request.ids) {
         const auto* taken = reclaims_.reclaimed(id, request.tag);
-        if (taken != nullptr) reclaim = taken;
+        if (taken != nullptr && std::ranges::find(missed, taken) == missed.end()) missed.push_back(taken);
         // Who keeps it for us asks: it has forgotten that, and we would count its copy for both.
         const auto* pointer = store_.pointers().find(id);
         const bool with_asker = pointer != nullptr && pointer->node == from.address.id;
@@ -252,8 +254,8 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
         behind.push_back(id);
         which.push_back(bits.bits.size() - 1);
     }
-    if (reclaim != nullptr && reclaims_under_way_ == 0 && !from.address.endpoint.empty()) {
-        context_.work.spawn(send_reclaim(from.address, *reclaim));
+    if (!missed.empty() && !sending_reclaims_ && !from.address.endpoint.empty()) {
+        context_.work.spawn(send_reclaims(from.address, some_of(std::move(missed))));
     }
     if (behind.empty()) co_return reply(encode(bits));
     BASE_CO_TRY(const auto raised, co_await context_.touch(request.place, request.tag, std::move(behind)));
@@ -264,13 +266,28 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
     co_return reply(encode(bits));
 }
 
-/// To a holder that was away when its owner asked. The signature speaks for itself.
-Task<void> Server::send_reclaim(base::Address to, Reclaim reclaim) {
-    ++reclaims_under_way_;
-    auto header = encode(reclaim);
-    const auto attempt = context_.now() + context_.config.call_timeout;
-    (void)co_await context_.call(std::move(to), Verb::remove, std::move(header), attempt);
-    --reclaims_under_way_;
+/// No more than are sent in a moment: who missed many offers again, and is sent others.
+std::vector<Reclaim> Server::some_of(std::vector<const Reclaim*> reclaims) {
+    std::vector<Reclaim> some;
+    while (!reclaims.empty() && some.size() < kReclaimsAtOnce) {
+        std::swap(reclaims[context_.env.rng.below(reclaims.size())], reclaims.back());
+        some.push_back(*reclaims.back());
+        reclaims.pop_back();
+    }
+    return some;
+}
+
+/// To who was away when their owner asked. The signatures speak for themselves.
+Task<void> Server::send_reclaims(base::Address to, std::vector<Reclaim> reclaims) {
+    sending_reclaims_ = true;
+    for (const auto& reclaim : reclaims) {
+        auto header = encode(reclaim);
+        auto address = to;
+        const auto attempt = context_.now() + context_.config.call_timeout;
+        const auto done = co_await context_.call(std::move(address), Verb::remove, std::move(header), attempt);
+        if (!done) break;
+    }
+    sending_reclaims_ = false;
 }
 
 RangesReply range_digests(const BlockStore& store, const base::Guid& place) {

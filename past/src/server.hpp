@@ -40,7 +40,8 @@ class Server {
     base::Task<base::Result<base::Message>> ranges(base::Message message);
     base::Task<base::Result<base::Message>> offer(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> diverted(base::Peer from, base::Message message);
-    base::Task<void> send_reclaim(base::Address to, Reclaim reclaim);
+    [[nodiscard]] std::vector<Reclaim> some_of(std::vector<const Reclaim*> reclaims);
+    base::Task<void> send_reclaims(base::Address to, std::vector<Reclaim> reclaims);
 
     Context& context_;
     Holders& holders_;
@@ -51,7 +52,7 @@ class Server {
     Diverter& diverter_;
     BlockCache& cache_;
     std::size_t bytes_in_flight_ = 0;
-    std::size_t reclaims_under_way_ = 0;
+    bool sending_reclaims_ = false;
 };
 
 /// Exclusive or of the first half of SHA-256(id) over the ids of each range; the range is the last byte of the id,

@@ -86,8 +86,6 @@ inline past::test::ClusterOptions cluster_options() {
     options.reclaim_grace = 20s;
     options.repair_after = 60s;
     options.peer.config.check_period = 10s;
-    options.peer.config.keep_surplus = 30s;  // what lies off its holders hears of a reclaim when it is handed over
-    options.peer.config.surplus_check = 30s;
     options.peer.store.segment_bytes = 1U << 20U;
     return options;
 }

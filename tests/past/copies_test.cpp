@@ -149,6 +149,15 @@ TEST(Copies, WhoHadAllOfOursAndOnlyGrewHasIt) {
     EXPECT_FALSE(peer.has_all(kDigest));
 }
 
+TEST(Copies, WhoIsFoundToLackSomeHasNotAllHoweverMuchItGrew) {
+    const PlaceSummary mine{place_of(3), 10, 10'000, kDigest};
+    PeerCopy peer;
+    peer.answered(mine, {10, kDigest}, {});
+    peer.answered(mine, {12, kOther}, {});  // three came, and one was reclaimed
+    peer.found_lacking({block(1)}, false, {});
+    EXPECT_FALSE(peer.has_all(kDigest));
+}
+
 TEST(Copies, OnlyWhatLastsIsLacking) {
     PeerCopy peer;
     const auto now = base::TimePoint{} + 1h;

@@ -224,6 +224,38 @@ TEST_F(Reclaiming, OfOneOwnerLeaveRoomForAnother) {
     EXPECT_TRUE(remove(owner_.reclaim(place_, 1, second))) << "once the first was executed";
 }
 
+TEST_F(Reclaiming, TakeWhatCameBackWhenTheyAreSentAgain) {
+    start();
+    const auto reclaim = owner_.reclaim(place_, 1, put(owner_, 1, 3));
+    ASSERT_TRUE(remove(reclaim));
+    world_.run_for(2min);
+    ASSERT_FALSE(holds_any(reclaim.blocks));
+    // From a peer that had not heard of it.
+    ASSERT_TRUE(*cluster_->machine(0).run(cluster_->peer(0).store->put(place_, owner_.tag(1), {make_block(2)})));
+    ASSERT_TRUE(holds_any(reclaim.blocks));
+    ASSERT_TRUE(remove(reclaim));
+    EXPECT_FALSE(holds_any(reclaim.blocks));
+    ASSERT_TRUE(*cluster_->machine(0).run(cluster_->peer(0).store->put(place_, owner_.tag(2), {make_block(2)})));
+    ASSERT_TRUE(remove(reclaim));
+    EXPECT_TRUE(holds_any(reclaim.blocks)) << "a later session wants it";
+}
+
+TEST_F(Reclaiming, AllThatTookSomethingAreSentToWhoOffersIt) {
+    start();
+    std::vector<base::Guid> ids;
+    auto& other = *cluster_->peer(1).store;
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        ids.push_back(make_block(i).id);
+        ASSERT_TRUE(remove(owner_.reclaim(place_, 1 + i, {ids.back()})));
+        ASSERT_TRUE(*cluster_->machine(1).run(other.put(place_, owner_.tag(1), {make_block(i)})));
+    }
+    world_.run_for(2min);
+    const auto offered = ask_as(*cluster_, 1, 0, Verb::offer, encode(OfferRequest{place_, owner_.tag(1), ids}));
+    ASSERT_TRUE(offered);
+    world_.run_for(2min);
+    for (const auto& id : ids) EXPECT_FALSE(other.has(id));
+}
+
 TEST_F(Reclaiming, AreKnownToWhomeverOffersWhatTheyTookThoughWeNeverHadIt) {
     start();
     const auto ids = ids_of(1, 4096);
