@@ -49,13 +49,13 @@ TEST_F(TwoMounts, ACommitIsSeenAfterARefresh) {
 // While it waits for room, or for a merge, the end of the file moves.
 TEST_F(TwoMounts, AnAppendGoesBehindWhatTheOtherAppendedWhileItWaited) {
     LiveConfig config;
-    config.max_dirty_bytes = 1000;
+    config.max_dirty_bytes = 4000;
     const auto one = mount();
     const auto two = mount(config);
     const auto log = file(one, kRootInode, "log", "first ");
     commit(one);
     refresh(two);
-    file(two, kRootInode, "big", std::string(1000, 'x'));
+    file(two, kRootInode, "big", std::string(4000, 'x'));
     std::optional<base::Result<std::uint64_t>> appended;
     base::TaskGroup group{env_.executor};
     group.spawn(append(two.tree.get(), log, "third", &appended));

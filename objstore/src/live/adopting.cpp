@@ -58,25 +58,25 @@ void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newe
         if (node == nullptr) continue;
         if (!change.after && node->base && !node->last) node->last = before;
         node->base = change.after;
-        std::erase_if(node->names, [&](const auto& name) { return name.second.generation <= upto; });
-        for (auto& [key, name] : node->names) {
+        node->forget(upto);
+        for (auto at = node->names.begin(); at != node->names.end();) {
+            const auto each = at++;
+            auto& [key, name] = *each;
             const auto taken = change.names.find(key.second);
             if (taken != change.names.end()) name.before = taken->second.after;
             name.since = generation;
+            // Made and unmade again since the freeze: the base is right as it is.
+            if (name.before == name.after) node->forget(each);
         }
-        // Made and unmade again since the freeze: the base is right as it is.
-        std::erase_if(node->names, [](const auto& name) { return name.second.before == name.second.after; });
-        std::erase_if(node->xattrs, [&](const auto& xattr) { return xattr.second.generation <= upto; });
         if (!node->gone) {
-            const auto held = node->content.memory_bytes();
             node->content.forget(upto);
-            recount(*node, held);
             if (change.after) node->symlink.reset();
         }
         if (node->changed <= upto) {
             node->changed = 0;
             dirty.erase(number);
         }
+        recount(*node);
         drop_if_unused(*node);
     }
     // Inodes that came and went before the freeze have nothing to commit.
@@ -85,6 +85,7 @@ void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newe
         if (node.gone && !node.base && node.changed <= upto) {
             node.changed = 0;
             dirty.erase(node.number);
+            recount(node);
             drop_if_unused(node);
         }
     }
@@ -117,7 +118,11 @@ void WorkingTree::State::adopt_foreign(const Foreign& foreign, const LiveVersion
     const NamedTree before{*base, version.named_in};
     replace_base(newest);
     for (const auto& [number, record] : foreign.records) {
-        if (auto* const node = node_to_reload(number, record, foreign)) reload(*node, record, before);
+        auto* const node = node_to_reload(number, record, foreign);
+        if (node == nullptr) continue;
+        reload(*node, record, before);
+        recount(*node);
+        drop_if_unused(*node);
     }
     if (listener == nullptr) return;
     for (const auto number : foreign.inodes) listener->on_inode_changed(number);
@@ -189,11 +194,8 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
             const bool differs = !record || record->size != node->now.size || record->mode != node->now.mode ||
                                  record->nlink != node->now.nlink;
             if (differs) foreign.inodes.insert(number);
-            const auto held = node->content.memory_bytes();
             node->content.forget(frozen.generation);
-            self->recount(*node, held);
-            node->names.clear();
-            node->xattrs.clear();
+            node->forget(frozen.generation);
         }
         if (!was_gone) self->reload(*node, record, before);
         if (was_gone) {
@@ -202,6 +204,7 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
         }
         node->changed = 0;
         self->dirty.erase(number);
+        self->recount(*node);
         self->drop_if_unused(*node);
     }
     self->durable = frozen.generation;
@@ -213,7 +216,7 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
         for (const auto number : foreign.inodes) self->listener->on_inode_changed(number);
         for (const auto& [directory, name] : foreign.names) self->listener->on_entry_changed(directory, name);
     }
-    self->gate.set();
+    self->open_gate();
     co_return base::ok();
 }
 

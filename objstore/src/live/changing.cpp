@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t kMaxLinks = 0xFFFFFFFF;
 constexpr std::size_t kMaxXattrBytes = 64U << 10U;
+constexpr std::size_t kMostCopied = 1024;  // stretches of a file, by one call
 
 base::Result<void> check_name(const std::string& name) {
     if (name.size() > base::kMaxNameBytes) return posix(std::errc::filename_too_long);
@@ -29,20 +30,21 @@ base::Task<base::Result<InodeNumber>> WorkingTree::create(InodeNumber directory,
     const bool symlink = what.type == base::FileType::symlink;
     if (symlink && what.symlink_target.empty()) co_return posix(std::errc::no_such_file_or_directory);
     if (what.symlink_target.size() > kMaxSymlinkBytes) co_return posix(std::errc::filename_too_long);
+    const auto turn = state->turn();
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         const auto seen = state->changes;
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         BASE_CO_TRY(const auto taken, co_await State::find_name(state, directory, name));
         if (taken) co_return posix(std::errc::file_exists);
-        if (auto numbered = co_await State::wait_for_a_number(state); !numbered) {
+        if (auto numbered = co_await State::wait_for_a_number(state, turn); !numbered) {
             // A full holder of the record is one that does not answer: what the last commit met is the cause.
             const bool full =
                 state->last_error && *state->last_error == std::make_error_condition(std::errc::no_space_on_device);
             co_return full ? *state->last_error : numbered.error();
         }
         auto* const parent = state->peek(directory);
-        if (seen != state->changes || parent == nullptr || !state->gate.is_set()) continue;
+        if (seen != state->changes || parent == nullptr || !state->may_change(turn)) continue;
         if (parent->gone) co_return posix(std::errc::no_such_file_or_directory);
         const auto now = state->wall();
         auto& node = state->add(state->numbers.next());
@@ -60,7 +62,7 @@ base::Task<base::Result<InodeNumber>> WorkingTree::create(InodeNumber directory,
             node.now.size = what.symlink_target.size();
         }
         node.now.parent = directory;
-        for (auto& [key, value] : what.xattrs) node.xattrs[key] = LiveXattr{std::move(value), state->generation};
+        for (auto& [key, value] : what.xattrs) node.set_xattr(key, LiveXattr{std::move(value), state->generation});
         state->set_name(*parent, name, std::nullopt, target_of(node), true);
         if (node.directory()) ++parent->now.nlink;
         parent->now.mtime = parent->now.ctime = now;
@@ -73,15 +75,16 @@ base::Task<base::Result<InodeNumber>> WorkingTree::create(InodeNumber directory,
 base::Task<base::Result<void>> WorkingTree::link(InodeNumber inode, InodeNumber directory, std::string name) {
     auto* const state = state_.get();
     BASE_CO_CHECK(check_name(name));
+    const auto turn = state->turn();
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         const auto seen = state->changes;
         BASE_CO_CHECK(co_await State::load(state, inode));
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         BASE_CO_TRY(const auto taken, co_await State::find_name(state, directory, name));
         auto* const node = state->peek(inode);
         auto* const parent = state->peek(directory);
-        if (seen != state->changes || node == nullptr || parent == nullptr || !state->gate.is_set()) continue;
+        if (seen != state->changes || node == nullptr || parent == nullptr || !state->may_change(turn)) continue;
         if (node->directory()) co_return posix(std::errc::operation_not_permitted);
         if (taken) co_return posix(std::errc::file_exists);
         if (node->now.nlink == 0 || parent->gone) co_return posix(std::errc::no_such_file_or_directory);
@@ -99,8 +102,9 @@ base::Task<base::Result<void>> WorkingTree::link(InodeNumber inode, InodeNumber 
 
 base::Task<base::Result<void>> WorkingTree::unlink(InodeNumber directory, std::string name) {
     auto* const state = state_.get();
+    const auto turn = state->removal();
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         const auto seen = state->changes;
         BASE_CO_TRY(const auto target, co_await State::find_name(state, directory, name));
         if (!target) co_return posix(std::errc::no_such_file_or_directory);
@@ -109,7 +113,7 @@ base::Task<base::Result<void>> WorkingTree::unlink(InodeNumber directory, std::s
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         auto* const node = state->peek(target->inode);
         auto* const parent = state->peek(directory);
-        if (seen != state->changes || node == nullptr || parent == nullptr || !state->gate.is_set()) continue;
+        if (seen != state->changes || node == nullptr || parent == nullptr || !state->may_change(turn)) continue;
         const auto now = state->wall();
         state->set_name(*parent, name, target, std::nullopt, false);
         parent->now.mtime = parent->now.ctime = now;
@@ -121,8 +125,9 @@ base::Task<base::Result<void>> WorkingTree::unlink(InodeNumber directory, std::s
 
 base::Task<base::Result<void>> WorkingTree::remove_directory(InodeNumber directory, std::string name) {
     auto* const state = state_.get();
+    const auto turn = state->removal();
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         const auto seen = state->changes;
         BASE_CO_TRY(const auto target, co_await State::find_name(state, directory, name));
         if (!target) co_return posix(std::errc::no_such_file_or_directory);
@@ -133,7 +138,7 @@ base::Task<base::Result<void>> WorkingTree::remove_directory(InodeNumber directo
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         auto* const node = state->peek(target->inode);
         auto* const parent = state->peek(directory);
-        if (seen != state->changes || node == nullptr || parent == nullptr || !state->gate.is_set()) continue;
+        if (seen != state->changes || node == nullptr || parent == nullptr || !state->may_change(turn)) continue;
         const auto now = state->wall();
         state->set_name(*parent, name, target, std::nullopt, false);
         --parent->now.nlink;
@@ -149,8 +154,9 @@ base::Task<base::Result<void>> WorkingTree::rename(InodeNumber from, std::string
     auto* const state = state_.get();
     BASE_CO_CHECK(check_name(new_name));
     const bool exchange = mode == RenameMode::exchange;
+    const auto turn = state->turn();
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         const auto seen = state->changes;
         BASE_CO_TRY(const auto source, co_await State::find_name(state, from, name));
         BASE_CO_TRY(const auto target, co_await State::find_name(state, to, new_name));
@@ -186,7 +192,7 @@ base::Task<base::Result<void>> WorkingTree::rename(InodeNumber from, std::string
         auto* const new_parent = state->peek(to);
         const bool all_there =
             moved != nullptr && old_parent != nullptr && new_parent != nullptr && (replaced != nullptr || !target);
-        if (seen != state->changes || !all_there || !state->gate.is_set()) continue;
+        if (seen != state->changes || !all_there || !state->may_change(turn)) continue;
         if (new_parent->gone) co_return posix(std::errc::no_such_file_or_directory);
 
         const auto now = state->wall();
@@ -224,10 +230,11 @@ base::Task<base::Result<void>> WorkingTree::rename(InodeNumber from, std::string
 
 base::Task<base::Result<Inode>> WorkingTree::set_attributes(InodeNumber inode, AttributeChange change) {
     auto* const state = state_.get();
+    const auto turn = state->turn();
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         BASE_CO_TRY(auto* const node, co_await State::load(state, inode));
-        if (!state->gate.is_set()) continue;
+        if (!state->may_change(turn)) continue;
         const bool lazy = !change.mode && !change.uid && !change.gid && !change.mtime && !change.ctime && !change.flags;
         auto& now = node->now;
         now.mode = change.mode.value_or(now.mode);
@@ -245,7 +252,7 @@ base::Task<base::Result<Inode>> WorkingTree::set_attributes(InodeNumber inode, A
 void WorkingTree::note_read(InodeNumber inode) {
     auto* const state = state_.get();
     auto* const node = state->peek(inode);
-    if (!state->writable() || !state->gate.is_set() || node == nullptr || node->damaged) return;
+    if (!state->writable() || !state->may_change(state->turn()) || node == nullptr || node->damaged) return;
     constexpr std::int64_t kDay = 24 * 60 * 60;
     const auto at = state->wall();
     auto& now = node->now;
@@ -260,8 +267,9 @@ base::Task<base::Result<void>> WorkingTree::set_xattr(InodeNumber inode, std::st
     auto* const state = state_.get();
     if (name.empty() || name.size() > kMaxXattrNameBytes) co_return posix(std::errc::result_out_of_range);
     if (value.size() > kMaxXattrBytes) co_return posix(std::errc::argument_list_too_long);
+    const auto turn = state->turn(inode);
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         const auto seen = state->changes;
         if (mode != XattrMode::set) {
             BASE_CO_TRY(const auto there, co_await State::xattr(state, inode, name));
@@ -269,8 +277,8 @@ base::Task<base::Result<void>> WorkingTree::set_xattr(InodeNumber inode, std::st
             if (!there && mode == XattrMode::replace) co_return posix(std::errc::no_message_available);
         }
         BASE_CO_TRY(auto* const node, co_await State::load(state, inode));
-        if (seen != state->changes || !state->gate.is_set()) continue;
-        node->xattrs[name] = LiveXattr{std::move(value), state->generation};
+        if (seen != state->changes || !state->may_change(turn)) continue;
+        node->set_xattr(std::move(name), LiveXattr{std::move(value), state->generation});
         node->now.ctime = state->wall();
         state->touched(*node);
         co_return base::ok();
@@ -279,14 +287,15 @@ base::Task<base::Result<void>> WorkingTree::set_xattr(InodeNumber inode, std::st
 
 base::Task<base::Result<void>> WorkingTree::remove_xattr(InodeNumber inode, std::string name) {
     auto* const state = state_.get();
+    const auto turn = state->turn(inode);
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         const auto seen = state->changes;
         BASE_CO_TRY(const auto there, co_await State::xattr(state, inode, name));
         if (!there) co_return posix(std::errc::no_message_available);
         BASE_CO_TRY(auto* const node, co_await State::load(state, inode));
-        if (seen != state->changes || !state->gate.is_set()) continue;
-        node->xattrs[name] = LiveXattr{std::nullopt, state->generation};
+        if (seen != state->changes || !state->may_change(turn)) continue;
+        node->set_xattr(std::move(name), LiveXattr{std::nullopt, state->generation});
         node->now.ctime = state->wall();
         state->touched(*node);
         co_return base::ok();
@@ -298,18 +307,17 @@ base::Task<base::Result<void>> WorkingTree::remove_xattr(InodeNumber inode, std:
 base::Task<base::Result<void>> WorkingTree::resize(InodeNumber inode, std::uint64_t size) {
     auto* const state = state_.get();
     if (size > INT64_MAX) co_return posix(std::errc::file_too_large);
+    const auto turn = state->removal();
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         BASE_CO_TRY(auto* const node, co_await State::load(state, inode));
-        if (!state->gate.is_set()) continue;
+        if (!state->may_change(turn)) continue;
         if (!node->regular()) {
             co_return posix(node->directory() ? std::errc::is_a_directory : std::errc::invalid_argument);
         }
-        const auto before = node->content.memory_bytes();
         if (size < node->now.size) node->content.truncate(size, state->generation);
         node->now.size = size;
         node->now.mtime = node->now.ctime = state->wall();
-        state->content_changed(*node, before);
         state->touched(*node);
         co_return base::ok();
     }
@@ -321,22 +329,20 @@ namespace {
 base::Task<base::Result<std::uint64_t>> put(WorkingTree::State* state, InodeNumber inode,
                                             std::optional<std::uint64_t> offset, base::ByteView bytes) {
     using State = WorkingTree::State;
+    const auto turn = state->turn(inode);
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
-        BASE_CO_CHECK(co_await State::wait_for_room(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         BASE_CO_TRY(auto* const node, co_await State::load(state, inode));
-        if (!state->gate.is_set()) continue;
+        if (!state->may_change(turn)) continue;
         if (!node->regular()) {
             co_return posix(node->directory() ? std::errc::is_a_directory : std::errc::invalid_argument);
         }
         const auto at = offset.value_or(node->now.size);
         if (at > INT64_MAX || bytes.size() > INT64_MAX - at) co_return posix(std::errc::file_too_large);
         if (bytes.empty()) co_return at;
-        const auto before = node->content.memory_bytes();
         node->content.write(at, bytes, state->generation);
         node->now.size = std::max(node->now.size, at + bytes.size());
         node->now.mtime = node->now.ctime = state->wall();
-        state->content_changed(*node, before);
         state->touched(*node);
         co_return at;
     }
@@ -355,16 +361,15 @@ base::Task<base::Result<std::uint64_t>> WorkingTree::append(InodeNumber inode, b
 
 base::Task<base::Result<void>> WorkingTree::punch(InodeNumber inode, std::uint64_t offset, std::uint64_t length) {
     auto* const state = state_.get();
+    const auto turn = state->turn(inode);
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         BASE_CO_TRY(auto* const node, co_await State::load(state, inode));
-        if (!state->gate.is_set()) continue;
+        if (!state->may_change(turn)) continue;
         if (!node->regular()) co_return posix(std::errc::invalid_argument);
         const auto end = std::min(node->now.size, offset + std::min(length, UINT64_MAX - offset));
         if (offset < end) {
-            const auto before = node->content.memory_bytes();
             node->content.punch(offset, end, state->generation);
-            state->content_changed(*node, before);
         }
         node->now.mtime = node->now.ctime = state->wall();
         state->touched(*node);
@@ -377,9 +382,9 @@ base::Task<base::Result<std::uint64_t>> WorkingTree::copy_range(InodeNumber from
                                                                 std::uint64_t length) {
     auto* const state = state_.get();
     if (to_offset > INT64_MAX || length > INT64_MAX - to_offset) co_return posix(std::errc::file_too_large);
+    const auto turn = state->turn(to);
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
-        BASE_CO_CHECK(co_await State::wait_for_room(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         const auto seen = state->changes;
         BASE_CO_TRY(const auto* const source, co_await State::load(state, from));
         if (!source->regular()) co_return posix(std::errc::invalid_argument);
@@ -387,12 +392,17 @@ base::Task<base::Result<std::uint64_t>> WorkingTree::copy_range(InodeNumber from
         const auto end = std::min(source->now.size, from_offset + std::min(length, UINT64_MAX - from_offset));
         const bool overlaps = from == to && from_offset < to_offset + (end - from_offset) && to_offset < end;
         if (overlaps) co_return posix(std::errc::invalid_argument);
-        BASE_CO_TRY(const auto parts, co_await State::segments(state, from, from_offset, end));
+        const FileRange range{from_offset, end};
+        BASE_CO_TRY(const auto parts, co_await State::segments(state, from, range, kMostCopied));
         BASE_CO_TRY(auto* const node, co_await State::load(state, to));
-        if (seen != state->changes || !state->gate.is_set()) continue;
+        if (seen != state->changes || !state->may_change(turn)) continue;
         if (!node->regular()) co_return posix(std::errc::invalid_argument);
-        const auto before = node->content.memory_bytes();
+        std::uint64_t copied = 0;
+        std::size_t held = 0;  // in memory, once more
         for (const auto& part : parts) {
+            if (held >= kMaxBufferBytes) break;
+            if (part.piece.in_memory()) held += part.piece.length;
+            copied += part.piece.length;
             const auto at = to_offset + (part.offset - from_offset);
             if (part.piece.in_memory()) {
                 node->content.write(at, part.piece.bytes(), state->generation);
@@ -402,11 +412,10 @@ base::Task<base::Result<std::uint64_t>> WorkingTree::copy_range(InodeNumber from
                 node->content.punch(at, at + part.piece.length, state->generation);
             }
         }
-        node->now.size = std::max(node->now.size, to_offset + (end - from_offset));
+        node->now.size = std::max(node->now.size, to_offset + copied);
         node->now.mtime = node->now.ctime = state->wall();
-        state->content_changed(*node, before);
         state->touched(*node);
-        co_return end - from_offset;
+        co_return copied;
     }
 }
 

@@ -213,15 +213,14 @@ void WorkingTree::State::release(const Work& work) {
         extent.block = *work.blocks[i];
         for (const auto& run : work.drafts[i].runs) {
             auto* const node = peek(run.inode);
+            auto offset = run.offset;
             for (const auto& piece : run.pieces) {
                 extent.length = piece.length;
-                if (node != nullptr) {
-                    const auto before = node->content.memory_bytes();
-                    node->content.stored(piece.buffer, piece.start, extent, work.writer->tag().generation);
-                    recount(*node, before);
-                }
+                if (node != nullptr) node->content.stored(offset, piece, extent, work.writer->tag().generation);
                 extent.offset += static_cast<std::uint32_t>(piece.length);
+                offset += piece.length;
             }
+            if (node != nullptr) recount(*node);
         }
     }
     wanted->pulse();
@@ -242,7 +241,7 @@ base::Task<base::Result<void>> WorkingTree::State::commit(State* self) {
             self->background.spawn(commit_once(self->shared_from_this(), self->attempt));
         }
         const auto waited = self->attempt;
-        while (!waited->result && self->committing) co_await self->committed.wait();
+        while (!waited->result && self->committing) co_await self->progress->wait();
         if (!waited->result) co_return base::Error{base::Errc::stopped};
         if (!*waited->result) co_return waited->result->error();
     }
@@ -250,7 +249,7 @@ base::Task<base::Result<void>> WorkingTree::State::commit(State* self) {
 }
 
 base::Task<void> WorkingTree::State::commit_once(std::shared_ptr<State> self, std::shared_ptr<Attempt> attempt) {
-    const Busy busy{self->committing, self->committed};
+    const Busy busy{self->committing, self->progress};
     base::Result<void> done = base::ok();
     try {
         done = co_await submit(self.get());
@@ -259,7 +258,7 @@ base::Task<void> WorkingTree::State::commit_once(std::shared_ptr<State> self, st
     } catch (const std::exception& bug) {
         // Everything is still in memory, and the next attempt begins from there: nobody waits for this one for ever.
         self->freezing = 0;
-        if (!self->unsettled && !self->unadopted) self->gate.set();
+        if (!self->unsettled && !self->unadopted) self->open_gate();
         done = base::Error{base::Errc::io_failed, bug.what()};
     }
     attempt->result = std::move(done);
@@ -295,10 +294,10 @@ base::Task<base::Result<void>> WorkingTree::State::submit(State* self) {
 
 // Another mount's commit came first. Nothing changes here until ours stands on it.
 base::Task<base::Result<void>> WorkingTree::State::commit_rebased(State* self) {
-    self->gate.reset();
+    self->gate_open = false;
     const auto numbered = co_await have_numbers(self, self->dirty.size() + 1);
     if (!numbered) {
-        self->gate.set();
+        self->open_gate();
         co_return numbered.error();
     }
     Frozen frozen = self->freeze();
@@ -341,22 +340,22 @@ base::Task<base::Result<void>> WorkingTree::State::order_frozen(State* self, Fro
 void WorkingTree::State::give_up(const Frozen& frozen) {
     freezing = 0;
     resolved.insert(resolved.end(), frozen.update->resolved.begin(), frozen.update->resolved.end());
-    if (frozen.rebases) gate.set();
+    if (frozen.rebases) open_gate();
 }
 
 // What big files hold in memory goes ahead of their commit.
 base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
     if (self->streaming || self->committing) co_return base::ok();
-    const Busy busy{self->streaming, self->committed};
+    const Busy busy{self->streaming, self->progress};
     std::vector<InodeNumber> chosen;
     for (const auto number : self->dirty) {
         const auto& node = *self->inodes.at(number);
-        if (!node.gone && node.content.memory_bytes() >= self->config.stream_bytes) chosen.push_back(number);
+        if (!node.gone && node.content.buffer_bytes() >= self->config.stream_bytes) chosen.push_back(number);
     }
-    if (self->dirty_bytes >= self->config.max_dirty_bytes / 2) {
+    if (self->nameless_can_be_stored()) {
         // No commit makes room of files that nobody names and somebody has open.
         for (const auto& [number, node] : self->inodes) {
-            if (node->gone && node->content.memory_bytes() > 0) chosen.push_back(number);
+            if (node->gone && node->content.buffer_bytes() > 0) chosen.push_back(number);
         }
         std::sort(chosen.begin(), chosen.end());
     }
@@ -380,10 +379,9 @@ base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
 base::Task<base::Result<void>> WorkingTree::State::flush(State* self) {
     const bool old = self->oldest_change && self->env.clock.now() >= *self->oldest_change + self->config.flush_after;
     if (old || self->unsettled || self->unadopted) co_return co_await commit(self);
-    const auto full = self->config.max_dirty_bytes / 2;
-    const bool was_full = self->dirty_bytes >= full;
+    const bool was_full = self->half_full();
     BASE_CO_CHECK(co_await stream(self));
-    if (was_full && self->dirty_bytes >= full) co_return co_await commit(self);  // many small files
+    if (was_full && self->half_full()) co_return co_await commit(self);  // much that is small
     co_return base::ok();
 }
 
@@ -396,6 +394,7 @@ base::Task<void> WorkingTree::State::flush_on(State* self) {
             const auto done = co_await flush(self);
             if (!done) {
                 self->last_error = done.error();
+                self->progress->pulse();
                 self->env.log.write(
                     base::Log::Level::warning, "objstore",
                     "volume '" + self->volume.name() + "' could not be written: " + done.error().message());
@@ -407,7 +406,7 @@ base::Task<void> WorkingTree::State::flush_on(State* self) {
         auto until = now + kLook;
         if (!self->committing) {
             if (self->oldest_change) until = std::min(until, *self->oldest_change + self->config.flush_after);
-            if (self->dirty_bytes >= self->config.max_dirty_bytes / 2) until = now;
+            if (self->half_full() || self->nameless_can_be_stored()) until = now;
         }
         co_await base::wait_until(clock, self->wanted, std::max(until, now + kPause));
     }

@@ -53,8 +53,9 @@ base::Task<base::Result<void>> WorkingTree::restore_kept(ListedConflict conflict
     auto* const state = state_.get();
     const auto number = conflict.conflict.kept;
     if (number == 0) co_return posix(std::errc::invalid_argument, "nothing was kept of this conflict");
+    const auto turn = state->turn();
     for (;;) {
-        BASE_CO_CHECK(co_await State::enter(state));
+        BASE_CO_CHECK(co_await State::enter(state, turn));
         const auto seen = state->changes;
         BASE_CO_CHECK(co_await State::load_directory(state, directory));
         BASE_CO_TRY(const auto taken, co_await State::find_name(state, directory, name));
@@ -64,7 +65,7 @@ base::Task<base::Result<void>> WorkingTree::restore_kept(ListedConflict conflict
         BASE_CO_TRY(const auto kept, co_await find_inode(tree, number));
         if (!listed || !kept) co_return posix(std::errc::no_such_file_or_directory, "the conflict is resolved");
         auto* const parent = state->peek(directory);
-        if (seen != state->changes || parent == nullptr || !state->gate.is_set()) continue;
+        if (seen != state->changes || parent == nullptr || !state->may_change(turn)) continue;
         if (state->peek(number) == nullptr) {
             auto& fresh = state->add(number);
             fresh.base = kept;

@@ -7,7 +7,10 @@
 namespace objstore {
 namespace {
 
-constexpr std::size_t kSmallBuffer = 4096;
+constexpr std::size_t kSmallBuffer = 64;
+// With what an allocator adds: a piece in its map and its buffer's control block, or the reference to its block.
+constexpr std::size_t kPieceBytes = sizeof(Content::Pieces::value_type) + 128;
+constexpr std::size_t kLimitBytes = 64;
 
 void copy(std::uint8_t* to, base::ByteView bytes) {
     if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
@@ -27,21 +30,39 @@ ContentPiece part_of(const ContentPiece& piece, std::uint64_t skip, std::uint64_
     return part;
 }
 
+std::size_t Content::cost() const {
+    return buffer_bytes_ + pieces_.size() * kPieceBytes + limits_.size() * kLimitBytes;
+}
+
 void Content::insert(std::uint64_t offset, ContentPiece piece) {
     if (piece.length == 0) return;
-    if (piece.in_memory()) memory_bytes_ += piece.length;
+    if (piece.in_memory()) {
+        memory_bytes_ += piece.length;
+        if (piece.buffer->pieces++ == 0) buffer_bytes_ += piece.buffer->capacity;
+    }
     pieces_.insert_or_assign(offset, std::move(piece));
+}
+
+ContentPiece Content::take(Pieces::const_iterator at) {
+    auto piece = std::move(pieces_.extract(at).mapped());
+    if (piece.in_memory()) {
+        memory_bytes_ -= piece.length;
+        if (--piece.buffer->pieces == 0) buffer_bytes_ -= piece.buffer->capacity;
+    }
+    return piece;
+}
+
+Content::Pieces::const_iterator Content::reaching(std::uint64_t from) const {
+    auto at = pieces_.lower_bound(from);
+    if (at != pieces_.begin() && std::prev(at)->first + std::prev(at)->second.length > from) --at;
+    return at;
 }
 
 // Leaves nothing in [from, to).
 void Content::clear(std::uint64_t from, std::uint64_t to) {
-    auto at = pieces_.lower_bound(from);
-    if (at != pieces_.begin() && std::prev(at)->first + std::prev(at)->second.length > from) --at;
-    while (at != pieces_.end() && at->first < to) {
+    for (auto at = reaching(from); at != pieces_.end() && at->first < to;) {
         const auto offset = at->first;
-        const auto piece = std::move(at->second);
-        at = pieces_.erase(at);
-        if (piece.in_memory()) memory_bytes_ -= piece.length;
+        const auto piece = take(at++);
         const auto end = offset + piece.length;
         if (offset < from) insert(offset, part_of(piece, 0, from - offset));
         if (end > to) {
@@ -147,9 +168,7 @@ std::vector<Content::Segment> Content::collect(std::uint64_t from, std::uint64_t
         }
         from = until;
     };
-    auto at = pieces_.lower_bound(from);
-    if (at != pieces_.begin() && std::prev(at)->first + std::prev(at)->second.length > from) --at;
-    for (; at != pieces_.end() && at->first < to; ++at) {
+    for (auto at = reaching(from); at != pieces_.end() && at->first < to; ++at) {
         if (out.size() >= most) return out;
         const auto& [offset, piece] = *at;
         if (offset > from) add_base(offset);
@@ -189,30 +208,51 @@ void Content::freeze() {
 }
 
 void Content::forget(std::uint64_t generation) {
-    std::erase_if(pieces_, [&](const auto& entry) {
-        const auto& piece = entry.second;
-        if (piece.generation > generation) return false;
-        if (piece.in_memory()) memory_bytes_ -= piece.length;
-        return true;
-    });
+    for (auto at = pieces_.cbegin(); at != pieces_.cend();) {
+        const auto next = std::next(at);
+        if (at->second.generation <= generation) take(at);
+        at = next;
+    }
     std::erase_if(limits_, [&](const auto& limit) { return limit.first <= generation; });
 }
 
-void Content::stored(const std::shared_ptr<WriteBuffer>& buffer, std::size_t start, const Extent& extent,
-                     std::uint64_t since) {
-    for (auto& [offset, piece] : pieces_) {
-        if (piece.buffer != buffer || piece.start < start || piece.start + piece.length > start + extent.length)
+void Content::stored(std::uint64_t offset, const ContentPiece& what, const Extent& extent, std::uint64_t since) {
+    const auto end = offset + what.length;
+    for (auto at = reaching(offset); at != pieces_.end() && at->first < end;) {
+        if (at->second.buffer != what.buffer) {  // written anew
+            ++at;
             continue;
-        Extent part = extent;
-        part.offset += static_cast<std::uint32_t>(piece.start - start);
-        if (piece.length != extent.length) part.hash.reset();
-        part.length = piece.length;
-        memory_bytes_ -= piece.length;
-        piece.buffer.reset();
-        piece.start = 0;
-        piece.stored = std::move(part);
-        piece.since = since;
+        }
+        const auto begin = at->first;
+        const auto piece = take(at++);
+        const auto from = std::max(begin, offset);
+        const auto to = std::min(begin + piece.length, end);
+        insert(begin, part_of(piece, 0, from - begin));
+        insert(to, part_of(piece, to - begin, begin + piece.length - to));
+        ContentPiece done;
+        done.length = what.length;
+        done.generation = piece.generation;
+        done.stored = extent;
+        done.since = since;
+        insert(from, part_of(done, from - offset, to - from));
+        join_with_the_one_before(from);
     }
+}
+
+// Two that are one stretch of a block as of the file are one piece: many small writes cost as little as a big one.
+void Content::join_with_the_one_before(std::uint64_t offset) {
+    const auto at = pieces_.find(offset);
+    if (at == pieces_.begin()) return;
+    auto& [begin, before] = *std::prev(at);
+    const auto& piece = at->second;
+    const bool one = before.stored && before.stored->block == piece.stored->block && begin + before.length == offset &&
+                     before.generation == piece.generation && before.since == piece.since &&
+                     before.stored->offset + before.stored->length == piece.stored->offset;
+    if (!one) return;
+    before.length += piece.length;
+    before.stored->length += piece.length;
+    before.stored->hash.reset();
+    pieces_.erase(at);
 }
 
 }  // namespace objstore

@@ -20,6 +20,7 @@ struct WriteBuffer {
     std::unique_ptr<std::uint8_t[]> bytes;  // NOLINT(modernize-avoid-c-arrays): not zeroed first
     std::size_t capacity = 0;
     std::size_t used = 0;
+    std::size_t pieces = 0;  ///< of the Content that it belongs to: while there are any it keeps the memory
     bool frozen = false;
 };
 
@@ -47,7 +48,12 @@ class Content {
     };
 
     [[nodiscard]] bool empty() const { return pieces_.empty() && limits_.empty(); }
+    /// Written, and not stored yet.
     [[nodiscard]] std::size_t memory_bytes() const { return memory_bytes_; }
+    /// Of the buffers, whatever of them is used: what storing them frees.
+    [[nodiscard]] std::size_t buffer_bytes() const { return buffer_bytes_; }
+    /// All that this takes in memory, about.
+    [[nodiscard]] std::size_t cost() const;
     [[nodiscard]] const Pieces& pieces() const { return pieces_; }
     /// Of the base nothing shows from here on.
     [[nodiscard]] std::uint64_t base_limit() const;
@@ -68,19 +74,24 @@ class Content {
     void freeze();
     /// The base has everything up to this generation by now.
     void forget(std::uint64_t generation);
-    /// `buffer` from `start` on, `extent.length` bytes, is stored: pieces of it need no memory any more.
-    void stored(const std::shared_ptr<WriteBuffer>& buffer, std::size_t start, const Extent& extent,
-                std::uint64_t since);
+    /// What `piece`, once at `offset`, names of its buffer is stored: as far as it is still here it needs no memory any
+    /// more.
+    void stored(std::uint64_t offset, const ContentPiece& piece, const Extent& extent, std::uint64_t since);
 
   private:
+    /// The first piece that reaches beyond `from`.
+    [[nodiscard]] Pieces::const_iterator reaching(std::uint64_t from) const;
     void clear(std::uint64_t from, std::uint64_t to);
     void insert(std::uint64_t offset, ContentPiece piece);
+    ContentPiece take(Pieces::const_iterator at);
+    void join_with_the_one_before(std::uint64_t offset);
     bool write_in_place(std::uint64_t offset, base::ByteView bytes, std::uint64_t generation);
     bool append_in_place(std::uint64_t offset, base::ByteView bytes, std::uint64_t generation);
 
     Pieces pieces_;
     std::map<std::uint64_t, std::uint64_t> limits_;  // by generation, the smallest size it was cut to
     std::size_t memory_bytes_ = 0;
+    std::size_t buffer_bytes_ = 0;
 };
 
 /// A part of a piece: `skip` bytes in, `length` long.

@@ -34,6 +34,18 @@ struct LiveXattr {
     std::uint64_t generation = 0;
 };
 
+/// What changes take in memory, about: with what an allocator adds, without what a commit under way has of them.
+struct LiveMemory {
+    std::size_t all = 0;
+    std::size_t content = 0;           ///< of it, bytes that were written and are not stored yet
+    std::size_t nameless = 0;          ///< of inodes that somebody holds and nobody names any more: no commit frees it
+    std::size_t nameless_buffers = 0;  ///< of it, what storing their content frees
+
+    LiveMemory& operator+=(const LiveMemory& more);
+    LiveMemory& operator-=(const LiveMemory& less);
+};
+
+/// Names and extended attributes are changed by functions, which keep count of them.
 struct LiveNode {
     InodeNumber number = 0;
     Inode now;
@@ -50,9 +62,22 @@ struct LiveNode {
     std::optional<std::pair<InodeNumber, std::string>> known_as;
     std::uint64_t read_end = 0;  ///< where the last read ended: who goes on there reads on
     std::list<InodeNumber>::iterator in_recent;
+    LiveMemory counted;  ///< memory() as it was when it was last added up
+
+    /// Of what the base does not have. `held`: somebody holds it.
+    [[nodiscard]] LiveMemory memory(bool held) const;
+    /// The change of a name, made if there is none; and whether it was.
+    std::pair<std::map<NameKey, LiveName>::iterator, bool> name(NameKey key);
+    void forget(std::map<NameKey, LiveName>::iterator name);
+    void set_xattr(std::string name, LiveXattr xattr);
+    /// Names and extended attributes that were last changed up to then.
+    void forget(std::uint64_t generation);
 
     [[nodiscard]] bool directory() const { return now.type == base::FileType::directory; }
     [[nodiscard]] bool regular() const { return now.type == base::FileType::regular; }
+
+  private:
+    std::size_t text_bytes_ = 0;  ///< of names and extended attributes
 };
 
 }  // namespace objstore

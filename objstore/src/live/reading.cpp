@@ -144,12 +144,10 @@ base::Task<base::Result<std::string>> WorkingTree::read_link(InodeNumber inode) 
     co_return std::string{base::as_text(std::get<InlineData>(item->value).bytes)};
 }
 
-namespace {
-
-/// As segments(), but only the beginning if that is more than about `most`: never nothing.
-base::Task<base::Result<std::vector<Content::Segment>>> some_segments(WorkingTree::State* self, InodeNumber number,
-                                                                      FileRange wanted, std::size_t most) {
-    BASE_CO_TRY(const auto* const node, co_await WorkingTree::State::load(self, number));
+base::Task<base::Result<std::vector<Content::Segment>>> WorkingTree::State::segments(State* self, InodeNumber number,
+                                                                                     FileRange wanted,
+                                                                                     std::size_t most) {
+    BASE_CO_TRY(const auto* const node, co_await load(self, number));
     // Taken together, without suspending: whatever changes afterwards, this is what the file was at one moment.
     auto pieces = node->content.collect(wanted.from, wanted.to, most);
     const auto tree = self->base_of(*node);
@@ -193,14 +191,6 @@ base::Task<base::Result<std::vector<Content::Segment>>> some_segments(WorkingTre
     co_return out;
 }
 
-}  // namespace
-
-base::Task<base::Result<std::vector<Content::Segment>>> WorkingTree::State::segments(State* self, InodeNumber number,
-                                                                                     std::uint64_t from,
-                                                                                     std::uint64_t to) {
-    return some_segments(self, number, FileRange{from, to}, SIZE_MAX);
-}
-
 base::Task<base::Result<std::vector<ReadPiece>>> WorkingTree::read(InodeNumber inode, std::uint64_t offset,
                                                                    std::uint64_t length) {
     auto* const state = state_.get();
@@ -212,12 +202,14 @@ base::Task<base::Result<std::vector<ReadPiece>>> WorkingTree::read(InodeNumber i
     const auto end = std::min(size, offset + std::min(length, size - offset));
     const bool goes_on = offset > 0 && node->read_end == offset;
     node->read_end = end;
-    BASE_CO_TRY(const auto parts, co_await State::segments(state, inode, offset, end));
+    const FileRange range{offset, end};
+    BASE_CO_TRY(const auto parts, co_await State::segments(state, inode, range));
     for (const auto& part : parts) {
         if (part.piece.stored) state->volume.reader().prefetch(part.piece.stored->block);
     }
     if (goes_on && end < size) {
-        BASE_CO_TRY(const auto ahead, co_await State::segments(state, inode, end, std::min(size, end + kReadAhead)));
+        const FileRange next{end, std::min(size, end + kReadAhead)};
+        BASE_CO_TRY(const auto ahead, co_await State::segments(state, inode, next));
         for (const auto& part : ahead) {
             if (part.piece.stored) state->volume.reader().prefetch(part.piece.stored->block);
         }
@@ -247,7 +239,7 @@ base::Task<base::Result<std::uint64_t>> WorkingTree::seek(InodeNumber inode, std
             co_return posix(std::errc::no_such_device_or_address);
         }
         const FileRange rest{at, size};
-        BASE_CO_TRY(const auto parts, co_await some_segments(state, inode, rest, kStep));
+        BASE_CO_TRY(const auto parts, co_await State::segments(state, inode, rest, kStep));
         for (const auto& part : parts) {
             const bool is_data = part.piece.in_memory() || part.piece.stored;
             if (is_data != hole) co_return part.offset;
@@ -263,7 +255,7 @@ base::Task<base::Result<std::uint64_t>> WorkingTree::data_bytes(InodeNumber inod
     BASE_CO_TRY(const auto* const node, co_await State::load(state, inode));
     const auto size = node->now.size;
     const FileRange all{0, size};
-    BASE_CO_TRY(const auto parts, co_await some_segments(state, inode, all, kMost));
+    BASE_CO_TRY(const auto parts, co_await State::segments(state, inode, all, kMost));
     std::uint64_t holes = 0;
     for (const auto& part : parts) {
         if (!part.piece.in_memory() && !part.piece.stored) holes += part.piece.length;

@@ -25,17 +25,17 @@ namespace objstore {
 /// Sets a flag for as long as it lives, whatever ends the coroutine.
 class Busy {
   public:
-    Busy(bool& flag, base::Event& ended) : flag_{flag}, ended_{ended} { flag_ = true; }
+    Busy(bool& flag, const std::shared_ptr<base::Event>& ended) : flag_{flag}, ended_{ended} { flag_ = true; }
     ~Busy() {
         flag_ = false;
-        ended_.pulse();
+        ended_->pulse();
     }
     Busy(const Busy&) = delete;
     Busy& operator=(const Busy&) = delete;
 
   private:
     bool& flag_;
-    base::Event& ended_;
+    const std::shared_ptr<base::Event>& ended_;
 };
 
 struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
@@ -44,12 +44,9 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
           volume{store},
           config{settings},
           nodes{std::make_shared<NodeCache>(settings.node_cache_bytes)},
-          gate{doors.executor},
-          committed{doors.executor},
+          progress{std::make_shared<base::Event>(doors.executor)},
           wanted{std::make_shared<base::Event>(doors.executor)},
-          background{doors.executor} {
-        gate.set();
-    }
+          background{doors.executor} {}
 
     // --- Inodes
 
@@ -84,9 +81,11 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
 
     /// The version in which the base content of an inode lies; nullopt: it has none.
     [[nodiscard]] std::optional<NamedTree> base_of(const LiveNode& node) const;
-    /// Stretches of the file with what each holds; the base's are resolved to extents and holes.
+    /// Stretches of the file with what each holds; the base's are resolved to extents and holes. Only the beginning if
+    /// that is more than about `most`: never nothing.
     static base::Task<base::Result<std::vector<Content::Segment>>> segments(State* self, InodeNumber number,
-                                                                            std::uint64_t from, std::uint64_t to);
+                                                                            FileRange wanted,
+                                                                            std::size_t most = SIZE_MAX);
     static base::Task<base::Result<std::optional<base::Bytes>>> xattr(State* self, InodeNumber number,
                                                                       std::string name);
 
@@ -94,22 +93,37 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
 
     [[nodiscard]] base::Timestamp wall() const { return base::Timestamp::from_ns(env.clock.wall_ns()); }
     [[nodiscard]] base::Result<void> writable() const;
-    /// Waits while another mount's commit is being merged.
-    static base::Task<base::Result<void>> enter(State* self);
-    static base::Task<base::Result<void>> wait_for_room(State* self);
+    /// A change that wants its turn.
+    struct Turn {
+        base::TimePoint began;
+        bool removes = false;   ///< makes room in the end: some is kept for it where others wait
+        InodeNumber grows = 0;  ///< what it takes more memory for; 0: for names, which a commit frees
+    };
+    [[nodiscard]] Turn turn(InodeNumber grows = 0) const { return {env.clock.now(), false, grows}; }
+    [[nodiscard]] Turn removal() const { return {env.clock.now(), true, 0}; }
+    /// The gate is open, and there is room.
+    [[nodiscard]] bool may_change(const Turn& turn) const;
+    /// There is no room, and no commit makes any.
+    [[nodiscard]] bool nameless_fill(const Turn& turn) const;
+    /// Waits until it may change something: ask again once everything is there that it needs.
+    static base::Task<base::Result<void>> enter(State* self, Turn turn);
     static base::Task<base::Result<void>> have_numbers(State* self, std::uint64_t count);
     /// For a new inode. Peers that are away are waited for.
-    static base::Task<base::Result<void>> wait_for_a_number(State* self);
+    static base::Task<base::Result<void>> wait_for_a_number(State* self, Turn turn);
     /// Whether what began then has waited long enough.
     [[nodiscard]] bool late(base::TimePoint began) const {
         const auto limit = config.write_timeout;
         return limit != base::Duration::zero() && env.clock.now() - began >= limit;
     }
+    /// Something of the node has changed. `lazy`: only what may wait for the next other change.
     void touched(LiveNode& node, bool lazy = false);
-    /// Keeps dirty_bytes true after a change of the content, which had `memory_before` bytes in memory.
-    void recount(const LiveNode& node, std::size_t memory_before);
-    void content_changed(LiveNode& node, std::size_t memory_before);
+    /// Keeps `memory` true: after whatever changes what a node takes.
+    void recount(LiveNode& node);
+    /// Enough is in memory that could be committed, or stored ahead of it, to do so before it is old.
+    [[nodiscard]] bool half_full() const;
+    [[nodiscard]] bool nameless_can_be_stored() const;
     void lose_link(LiveNode& node, base::Timestamp now);
+    void open_gate();
 
     // --- Committing
 
@@ -179,19 +193,20 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     std::unordered_map<InodeNumber, std::uint64_t> pins;  // of those that somebody holds, in memory or not
     std::set<InodeNumber> dirty;
     std::vector<TreeKey> resolved;  // conflicts to take off the list with the next commit
-    std::size_t dirty_bytes = 0;
-    std::uint64_t changes = 0;     // one more with each change of what operations see
-    std::uint64_t generation = 1;  // of changes made now
-    std::uint64_t freezing = 0;    // generation of the commit under way; 0: none
+    LiveMemory memory;              // of all inodes
+    bool told_of_nameless = false;  // that they fill the memory
+    std::uint64_t changes = 0;      // one more with each change of what operations see
+    std::uint64_t generation = 1;   // of changes made now
+    std::uint64_t freezing = 0;     // generation of the commit under way; 0: none
     std::optional<base::TimePoint> oldest_change;
 
     InodeNumbers numbers;
     std::uint32_t updates = 0;  // made so far
     bool taking_slot = false;
-    base::Event gate;                     // open while operations may change something
-    base::Event committed;                // pulsed whenever a commit ends
-    std::shared_ptr<base::Event> wanted;  // pulsed when there may be something to write
-    std::shared_ptr<Attempt> attempt;     // of the commit under way, or the last
+    bool gate_open = true;                  // closed while another mount's commit is being merged
+    std::shared_ptr<base::Event> progress;  // pulsed whenever a commit ends, the gate opens, or memory is free again
+    std::shared_ptr<base::Event> wanted;    // pulsed when there may be something to write
+    std::shared_ptr<Attempt> attempt;       // of the commit under way, or the last
     bool committing = false;
     bool streaming = false;
     std::optional<Frozen> unsettled;                      // submitted, and the answer was lost

@@ -31,7 +31,9 @@ LiveNode& WorkingTree::State::add(InodeNumber number) {
 void WorkingTree::State::drop(InodeNumber number) {
     const auto found = inodes.find(number);
     if (found == inodes.end()) return;
-    dirty_bytes -= found->second->content.memory_bytes();
+    found->second->changed = 0;
+    found->second->gone = false;
+    recount(*found->second);
     dirty.erase(number);
     recent.erase(found->second->in_recent);
     inodes.erase(found);
@@ -53,6 +55,7 @@ void WorkingTree::State::drop_if_unused(LiveNode& node) {
     if (!node.gone || pins.contains(node.number)) return;
     // The commit under way, or one whose answer was lost, may bring it into the base: then it is removed from there.
     const bool in_flight = node.made > 0 && node.made <= (unsettled ? unsettled->generation : freezing);
+    if (in_flight) dirty.insert(node.number);  // it is looked at again when that is known
     if (!node.base && !in_flight) drop(node.number);
 }
 
@@ -131,7 +134,7 @@ base::Task<base::Result<std::optional<EntryTarget>>> WorkingTree::State::find_na
 void WorkingTree::State::set_name(LiveNode& directory, const std::string& name, std::optional<EntryTarget> before,
                                   std::optional<EntryTarget> after, bool exclusive) {
     auto key = name_key(directory.number, name);
-    const auto [at, first] = directory.names.try_emplace(std::move(key));
+    const auto [at, first] = directory.name(std::move(key));
     auto& change = at->second;
     if (first) {
         change.before = before;
@@ -143,7 +146,7 @@ void WorkingTree::State::set_name(LiveNode& directory, const std::string& name, 
     change.after = after;
     change.exclusive = exclusive;
     change.generation = generation;
-    if (change.before == change.after && !in_flight) directory.names.erase(at);
+    if (change.before == change.after && !in_flight) directory.forget(at);
 }
 
 base::Task<base::Result<bool>> WorkingTree::State::is_empty(State* self, InodeNumber directory) {
@@ -190,20 +193,65 @@ base::Result<void> WorkingTree::State::writable() const {
     return base::ok();
 }
 
-base::Task<base::Result<void>> WorkingTree::State::enter(State* self) {
+bool WorkingTree::State::may_change(const Turn& turn) const {
+    const auto most = config.max_dirty_bytes;
+    if (!gate_open || memory.all >= (turn.removes ? most + most / 8 : most)) return false;
+    // No commit makes room of what nobody names: the other half is for those that can be committed.
+    if (memory.nameless < most / 2) return true;
+    const auto grows = inodes.find(turn.grows);
+    return grows == inodes.end() || !grows->second->gone;
+}
+
+bool WorkingTree::State::nameless_fill(const Turn& turn) const {
+    if (!gate_open || may_change(turn) || nameless_can_be_stored()) return false;
+    const auto most = config.max_dirty_bytes;
+    const auto grows = inodes.find(turn.grows);
+    const bool is_nameless = grows != inodes.end() && grows->second->gone;
+    return memory.nameless >= (is_nameless ? most / 2 : most);
+}
+
+base::Task<base::Result<void>> WorkingTree::State::enter(State* self, Turn turn) {
     BASE_CO_CHECK(self->writable());
-    if (self->gate.is_set()) co_return base::ok();
-    co_await self->gate.wait();
+    for (bool asked = false; !self->may_change(turn); asked = true) {
+        if (self->nameless_fill(turn)) {
+            if (!std::exchange(self->told_of_nameless, true)) {
+                self->env.log.write(base::Log::Level::warning, "objstore",
+                                    "volume '" + self->volume.name() + "': open files without a name take " +
+                                        std::to_string(self->memory.nameless >> 20U) +
+                                        " MiB of memory in small pieces; until they are closed there is no room");
+            }
+            co_return posix(std::errc::no_space_on_device, "open files without a name take all memory for changes");
+        }
+        if (!asked) self->wanted->pulse();
+        const bool late = self->late(turn.began);
+        // The commit under way may yet go well.
+        const bool in_vain = self->last_error && !self->committing && !may_succeed_later(self->last_error->code());
+        if (self->last_error && (late || in_vain)) co_return *self->last_error;
+        if (late) {
+            const char* const why = self->gate_open ? "too much is unwritten" : "another mount's changes are not known";
+            co_return base::Error{base::Errc::timed_out, why};
+        }
+        if (self->config.write_timeout == base::Duration::zero()) {
+            co_await self->progress->wait();
+        } else {
+            co_await base::wait_until(self->env.clock, self->progress, turn.began + self->config.write_timeout);
+        }
+    }
     co_return base::ok();
+}
+
+void WorkingTree::State::open_gate() {
+    gate_open = true;
+    progress->pulse();
 }
 
 base::Task<base::Result<void>> WorkingTree::State::have_numbers(State* self, std::uint64_t count) {
     while (self->numbers.left() < count) {
         if (self->taking_slot) {
-            co_await self->committed.wait();
+            co_await self->progress->wait();
             continue;
         }
-        const Busy busy{self->taking_slot, self->committed};
+        const Busy busy{self->taking_slot, self->progress};
         auto slot = co_await self->order->take_slot();
         if (!slot) co_return slot.error();
         self->numbers = InodeNumbers{*slot};
@@ -211,28 +259,13 @@ base::Task<base::Result<void>> WorkingTree::State::have_numbers(State* self, std
     co_return base::ok();
 }
 
-base::Task<base::Result<void>> WorkingTree::State::wait_for_a_number(State* self) {
+base::Task<base::Result<void>> WorkingTree::State::wait_for_a_number(State* self, Turn turn) {
     constexpr std::chrono::milliseconds kPause{250};
-    const auto began = self->env.clock.now();
     for (;;) {
         auto done = co_await have_numbers(self, 1);
-        if (done || self->late(began) || !may_succeed_later(done.error().code())) co_return done;
+        if (done || self->late(turn.began) || !may_succeed_later(done.error().code())) co_return done;
         co_await self->env.clock.sleep_for(kPause);
     }
-}
-
-base::Task<base::Result<void>> WorkingTree::State::wait_for_room(State* self) {
-    constexpr std::chrono::milliseconds kLook{50};
-    auto& clock = self->env.clock;
-    const auto began = clock.now();
-    while (self->dirty_bytes >= self->config.max_dirty_bytes) {
-        self->wanted->pulse();
-        const bool late = self->late(began);
-        if (self->last_error && (late || !may_succeed_later(self->last_error->code()))) co_return *self->last_error;
-        if (late) co_return base::Error{base::Errc::timed_out, "too much is unwritten"};
-        co_await base::wait_until(clock, self->wanted, clock.now() + kLook);
-    }
-    co_return base::ok();
 }
 
 void WorkingTree::State::touched(LiveNode& node, bool lazy) {
@@ -241,19 +274,31 @@ void WorkingTree::State::touched(LiveNode& node, bool lazy) {
     if (!lazy) ++node.now.change;
     const bool first = dirty.empty() || !oldest_change;
     dirty.insert(node.number);
+    recount(node);
+    const bool streams = node.content.buffer_bytes() >= config.stream_bytes;
+    if (!committing && (streams || half_full() || nameless_can_be_stored())) wanted->pulse();
     if (lazy) return;
     if (!oldest_change) oldest_change = env.clock.now();
     if (first) wanted->pulse();
 }
 
-void WorkingTree::State::recount(const LiveNode& node, std::size_t memory_before) {
-    dirty_bytes = dirty_bytes - memory_before + node.content.memory_bytes();
+void WorkingTree::State::recount(LiveNode& node) {
+    const auto before = memory.all;
+    memory -= node.counted;
+    node.counted = node.memory(pins.contains(node.number));
+    memory += node.counted;
+    if (memory.nameless < config.max_dirty_bytes / 2) told_of_nameless = false;
+    if (memory.all < before) progress->pulse();
 }
 
-void WorkingTree::State::content_changed(LiveNode& node, std::size_t memory_before) {
-    recount(node, memory_before);
-    const bool streams = node.content.memory_bytes() >= config.stream_bytes;
-    if (streams || dirty_bytes >= config.max_dirty_bytes / 2) wanted->pulse();
+bool WorkingTree::State::half_full() const {
+    const auto named = memory.all - memory.nameless;
+    return named > 0 && named >= (config.max_dirty_bytes - std::min(config.max_dirty_bytes, memory.nameless)) / 2;
+}
+
+bool WorkingTree::State::nameless_can_be_stored() const {
+    constexpr std::size_t kShare = 16;  // of the memory: not a block for each small write
+    return memory.nameless >= config.max_dirty_bytes / 4 && memory.nameless_buffers >= config.max_dirty_bytes / kShare;
 }
 
 void WorkingTree::State::lose_link(LiveNode& node, base::Timestamp now) {
@@ -312,6 +357,7 @@ void WorkingTree::set_listener(LiveListener* listener) { state_->listener = list
 void WorkingTree::pin(InodeNumber inode, std::uint64_t times) {
     if (state_->order == nullptr) return;
     state_->pins[inode] += times;
+    if (auto* const node = state_->peek(inode); node != nullptr && node->gone) state_->recount(*node);
 }
 
 void WorkingTree::unpin(InodeNumber inode, std::uint64_t times) {
@@ -320,14 +366,18 @@ void WorkingTree::unpin(InodeNumber inode, std::uint64_t times) {
     pinned->second -= std::min(times, pinned->second);
     if (pinned->second > 0) return;
     state_->pins.erase(pinned);
-    if (auto* const node = state_->peek(inode)) state_->drop_if_unused(*node);
+    auto* const node = state_->peek(inode);
+    if (node == nullptr) return;
+    state_->recount(*node);
+    state_->drop_if_unused(*node);
 }
 
 LiveStatistics WorkingTree::statistics() const {
     auto out = state_->counted;
     out.inodes_in_memory = state_->inodes.size();
     out.dirty_inodes = state_->dirty.size();
-    out.dirty_bytes = state_->dirty_bytes;
+    out.dirty_bytes = state_->memory.content;
+    out.memory_bytes = state_->memory.all;
     return out;
 }
 

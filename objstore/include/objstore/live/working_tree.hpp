@@ -9,7 +9,9 @@
 // Errors carry POSIX codes (std::errc: no_such_file_or_directory, file_exists, not_a_directory, is_a_directory,
 // directory_not_empty, filename_too_long, too_many_links, invalid_argument, file_too_large, read_only_file_system,
 // no_such_file_or_directory also for an inode that no entry names any more), or are those of PAST and objstore, whose
-// conditions say what they are to a POSIX caller: unreachable and damaged are io_error, never "no such file".
+// conditions say what they are to a POSIX caller: unreachable and damaged are io_error, never "no such file". A change
+// that waited in vain has the error of the last commit. no_space_on_device also where open files without a name have
+// all the memory there is for changes: they would have to be closed.
 //
 // On the node's executor. Paper: Ivy (Muthitacharoen et al., OSDI 2002), Pond (Rhea et al., FAST 2003); where we
 // differ: docs/decisions/live-tree.md.
@@ -34,13 +36,16 @@ namespace objstore {
 
 struct LiveConfig {
     base::Duration flush_after = std::chrono::seconds{5};  ///< the oldest change is committed at the latest then
-    std::size_t max_dirty_bytes = 256U << 20U;             ///< of content not yet handed to PAST; writers wait above it
+    /// Memory for what is not committed: content that was not handed to PAST, names, attributes, and what keeps them;
+    /// also of open files without a name. Changes wait above it; what removes something may take an eighth more. A
+    /// commit under way takes as much again at most.
+    std::size_t max_dirty_bytes = 256U << 20U;
     std::size_t stream_bytes = 8U << 20U;       ///< of one file: above it, whole chunks leave while it is written
     std::size_t max_clean_inodes = 65536;       ///< kept in memory; of others only who pins them
     std::size_t node_cache_bytes = 64U << 20U;  ///< decoded nodes of the tree
     base::Duration refresh_every = std::chrono::milliseconds{500};  ///< how soon another mount's commit is seen
     base::Duration write_timeout =
-        std::chrono::seconds{60};  ///< how long a change waits for peers or for room; zero: for ever
+        std::chrono::seconds{60};  ///< how long a change waits for peers, a merge or room; zero: for ever
 };
 
 /// Told of what other mounts changed, so that caches above can be dropped. Called on the executor, between operations.
@@ -96,7 +101,8 @@ enum class XattrMode : std::uint8_t { set, create, replace };
 struct LiveStatistics {
     std::uint64_t inodes_in_memory = 0;
     std::uint64_t dirty_inodes = 0;
-    std::uint64_t dirty_bytes = 0;
+    std::uint64_t dirty_bytes = 0;   ///< of content that is not stored
+    std::uint64_t memory_bytes = 0;  ///< of all that is not committed: what max_dirty_bytes bounds
     std::uint64_t commits = 0;
     std::uint64_t rebases = 0;    ///< commits that met another mount's
     std::uint64_t conflicts = 0;  ///< changes that could not stay as they were made
@@ -167,8 +173,8 @@ class WorkingTree {
     /// atime.
     void note_read(InodeNumber inode);
     base::Task<base::Result<void>> resize(InodeNumber inode, std::uint64_t size);
-    /// All of `bytes` or nothing. Waits while too much is dirty. Grows the file if it ends beyond it; sets mtime and
-    /// ctime, and clears nothing of the mode. `bytes` stays valid until it resumes.
+    /// All of `bytes` or nothing. Grows the file if it ends beyond it; sets mtime and ctime, and clears nothing of the
+    /// mode. `bytes` stays valid until it resumes.
     base::Task<base::Result<void>> write(InodeNumber inode, std::uint64_t offset, base::ByteView bytes);
     /// The same at the end of the file, wherever that is when it is done: the bytes of others are never overwritten.
     /// Returns the offset.
@@ -176,7 +182,7 @@ class WorkingTree {
     /// Makes a hole; never changes the size.
     base::Task<base::Result<void>> punch(InodeNumber inode, std::uint64_t offset, std::uint64_t length);
     /// By reference where the source is stored. Ranges of one file must not overlap. Returns how much was copied: less
-    /// only at the end of the source.
+    /// at the end of the source, or if more would take much memory.
     base::Task<base::Result<std::uint64_t>> copy_range(InodeNumber from, std::uint64_t from_offset, InodeNumber to,
                                                        std::uint64_t to_offset, std::uint64_t length);
     base::Task<base::Result<void>> set_xattr(InodeNumber inode, std::string name, base::Bytes value, XattrMode mode);
