@@ -2,6 +2,7 @@
 #include "base/task_group.hpp"
 #include "live/live_record.hpp"
 #include "live/mounts.hpp"
+#include "past/error.hpp"
 
 namespace objstore {
 namespace {
@@ -27,6 +28,7 @@ class TwoMounts : public LiveTest {
                                    std::optional<base::Result<std::uint64_t>>* done) {
         *done = co_await tree->append(inode, base::as_bytes(text));
     }
+    static base::Task<void> commit_of(WorkingTree* tree) { (void)co_await tree->commit(); }
     /// Both see what the other committed.
     void meet(const Mount& one, const Mount& two) {
         commit(one);
@@ -68,6 +70,76 @@ TEST_F(TwoMounts, AnAppendGoesBehindWhatTheOtherAppendedWhileItWaited) {
     ASSERT_TRUE(appended && *appended);
     EXPECT_EQ(**appended, 13U);
     EXPECT_EQ(read(two, log), "first second third");
+}
+
+// The answer to a commit that met another one was lost: until it is known nothing can be changed.
+TEST_F(TwoMounts, AChangeWaitsForAMergeNoLongerThanItMayAndIsToldTheCause) {
+    LiveConfig config;
+    config.write_timeout = std::chrono::seconds{5};
+    const auto one = mount();
+    const auto two = mount(config);
+    const auto number = file(one, kRootInode, "a", "one");
+    commit(one);
+    refresh(two);
+    file(two, kRootInode, "it has numbers for inodes");
+    meet(one, two);
+    file(one, kRootInode, "b");
+    commit(one);
+    write(two, number, 0, "two");
+    storage_.fail_put = [](const auto&) -> std::optional<base::Error> { return base::Error{past::Errc::no_space}; };
+    EXPECT_EQ(fails(two->commit()), past::Errc::no_space);
+    storage_.fail_put = nullptr;
+    int writes = 0;
+    storage_.fail_write_record = [&writes](const auto&) -> std::optional<base::Error> {
+        if (++writes == 1) return std::nullopt;  // which meets the other's commit
+        return base::Error{past::Errc::holders_unreachable};
+    };
+    EXPECT_EQ(fails(two->commit()), past::Errc::holders_unreachable);
+    const auto began = world_.elapsed();
+    EXPECT_EQ(fails(two->write(number, 0, base::as_bytes("more"))), past::Errc::holders_unreachable);
+    EXPECT_EQ(fails(two->create(kRootInode, "c", NewInode{})), past::Errc::holders_unreachable);
+    EXPECT_GE(world_.elapsed() - began, 2 * config.write_timeout);
+    EXPECT_LE(world_.elapsed() - began, 2 * config.write_timeout + std::chrono::seconds{1});
+    storage_.fail_write_record = nullptr;
+    commit(two);
+    write(two, number, 0, "more");
+}
+
+// Of a merge that does not end what the commit before it met is the cause.
+TEST_F(TwoMounts, WhereThereIsNoSpaceAMergeThatDoesNotEndSaysSo) {
+    LiveConfig config;
+    config.write_timeout = std::chrono::seconds{5};
+    const auto one = mount();
+    const auto two = mount(config);
+    const auto number = file(one, kRootInode, "a", "one");
+    commit(one);
+    refresh(two);
+    file(two, kRootInode, "it has numbers for inodes");
+    meet(one, two);
+    file(one, kRootInode, "b");
+    commit(one);
+    write(two, number, 0, "two");
+    storage_.fail_put = [](const auto&) -> std::optional<base::Error> { return base::Error{past::Errc::no_space}; };
+    EXPECT_EQ(fails(two->commit()), past::Errc::no_space);
+    storage_.fail_put = nullptr;
+    bool met = false;  // the other's commit
+    storage_.fail_write_record = [&met](const auto&) -> std::optional<base::Error> {
+        met = true;
+        return std::nullopt;
+    };
+    storage_.hold_put = [this, &met]() -> base::Task<void> {
+        if (met) co_await env_.clock.sleep_for(std::chrono::minutes{10});
+    };
+    base::TaskGroup group{env_.executor};
+    group.spawn(commit_of(two.tree.get()));
+    world_.run_for(std::chrono::seconds{1});
+    const auto began = world_.elapsed();
+    EXPECT_EQ(fails(two->write(number, 0, base::as_bytes("more"))), past::Errc::no_space);
+    EXPECT_GE(world_.elapsed() - began, config.write_timeout);
+    EXPECT_LE(world_.elapsed() - began, config.write_timeout + std::chrono::seconds{1});
+    storage_.hold_put = nullptr;
+    world_.run(group.join());
+    write(two, number, 0, "more");
 }
 
 TEST_F(TwoMounts, ChangesApartFromEachOtherAllStay) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "live/working_state.hpp"
+#include "objstore/error.hpp"
 
 namespace objstore {
 
@@ -141,17 +142,72 @@ base::Task<base::Result<void>> WorkingTree::State::refresh(State* self) {
     if (self->committing) co_return base::ok();                          // it meets the other one by itself
     if (!self->dirty.empty()) co_return co_await commit(self);
     const auto of = self->base_number;
-    BASE_CO_TRY(const auto foreign, co_await compare(self, newest.root));
+    const auto foreign = co_await compare(self, newest.root);
+    if (!foreign && costs_only_itself(foreign.error().code()))
+        co_return co_await start_afresh(self, newest, foreign.error());
+    if (!foreign) co_return foreign.error();
     // Something was changed, or committed, meanwhile: the next commit or the next look takes it in.
     if (of != self->base_number || !self->dirty.empty() || self->committing) co_return base::ok();
-    self->adopt_foreign(foreign, newest);
+    self->adopt_foreign(*foreign, newest);
+    co_return base::ok();
+}
+
+// Nobody can tell what others changed, for a block of one of the versions is lost. Nothing of the old one is believed
+// any more, here or by the kernel; what is lost in the new one is damage to whoever asks for it. Requires: nothing here
+// is unordered.
+base::Task<base::Result<void>> WorkingTree::State::start_afresh(State* self, LiveVersion newest, base::Error damage) {
+    const auto of = self->base_number;
+    const Tree after{self->volume.reader(), newest.root, self->nodes};
+    std::vector<InodeNumber> forgotten;
+    std::vector<InodeNumber> nameless;
+    for (const auto& [number, node] : self->inodes) (node->gone ? nameless : forgotten).push_back(number);
+    for (const auto number : std::vector<InodeNumber>{nameless}) {
+        const auto there = co_await find_inode(after, number);
+        if (!there && !costs_only_itself(there.error().code())) co_return there.error();
+        if (there && !*there) continue;
+        forgotten.push_back(number);  // others brought it back, or nobody knows
+        std::erase(nameless, number);
+    }
+    if (self->gate_open && (of != self->base_number || !self->dirty.empty() || self->committing)) co_return base::ok();
+    self->env.log.write(base::Log::Level::warning, "objstore",
+                        "volume '" + self->volume.name() + "': what another mount changed cannot be told (" +
+                            damage.message() + "); everything is read anew");
+    const NamedTree before{*self->base, self->version.named_in};
+    self->replace_base(newest);
+    for (const auto number : forgotten) self->drop(number);
+    for (const auto number : nameless) {
+        auto* const node = self->peek(number);
+        if (node == nullptr) continue;
+        if (node->base && !node->last) node->last = before;
+        node->base.reset();
+        node->changed = 0;
+        self->dirty.erase(number);
+        self->recount(*node);
+        self->drop_if_unused(*node);
+    }
+    if (self->listener == nullptr) co_return base::ok();
+    self->listener->on_inode_changed(kRootInode);
+    std::vector<InodeNumber> pinned;
+    for (const auto& [number, times] : self->pins) pinned.push_back(number);
+    std::sort(pinned.begin(), pinned.end());
+    for (const auto number : pinned) self->listener->on_inode_changed(number);
     co_return base::ok();
 }
 
 base::Task<base::Result<void>> WorkingTree::State::adopt_rebased(State* self, Frozen frozen, Ordered ordered) {
     auto done = co_await take_in(self, &frozen, &ordered);
-    if (!done) self->unadopted.emplace(std::move(frozen), std::move(ordered));
-    co_return done;
+    if (!done && costs_only_itself(done.error().code()))
+        done = co_await start_afresh(self, ordered.version, done.error());
+    if (!done) {
+        self->unadopted.emplace(std::move(frozen), std::move(ordered));
+        co_return done;
+    }
+    self->durable = frozen.generation;
+    ++self->counted.commits;
+    ++self->counted.rebases;
+    self->counted.conflicts += ordered.conflicts.size();
+    self->open_gate();
+    co_return base::ok();
 }
 
 // The gate is closed: nothing here differs from what was frozen. Everything in memory becomes what the new base says.
@@ -207,16 +263,11 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
         self->recount(*node);
         self->drop_if_unused(*node);
     }
-    self->durable = frozen.generation;
-    ++self->counted.commits;
-    ++self->counted.rebases;
-    self->counted.conflicts += ordered.conflicts.size();
     foreign.names.merge(lost_names);
     if (self->listener != nullptr) {
         for (const auto number : foreign.inodes) self->listener->on_inode_changed(number);
         for (const auto& [directory, name] : foreign.names) self->listener->on_entry_changed(directory, name);
     }
-    self->open_gate();
     co_return base::ok();
 }
 

@@ -413,14 +413,18 @@ base::Task<void> WorkingTree::State::flush_on(State* self) {
 }
 
 base::Task<void> WorkingTree::State::refresh_on(State* self) {
+    std::string told;  // damage, once
     for (;;) {
         co_await self->env.clock.sleep_for(self->config.refresh_every);
         auto done = co_await refresh(self);  // unreachable: it is asked again
         if (done) done = co_await keep_what_is_held(self);
-        if (!done && !(done.error() == past::Errc::holders_unreachable)) {
-            self->env.log.write(base::Log::Level::debug, "objstore",
-                                "volume '" + self->volume.name() + "': " + done.error().message());
-        }
+        if (done) told.clear();
+        if (done || done.error() == past::Errc::holders_unreachable) continue;
+        auto text =
+            "volume '" + self->volume.name() + "': changes of other mounts are not seen: " + done.error().message();
+        const bool is_news = costs_only_itself(done.error().code()) && text != told;
+        self->env.log.write(is_news ? base::Log::Level::warning : base::Log::Level::debug, "objstore", text);
+        if (is_news) told = std::move(text);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "objstore/error.hpp"
 #include "objstore/live/update.hpp"
 
 namespace objstore {
@@ -86,6 +87,8 @@ class Rebaser {
     }
 
   private:
+    /// Where a block is lost nobody knows what they did: then it is taken that they changed everything, so that nothing
+    /// of theirs is overwritten.
     base::Task<base::Result<void>> learn_theirs() {
         const TreeDifference note = [this](const Item* before, const Item* after) {
             const auto& key = before != nullptr ? before->key : after->key;
@@ -98,11 +101,16 @@ class Rebaser {
             if (edited(was, is)) theirs.edited = true;
             if (was.size != is.size) theirs.data = true;
         };
-        return diff_trees(base_, newest_, note);
+        const auto done = co_await diff_trees(base_, newest_, note);
+        if (!done && !costs_only_itself(done.error().code())) co_return done.error();
+        unknown_ = !done;
+        co_return base::ok();
     }
 
     [[nodiscard]] const Theirs& theirs(InodeNumber number) const {
         static const Theirs nothing;
+        static const Theirs anything{true, true};
+        if (unknown_) return anything;
         const auto found = theirs_.find(number);
         return found == theirs_.end() ? nothing : found->second;
     }
@@ -209,7 +217,8 @@ class Rebaser {
 
     /// Never a mixture: where both wrote, the file has ours, and theirs is kept under a number of its own.
     base::Task<base::Result<DataChange>> take_data(InodeNumber number, const InodeUpdate& change, Inode there) {
-        if (!theirs(number).data) co_return *change.data;
+        const bool untouched = unknown_ && change.before && *change.before == there;
+        if (untouched || !theirs(number).data) co_return *change.data;
         InodeUpdate kept;
         kept.after = there;
         kept.after->nlink = 0;
@@ -597,6 +606,7 @@ class Rebaser {
     InodeNumbers& numbers_;
     std::int64_t now_ns_;
     std::map<InodeNumber, Theirs> theirs_;
+    bool unknown_ = false;  // what they did
     Update out_;
     std::vector<Conflict> conflicts_;
     std::set<InodeNumber> named_;                                            // inodes that we gave a name

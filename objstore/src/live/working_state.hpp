@@ -171,6 +171,7 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     /// Keeps what it could not take in yet as `unadopted`.
     static base::Task<base::Result<void>> adopt_rebased(State* self, Frozen frozen, Ordered ordered);
     static base::Task<base::Result<void>> take_in(State* self, const Frozen* frozen, const Ordered* ordered);
+    static base::Task<base::Result<void>> start_afresh(State* self, LiveVersion newest, base::Error damage);
     void replace_base(const LiveVersion& version);
     /// The inode in memory; one that is pinned and loses its last name is brought there. Else null.
     LiveNode* node_to_reload(InodeNumber number, const std::optional<Inode>& record, const Foreign& foreign);
