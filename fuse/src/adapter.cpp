@@ -111,8 +111,12 @@ void Adapter::end_all() {
     for (const auto& request : now) request->cancel.emit(asio::cancellation_type::all);
 }
 
+bool Adapter::is_dying(const Request& request) const {
+    return config.dies(static_cast<std::uint32_t>(fuse_req_ctx(request.req)->pid));
+}
+
 void Adapter::interrupt(Request& request) {
-    if (!request.waits_for_ever && !config.dies(static_cast<std::uint32_t>(fuse_req_ctx(request.req)->pid))) return;
+    if (!request.waits_for_ever && !is_dying(request)) return;
     request.cancel.emit(asio::cancellation_type::all);
 }
 
@@ -123,9 +127,12 @@ base::Task<void> Adapter::watch_calls() {
         const std::vector<RequestPtr> present{under_way.begin(), under_way.end()};
         for (const auto& request : present) {
             if (!request->answered && request->interrupted) interrupt(*request);
+            // Where so many wait that no request is read, word of a signal is not either.
+            if (!request->answered && pressing >= config.max_requests && is_dying(*request))
+                request->cancel.emit(asio::cancellation_type::all);
             if (request->answered || request->waits_for_ever || config.timeout == base::Duration::zero() ||
-                now - request->since < config.timeout)
-                continue;
+                now - request->since < config.timeout + kTick)
+                continue;  // what gives up by itself says why
             request->timed_out = true;
             request->cancel.emit(asio::cancellation_type::all);
         }

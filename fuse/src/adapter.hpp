@@ -93,6 +93,7 @@ struct Adapter {
     base::Task<void> read_requests();
     base::Task<void> watch_calls();
     void interrupt(Request& request);
+    [[nodiscard]] bool is_dying(const Request& request) const;
     /// The kernel will send no more.
     [[nodiscard]] bool cut_off() const;
     /// False once there is nothing more to read, ever.

@@ -154,11 +154,28 @@ class RandomFileSystems : public FileSystemTest {
         acknowledged_.merge(machine.unsynced);
         machine.unsynced.clear();
     }
+    /// Whatever comes of it, what the name meant may be gone.
+    void remove_file(Machine& machine, NodeId directory, const std::string& name) {
+        const auto node = look_up(machine, directory, name);
+        if (node == 0) return;
+        const auto pieces = call(machine.mount->read(node, 0, 0, 1U << 20U));
+        if (!pieces) return;
+        removed_.insert(text_of(*pieces));
+        (void)call(machine.mount->unlink(directory, name));
+    }
+    static std::string text_of(const std::vector<objstore::ReadPiece>& pieces) {
+        std::string text;
+        for (const auto& piece : pieces) {
+            text += piece.bytes.empty() ? std::string(piece.length, '\0') : std::string{base::as_text(piece.bytes)};
+        }
+        return text;
+    }
     void change_names(Machine& machine) {
         const auto directory = some_directory(machine);
         const auto name = some_name();
         const auto other = some_directory(machine);
-        switch (below(4)) {
+        switch (below(5)) {
+            case 4: return remove_file(machine, directory, name);
             case 0: {
                 const auto made =
                     call(machine.mount->make_node({}, directory, name, base::FileType::directory, 0755, 0));
@@ -274,10 +291,7 @@ class RandomFileSystems : public FileSystemTest {
             }
             const auto pieces = call(machine.mount->read(node, 0, 0, 1U << 20U));
             if (!pieces) continue;
-            std::string text;
-            for (const auto& piece : *pieces) {
-                text += piece.bytes.empty() ? std::string(piece.length, '\0') : std::string{base::as_text(piece.bytes)};
-            }
+            const auto text = text_of(*pieces);
             const auto body = text.find(':');
             const bool whole = text.empty() || (body != std::string::npos && body + 1 < text.size() &&
                                                 text.find_first_not_of(text[body + 1], body + 1) == std::string::npos);
@@ -294,6 +308,7 @@ class RandomFileSystems : public FileSystemTest {
     void run_seed(std::uint64_t seed) {
         draws_.seed(seed);
         acknowledged_.clear();
+        removed_.clear();
         std::vector<Machine> machines(2 + below(2));
         for (auto& machine : machines) start(machine);
         changing_ = true;
@@ -329,7 +344,7 @@ class RandomFileSystems : public FileSystemTest {
             (void)contents(machine, kRootNode, shown, 0);
             EXPECT_EQ(shown, first);
         }
-        // Nothing here removes a file: what was acknowledged has a name, or is kept by a conflict.
+        // What was acknowledged, and nobody removed, has a name, or is kept by a conflict.
         auto& tree = *machines[0].mount.tree;
         const auto conflicts = *run(tree.conflicts());
         for (const auto& listed : conflicts) {
@@ -338,13 +353,15 @@ class RandomFileSystems : public FileSystemTest {
         }
         const auto kept = contents(machines[0], kRootNode, first, 0);
         for (const auto& text : acknowledged_) {
-            EXPECT_TRUE(kept.contains(text)) << "acknowledged and lost: " << text.substr(0, text.find(':'));
+            EXPECT_TRUE(kept.contains(text) || removed_.contains(text))
+                << "acknowledged and lost: " << text.substr(0, text.find(':'));
         }
         for (auto& machine : machines) kill(machine);
     }
 
     std::mt19937_64 draws_{1};
     std::set<std::string> acknowledged_;
+    std::set<std::string> removed_;  // contents of files that somebody took a name from
     std::uint64_t contents_ = 0;
     bool faulty_ = false;
     bool changing_ = false;

@@ -1,5 +1,6 @@
 // A mount left to itself: what run() does while the network is slow, away, or full.
 #include "base/task_group.hpp"
+#include "live/live_record.hpp"
 #include "live/mounts.hpp"
 #include "objstore/live/order.hpp"
 #include "past/error.hpp"
@@ -24,6 +25,18 @@ class Background : public LiveTest {
     base::Task<void> puts_succeed_after(base::Duration duration) {
         co_await env_.clock.sleep_for(duration);
         storage_.fail_put = nullptr;
+    }
+    /// How many inodes the newest version has, named or not.
+    std::size_t inodes_stored() {
+        auto volume = *open();
+        const Tree forest{volume->reader(), volume->state().forest};
+        const auto record = LiveRecord::decode(std::get<Opaque>(run(forest.find(kLiveKey))->value));
+        const Tree live{volume->reader(), record->root};
+        std::size_t count = 0;
+        for (const auto& item : run(live.range(TreeKey{}, TreeKey::first(UINT64_MAX)))) {
+            if (item.key.kind == Kind::inode) ++count;
+        }
+        return count;
     }
     base::Result<void> commit_result(const Mount& on) { return world_.run(on->commit()); }
 
@@ -82,6 +95,70 @@ TEST_F(Background, AfterALostAnswerTheMountGoesOn) {
     EXPECT_EQ(one->statistics().dirty_inodes, 0U);
     EXPECT_EQ(names(mount(), kRootInode), (std::vector<std::string>{"0", "a"}));
     stop();
+}
+
+// Whether it was stored is not known when its name goes: it goes with the commit after that, held or not.
+TEST_F(Background, AFileThatLosesItsNameAfterALostAnswerLeavesNothingBehind) {
+    for (const bool held : {false, true}) {
+        SCOPED_TRACE(held);
+        const auto one = mount();
+        if (!held) file(one, kRootInode, "keep");
+        commit(one);
+        const auto number = file(one, kRootInode, "a", "text");
+        storage_.lose_answer = [this](const base::Guid&) -> std::optional<base::Error> {
+            storage_.holders_up = 0;
+            return base::Error{past::Errc::holders_unreachable};
+        };
+        EXPECT_FALSE(commit_result(one));
+        storage_.lose_answer = nullptr;
+        if (held) one->pin(number);
+        run(one->unlink(kRootInode, "a"));
+        EXPECT_FALSE(commit_result(one));
+        if (held) {
+            EXPECT_EQ(read(one, number), "text");
+        }
+        storage_.holders_up = storage_.holders;
+        commit(one);
+        commit(one);
+        EXPECT_EQ(inodes_stored(), 2U) << "the root, and what is kept";
+        if (held) {
+            EXPECT_EQ(read(one, number), "text");
+            one->unpin(number);
+        }
+        EXPECT_EQ(one->statistics().dirty_inodes, 0U);
+        EXPECT_EQ(one->statistics().memory_bytes, 0U);
+        EXPECT_EQ(names(mount(), kRootInode), std::vector<std::string>{"keep"});
+    }
+}
+
+TEST_F(Background, ACommitThatEndsInABugLosesNothingAndTheNextOneGoesOn) {
+    for (const bool merges : {false, true}) {
+        SCOPED_TRACE(merges);
+        const auto one = mount();
+        const auto two = mount();
+        const auto name = merges ? std::string{"b"} : std::string{"a"};
+        commit(one);
+        if (merges) {
+            file(two, kRootInode, "other");
+            commit(two);
+        }
+        file(one, kRootInode, name, "text");
+        int puts = 0;
+        storage_.fail_put = [&puts](const auto&) -> std::optional<base::Error> {
+            if (++puts > 1) throw std::runtime_error{"a bug"};
+            return std::nullopt;
+        };
+        const auto done = commit_result(one);
+        ASSERT_FALSE(done);
+        EXPECT_EQ(done.error(), base::Errc::io_failed);
+        EXPECT_NE(done.error().message().find("a bug"), std::string::npos);
+        EXPECT_EQ(LiveTest::text(one, kRootInode, name), "text");
+        file(one, kRootInode, name + "2", "more");  // nobody is held up
+        storage_.fail_put = nullptr;
+        commit(one);
+        EXPECT_EQ(LiveTest::text(mount(), kRootInode, name), "text");
+        EXPECT_EQ(LiveTest::text(mount(), kRootInode, name + "2"), "more");
+    }
 }
 
 TEST_F(Background, WithoutRoomNothingIsLostAndWithRoomItGoesOn) {

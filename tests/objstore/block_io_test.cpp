@@ -54,6 +54,15 @@ TEST(BlockWriter, BlocksOfOnePlaceTravelTogether) {
     EXPECT_LE(on.storage.puts(), 16U);
 }
 
+TEST(BlockWriter, VerySmallBlocksTravelInAsManyPutsAsTheyNeed) {
+    test::VolumeWorld on;
+    constexpr std::uint64_t kMany = 4096 * 20;
+    ASSERT_TRUE(on.world.run(write_many(on.writer, kMany, 8)));
+    const auto flushed = on.world.run(on.writer.flush());
+    ASSERT_TRUE(flushed) << flushed.error().message();
+    EXPECT_EQ(on.storage.blocks_sent(), kMany);
+}
+
 TEST(BlockWriter, WhatIsUnderWayIsBounded) {
     test::VolumeWorld on;
     WriterConfig config;

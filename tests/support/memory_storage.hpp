@@ -75,6 +75,7 @@ class MemoryStorage final : public past::Storage {
     base::Task<base::Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
                                                    past::Wait /*wait*/, base::TimePoint /*deadline*/) override {
         std::uint64_t bytes = 0;
+        if (blocks.empty() || blocks.size() > past::kMaxBlocksPerRequest) co_return base::Errc::bad_argument;
         for (const auto& block : blocks) {
             if (block.bytes.size() > base::kMaxBlockBytes) co_return past::Errc::too_large;
             bytes += block.bytes.size();
@@ -116,7 +117,7 @@ class MemoryStorage final : public past::Storage {
     base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, past::Tag tag, std::vector<base::Guid> ids,
                                                       base::TimePoint) override {
         co_await turn();
-        if (ids.size() > 4096) co_return past::Errc::too_large;
+        if (ids.size() > past::kMaxBlocksPerRequest) co_return past::Errc::too_large;
         ++touches_;
         if (fail_touch) {
             if (auto error = fail_touch(ids)) co_return std::move(*error);

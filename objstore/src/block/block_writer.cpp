@@ -172,7 +172,8 @@ base::Task<base::Result<void>> BlockWriter::put(SealedBlock block) {
     ++state->totals.blocks;
     state->totals.bytes += size;
 
-    if (at->second.bytes >= state->config.batch_bytes) {
+    const bool full = at->second.blocks.size() == past::kMaxBlocksPerRequest;
+    if (full || at->second.bytes >= state->config.batch_bytes) {
         state->dispatch(state, at);
     } else if (state->queued_bytes > state->config.max_pending_bytes / 2) {
         state->dispatch_largest(state);  // many places, none full: keep the network busy
