@@ -112,7 +112,7 @@ TEST(Help, NamesNoVerbThatDoesNotExist) {
     });
     for (int value = 1; value < 64; ++value) texts.emplace_back(advice({value, error_category()}));
     for (int value = 1; value < 64; ++value) texts.emplace_back(advice({value, base::error_category()}));
-    const std::regex mention{"[' ]pelago ([a-z-]+)( [a-z-]+)?"};
+    const std::regex mention{"[' ]pelago ([a-z][a-z-]*)( [a-z][a-z-]*)?"};
     const std::set<std::string> prose{"may", "command",
                                       "node"};  // "another pelago command", "a later version of pelago may"
     for (const auto& text : texts) {
