@@ -237,7 +237,7 @@ std::function<void(objstore::archive::FileChange, const std::string&)> name_each
 
 base::Result<ExitCode> back_up_to(Context& context, const VolumeAccess& access, BackupOptions options) {
     Session& session = *access.session;
-    options.cache_path = "dedup-" + access.volume->keys().aguid.hex();
+    options.cache_path = dedup_cache_path(*access.volume);
     Progress progress{context.console, "backup"};
     auto report = session.run(
         objstore::archive::backup(session.env(), session.files(), *access.volume, options, show_progress(progress)),
