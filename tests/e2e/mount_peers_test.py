@@ -173,6 +173,71 @@ def test_ring_a_mount_that_is_stopped_while_the_peers_are_away_says_so_and_store
     check(read(m.here("last")) == bytes_of("last"), "the last change is lost")
 
 
+def test_ring_a_mount_that_cannot_store_ends_at_its_time_out_or_at_a_second_signal_and_says_what_is_lost(m):
+    for timeout in 5, 0:
+        server = subprocess.Popen([PELAGO, "--dir", m.nodes[0]["directory"], "mount", "v", m.directory, "-o", f"timeout={timeout}"],
+                                  env=m.environment, stderr=subprocess.PIPE)
+        m.mounts.append(m.directory)
+        m.servers.append(server.pid)
+        while not mount_test.mounted(m.directory):
+            check(server.poll() is None, "it ended")
+            time.sleep(0.02)
+        write(m.here(f"first{timeout}"), b"first")
+        m.run("sync", m.here())
+        m.signal(signal.SIGSTOP, 2, 3, 4)
+        write(m.here("last"), bytes_of("last"))
+        server.send_signal(signal.SIGTERM)
+        said = b""
+        while b"cannot store the last changes" not in said:
+            line = server.stderr.readline()
+            check(line, f"it ended: {said.decode()}")
+            said += line
+        began = time.monotonic()
+        check(b"another signal ends it" in said, said.decode())
+        if timeout == 0:
+            time.sleep(3)
+            check(server.poll() is None, "it gave up")
+            server.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+        said += server.communicate(timeout=PATIENCE_S)[1]
+        seconds = time.monotonic() - began
+        check(server.returncode != 0, said.decode())
+        if timeout == 0:
+            check(seconds < 3, f"a second signal ended it after {seconds:.1f} s")
+        else:
+            check(seconds >= timeout - 1 and b"lost the last changes" in said, f"{seconds:.1f} s: {said.decode()}")
+        m.signal(signal.SIGCONT, 2, 3, 4)
+        m.mount_one()
+        check(read(m.here(f"first{timeout}")) == b"first", "what was synced is lost")
+        m.umount("--wait")
+
+
+def test_ring_who_is_killed_ends_at_once_where_so_many_wait_that_no_request_is_read(m):
+    m.mount_one("timeout=0")
+    write(m.here("a"), b"a")
+    m.run("sync", m.here())
+    m.signal(signal.SIGSTOP, 2, 3, 4)
+    write(m.here("b"), b"b")
+    calls = 1100  # MountConfig::max_requests is 1024
+    waiting = subprocess.Popen([sys.executable, "-c", f"""
+import os, threading
+for _ in range({calls}):
+    threading.Thread(target=lambda: os.getxattr({m.here()!r}, "user.pelago.sync"), daemon=True).start()
+print("they wait", flush=True)
+threading.Event().wait()
+"""], stdout=subprocess.PIPE)
+    waiting.stdout.readline()
+    time.sleep(2)
+    began = time.monotonic()
+    waiting.kill()
+    waiting.wait(PATIENCE_S)
+    seconds = time.monotonic() - began
+    check(seconds < 3, f"killed, it hung for {seconds:.1f} s")
+    check(read(m.here("b")) == b"b", "other bytes")
+    m.signal(signal.SIGCONT, 2, 3, 4)
+    m.run("sync", m.here())
+
+
 def test_ring_more_calls_than_are_taken_at_once_wait_and_none_is_refused_for_it(m):
     m.mount_one("timeout=5s")
     files = 1200  # MountConfig::max_requests is 1024

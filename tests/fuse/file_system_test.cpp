@@ -271,6 +271,11 @@ TEST_F(FileSystemTest, ExtendedAttributesHaveTheirErrors) {
     EXPECT_EQ(set("user.pelago.pid", 1, SetXattrFlag::any), EPERM);
     EXPECT_EQ(set("trusted.t", 1, SetXattrFlag::any), 0);
     EXPECT_EQ(number(m->get_xattr(file, "security.capability")), ENODATA);
+    // So that who asks it of every file of a directory asks once.
+    EXPECT_EQ(number(m->get_xattr(file, "security.selinux")), EOPNOTSUPP);
+    EXPECT_EQ(set("security.selinux", 5, SetXattrFlag::any), 0);
+    EXPECT_EQ(number(m->get_xattr(file, "security.selinux")), 0);
+    EXPECT_EQ(number(m->remove_xattr(file, "security.selinux")), 0);
     EXPECT_THAT(*run(m->list_xattrs(kAda, file)), testing::UnorderedElementsAre("user.a", "user.b"));
     EXPECT_EQ(run(m->list_xattrs({}, file))->size(), 3U);
     EXPECT_EQ(number(m->remove_xattr(file, "user.a")), 0);

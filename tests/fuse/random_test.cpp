@@ -373,7 +373,7 @@ TEST_F(RandomFileSystems, SeveralWithFaultsLoseNothingThatWasAcknowledged) {
     for (std::uint64_t seed = 0; seed < seeds && !HasFailure(); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         run_seed(seed);
-        EXPECT_GT(acknowledged_.size(), 10U);
+        EXPECT_GT(acknowledged_.size(), 5U);
     }
 }
 

@@ -87,12 +87,13 @@ base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore
     group.spawn(tree.run());
     group.spawn(unmount_when(stopped, &tree, &mount));
     co_await mount.serve(files);
-    const auto committed = co_await store_the_rest(env, &tree, stopped, std::move(leaving));
+    const auto committed = co_await store_the_rest(env, &tree, stopped, leaving);
+    // Said here: of a command that was asked to stop no more is told than that it was interrupted.
+    if (!committed) leaving.warn("lost " + unstored(tree) + ": " + committed.error().message());
     group.cancel();
     co_await group.join();
     co_await volume.finish();
-    if (!committed) co_return committed.error().with("lost " + unstored(tree));
-    co_return base::ok();
+    co_return committed;
 }
 
 base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, fusefs::Files& files, fusefs::Mount& mount,
