@@ -36,6 +36,7 @@ PeerConfig peer_config(const DaemonOptions& options, const base::Certificate& ce
     config.overlay.probe_timeout =
         std::clamp<base::Duration>(options.heartbeat / 2, milliseconds{500}, config.overlay.probe_timeout);
     config.store.capacity_bytes = options.capacity_bytes != 0 ? options.capacity_bytes : certificate.capacity_bytes;
+    config.past.scrub_period = options.scrub;
     if (options.cache_bytes) config.past.max_cache_bytes = *options.cache_bytes;
     return config;
 }
