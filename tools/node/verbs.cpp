@@ -130,7 +130,8 @@ std::string members_table(const nlohmann::json& members) {
 std::string scrub_text(const nlohmann::json& scrub) {
     if (scrub["period_s"] == 0) return "off: contents are checked when they are read";
     const auto ended = scrub["ended_s"].get<std::int64_t>();
-    auto text = ended == 0 ? "not once through yet" : "all was read and checked until " + local_time(base::Timestamp{ended, 0});
+    auto text =
+        ended == 0 ? "not once through yet" : "all was read and checked until " + local_time(base::Timestamp{ended, 0});
     if (scrub["damaged"] != 0) text += "; " + plural(scrub["damaged"], "damaged block", "damaged blocks") + " found";
     return text + "; every " + show_duration(scrub["period_s"]);
 }
