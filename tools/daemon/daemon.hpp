@@ -22,6 +22,7 @@ struct DaemonOptions {
     std::string socket;             ///< "": node.sock in it
     bool share_with_group = false;  ///< members of our group may give commands, too
     std::string listen;
+    std::string metrics;                       ///< address and port of the page for Prometheus; "": none
     std::string advertise;                     ///< "": what is listened on
     std::uint64_t capacity_bytes = 0;          ///< 0: what the certificate says, else what the device has room for
     std::optional<std::uint64_t> cache_bytes;  ///< at most; nullopt: past::Config's default. 0: nothing is cached

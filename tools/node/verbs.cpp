@@ -27,6 +27,7 @@ struct RunFlags {
     std::string cache;
     std::string heartbeat = "30s";
     std::string scrub = "30d";
+    std::string metrics;
     bool share_with_group = false;
 };
 
@@ -37,7 +38,9 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
     options.share_with_group = flags.share_with_group;
     options.listen = flags.listen;
     options.advertise = flags.advertise;
-    for (const auto& [flag, text] : {std::pair{"--listen", flags.listen}, std::pair{"--advertise", flags.advertise}}) {
+    options.metrics = flags.metrics;
+    for (const auto& [flag, text] : {std::pair{"--listen", flags.listen}, std::pair{"--advertise", flags.advertise},
+                                     std::pair{"--metrics", flags.metrics}}) {
         const bool given = !text.empty() || std::string_view{flag} == "--listen";
         if (given && !base::host::parse_host_port(text)) {
             return usage_error(std::string{flag} + " takes an address and a port, like 192.0.2.7:7400, not '" + text +
@@ -245,6 +248,10 @@ void add_node_verbs(Verbs& verbs) {
         .add_option("--cache", run_flags->cache,
                     "Unused space in which to cache what was read (default 1G, never more than half); 0 for no cache")
         ->type_name("SIZE");
+    run_verb
+        .add_option("--metrics", run_flags->metrics,
+                    "Address and port of a page for Prometheus, /metrics, like 127.0.0.1:9480; plain HTTP")
+        ->type_name("HOST:PORT");
     run_verb.add_option("--scrub", run_flags->scrub, "Time within which every stored block is read and checked once")
         ->type_name("TIME")
         ->capture_default_str();
