@@ -136,7 +136,11 @@ std::string scrub_text(const nlohmann::json& scrub) {
     auto text =
         ended == 0 ? "not once through yet" : "all was read and checked until " + local_time(base::Timestamp{ended, 0});
     if (scrub["damaged"] != 0) text += "; " + plural(scrub["damaged"], "damaged block", "damaged blocks") + " found";
-    return text + "; every " + show_duration(scrub["period_s"]);
+    constexpr std::int64_t kDay = 86'400;
+    const auto period = scrub["period_s"].get<std::int64_t>();
+    const bool in_days = period >= kDay && period % kDay == 0;
+    return text + "; every " +
+           (in_days ? plural(static_cast<std::uint64_t>(period / kDay), "day", "days") : show_duration(period));
 }
 
 void print_status(Console& console, const nlohmann::json& status) {
