@@ -212,6 +212,22 @@ def test_ring_a_mount_that_cannot_store_ends_at_its_time_out_or_at_a_second_sign
         m.umount("--wait")
 
 
+def test_ring_a_mount_in_which_things_were_only_read_ends_while_the_peers_are_away(m):
+    m.mount_one("timeout=0")
+    write(m.here("a"), b"a")
+    m.run("sync", m.here())
+    time.sleep(1)
+    check(read(m.here("a")) == b"a" and os.listdir(m.here()) == ["a"], "other bytes")
+    m.signal(signal.SIGSTOP, 2, 3, 4)
+    server = m.servers[-1]
+    began = time.monotonic()
+    os.kill(server, signal.SIGTERM)
+    while os.path.exists(f"/proc/{server}"):
+        check(time.monotonic() - began < 60, "it waits for peers, and has nothing to store")
+        time.sleep(0.1)
+    m.signal(signal.SIGCONT, 2, 3, 4)
+
+
 def test_ring_who_is_killed_ends_at_once_where_so_many_wait_that_no_request_is_read(m):
     m.mount_one("timeout=0")
     write(m.here("a"), b"a")

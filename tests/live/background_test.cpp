@@ -161,6 +161,20 @@ TEST_F(Background, ACommitThatEndsInABugLosesNothingAndTheNextOneGoesOn) {
     }
 }
 
+TEST_F(Background, WhatWasOnlyReadIsNothingToBeLost) {
+    const auto one = mount();
+    const auto number = file(one, kRootInode, "a", "text");
+    commit(one);
+    world_.run_for(1s);
+    one->note_read(number);
+    EXPECT_EQ(one->statistics().dirty_inodes, 0U);
+    run(one->resize(number, 2));
+    one->note_read(number);
+    EXPECT_EQ(one->statistics().dirty_inodes, 1U);
+    commit(one);
+    EXPECT_EQ(one->statistics().dirty_inodes, 0U);
+}
+
 TEST_F(Background, WithoutRoomNothingIsLostAndWithRoomItGoesOn) {
     LiveConfig config;
     config.max_dirty_bytes = 1U << 20U;

@@ -54,6 +54,7 @@ struct LiveNode {
     bool damaged = false;                     ///< an entry names it, and the version has no such inode
     std::uint64_t made = 0;                   ///< generation; 0: it came from a version
     std::uint64_t changed = 0;                ///< generation of the last change that the base does not have; 0: none
+    bool only_read = false;                   ///< `changed`, and it is no more than its atime
     std::map<NameKey, LiveName> names;        ///< of a directory: what differs from the base
     std::map<std::string, LiveXattr> xattrs;  ///< likewise
     Content content;                          ///< likewise

@@ -270,6 +270,7 @@ base::Task<base::Result<void>> WorkingTree::State::wait_for_a_number(State* self
 
 void WorkingTree::State::touched(LiveNode& node, bool lazy) {
     ++changes;
+    node.only_read = lazy && (node.changed == 0 || node.only_read);
     node.changed = generation;
     if (!lazy) ++node.now.change;
     const bool first = dirty.empty() || !oldest_change;
@@ -375,7 +376,9 @@ void WorkingTree::unpin(InodeNumber inode, std::uint64_t times) {
 LiveStatistics WorkingTree::statistics() const {
     auto out = state_->counted;
     out.inodes_in_memory = state_->inodes.size();
-    out.dirty_inodes = state_->dirty.size();
+    out.dirty_inodes = static_cast<std::uint64_t>(
+        std::count_if(state_->dirty.begin(), state_->dirty.end(),
+                      [this](InodeNumber number) { return !state_->inodes.at(number)->only_read; }));
     out.dirty_bytes = state_->memory.content;
     out.memory_bytes = state_->memory.all;
     return out;

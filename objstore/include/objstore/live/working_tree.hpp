@@ -100,7 +100,7 @@ enum class XattrMode : std::uint8_t { set, create, replace };
 
 struct LiveStatistics {
     std::uint64_t inodes_in_memory = 0;
-    std::uint64_t dirty_inodes = 0;
+    std::uint64_t dirty_inodes = 0;  ///< not those of which only an atime is new
     std::uint64_t dirty_bytes = 0;   ///< of content that is not stored
     std::uint64_t memory_bytes = 0;  ///< of all that is not committed: what max_dirty_bytes bounds
     std::uint64_t commits = 0;
