@@ -37,7 +37,7 @@ BUGS = [
      "if (co_await env_.workers.run(std::move(check))) denial.withdrawal",
      "(void)co_await env_.workers.run(std::move(check));\n        denial.withdrawal", ["tapestry"]),
     ("a withdrawal is not passed on", "tapestry/src/finding.cpp",
-     "    if (!news) co_return;\n    std::vector<Parcel> parcels;", "    if (news) co_return;\n    std::vector<Parcel> parcels;",
+     "    if (!news) co_return;\n    std::vector<Parcel> parcels;", "    if (!news || news) co_return;\n    std::vector<Parcel> parcels;",
      ["tapestry"]),
     ("the name of a mark's directory is not synced", "objstore/src/volume/high_water.cpp",
      "BASE_CHECK(disk.sync_directory(slash == std::string::npos ? \"\" : path.substr(0, slash)));", "(void)slash;",
