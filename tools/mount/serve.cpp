@@ -56,7 +56,7 @@ base::Task<base::Result<void>> store_the_rest(base::NodeEnv env, objstore::Worki
         auto committed = co_await tree->commit();
         if (committed) co_return committed;
         const auto now = env.clock.now();
-        if (stopped->is_set() && tree->statistics().dirty_inodes == 0) co_return base::ok();  // no more than atimes
+        if (tree->statistics().dirty_inodes == 0) co_return base::ok();  // no more than atimes: nothing is lost
         if (!stopped->is_set()) {
             env.log.write(base::Log::Level::warning, "mount",
                           "cannot store " + unstored(*tree) + " yet: " + committed.error().message());
