@@ -94,6 +94,7 @@ nlohmann::json to_json(const objstore::Snapshot& snapshot) {
                           {"unreadable_files", snapshot.partial},
                           {"program_version", snapshot.program_version}};
     if (snapshot.parent) object["parent"] = snapshot.parent->hex();
+    if (snapshot.original) object["original"] = snapshot.original->hex();
     return object;
 }
 

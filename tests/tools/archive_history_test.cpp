@@ -1,0 +1,54 @@
+// The archive verbs that look into history and change it, over a real store, in this process.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "archivist.hpp"
+
+namespace tools {
+namespace {
+
+using testing::Archivist;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Historian : Archivist {
+    /// The id of a new snapshot.
+    std::string snapshot(std::vector<std::string> more = {}) { return backup(std::move(more)).at("snapshot_id"); }
+    [[nodiscard]] std::string in_source(const std::string& name) const { return source.path(name); }
+};
+
+TEST(ArchiveTag, GivesSnapshotsOtherTagsAndKeepsWhatTheyWereFirst) {
+    Historian user;
+    const auto first = user.snapshot({"--tag", "x"});
+    user.snapshot({"--tag", "y", "--host", "another"});
+    const auto tags = [&] {
+        std::vector<std::vector<std::string>> all;
+        for (const auto& one : user({"archive", "snapshots", "--json"}).json()) all.push_back(one.at("tags"));
+        return all;
+    };
+    using All = std::vector<std::vector<std::string>>;
+    const auto told = user({"archive", "tag", "--add", "kept,z", first.substr(0, 8), "--json"}).lines();
+    EXPECT_EQ(tags(), (All{{"kept", "x", "z"}, {"y"}}));
+    EXPECT_EQ(told.front().at("old_snapshot_id"), first);
+    EXPECT_EQ(told.back().at("changed_snapshots"), 1);
+    const std::string second = told.front().at("new_snapshot_id");
+    EXPECT_NE(second, first);
+    EXPECT_EQ(user({"archive", "tag", "--remove", "x", "--remove", "z", "--tag", "kept"}).code, 0);
+    EXPECT_EQ(tags(), (All{{"kept"}, {"y"}}));
+    EXPECT_EQ(user({"archive", "snapshots", "--json"}).json()[0].at("original"), first);
+    EXPECT_EQ(user({"archive", "tag", "--set", ""}).code, 0);
+    EXPECT_EQ(tags(), (All{{}, {}}));
+    EXPECT_EQ(user({"archive", "tag", "--set", "", "--json"}).lines().back().at("changed_snapshots"), 0);
+    EXPECT_EQ(user({"archive", "tag", "--add", "a", "--host", "another"}).code, 0);
+    EXPECT_EQ(tags(), (All{{}, {"a"}}));
+    EXPECT_EQ(user({"archive", "tag"}).code, 2);
+    EXPECT_EQ(user({"archive", "tag", "--set", "a", "--add", "b"}).code, 2);
+    EXPECT_EQ(user({"archive", "tag", "--add", "b", "ffff"}).code, 1);
+    EXPECT_EQ(user({"archive", "check", "--read-data"}).code, 0);
+    EXPECT_EQ(user({"archive", "prune"}).code, 0);
+    EXPECT_EQ(user.restore("latest", {"--host", "another"}).code, 0);
+}
+
+}  // namespace
+}  // namespace tools
