@@ -18,6 +18,44 @@ struct Historian : Archivist {
     [[nodiscard]] std::string in_source(const std::string& name) const { return source.path(name); }
 };
 
+TEST(ArchiveDiff, SpeaksResticsWords) {
+    Historian user;
+    const auto first = user.snapshot();
+    user.source.write("a.txt", "something longer");
+    user.source.write("new/d.txt", "new");
+    std::filesystem::remove(user.source.path("sub/c.o"));
+    const auto second = user.snapshot();
+    const auto told = user({"archive", "diff", first.substr(0, 8), "latest"});
+    EXPECT_EQ(told.code, 0) << told.err;
+    EXPECT_THAT(told.out, HasSubstr("comparing snapshot " + first.substr(0, 8) + " to " + second.substr(0, 8) +
+                                    ":\n\n" + "M    " + user.in_source("a.txt") + "\n" +  //
+                                    "+    " + user.in_source("new/") + "\n" +             //
+                                    "+    " + user.in_source("new/d.txt") + "\n" +        //
+                                    "-    " + user.in_source("sub/c.o") + "\n\n" +        //
+                                    "Files:           1 new,     1 removed,     1 changed\n"
+                                    "Dirs:            1 new,     0 removed\n"));
+    const auto lines = user({"archive", "diff", first, second, "--json"}).lines();
+    ASSERT_EQ(lines.size(), 5U);
+    EXPECT_EQ(lines[0], nlohmann::json::parse(R"({"message_type":"change","path":")" + user.in_source("a.txt") +
+                                              R"(","modifier":"M"})"));
+    const auto& statistics = lines.back();
+    EXPECT_EQ(statistics.at("message_type"), "statistics");
+    EXPECT_EQ(statistics.at("source_snapshot"), first);
+    EXPECT_EQ(statistics.at("target_snapshot"), second);
+    EXPECT_EQ(statistics.at("changed_files"), 1);
+    EXPECT_EQ(statistics.at("added").at("files"), 1);
+    EXPECT_EQ(statistics.at("removed").at("bytes"), 5 + 5) << "the old a.txt and c.o";
+}
+
+TEST(ArchiveDiff, OfASnapshotThatIsNotThereOrAPathInItIsAnErrorInOneLine) {
+    Historian user;
+    user.snapshot();
+    const auto missing = user({"archive", "diff", "latest", "ffff"});
+    EXPECT_EQ(missing.code, 1);
+    EXPECT_THAT(missing.err, HasSubstr("cannot compare 'latest' and 'ffff'"));
+    EXPECT_EQ(user({"archive", "diff", "latest:/home", "latest"}).code, 2);
+}
+
 TEST(ArchiveTag, GivesSnapshotsOtherTagsAndKeepsWhatTheyWereFirst) {
     Historian user;
     const auto first = user.snapshot({"--tag", "x"});
