@@ -71,6 +71,7 @@ def alone(w):
     w.say("archive", "restore", "latest", "--target", m.path("restored"))
     w.say("archive", "backup", m.path("source"))
     w.say("archive", "diff", "latest", "latest")
+    w.say("archive", "find", "letter")
     w.say("archive", "tag", "--add", "kept", "latest")
     w.say("archive", "check", "--read-data")
     w.say("archive", "forget", "--keep-last", "1")

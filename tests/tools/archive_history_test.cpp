@@ -56,6 +56,51 @@ TEST(ArchiveDiff, OfASnapshotThatIsNotThereOrAPathInItIsAnErrorInOneLine) {
     EXPECT_EQ(user({"archive", "diff", "latest:/home", "latest"}).code, 2);
 }
 
+TEST(ArchiveFind, LooksIntoEverySnapshotTheNewestFirst) {
+    Historian user;
+    const auto first = user.snapshot();
+    std::filesystem::remove(user.source.path("sub/b.txt"));
+    const auto second = user.snapshot();
+    const auto all = user({"archive", "find", "*.txt", "--json"}).json();
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0].at("snapshot"), second);
+    EXPECT_EQ(all[0].at("hits"), 1);
+    EXPECT_EQ(all[1].at("snapshot"), first);
+    EXPECT_EQ(all[1].at("hits"), 2);
+    EXPECT_EQ(all[1].at("matches")[0].at("path"), user.in_source("a.txt"));
+    EXPECT_EQ(all[1].at("matches")[1].at("path"), user.in_source("sub/b.txt"));
+    EXPECT_EQ(all[1].at("matches")[1].at("type"), "file");
+    EXPECT_EQ(user({"archive", "find", "*.txt", "--json", "-R"}).json()[0].at("snapshot"), first);
+    const auto text = user({"archive", "find", "b.txt"});
+    EXPECT_THAT(text.out, ::testing::StartsWith("Found matching entries in snapshot " + first.substr(0, 8) + " from "));
+    EXPECT_THAT(text.out, ::testing::EndsWith("\n" + user.in_source("sub/b.txt") + "\n"));
+    EXPECT_EQ(user({"archive", "find", "b.txt", "-s", "latest", "--json"}).json().size(), 0U);
+    EXPECT_EQ(user({"archive", "find", "b.txt", "--host", "another", "--json"}).json().size(), 0U);
+    EXPECT_EQ(user({"archive", "find", "no such", "-q"}).code, 0);
+}
+
+TEST(ArchiveFind, TakesCaseTimesAndDirectoriesAsAsked) {
+    Historian user;
+    user.snapshot();
+    const auto hits = [&](std::vector<std::string> args) {
+        args.insert(args.begin(), {"archive", "find", "--json"});
+        std::vector<std::string> names;
+        for (const auto& snapshot : user(args).json()) {
+            for (const auto& match : snapshot.at("matches"))
+                names.push_back(match.at("path").get<std::string>().substr(user.source.path().size()));
+        }
+        return names;
+    };
+    EXPECT_THAT(hits({"A.TXT"}), ElementsAre());
+    EXPECT_THAT(hits({"A.TXT", "-i"}), ElementsAre("/a.txt"));
+    EXPECT_THAT(hits({"sub"}), ElementsAre("/sub", "/sub/b.txt", "/sub/c.o"));
+    EXPECT_THAT(hits({user.source.path() + "/*/*.o", "a*"}), ElementsAre("/a.txt", "/sub/c.o"));
+    EXPECT_THAT(hits({"*.txt", "--newest", "2001-01-01"}), ElementsAre());
+    EXPECT_THAT(hits({"*.txt", "--oldest", "2001-01-01"}), ElementsAre("/a.txt", "/sub/b.txt"));
+    EXPECT_EQ(user({"archive", "find", "x", "--oldest", "yesterday"}).code, 2);
+    EXPECT_EQ(user({"archive", "find", "["}).code, 2);
+}
+
 TEST(ArchiveTag, GivesSnapshotsOtherTagsAndKeepsWhatTheyWereFirst) {
     Historian user;
     const auto first = user.snapshot({"--tag", "x"});
