@@ -1,7 +1,11 @@
 // The archive verbs that look into history and change it, over a real store, in this process.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <cstdlib>
+
+#include "archive/tar.hpp"
 #include "archivist.hpp"
 
 namespace tools {
@@ -99,6 +103,67 @@ TEST(ArchiveFind, TakesCaseTimesAndDirectoriesAsAsked) {
     EXPECT_THAT(hits({"*.txt", "--oldest", "2001-01-01"}), ElementsAre("/a.txt", "/sub/b.txt"));
     EXPECT_EQ(user({"archive", "find", "x", "--oldest", "yesterday"}).code, 2);
     EXPECT_EQ(user({"archive", "find", "["}).code, 2);
+}
+
+TEST(ArchiveDump, AFileGoesToStandardOutputAsItIs) {
+    Historian user;
+    user.source.write("binary", std::string{"\0\xff\n", 3});
+    user.snapshot();
+    EXPECT_EQ(user({"archive", "dump", "latest", user.in_source("binary")}).out, (std::string{"\0\xff\n", 3}));
+    EXPECT_EQ(user({"archive", "dump", "latest:" + user.source.path("sub"), "b.txt"}).out, "second");
+    const auto missing = user({"archive", "dump", "latest", "/no/such"});
+    EXPECT_EQ(missing.code, 1);
+    EXPECT_THAT(missing.err, HasSubstr("cannot dump '/no/such' of 'latest'"));
+    EXPECT_EQ(user({"archive", "dump", "latest", "/", "--json"}).code, 2);
+}
+
+TEST(ArchiveDump, ADirectoryIsATarThatTarUnderstands) {
+    Historian user;
+    const std::string long_name = "sub/" + std::string(150, 'n') + "/" + std::string(120, 'm');
+    user.source.write(long_name, "long");
+    user.source.write(
+        "sub/gr\xc3\xbc\xc3\x9f"
+        "e",
+        "utf-8");
+    user.source.write("sub/bytes\xff", "bytes");
+    std::filesystem::create_symlink(std::string(130, 'x'), user.source.path("sub/link"));
+    std::filesystem::create_hard_link(user.source.path("sub/b.txt"), user.source.path("sub/same"));
+    user.snapshot();
+    const auto told =
+        user({"archive", "dump", "latest", user.source.path("sub"), "--target", user.target.path("x.tar"), "--json"});
+    EXPECT_EQ(told.code, 0) << told.err;
+    EXPECT_EQ(told.lines().back().at("files_dumped"), 7);
+    std::filesystem::create_directory(user.target.path("out"));
+    ASSERT_EQ(std::system(("tar -C " + user.target.path("out") + " -xf " + user.target.path("x.tar")).c_str()), 0);
+    const auto compared =
+        "diff -r --no-dereference " + user.source.path("sub") + " " + user.target.path("out" + user.source.path("sub"));
+    EXPECT_EQ(std::system(compared.c_str()), 0);
+    const auto out = [&](const std::string& name) { return user.target.path("out" + user.source.path(name)); };
+    EXPECT_EQ(std::filesystem::hard_link_count(out("sub/same")), 2U);
+    for (const auto* name : {"sub", "sub/b.txt"}) {
+        struct stat was{}, is{};
+        ASSERT_EQ(::stat(user.source.path(name).c_str(), &was) + ::stat(out(name).c_str(), &is), 0);
+        EXPECT_EQ(was.st_mtim.tv_sec, is.st_mtim.tv_sec);
+        EXPECT_EQ(was.st_mtim.tv_nsec, is.st_mtim.tv_nsec) << name;
+        EXPECT_EQ(was.st_mode, is.st_mode);
+    }
+}
+
+TEST(ArchiveDump, ATarHasWhatUstarHasNoRoomFor) {
+    objstore::archive::DumpedFile file;
+    file.path = "/a";
+    file.inode.size = 9ULL << 30U;
+    file.inode.uid = 3'000'000;
+    file.inode.mtime = {-2, 500'000'000};
+    file.xattrs.push_back({"user.a=b", base::to_bytes("v")});
+    const auto header = tar_header(file).value();
+    EXPECT_EQ(header.size(), 3U * 512U);
+    EXPECT_THAT(header, HasSubstr("19 size=9663676416\n"));
+    EXPECT_THAT(header, HasSubstr("15 uid=3000000\n"));
+    EXPECT_THAT(header, HasSubstr("22 mtime=-1.500000000\n"));
+    EXPECT_THAT(header, HasSubstr("29 SCHILY.xattr.user.a%3Db=v\n"));
+    file.inode.type = base::FileType::socket;
+    EXPECT_FALSE(tar_header(file));
 }
 
 TEST(ArchiveTag, GivesSnapshotsOtherTagsAndKeepsWhatTheyWereFirst) {

@@ -81,6 +81,7 @@ void add_archive_verbs(Verbs& verbs) {
     add_snapshots(verbs, archive);
     add_ls(verbs, archive);
     add_diff(verbs, archive);
+    add_dump(verbs, archive);
     add_find(verbs, archive);
     add_forget(verbs, archive);
     add_tag(verbs, archive);

@@ -15,6 +15,7 @@ void add_restore(Verbs& verbs, CLI::App& archive);
 void add_snapshots(Verbs& verbs, CLI::App& archive);
 void add_ls(Verbs& verbs, CLI::App& archive);
 void add_diff(Verbs& verbs, CLI::App& archive);
+void add_dump(Verbs& verbs, CLI::App& archive);
 void add_find(Verbs& verbs, CLI::App& archive);
 void add_forget(Verbs& verbs, CLI::App& archive);
 void add_tag(Verbs& verbs, CLI::App& archive);
