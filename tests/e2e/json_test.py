@@ -73,6 +73,7 @@ def alone(w):
     w.say("archive", "diff", "latest", "latest")
     w.say("archive", "find", "letter")
     w.say("archive", "dump", "latest", m.path("source"), "--target", m.path("source.tar"))
+    w.say("archive", "stats", "--mode", "raw-data")
     w.say("archive", "tag", "--add", "kept", "latest")
     w.say("archive", "check", "--read-data")
     w.say("archive", "forget", "--keep-last", "1")

@@ -166,6 +166,23 @@ TEST(ArchiveDump, ATarHasWhatUstarHasNoRoomFor) {
     EXPECT_FALSE(tar_header(file));
 }
 
+TEST(ArchiveStats, HasResticsFields) {
+    Historian user;
+    const auto first = user.snapshot();
+    user.snapshot();
+    const auto all = user({"archive", "stats", "--json"}).json();
+    EXPECT_EQ(all.at("snapshots_count"), 2);
+    EXPECT_EQ(all.at("total_size"), 2 * 16);
+    const auto one =
+        user({"archive", "stats", "latest", first, first.substr(0, 6), "--mode", "files-by-contents", "--json"});
+    EXPECT_EQ(one.json().at("snapshots_count"), 2) << "each once";
+    EXPECT_EQ(one.json().at("total_file_count"), 3);
+    EXPECT_GT(user({"archive", "stats", "--mode", "raw-data", "--json"}).json().at("total_blob_count"), 1);
+    EXPECT_THAT(user({"archive", "stats"}).out, HasSubstr("Stats in restore-size mode:\n  Snapshots processed:  2\n"));
+    EXPECT_EQ(user({"archive", "stats", "--mode", "other"}).code, 2);
+    EXPECT_EQ(user({"archive", "stats", "--host", "nobody", "--json"}).json().at("snapshots_count"), 0);
+}
+
 TEST(ArchiveTag, GivesSnapshotsOtherTagsAndKeepsWhatTheyWereFirst) {
     Historian user;
     const auto first = user.snapshot({"--tag", "x"});

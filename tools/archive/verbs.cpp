@@ -84,6 +84,7 @@ void add_archive_verbs(Verbs& verbs) {
     add_dump(verbs, archive);
     add_find(verbs, archive);
     add_forget(verbs, archive);
+    add_stats(verbs, archive);
     add_tag(verbs, archive);
     add_prune(verbs, archive);
     add_check(verbs, archive);

@@ -18,6 +18,7 @@ void add_diff(Verbs& verbs, CLI::App& archive);
 void add_dump(Verbs& verbs, CLI::App& archive);
 void add_find(Verbs& verbs, CLI::App& archive);
 void add_forget(Verbs& verbs, CLI::App& archive);
+void add_stats(Verbs& verbs, CLI::App& archive);
 void add_tag(Verbs& verbs, CLI::App& archive);
 void add_prune(Verbs& verbs, CLI::App& archive);
 void add_check(Verbs& verbs, CLI::App& archive);
