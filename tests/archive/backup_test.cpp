@@ -448,7 +448,7 @@ TEST(Backup, LeavesOutWhatIsExcluded) {
     auto options = world.options();
     options.scan.excludes.add("*.o").value();
     options.scan.excludes.add("/src/d1").value();
-    options.scan.exclude_caches = true;
+    options.scan.markers.push_back(cache_marker());
     options.scan.one_file_system = true;
     const auto report = world.backup(options);
     const auto paths = world.list(*report.snapshot);

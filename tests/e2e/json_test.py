@@ -75,6 +75,8 @@ def alone(w):
     w.say("archive", "dump", "latest", m.path("source"), "--target", m.path("source.tar"))
     w.say("archive", "stats", "--mode", "raw-data")
     w.say("archive", "tag", "--add", "kept", "latest")
+    w.say("archive", "rewrite", "--exclude", "letter", "--dry-run")
+    w.say("archive", "repair")
     w.say("archive", "check", "--read-data")
     w.say("archive", "forget", "--keep-last", "1")
     w.say("archive", "prune")

@@ -215,5 +215,166 @@ TEST(ArchiveTag, GivesSnapshotsOtherTagsAndKeepsWhatTheyWereFirst) {
     EXPECT_EQ(user.restore("latest", {"--host", "another"}).code, 0);
 }
 
+TEST(ArchiveBackup, TakesAStreamAsAFile) {
+    Historian user;
+    std::string text;
+    for (int i = 0; i < 200'000; ++i) text += std::to_string(i * 7919) + "\n";
+    const auto backup = [&](const std::string& name, const std::string& content) {
+        user.target.write("stream", content);
+        return user({"archive", "backup", "--json", "--stdin-from-command", "--stdin-filename", name, "--", "cat",
+                     user.target.path("stream")});
+    };
+    const auto told = backup("dumps/db.sql", text);
+    EXPECT_EQ(told.code, 0) << told.err;
+    EXPECT_EQ(told.lines().back().at("total_bytes_processed"), text.size());
+    EXPECT_EQ(told.lines().back().at("files_new"), 1);
+    EXPECT_TRUE(told.lines().back().at("warnings").empty());
+    EXPECT_EQ(user({"archive", "dump", "latest", "/dumps/db.sql"}).out, text);
+    EXPECT_EQ(user({"archive", "snapshots", "--json"}).json()[0].at("paths"),
+              std::vector<std::string>{"/dumps/db.sql"});
+    const auto again = backup("dumps/db.sql", text + "more").lines().back();
+    EXPECT_LT(again.at("data_added"), 1'100'000) << "only the end is new";
+    EXPECT_EQ(again.at("files_changed"), 1);
+    EXPECT_EQ(backup("stdin", "").code, 0);
+    EXPECT_EQ(user({"archive", "dump", "latest", "/stdin"}).out, "");
+    EXPECT_EQ(user({"archive", "backup", "--stdin", user.source.path()}).code, 2);
+    EXPECT_EQ(user({"archive", "backup", "--stdin", "--stdin-filename", "/"}).code, 2);
+}
+
+TEST(ArchiveBackup, TakesWhatAProgramWritesUnlessItFails) {
+    Historian user;
+    const auto good =
+        user({"archive", "backup", "--stdin-from-command", "--stdin-filename", "x", "--", "printf", "%s-%s", "a", "b"});
+    EXPECT_EQ(good.code, 0) << good.err;
+    EXPECT_EQ(user({"archive", "dump", "latest", "/x"}).out, "a-b");
+    const auto bad = user({"archive", "backup", "--stdin-from-command", "--", "sh", "-c", "echo half; exit 7"});
+    EXPECT_EQ(bad.code, 1);
+    EXPECT_THAT(bad.err, HasSubstr("cannot back up stdin: 'sh' failed with exit code 7"));
+    EXPECT_EQ(user({"archive", "backup", "--stdin-from-command", "--", "/no/such/program"}).code, 1);
+    EXPECT_EQ(user({"archive", "backup", "--stdin-from-command"}).code, 2);
+    EXPECT_EQ(user({"archive", "snapshots", "--json"}).json().size(), 1U);
+}
+
+TEST(ArchiveBackup, ListsOfPathsMayHoldPatterns) {
+    Historian user;
+    user.source.write("sub/.hidden.txt", "hidden");
+    user.source.write("odd/*.txt", "a star in its name");
+    const auto backed_up = [&](const std::string& option, const std::string& list) {
+        user.input = list;
+        const auto told = user({"archive", "backup", option, "-", "--json"});
+        EXPECT_EQ(told.code, 0) << told.err;
+        std::vector<std::string> names;
+        for (const auto& node : user({"archive", "ls", "latest", "--json"}).lines()) {
+            if (node.value("type", "") == "file")
+                names.push_back(node.at("path").get<std::string>().substr(user.source.path().size()));
+        }
+        return names;
+    };
+    const auto at = [&](const std::string& name) { return user.source.path(name) + "\n"; };
+    EXPECT_THAT(backed_up("--files-from", "# these\n  " + at("*/*.txt") + "\n" + at("[a]?txt")),
+                ElementsAre("/a.txt", "/odd/*.txt", "/sub/.hidden.txt", "/sub/b.txt"));
+    EXPECT_THAT(backed_up("--files-from", at("s*/c.o")), ElementsAre("/sub/c.o"));
+    EXPECT_THAT(backed_up("--files-from-verbatim", at("odd/*.txt")), ElementsAre("/odd/*.txt"));
+    user.input = at("none*") + at("a.txt");
+    const auto none = user({"archive", "backup", "--files-from", "-"});
+    EXPECT_EQ(none.code, 0);
+    EXPECT_THAT(none.err, HasSubstr("nothing matches " + user.source.path("none*")));
+}
+
+TEST(ArchiveBackup, TheOtherOptionsOfResticMeanWhatTheyMeanThere) {
+    Historian user;
+    user.source.write("large", std::string(20'000, 'x'));
+    user.source.write("sub/.skip", "");
+    const auto files = [&](std::vector<std::string> more) {
+        return user.backup(std::move(more)).at("total_files_processed");
+    };
+    EXPECT_EQ(files({}), 5);
+    EXPECT_EQ(files({"--exclude-larger-than", "10K"}), 4);
+    EXPECT_EQ(files({"--exclude-if-present", ".skip"}), 3);
+    EXPECT_EQ(files({"-e", "*.txt", "--no-scan", "--read-concurrency", "2", "--compression", "max"}), 3);
+    EXPECT_TRUE(user.backup({"-e", "*.txt", "--skip-if-unchanged"}).at("skipped"));
+    user.source.write("off", std::string(300'000, 'y'));
+    EXPECT_GT(user.backup({"--compression", "off", "--dry-run"}).at("data_stored"), 300'000);
+    EXPECT_LT(user.backup({"--compression", "auto", "--dry-run"}).at("data_stored"), 30'000);
+    for (const auto& wrong : std::vector<std::vector<std::string>>{{"--exclude-larger-than", "big"},
+                                                                   {"--exclude-if-present", "a/b"},
+                                                                   {"--compression", "20"},
+                                                                   {"--read-concurrency", "0"},
+                                                                   {"--group-by", "size"}}) {
+        std::vector<std::string> args{"archive", "backup", user.source.path()};
+        args.insert(args.end(), wrong.begin(), wrong.end());
+        EXPECT_EQ(user(args).code, 2) << wrong[0];
+    }
+}
+
+TEST(ArchiveRestore, DeletesWhatTheSnapshotDoesNotHave) {
+    Historian user;
+    user.snapshot();
+    user.restore("latest");
+    user.target.write(user.restored("sub/extra"), "extra");
+    const auto tried = user.restore("latest", {"--delete", "-n"});
+    EXPECT_THAT(tried.out, HasSubstr("deleted   " + user.source.path("sub/extra") + "\n"));
+    EXPECT_THAT(tried.out, HasSubstr("1 file or directory would be deleted\n"));
+    EXPECT_TRUE(user.target.has(user.restored("sub/extra")));
+    EXPECT_EQ(user.restore("latest", {"--delete", "--json"}).lines().back().at("files_deleted"), 1);
+    EXPECT_FALSE(user.target.has(user.restored("sub/extra")));
+    EXPECT_TRUE(user.target.has(user.restored("sub/b.txt")));
+}
+
+TEST(ArchiveLs, ShowsTheDirectoriesThatWereAskedFor) {
+    Historian user;
+    user.snapshot();
+    const auto sub = user.source.path("sub");
+    EXPECT_EQ(user({"archive", "ls", "latest", sub, user.source.path("a.txt")}).out,
+              sub + "\n" + sub + "/b.txt\n" + sub + "/c.o\n" + user.source.path("a.txt") + "\n");
+    EXPECT_EQ(user({"archive", "ls", "latest:" + user.source.path(), "sub/b.txt"}).out, sub + "/b.txt\n");
+    EXPECT_EQ(user({"archive", "ls", "latest", "/none"}).code, 1);
+}
+
+TEST(ArchiveSnapshots, AreGroupedAsAsked) {
+    Historian user;
+    user.snapshot({"--host", "one", "--tag", "x"});
+    user.snapshot({"--host", "one", "--tag", "y"});
+    user.snapshot({"--host", "two", "--tag", "x"});
+    const auto groups = user({"archive", "snapshots", "--group-by", "host", "--latest", "1", "--json"}).json();
+    ASSERT_EQ(groups.size(), 2U);
+    EXPECT_EQ(groups[0].at("group_key").at("hostname"), "one");
+    EXPECT_TRUE(groups[0].at("group_key").at("paths").is_null());
+    EXPECT_EQ(groups[0].at("snapshots").size(), 1U);
+    EXPECT_EQ(groups[0].at("snapshots")[0].at("summary").at("total_files_processed"), 3);
+    EXPECT_THAT(user({"archive", "snapshots", "-g", "tags", "-c"}).out, HasSubstr("snapshots of tags x\nID "));
+    EXPECT_EQ(user({"archive", "snapshots", "--host", "one", "--host", "two", "--json"}).json().size(), 3U);
+    EXPECT_EQ(user({"archive", "snapshots", "-H", "two", "--json"}).json().size(), 1U);
+    EXPECT_EQ(user({"archive", "snapshots", "-g", "size"}).code, 2);
+}
+
+TEST(ArchiveRewrite, MakesSnapshotsWithoutFilesAndForgetsTheOldOnesIfSoAsked) {
+    Historian user;
+    const auto first = user.snapshot();
+    const auto tried = user({"archive", "rewrite", "--exclude", "*.o", "-n"});
+    EXPECT_EQ(tried.code, 0) << tried.err;
+    EXPECT_THAT(tried.out, HasSubstr("excluding " + user.source.path("sub/c.o") + "\n"));
+    EXPECT_THAT(tried.out, HasSubstr("snapshot " + first.substr(0, 8) + ": 1 path would be left out\n"));
+    const auto told = user({"archive", "rewrite", "--exclude", "*.o", "latest", "--json"}).lines();
+    EXPECT_EQ(told.front().at("old_snapshot_id"), first);
+    EXPECT_EQ(told.back().at("rewritten_snapshots"), 1);
+    auto snapshots = user({"archive", "snapshots", "--json"}).json();
+    ASSERT_EQ(snapshots.size(), 2U);
+    EXPECT_EQ(user({"archive", "snapshots", "--tag", "rewrite", "--json"}).json()[0].at("original"), first);
+    EXPECT_EQ(user({"archive", "rewrite", "-e", "*.txt", "--forget"}).code, 0);
+    snapshots = user({"archive", "snapshots", "--json"}).json();
+    ASSERT_EQ(snapshots.size(), 2U);
+    for (const auto& one : snapshots) EXPECT_LE(one.at("files"), 1);
+    EXPECT_EQ(user({"archive", "rewrite"}).code, 2);
+    EXPECT_EQ(user({"archive", "check", "--read-data"}).code, 0);
+}
+
+TEST(ArchiveRepair, WhereNothingIsLostThereIsNothingToDo) {
+    Historian user;
+    user.snapshot();
+    EXPECT_EQ(user({"archive", "repair"}).out, "no damage was found\n");
+    EXPECT_EQ(user({"archive", "repair", "--read-data", "--json"}).json().at("new_snapshots"), 0);
+}
+
 }  // namespace
 }  // namespace tools

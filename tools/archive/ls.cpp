@@ -6,6 +6,7 @@
 #include "archive/node_text.hpp"
 #include "archive/reports.hpp"
 #include "archive/verbs.hpp"
+#include "cli/files.hpp"
 #include "objstore/archive/listing.hpp"
 #include "volume/access.hpp"
 
@@ -17,6 +18,7 @@ using objstore::archive::ListedFile;
 
 struct Options {
     std::string what;
+    std::vector<std::string> paths;
     bool recursive = false;
     bool long_format = false;
     FilterOptions filter;
@@ -36,7 +38,7 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
         console.print_json(head);
     }
     // As restic does: a snapshot is listed whole, a directory of it as ls(1) would.
-    const bool whole = options.what.find(':') == std::string::npos;
+    const bool whole = options.what.find(':') == std::string::npos && options.paths.empty();
     const auto show = [&](const ListedFile& file) {
         if (whole && file.path == "/") return;
         if (json) {
@@ -47,11 +49,18 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
             console.print(line_of(file, options.long_format));
         }
     };
-    const auto listed =
-        session.run(objstore::archive::list_files(*access.volume, snapshot, path, whole || options.recursive, show));
-    if (!listed) return listed.error().with("cannot list '" + options.what + "'");
-    print_warnings(console, *listed);
-    return report_damage(context, *access.volume, exit_code_of(*listed));
+    std::vector<std::string> paths;
+    for (const auto& below : options.paths) paths.push_back(join_path(path, below));
+    if (paths.empty()) paths.push_back(path);
+    auto code = ExitCode::done;
+    for (const auto& one : paths) {
+        const auto listed =
+            session.run(objstore::archive::list_files(*access.volume, snapshot, one, whole || options.recursive, show));
+        if (!listed) return listed.error().with("cannot list '" + options.what + "'");
+        print_warnings(console, *listed);
+        code = graver(code, exit_code_of(*listed));
+    }
+    return report_damage(context, *access.volume, code);
 }
 
 }  // namespace
@@ -60,11 +69,13 @@ void add_ls(Verbs& verbs, CLI::App& archive) {
     const auto options = std::make_shared<Options>();
     CLI::App& verb =
         verbs.add(archive,
-                  {"ls", "List the files of a snapshot", "archive ls latest\narchive ls -l 40dc1520:/home/ann",
-                   "Of a snapshot, every path; of SNAP:/directory, what is in it, with -r everything below it."},
+                  {"ls", "List the files of a snapshot",
+                   "archive ls latest\narchive ls -l 40dc1520:/home/ann\narchive ls -r latest /etc /home/ann/.config",
+                   "Of a snapshot, every path; of a directory, what is in it, with -r everything below it."},
                   [options](Context& context) { return list(context, *options); });
     verb.add_option("SNAP", options->what, "Snapshot id (its first digits), or 'latest'; SNAP:/path for a part of it")
         ->required();
+    verb.add_option("PATH", options->paths, "Only these directories and files of it");
     verb.add_flag("-r,--recursive", options->recursive, "Everything below, too");
     verb.add_flag("-l,--long", options->long_format, "Mode, links, owner, size and time, too");
     options->filter.add_to(verb);

@@ -86,6 +86,8 @@ void add_archive_verbs(Verbs& verbs) {
     add_forget(verbs, archive);
     add_stats(verbs, archive);
     add_tag(verbs, archive);
+    add_rewrite(verbs, archive);
+    add_repair(verbs, archive);
     add_prune(verbs, archive);
     add_check(verbs, archive);
     add_mount(verbs, archive);

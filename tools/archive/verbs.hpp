@@ -20,6 +20,8 @@ void add_find(Verbs& verbs, CLI::App& archive);
 void add_forget(Verbs& verbs, CLI::App& archive);
 void add_stats(Verbs& verbs, CLI::App& archive);
 void add_tag(Verbs& verbs, CLI::App& archive);
+void add_rewrite(Verbs& verbs, CLI::App& archive);
+void add_repair(Verbs& verbs, CLI::App& archive);
 void add_prune(Verbs& verbs, CLI::App& archive);
 void add_check(Verbs& verbs, CLI::App& archive);
 void add_mount(Verbs& verbs, CLI::App& archive);
