@@ -296,7 +296,7 @@ Task<Registers::Learned> Registers::learn(Verb verb, Guid key, Ballot ballot, Ti
         co_await next_answer(context_.env.clock, round->gather, until);
     }
     auto& learned = round->learned;
-    if (verb == Verb::query && !learned.enough) learned.newest = newest_of(round->answers);
+    if (verb == Verb::prepare || !learned.enough) learned.newest = newest_of(round->answers);
     if (learned.begun) learned.best->second.record = std::move(*learned.begun);
     co_return std::move(learned);
 }
@@ -463,6 +463,13 @@ Task<Result<void>> Registers::write(Guid key, std::uint64_t expected, Record nex
         if (learned.hopeless && hopeless_before) co_return unreachable(key, learned);
         hopeless_before = learned.hopeless;
         if (learned.counter > 0) counter = learned.counter;
+        const base::Error unknown{Errc::holders_unreachable, "written to meanwhile; read again"};
+        // Whoever wrote a later state knew the next one, so that cannot be written any more. The owner signed it: one
+        // member that shows it is enough, where a majority may take long to win among many writers.
+        if (learned.newest && learned.newest->sequence > expected + 1) {
+            if (sent) co_return unknown;
+            co_return Errc::conflict;
+        }
         if (learned.enough) {
             const bool first = !learned.best;
             auto now = first ? RegisterValue{} : std::move(learned.best->second);
@@ -479,10 +486,11 @@ Task<Result<void>> Registers::write(Guid key, std::uint64_t expected, Record nex
                 sent = true;
             }
             // Also where somebody was faster: what we tell our caller must not be undone afterwards.
-            if (co_await accept(key, ballot, std::move(now), first, until)) {
+            const bool settled = !free && learned.chosen && !learned.begun;
+            if (settled || co_await accept(key, ballot, std::move(now), first, until)) {
                 if (free || ours) co_return base::ok();
                 if (certain) co_return Errc::conflict;
-                co_return base::Error{Errc::holders_unreachable, "written to meanwhile; read again"};
+                co_return unknown;
             }
         }
         if (context_.now() >= deadline) co_return unreachable(key, learned);

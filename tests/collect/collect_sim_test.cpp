@@ -12,6 +12,7 @@
 #include "gc/walk.hpp"
 #include "objstore/archive/backup.hpp"
 #include "objstore/gc/prune.hpp"
+#include "objstore/gc/repack.hpp"
 
 namespace collect_test {
 namespace {
@@ -24,6 +25,7 @@ constexpr std::uint32_t kContents = 30;  // so that nearly all that goes comes b
 
 struct Counts {
     unsigned backups = 0, passed_by_twice = 0, forgets = 0, prunes = 0, killed = 0, failed = 0;
+    std::uint64_t repacked = 0;
     std::uint64_t released = 0;
 };
 
@@ -55,6 +57,12 @@ Task<Result<void>> forget_one(Host* host, Counts* counts, std::uint64_t draw) {
 
 Task<Result<void>> collect(Host* host, Counts* counts, bool at_once) {
     BASE_CO_TRY(const auto volume, co_await open_volume(host));
+    objstore::gc::RepackOptions all;
+    all.max_unused = 0;
+    all.cache_path = host->name + "/dedup";
+    std::function<void(const objstore::gc::RepackProgress&)> quietly;
+    BASE_CO_TRY(const auto repacked, co_await objstore::gc::repack(*volume, std::move(all), std::move(quietly)));
+    counts->repacked += repacked.packs;
     objstore::gc::PruneOptions options;
     options.at_once = at_once;
     BASE_CO_TRY(const auto report, co_await objstore::gc::prune(*volume, options));
@@ -218,7 +226,13 @@ class Story {
             for (const auto& item : items) {
                 const auto* extent = std::get_if<objstore::Extent>(&item.value);
                 if (extent == nullptr || !extent->block) continue;
-                BASE_CO_CHECK(co_await volume->reader().read(extent->block));
+                BASE_CO_TRY(const auto block, co_await volume->reader().read(extent->block));
+                const auto bytes = block->packed.view();
+                const bool there = extent->offset + extent->length <= bytes.size();
+                const bool right = there && extent->hash &&
+                                   *extent->hash == objstore::chunk_hash(volume->keys().epoch,
+                                                                         bytes.subspan(extent->offset, extent->length));
+                if (!right) co_return base::Error{objstore::Errc::damaged, "an extent names other bytes"};
             }
         }
     }
@@ -258,16 +272,18 @@ TEST(Collecting, WhatIsListedCanBeReadWhoeverIsKilledWhen) {
         all.prunes += counts.prunes;
         all.killed += counts.killed;
         all.failed += counts.failed;
+        all.repacked += counts.repacked;
         all.released += counts.released;
     }
     std::printf(
-        "%u backups, %u that prunes took blocks of twice, %u forgets, %u prunes, %llu blocks released, %u killed, %u "
-        "failed\n",
+        "%u backups, %u that prunes took blocks of twice, %u forgets, %u prunes, %llu blocks released, %llu packs "
+        "replaced, %u killed, %u failed\n",
         all.backups, all.passed_by_twice, all.forgets, all.prunes, static_cast<unsigned long long>(all.released),
-        all.killed, all.failed);
+        static_cast<unsigned long long>(all.repacked), all.killed, all.failed);
     if (campaign.seeds < 10) return;
     EXPECT_GT(all.backups, 15 * campaign.seeds);
     EXPECT_GT(all.released, 100 * campaign.seeds) << "nothing was at stake";
+    EXPECT_GT(all.repacked, 5 * campaign.seeds);
     EXPECT_GT(all.killed, campaign.seeds);
 }
 

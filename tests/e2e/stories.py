@@ -29,7 +29,7 @@ def run_stories(stories, machine, cannot=None):
     machine(name, scratch) makes what a story is given; clean() of that ends what it began. `cannot`: why none can run here.
     """
     failed = 0
-    for name, story in stories.items():
+    for name, story in list(stories.items()):
         if not name.startswith("test_") or (sys.argv[2:] and name not in sys.argv[2:]):
             continue
         scratch = tempfile.mkdtemp(prefix="pelago-e2e-")

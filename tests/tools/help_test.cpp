@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <regex>
 #include <set>
@@ -110,7 +112,7 @@ TEST(Help, NamesNoVerbThatDoesNotExist) {
     });
     for (int value = 1; value < 64; ++value) texts.emplace_back(advice({value, error_category()}));
     for (int value = 1; value < 64; ++value) texts.emplace_back(advice({value, base::error_category()}));
-    const std::regex mention{"[' ]pelago ([a-z]+)( [a-z]+)?"};
+    const std::regex mention{"[' ]pelago ([a-z][a-z-]*)( [a-z][a-z-]*)?"};
     const std::set<std::string> prose{"may", "command",
                                       "node"};  // "another pelago command", "a later version of pelago may"
     for (const auto& text : texts) {
@@ -144,6 +146,26 @@ TEST(Help, WithJsonAMissingVerbIsAnError) {
         EXPECT_EQ(outcome.out, "");
         EXPECT_EQ(nlohmann::json::parse(outcome.err).at("code"), 2) << outcome.err;
     }
+}
+
+TEST(ManPages, EveryGroupAndVerbHasOneThatSaysWhatItsHelpSays) {
+    User user;
+    const auto directory = user.home.path() + "/man1";
+    std::filesystem::create_directories(directory);
+    ASSERT_EQ(user({"man-pages", directory}).code, 0);
+    walk(user, {}, [&](const std::vector<std::string>& path, const std::string& help) {
+        std::string file = directory + "/pelago";
+        for (const auto& word : path) file += "-" + word;
+        std::ifstream in{file + ".1"};
+        ASSERT_TRUE(in) << file;
+        const std::string page{std::istreambuf_iterator<char>{in}, {}};
+        EXPECT_TRUE(page.starts_with(".TH \"pelago"));
+        for (const auto& verb : verbs_of(help))
+            EXPECT_NE(page.find(".B " + std::regex_replace(verb, std::regex{"-"}, "\\-")), std::string::npos);
+        for (const auto* part : {".SH NAME\n", ".SH SYNOPSIS\n", ".SH OPTIONS\n", ".SH EXIT STATUS\n"})
+            EXPECT_NE(page.find(part), std::string::npos) << file << part;
+    });
+    EXPECT_EQ(user({"man-pages", user.home.path() + "/nowhere"}).code, 1);
 }
 
 }  // namespace

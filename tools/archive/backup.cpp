@@ -349,7 +349,7 @@ base::Result<ExitCode> back_up_to(Context& context, const VolumeAccess& access, 
                                   const Stream* stream) {
     Session& session = *access.session;
     base::LocalTree& files = stream != nullptr ? *stream->tree : session.files();
-    options.cache_path = "dedup-" + access.volume->keys().aguid.hex();
+    options.cache_path = dedup_cache_path(*access.volume);
     Progress progress{context.console, "backup"};
     auto report =
         session.run(objstore::archive::backup(session.env(), files, *access.volume, options, show_progress(progress)),

@@ -215,8 +215,12 @@ base::Result<ExitCode> forget(Context& context, const Options& options) {
         print_groups(console, *groups, options);
     }
     if (options.prune && !gone.empty() && !options.dry_run) {
+        PruneRequest request;
+        request.at_once = options.at_once;
+        request.only_words = true;
         // What a backup stored that was interrupted since the last state before this one is left for it.
-        BASE_TRY(const auto code, prune_volume(context, access, {options.at_once, false, began_at, true}));
+        request.up_to = began_at;
+        BASE_TRY(const auto code, prune_volume(context, access, request));
         return report_damage(context, *access.volume, code);
     }
     if (options.prune && options.dry_run) console.note("a dry run does not prune: what would come back is not known");

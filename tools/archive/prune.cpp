@@ -3,6 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+#include <cmath>
+#include <limits>
+
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,21 +16,29 @@
 #include "cli/progress.hpp"
 #include "cli/text.hpp"
 #include "objstore/gc/prune.hpp"
+#include "objstore/gc/repack.hpp"
 
 namespace tools {
 
 namespace {
 
 using objstore::gc::PruneReport;
+using objstore::gc::RepackReport;
 
 struct Options {
     bool dry_run = false;
     bool at_once = false;
+    std::string max_unused = "5%";
     std::string volume;
 };
 
-nlohmann::json summary(const PruneReport& report, const PruneRequest& request) {
+nlohmann::json summary(const RepackReport& repacked, const PruneReport& report, const PruneRequest& request) {
     return {{"message_type", "summary"},
+            {"packs_replaced", repacked.packs},
+            {"packs_unreadable", repacked.packs_unreadable},
+            {"bytes_moved", repacked.bytes_moved},
+            {"bytes_unused_in_packs", repacked.bytes_unused},
+            {"bytes_unused_left_in_packs", repacked.bytes_unused_left},
             {"blocks_kept", report.blocks},
             {"bytes_kept", report.bytes},
             {"blocks_released", report.blocks_released - report.blocks_refused},
@@ -38,6 +50,12 @@ nlohmann::json summary(const PruneReport& report, const PruneRequest& request) {
             {"tree_nodes_read", report.nodes_read},
             {"at_once", report.at_once},
             {"dry_run", request.dry_run}};
+}
+
+std::string repack_text(const RepackReport& report, bool dry_run) {
+    if (report.packs == 0) return "";
+    return fmt::format("{} {} repacked: {} needed, {} not\n", plural(report.packs, "pack", "packs"),
+                       dry_run ? "would be" : "were", human_size(report.bytes_moved), human_size(report.bytes_unused));
 }
 
 std::string report_text(const PruneReport& report, bool dry_run) {
@@ -62,15 +80,62 @@ std::string report_text(const PruneReport& report, bool dry_run) {
 base::Result<ExitCode> prune(Context& context, const Options& options) {
     BASE_TRY(VolumeAccess access,
              open_volume(context, context.settings.get("volume", options.volume), IfAbsent::refuse));
-    BASE_TRY(const auto code, prune_volume(context, access, {options.at_once, options.dry_run, std::nullopt, false}));
+    PruneRequest request;
+    request.at_once = options.at_once;
+    request.dry_run = options.dry_run;
+    BASE_TRY(request.max_unused, parse_max_unused(options.max_unused));
+    BASE_TRY(const auto code, prune_volume(context, access, request));
     return report_damage(context, *access.volume, code);
+}
+
+// What could not be repacked stays as it is, and the rest is given back all the same.
+RepackReport repack(Context& context, VolumeAccess& access, const PruneRequest& request, ExitCode& code) {
+    using objstore::gc::RepackProgress;
+    Console& console = context.console;
+    objstore::gc::RepackOptions options;
+    options.max_unused = request.max_unused;
+    options.dry_run = request.dry_run;
+    options.cache_path = dedup_cache_path(*access.volume);
+    const auto show = [&console](const RepackProgress& now) {
+        switch (now.step) {
+            case RepackProgress::Step::look: return console.status(human_count(now.count) + " tree leaves read");
+            case RepackProgress::Step::move: return console.status(human_count(now.count) + " packs rewritten");
+            case RepackProgress::Step::trees: return console.status(human_count(now.count) + " tree nodes rewritten");
+        }
+    };
+    if (std::isinf(request.max_unused)) return {};
+    auto report = access.session->run(objstore::gc::repack(*access.volume, std::move(options), show));
+    console.status("");
+    if (!report) {
+        console.warn("packs with much that is not needed were not replaced: " + report.error().message());
+        code = ExitCode::partial;
+        return {};
+    }
+    if (report->packs_unreadable > 0) {
+        console.warn(plural(report->packs_unreadable, "pack", "packs") +
+                     " could not be read and stay; see 'pelago archive check'");
+        code = ExitCode::partial;
+    }
+    return *report;
 }
 
 }  // namespace
 
+base::Result<double> parse_max_unused(const std::string& text) {
+    if (text == "unlimited") return std::numeric_limits<double>::infinity();
+    double percent = 0;
+    const auto end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, percent);
+    const bool right = error == std::errc{} && at + 1 == end && *at == '%' && percent >= 0 && percent < 100;
+    if (right) return percent / 100;
+    return base::Error{base::Errc::bad_argument, "--max-unused " + text + ": give a share such as 5%, or 'unlimited'"};
+}
+
 base::Result<ExitCode> prune_volume(Context& context, VolumeAccess& access, PruneRequest request) {
     Session& session = *access.session;
     Console& console = context.console;
+    auto code = ExitCode::done;
+    const auto repacked = repack(context, access, request, code);
     objstore::gc::PruneOptions options;
     options.at_once = request.at_once;
     options.alone = [&session] { return session.alone(); };
@@ -87,9 +152,10 @@ base::Result<ExitCode> prune_volume(Context& context, VolumeAccess& access, Prun
     }
     if (!report) return report.error().with("cannot prune");
 
-    if (console.manner().json && !request.only_words) console.print_json(summary(*report, request));
-    if (!console.manner().json && !console.manner().quiet) console.print(report_text(*report, request.dry_run));
-    auto code = ExitCode::done;
+    if (console.manner().json && !request.only_words) console.print_json(summary(repacked, *report, request));
+    if (!console.manner().json && !console.manner().quiet) {
+        console.print(repack_text(repacked, request.dry_run) + report_text(*report, request.dry_run));
+    }
     if (report->places_in_part > 0) {
         console.warn("some nodes did not answer: what only they have is given back by a later prune");
         code = ExitCode::partial;
@@ -113,6 +179,11 @@ void add_prune(Verbs& verbs, CLI::App& archive) {
          "policy says otherwise): until then a backup can still use them, and who reads them can go on."},
         [options](Context& context) { return prune(context, *options); });
     verb.add_flag("-n,--dry-run", options->dry_run, "Say what would be given back, change nothing");
+    verb.add_option("--max-unused", options->max_unused,
+                    "How much that nothing needs may stay in packs beside what is needed, as a share of that; more is "
+                    "repacked: '0%' all, 'unlimited' nothing")
+        ->type_name("SHARE")
+        ->capture_default_str();
     verb.add_flag(
         "--no-grace", options->at_once,
         "Now, not after the time of grace: whoever reads what was forgotten, or has a file open that was removed, "

@@ -18,6 +18,7 @@ void add_all_verbs(Verbs& verbs) {
     add_overlay_verbs(verbs);
     add_config_verbs(verbs);
     add_completion_verbs(verbs);
+    add_man_pages_verb(verbs);
     add_version_verb(verbs);
 }
 

@@ -17,6 +17,7 @@ void add_overlay_verbs(Verbs& verbs);     // overlay/
 void add_dev_verbs(Verbs& verbs);         // dev/
 void add_config_verbs(Verbs& verbs);      // config/
 void add_completion_verbs(Verbs& verbs);  // cli/completion.cpp
+void add_man_pages_verb(Verbs& verbs);    // cli/man_pages.cpp
 void add_version_verb(Verbs& verbs);      // cli/version.cpp
 
 }  // namespace tools

@@ -11,18 +11,13 @@ namespace {
 constexpr std::size_t kColumns = 96;
 constexpr std::size_t kNames = 30;  // columns of the names on the left
 
-struct Row {
-    std::string name;
-    std::string help;
-};
-
-std::string rows_text(const char* title, const std::vector<Row>& rows) {
+std::string rows_text(const char* title, const std::vector<HelpRow>& rows) {
     if (rows.empty()) return {};
     std::size_t widest = 0;
-    for (const Row& row : rows) widest = std::max(widest, row.name.size());
+    for (const HelpRow& row : rows) widest = std::max(widest, row.name.size());
     const std::size_t indent = std::min(widest, kNames) + 4;
     std::string out = std::string{"\n"} + title + ":\n";
-    for (const Row& row : rows) {
+    for (const HelpRow& row : rows) {
         out += "  " + row.name;
         if (row.name.size() + 4 > indent) {
             out += "\n" + std::string(indent, ' ');
@@ -40,36 +35,14 @@ std::string first_line(const std::string& text) {
     return line;
 }
 
-Row row_of(const CLI::Option& option) {
+HelpRow row_of(const CLI::Option& option) {
     const bool positional = option.get_positional();
-    Row row{option.get_name(positional, !positional), option.get_description()};
+    HelpRow row{option.get_name(positional, !positional), option.get_description()};
     std::ranges::replace(row.name, ',', ' ');
     if (!positional && option.get_items_expected_max() > 0) row.name += " " + option.get_type_name();
     if (const auto end = row.name.find(':'); end != std::string::npos) row.name.resize(end);  // checks say enough
     if (!option.get_default_str().empty()) row.help += " (default: " + option.get_default_str() + ")";
     return row;
-}
-
-std::vector<Row> option_rows(const CLI::App& app, bool positional) {
-    std::vector<Row> rows;
-    for (const CLI::Option* option : app.get_options()) {
-        if (option->get_positional() == positional) rows.push_back(row_of(*option));
-    }
-    return rows;
-}
-
-std::string usage(const CLI::App& app, const std::string& path, bool has_verbs) {
-    std::string out = "\nUsage: pelago";
-    if (path != "pelago") out += " " + path;
-    if (has_verbs) out += " VERB";
-    out += " [OPTIONS]";
-    for (const CLI::Option* option : app.get_options()) {
-        if (!option->get_positional()) continue;
-        std::string name = option->get_name(true);
-        if (option->get_expected_max() > 1) name += "...";
-        out += option->get_required() ? " " + name : " [" + name + "]";
-    }
-    return out + "\n";
 }
 
 /// Paragraphs, each wrapped.
@@ -85,6 +58,35 @@ std::string description_text(const std::string& description) {
 }
 
 }  // namespace
+
+std::vector<HelpRow> option_rows(const CLI::App& app, bool positional) {
+    std::vector<HelpRow> rows;
+    for (const CLI::Option* option : app.get_options()) {
+        if (option->get_positional() == positional) rows.push_back(row_of(*option));
+    }
+    return rows;
+}
+
+std::vector<HelpRow> verb_rows(const CLI::App& app) {
+    std::vector<HelpRow> rows;
+    for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+        rows.push_back({verb->get_name(), first_line(verb->get_description())});
+    }
+    return rows;
+}
+
+std::string usage_line(const CLI::App& app, const std::string& path) {
+    std::string out = path.empty() ? "pelago" : "pelago " + path;
+    if (!verb_rows(app).empty()) out += " VERB";
+    out += " [OPTIONS]";
+    for (const CLI::Option* option : app.get_options()) {
+        if (!option->get_positional()) continue;
+        std::string name = option->get_name(true);
+        if (option->get_expected_max() > 1) name += "...";
+        out += option->get_required() ? " " + name : " [" + name + "]";
+    }
+    return out;
+}
 
 std::string wrapped(std::string_view text, std::size_t columns, std::size_t indent) {
     std::string out;
@@ -108,15 +110,11 @@ std::string wrapped(std::string_view text, std::size_t columns, std::size_t inde
 }
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string name, CLI::AppFormatMode /*mode*/) const {
-    std::vector<Row> verbs;
-    for (const CLI::App* verb : app->get_subcommands([](const CLI::App*) { return true; })) {
-        verbs.push_back({verb->get_name(), first_line(verb->get_description())});
-    }
     if (name.starts_with("pelago ")) name.erase(0, 7);
     const bool program = app->get_parent() == nullptr;
-    const std::string path = program ? "pelago" : name;
-    std::string out = description_text(app->get_description()) + usage(*app, path, !verbs.empty());
-    out += rows_text("Arguments", option_rows(*app, true)) + rows_text("Verbs", verbs);
+    std::string out = description_text(app->get_description());
+    out += "\nUsage: " + usage_line(*app, program ? "" : name) + "\n";
+    out += rows_text("Arguments", option_rows(*app, true)) + rows_text("Verbs", verb_rows(*app));
     out += rows_text(program ? "Options of every verb" : "Options", option_rows(*app, false));
     if (!app->get_footer().empty()) out += "\n" + app->get_footer() + "\n";
     return out;

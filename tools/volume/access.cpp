@@ -102,6 +102,8 @@ ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCod
         volume.damage()->error.with(std::string{kDamagedList} + "; the next backup writes a list of what is left"));
 }
 
+std::string dedup_cache_path(const objstore::Volume& volume) { return "dedup-" + volume.keys().aguid.hex(); }
+
 base::Error in_view_of_damage(const base::Error& error, const objstore::Volume& volume) {
     const auto damage = damage_of_list(volume);
     return damage && error == objstore::Errc::no_such_snapshot ? damage->with("no such snapshot is there") : error;

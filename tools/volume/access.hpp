@@ -33,6 +33,8 @@ enum class IfAbsent {
 /// the others show it, and warns of that at once. report_damage() has the exit code for it.
 [[nodiscard]] base::Result<VolumeAccess> open_volume_to_read(Context& context, const std::string& name);
 
+/// Of this machine's archive::DedupCache of the volume.
+[[nodiscard]] std::string dedup_cache_path(const objstore::Volume& volume);
 /// `error`; but a snapshot that was not found is damage where snapshots may be missing from the list.
 [[nodiscard]] base::Error in_view_of_damage(const base::Error& error, const objstore::Volume& volume);
 /// Volume::open(), for all who open one by its name here. Files of the client that its errors speak of are named whole.

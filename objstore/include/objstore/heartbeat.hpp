@@ -52,6 +52,9 @@ struct HeartbeatBody {
     /// Blocks that nobody names may have lost their tags of generations up to this one (docs/decisions/
     /// garbage-collection.md); below `sequence`.
     std::uint64_t collected = 0;
+    /// The writer that the next state is left to, by a number it drew; 0: nobody (docs/decisions/live-tree.md,
+    /// "Turns").
+    std::uint64_t turn = 0;
     std::vector<SealedPointer> pointers;
 
     [[nodiscard]] base::Bytes encode() const;

@@ -43,6 +43,7 @@ struct VolumeState {
     std::vector<BlockRefPtr> earlier;  ///< roots of the states before, the newest first
     std::int64_t time_ns = 0;
     std::uint64_t collected = 0;  ///< as in HeartbeatBody
+    std::uint64_t turn = 0;       ///< as in HeartbeatBody
 };
 
 /// What reading the list of snapshots met. The next commit() writes a good list again.

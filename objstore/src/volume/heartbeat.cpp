@@ -22,7 +22,7 @@ base::Bytes encode_state(const HeartbeatBody& body) {
     base::Writer out;
     out.raw(kBodyMagic).u8(kFormat).guid(body.aguid).u32(body.epoch).u64(body.sequence).guid(body.vguid);
     out.u64(body.root_sequence).guid(body.tail_digest).guid(body.ring_digest).guid(body.previous).i64(body.time_ns);
-    out.u64(body.collected);
+    out.u64(body.collected).u64(body.turn);
     return out.take();
 }
 
@@ -86,6 +86,7 @@ base::Result<HeartbeatBody> HeartbeatBody::decode(base::ByteView bytes) {
     out.previous = in.guid();
     out.time_ns = in.i64();
     out.collected = in.u64();
+    out.turn = in.u64();
     const auto count = in.u8();
     if (count > kMaxPointers || !in.fits(count, 6)) return base::Error{base::Errc::bad_format, "too many pointers"};
     for (unsigned i = 0; i < count; ++i) {
