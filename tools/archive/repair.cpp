@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -64,6 +65,16 @@ void tell(Console& console, const Snapshot& old, const base::Result<RewriteRepor
     console.print("  " + text + "\n");
 }
 
+/// The snapshot of what is left of `hurt`, if there is one already.
+const Snapshot* repaired_before(const Snapshot& hurt, const std::vector<Snapshot>& all) {
+    const auto of_it = [&](const Snapshot& one) {
+        return one.original == hurt.original.value_or(hurt.id()) && one.time_ns == hurt.time_ns &&
+               one.id() != hurt.id() && std::ranges::find(one.tags, "repaired") != one.tags.end();
+    };
+    const auto found = std::ranges::find_if(all, of_it);
+    return found == all.end() ? nullptr : &*found;
+}
+
 base::Result<ExitCode> repair(Context& context, const Options& options) {
     BASE_TRY(const VolumeAccess access,
              open_volume(context, context.settings.get("volume", options.volume), IfAbsent::refuse));
@@ -86,6 +97,7 @@ base::Result<ExitCode> repair(Context& context, const Options& options) {
     wanted.tags = {"repaired"};
     wanted.dry_run = options.dry_run;
     for (const auto& block : checked->damaged) wanted.lost.insert(block.id);
+    BASE_TRY(const auto all, session.run(access.volume->snapshots()));
     std::uint64_t made = 0;
     for (const auto& hurt : checked->hurt) {
         const auto id = hurt.snapshot.id();
@@ -100,10 +112,13 @@ base::Result<ExitCode> repair(Context& context, const Options& options) {
         if (!console.manner().json && !console.manner().quiet) {
             console.print(fmt::format("snapshot {} of {}:\n", id.short_hex(), local_time(hurt.snapshot.time_ns)));
         }
-        const auto done = session.run(objstore::archive::rewrite(*access.volume, hurt.snapshot, wanted));
+        const auto* const before = repaired_before(hurt.snapshot, all);
+        wanted.dry_run = options.dry_run || before != nullptr;
+        auto done = session.run(objstore::archive::rewrite(*access.volume, hurt.snapshot, wanted));
+        if (done && before != nullptr) done->snapshot = *before;
         if (!done && !(done.error() == objstore::Errc::damaged))
             return done.error().with("cannot repair snapshot " + id.short_hex());
-        made += done && done->snapshot ? 1 : 0;
+        made += done && done->snapshot && before == nullptr ? 1 : 0;
         tell(console, hurt.snapshot, done, options.dry_run);
     }
     if (console.manner().json) {

@@ -38,6 +38,7 @@ class Rewrite {
     base::Task<base::Result<void>> look_for_losses();
     void take(const std::string& above, const Item& item, std::optional<Node> node);
     void take_directory(std::string path, const Entry& entry, const std::optional<Node>& node);
+    void make_up_unless_known(const std::string& path, const Entry& entry, const std::optional<Node>& node);
     void leave_out(const std::string& path, LeftOut why);
     [[nodiscard]] bool lost_content(const Node& node) const;
     [[nodiscard]] bool is_kept(const Item& item) const;
@@ -92,6 +93,10 @@ base::Task<base::Result<void>> Rewrite::look_for_losses() {
     if (salvage.nodes_lost == 0) co_return base::ok();
     if (salvage.items.empty()) co_return base::Error{Errc::damaged, "nothing of its tree can be read"};
     salvage_ = std::move(salvage);
+    std::vector<InodeNumber> top{kRootInode};
+    BASE_CO_TRY(const auto nodes, co_await nodes_of(std::move(top)));
+    const Entry entry{.name = {}, .inode = kRootInode, .type = FileType::directory};
+    make_up_unless_known("/", entry, nodes.front());
     co_return base::ok();
 }
 
@@ -164,6 +169,11 @@ void Rewrite::take(const std::string& above, const Item& item, std::optional<Nod
 void Rewrite::take_directory(std::string path, const Entry& entry, const std::optional<Node>& node) {
     if (!kept_.insert(entry.inode).second) return;  // a hostile archive may loop
     ++directories_;
+    make_up_unless_known(path, entry, node);
+    stack_.push_back({std::move(path), entry.inode});
+}
+
+void Rewrite::make_up_unless_known(const std::string& path, const Entry& entry, const std::optional<Node>& node) {
     const bool known = node && !damage_of(entry, *node) && !lost_content(*node);
     if (!known) {
         leave_out(path, LeftOut::metadata);
@@ -173,7 +183,6 @@ void Rewrite::take_directory(std::string path, const Entry& entry, const std::op
         if (node && !damage_of(entry, *node)) inode = *node->inode;  // it is an attribute that is lost
         made_.emplace(entry.inode, inode);
     }
-    stack_.push_back({std::move(path), entry.inode});
 }
 
 void Rewrite::leave_out(const std::string& path, LeftOut why) {

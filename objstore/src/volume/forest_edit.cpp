@@ -54,24 +54,31 @@ base::Task<base::Result<std::optional<ForestEdit>>> ForgetSnapshots::edit(Tree f
 base::Task<base::Result<std::optional<ForestEdit>>> ReplaceSnapshots::edit(Tree forest, BlockWriter& /*writer*/) {
     BASE_CO_TRY(const auto items,
                 co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::behind(0, Kind::snapshot)));
-    std::map<base::Guid, TreeKey> listed;
+    std::map<base::Guid, std::pair<TreeKey, Snapshot>> listed;
     std::set<TreeKey> taken;
     for (const auto& item : items) {
         taken.insert(item.key);
         const auto* record = std::get_if<Opaque>(&item.value);
-        const auto snapshot = record != nullptr ? Snapshot::decode(*record) : base::Errc::bad_format;
-        if (snapshot) listed.emplace(snapshot->id(), item.key);
+        if (record == nullptr) continue;
+        if (auto snapshot = Snapshot::decode(*record)) {
+            const auto id = snapshot->id();
+            listed.emplace(id, std::pair{item.key, std::move(*snapshot)});
+        }
     }
     ForestEdit out;
     for (const auto& [before, after] : replacements_) {
         const auto found = listed.find(before);
         if (found == listed.end() || listed.contains(after.id())) continue;
+        const auto& [key, now] = found->second;
+        auto next = after;
+        next.root = now.root;  // its blocks may have moved to other packs meanwhile
+        next.first_root = now.first_root;
         Item item;
-        item.key = snapshot_key(after.id());
+        item.key = snapshot_key(next.id());
         while (!taken.insert(item.key).second) ++item.key.tie;
-        item.value = after.encode();
+        item.value = next.encode();
         out.put.push_back(std::move(item));
-        out.erase.push_back(found->second);
+        out.erase.push_back(key);
     }
     // After an unknown outcome they may be replaced already.
     replaced_ = std::max<std::uint64_t>(replaced_, out.put.size());
