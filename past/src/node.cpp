@@ -13,6 +13,7 @@
 #include "reclaims.hpp"
 #include "registers.hpp"
 #include "repair.hpp"
+#include "scrub.hpp"
 #include "server.hpp"
 #include "writer.hpp"
 
@@ -59,6 +60,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
           writer{context, holders, reclaims},
           lister{context, holders, reclaims},
           server{context, holders, reclaims, lister, registers, store, diverter, cache},
+          scrub{context, disk, store},
           idle{env.executor} {
         idle.set();
     }
@@ -84,6 +86,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
         context.work.spawn(reclaims.run());
         context.work.spawn(registers.settle());
         context.work.spawn(store.tidy());
+        context.work.spawn(scrub.run());
         if (context.config.repair) {
             context.work.spawn(repair.run());
             context.work.spawn(diverter.run());
@@ -175,6 +178,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     Writer writer;
     Lister lister;
     Server server;
+    Scrub scrub;
     base::Event idle;  // no request of others is being served
     std::size_t serving = 0;
     bool stopped = false;
@@ -259,6 +263,7 @@ NodeStatus Node::status() const {
     status.registers_missing = parts.registers.missing();
     status.pending_reclaims = parts.reclaims.pending();
     parts.repair.report(status);
+    parts.scrub.report(status);
     return status;
 }
 

@@ -63,7 +63,7 @@ class Walk:
 
 def alone(w):
     m = w.m
-    for words in (("version",), ("config", "show"), ("completion", "bash")):
+    for words in (("version",), ("config", "show"), ("completion", "bash"), ("man-pages", m.path("."))):
         w.say(*words)
     w.say("archive", "backup", m.path("source"))
     w.say("archive", "snapshots")

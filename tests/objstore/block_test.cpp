@@ -154,6 +154,13 @@ TEST_F(Block, NothingButItsOwnDescriptionOpensIt) {
               Errc::damaged);
 }
 
+TEST_F(Block, BytesUnderAnotherIdAreDamageHoweverWellTheyOpen) {
+    const auto sealed = seal(BlockType::data, {}, text(300));
+    auto ref = sealed.ref;
+    ref.id = test::some_block(9)->id;
+    EXPECT_EQ(open_block(ref, keys_.tag, sealed.bytes).error(), Errc::damaged);
+}
+
 TEST_F(Block, SectionsOfTwoBlocksDoNotMix) {
     const auto one = seal(BlockType::tree_leaf, {children_[0]}, text(300));
     const auto two = seal(BlockType::tree_leaf, {children_[1]}, text(300));

@@ -193,6 +193,27 @@ TEST_F(SegmentStoreTest, AFullDeviceRefusesPutsAndTakesDropsAndRecords) {
     EXPECT_EQ(store_->usage().blocks, 1U);
 }
 
+// What a sync did not bring to the device the next one may not bring either, and say nothing (fsync(2), "the page is
+// marked clean"): the file is not written to again.
+TEST_F(SegmentStoreTest, AfterASyncThatFailedForWantOfRoomBlocksGoToAnotherSegment) {
+    open();
+    ASSERT_TRUE(put(0));
+    const auto segments = [&] {
+        const auto files = node_.disk().files();
+        return std::ranges::count_if(files, [](const auto& name) { return name.ends_with(".seg"); });
+    };
+    ASSERT_TRUE(put(1));
+    const auto before = segments();
+    node_.disk().fail(base::sim::DiskCall::sync, 1, base::Errc::no_space);
+    EXPECT_EQ(put(2).error(), past::Errc::no_space);
+    node_.disk().fail_nothing();
+    EXPECT_TRUE(put(3));
+    EXPECT_EQ(segments(), before + 1);
+    reopen();
+    EXPECT_TRUE(store_->has(id_of(3)));
+    EXPECT_FALSE(store_->has(id_of(2)));
+}
+
 TEST_F(SegmentStoreTest, TheCapIsKeptWithItsReserve) {
     config_.capacity_bytes = 3U << 20U;
     config_.reserve_bytes = 1U << 20U;

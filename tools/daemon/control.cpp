@@ -66,7 +66,14 @@ base::Task<base::Result<base::Message>> ControlTable::handle(base::Message messa
     const bool well_formed = document.is_object() && document.contains("question") &&
                              document["question"].is_string() && document.contains("arguments");
     if (!well_formed) co_return base::Error{base::Errc::bad_format, "a question to the node"};
-    const auto question = document["question"].get<std::string>();
+    auto question = document["question"].get<std::string>();
+    auto arguments = document["arguments"];
+    BASE_CO_TRY(const auto answer, co_await ask(std::move(question), std::move(arguments)));
+    base::SharedBytes payload{base::to_bytes(answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))};
+    co_return base::Message(base::Service::local, kControlVerb, base::Bytes{}, std::move(payload));
+}
+
+base::Task<base::Result<nlohmann::json>> ControlTable::ask(std::string question, nlohmann::json arguments) {
     const auto found = answers_.find(question);
     if (found == answers_.end()) {
         co_return base::Error{base::Errc::unsupported,
@@ -74,14 +81,11 @@ base::Task<base::Result<base::Message>> ControlTable::handle(base::Message messa
     }
     base::Result<nlohmann::json> answered = base::Error{base::Errc::bad_argument};
     try {
-        auto arguments = document["arguments"];
         answered = co_await found->second(std::move(arguments));
     } catch (const nlohmann::json::exception&) {  // an argument of another type than it must have
         answered = base::Error{base::Errc::bad_argument, "the arguments of '" + question + "'"};
     }
-    BASE_CO_TRY(const auto answer, std::move(answered));
-    base::SharedBytes payload{base::to_bytes(answer.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace))};
-    co_return base::Message(base::Service::local, kControlVerb, base::Bytes{}, std::move(payload));
+    co_return answered;
 }
 
 }  // namespace tools

@@ -34,6 +34,8 @@ class ControlTable {
     void add(std::string question, Answer answer);
     /// Errc::unsupported for a question that this version does not know.
     base::Task<base::Result<base::Message>> handle(base::Message message);
+    /// The answer itself; likewise.
+    base::Task<base::Result<nlohmann::json>> ask(std::string question, nlohmann::json arguments);
 
   private:
     std::map<std::string, Answer> answers_;

@@ -14,6 +14,7 @@
 #include "base/network_directory.hpp"
 #include "daemon/control.hpp"
 #include "daemon/members.hpp"
+#include "daemon/metrics.hpp"
 #include "daemon/notify.hpp"
 #include "daemon/peer_stack.hpp"
 #include "daemon/questions.hpp"
@@ -36,6 +37,7 @@ PeerConfig peer_config(const DaemonOptions& options, const base::Certificate& ce
     config.overlay.probe_timeout =
         std::clamp<base::Duration>(options.heartbeat / 2, milliseconds{500}, config.overlay.probe_timeout);
     config.store.capacity_bytes = options.capacity_bytes != 0 ? options.capacity_bytes : certificate.capacity_bytes;
+    config.past.scrub_period = options.scrub;
     if (options.cache_bytes) config.past.max_cache_bytes = *options.cache_bytes;
     return config;
 }
@@ -53,6 +55,7 @@ struct Daemon {
     base::Task<base::Result<ExitCode>> serve(std::stop_token stop);
     void network_changed();
     base::Task<base::Result<base::Message>> answer(base::Message message);
+    base::Task<base::Result<std::string>> metrics_page();
 
     base::host::HostRuntime& runtime;
     DaemonOptions options;
@@ -67,6 +70,7 @@ struct Daemon {
     std::optional<Watch> watch;
     base::TaskGroup watching;
     ControlTable control;
+    std::unique_ptr<MetricsServer> metrics;
     std::stop_source ended;  // by what happens in the network
 };
 
@@ -117,6 +121,12 @@ base::Task<base::Result<base::Message>> Daemon::answer(base::Message message) {
     return [](std::uint8_t verb) -> base::Task<base::Result<base::Message>> {
         co_return base::Error{base::Errc::unsupported, "command number " + std::to_string(verb)};
     }(message.verb());
+}
+
+base::Task<base::Result<std::string>> Daemon::metrics_page() {
+    nlohmann::json nothing = nlohmann::json::object();
+    BASE_CO_TRY(const auto status, co_await control.ask("status", std::move(nothing)));
+    co_return metrics_text(status);
 }
 
 base::Task<void> wait_for(std::stop_token stop, std::stop_token ended, base::Executor executor) {
@@ -178,6 +188,12 @@ base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
     watch.emplace(env, *stack);
     watching.spawn(watch->run());
     add_questions(control, env, *stack, *watch, options.name);
+    if (!options.metrics.empty()) {
+        auto opened = MetricsServer::open(runtime.executor(), options.metrics, [this] { return metrics_page(); });
+        if (!opened) co_return opened.error().with("--metrics " + options.metrics);
+        metrics = *std::move(opened);
+        runtime.log().write(base::Log::Level::info, "daemon", "metrics at http://" + metrics->endpoint() + "/metrics");
+    }
     socket->serve(base::Service::local,
                   [this](base::Peer, base::Message message) { return answer(std::move(message)); }, {});
 
@@ -204,6 +220,7 @@ base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
                         "stopping: what is under way ends first; a second signal ends it at once");
     co_await socket->stop();
     transport->serve_joins({});
+    if (metrics) co_await metrics->stop();
     watching.cancel();
     co_await watching.join();
     co_await stack->stop();

@@ -22,12 +22,14 @@ struct DaemonOptions {
     std::string socket;             ///< "": node.sock in it
     bool share_with_group = false;  ///< members of our group may give commands, too
     std::string listen;
+    std::string metrics;                       ///< address and port of the page for Prometheus; "": none
     std::string advertise;                     ///< "": what is listened on
     std::uint64_t capacity_bytes = 0;          ///< 0: what the certificate says, else what the device has room for
     std::optional<std::uint64_t> cache_bytes;  ///< at most; nullopt: past::Config's default. 0: nothing is cached
     std::chrono::seconds heartbeat{30};        ///< of the leaf set; probe time-outs follow it down to 250 ms
-    std::string name;                          ///< of this machine, for people
-    std::string notify_socket;                 ///< of systemd; "": nobody to tell
+    std::chrono::seconds scrub{std::chrono::days{30}};  ///< every block is read once within it; zero: never
+    std::string name;                                   ///< of this machine, for people
+    std::string notify_socket;                          ///< of systemd; "": nobody to tell
     bool verbose = false;
     std::function<void(const nlohmann::json& document)> on_serving;  ///< once commands are answered: who and where
 };

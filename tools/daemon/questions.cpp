@@ -118,7 +118,13 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"blocks_repaired", status.blocks_repaired},
             {"blocks_taken_home", status.blocks_taken_home},
             {"wrong_blocks", status.wrong_blocks},
-            {"corrupt_blocks", status.corrupt_blocks}};
+            {"corrupt_blocks", status.corrupt_blocks},
+            {"scrub",
+             {{"period_s", duration_cast<seconds>(status.scrub_period).count()},
+              {"began_s", status.scrub_began_ns / 1'000'000'000},
+              {"ended_s", status.scrub_ended_ns / 1'000'000'000},
+              {"blocks", status.scrub_blocks},
+              {"damaged", status.scrub_damaged}}}};
 }
 
 json describe(const past::SegmentStore& store) {

@@ -26,6 +26,8 @@ struct RunFlags {
     std::string capacity;
     std::string cache;
     std::string heartbeat = "30s";
+    std::string scrub = "30d";
+    std::string metrics;
     bool share_with_group = false;
 };
 
@@ -36,7 +38,9 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
     options.share_with_group = flags.share_with_group;
     options.listen = flags.listen;
     options.advertise = flags.advertise;
-    for (const auto& [flag, text] : {std::pair{"--listen", flags.listen}, std::pair{"--advertise", flags.advertise}}) {
+    options.metrics = flags.metrics;
+    for (const auto& [flag, text] : {std::pair{"--listen", flags.listen}, std::pair{"--advertise", flags.advertise},
+                                     std::pair{"--metrics", flags.metrics}}) {
         const bool given = !text.empty() || std::string_view{flag} == "--listen";
         if (given && !base::host::parse_host_port(text)) {
             return usage_error(std::string{flag} + " takes an address and a port, like 192.0.2.7:7400, not '" + text +
@@ -46,6 +50,9 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
     const auto heartbeat = parse_duration(flags.heartbeat);
     if (!heartbeat || heartbeat->count() < 1) return usage_error("--heartbeat takes a time of at least 1s");
     options.heartbeat = *heartbeat;
+    const auto scrub = parse_duration(flags.scrub);
+    if (!scrub) return usage_error("--scrub takes a time, like 30d, or 0s for never");
+    options.scrub = *scrub;
     const auto capacity = context.settings.get("capacity", flags.capacity);
     if (!capacity.empty()) {
         const auto size = parse_size(capacity);
@@ -123,6 +130,19 @@ std::string members_table(const nlohmann::json& members) {
     return table.str();
 }
 
+std::string scrub_text(const nlohmann::json& scrub) {
+    if (scrub["period_s"] == 0) return "off: contents are checked when they are read";
+    const auto ended = scrub["ended_s"].get<std::int64_t>();
+    auto text =
+        ended == 0 ? "not once through yet" : "all was read and checked until " + local_time(base::Timestamp{ended, 0});
+    if (scrub["damaged"] != 0) text += "; " + plural(scrub["damaged"], "damaged block", "damaged blocks") + " found";
+    constexpr std::int64_t kDay = 86'400;
+    const auto period = scrub["period_s"].get<std::int64_t>();
+    const bool in_days = period >= kDay && period % kDay == 0;
+    return text + "; every " +
+           (in_days ? plural(static_cast<std::uint64_t>(period / kDay), "day", "days") : show_duration(period));
+}
+
 void print_status(Console& console, const nlohmann::json& status) {
     const auto& store = status["store"];
     const auto& blocks = status["past"];
@@ -147,7 +167,7 @@ void print_status(Console& console, const nlohmann::json& status) {
         {"whole", unasked ? "the holders of " + plural(blocks["blocks_ours"], "block", "blocks") + " were not asked yet"
                           : human_count(blocks["blocks_whole"]) + " of " +
                                 plural(blocks["blocks_ours"], "block has all its", "blocks have all their") +
-                                " copies, as the holders say; contents are checked when read"});
+                                " copies, as the holders say"});
     if (store.value("state_lost", false)) {
         table.add({"damaged", "records or tags were lost from this disk before the node started: see its log"});
     }
@@ -188,6 +208,7 @@ void print_status(Console& console, const nlohmann::json& status) {
         table.add({"cache", plural(blocks["blocks_cached"], "block", "blocks") + ", " +
                                 human_size(blocks["bytes_cached"]) + ", in unused space"});
     }
+    table.add({"scrub", scrub_text(blocks["scrub"])});
     table.add({"moved", human_size(blocks["bytes_repaired"]) + " repaired, " + human_size(blocks["bytes_handed_over"]) +
                             " handed over"});
     console.print(table.str() + "\n" + members_table(status["members"]));
@@ -231,6 +252,13 @@ void add_node_verbs(Verbs& verbs) {
         .add_option("--cache", run_flags->cache,
                     "Unused space in which to cache what was read (default 1G, never more than half); 0 for no cache")
         ->type_name("SIZE");
+    run_verb
+        .add_option("--metrics", run_flags->metrics,
+                    "Address and port of a page for Prometheus, /metrics, like 127.0.0.1:9480; plain HTTP")
+        ->type_name("HOST:PORT");
+    run_verb.add_option("--scrub", run_flags->scrub, "Time within which every stored block is read and checked once")
+        ->type_name("TIME")
+        ->capture_default_str();
     run_verb.add_option("--heartbeat", run_flags->heartbeat, "Interval at which neighbours are probed")
         ->type_name("TIME")
         ->capture_default_str();

@@ -102,6 +102,8 @@ Result<void> Disk::State::boundary(DiskCall call, DiskProcess& caller, std::stri
     }
     Result<void> result = ok();
     if (error) {
+        // A device that fills up, or fails, in the middle of a write has taken a part of it.
+        if (*error == Errc::no_space || *error == Errc::io_failed) partial();
         result = error->with(site);
     } else {
         result = effect();
@@ -143,17 +145,20 @@ class SimFile final : public File {
             return Error{Errc::bad_argument, path_};
         }
         auto site = site_of(DiskCall::write, path_) + " " + std::to_string(offset) + "+" + std::to_string(length);
-        const auto effect = [&]() -> Result<void> {
-            BASE_CHECK(state_->reserve(*node_, offset, length));
-            state_->write(node_, offset, parts);
-            for (const auto part : parts) state_->trace = mix(state_->trace, part);
-            return ok();
-        };
-        // A signal can cut a large write short.
+        // A signal can cut a large write short, and so does a full disk.
         const auto partial = [&] {
             const Bytes whole = joined(parts, length);
             const auto some = ByteView{whole}.first(static_cast<std::size_t>(state_->rng.below(length + 1)));
             if (state_->reserve(*node_, offset, some.size())) state_->write(node_, offset, std::span{&some, 1});
+        };
+        const auto effect = [&]() -> Result<void> {
+            if (auto room = state_->reserve(*node_, offset, length); !room) {
+                partial();
+                return room;
+            }
+            state_->write(node_, offset, parts);
+            for (const auto part : parts) state_->trace = mix(state_->trace, part);
+            return ok();
         };
         return state_->boundary(DiskCall::write, *process_, std::move(site), effect, partial);
     }

@@ -121,6 +121,9 @@ struct Config {
     std::size_t max_hinted_places = 1U << 16U;
     std::size_t max_remembered_nodes = 4096;  ///< of which we know how long they have been here
 
+    /// Every block kept here is read and hashed once within it; zero: only when somebody asks for it.
+    Milliseconds scrub_period{std::chrono::days{30}};
+
     /// Planted bugs, to prove that the tests can find them. All off but in those tests.
     struct Testing {
         bool acknowledge_one_copy_early = false;  ///< a put returns one synced copy before it may
@@ -173,6 +176,12 @@ struct NodeStatus {
     std::uint64_t wrong_blocks = 0;    ///< bytes that did not hash to their id, from peers
     std::uint64_t corrupt_blocks = 0;  ///< in our own store
     std::uint64_t requests_sent = 0;
+
+    std::chrono::milliseconds scrub_period{};  ///< zero: off
+    std::int64_t scrub_began_ns = 0;           ///< wall clock, of the present round, or the last; 0: none yet
+    std::int64_t scrub_ended_ns = 0;           ///< of the last that came to its end; 0: none yet
+    std::uint64_t scrub_blocks = 0;            ///< read in that round
+    std::uint64_t scrub_damaged = 0;           ///< of them; good copies take their place
 };
 
 class Node final : public Storage {
