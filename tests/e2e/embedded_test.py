@@ -574,6 +574,25 @@ def test_a_full_disk_is_told_and_nothing_is_lost(m):
         subprocess.run(["umount", "-l", m.data])
 
 
+def test_on_a_full_disk_forget_and_prune_make_room(m):
+    mounted(m, "150m")
+    try:
+        kept = 0
+        for day in range(12):
+            random_tree(m.path("source"), 30 + day, 12, 1 << 20)
+            done = m.run("archive", "backup", m.path("source"), expect=(0, 6))
+            kept += done.returncode == 0
+            if done.returncode == 6:
+                break
+        check(done.returncode == 6 and kept >= 3, f"{kept} backups found room, and it is not full")
+        m.run("archive", "forget", "--keep-last", "1")
+        m.run("archive", "prune")
+        m.backup(m.path("source"))
+        m.run("archive", "check", "--read-data")
+    finally:
+        subprocess.run(["umount", "-l", m.data])
+
+
 def test_a_read_only_data_directory_is_told(m):
     random_tree(m.path("source"), 20, 4, 100)
     mounted(m, "100m")

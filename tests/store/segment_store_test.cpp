@@ -193,6 +193,24 @@ TEST_F(SegmentStoreTest, AFullDeviceRefusesPutsAndTakesDropsAndRecords) {
     EXPECT_EQ(store_->usage().blocks, 1U);
 }
 
+// A list of snapshots without one of them is a small put: else nothing could be forgotten, and nothing would make room.
+TEST_F(SegmentStoreTest, AFullStoreTakesSomeSmallPutsYet) {
+    config_.capacity_bytes = 8U << 20U;
+    config_.reserve_bytes = 2U << 20U;
+    open();
+    std::uint64_t large = 0;
+    while (large < 1000 && put(large, 100'000)) ++large;
+    ASSERT_EQ(put(large, 100'000).error(), past::Errc::no_space);
+    std::uint64_t small = 0;
+    while (small < 1000 && put(5000 + small, 20'000)) ++small;
+    EXPECT_GT(small, 20U);
+    EXPECT_LT(small, 40U) << "the rest of the reserve is for deletes";
+    EXPECT_EQ(put(large, 100'000).error(), past::Errc::no_space);
+    std::vector<Guid> all;
+    for (std::uint64_t i = 0; i < large; ++i) all.push_back(id_of(i, 100'000));
+    EXPECT_EQ(*run(store_->untag({kTag.volume, 9}, all)), large);
+}
+
 // What a sync did not bring to the device the next one may not bring either, and say nothing (fsync(2), "the page is
 // marked clean"): the file is not written to again.
 TEST_F(SegmentStoreTest, AfterASyncThatFailedForWantOfRoomBlocksGoToAnotherSegment) {

@@ -316,6 +316,33 @@ TEST(Answers, WhatIsDeniedIsTakenBackForTheRootThatItWasAnnouncedFor) {
     EXPECT_EQ(withdrawn, std::set<unsigned>{0});
 }
 
+// Whoever hands a message out on the way finds out; those further on must not lead others to the holder again.
+TEST(Answers, AWithdrawalThatADenialBringsGoesOnToTheRoot) {
+    Mesh mesh{91};
+    mesh.add_directly(150);  // more than know each other
+    const auto object = objects_at(mesh, 7, 0, 1).front();
+    show_what_node_10_forgot(mesh, {object});
+    ASSERT_EQ(mesh.dolr(7).status().pointers, 1U);
+    const auto key = root_key(object, 0);
+    const auto live = mesh.live_nodes();
+    const auto asker = std::ranges::find_if(live, [&](NodeIndex node) {
+        const auto next = mesh.ring(node).next_hops(key, 1);
+        return node != 3 && node != 7 && node != 10 && !next.empty() && next.front().node.id() != mesh.id(7);
+    });
+    ASSERT_NE(asker, live.end());
+    Find find{.object = object, .root = 0, .asker = mesh.world.node(3).address(), .number = 1};
+    find.send = true;
+    find.message = 17;
+    const base::SharedBytes text{base::to_bytes(base::as_bytes("are you there?"))};
+    mesh.ring(*asker).route(key, encode(find, text));
+    mesh.world.run_for(5s);
+    EXPECT_EQ(mesh.dolr(*asker).status().denials, 1U);
+    ++find.message;
+    mesh.ring(7).route(key, encode(find, text));
+    mesh.world.run_for(5s);
+    EXPECT_EQ(mesh.dolr(7).status().denials, 0U) << "the root asked the holder again";
+}
+
 TEST(Answers, ThatNobodyHereUnderstandsMakeNoLiar) {
     Mesh mesh{90};
     mesh.add_directly(20);

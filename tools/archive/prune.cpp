@@ -88,9 +88,9 @@ base::Result<ExitCode> prune(Context& context, const Options& options) {
     return report_damage(context, *access.volume, code);
 }
 
-// What could not be repacked stays as it is, and the rest is given back all the same.
-RepackReport repack(Context& context, VolumeAccess& access, const PruneRequest& request, ExitCode& code) {
+base::Result<RepackReport> repack(Context& context, VolumeAccess& access, const PruneRequest& request) {
     using objstore::gc::RepackProgress;
+    if (std::isinf(request.max_unused)) return RepackReport{};
     Console& console = context.console;
     objstore::gc::RepackOptions options;
     options.max_unused = request.max_unused;
@@ -103,20 +103,30 @@ RepackReport repack(Context& context, VolumeAccess& access, const PruneRequest& 
             case RepackProgress::Step::trees: return console.status(human_count(now.count) + " tree nodes rewritten");
         }
     };
-    if (std::isinf(request.max_unused)) return {};
     auto report = access.session->run(objstore::gc::repack(*access.volume, std::move(options), show));
     console.status("");
-    if (!report) {
-        console.warn("packs with much that is not needed were not replaced: " + report.error().message());
-        code = ExitCode::partial;
-        return {};
+    return report;
+}
+
+base::Result<PruneReport> collect(Context& context, VolumeAccess& access, const PruneRequest& request) {
+    Session& session = *access.session;
+    Console& console = context.console;
+    objstore::gc::PruneOptions options;
+    options.at_once = request.at_once;
+    options.alone = [&session] { return session.alone(); };
+    options.dry_run = request.dry_run;
+    options.up_to = request.up_to;
+    const auto show = [&console](const objstore::gc::PruneProgress& now) {
+        console.status(now.sweeping ? fmt::format("{} blocks released", human_count(now.blocks))
+                                    : fmt::format("{} blocks found that are needed", human_count(now.blocks)));
+    };
+    auto report = session.run(objstore::gc::prune(*access.volume, options, show));
+    console.status("");
+    if (report) return report;
+    if (report.error() == objstore::Errc::damaged) {
+        return report.error().with("cannot tell what is needed, so nothing was given back; see 'pelago archive check'");
     }
-    if (report->packs_unreadable > 0) {
-        console.warn(plural(report->packs_unreadable, "pack", "packs") +
-                     " could not be read and stay; see 'pelago archive check'");
-        code = ExitCode::partial;
-    }
-    return *report;
+    return report.error().with("cannot prune");
 }
 
 }  // namespace
@@ -132,37 +142,33 @@ base::Result<double> parse_max_unused(const std::string& text) {
 }
 
 base::Result<ExitCode> prune_volume(Context& context, VolumeAccess& access, PruneRequest request) {
-    Session& session = *access.session;
     Console& console = context.console;
-    auto code = ExitCode::done;
-    const auto repacked = repack(context, access, request, code);
-    objstore::gc::PruneOptions options;
-    options.at_once = request.at_once;
-    options.alone = [&session] { return session.alone(); };
-    options.dry_run = request.dry_run;
-    options.up_to = request.up_to;
-    const auto show = [&console](const objstore::gc::PruneProgress& now) {
-        console.status(now.sweeping ? fmt::format("{} blocks released", human_count(now.blocks))
-                                    : fmt::format("{} blocks found that are needed", human_count(now.blocks)));
-    };
-    auto report = session.run(objstore::gc::prune(*access.volume, options, show));
-    console.status("");
-    if (!report && report.error() == objstore::Errc::damaged) {
-        return report.error().with("cannot tell what is needed, so nothing was given back; see 'pelago archive check'");
-    }
-    if (!report) return report.error().with("cannot prune");
+    auto repacked = repack(context, access, request);
+    if (!repacked && repacked.error() == base::Errc::interrupted) return repacked.error();
+    BASE_TRY(const auto report, collect(context, access, request));
 
-    if (console.manner().json && !request.only_words) console.print_json(summary(repacked, *report, request));
-    if (!console.manner().json && !console.manner().quiet) {
-        console.print(repack_text(repacked, request.dry_run) + report_text(*report, request.dry_run));
+    auto code = ExitCode::done;
+    if (!repacked) {
+        console.warn("packs with much that is not needed stay as they are: " + repacked.error().message());
+        repacked = RepackReport{};
+        code = ExitCode::partial;
     }
-    if (report->places_in_part > 0) {
+    if (repacked->packs_unreadable > 0) {
+        console.warn(plural(repacked->packs_unreadable, "pack", "packs") +
+                     " could not be read and stay; see 'pelago archive check'");
+        code = ExitCode::partial;
+    }
+    if (console.manner().json && !request.only_words) console.print_json(summary(*repacked, report, request));
+    if (!console.manner().json && !console.manner().quiet) {
+        console.print(repack_text(*repacked, request.dry_run) + report_text(report, request.dry_run));
+    }
+    if (report.places_in_part > 0) {
         console.warn("some nodes did not answer: what only they have is given back by a later prune");
         code = ExitCode::partial;
     }
-    if (report->refused) {
+    if (report.refused) {
         console.warn(fmt::format("{} could not be given back ({}); prune again later",
-                                 plural(report->blocks_refused, "block", "blocks"), report->refused->message()));
+                                 plural(report.blocks_refused, "block", "blocks"), report.refused->message()));
         code = ExitCode::partial;
     }
     return code;

@@ -18,6 +18,7 @@ using namespace store;  // NOLINT: the pieces this file puts together
 
 constexpr std::size_t kGroupBlocks = 16384;
 constexpr std::size_t kGroupIds = 65536;
+constexpr std::size_t kSmallPutBytes = 48U << 10U;
 constexpr std::size_t kGroupRecordBytes = 1U << 20U;
 
 /// Whoever still waits when the loop ends early (cancelled, or an exception) is told so.
@@ -173,9 +174,11 @@ PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedB
         const bool sets_left = state.tag_sets.size() + group.parts.size() < TagSets::kMax;
         // Blocks of a few bytes would fill our memory long before the disk.
         const bool memory_left = state.index.memory_bytes() + state.tag_sets.memory_bytes() < config.max_index_bytes;
-        // What is moved makes room in the end: it may use half of what is kept for deletes.
+        // What is moved makes room in the end: it may use half of what is kept for deletes. So do a new list without a
+        // snapshot, or a directory without a name, which are small: else nobody could begin to make room.
         const bool moves = part.request->kind == Request::Kind::relocate;
-        const auto reserve = moves ? reserve_bytes_ / 2 : reserve_bytes_;
+        const bool small = part.fresh_bytes() <= kSmallPutBytes;
+        const auto reserve = moves ? reserve_bytes_ / 2 : small ? reserve_bytes_ / 4 * 3 : reserve_bytes_;
         if (!sets_left || (!memory_left && !moves) || !has_room(record.total_bytes() + kFileHeaderBytes, reserve)) {
             record.batches.pop_back();
             part.answer(Error{Errc::no_space, "block store in " + config.directory});

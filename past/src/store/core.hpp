@@ -53,6 +53,11 @@ struct Group {
         std::vector<PutEntry> entries;     ///< of the fresh ones, in the same order
         std::vector<Location> locations;   ///< blocks that the request's operation is about; relocate: of `fresh`
 
+        [[nodiscard]] std::uint64_t fresh_bytes() const {
+            std::uint64_t sum = 0;
+            for (const auto& entry : entries) sum += entry.length;
+            return sum;
+        }
         void answer(base::Result<void> with) { std::exchange(request, nullptr)->finish(std::move(with)); }
     };
     std::vector<Part> parts;
