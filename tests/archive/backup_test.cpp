@@ -448,7 +448,7 @@ TEST(Backup, LeavesOutWhatIsExcluded) {
     auto options = world.options();
     options.scan.excludes.add("*.o").value();
     options.scan.excludes.add("/src/d1").value();
-    options.scan.exclude_caches = true;
+    options.scan.markers.push_back(cache_marker());
     options.scan.one_file_system = true;
     const auto report = world.backup(options);
     const auto paths = world.list(*report.snapshot);
@@ -525,10 +525,10 @@ TEST(Backup, RemembersWhatItWasTold) {
     EXPECT_EQ(report.snapshot->time_ns, 42);
     EXPECT_EQ(report.snapshot->host, "host");
     EXPECT_EQ(report.snapshot->program_version, "1.2.3");
-    const auto listed = world.world.run(list_snapshots(*world.volume, SnapshotFilter{.host = "host"})).value();
+    const auto listed = world.world.run(list_snapshots(*world.volume, SnapshotFilter{.hosts = {"host"}})).value();
     ASSERT_EQ(listed.size(), 1U);
     EXPECT_EQ(listed.front(), *report.snapshot);
-    EXPECT_TRUE(world.world.run(list_snapshots(*world.volume, SnapshotFilter{.host = "other"})).value().empty());
+    EXPECT_TRUE(world.world.run(list_snapshots(*world.volume, SnapshotFilter{.hosts = {"other"}})).value().empty());
 }
 
 TEST(Backup, ProgressEndsAtItsTotals) {

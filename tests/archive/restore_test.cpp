@@ -30,6 +30,74 @@ TEST(Restore, OnlyWhatIsIncludedAndNotExcluded) {
     EXPECT_FALSE(world.tree.exists("/restored/src/empty"));
 }
 
+TEST(Restore, WhatTheSnapshotDoesNotHaveGoesIfSoAskedAndNothingElse) {
+    ArchiveWorld world;
+    world.tree.write("/home/src/a/kept", "1");
+    world.tree.write("/home/src/b/kept", "2");
+    const auto snapshot = *world.backup(world.options({"/home/src"})).snapshot;
+    world.restore(snapshot);
+    world.tree.write("/restored/home/other", "beside what was backed up: nothing is known of it");
+    world.tree.write("/restored/home/src/a/extra", "3");
+    world.tree.write("/restored/home/src/b/extra/deep/file", "4");
+    world.tree.write("/restored/home/src/c.keep", "5");
+    world.tree.write("/outside/file", "6");
+    world.tree.symlink("/restored/home/src/link", "/outside");
+    std::vector<std::string> removed;
+    RestoreOptions options;
+    options.remove_others = true;
+    options.on_removed = [&](const std::string& path) { removed.push_back(path); };
+    options.excludes.add("*.keep").value();
+    options.dry_run = true;
+    const std::vector<std::string> all{"/home/src/link", "/home/src/a/extra", "/home/src/b/extra"};
+    EXPECT_EQ(world.restore(snapshot, options).removed, 3U);
+    EXPECT_EQ(removed, all);
+    EXPECT_TRUE(world.tree.exists("/restored/home/src/a/extra"));
+    removed.clear();
+    options.dry_run = false;
+    const auto report = world.restore(snapshot, options);
+    EXPECT_EQ(report.removed, 3U);
+    EXPECT_EQ(report.warnings.count(), 0U);
+    EXPECT_EQ(removed, all);
+    for (const auto& path : all) EXPECT_FALSE(world.tree.exists("/restored" + path)) << path;
+    for (const auto* path : {"/home/other", "/home/src/c.keep", "/home/src/a/kept", "/home/src/b/kept"})
+        EXPECT_TRUE(world.tree.exists(std::string{"/restored"} + path)) << path;
+    EXPECT_TRUE(world.tree.exists("/outside/file"));
+    EXPECT_EQ(world.restore(snapshot, options).removed, 0U);
+}
+
+TEST(Restore, WithPatternsOnlyWhatTheySelectGoes) {
+    ArchiveWorld world;
+    world.tree.write("/src/a/kept", "1");
+    world.tree.write("/src/b/kept", "2");
+    const auto snapshot = *world.backup().snapshot;
+    world.restore(snapshot);
+    world.tree.write("/restored/src/a/extra", "3");
+    world.tree.write("/restored/src/b/extra", "4");
+    RestoreOptions options;
+    options.remove_others = true;
+    options.includes.add("/src/a").value();
+    EXPECT_EQ(world.restore(snapshot, options).removed, 1U);
+    EXPECT_FALSE(world.tree.exists("/restored/src/a/extra"));
+    EXPECT_TRUE(world.tree.exists("/restored/src/b/extra"));
+}
+
+TEST(Restore, NothingGoesFromADirectoryThatIsDamagedInTheSnapshot) {
+    ArchiveWorld world;
+    world.fill("/src", 3000);
+    const auto snapshot = *world.backup().snapshot;
+    world.restore(snapshot);
+    const auto nodes = world.world.run(Tree{world.volume->reader(), snapshot.root}.nodes()).value();
+    world.storage.lose_block(nodes.back().id);
+    world.volume =
+        world.world.run(Volume::open(world.env, world.storage, *world.high_water, owner_key(), "archive")).value();
+    RestoreOptions options;
+    options.remove_others = true;
+    const auto report = world.restore(snapshot, options);
+    EXPECT_GT(report.warnings.count(WarningKind::damaged), 0U);
+    EXPECT_EQ(report.removed, 0U);
+    EXPECT_EQ(world.tree.describe("/restored/src"), world.tree.describe("/src"));
+}
+
 TEST(Restore, ASubPathGoesStraightIntoTheTarget) {
     ArchiveWorld world;
     world.fill("/src", 60);

@@ -116,9 +116,36 @@ TEST(Walk, APathBelowACacheIsKept) {
     world.tree.write("/src/c/junk", "junk");
     world.tree.write("/src/c/kept/k", "wanted");
     auto options = world.options({"/src", "/src/c/kept/k"});
-    options.scan.exclude_caches = true;
+    options.scan.markers.push_back(cache_marker());
     EXPECT_EQ(sorted_list(world, world.backup(options)),
               (Paths{"/src/c", "/src/c/CACHEDIR.TAG", "/src/c/kept", "/src/c/kept/k"}));
+}
+
+TEST(Walk, WhatLiesBesideAMarkerFileIsLeftOutIfItBeginsAsItShould) {
+    ArchiveWorld world;
+    world.tree.write("/src/a/.nobackup", "");
+    world.tree.write("/src/a/junk", "junk");
+    world.tree.write("/src/b/MARK", "leave me out\n");
+    world.tree.write("/src/b/junk", "junk");
+    world.tree.write("/src/c/MARK", "leave");
+    world.tree.write("/src/c/kept", "kept");
+    auto options = world.options();
+    options.scan.markers = {{".nobackup", ""}, {"MARK", "leave me out"}};
+    EXPECT_EQ(sorted_list(world, world.backup(options)),
+              (Paths{"/src/a", "/src/a/.nobackup", "/src/b", "/src/b/MARK", "/src/c", "/src/c/MARK", "/src/c/kept"}));
+}
+
+TEST(Walk, LargeFilesAreLeftOutUnlessTheyWereNamed) {
+    ArchiveWorld world;
+    world.tree.write("/src/a", "12345");
+    world.tree.write("/src/b", "123456");
+    world.tree.write("/src/c", "1234567");
+    world.tree.make_directory("/src/d");
+    auto options = world.options({"/src", "/src/c"});
+    options.scan.exclude_above = 5;
+    const auto report = world.backup(options);
+    EXPECT_EQ(sorted_list(world, report), (Paths{"/src/a", "/src/c", "/src/d"}));
+    EXPECT_EQ(report.warnings.count(), 0U);
 }
 
 TEST(Walk, APathThroughALinkThatIsKeptAsALinkIsKeptWhereTheLinkLeads) {

@@ -143,6 +143,13 @@ def test_excluded_files_are_left_out(m):
     m.run("archive", "backup", source, "--exclude", "[unclosed", expect=2)
 
 
+def test_standard_input_becomes_a_file(m):
+    content = random.Random(1).randbytes(3_000_000)
+    report = json.loads(m.run("archive", "backup", "--stdin", "--stdin-filename", "/db.sql", "--json", stdin=content).stdout)
+    check(report["total_bytes_processed"] == len(content) and not report["warnings"], str(report))
+    check(m.run("archive", "dump", "latest", "/db.sql").stdout == content, "another content")
+
+
 def test_paths_can_come_from_a_list(m):
     random_tree(m.path("source"), 5, 14, 10)
     paths = f"{m.path('source/0')}\n{m.path('source/1')}\n".encode()

@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto snapshot = Snapshot::decode(record);
     if (!snapshot) return 0;
     if (snapshot->encode() != record) std::abort();  // its id is a hash of the encoding
-    (void)find_snapshot({&*snapshot, 1}, "latest", {.host = snapshot->host});
+    (void)find_snapshot({&*snapshot, 1}, "latest", {.hosts = {snapshot->host}});
     if (!find_snapshot({&*snapshot, 1}, snapshot->id().hex())) std::abort();
     return 0;
 }

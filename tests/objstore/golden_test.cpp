@@ -261,6 +261,7 @@ TEST(Golden, Snapshot) {
     snapshot.program_version = "0.1.0";
     expect_golden("snapshot", snapshot.encode().bytes);
     expect_golden("snapshot_id", snapshot.id().view());
+    snapshot.original = base::sha256(base::as_bytes("original"));
     snapshot.first_root = base::sha256(base::as_bytes("first root"));
     expect_golden("snapshot_written_again", snapshot.encode().bytes);
 }

@@ -79,7 +79,7 @@ TEST(Snapshot, LimitsAreToldBeforeItIsWritten) {
 TEST(FindSnapshot, LatestIsTheNewestThatMatches) {
     const std::vector<Snapshot> all{some_snapshot(1, "atoll"), some_snapshot(3, "reef"), some_snapshot(2, "atoll")};
     EXPECT_EQ(find_snapshot(all, "latest")->time_ns, 3);
-    EXPECT_EQ(find_snapshot(all, "latest", {.host = "atoll"})->time_ns, 2);
+    EXPECT_EQ(find_snapshot(all, "latest", {.hosts = {"atoll"}})->time_ns, 2);
     EXPECT_EQ(find_snapshot(all, "latest", {.paths = {"/etc"}, .tags = {{"daily"}}})->time_ns, 3);
     EXPECT_EQ(find_snapshot(all, "latest", {.paths = {"/var"}}).error(), Errc::no_such_snapshot);
     EXPECT_EQ(find_snapshot({}, "latest").error(), Errc::no_such_snapshot);

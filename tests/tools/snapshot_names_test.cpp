@@ -95,7 +95,7 @@ TEST_F(SnapshotNames, EachTagHasIt) {
 TEST_F(SnapshotNames, OnlyThoseThatMatchAreShown) {
     const std::vector snapshots{snapshot("a", kTime), snapshot("b", kTime)};
     objstore::SnapshotFilter filter;
-    filter.host = "b";
+    filter.hosts = {"b"};
     EXPECT_THAT(named(snapshots, paths({"%h/%u %T"}), filter),
                 ElementsAre("/", "b/ann 2026-11-22T13:14:15Z = 1", "b/latest -> ann 2026-11-22T13:14:15Z"));
 }

@@ -3,19 +3,24 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-
-#include <cerrno>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "archive/reports.hpp"
 #include "archive/selection.hpp"
+#include "archive/stream_tree.hpp"
 #include "archive/verbs.hpp"
 #include "base/error.hpp"
 #include "cli/files.hpp"
+#include "cli/host_io.hpp"
+#include "cli/process.hpp"
 #include "cli/text.hpp"
 #include "objstore/error.hpp"
 #include "session/data_directory.hpp"
@@ -34,16 +39,77 @@ struct Options {
     PathListOptions lists;
     PatternOptions excludes;
     bool exclude_caches = false;
+    std::vector<std::string> markers;
+    std::string larger_than;
     bool one_file_system = false;
+    bool from_stdin = false;
+    bool from_command = false;
+    std::string stdin_filename = "stdin";
     std::string host;
     std::vector<std::string> tags;
     std::string time;
     bool dry_run = false;
     bool force = false;
+    bool skip_if_unchanged = false;
+    bool ignore_inode = false;
+    bool ignore_ctime = false;
+    bool no_scan = false;
     std::string parent;
-    int compression = 3;
+    std::string group_by = "host,paths";
+    std::string compression = "auto";
+    unsigned read_concurrency = BackupOptions{}.read_concurrency;
     std::string volume;
 };
+
+/// Not files of this machine but one stream.
+struct Stream {
+    std::unique_ptr<ChildOutput> child;
+    std::unique_ptr<base::LocalTree> tree;
+};
+
+base::Result<std::unique_ptr<Stream>> open_stream(Context& context, const Options& options) {
+    auto out = std::make_unique<Stream>();
+    StreamFile file;
+    file.path = std::filesystem::path{"/" + options.stdin_filename}.lexically_normal().string();
+    if (file.path.ends_with('/'))
+        return usage_error("--stdin-filename takes a file name, not '" + options.stdin_filename + "'");
+    file.uid = ::geteuid();
+    file.gid = ::getegid();
+    file.time = base::Timestamp::from_ns(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count());
+    if (options.from_command) {
+        BASE_TRY(out->child, ChildOutput::start(options.paths, context.io.around().stop));
+        file.read = [child = out->child.get()](std::span<std::uint8_t> into) { return child->read(into); };
+    } else {
+        file.read = [stop = context.io.around().stop](std::span<std::uint8_t> into) {
+            return read_when_ready(STDIN_FILENO, into, stop, "standard input");
+        };
+    }
+    out->tree = make_stream_tree(std::move(file));
+    return out;
+}
+
+/// "off", "auto", "max", or a level of zstd.
+base::Result<int> zstd_level(const std::string& text) {
+    if (text == "off") return 0;
+    if (text == "auto") return 3;
+    if (text == "max") return 19;
+    int level = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), level);
+    if (problem == std::errc{} && end == text.data() + text.size() && level >= 1 && level <= 19) return level;
+    return usage_error("--compression takes off, auto, max or a level from 1 to 19, not '" + text + "'");
+}
+
+/// "FILE" or "FILE:HEADER".
+base::Result<objstore::archive::MarkerFile> marker_of(const std::string& text) {
+    const auto colon = text.find(':');
+    objstore::archive::MarkerFile marker{text.substr(0, colon),
+                                         colon == std::string::npos ? "" : text.substr(colon + 1)};
+    if (marker.name.empty() || marker.name.find('/') != std::string::npos)
+        return usage_error("--exclude-if-present takes a file name, or NAME:BEGINNING, not '" + text + "'");
+    return marker;
+}
 
 /// A backup of a home directory must not keep its own store: it would grow with every run.
 base::Result<void> leave_out_own_store(objstore::archive::Patterns& excludes, const DataDirectory& directory) {
@@ -63,16 +129,51 @@ base::Result<void> leave_out_own_store(objstore::archive::Patterns& excludes, co
     return base::ok();
 }
 
+base::Result<objstore::archive::ScanOptions> scan_options(Context& context, const Options& options) {
+    objstore::archive::ScanOptions out;
+    BASE_TRY(out.excludes, options.excludes.read());
+    BASE_CHECK(leave_out_own_store(out.excludes, DataDirectory{context.settings.get("dir")}));
+    if (options.exclude_caches) out.markers.push_back(objstore::archive::cache_marker());
+    for (const auto& text : options.markers) {
+        BASE_TRY(auto marker, marker_of(text));
+        out.markers.push_back(std::move(marker));
+    }
+    if (!options.larger_than.empty()) {
+        out.exclude_above = parse_size(options.larger_than);
+        if (!out.exclude_above)
+            return usage_error("--exclude-larger-than takes a size (10M), not '" + options.larger_than + "'");
+    }
+    out.one_file_system = options.one_file_system;
+    return out;
+}
+
+base::Result<std::vector<std::string>> paths_of(Context& context, const Options& options) {
+    const bool lists = !options.lists.lists.empty() || !options.lists.verbatim.empty() || !options.lists.raw.empty();
+    if (options.from_command) {
+        if (options.paths.empty()) return usage_error("--stdin-from-command takes a program: -- PROGRAM ARGUMENT...");
+        if (lists || options.from_stdin)
+            return usage_error("--stdin-from-command goes without --stdin and --files-from");
+        return std::vector<std::string>{options.stdin_filename};
+    }
+    if (options.from_stdin) {
+        if (lists || !options.paths.empty()) return usage_error("--stdin goes without paths and --files-from");
+        if (context.io.around().in_is_terminal)
+            return usage_error(
+                "--stdin reads what another program writes, not a terminal: PROGRAM | pelago archive backup --stdin");
+        return std::vector<std::string>{options.stdin_filename};
+    }
+    auto out = options.paths;
+    BASE_TRY(const auto listed, options.lists.read(context));
+    out.insert(out.end(), listed.begin(), listed.end());
+    if (out.empty()) return usage_error("cannot back up nothing; name a directory, or give --files-from FILE");
+    return out;
+}
+
 base::Result<BackupOptions> make_backup_options(Context& context, const Options& options) {
     BackupOptions out;
-    out.paths = options.paths;
-    BASE_TRY(const auto listed, options.lists.read(context.io));
-    out.paths.insert(out.paths.end(), listed.begin(), listed.end());
-    if (out.paths.empty()) return usage_error("cannot back up nothing; name a directory, or give --files-from FILE");
-    BASE_TRY(out.scan.excludes, options.excludes.read());
-    BASE_CHECK(leave_out_own_store(out.scan.excludes, DataDirectory{context.settings.get("dir")}));
-    out.scan.exclude_caches = options.exclude_caches;
-    out.scan.one_file_system = options.one_file_system;
+    BASE_TRY(out.paths, paths_of(context, options));
+    BASE_TRY(out.scan, scan_options(context, options));
+    out.all_or_nothing = options.from_stdin || options.from_command;
     out.host = context.settings.get("host", options.host);
     if (out.host.empty()) out.host = context.io.around().host;
     out.user = context.io.around().user;
@@ -88,8 +189,15 @@ base::Result<BackupOptions> make_backup_options(Context& context, const Options&
     out.dry_run = options.dry_run;
     out.reread = options.force;
     if (!options.parent.empty()) out.parent = options.parent;
-    out.estimate = context.console.draws() || context.console.manner().json;
-    out.zstd_level = options.compression;
+    const auto group_by = objstore::archive::parse_group_by(options.group_by);
+    if (!group_by) return usage_error("--group-by: " + group_by.error().detail());
+    out.group_by = *group_by;
+    out.ignored = {options.ignore_inode || options.ignore_ctime, options.ignore_inode};
+    out.skip_if_unchanged = options.skip_if_unchanged;
+    out.read_concurrency = options.read_concurrency;
+    out.estimate =
+        !options.no_scan && !out.all_or_nothing && (context.console.draws() || context.console.manner().json);
+    BASE_TRY(out.zstd_level, zstd_level(options.compression));
     return out;
 }
 
@@ -116,7 +224,8 @@ nlohmann::json summary(const BackupReport& report) {
                           {"parent_damaged", report.parent_lost.has_value()},
                           {"blocks_lost", report.blocks_lost},
                           {"warnings", to_json(report.warnings)},
-                          {"dry_run", !report.snapshot}};
+                          {"skipped", report.skipped},
+                          {"dry_run", !report.snapshot && !report.skipped}};
     if (report.parent) object["parent"] = report.parent->hex();
     if (report.snapshot) object["snapshot_id"] = report.snapshot->id().hex();
     return object;
@@ -179,7 +288,8 @@ ExitCode report_outcome(Context& context, const BackupReport& report, const std:
     } else if (!console.manner().quiet) {
         const std::string saved = report.snapshot ? "snapshot " + report.snapshot->id().short_hex() +
                                                         " saved in volume '" + printable(volume) + "'\n"
-                                                  : "dry run: nothing was stored\n";
+                                  : report.skipped ? "nothing has changed: no snapshot was made\n"
+                                                   : "dry run: nothing was stored\n";
         console.print(report_text(report, network) + saved);
     }
     const ExitCode exit = exit_code_of(report.warnings);
@@ -235,13 +345,15 @@ std::function<void(objstore::archive::FileChange, const std::string&)> name_each
     };
 }
 
-base::Result<ExitCode> back_up_to(Context& context, const VolumeAccess& access, BackupOptions options) {
+base::Result<ExitCode> back_up_to(Context& context, const VolumeAccess& access, BackupOptions options,
+                                  const Stream* stream) {
     Session& session = *access.session;
+    base::LocalTree& files = stream != nullptr ? *stream->tree : session.files();
     options.cache_path = dedup_cache_path(*access.volume);
     Progress progress{context.console, "backup"};
-    auto report = session.run(
-        objstore::archive::backup(session.env(), session.files(), *access.volume, options, show_progress(progress)),
-        [&progress] { progress.tick(); });
+    auto report =
+        session.run(objstore::archive::backup(session.env(), files, *access.volume, options, show_progress(progress)),
+                    [&progress] { progress.tick(); });
     context.console.status("");
     if (!report) return explain(judge(report.error(), *access.volume, options), options);
     return report_damage(context, *access.volume,
@@ -249,7 +361,7 @@ base::Result<ExitCode> back_up_to(Context& context, const VolumeAccess& access, 
 }
 
 /// As the first backup would go, which makes key and volume.
-base::Result<ExitCode> try_out_first(Context& context, BackupOptions options) {
+base::Result<ExitCode> try_out_first(Context& context, BackupOptions options, const Stream* stream) {
     std::error_code failed;
     const auto parent = std::filesystem::temp_directory_path(failed).string();
     if (failed) return base::Error{base::from_errno(failed.value()), "cannot make a temporary directory"};
@@ -261,21 +373,26 @@ base::Result<ExitCode> try_out_first(Context& context, BackupOptions options) {
     Console silent{context.io, manner};
     Context apart{context.io, silent, settings, context.program};
     BASE_TRY(const VolumeAccess access, open_volume(apart, kDefaultVolume, IfAbsent::make_default));
-    return back_up_to(context, access, std::move(options));
+    return back_up_to(context, access, std::move(options), stream);
 }
 
 base::Result<ExitCode> backup(Context& context, const Options& given) {
     BASE_TRY(BackupOptions options, make_backup_options(context, given));
-    BASE_CHECK(check_paths(options.paths));
+    const bool streamed = given.from_stdin || given.from_command;
+    if (!streamed) BASE_CHECK(check_paths(options.paths));
     options.each = name_each(context.console);
     const std::string name = context.settings.get("volume", given.volume);
     const auto if_absent = given.dry_run ? IfAbsent::refuse : IfAbsent::make_default;
     const auto access = open_volume(context, name, if_absent);
     const bool first = !access && name == kDefaultVolume &&
                        (access.error() == Errc::no_key || access.error() == objstore::Errc::no_such_volume);
-    if (given.dry_run && first) return try_out_first(context, std::move(options));
-    if (!access) return access.error();
-    return back_up_to(context, *access, std::move(options));
+    if (!access && !(given.dry_run && first)) return access.error();
+    std::unique_ptr<Stream> stream;
+    if (streamed) {
+        BASE_TRY(stream, open_stream(context, given));
+    }
+    if (given.dry_run && first) return try_out_first(context, std::move(options), stream.get());
+    return back_up_to(context, *access, std::move(options), stream.get());
 }
 
 }  // namespace
@@ -287,7 +404,8 @@ void add_backup(Verbs& verbs, CLI::App& archive) {
                   {"backup", "Back up directories and files as a new snapshot",
                    "archive backup ~/Documents\n"
                    "archive backup /home --exclude '*.o' --exclude /home/*/.cache --tag weekly\n"
-                   "find /etc -newer /var/lib/last -print0 | pelago archive backup --files-from-raw -",
+                   "find /etc -newer /var/lib/last -print0 | pelago archive backup --files-from-raw -\n"
+                   "archive backup --stdin-filename /db.sql --stdin-from-command -- pg_dump db",
                    "Only what changed since the last snapshot is read, and only what is new is stored. Files "
                    "that cannot be read are named, the rest is kept, and the exit code is 3. The data directory's "
                    "own store is left out."},
@@ -295,9 +413,21 @@ void add_backup(Verbs& verbs, CLI::App& archive) {
     verb.add_option("PATH", options->paths, "Directories and files to keep");
     options->excludes.add_to(verb, "exclude", "Leave out what matches");
     verb.add_flag("--exclude-caches", options->exclude_caches, "Leave out directories that hold a CACHEDIR.TAG");
+    verb.add_option("--exclude-if-present", options->markers,
+                    "Leave out what lies beside a file of this name (and beginning; again for more)")
+        ->type_name("FILE[:BEGINNING]")
+        ->allow_extra_args(false);
+    verb.add_option("--exclude-larger-than", options->larger_than, "Leave out files above this size (10M)")
+        ->type_name("SIZE");
     options->lists.add_to(verb);
+    verb.add_flag("--stdin", options->from_stdin, "Back up standard input as one file");
+    verb.add_flag("--stdin-from-command", options->from_command,
+                  "Back up what a program writes: -- PROGRAM ARGUMENT...; no snapshot if it fails");
+    verb.add_option("--stdin-filename", options->stdin_filename, "The name of that file in the snapshot")
+        ->type_name("NAME")
+        ->default_str("stdin");
     verb.add_flag("-x,--one-file-system", options->one_file_system, "Do not enter other file systems");
-    verb.add_option("--host", options->host, "Name of this machine in the snapshot")->type_name("NAME");
+    verb.add_option("-H,--host", options->host, "Name of this machine in the snapshot")->type_name("NAME");
     verb.add_option("--tag", options->tags, "Tag of the snapshot (again for more, or a,b)")
         ->type_name("TAG")
         ->allow_extra_args(false);
@@ -306,10 +436,20 @@ void add_backup(Verbs& verbs, CLI::App& archive) {
     verb.add_flag("-f,--force", options->force, "Read every file again, changed or not");
     verb.add_option("--parent", options->parent, "Compare with this snapshot instead of the last one")
         ->type_name("SNAP");
-    verb.add_option("--compression", options->compression, "zstd level; 1 is fast, 19 is small")
-        ->check(CLI::Range(1, 19))
-        ->type_name("LEVEL")
-        ->default_str("3");
+    verb.add_option("-g,--group-by", options->group_by, "The last one that has this in common")
+        ->type_name("host,paths,tags")
+        ->default_str("host,paths");
+    verb.add_flag("--skip-if-unchanged", options->skip_if_unchanged, "Make no snapshot if nothing has changed");
+    verb.add_flag("--ignore-ctime", options->ignore_ctime, "A file whose ctime alone has changed is unchanged");
+    verb.add_flag("--ignore-inode", options->ignore_inode, "The same, of the number of its inode, too");
+    verb.add_flag("--no-scan", options->no_scan, "Do not count the files beforehand for the time left");
+    verb.add_option("--read-concurrency", options->read_concurrency, "Batches of small files read side by side")
+        ->check(CLI::Range(1U, 64U))
+        ->type_name("N")
+        ->default_str(std::to_string(options->read_concurrency));
+    verb.add_option("--compression", options->compression, "off, auto, max, or a zstd level: 1 is fast, 19 is small")
+        ->type_name("HOW")
+        ->default_str("auto");
     add_volume_option(verb, options->volume);
 }
 

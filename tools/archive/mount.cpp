@@ -63,7 +63,7 @@ std::vector<std::string> words_for_background(const Options& flags, const Mounti
     const auto add = [&words](const char* flag, const std::string& value) { words.insert(words.end(), {flag, value}); };
     for (const auto& option : flags.options) add("-o", option);
     const auto& filter = flags.filter.filter;
-    if (!filter.host.empty()) add("--host", filter.host);
+    for (const auto& host : filter.hosts) add("--host", host);
     for (const auto& tags : filter.tags) {
         std::string list;
         for (const auto& tag : tags) list += (list.empty() ? "" : ",") + tag;

@@ -93,7 +93,11 @@ nlohmann::json to_json(const objstore::Snapshot& snapshot) {
                           {"bytes_added", snapshot.added_bytes},
                           {"unreadable_files", snapshot.partial},
                           {"program_version", snapshot.program_version}};
+    object["summary"] = {{"total_files_processed", snapshot.files},
+                         {"total_bytes_processed", snapshot.bytes},
+                         {"data_added_packed", snapshot.added_bytes}};
     if (snapshot.parent) object["parent"] = snapshot.parent->hex();
+    if (snapshot.original) object["original"] = snapshot.original->hex();
     return object;
 }
 

@@ -32,6 +32,7 @@ struct Options {
     PatternOptions excludes;
     FilterOptions filter;
     std::string overwrite = "always";
+    bool remove_others = false;
     bool verify = false;
     bool dry_run = false;
     std::string volume;
@@ -56,6 +57,7 @@ base::Result<RestoreOptions> make_restore_options(const Options& options, const 
         return usage_error("cannot take --include and --exclude together; give one of them");
     }
     out.overwrite = overwrite_words().at(options.overwrite);
+    out.remove_others = options.remove_others;
     out.verify = options.verify;
     out.dry_run = options.dry_run;
     return out;
@@ -69,6 +71,7 @@ nlohmann::json summary(const RestoreReport& report, const objstore::Snapshot& sn
             {"dirs_restored", report.directories},
             {"files_skipped", report.kept},
             {"files_failed", report.failed},
+            {"files_deleted", report.removed},
             {"bytes_restored", report.bytes},
             {"blocks_read", report.blocks_read},
             {"files_verified", report.verified},
@@ -104,6 +107,10 @@ std::string report_text(const RestoreReport& report, const objstore::Snapshot& s
                                    plural(report.directories, "directory", "directories"), human_size(report.bytes),
                                    human_duration(std::chrono::duration_cast<std::chrono::seconds>(report.duration)),
                                    human_size(static_cast<std::uint64_t>(rate)));
+    if (report.removed > 0) {
+        text += plural(report.removed, "file or directory", "files or directories") +
+                (options.dry_run ? " would be deleted\n" : " deleted: the snapshot does not have them\n");
+    }
     if (report.kept > 0) text += plural(report.kept, "file was", "files were") + " there already and kept\n";
     if (options.verify && !options.dry_run) {
         const auto checked = report.verified + report.warnings.count(WarningKind::differs);
@@ -123,6 +130,15 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
     Session& session = *access.session;
     BASE_TRY(const auto snapshot,
              choose_snapshot(access, name, options.filter, "cannot restore '" + options.what + "'"));
+    if (restore_options.remove_others && (options.dry_run || context.console.manner().verbose > 0)) {
+        restore_options.on_removed = [&console = context.console](const std::string& path) {
+            if (console.manner().json) {
+                console.print_json({{"message_type", "verbose_status"}, {"action", "deleted"}, {"item", path}});
+            } else if (!console.manner().quiet) {
+                console.print("deleted   " + printable(path) + "\n");
+            }
+        };
+    }
     Progress progress{context.console, "restore"};
     auto report = session.run(objstore::archive::restore(session.env(), session.files(), *access.volume, snapshot,
                                                          std::move(restore_options), show_progress(progress)),
@@ -152,7 +168,8 @@ void add_restore(Verbs& verbs, CLI::App& archive) {
         verbs.add(archive,
                   {"restore", "Restore the files of a snapshot",
                    "archive restore latest --target /tmp/restored\n"
-                   "archive restore 40dc1520:/home/ann/letters --target . --verify",
+                   "archive restore 40dc1520:/home/ann/letters --target . --verify\n"
+                   "archive restore latest:/srv/www --target /srv/www --delete --dry-run",
                    "The source path is made below the target; of SNAP:/a/b, what is in /a/b. Nothing is ever "
                    "written outside the target."},
                   [options](Context& context) { return restore(context, *options); });
@@ -170,6 +187,8 @@ void add_restore(Verbs& verbs, CLI::App& archive) {
         ->check(CLI::IsMember(words))
         ->type_name("WHEN")
         ->default_str("always");
+    verb.add_flag("--delete", options->remove_others,
+                  "Delete what the snapshot does not have from its directories in the target; see it first with -n");
     verb.add_flag("--verify", options->verify, "Read every file back and compare");
     verb.add_flag("-n,--dry-run", options->dry_run, "Report what would be restored; write nothing");
     options->filter.add_to(verb);

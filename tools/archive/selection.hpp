@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "cli/io.hpp"
+#include "cli/verbs.hpp"
 #include "objstore/archive/patterns.hpp"
 
 namespace CLI {
@@ -27,14 +27,20 @@ struct PatternOptions {
     [[nodiscard]] base::Result<objstore::archive::Patterns> read() const;
 };
 
-/// --files-from and --files-from-raw.
+/// --files-from, --files-from-verbatim and --files-from-raw.
 struct PathListOptions {
-    std::vector<std::string> lists;  ///< a path a line; blank lines and lines that begin with # are skipped
-    std::vector<std::string> raw;    ///< paths that end with NUL, as find -print0 writes them
+    /// A path or pattern a line; blank lines and lines that begin with # are skipped, blanks around a line dropped.
+    std::vector<std::string> lists;
+    std::vector<std::string> verbatim;  ///< a path a line, whatever is in it
+    std::vector<std::string> raw;       ///< paths that end with NUL, as find -print0 writes them
 
     void add_to(CLI::App& verb);
-    /// "-" is standard input.
-    [[nodiscard]] base::Result<std::vector<std::string>> read(Io& io) const;
+    /// "-" is standard input. A pattern that nothing matches is warned of.
+    [[nodiscard]] base::Result<std::vector<std::string>> read(Context& context) const;
 };
+
+/// The files that a shell would put in place of `pattern`, sorted; names that begin with a dot are matched, too. A path
+/// without '*', '?', '[' and '\' is itself, there or not.
+[[nodiscard]] std::vector<std::string> expand_pattern(const std::string& pattern);
 
 }  // namespace tools

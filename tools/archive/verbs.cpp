@@ -5,12 +5,16 @@
 #include <filesystem>
 
 #include "cli/families.hpp"
+#include "objstore/archive/listing.hpp"
 #include "objstore/error.hpp"
 
 namespace tools {
 
 void FilterOptions::add_to(CLI::App& verb) {
-    verb.add_option("--host", filter.host, "Only snapshots of this machine")->type_name("NAME");
+    const bool free = verb.get_option_no_throw("-H") == nullptr;
+    verb.add_option(free ? "-H,--host" : "--host", filter.hosts, "Only snapshots of this machine (again: or of that)")
+        ->type_name("NAME")
+        ->allow_extra_args(false);
     verb.add_option_function<std::vector<std::string>>(
             "--tag",
             [this](const std::vector<std::string>& given) {
@@ -54,13 +58,36 @@ base::Result<objstore::Snapshot> choose_snapshot(const VolumeAccess& access, std
     return error == objstore::Errc::no_such_snapshot ? base::Error{error.code(), what} : error.with(what);
 }
 
+base::Result<std::vector<objstore::Snapshot>> choose_snapshots(const VolumeAccess& access,
+                                                               const std::vector<std::string>& names,
+                                                               const FilterOptions& options, const std::string& what) {
+    std::vector<objstore::Snapshot> chosen;
+    if (names.empty()) {
+        auto all = access.session->run(objstore::archive::list_snapshots(*access.volume, options.filter));
+        if (!all) return all.error().with(what);
+        return all;
+    }
+    for (const auto& name : names) {
+        BASE_TRY(auto one, choose_snapshot(access, name, options, what + " '" + name + "'"));
+        if (std::ranges::find(chosen, one) == chosen.end()) chosen.push_back(std::move(one));
+    }
+    return chosen;
+}
+
 void add_archive_verbs(Verbs& verbs) {
     CLI::App& archive = verbs.group("archive", "Back up directories and restore them");
     add_backup(verbs, archive);
     add_restore(verbs, archive);
     add_snapshots(verbs, archive);
     add_ls(verbs, archive);
+    add_diff(verbs, archive);
+    add_dump(verbs, archive);
+    add_find(verbs, archive);
     add_forget(verbs, archive);
+    add_stats(verbs, archive);
+    add_tag(verbs, archive);
+    add_rewrite(verbs, archive);
+    add_repair(verbs, archive);
     add_prune(verbs, archive);
     add_check(verbs, archive);
     add_mount(verbs, archive);

@@ -173,18 +173,13 @@ class HostIo final : public Io {
         base::Bytes all;
         std::array<std::uint8_t, 65536> buffer{};
         for (;;) {
-            if (around().stop.stop_requested()) return base::Errc::interrupted;
-            pollfd ready{STDIN_FILENO, POLLIN, 0};
-            if (poll(&ready, 1, 100) == 0) continue;
-            const auto got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0) return from_errno("standard input");
+            BASE_TRY(const auto got, read_when_ready(STDIN_FILENO, buffer, around().stop, "standard input"));
             if (got == 0) return all;
-            if (all.size() + static_cast<std::size_t>(got) > limit) {
+            if (all.size() + got > limit) {
                 return base::Error{base::Errc::bad_argument,
                                    "standard input is longer than " + plural(limit, "byte", "bytes")};
             }
-            all.insert(all.end(), buffer.begin(), buffer.begin() + got);
+            all.insert(all.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(got));
         }
     }
 
@@ -270,6 +265,19 @@ std::unique_ptr<Io> host_io() {
 }
 
 std::vector<int> signals_ignored_here() { return g_ignored_here; }
+
+base::Result<std::size_t> read_when_ready(int fd, std::span<std::uint8_t> out, const std::stop_token& stop,
+                                          const std::string& what) {
+    for (;;) {
+        if (stop.stop_requested()) return base::Errc::interrupted;
+        pollfd ready{fd, POLLIN, 0};
+        if (poll(&ready, 1, 100) == 0) continue;
+        const auto got = ::read(fd, out.data(), out.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return from_errno(what);
+        return static_cast<std::size_t>(got);
+    }
+}
 
 void let_stop_take_its_time() { g_stop_takes_its_time = true; }
 

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
 #include <vector>
 
 #include "cli/io.hpp"
@@ -20,5 +23,10 @@ namespace tools {
 
 /// For the daemon, which stops by draining: from now on no signal ends the process by force before a second one comes.
 void let_stop_take_its_time();
+
+/// The next bytes of `fd`; 0 at its end. Looks every 100 ms whether it is to stop: Errc::interrupted then. `what` is
+/// named in an error.
+[[nodiscard]] base::Result<std::size_t> read_when_ready(int fd, std::span<std::uint8_t> out,
+                                                        const std::stop_token& stop, const std::string& what);
 
 }  // namespace tools

@@ -38,6 +38,9 @@ struct Snapshot {
     std::uint64_t added_bytes = 0;  ///< sealed bytes that this snapshot added
     std::uint64_t partial = 0;      ///< source files that could not be read
     std::string program_version;
+    /// Id of the snapshot that the first of those was, of which each is the one before with other tags, or with fewer
+    /// files, or in another volume.
+    std::optional<base::Guid> original;
 
     /// SHA-256("pelago snapshot", the first root's BGUID, the other fields): names it.
     [[nodiscard]] base::Guid id() const;
@@ -57,7 +60,7 @@ struct Snapshot {
 
 /// Which snapshots are meant. Empty fields match everything.
 struct SnapshotFilter {
-    std::string host;
+    std::vector<std::string> hosts;              ///< it is of one of these
     std::vector<std::string> paths;              ///< all of these are among the snapshot's paths
     std::vector<std::vector<std::string>> tags;  ///< all of one of these lists are among its tags
 };

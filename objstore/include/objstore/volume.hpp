@@ -114,6 +114,12 @@ class ForestEditor {
     virtual base::Task<base::Result<void>> stored() { co_return base::ok(); }
 };
 
+/// A snapshot of the list and what is to be listed in its place: the same tree under other words.
+struct Replacement {
+    base::Guid before;
+    Snapshot after;
+};
+
 /// How much of the forest is looked at before it is built upon.
 enum class ForestCheck : std::uint8_t {
     whole,  ///< all of it is read, and its holders are asked whether they have it
@@ -173,6 +179,9 @@ class Volume {
     /// Takes snapshots off the list, in one step; what they held stays until it is collected (gc/prune.hpp). Returns
     /// how many of them were listed. Errors as commit().
     base::Task<base::Result<std::uint64_t>> forget(std::vector<base::Guid> snapshots);
+    /// Puts snapshots in the place of others, in one step; what is not listed (any more) is left out. Returns how many
+    /// were replaced. Requires: each has the root of the one it replaces. Errors as commit().
+    base::Task<base::Result<std::uint64_t>> replace(std::vector<Replacement> replacements);
     /// Changes the forest in one step: compare-and-set of the volume's record, again with the newest forest after a
     /// conflict. Errors: the editor's; else as commit(). After holders_unreachable or timed_out it may or may not have
     /// happened; repeating it is up to the editor. `editor` outlives the call.

@@ -16,7 +16,6 @@ namespace {
 constexpr std::size_t kScanEntries = 1000;
 constexpr std::size_t kScanDirectories = 64;
 constexpr std::size_t kScannedAhead = 3;
-constexpr std::size_t kReadAhead = 8;           // runs of up to kPackBytes
 constexpr std::size_t kStoredAgainAtOnce = 16;  // blocks
 // A file that changes twice within one tick of its file system's clock (at most 10 ms) keeps its times the second time.
 // Reading begins when everything that was there at the start is older than that.
@@ -90,9 +89,11 @@ base::Task<base::Result<void>> BackupRun::prepare() {
     co_return base::ok();
 }
 
-std::optional<Snapshot> choose_parent(const std::vector<Snapshot>& snapshots, const std::string& host,
-                                      const std::vector<std::string>& paths) {
-    const auto same = [&](const Snapshot& snapshot) { return snapshot.host == host && snapshot.paths == paths; };
+std::optional<Snapshot> choose_parent(const std::vector<Snapshot>& snapshots, const Snapshot& planned, GroupBy by) {
+    const auto same = [&](const Snapshot& snapshot) {
+        return (!by.host || snapshot.host == planned.host) && (!by.paths || snapshot.paths == planned.paths) &&
+               (!by.tags || snapshot.tags == planned.tags);
+    };
     std::optional<Snapshot> newest;
     for (const auto& snapshot : snapshots) {
         if (same(snapshot) && (!newest || !later(*newest, snapshot))) newest = snapshot;
@@ -106,7 +107,7 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
         BASE_CO_TRY(auto named, find_snapshot(session_->snapshots(), *options_.parent));
         parent_snapshot_ = std::move(named);
     } else {
-        parent_snapshot_ = choose_parent(session_->snapshots(), options_.host, recorded_paths());
+        parent_snapshot_ = choose_parent(session_->snapshots(), describe(), options_.group_by);
     }
     if (!parent_snapshot_) co_return base::ok();
     Tree tree{session_->reader(), parent_snapshot_->root};
@@ -347,7 +348,7 @@ base::Task<base::Result<void>> BackupRun::walk() {
 base::Task<base::Result<void>> BackupRun::queue_reads() {
     for (auto& batch : std::exchange(planned_, {})) {
         if (!dedup_loaded_) BASE_CO_CHECK(co_await load_dedup());
-        while (reading_.size() >= kReadAhead && !place_error_) co_await reading_event_.wait();
+        while (reading_.size() >= options_.read_concurrency && !place_error_) co_await reading_event_.wait();
         if (place_error_) co_return *place_error_;
         reading_.push_back(batch);
         if (!batch->large) group_.spawn(read(batch));
@@ -533,6 +534,12 @@ base::Task<base::Result<void>> BackupRun::commit(BlockRefPtr root) {
         const auto& first = report_.warnings.kinds().begin()->second.first.front();
         co_return base::Error{first.error.code(), first.path + ", and nothing else was named"};
     }
+    if (const auto lost = report_.warnings.kinds().find(WarningKind::unreadable);
+        options_.all_or_nothing && lost != report_.warnings.kinds().end()) {
+        co_return lost->second.first.front().error;
+    }
+    report_.skipped = options_.skip_if_unchanged && parent_snapshot_ && root->id == parent_snapshot_->root->id;
+    if (report_.skipped) co_return base::ok();
     BASE_CO_TRY(report_.copies, co_await session_->writer().flush());
     const auto totals = session_->writer().totals();
     report_.bytes_stored = totals.bytes - moved_bytes_;

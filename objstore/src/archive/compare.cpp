@@ -129,7 +129,7 @@ bool BackupRun::unchanged(std::uint32_t old, const base::FileStat& stat, bool on
         return file.source_inode == 0 && file.mode == stat.mode && file.uid == stat.uid && file.gid == stat.gid;
     }
     if (options_.reread && stat.type != base::FileType::directory) return false;
-    return file.same_as(stat);
+    return file.same_as(stat, options_.ignored);
 }
 
 BackupRun::Counter BackupRun::counter_of(const Identity& identity, const base::FileStat& stat) const {

@@ -21,8 +21,8 @@ ListedFile listed(std::string path, const Node& node) {
 // One listing: a stack of directories, each with the nodes of its next entries.
 class Lister {
   public:
-    Lister(Volume& volume, const Snapshot& snapshot, bool recursive, VisitFunction visit)
-        : reader_{volume, snapshot}, recursive_{recursive}, visit_{std::move(visit)} {}
+    Lister(Volume& volume, const Snapshot& snapshot, bool recursive, VisitFunction visit, EnterFunction enter)
+        : reader_{volume, snapshot}, recursive_{recursive}, visit_{std::move(visit)}, enter_{std::move(enter)} {}
 
     base::Task<base::Result<Warnings>> run(std::string path);
 
@@ -41,6 +41,7 @@ class Lister {
     SnapshotReader reader_;
     bool recursive_;
     VisitFunction visit_;
+    EnterFunction enter_;
     std::set<InodeNumber> visited_;  // a hostile archive may loop
     std::vector<Frame> stack_;
     Warnings warnings_;
@@ -74,7 +75,8 @@ base::Task<base::Result<Warnings>> Lister::run(std::string path) {
         }
         visit_(below, node);
         const bool directory = node.inode->type == base::FileType::directory;
-        if (recursive_ && directory) BASE_CO_CHECK(co_await enter(std::move(below), node.number));
+        if (recursive_ && directory && (!enter_ || enter_(below)))
+            BASE_CO_CHECK(co_await enter(std::move(below), node.number));
     }
     co_return std::move(warnings_);
 }
@@ -111,6 +113,34 @@ base::Result<void> Lister::leave_out(std::string path, const base::Error& error)
     return base::ok();
 }
 
+// Told of files depth first: what lies below a directory that matches comes right after it.
+class Finder {
+  public:
+    Finder(FindOptions options, std::function<void(const ListedFile&)> show)
+        : options_{std::move(options)}, show_{std::move(show)} {}
+
+    void visit(const std::string& path, const Node& node) {
+        if (path == "/") return;
+        const bool directory = node.inode->type == base::FileType::directory;
+        const bool inside = !matched_.empty() && path.starts_with(matched_);
+        if (!inside && !options_.patterns.matches(split(path), directory)) return;
+        if (!inside && directory) matched_ = path + "/";
+        const auto& mtime = node.inode->mtime;
+        if (options_.oldest && mtime < *options_.oldest) return;
+        if (options_.newest && mtime > *options_.newest) return;
+        show_(listed(path, node));
+    }
+    [[nodiscard]] bool may_match_below(const std::string& path) const {
+        return (!matched_.empty() && (path + "/").starts_with(matched_)) ||
+               options_.patterns.may_match_below(split(path));
+    }
+
+  private:
+    FindOptions options_;
+    std::function<void(const ListedFile&)> show_;
+    std::string matched_;  // the last directory that matched, with a slash behind it
+};
+
 }  // namespace
 
 base::Task<base::Result<std::vector<Snapshot>>> list_snapshots(Volume& volume, SnapshotFilter filter) {
@@ -133,9 +163,17 @@ base::Task<base::Result<Warnings>> list_files(Volume& volume, Snapshot snapshot,
 }
 
 base::Task<base::Result<Warnings>> visit_files(Volume& volume, Snapshot snapshot, std::string path, bool recursive,
-                                               VisitFunction visit) {
-    const auto lister = std::make_unique<Lister>(volume, snapshot, recursive, std::move(visit));
+                                               VisitFunction visit, EnterFunction enter) {
+    const auto lister = std::make_unique<Lister>(volume, snapshot, recursive, std::move(visit), std::move(enter));
     co_return co_await lister->run(std::move(path));
+}
+
+base::Task<base::Result<Warnings>> find_files(Volume& volume, Snapshot snapshot, FindOptions options,
+                                              std::function<void(const ListedFile&)> show) {
+    Finder finder{std::move(options), std::move(show)};
+    auto visit = [&finder](const std::string& path, const Node& node) { finder.visit(path, node); };
+    auto enter = [&finder](const std::string& path) { return finder.may_match_below(path); };
+    co_return co_await visit_files(volume, std::move(snapshot), "/", true, std::move(visit), std::move(enter));
 }
 
 }  // namespace objstore::archive

@@ -7,9 +7,10 @@
 
 namespace objstore::archive {
 
-bool ParentIndex::File::same_as(const base::FileStat& stat) const {
-    return type == stat.type && size == stat.size && mtime == stat.mtime && ctime == stat.ctime &&
-           source_inode == stat.inode && mode == stat.mode && uid == stat.uid && gid == stat.gid &&
+bool ParentIndex::File::same_as(const base::FileStat& stat, IgnoredChanges ignored) const {
+    const bool same_ctime = ctime == stat.ctime || (ignored.ctime && ctime != base::Timestamp{});
+    return type == stat.type && size == stat.size && mtime == stat.mtime && same_ctime &&
+           (ignored.inode || source_inode == stat.inode) && mode == stat.mode && uid == stat.uid && gid == stat.gid &&
            nlink == stat.nlink && rdev == stat.rdev;
 }
 

@@ -19,6 +19,28 @@ constexpr std::size_t kPrefetchExtents = 6;  // of a large file
 constexpr std::size_t kDirectoriesAtOnce = 512;
 constexpr std::size_t kMaxXattrBytes = 64U << 10U;  // what a kernel takes
 
+// Follows no link below the target and makes nothing.
+base::Result<DirectoryPtr> existing_directory(base::LocalTree& tree, const std::string& target,
+                                              const std::string& path) {
+    BASE_TRY(auto opened, tree.open(target));
+    DirectoryPtr directory = std::move(opened);
+    for (const auto name : split(path)) {
+        BASE_TRY(auto next, directory->open_directory(name));
+        directory = std::move(next);
+    }
+    return directory;
+}
+
+base::Result<void> remove_whole(base::LocalDirectory& from, const std::string& name) {
+    BASE_TRY(const auto stat, from.stat(name));
+    if (stat.type == base::FileType::directory) {
+        BASE_TRY(const auto directory, from.open_directory(name));
+        BASE_TRY(const auto entries, directory->list());
+        for (const auto& entry : entries) BASE_CHECK(remove_whole(*directory, entry.name));
+    }
+    return from.remove(name);
+}
+
 }  // namespace
 
 RestoreRun::RestoreRun(base::NodeEnv env, base::LocalTree& tree, Volume& volume, Snapshot snapshot,
@@ -87,7 +109,7 @@ base::Task<base::Result<void>> RestoreRun::open_target() {
     how_.emplace(Making{*target_, volume_.keys().epoch, warnings_, options_.overwrite, options_.verify});
     if (top.inode->type == base::FileType::directory) {
         entered_.insert(top.number);
-        stack_.push_back({top.number, TargetTree::kTop, path, options_.includes.empty(), 0});
+        stack_.push_back({top.number, TargetTree::kTop, path, options_.includes.empty(), 0, is_leading(*top.inode)});
         co_return base::ok();
     }
     const auto names = split(path);
@@ -120,7 +142,12 @@ base::Task<base::Result<void>> RestoreRun::walk_directory(Pending directory) {
         warnings_.add(WarningKind::damaged, directory.path, read.error());
         co_return base::ok();
     }
-    const auto& entries = *read;
+    const auto listed = std::make_shared<const std::vector<Entry>>(std::move(*read));
+    const auto& entries = *listed;
+    if (options_.remove_others && !directory.leading) {
+        auto copy = directory;
+        co_await remove_others(std::move(copy), listed);
+    }
     for (std::size_t begin = 0; begin < entries.size(); begin += kNodesAtOnce) {
         const auto end = std::min(entries.size(), begin + kNodesAtOnce);
         std::vector<InodeNumber> numbers;
@@ -144,6 +171,36 @@ base::Task<base::Result<void>> RestoreRun::walk_directory(Pending directory) {
         }
     }
     co_return base::ok();
+}
+
+// Before anything is made in the directory: nothing of it is open yet.
+base::Task<void> RestoreRun::remove_others(Pending directory, std::shared_ptr<const std::vector<Entry>> entries) {
+    const auto removed = std::make_shared<std::vector<std::string>>();
+    auto job = [this, directory, entries, removed] {
+        const auto path = target_->path(directory.target);
+        const auto there = existing_directory(tree_, options_.target, path);
+        const auto listed =
+            there ? (*there)->list() : base::Result<std::vector<base::LocalDirectory::Entry>>{there.error()};
+        if (!listed) return;  // nothing is in it, or making what belongs there tells
+        for (const auto& entry : *listed) {
+            const auto same = std::lower_bound(entries->begin(), entries->end(), entry.name,
+                                               [](const Entry& a, const std::string& name) { return a.name < name; });
+            if (is_temporary_name(entry.name) || (same != entries->end() && same->name == entry.name)) continue;
+            const auto in_snapshot = joined(directory.path, entry.name);
+            const auto names = split(in_snapshot);
+            const bool is_directory = entry.type == base::FileType::directory;
+            if (options_.excludes.matches(names, is_directory)) continue;
+            if (!directory.selected && !options_.includes.matches(names, is_directory)) continue;
+            const auto gone = options_.dry_run ? base::ok() : remove_whole(**there, entry.name);
+            warn_of(warnings_, WarningKind::unwritable, joined(path, entry.name), gone);
+            if (gone) removed->push_back(joined(path, entry.name));
+        }
+    };
+    co_await env_.workers.run(std::move(job));
+    report_.removed += removed->size();
+    for (const auto& path : *removed) {
+        if (options_.on_removed) options_.on_removed(path);
+    }
 }
 
 base::Task<base::Result<void>> RestoreRun::take(Pending above, Entry entry, Node node) {
@@ -170,6 +227,7 @@ base::Task<base::Result<void>> RestoreRun::take(Pending above, Entry entry, Node
         }
     }
     const auto number = node.number;
+    const bool leading = is_leading(*node.inode);
     if (!directory) co_return co_await take_content(std::move(file), std::move(node), std::move(path));
     BASE_CO_TRY(file.attributes.xattrs, co_await xattrs_of(std::move(node), path));
     if (!entered_.insert(number).second) {
@@ -182,7 +240,7 @@ base::Task<base::Result<void>> RestoreRun::take(Pending above, Entry entry, Node
     }
     const auto target = target_->add(above.target, std::move(file.name), std::move(file.attributes));
     if (selected) target_->want(target);
-    stack_.push_back({number, target, std::move(path), selected, above.depth + 1});
+    stack_.push_back({number, target, std::move(path), selected, above.depth + 1, leading});
     co_return base::ok();
 }
 

@@ -33,6 +33,7 @@ class RestoreRun {
         std::string path;       // in the snapshot
         bool selected = false;  // an include pattern matched above
         unsigned depth = 0;
+        bool leading = false;  // nothing is known of what else was in it
     };
     struct FirstName {  // of an inode of several: the others are made as links to it, if they can be
         std::uint32_t directory = 0;
@@ -49,6 +50,7 @@ class RestoreRun {
     base::Task<base::Result<void>> open_target();
     base::Task<base::Result<void>> walk();
     base::Task<base::Result<void>> walk_directory(Pending directory);
+    base::Task<void> remove_others(Pending directory, std::shared_ptr<const std::vector<Entry>> entries);
     base::Task<base::Result<void>> take(Pending directory, Entry entry, Node node);
     base::Task<base::Result<void>> take_content(TargetFile file, Node node, std::string path);
     base::Task<base::Result<std::vector<base::Xattr>>> xattrs_of(Node node, std::string path);

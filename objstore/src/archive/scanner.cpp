@@ -1,7 +1,6 @@
 #include "objstore/archive/scanner.hpp"
 
 #include <algorithm>
-#include <array>
 #include <deque>
 #include <set>
 
@@ -12,8 +11,6 @@
 namespace objstore::archive {
 namespace {
 
-constexpr std::string_view kCacheTag = "CACHEDIR.TAG";
-constexpr std::string_view kCacheSignature = "Signature: 8a477f597d28d172789f06886806bc55";
 constexpr unsigned kMostLinks = 40;  // as the kernel follows
 
 std::string parent_of(const std::string& path) { return path.substr(0, std::max<std::size_t>(1, path.rfind('/'))); }
@@ -54,8 +51,8 @@ struct Scanner::Pending {
     bool starts = true;                            // `device` is its own: it is a path of the user, or leads to one
     std::uint64_t device = 0;                      // of the wanted path above it
     bool mount_point = false;                      // another file system that is not to be entered
-    bool cached = false;
-    unsigned depth = 0;  // below "/"
+    std::string marker;                            // the file that says that what lies beside it is left out, if any
+    unsigned depth = 0;                            // below "/"
 };
 
 std::string joined(const std::string& path, std::string_view name) {
@@ -240,10 +237,7 @@ void Scanner::list_all(Listing& listing, const Pending& pending) {
     }
     reached_ = true;
     auto inside = pending;
-    inside.cached =
-        options_.exclude_caches &&
-        std::any_of(entries->begin(), entries->end(), [](const auto& entry) { return entry.name == kCacheTag; }) &&
-        is_cache(*listing.directory);
+    inside.marker = marker_in(*listing.directory, *entries);
     listing.entries.reserve(entries->size());
     for (const auto& entry : *entries) {
         Planned* planned = nullptr;
@@ -259,7 +253,7 @@ void Scanner::list_all(Listing& listing, const Pending& pending) {
 // nullopt then.
 std::optional<bool> Scanner::left_out(const Pending& above, const std::string& path, std::string_view name,
                                       base::FileType type) const {
-    if (above.cached && name != kCacheTag) return true;
+    if (!above.marker.empty() && name != above.marker) return true;
     if (options_.excludes.empty()) return false;
     const auto names = split(path);
     if (type != base::FileType{}) return options_.excludes.matches(names, type == base::FileType::directory);
@@ -280,7 +274,9 @@ void Scanner::keep(Listing& listing, const Pending& above, const base::LocalDire
     if (out.value_or(false) && !leads) return;
     auto stat = listing.directory->stat(name);
     if (stat && above.whole && !named && stat->type != found.type) out = left_out(above, path, name, stat->type);
-    const bool whole = stat && !out.value_or(false);
+    const bool large = stat && !named && stat->type == base::FileType::regular && options_.exclude_above &&
+                       stat->size > *options_.exclude_above;
+    const bool whole = stat && !out.value_or(false) && !large;
     if (!whole && !leads) {
         if (!stat) fail(std::move(path), stat.error());
         return;
@@ -316,12 +312,23 @@ void Scanner::keep(Listing& listing, const Pending& above, const base::LocalDire
     listing.entries.push_back(std::move(entry));
 }
 
-bool Scanner::is_cache(base::LocalDirectory& directory) const {
-    auto file = directory.open_file(kCacheTag);
-    if (!file) return false;
-    std::array<std::uint8_t, kCacheSignature.size()> head{};
-    const auto read = (*file)->read_at(0, head);
-    return read && *read == head.size() && base::as_text(head) == kCacheSignature;
+// The name of the first marker that is there.
+std::string Scanner::marker_in(base::LocalDirectory& directory,
+                               const std::vector<base::LocalDirectory::Entry>& entries) const {
+    const auto is_marker = [&](const MarkerFile& marker) {
+        const auto same = [&](const auto& entry) { return entry.name == marker.name; };
+        if (std::none_of(entries.begin(), entries.end(), same)) return false;
+        if (marker.begins_with.empty()) return true;
+        auto file = directory.open_file(marker.name);
+        if (!file) return false;
+        base::Bytes head(marker.begins_with.size());
+        const auto read = (*file)->read_at(0, head);
+        return read && *read == head.size() && base::as_text(head) == marker.begins_with;
+    };
+    const auto found = std::find_if(options_.markers.begin(), options_.markers.end(), is_marker);
+    return found == options_.markers.end() ? std::string{} : found->name;
 }
+
+MarkerFile cache_marker() { return {"CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"}; }
 
 }  // namespace objstore::archive

@@ -1,6 +1,7 @@
 #include "volume/forest_edit.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -47,6 +48,43 @@ base::Task<base::Result<std::optional<ForestEdit>>> ForgetSnapshots::edit(Tree f
     // After an unknown outcome they may be gone already; that is as good.
     forgotten_ = std::max<std::uint64_t>(forgotten_, out.erase.size());
     if (out.erase.empty()) co_return std::optional<ForestEdit>{};
+    co_return std::optional{std::move(out)};
+}
+
+base::Task<base::Result<std::optional<ForestEdit>>> ReplaceSnapshots::edit(Tree forest, BlockWriter& /*writer*/) {
+    BASE_CO_TRY(const auto items,
+                co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::behind(0, Kind::snapshot)));
+    std::map<base::Guid, std::pair<TreeKey, Snapshot>> listed;
+    std::set<TreeKey> taken;
+    for (const auto& item : items) {
+        taken.insert(item.key);
+        const auto* record = std::get_if<Opaque>(&item.value);
+        if (record == nullptr) continue;
+        if (auto snapshot = Snapshot::decode(*record)) {
+            const auto id = snapshot->id();
+            listed.emplace(id, std::pair{item.key, std::move(*snapshot)});
+        }
+    }
+    ForestEdit out;
+    for (const auto& [before, after] : replacements_) {
+        const auto found = listed.find(before);
+        if (found == listed.end() || listed.contains(after.id())) continue;
+        const auto& [key, now] = found->second;
+        auto next = after;
+        next.root = now.root;  // its blocks may have moved to other packs meanwhile
+        next.first_root = now.first_root;
+        Item item;
+        item.key = snapshot_key(next.id());
+        while (!taken.insert(item.key).second) ++item.key.tie;
+        item.value = next.encode();
+        out.put.push_back(std::move(item));
+        out.erase.push_back(key);
+    }
+    // After an unknown outcome they may be replaced already.
+    replaced_ = std::max<std::uint64_t>(replaced_, out.put.size());
+    if (out.put.empty()) co_return std::optional<ForestEdit>{};
+    std::sort(out.put.begin(), out.put.end(), [](const Item& a, const Item& b) { return a.key < b.key; });
+    std::sort(out.erase.begin(), out.erase.end());
     co_return std::optional{std::move(out)};
 }
 

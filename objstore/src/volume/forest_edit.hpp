@@ -36,6 +36,20 @@ class ForgetSnapshots final : public ForestEditor {
     std::uint64_t forgotten_ = 0;
 };
 
+/// Lists other snapshots in the place of some.
+class ReplaceSnapshots final : public ForestEditor {
+  public:
+    explicit ReplaceSnapshots(std::vector<Replacement> replacements) : replacements_{std::move(replacements)} {}
+
+    base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) override;
+    [[nodiscard]] std::uint64_t stored_since() const override { return UINT64_MAX; }
+    [[nodiscard]] std::uint64_t replaced() const { return replaced_; }
+
+  private:
+    std::vector<Replacement> replacements_;
+    std::uint64_t replaced_ = 0;
+};
+
 /// For blocks that a collection may have taken since they were stored or touched: touches all that the edit leads to
 /// and the forest does not. Errc::collected if one is gone.
 [[nodiscard]] base::Task<base::Result<void>> hold_on_to(base::NodeEnv env, past::Storage& storage, past::Tag tag,

@@ -50,6 +50,8 @@ base::Writer encode_named(const Snapshot& snapshot) {
     out.varint(snapshot.files).varint(snapshot.directories).varint(snapshot.bytes);
     out.varint(snapshot.added_bytes).varint(snapshot.partial);
     out.text(snapshot.program_version);
+    out.u8(snapshot.original ? 1 : 0);
+    if (snapshot.original) out.guid(*snapshot.original);
     return out;
 }
 
@@ -111,6 +113,9 @@ base::Result<Snapshot> Snapshot::decode(const Opaque& record) {
     out.added_bytes = in.varint();
     out.partial = in.varint();
     out.program_version = in.text(kMaxSnapshotText);
+    const auto with_original = in.u8();
+    if (with_original > 1) in.fail();
+    if (with_original == 1) out.original = in.guid();
     const auto with_first_root = in.u8();
     if (with_first_root > 1) in.fail();
     if (with_first_root == 1) out.first_root = in.guid();
@@ -129,7 +134,9 @@ bool later(const Snapshot& a, const Snapshot& b) {
 
 bool matches(const Snapshot& snapshot, const SnapshotFilter& filter) {
     const auto has_tags = [&](const std::vector<std::string>& tags) { return contains_all(snapshot.tags, tags); };
-    return (filter.host.empty() || snapshot.host == filter.host) && contains_all(snapshot.paths, filter.paths) &&
+    const bool of_host = filter.hosts.empty() ||
+                         std::find(filter.hosts.begin(), filter.hosts.end(), snapshot.host) != filter.hosts.end();
+    return of_host && contains_all(snapshot.paths, filter.paths) &&
            (filter.tags.empty() || std::any_of(filter.tags.begin(), filter.tags.end(), has_tags));
 }
 

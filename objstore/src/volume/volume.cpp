@@ -139,6 +139,13 @@ base::Task<base::Result<std::uint64_t>> Volume::forget(std::vector<base::Guid> s
     co_return editor.forgotten();
 }
 
+base::Task<base::Result<std::uint64_t>> Volume::replace(std::vector<Replacement> replacements) {
+    for (const auto& one : replacements) BASE_CO_CHECK(one.after.check());
+    ReplaceSnapshots editor{std::move(replacements)};
+    BASE_CO_CHECK(co_await State::edit_forest(state_.get(), &editor, ForestCheck::whole, past::Wait::full));
+    co_return editor.replaced();
+}
+
 base::Task<base::Result<ForestOutcome>> Volume::edit_forest(ForestEditor& editor, ForestCheck check, past::Wait wait) {
     return State::edit_forest(state_.get(), &editor, check, wait);
 }

@@ -15,7 +15,9 @@
 #include "base/local_tree.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
+#include "objstore/archive/parent_index.hpp"
 #include "objstore/archive/report.hpp"
+#include "objstore/archive/retention.hpp"
 #include "objstore/archive/scanner.hpp"
 #include "objstore/volume.hpp"
 
@@ -35,7 +37,12 @@ struct BackupOptions {
     bool reread = false;                  ///< read every file, whatever the parent says
     std::optional<std::string> parent;    ///< a snapshot's name; else the newest of the same host and paths
     bool no_parent = false;               ///< as if there were none
-    bool estimate = false;  ///< without a parent: count the files in a second walk, for the progress totals
+    GroupBy group_by;                     ///< what the parent has in common with the new snapshot
+    IgnoredChanges ignored;
+    bool skip_if_unchanged = false;  ///< no snapshot of a tree that is the parent's
+    bool all_or_nothing = false;     ///< a file that cannot be read ends it, and nothing is listed
+    unsigned read_concurrency = 8;   ///< runs of small files that are read side by side
+    bool estimate = false;           ///< without a parent: count the files in a second walk, for the progress totals
     int zstd_level = 3;
     past::Wait wait = past::Wait::full;
     /// Told of everything in the new snapshot; a directory's path ends in '/'.
@@ -65,7 +72,8 @@ struct BackupReport {
     std::optional<std::int64_t> parent_ahead_ns;  ///< its time, if that lies in the future
     std::optional<base::Error> parent_lost;  ///< why the one that should have been could not be: all files were read
     std::uint64_t blocks_lost = 0;  ///< of the parent: what they held was read and stored again, if it was still there
-    std::optional<Snapshot> snapshot;  ///< none after a dry run
+    std::optional<Snapshot> snapshot;  ///< none after a dry run, or if it was skipped
+    bool skipped = false;              ///< BackupOptions::skip_if_unchanged
     past::PutOutcome copies;
 };
 
@@ -74,8 +82,8 @@ struct BackupReport {
 [[nodiscard]] base::Task<base::Result<BackupReport>> backup(base::NodeEnv env, base::LocalTree& tree, Volume& volume,
                                                             BackupOptions options, ProgressFunction progress = {});
 
-/// The snapshot that a backup of these paths on this host is compared with: the newest of the same host and paths.
-[[nodiscard]] std::optional<Snapshot> choose_parent(const std::vector<Snapshot>& snapshots, const std::string& host,
-                                                    const std::vector<std::string>& paths);
+/// The snapshot that one like `planned` is compared with: the newest that has in common with it what `by` says.
+[[nodiscard]] std::optional<Snapshot> choose_parent(const std::vector<Snapshot>& snapshots, const Snapshot& planned,
+                                                    GroupBy by = {});
 
 }  // namespace objstore::archive

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,9 +40,20 @@ struct SnapshotPath {
                                                             bool recursive,
                                                             std::function<void(const ListedFile&)> show);
 
-/// The same with all that the tree says of each.
+/// The same with all that the tree says of each. With `enter`, only directories of which it says so are gone into.
 using VisitFunction = std::function<void(const std::string& path, const Node& node)>;
+using EnterFunction = std::function<bool(const std::string& directory)>;
 [[nodiscard]] base::Task<base::Result<Warnings>> visit_files(Volume& volume, Snapshot snapshot, std::string path,
-                                                             bool recursive, VisitFunction visit);
+                                                             bool recursive, VisitFunction visit,
+                                                             EnterFunction enter = {});
+
+struct FindOptions {
+    Patterns patterns;                      ///< what matches a directory holds for everything below it
+    std::optional<base::Timestamp> oldest;  ///< modified then or later
+    std::optional<base::Timestamp> newest;  ///< modified then or before
+};
+/// Calls `show` for every file of the snapshot that matches, as list_files() would. Errors as of that.
+[[nodiscard]] base::Task<base::Result<Warnings>> find_files(Volume& volume, Snapshot snapshot, FindOptions options,
+                                                            std::function<void(const ListedFile&)> show);
 
 }  // namespace objstore::archive

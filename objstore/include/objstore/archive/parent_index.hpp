@@ -16,6 +16,13 @@
 
 namespace objstore::archive {
 
+/// What may differ of a file that counts as unchanged. A file that may have changed unseen (its ctime is not known)
+/// counts as changed all the same.
+struct IgnoredChanges {
+    bool ctime = false;
+    bool inode = false;  ///< its number
+};
+
 class ParentIndex {
   public:
     static constexpr std::uint32_t kNone = UINT32_MAX;
@@ -42,7 +49,7 @@ class ParentIndex {
         std::uint32_t blocks = 0;
 
         /// Nothing that lstat tells has changed. The device is not compared: it gets another number at each boot.
-        [[nodiscard]] bool same_as(const base::FileStat& stat) const;
+        [[nodiscard]] bool same_as(const base::FileStat& stat, IgnoredChanges ignored = {}) const;
     };
     struct Name {
         std::uint64_t at = 0;  ///< in the arena

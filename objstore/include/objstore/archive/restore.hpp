@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/env.hpp"
@@ -34,13 +35,18 @@ struct RestoreOptions {
     Patterns includes;           ///< empty: everything. Matched against paths in the snapshot
     Patterns excludes;
     Overwrite overwrite = Overwrite::always;
-    bool verify = false;   ///< read every file back and compare
-    bool dry_run = false;  ///< say what would be made
+    /// What the snapshot does not have goes from its directories in the target, as far as the patterns select it. Not
+    /// from those that only lead to what was backed up, nor from damaged ones: what else was in them is not known.
+    bool remove_others = false;
+    std::function<void(const std::string& path)> on_removed;  ///< of each that went, or would; in the target
+    bool verify = false;                                      ///< read every file back and compare
+    bool dry_run = false;                                     ///< say what would be made
 };
 
 struct RestoreReport {
     std::uint64_t files = 0;  ///< made, of every type but directories
     std::uint64_t directories = 0;
+    std::uint64_t removed = 0;      ///< RestoreOptions::remove_others; a directory with all in it is one
     std::uint64_t kept = 0;         ///< were there already (Overwrite)
     std::uint64_t failed = 0;       ///< were neither made nor there; what lies in a damaged directory is not counted
     std::uint64_t bytes = 0;        ///< of content written

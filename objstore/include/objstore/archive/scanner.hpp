@@ -20,10 +20,19 @@
 
 namespace objstore::archive {
 
+/// A file that says that what lies beside it is not to be backed up.
+struct MarkerFile {
+    std::string name;
+    std::string begins_with;  ///< its first bytes; empty: whatever is in it
+};
+/// What other programs put into their caches: bford.info/cachedir.
+[[nodiscard]] MarkerFile cache_marker();
+
 struct ScanOptions {
     Patterns excludes;
-    bool exclude_caches = false;   ///< leave out what lies beside a CACHEDIR.TAG (bford.info/cachedir), but not the tag
-    bool one_file_system = false;  ///< a mount point below a path is kept as an empty directory
+    std::vector<MarkerFile> markers;             ///< leave out what lies beside one of them, but not the marker itself
+    std::optional<std::uint64_t> exclude_above;  ///< leave out files of more bytes than this
+    bool one_file_system = false;                ///< a mount point below a path is kept as an empty directory
 };
 
 struct ScannedEntry {
@@ -83,7 +92,8 @@ class Scanner {
                                                base::FileType type) const;
     void keep(Listing& listing, const Pending& above, const base::LocalDirectory::Entry& found, Planned* planned);
     void name_unmet(const std::string& path, const Planned& planned);
-    bool is_cache(base::LocalDirectory& directory) const;
+    [[nodiscard]] std::string marker_in(base::LocalDirectory& directory,
+                                        const std::vector<base::LocalDirectory::Entry>& entries) const;
     void fail(std::string path, base::Error error);
 
     base::LocalTree& tree_;
