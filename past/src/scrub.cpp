@@ -13,7 +13,7 @@ constexpr std::uint8_t kFormat = 6;  // docs/formats/register.md, "On disk"
 constexpr std::size_t kPage = 256;
 constexpr std::chrono::minutes kSaveEvery{10};
 constexpr std::chrono::minutes kLook{10};
-constexpr std::chrono::hours kFirst{1};  // a node that has just come has other things to do
+constexpr std::chrono::minutes kFirst{10};  // a node that has just come has other things to do
 /// A small store is done sooner than it must be.
 constexpr double kLeastBytesPerSecond = 128 << 10U;
 /// Of the period: the rest is for what was busy, or switched off.

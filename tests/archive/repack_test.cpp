@@ -109,6 +109,22 @@ TEST_F(Repacking, LeavesNoMoreUnusedThanItIsTold) {
     EXPECT_EQ(repack(all).packs, most.packs);
 }
 
+// What is left of it and its compressed length do not tell how long it was.
+TEST_F(Repacking, AnEndOfAPackThatCompressesWellIsSeenToBeUnused) {
+    for (unsigned i = 100; i < 220; ++i)
+        w_.tree.write("/src/f" + std::to_string(i), std::string(4000, 'a') + prose(4000, i));
+    const auto first = *w_.backup().snapshot;
+    for (unsigned i = 136; i < 220; ++i) w_.tree.remove("/src/f" + std::to_string(i));
+    const auto second = *w_.backup().snapshot;
+    const auto was = picture(second);
+    forget(first);
+    const auto report = repack();
+    EXPECT_GE(report.packs, 1U);
+    EXPECT_GT(report.bytes_unused, 84U * 8000 * 9 / 10);
+    prune();
+    EXPECT_EQ(picture(listed().front()), was);
+}
+
 TEST_F(Repacking, SmallBatchesComeToTheSame) {
     fill();
     const auto first = *w_.backup().snapshot;

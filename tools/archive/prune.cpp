@@ -17,6 +17,7 @@
 #include "cli/text.hpp"
 #include "objstore/gc/prune.hpp"
 #include "objstore/gc/repack.hpp"
+#include "past/error.hpp"
 
 namespace tools {
 
@@ -54,8 +55,10 @@ nlohmann::json summary(const RepackReport& repacked, const PruneReport& report, 
 
 std::string repack_text(const RepackReport& report, bool dry_run) {
     if (report.packs == 0) return "";
-    return fmt::format("{} {} repacked: {} needed, {} not\n", plural(report.packs, "pack", "packs"),
-                       dry_run ? "would be" : "were", human_size(report.bytes_moved), human_size(report.bytes_unused));
+    return fmt::format("{} repacked: {} needed, {} not\n",
+                       dry_run ? plural(report.packs, "pack would be", "packs would be")
+                               : plural(report.packs, "pack was", "packs were"),
+                       human_size(report.bytes_moved), human_size(report.bytes_unused));
 }
 
 std::string report_text(const PruneReport& report, bool dry_run) {
@@ -145,11 +148,17 @@ base::Result<ExitCode> prune_volume(Context& context, VolumeAccess& access, Prun
     Console& console = context.console;
     auto repacked = repack(context, access, request);
     if (!repacked && repacked.error() == base::Errc::interrupted) return repacked.error();
-    BASE_TRY(const auto report, collect(context, access, request));
+    BASE_TRY(auto report, collect(context, access, request));
+    // What a repack had stored when it found no more room is not needed, and younger than this collection.
+    const bool was_full = !repacked && repacked.error() == past::Errc::no_space;
+    if (was_full) {
+        BASE_TRY(report, collect(context, access, request));
+    }
 
     auto code = ExitCode::done;
     if (!repacked) {
-        console.warn("packs with much that is not needed stay as they are: " + repacked.error().message());
+        console.warn("packs with much that is not needed stay as they are: " + repacked.error().message() +
+                     (was_full ? "; '--max-unused unlimited' does not try" : ""));
         repacked = RepackReport{};
         code = ExitCode::partial;
     }

@@ -176,6 +176,12 @@ void Daemon::network_changed() {
 base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
     const base::NodeEnv env{runtime.executor(), runtime.clock(), runtime.rng(), *transport, *disk,
                             runtime.workers(),  runtime.log()};
+    if (!options.metrics.empty()) {
+        auto opened = MetricsServer::open(runtime.executor(), options.metrics, [this] { return metrics_page(); });
+        if (!opened) co_return opened.error().with("--metrics " + options.metrics);
+        metrics = *std::move(opened);
+        runtime.log().write(base::Log::Level::info, "daemon", "metrics at http://" + metrics->endpoint() + "/metrics");
+    }
     BASE_CO_CHECK(co_await refuse_to_be_a_clone(env));
     auto config = peer_config(options, network->certificate());
     config.network_changed = [this] { network_changed(); };
@@ -188,12 +194,6 @@ base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
     watch.emplace(env, *stack);
     watching.spawn(watch->run());
     add_questions(control, env, *stack, *watch, options.name);
-    if (!options.metrics.empty()) {
-        auto opened = MetricsServer::open(runtime.executor(), options.metrics, [this] { return metrics_page(); });
-        if (!opened) co_return opened.error().with("--metrics " + options.metrics);
-        metrics = *std::move(opened);
-        runtime.log().write(base::Log::Level::info, "daemon", "metrics at http://" + metrics->endpoint() + "/metrics");
-    }
     socket->serve(base::Service::local,
                   [this](base::Peer, base::Message message) { return answer(std::move(message)); }, {});
 

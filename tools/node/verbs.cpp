@@ -51,7 +51,10 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
     if (!heartbeat || heartbeat->count() < 1) return usage_error("--heartbeat takes a time of at least 1s");
     options.heartbeat = *heartbeat;
     const auto scrub = parse_duration(flags.scrub);
-    if (!scrub) return usage_error("--scrub takes a time, like 30d, or 0s for never");
+    constexpr std::chrono::days kLongestScrub{3650};
+    if (!scrub || *scrub > kLongestScrub) {
+        return usage_error("--scrub takes a time of at most 3650d, like 30d, or 0s for never");
+    }
     options.scrub = *scrub;
     const auto capacity = context.settings.get("capacity", flags.capacity);
     if (!capacity.empty()) {

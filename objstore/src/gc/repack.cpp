@@ -21,17 +21,21 @@ namespace {
 constexpr std::size_t kPackBytes = 1U << 20U;  // of content, of a new pack
 constexpr std::size_t kGrains = 256;
 constexpr std::size_t kGrainBytes = kPackBytes / kGrains;
+constexpr std::size_t kSurelyFull = kPackBytes - kPackBytes / 8;
+constexpr std::size_t kMostMeasured = 4096;  // packs that are read to learn how long they are
 constexpr std::size_t kPrefetch = 8;
 constexpr std::size_t kNodeCacheBytes = 32U << 20U;
 
 /// How much of a pack is needed, about: a bit for every 4 KiB of which anything is.
 struct PackUse {
     std::bitset<kGrains> used;
-    std::uint32_t end = 0;     // of the last stretch
-    std::uint32_t sealed = 0;  // its content is hardly shorter
+    std::uint32_t end = 0;      // of the last stretch
+    std::uint32_t sealed = 0;   // its content is hardly shorter
+    std::uint32_t content = 0;  // 0: not known
+    BlockRefPtr ref;            // while its content may be longer than this tells
     bool stays = false;
 
-    [[nodiscard]] std::uint64_t bytes() const { return std::max(end, sealed); }
+    [[nodiscard]] std::uint64_t bytes() const { return std::max({end, sealed, content}); }
     [[nodiscard]] std::uint64_t used_bytes() const {
         return std::min<std::uint64_t>(bytes(), used.count() * kGrainBytes);
     }
@@ -134,6 +138,7 @@ class Repack {
     static base::Task<base::Result<bool>> visit(Repack* self, BlockRefPtr ref, TreeNodePtr node, const Meet* meet);
     base::Task<base::Result<void>> visit_root(BlockRefPtr root, const Meet& meet);
     base::Task<base::Result<void>> measure(const Session& session);
+    base::Task<base::Result<void>> measure_contents();
     void choose();
     base::Task<base::Result<void>> replace_batch(Session& session, std::unordered_set<base::Guid> chosen);
     base::Task<base::Result<void>> move(BlockWriter& writer);
@@ -219,6 +224,7 @@ base::Task<base::Result<void>> Repack::measure(const Session& session) {
         use.sealed = extent.block->sealed_bytes;
         use.end = std::max(use.end, end);
         use.stays = use.stays || stays;
+        use.ref = !use.stays && use.bytes() < kSurelyFull ? extent.block : nullptr;
         for (auto grain = extent.offset / kGrainBytes; grain <= (end - 1) / kGrainBytes; ++grain)
             use.used.set(std::min(grain, kGrains - 1));
         return false;
@@ -233,6 +239,25 @@ base::Task<base::Result<void>> Repack::measure(const Session& session) {
     stays = false;
     seen_ = MarkSet{SIZE_MAX};  // what snapshots share with it is looked at again: it costs no more than its leaves
     for (const auto& snapshot : session.snapshots()) BASE_CO_CHECK(co_await visit_root(snapshot.root, meet));
+    co_return base::ok();
+}
+
+// Compressed bytes and what is needed do not tell how long a pack was that lost its end: of the largest it is read.
+base::Task<base::Result<void>> Repack::measure_contents() {
+    std::vector<PackUse*> doubtful;
+    for (auto& [id, use] : use_) {
+        if (use.ref) doubtful.push_back(&use);
+    }
+    std::ranges::sort(doubtful, std::greater<>{}, &PackUse::sealed);
+    for (std::size_t i = 0; i < doubtful.size(); ++i) {
+        const auto ref = std::exchange(doubtful[i]->ref, nullptr);
+        if (i >= kMostMeasured) continue;
+        for (auto ahead = i + 1; ahead < std::min({i + kPrefetch, doubtful.size(), kMostMeasured}); ++ahead)
+            volume_.reader().prefetch(doubtful[ahead]->ref);
+        const auto opened = co_await volume_.reader().read(ref);
+        if (!opened && !(opened.error() == Errc::damaged)) co_return opened.error();
+        if (opened) doubtful[i]->content = static_cast<std::uint32_t>((*opened)->packed.size());
+    }
     co_return base::ok();
 }
 
@@ -259,8 +284,9 @@ void Repack::choose() {
 
 base::Task<base::Result<RepackReport>> Repack::run() {
     trees_ = std::make_shared<TreeState>(volume_.reader(), nullptr, std::make_shared<NodeCache>(kNodeCacheBytes));
-    BASE_CO_TRY(auto session, co_await volume_.begin());
+    BASE_CO_TRY(auto session, co_await volume_.begin(past::Wait::full));
     BASE_CO_CHECK(co_await measure(*session));
+    BASE_CO_CHECK(co_await measure_contents());
     choose();
     if (options_.dry_run) {
         report_.packs = chosen_.size();
@@ -275,7 +301,7 @@ base::Task<base::Result<RepackReport>> Repack::run() {
         }
         BASE_CO_CHECK(co_await replace_batch(*session, std::move(batch)));
         if (chosen_.empty()) break;
-        BASE_CO_TRY(session, co_await volume_.begin());
+        BASE_CO_TRY(session, co_await volume_.begin(past::Wait::full));
     }
     co_return std::move(report_);
 }
@@ -303,10 +329,12 @@ base::Task<base::Result<void>> Repack::replace_batch(Session& session, std::unor
         BASE_CO_TRY(auto root, co_await written_again(this, &session.writer(), snapshot.root, std::move(node)));
         if (root->id != snapshot.root->id) roots.emplace(snapshot.root->id, std::move(root));
     }
-    BASE_CO_CHECK(co_await session.writer().flush());
+    BASE_CO_TRY(const auto copies, co_await session.writer().flush());
+    // The old packs have theirs.
+    if (copies.copies_stored < copies.copies_possible) co_return past::Errc::too_few_copies;
     // What is named beside what was written here is what the state that the session began with names.
     ReplaceRoots editor{std::move(roots), session.generation()};
-    BASE_CO_CHECK(co_await volume_.edit_forest(editor, ForestCheck::whole));
+    BASE_CO_CHECK(co_await volume_.edit_forest(editor, ForestCheck::whole, past::Wait::full));
     report_.snapshots = std::max(report_.snapshots, editor.replaced());
     co_await tell_cache();
     co_return base::ok();

@@ -128,8 +128,8 @@ base::Task<base::Result<void>> Volume::State::ask_for_turn(State* self) {
 
 // Who asked and died costs the others this once.
 base::Task<base::Result<void>> Volume::State::leave_turn(State* self) {
-    constexpr std::chrono::seconds kTurn{1};
-    constexpr std::chrono::milliseconds kLook{20};
+    constexpr std::chrono::seconds kTurn{3};
+    constexpr std::chrono::milliseconds kLook{50};
     auto& clock = self->env.clock;
     const auto until = clock.now() + kTurn;
     const auto sequence = self->newest.sequence;

@@ -22,7 +22,11 @@ base::Task<base::Result<std::optional<ForestEdit>>> AddSnapshot::edit(Tree fores
     BASE_CO_TRY(const auto alike, co_await forest.range(item.key, after));
     item.value = snapshot_.encode();
     for (const auto& listed : alike) {
-        if (listed.value == item.value) co_return std::optional<ForestEdit>{};
+        const auto* record = std::get_if<Opaque>(&listed.value);
+        const auto snapshot =
+            record != nullptr ? Snapshot::decode(*record) : base::Result<Snapshot>{base::Errc::bad_format};
+        // By its id: its blocks may have moved since.
+        if (snapshot && snapshot->id() == id_) co_return std::optional<ForestEdit>{};
         item.key.tie = listed.key.tie + 1;
     }
     ForestEdit out;
