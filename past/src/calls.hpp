@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "base/env.hpp"
-#include "gather.hpp"
 #include "past/node.hpp"
+#include "replication/gather.hpp"
 
 namespace past {
 

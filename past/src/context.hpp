@@ -13,11 +13,11 @@
 #include "base/task_group.hpp"
 #include "calls.hpp"
 #include "foreground.hpp"
-#include "hints.hpp"
-#include "latencies.hpp"
 #include "past/node.hpp"
-#include "quorum.hpp"
-#include "tagged_put.hpp"
+#include "registers/quorum.hpp"
+#include "replication/hints.hpp"
+#include "replication/latencies.hpp"
+#include "replication/tagged_put.hpp"
 
 namespace past {
 

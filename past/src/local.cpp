@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.hpp"
-#include "batch.hpp"
+#include "replication/batch.hpp"
 
 namespace past {
 

@@ -2,20 +2,20 @@
 
 #include <algorithm>
 
-#include "batch.hpp"
-#include "block_cache.hpp"
+#include "cache/block_cache.hpp"
 #include "context.hpp"
 #include "divert/diverter.hpp"
-#include "holders.hpp"
-#include "lister.hpp"
-#include "off_place.hpp"
-#include "reader.hpp"
-#include "reclaims.hpp"
-#include "registers.hpp"
-#include "repair.hpp"
-#include "scrub.hpp"
+#include "reclaim/lister.hpp"
+#include "reclaim/reclaims.hpp"
+#include "registers/registers.hpp"
+#include "repair/off_place.hpp"
+#include "repair/repair.hpp"
+#include "repair/scrub.hpp"
+#include "replication/batch.hpp"
+#include "replication/holders.hpp"
+#include "replication/reader.hpp"
+#include "replication/writer.hpp"
 #include "server.hpp"
-#include "writer.hpp"
 
 namespace past {
 

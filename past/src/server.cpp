@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "block_cache.hpp"
+#include "cache/block_cache.hpp"
 #include "divert/diverter.hpp"
-#include "registers.hpp"
+#include "registers/registers.hpp"
 
 namespace past {
 

@@ -1,10 +1,10 @@
 // What other peers ask of us: Service::past.
 #pragma once
 
-#include "batch.hpp"
-#include "holders.hpp"
-#include "lister.hpp"
-#include "reclaims.hpp"
+#include "reclaim/lister.hpp"
+#include "reclaim/reclaims.hpp"
+#include "replication/batch.hpp"
+#include "replication/holders.hpp"
 
 namespace past {
 

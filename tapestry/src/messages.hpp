@@ -5,10 +5,10 @@
 #include <optional>
 #include <vector>
 
-#include "announcement.hpp"
+#include "announcing/announcement.hpp"
 #include "base/clock.hpp"
 #include "base/transport.hpp"
-#include "pointer_table.hpp"
+#include "pointers/pointer_table.hpp"
 
 namespace tapestry {
 

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <ranges>
 
-#include "codec.hpp"
 #include "node_impl.hpp"
+#include "wire/codec.hpp"
 
 namespace tapestry {
 

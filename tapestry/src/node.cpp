@@ -1,7 +1,7 @@
 #include "tapestry/node.hpp"
 
-#include "codec.hpp"
 #include "node_impl.hpp"
+#include "wire/codec.hpp"
 
 namespace tapestry {
 

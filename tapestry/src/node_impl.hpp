@@ -17,7 +17,7 @@
 #include "base/error.hpp"
 #include "base/task_group.hpp"
 #include "messages.hpp"
-#include "pointer_table.hpp"
+#include "pointers/pointer_table.hpp"
 #include "tapestry/error.hpp"
 #include "tapestry/node.hpp"
 

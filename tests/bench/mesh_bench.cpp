@@ -18,7 +18,7 @@
 #include <string>
 
 #include "pastry/alone.hpp"
-#include "pointer_table.hpp"
+#include "pointers/pointer_table.hpp"
 #include "tapestry/mesh.hpp"
 #include "tapestry/workload.hpp"
 

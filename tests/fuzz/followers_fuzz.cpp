@@ -1,8 +1,8 @@
 // Every message of followers: foreign bytes decode to an error or to a value that encodes and decodes to itself.
 #include <cstdlib>
 
-#include "../../tapestry/src/codec_followers.hpp"
 #include "foreign_message.hpp"
+#include "wire/codec_followers.hpp"
 
 namespace {
 

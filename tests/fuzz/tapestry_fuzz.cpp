@@ -1,8 +1,8 @@
 // Whatever parses comes out the same when it is written again.
 #include <cstdlib>
 
-#include "../../tapestry/src/codec.hpp"
 #include "foreign_message.hpp"
+#include "wire/codec.hpp"
 
 namespace {
 

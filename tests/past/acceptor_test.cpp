@@ -1,7 +1,7 @@
 // One acceptor by itself, as the proof in docs/formats/register.md takes it to be.
 #include "cluster.hpp"
 #include "pastry/alone.hpp"
-#include "registers.hpp"
+#include "registers/registers.hpp"
 
 namespace past::test {
 namespace {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "greedy_dual_size.hpp"
+#include "cache/greedy_dual_size.hpp"
 #include "pastry/ring.hpp"
 
 namespace past::test {

@@ -1,12 +1,12 @@
 // Who has what, as one node knows it, and what follows.
-#include "copies.hpp"
+#include "repair/copies.hpp"
 
 #include <gtest/gtest.h>
 
 #include "base/sim/world.hpp"
 #include "cluster.hpp"
-#include "hints.hpp"
-#include "presence.hpp"
+#include "repair/presence.hpp"
+#include "replication/hints.hpp"
 
 namespace past::test {
 namespace {

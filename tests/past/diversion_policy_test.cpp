@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "diversion.hpp"
+#include "divert/diversion.hpp"
 
 namespace past {
 namespace {

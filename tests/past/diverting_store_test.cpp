@@ -4,7 +4,7 @@
 #include "base/error.hpp"
 #include "contract/block_store_contract.hpp"
 #include "past/segment_store.hpp"
-#include "tagged_put.hpp"
+#include "replication/tagged_put.hpp"
 
 namespace contract {
 namespace {

@@ -1,5 +1,5 @@
 // Cao & Irani, USITS 1997: H = L + cost / size, the least H goes, L becomes that H.
-#include "greedy_dual_size.hpp"
+#include "cache/greedy_dual_size.hpp"
 
 #include <gtest/gtest.h>
 

@@ -2,9 +2,9 @@
 // time, found there, and preferred where they are nearer.
 #include <gmock/gmock.h>
 
-#include "block_cache.hpp"
+#include "cache/block_cache.hpp"
 #include "cluster.hpp"
-#include "off_place.hpp"
+#include "repair/off_place.hpp"
 #include "tapestry/error.hpp"
 
 namespace past::test {

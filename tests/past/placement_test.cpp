@@ -1,8 +1,8 @@
-#include "placement.hpp"
+#include "replication/placement.hpp"
 
 #include <gtest/gtest.h>
 
-#include "genesis.hpp"
+#include "registers/genesis.hpp"
 
 namespace past {
 namespace {

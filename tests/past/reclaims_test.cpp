@@ -3,7 +3,7 @@
 #include "contract/memory_block_store.hpp"
 #include "messages_of.hpp"
 #include "owner.hpp"
-#include "reclaim_slots.hpp"
+#include "reclaim/reclaim_slots.hpp"
 
 namespace past::test {
 namespace {

@@ -2,7 +2,7 @@
 #include "base/codec.hpp"
 #include "cluster.hpp"
 #include "messages_of.hpp"
-#include "registers.hpp"
+#include "registers/registers.hpp"
 
 namespace past::test {
 namespace {

@@ -4,7 +4,7 @@
 #include "base/error.hpp"
 #include "cluster.hpp"
 #include "messages_of.hpp"
-#include "quorum.hpp"
+#include "registers/quorum.hpp"
 
 namespace past::test {
 namespace {

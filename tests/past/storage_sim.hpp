@@ -1,5 +1,5 @@
 // PAST's storage management without a network: peers with ids and capacities, files that come one after another, and
-// who takes each copy by the rules that ship (past/src/diversion.hpp).
+// who takes each copy by the rules that ship (past/src/divert/diversion.hpp).
 //
 // Paper: Rowstron & Druschel, SOSP 2001, sections 3 and 5.1. Its log of files is not to be had: sizes are drawn from
 // one of two models, and what a result owes to its model is said in docs/papers.md. Leaf sets are exact, nobody fails.
@@ -10,7 +10,7 @@
 #include <random>
 #include <vector>
 
-#include "diversion.hpp"
+#include "divert/diversion.hpp"
 
 namespace past::test {
 

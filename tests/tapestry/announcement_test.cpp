@@ -1,11 +1,11 @@
 // Announcements as bytes: docs/formats/tapestry.md.
-#include "announcement.hpp"
+#include "announcing/announcement.hpp"
 
 #include <gtest/gtest.h>
 
 #include "base/error.hpp"
 #include "base/membership.hpp"
-#include "codec.hpp"
+#include "wire/codec.hpp"
 
 namespace tapestry {
 namespace {

@@ -1,9 +1,9 @@
 // Who is answered, by what way, at what address; and that what is said twice happens once.
 #include <gtest/gtest.h>
 
-#include "announcement.hpp"
-#include "codec.hpp"
+#include "announcing/announcement.hpp"
 #include "mesh.hpp"
+#include "wire/codec.hpp"
 
 namespace tapestry::testing {
 namespace {

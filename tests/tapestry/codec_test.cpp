@@ -1,5 +1,5 @@
 // Messages as bytes: docs/formats/tapestry.md.
-#include "codec.hpp"
+#include "wire/codec.hpp"
 
 #include <gtest/gtest.h>
 

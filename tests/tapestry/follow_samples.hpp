@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "codec_followers.hpp"
+#include "wire/codec_followers.hpp"
 
 namespace tapestry::testing {
 

@@ -1,5 +1,5 @@
 // A place in a tree of followers: whom one may hang below, and that no order of events makes a circle.
-#include "follow_tree.hpp"
+#include "followers/follow_tree.hpp"
 
 #include <gtest/gtest.h>
 

@@ -5,9 +5,9 @@
 #include <set>
 
 #include "base/error.hpp"
-#include "codec_followers.hpp"
 #include "follow_world.hpp"
 #include "tapestry/error.hpp"
+#include "wire/codec_followers.hpp"
 
 namespace tapestry::testing {
 namespace {

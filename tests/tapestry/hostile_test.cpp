@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <memory>
 
-#include "codec.hpp"
 #include "mesh.hpp"
+#include "wire/codec.hpp"
 
 namespace tapestry::testing {
 namespace {

@@ -1,10 +1,10 @@
 // Publishing, finding and sending on whole meshes.
 #include <gtest/gtest.h>
 
-#include "announcement.hpp"
-#include "codec.hpp"
+#include "announcing/announcement.hpp"
 #include "mesh.hpp"
 #include "messages.hpp"
+#include "wire/codec.hpp"
 
 namespace tapestry::testing {
 namespace {

@@ -4,11 +4,11 @@
 #include <iostream>
 #include <map>
 
-#include "announcement.hpp"
+#include "announcing/announcement.hpp"
 #include "base/membership.hpp"
-#include "codec.hpp"
 #include "mesh.hpp"
 #include "pastry/alone.hpp"
+#include "wire/codec.hpp"
 
 namespace tapestry::testing {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <optional>
 
-#include "announcement.hpp"
+#include "announcing/announcement.hpp"
 #include "at_share.hpp"
 #include "mesh.hpp"
 

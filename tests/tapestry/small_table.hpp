@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/membership.hpp"
-#include "pointer_table.hpp"
+#include "pointers/pointer_table.hpp"
 
 namespace tapestry::testing {
 

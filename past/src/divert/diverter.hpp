@@ -4,9 +4,9 @@
 // Paper: Rowstron & Druschel, SOSP 2001, section 3.3. Where we differ: docs/decisions/diversion.md.
 #pragma once
 
-#include "batch.hpp"
 #include "divert/diverting_store.hpp"
-#include "holders.hpp"
+#include "replication/batch.hpp"
+#include "replication/holders.hpp"
 
 namespace past {
 

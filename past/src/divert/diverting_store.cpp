@@ -6,8 +6,8 @@
 
 #include "base/error.hpp"
 #include "past/error.hpp"
-#include "set_digest.hpp"
-#include "tagged_put.hpp"
+#include "repair/set_digest.hpp"
+#include "replication/tagged_put.hpp"
 
 namespace past {
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/task_group.hpp"
-#include "diversion.hpp"
+#include "divert/diversion.hpp"
 #include "divert/ledger.hpp"
 #include "past/messages.hpp"
 

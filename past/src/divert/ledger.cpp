@@ -7,7 +7,7 @@
 #include "base/hash.hpp"
 #include "base/limits.hpp"
 #include "base/task_group.hpp"
-#include "set_digest.hpp"
+#include "repair/set_digest.hpp"
 
 namespace past {
 

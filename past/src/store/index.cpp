@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "set_digest.hpp"
+#include "repair/set_digest.hpp"
 
 namespace past::store {
 namespace {

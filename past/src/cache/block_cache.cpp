@@ -1,0 +1,149 @@
+#include "cache/block_cache.hpp"
+
+#include <algorithm>
+
+#include "base/hash.hpp"
+#include "base/limits.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::Task;
+
+namespace {
+
+constexpr std::string_view kDirectory = "cache";
+
+struct Found {
+    Guid place;
+    Guid id;
+    std::uint64_t bytes = 0;
+};
+
+std::string path_of(const Guid& place, const Guid& id) {
+    return std::string{kDirectory} + "/" + id.hex() + "." + place.hex();
+}
+
+/// Whatever is in the directory and looks like a block.
+std::vector<Found> list_blocks(base::Disk& disk) {
+    std::vector<Found> found;
+    const auto files = disk.list(kDirectory);
+    if (!files) return found;
+    for (const auto& entry : *files) {
+        const auto dot = entry.name.find('.');
+        if (dot == std::string::npos) continue;
+        const auto id = Guid::from_hex(entry.name.substr(0, dot));
+        const auto place = Guid::from_hex(entry.name.substr(dot + 1));
+        if (!id || !place) continue;
+        const auto file = disk.open(path_of(*place, *id), base::Disk::Mode::read);
+        if (!file) continue;
+        if (const auto size = (*file)->size()) found.push_back({*place, *id, *size});
+    }
+    return found;
+}
+
+base::Result<void> write_block(base::Disk& disk, const std::string& path, base::ByteView bytes) {
+    BASE_CHECK(disk.make_directory(kDirectory));
+    BASE_TRY(const auto file, disk.open(path, base::Disk::Mode::create));
+    BASE_CHECK(file->truncate(0));
+    return file->write_at(0, bytes);
+}
+
+}  // namespace
+
+Task<void> BlockCache::load() {
+    auto& disk = context_.env.disk;
+    auto job = [&disk] { return list_blocks(disk); };
+    const auto found = co_await context_.env.workers.run(std::move(job));
+    std::vector<std::string> unwanted;
+    for (const auto& [place, id, bytes] : found) {
+        if (const auto known = places_of_.find(id);
+            known != places_of_.end()) {  // of another place, or written just now
+            if (known->second != place) unwanted.push_back(path_of(place, id));
+            continue;
+        }
+        forget(policy_.insert(id, bytes));
+        if (policy_.contains(id)) {
+            places_of_[id] = place;
+            ++blocks_of_[place];
+        } else {
+            unwanted.push_back(path_of(place, id));
+        }
+    }
+    co_await remove_files(std::move(unwanted));
+}
+
+Task<std::optional<base::SharedBytes>> BlockCache::get(Guid id) {
+    const auto at = places_of_.find(id);
+    if (at == places_of_.end()) co_return std::nullopt;
+    policy_.touch(id);
+    if (const auto written = being_written_.find(id); written != being_written_.end()) co_return written->second;
+    auto& disk = context_.env.disk;
+    auto job = [&disk, path = path_of(at->second, id), id]() -> std::optional<base::SharedBytes> {
+        auto bytes = base::read_file(disk, path, base::kMaxBlockBytes);
+        if (!bytes || base::sha256(*bytes) != id) return std::nullopt;
+        return base::SharedBytes{std::move(*bytes)};
+    };
+    auto bytes = co_await context_.env.workers.run(std::move(job));
+    if (!bytes) drop(id);
+    co_return bytes;
+}
+
+void BlockCache::offer(Guid place, Guid id, base::SharedBytes bytes) {
+    if (place == id) return;  // a raw block: its owner may remove it, and nobody reads more of its place
+    if (has(id) || writing_bytes_ + bytes.size() > context_.config.max_cache_writes_bytes) return;
+    const auto evicted = policy_.insert(id, bytes.size());
+    forget(evicted);
+    if (!policy_.contains(id)) return;
+    places_of_[id] = place;
+    ++blocks_of_[place];
+    writing_bytes_ += bytes.size();
+    context_.work.spawn(write(place, id, std::move(bytes)));
+}
+
+Task<void> BlockCache::write(Guid place, Guid id, base::SharedBytes bytes) {
+    const auto size = bytes.size();
+    being_written_[id] = bytes;
+    auto& disk = context_.env.disk;
+    auto job = [&disk, path = path_of(place, id), bytes] { return write_block(disk, path, bytes); };
+    const auto written = co_await context_.env.workers.run(std::move(job));
+    writing_bytes_ -= size;
+    being_written_.erase(id);
+    if (!written || !has(id)) {  // no room after all, or evicted while it was written
+        drop(id);
+        co_await remove_files(std::vector<std::string>(1, path_of(place, id)));
+    }
+}
+
+void BlockCache::drop(const Guid& id) {
+    policy_.erase(id);
+    forget({id});
+}
+
+void BlockCache::fit(std::uint64_t limit_bytes) { forget(policy_.set_limit(limit_bytes)); }
+
+void BlockCache::forget(const std::vector<Guid>& evicted) {
+    std::vector<std::string> paths;
+    for (const auto& id : evicted) {
+        const auto at = places_of_.find(id);
+        if (at == places_of_.end()) continue;
+        paths.push_back(path_of(at->second, id));
+        if (--blocks_of_[at->second] == 0) blocks_of_.erase(at->second);
+        places_of_.erase(at);
+    }
+    if (!paths.empty()) context_.work.spawn(remove_files(std::move(paths)));
+}
+
+Task<void> BlockCache::remove_files(std::vector<std::string> paths) {
+    auto& disk = context_.env.disk;
+    auto job = [&disk, paths = std::move(paths)] {
+        for (const auto& path : paths) (void)disk.remove(path);
+    };
+    co_await context_.env.workers.run(std::move(job));
+}
+
+void BlockCache::add_places(std::set<Guid>& places) const {
+    for (const auto& [place, count] : blocks_of_) places.insert(places.end(), place);
+}
+
+}  // namespace past

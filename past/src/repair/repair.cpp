@@ -1,0 +1,144 @@
+#include "repair/repair.hpp"
+
+#include <algorithm>
+
+#include "base/wait.hpp"
+#include "registers/registers.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::Task;
+using base::TimePoint;
+
+Repair::Repair(Context& context, Holders& holders, Registers& registers, const Ledger& pointers)
+    : context_{context},
+      holders_{holders},
+      registers_{registers},
+      pointers_{pointers},
+      far_{context, holders},
+      losses_{context, holders},
+      presence_{context.env.clock, context.kbr, context.membership, context.config},
+      bucket_{context.env.clock, context.config.repair_bytes_per_second, context.config.repair_burst_bytes},
+      wake_{std::make_shared<base::Event>(context.env.executor)},
+      full_check_at_{context.now()} {
+    context_.tags_raised = [this](const Guid& place) { tags_raised(place); };
+}
+
+/// The holders have not heard of these tags from us: before we let go, they will.
+void Repair::tags_raised(const Guid& key) {
+    const auto place = places_.find(key);
+    if (place == places_.end()) return;
+    ++place->second.tag_changes;  // an offer that is on its way did not name them either
+    for (auto& [id, peer] : place->second.peers) peer.offered = false;
+}
+
+void Repair::kick() {
+    presence_.refresh();
+    full_check_ = true;
+    kicked_ = true;
+    ++changes_;
+    wake_->pulse();
+}
+
+Task<void> Repair::run() {
+    for (;;) {
+        co_await pause();
+        co_await round();
+    }
+}
+
+/// Until the next look: soon while something is short or new, else a whole period; jittered, so that nodes that saw the
+/// same event do not all act at once.
+Task<void> Repair::pause() {
+    const auto& config = context_.config;
+    const auto jitter = 0.75 + context_.env.rng.unit() / 2;
+    const auto soon = context_.now() + std::chrono::duration_cast<base::Duration>(config.recheck_period * jitter);
+    auto until = std::min(soon, full_check_at_);
+    if (const auto expiry = holders_.next_expiry()) until = std::min(until, *expiry);
+    while (context_.now() < until) {
+        if (kicked_) {
+            kicked_ = false;
+            until = std::min(until,
+                             context_.now() + std::chrono::duration_cast<base::Duration>(config.settle * jitter / 3));
+        }
+        co_await base::wait_until(context_.env.clock, wake_, until);
+    }
+}
+
+Task<void> Repair::round() {
+    const auto now = context_.now();
+    const auto usage = context_.store.usage();
+    const bool changed = usage.blocks != seen_usage_.blocks || usage.block_bytes != seen_usage_.block_bytes;
+    if (now >= full_check_at_) full_check_ = true;
+    if (const auto expiry = holders_.next_expiry(); expiry && *expiry - now < context_.config.settle)
+        full_check_ = true;
+    if (!full_check_ && !changed && !far_.found_some() && now < next_work_) co_return;
+    seen_usage_ = usage;
+    presence_.refresh();
+    const bool full = std::exchange(full_check_, false);
+    if (full) {
+        const auto jitter = 0.5 + context_.env.rng.unit();
+        full_check_at_ = now + std::chrono::duration_cast<base::Duration>(context_.config.check_period * jitter);
+    }
+    take_in_places(full);
+    const auto changes = changes_;
+    find_sets();
+    co_await compare_all();
+    if (widen()) co_await compare_all();
+    co_await run_jobs();
+    co_await let_go(changes);
+    co_await losses_.settle();
+    co_await registers_.maintain();
+    next_work_ = next_work();
+}
+
+/// `full`: all holders are asked again.
+void Repair::take_in_places(bool full) {
+    std::map<Guid, PlaceCopies> fresh;
+    for (const auto& summary : context_.store.places()) {
+        auto known = places_.extract(summary.place);
+        const bool first = !known;
+        auto& place = known ? fresh.insert(std::move(known)).position->second : fresh[summary.place];
+        if (first) place.worked_at = context_.now();
+        if (place.summary.digest != summary.digest) place.changed_at = context_.now();
+        place.summary = summary;
+        if (!full) continue;
+        for (auto& [id, peer] : place.peers) peer.compared = peer.compared && !peer.placed;
+    }
+    places_ = std::move(fresh);
+}
+
+TimePoint Repair::next_work() const {
+    auto next = TimePoint::max();
+    for (const auto& [key, place] : places_) next = std::min(next, next_work(place));
+    return next;
+}
+
+/// When a place needs another round, if nothing changes before; max(): never. Full checks come all the same.
+TimePoint Repair::next_work(const PlaceCopies& place) const {
+    if (place.set.placement.empty()) return context_.now();
+    auto next = TimePoint::max();
+    if (place.wide) {
+        next = std::min(next, place.look_at);
+    } else if (place.wanting_since) {
+        next = std::min(next, *place.wanting_since + 2 * context_.config.settle);
+    }
+    for (const auto& [id, peer] : place.peers) {
+        if (!peer.placed || !peer.live) continue;
+        const bool well = peer.well(!ours(place)) && peer.ours == place.summary.digest;
+        if (well && (ours(place) || !peer.gave_some_up)) continue;
+        auto at = std::max(context_.now(), quiet_until(place));
+        if (peer.compared && peer.waits) at = std::max({at, presence_.steady_at(id), peer.refused_until});
+        if (peer.compared && peer.waits && presence_.newcomer(id)) at = std::max(at, presence_.known_at(id));
+        next = std::min(next, at);
+    }
+    if (!ours(place) && place.let_go_safely(context_.self(), context_.membership.copies())) {
+        const auto since = place.surplus_since.value_or(context_.now());
+        const auto due = since + (short_of_space() ? context_.config.discard_grace : context_.config.keep_surplus);
+        next = std::min(next, std::max(due, since + context_.config.discard_grace));
+    }
+    return next;
+}
+
+}  // namespace past

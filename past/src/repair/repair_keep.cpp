@@ -1,0 +1,168 @@
+// Letting go of what others hold in our stead, and what people want to know of all copies.
+#include <algorithm>
+
+#include "repair/repair.hpp"
+#include "repair/set_digest.hpp"
+
+namespace past {
+
+using base::Guid;
+using base::Task;
+
+/// Most of the store is used already: copies that nobody needs make room.
+bool Repair::short_of_space() const {
+    const auto usage = context_.store.usage();
+    return usage.disk_bytes > usage.capacity_bytes / 2;
+}
+
+/// Not before a while has passed, so that somebody who left for a moment finds us as we were.
+bool Repair::may_go(const PlaceCopies& place) const {
+    if (!place.surplus_since) return false;
+    const auto& config = context_.config;
+    const auto kept = context_.now() - *place.surplus_since;
+    return kept >= config.discard_grace && (kept >= config.keep_surplus || short_of_space());
+}
+
+/// Copies that all holders of their place have, where we are none of them, are surplus. They stay so while these
+/// holders come and go and take more; they are none any more once we take more, another node is to hold, or one lacks
+/// blocks.
+void Repair::note_surplus(PlaceCopies& place) {
+    if (place.let_go_safely(context_.self(), context_.membership.copies())) {
+        place.surplus_of = place.placed();
+        place.surplus_digest = place.summary.digest;
+        if (!place.surplus_since) place.surplus_since = context_.now();
+    } else if (ours(place) || place.placed() != place.surplus_of || place.summary.digest != place.surplus_digest) {
+        place.surplus_since.reset();
+    }
+}
+
+/// Of a place outside our leaf set, where nobody tells us of changes.
+bool Repair::holders_are_old_news(const PlaceCopies& place) const {
+    return context_.now() - place.set_at > context_.config.check_period;
+}
+
+/// Drops surplus copies once they are old, or to make room, the oldest first; and only while every holder was seen,
+/// just now, to have all of them: no source is dropped before its copies are synced and verified. `changes`: of the
+/// ring, when the holders were found.
+Task<void> Repair::let_go(std::uint64_t changes) {
+    std::vector<std::pair<base::TimePoint, Guid>> going;
+    std::vector<Guid> doubtful;
+    for (auto& [key, place] : places_) {
+        note_surplus(place);
+        const bool safe = place.let_go_safely(context_.self(), context_.membership.copies());
+        if (!safe || !may_go(place) || holders_are_old_news(place)) continue;
+        going.emplace_back(*place.surplus_since, key);
+        doubtful.push_back(key);
+    }
+    if (going.empty()) co_return;
+    co_await compare_again(std::move(doubtful));
+    std::ranges::sort(going);
+    for (const auto& [since, key] : going) {
+        if (changes_ != changes) co_return;  // others may be the holders by now
+        const bool old = context_.now() - since >= context_.config.keep_surplus;
+        if (old || short_of_space()) co_await discard(key, changes);
+    }
+}
+
+/// What we know of the holders of these places may be as old as the last full check.
+Task<void> Repair::compare_again(std::vector<Guid> places) {
+    for (const auto& key : places) {
+        for (auto& [id, peer] : places_.at(key).peers) peer.compared = peer.compared && !peer.placed;
+    }
+    co_await compare_all();
+}
+
+/// All of it at once: after each page the holders would have to be offered all the rest again.
+Task<void> Repair::discard(Guid key, std::uint64_t changes) {
+    // What arrived since we compared stays: the digest says whether something did.
+    const auto current = context_.store.summary(key);
+    if (current.blocks == 0 || current.digest != places_.at(key).summary.digest) co_return;
+    if (!places_.at(key).let_go_safely(context_.self(), context_.membership.copies())) co_return;
+    auto left = current.digest;
+    for (;;) {
+        auto ids = context_.store.list(key, Guid{}, kMaxBlocksPerRequest);
+        if (ids.empty()) break;
+        const auto count = ids.size();
+        for (const auto& id : ids) toggle(left, id);
+        if (!co_await context_.store.discard(std::move(ids))) co_return;
+        context_.counters.blocks_discarded += count;
+        if (changes_ == changes && context_.store.summary(key).digest == left) continue;
+        places_.at(key).peers.clear();  // what came meanwhile, and the rest, once it was compared again
+        co_return;
+    }
+    places_.at(key).peers.clear();
+    places_.at(key).surplus_since.reset();
+}
+
+// --- what people want to know
+
+std::vector<Guid> Repair::off_place() const {
+    std::vector<Guid> off;
+    for (const auto& [key, place] : places_) {
+        if (!place.set.placement.empty() && !ours(place)) off.push_back(key);
+    }
+    return off;
+}
+
+void Repair::report(NodeStatus& status) const {
+    const auto copies = context_.membership.copies();
+    for (const auto& summary : context_.store.places()) {
+        ++status.places;
+        const auto found = places_.find(summary.place);
+        if (found == places_.end() || found->second.set.placement.empty()) {
+            const auto set = holders_.local(summary.place, copies);
+            const bool alone = set && set->placement.size() == 1 && copies == 1 && set->placed_on(context_.self());
+            status.blocks_ours += summary.blocks;
+            (alone ? status.blocks_whole : status.blocks_unchecked) += summary.blocks;
+        } else if (!ours(found->second) && found->second.any_holder_lives()) {
+            (found->second.surplus_since ? status.blocks_surplus : status.blocks_to_hand_over) += summary.blocks;
+        } else {
+            report(status, summary, found->second);
+        }
+    }
+}
+
+/// Of a place that we are a holder of, or stand in for all of them. Whole is what as many live nodes have as there
+/// shall be copies, wherever.
+void Repair::report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const {
+    const auto copies = context_.membership.copies();
+    const auto& self = context_.self();
+    bool current = place.summary.digest == summary.digest && place.summary.in_doubt >= summary.in_doubt;
+    bool away = place.set.placement.size() < copies;
+    bool uncertain = false;  // somebody else than the holders may have what one of them lacks
+    std::uint64_t gap = 0;   // blocks that a holder lacks
+    auto in_doubt = summary.in_doubt;
+    std::uint64_t to_send = place.rank(self, self) == 0 ? place.few.size() : 0;
+    for (const auto& [id, peer] : place.peers) {
+        if (!peer.placed) continue;
+        away = away || (!peer.live && peer.counts);
+        uncertain = uncertain || (peer.live ? peer.waits && !peer.has_all(summary.digest) : !peer.counts);
+        if (!peer.live) continue;
+        in_doubt = std::max(in_doubt, peer.in_doubt);
+        current = current && peer.compared && (peer.waits || peer.ours == summary.digest);
+        if (peer.has_all(summary.digest)) continue;
+        gap = std::max(gap, peer.has_something() ? std::max<std::uint64_t>(1, peer.lacking.size()) : summary.blocks);
+        if (!peer.waits && place.rank(self, id) == 0) to_send += peer.lacking.size();
+    }
+    gap = std::min(gap, summary.blocks);
+    in_doubt = std::min(in_doubt, summary.blocks);
+
+    status.blocks_ours += summary.blocks;
+    std::uint64_t missing = 0;
+    if (current && place.holding_all(PlaceCopies::Counting::seen) >= copies) {
+        missing = 0;
+    } else if (away) {
+        missing = summary.blocks;
+    } else if (!current || (uncertain && !place.looked)) {
+        status.blocks_unchecked += summary.blocks;
+        return;
+    } else {
+        missing = std::max(place.looked ? std::min(place.short_blocks, gap) : gap, in_doubt);
+    }
+    status.blocks_short += missing;
+    status.blocks_whole += summary.blocks - missing;
+    status.blocks_moving += gap - std::min(gap, missing);
+    status.backlog_blocks += std::min(to_send, missing);
+}
+
+}  // namespace past

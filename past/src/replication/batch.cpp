@@ -1,0 +1,103 @@
+#include "replication/batch.hpp"
+
+#include <algorithm>
+
+#include "base/limits.hpp"
+
+namespace past {
+
+using base::Result;
+using base::Task;
+
+const base::Bytes& Batch::header() const {
+    if (header_.empty()) header_ = encode(request);
+    return header_;
+}
+
+const base::SharedBytes& Batch::payload() const {
+    if (!payload_.empty() || bytes == 0) return payload_;
+    if (blocks.size() == 1) {
+        payload_ = blocks[0].bytes;
+    } else {
+        base::Bytes joined;
+        joined.reserve(bytes);
+        for (const auto& block : blocks)
+            joined.insert(joined.end(), block.bytes.view().begin(), block.bytes.view().end());
+        payload_ = base::SharedBytes{std::move(joined)};
+    }
+    return payload_;
+}
+
+Result<std::shared_ptr<const Batch>> make_batch(const base::Guid& place, std::vector<Tag> tags,
+                                                std::vector<Block> blocks, Cause cause) {
+    if (blocks.empty() || blocks.size() > kMaxBlocksPerRequest) {
+        return base::Error{base::Errc::bad_argument, "a put takes 1 to 4096 blocks"};
+    }
+    auto batch = std::make_shared<Batch>();
+    batch->request.place = place;
+    batch->request.tags = std::move(tags);
+    batch->request.cause = cause;
+    for (const auto& block : blocks) {
+        if (block.bytes.size() > base::kMaxBlockBytes) return Errc::too_large;
+        batch->request.ids.push_back(block.id);
+        batch->request.lengths.push_back(static_cast<std::uint32_t>(block.bytes.size()));
+        batch->bytes += block.bytes.size();
+    }
+    if (batch->bytes > base::kMaxPayloadBytes) return Errc::too_large;
+    batch->blocks = std::move(blocks);
+    return std::shared_ptr<const Batch>{std::move(batch)};
+}
+
+Task<Result<void>> store_at(Context& context, std::shared_ptr<const Batch> batch, base::Address holder,
+                            base::TimePoint deadline) {
+    const auto id = holder.id;
+    auto answer = co_await context.call(std::move(holder), Verb::store, batch->header(), batch->payload(), deadline);
+    if (!answer) co_return std::move(answer).error();
+    BASE_CO_TRY(const auto reply, decode<StoreReply>(answer->header));
+    const auto body = receipt_body(id, batch->request, reply.time_ns);
+    if (base::node_id(reply.key, reply.salt) != id ||
+        !base::verify_signature(reply.key, "pelago receipt", body, reply.signature)) {
+        context.log(base::Log::Level::warning, "{} sent a receipt that it did not sign", id.short_hex());
+        co_return base::Error{base::Errc::bad_signature, "receipt of " + id.short_hex()};
+    }
+    co_return base::ok();
+}
+
+Task<Result<base::Message>> fetch_at(Context& context, base::Address holder, base::Guid place, base::Guid id,
+                                     base::TimePoint deadline) {
+    const FetchRequest request{place, id};
+    const auto peer = holder.id;
+    auto header = encode(request);
+    auto answer = co_await context.call(std::move(holder), Verb::fetch, std::move(header), deadline);
+    if (!answer || !answer->header.empty() || context.config.testing.trust_fetched_bytes) co_return answer;
+    std::vector<Block> blocks(1, Block{id, answer->payload});
+    if (!co_await verify_blocks(context, std::move(blocks))) {
+        ++context.counters.wrong_blocks;
+        context.log(base::Log::Level::warning, "{} answered {} with other bytes", peer.short_hex(), id.short_hex());
+        co_return Errc::corrupt_block;
+    }
+    co_return answer;
+}
+
+Task<Result<void>> verify_blocks(Context& context, std::vector<Block> blocks) {
+    auto job = [blocks = std::move(blocks)] {
+        return std::ranges::all_of(blocks, [](const Block& block) { return base::sha256(block.bytes) == block.id; });
+    };
+    const bool good = co_await context.env.workers.run(std::move(job));
+    if (!good) co_return Errc::corrupt_block;
+    co_return base::ok();
+}
+
+std::vector<Block> cut_blocks(const std::vector<base::Guid>& ids, const std::vector<std::uint32_t>& lengths,
+                              const base::SharedBytes& payload) {
+    std::vector<Block> blocks;
+    blocks.reserve(ids.size());
+    std::size_t offset = 0;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        blocks.push_back({ids[i], payload.slice(offset, lengths[i])});
+        offset += lengths[i];
+    }
+    return blocks;
+}
+
+}  // namespace past

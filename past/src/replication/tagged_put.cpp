@@ -1,0 +1,28 @@
+#include "replication/tagged_put.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+
+namespace past {
+
+base::Task<base::Result<void>> put_tagged(BlockStore& store, base::Guid place, std::vector<Tag> tags,
+                                          std::vector<Block> blocks, Cause cause) {
+    std::vector<base::Guid> ids;
+    for (const auto& block : blocks) ids.push_back(block.id);
+    if (a_client_waits(cause)) {
+        BASE_CO_CHECK(co_await store.put(place, tags.front(), std::move(blocks)));
+    } else {
+        BASE_CO_CHECK(co_await store.put_for_repair(place, tags.front(), std::move(blocks)));
+    }
+    for (std::size_t i = 1; i < tags.size(); ++i) BASE_CO_CHECK(co_await touch_all(store, tags[i], ids));
+    co_return base::ok();
+}
+
+base::Task<base::Result<void>> touch_all(BlockStore& store, Tag tag, std::vector<base::Guid> ids) {
+    BASE_CO_TRY(const auto held, co_await store.touch(tag, std::move(ids)));
+    if (std::ranges::find(held, false) == held.end()) co_return base::ok();
+    co_return base::Error{base::Errc::busy, "a block went while it was tagged"};
+}
+
+}  // namespace past
