@@ -33,6 +33,7 @@ class Cluster(Machine):
         return self
 
     def __exit__(self, *_):
+        self.environment["PELAGO_DIR"] = self.data  # whatever a story made of it
         self.run("dev", "down")
 
     def nodes(self):
