@@ -79,6 +79,7 @@ TEST_F(MetricsPage, IsAnsweredToGetOfMetricsAndNothingElse) {
     const auto page = ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_THAT(page, StartsWith("HTTP/1.1 200 OK\r\n"));
     EXPECT_THAT(page, HasSubstr("\r\n\r\nthe page\n"));
+    EXPECT_THAT(ask("GET /metrics?name=x HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
     EXPECT_THAT(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 404"));
     EXPECT_THAT(ask("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), StartsWith("HTTP/1.1 405"));
 }

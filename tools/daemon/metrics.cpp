@@ -84,9 +84,10 @@ http::response<http::string_body> answer_to(const http::request<http::empty_body
     http::response<http::string_body> answer{http::status::ok, request.version()};
     answer.set(http::field::content_type, "text/plain; version=0.0.4; charset=utf-8");
     answer.keep_alive(false);
+    const auto path = request.target().substr(0, request.target().find('?'));
     if (request.method() != http::verb::get) {
         answer.result(http::status::method_not_allowed);
-    } else if (request.target() != "/metrics") {
+    } else if (path != "/metrics") {
         answer.result(http::status::not_found);
         answer.body() = "see /metrics\n";
     } else if (!page) {
