@@ -36,6 +36,21 @@ class TwoMounts : public LiveTest {
         refresh(one);
         refresh(two);
     }
+    /// A file that `two` has changed on top of a version that `one` has left, and found no room to commit.
+    InodeNumber file_to_merge(const Mount& one, const Mount& two) {
+        const auto number = file(one, kRootInode, "a", "one");
+        commit(one);
+        refresh(two);
+        file(two, kRootInode, "it has numbers for inodes");
+        meet(one, two);
+        file(one, kRootInode, "b");
+        commit(one);
+        write(two, number, 0, "two");
+        storage_.fail_put = [](const auto&) -> std::optional<base::Error> { return base::Error{past::Errc::no_space}; };
+        EXPECT_EQ(fails(two->commit()), past::Errc::no_space);
+        storage_.fail_put = nullptr;
+        return number;
+    }
 };
 
 TEST_F(TwoMounts, ACommitIsSeenAfterARefresh) {
@@ -78,17 +93,7 @@ TEST_F(TwoMounts, AChangeWaitsForAMergeNoLongerThanItMayAndIsToldTheCause) {
     config.write_timeout = std::chrono::seconds{5};
     const auto one = mount();
     const auto two = mount(config);
-    const auto number = file(one, kRootInode, "a", "one");
-    commit(one);
-    refresh(two);
-    file(two, kRootInode, "it has numbers for inodes");
-    meet(one, two);
-    file(one, kRootInode, "b");
-    commit(one);
-    write(two, number, 0, "two");
-    storage_.fail_put = [](const auto&) -> std::optional<base::Error> { return base::Error{past::Errc::no_space}; };
-    EXPECT_EQ(fails(two->commit()), past::Errc::no_space);
-    storage_.fail_put = nullptr;
+    const auto number = file_to_merge(one, two);
     int writes = 0;
     storage_.fail_write_record = [&writes](const auto&) -> std::optional<base::Error> {
         if (++writes == 1) return std::nullopt;  // which meets the other's commit
@@ -111,17 +116,7 @@ TEST_F(TwoMounts, WhereThereIsNoSpaceAMergeThatDoesNotEndSaysSo) {
     config.write_timeout = std::chrono::seconds{5};
     const auto one = mount();
     const auto two = mount(config);
-    const auto number = file(one, kRootInode, "a", "one");
-    commit(one);
-    refresh(two);
-    file(two, kRootInode, "it has numbers for inodes");
-    meet(one, two);
-    file(one, kRootInode, "b");
-    commit(one);
-    write(two, number, 0, "two");
-    storage_.fail_put = [](const auto&) -> std::optional<base::Error> { return base::Error{past::Errc::no_space}; };
-    EXPECT_EQ(fails(two->commit()), past::Errc::no_space);
-    storage_.fail_put = nullptr;
+    const auto number = file_to_merge(one, two);
     bool met = false;  // the other's commit
     storage_.fail_write_record = [&met](const auto&) -> std::optional<base::Error> {
         met = true;

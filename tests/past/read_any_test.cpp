@@ -52,15 +52,7 @@ TEST(ReadAny, TheNewestOfWhatIsShownIsTaken) {
     sim::World world{2};
     Cluster cluster{world, of(5, 3)};
     ASSERT_TRUE(write(cluster, 0, "first"));
-    AcceptRequest request;
-    request.key = kKey;
-    for (std::size_t i = 0; i < 5; ++i) request.value.members.push_back(cluster.machine(i).address());
-    const auto accept = [&](std::size_t at, std::uint64_t counter, std::uint64_t sequence, std::string_view text) {
-        request.ballot.counter = counter;
-        request.value.record = make_record(sequence, text);
-        const auto answer = ask(world, cluster, at, Verb::accept, encode(request));
-        EXPECT_TRUE(answer && decode<RegisterReply>(answer->header)->done);
-    };
+    Accepts accept{world, cluster, kKey};
     accept(1, 100, 2, "second");
     accept(0, 200, 1, "first");  // a later ballot, which anybody may claim
     for (const std::size_t gone : {2U, 3U, 4U}) cluster.kill(gone);

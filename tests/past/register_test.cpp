@@ -141,15 +141,7 @@ TEST(Register, AWriteThatReachedOneMemberIsFinishedWhenThatMemberIsNeeded) {
     options.peer.config.repair = false;  // nobody tidies up meanwhile
     Cluster cluster{world, options};
     ASSERT_TRUE(write(cluster, 0, kKey, 0, "first"));
-    AcceptRequest request;
-    request.key = kKey;
-    for (std::size_t i = 0; i < 5; ++i) request.value.members.push_back(cluster.machine(i).address());
-    const auto accept = [&](std::size_t at, std::uint64_t counter, std::uint64_t sequence, std::string_view text) {
-        request.ballot.counter = counter;
-        request.value.record = make_record(sequence, text);
-        const auto answer = ask(world, cluster, at, Verb::accept, encode(request));
-        EXPECT_TRUE(answer && decode<RegisterReply>(answer->header)->done);
-    };
+    Accepts accept{world, cluster, kKey};
     accept(0, 100, 2, "broken off");
     for (const std::size_t i : {1U, 2U, 3U}) accept(i, 200, 1, "first");  // a read that did not hear of it
     cluster.kill(3);
@@ -167,15 +159,7 @@ TEST(Register, AWriterIsNotToldOfAFasterOneBeforeThatOnesWriteIsFinished) {
     options.peer.config.repair = false;
     Cluster cluster{world, options};
     ASSERT_TRUE(write(cluster, 0, kKey, 0, "first"));
-    AcceptRequest request;
-    request.key = kKey;
-    for (std::size_t i = 0; i < 5; ++i) request.value.members.push_back(cluster.machine(i).address());
-    const auto accept = [&](std::size_t at, std::uint64_t counter, std::uint64_t sequence, std::string_view text) {
-        request.ballot.counter = counter;
-        request.value.record = make_record(sequence, text);
-        const auto answer = ask(world, cluster, at, Verb::accept, encode(request));
-        EXPECT_TRUE(answer && decode<RegisterReply>(answer->header)->done);
-    };
+    Accepts accept{world, cluster, kKey};
     accept(0, 100, 2, "broken off");
     for (const std::size_t i : {1U, 2U, 3U}) accept(i, 200, 1, "first");
     cluster.kill(4);

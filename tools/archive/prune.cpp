@@ -80,6 +80,17 @@ std::string report_text(const PruneReport& report, bool dry_run) {
     return text;
 }
 
+/// The value of --max-unused.
+base::Result<double> parse_max_unused(const std::string& text) {
+    if (text == "unlimited") return std::numeric_limits<double>::infinity();
+    double percent = 0;
+    const auto end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, percent);
+    const bool right = error == std::errc{} && at + 1 == end && *at == '%' && percent >= 0 && percent < 100;
+    if (right) return percent / 100;
+    return base::Error{base::Errc::bad_argument, "--max-unused " + text + ": give a share such as 5%, or 'unlimited'"};
+}
+
 base::Result<ExitCode> prune(Context& context, const Options& options) {
     BASE_TRY(VolumeAccess access,
              open_volume(context, context.settings.get("volume", options.volume), IfAbsent::refuse));
@@ -133,16 +144,6 @@ base::Result<PruneReport> collect(Context& context, VolumeAccess& access, const 
 }
 
 }  // namespace
-
-base::Result<double> parse_max_unused(const std::string& text) {
-    if (text == "unlimited") return std::numeric_limits<double>::infinity();
-    double percent = 0;
-    const auto end = text.data() + text.size();
-    const auto [at, error] = std::from_chars(text.data(), end, percent);
-    const bool right = error == std::errc{} && at + 1 == end && *at == '%' && percent >= 0 && percent < 100;
-    if (right) return percent / 100;
-    return base::Error{base::Errc::bad_argument, "--max-unused " + text + ": give a share such as 5%, or 'unlimited'"};
-}
 
 base::Result<ExitCode> prune_volume(Context& context, VolumeAccess& access, PruneRequest request) {
     Console& console = context.console;

@@ -29,6 +29,8 @@ enum class BlockType : std::uint8_t {
 constexpr std::uint8_t kMinPlaceBits = 4;
 constexpr std::uint8_t kMaxPlaceBits = 32;
 constexpr std::size_t kBlockHeaderBytes = 16;
+/// Content that a pack (pieces of several files) is given at most; max_content_bytes() is what a reader accepts.
+constexpr std::size_t kPackBytes = 1U << 20U;
 /// Content (before compression) that a block of this type may declare; 0 for a type this version does not know.
 [[nodiscard]] std::size_t max_content_bytes(BlockType type);
 

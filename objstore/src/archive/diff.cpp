@@ -85,7 +85,6 @@ class Diff {
     void count(DiffCounts& counts, const Node& node);
     void note_chunks(const Node& node, bool Chunk::* side);
     base::Task<base::Result<void>> count_nodes();
-    base::Result<void> leave_out(std::string path, const base::Error& error);
 
     Volume& volume_;
     SnapshotReader before_, after_;
@@ -191,7 +190,7 @@ base::Task<base::Result<void>> Diff::take_below(SnapshotReader& reader, std::str
         auto entries = co_await reader.entries(next.inode);
         if (!entries) {
             auto named = path;
-            BASE_CO_CHECK(leave_out(std::move(named), entries.error()));
+            BASE_CO_CHECK(leave_out_damaged(report_.warnings, std::move(named), entries.error()));
             continue;
         }
         for (auto& below : *entries) left.emplace_back(joined(path, below.name), std::move(below));
@@ -214,7 +213,8 @@ base::Task<base::Result<void>> Diff::compare_all() {
             const auto* const b = one->second.before != 0 ? &*next_before++ : nullptr;
             const auto* const a = one->second.after != 0 ? &*next_after++ : nullptr;
             if ((b != nullptr && !b->inode) || (a != nullptr && !a->inode)) {
-                BASE_CO_CHECK(leave_out(one->first, base::Error{Errc::damaged, "its inode is missing"}));
+                BASE_CO_CHECK(leave_out_damaged(report_.warnings, one->first,
+                                                base::Error{Errc::damaged, "its inode is missing"}));
             } else {
                 compare(one->first, one->second, b, a);
             }
@@ -280,12 +280,6 @@ base::Task<base::Result<void>> Diff::count_nodes() {
     report_.removed.tree_nodes = only_in(0);
     report_.added.tree_nodes = only_in(1);
     co_return base::ok();
-}
-
-base::Result<void> Diff::leave_out(std::string path, const base::Error& error) {
-    if (!costs_only_itself(error.code())) return error;
-    report_.warnings.add(WarningKind::damaged, std::move(path), error);
-    return base::ok();
 }
 
 }  // namespace

@@ -38,11 +38,11 @@ class Dump {
     base::Task<base::Result<void>> take_entries(const Pending& directory, std::vector<Entry> entries);
     base::Task<base::Result<void>> take_file(std::string path, Node node);
     base::Task<base::Result<void>> take_content(DumpedFile file, std::vector<Node::Stretch> extents);
+    base::Task<base::Result<Opened>> read_ahead(const std::vector<Node::Stretch>& extents, std::size_t at);
     base::Task<base::Result<std::deque<Opened>>> read_window(const std::vector<Node::Stretch>& extents);
     base::Task<base::Result<void>> begin(DumpedFile file);
     base::Task<base::Result<void>> write_zeros(std::uint64_t length);
     base::Task<base::Result<DumpedFile>> described(std::string path, Node node);
-    base::Result<void> leave_out(const std::string& path, const base::Error& error);
 
     base::NodeEnv env_;
     Volume& volume_;
@@ -85,7 +85,7 @@ base::Task<base::Result<void>> Dump::take_directory(Pending directory) {
         ++report_.directories;
     }
     auto entries = co_await reader_.entries(directory.node.number);
-    if (!entries) co_return leave_out(directory.path, entries.error());
+    if (!entries) co_return leave_out_damaged(report_.warnings, directory.path, entries.error());
     const auto above = stack_.size();
     for (std::size_t from = 0; from < entries->size(); from += kNodesAtOnce) {
         const auto to = std::min(entries->size(), from + kNodesAtOnce);
@@ -101,12 +101,12 @@ base::Task<base::Result<void>> Dump::take_entries(const Pending& directory, std:
     std::vector<InodeNumber> numbers;
     for (const auto& entry : entries) numbers.push_back(entry.inode);
     auto nodes = co_await reader_.nodes(std::move(numbers));
-    if (!nodes) co_return leave_out(directory.path, nodes.error());
+    if (!nodes) co_return leave_out_damaged(report_.warnings, directory.path, nodes.error());
     for (std::size_t i = 0; i < entries.size(); ++i) {
         auto& node = (*nodes)[i];
         auto path = joined(directory.path, entries[i].name);
         if (const auto damage = damage_of(entries[i], node)) {
-            BASE_CO_CHECK(leave_out(path, *damage));
+            BASE_CO_CHECK(leave_out_damaged(report_.warnings, path, *damage));
         } else if (node.inode->type == FileType::directory) {
             stack_.push_back({std::move(path), std::move(node), directory.depth + 1});
         } else {
@@ -118,7 +118,7 @@ base::Task<base::Result<void>> Dump::take_entries(const Pending& directory, std:
 
 base::Task<base::Result<void>> Dump::take_file(std::string path, Node node) {
     auto extents = usable_extents(node);
-    if (!extents) co_return leave_out(path, extents.error());
+    if (!extents) co_return leave_out_damaged(report_.warnings, path, extents.error());
     const auto number = node.number;
     const bool linked = node.inode->nlink > 1;
     BASE_CO_TRY(auto file, co_await described(std::move(path), std::move(node)));
@@ -137,14 +137,19 @@ base::Task<base::Result<void>> Dump::take_file(std::string path, Node node) {
     co_return base::ok();
 }
 
+/// The block of that extent; those of the next ones are on their way meanwhile.
+base::Task<base::Result<Dump::Opened>> Dump::read_ahead(const std::vector<Node::Stretch>& extents, std::size_t at) {
+    for (auto next = at + 1; next < std::min(extents.size(), at + kPrefetchExtents); ++next)
+        volume_.reader().prefetch(extents[next].extent.block);
+    return volume_.reader().read(extents[at].extent.block);
+}
+
 // As many of the first blocks as the window takes: a file that is damaged there is left out whole.
 base::Task<base::Result<std::deque<Dump::Opened>>> Dump::read_window(const std::vector<Node::Stretch>& extents) {
     std::deque<Opened> blocks;
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < extents.size() && bytes < kDumpWindowBytes; ++i) {
-        for (auto ahead = i + 1; ahead < std::min(extents.size(), i + kPrefetchExtents); ++ahead)
-            volume_.reader().prefetch(extents[ahead].extent.block);
-        BASE_CO_TRY(auto block, co_await volume_.reader().read(extents[i].extent.block));
+        BASE_CO_TRY(auto block, co_await read_ahead(extents, i));
         if (!bytes_of(extents[i].extent, *block))
             co_return base::Error{Errc::damaged, "an extent reaches beyond its block"};
         blocks.push_back(std::move(block));
@@ -157,7 +162,7 @@ base::Task<base::Result<void>> Dump::take_content(DumpedFile file, std::vector<N
     const auto path = file.path;
     const auto size = file.inode.size;
     auto window = co_await read_window(extents);
-    if (!window) co_return leave_out(path, window.error());
+    if (!window) co_return leave_out_damaged(report_.warnings, path, window.error());
     BASE_CO_CHECK(co_await begin(std::move(file)));
     std::uint64_t at = 0;
     for (std::size_t i = 0; i < extents.size(); ++i) {
@@ -167,9 +172,7 @@ base::Task<base::Result<void>> Dump::take_content(DumpedFile file, std::vector<N
             block = std::move(window->front());
             window->pop_front();
         } else {
-            for (auto ahead = i + 1; ahead < std::min(extents.size(), i + kPrefetchExtents); ++ahead)
-                volume_.reader().prefetch(extents[ahead].extent.block);
-            auto read = co_await volume_.reader().read(extents[i].extent.block);
+            auto read = co_await read_ahead(extents, i);
             if (!read) co_return read.error().with(path + ", of which a part is written already");
             block = std::move(*read);
         }
@@ -226,18 +229,12 @@ base::Task<base::Result<DumpedFile>> Dump::described(std::string path, Node node
         auto name = record.name;
         auto value = co_await reader_.value_of(std::move(record));
         if (!value) {
-            BASE_CO_CHECK(leave_out(file.path, value.error()));
+            BASE_CO_CHECK(leave_out_damaged(report_.warnings, file.path, value.error()));
             continue;
         }
         file.xattrs.push_back({std::move(name), std::move(*value)});
     }
     co_return file;
-}
-
-base::Result<void> Dump::leave_out(const std::string& path, const base::Error& error) {
-    if (!costs_only_itself(error.code())) return error;
-    report_.warnings.add(WarningKind::damaged, path, error);
-    return base::ok();
 }
 
 }  // namespace

@@ -36,7 +36,6 @@ class Lister {
     };
     base::Task<base::Result<void>> enter(std::string path, InodeNumber directory);
     base::Task<base::Result<void>> load(Frame& frame);
-    base::Result<void> leave_out(std::string path, const base::Error& error);
 
     SnapshotReader reader_;
     bool recursive_;
@@ -84,7 +83,7 @@ base::Task<base::Result<Warnings>> Lister::run(std::string path) {
 base::Task<base::Result<void>> Lister::enter(std::string path, InodeNumber directory) {
     if (!visited_.insert(directory).second) co_return base::ok();
     auto entries = co_await reader_.entries(directory);
-    if (!entries) co_return leave_out(std::move(path), entries.error());
+    if (!entries) co_return leave_out_damaged(warnings_, std::move(path), entries.error());
     Frame frame;
     frame.path = std::move(path);
     frame.entries = std::move(*entries);
@@ -101,16 +100,10 @@ base::Task<base::Result<void>> Lister::load(Frame& frame) {
     frame.loaded = end;
     if (!nodes) {
         frame.next = end;
-        co_return leave_out(frame.path, nodes.error());
+        co_return leave_out_damaged(warnings_, frame.path, nodes.error());
     }
     frame.nodes = std::move(*nodes);
     co_return base::ok();
-}
-
-base::Result<void> Lister::leave_out(std::string path, const base::Error& error) {
-    if (!costs_only_itself(error.code())) return error;
-    warnings_.add(WarningKind::damaged, std::move(path), error);
-    return base::ok();
 }
 
 // Told of files depth first: what lies below a directory that matches comes right after it.

@@ -1,5 +1,6 @@
 #include "objstore/archive/report.hpp"
 
+#include "objstore/error.hpp"
 #include "objstore/records.hpp"
 
 namespace objstore::archive {
@@ -54,6 +55,12 @@ std::uint64_t Warnings::count() const {
 std::uint64_t Warnings::count(WarningKind kind) const {
     const auto found = kinds_.find(kind);
     return found == kinds_.end() ? 0 : found->second.count;
+}
+
+base::Result<void> leave_out_damaged(Warnings& warnings, std::string path, const base::Error& error) {
+    if (!costs_only_itself(error.code())) return error;
+    warnings.add(WarningKind::damaged, std::move(path), error);
+    return base::ok();
 }
 
 }  // namespace objstore::archive

@@ -11,13 +11,12 @@
 #include "base/local_tree.hpp"
 #include "objstore/archive/chunker.hpp"
 #include "objstore/archive/report.hpp"
+#include "objstore/block.hpp"
 #include "objstore/keys.hpp"
 #include "objstore/records.hpp"
 
 namespace objstore::archive {
 
-/// Content of a pack, and what a run of small files is planned to hold.
-constexpr std::size_t kPackBytes = 1U << 20U;
 constexpr std::size_t kPackChunks = 16'384;
 constexpr std::size_t kRunFiles = 512;
 /// Chunks from here on become blocks of their own.

@@ -14,11 +14,11 @@
 #include "objstore/archive/dedup_cache.hpp"
 #include "past/error.hpp"
 #include "tree/load.hpp"
+#include "volume/forest_edit.hpp"
 
 namespace objstore::gc {
 namespace {
 
-constexpr std::size_t kPackBytes = 1U << 20U;  // of content, of a new pack
 constexpr std::size_t kGrains = 256;
 constexpr std::size_t kGrainBytes = kPackBytes / kGrains;
 constexpr std::size_t kSurelyFull = kPackBytes - kPackBytes / 8;
@@ -99,9 +99,7 @@ class ReplaceRoots final : public ForestEditor {
         BASE_CO_TRY(auto items,
                     co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::behind(0, Kind::snapshot)));
         for (auto& item : items) {
-            const auto* record = std::get_if<Opaque>(&item.value);
-            if (record == nullptr) continue;
-            auto snapshot = Snapshot::decode(*record);
+            auto snapshot = snapshot_in(item);
             if (!snapshot) continue;
             const auto found = roots_.find(snapshot->root->id);
             if (found == roots_.end()) continue;

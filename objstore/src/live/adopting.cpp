@@ -43,8 +43,7 @@ void WorkingTree::State::reload(LiveNode& node, const std::optional<Inode>& reco
         node.known_as.reset();  // it may have been moved
         return;
     }
-    if (node.base && !node.last) node.last = before;
-    node.base.reset();
+    node.leave_base(before);
     node.gone = true;
     node.now.nlink = 0;
 }
@@ -57,8 +56,11 @@ void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newe
     for (const auto& [number, change] : frozen.update->inodes) {
         auto* const node = peek(number);
         if (node == nullptr) continue;
-        if (!change.after && node->base && !node->last) node->last = before;
-        node->base = change.after;
+        if (change.after) {
+            node->base = change.after;
+        } else {
+            node->leave_base(before);
+        }
         node->forget(upto);
         for (auto at = node->names.begin(); at != node->names.end();) {
             const auto each = at++;
@@ -83,12 +85,7 @@ void WorkingTree::State::adopt_own(const Frozen& frozen, const LiveVersion& newe
     // Inodes that came and went before the freeze have nothing to commit.
     for (auto at = dirty.begin(); at != dirty.end();) {
         auto& node = *inodes.at(*at++);
-        if (node.gone && !node.base && node.changed <= upto) {
-            node.changed = 0;
-            dirty.erase(node.number);
-            recount(node);
-            drop_if_unused(node);
-        }
+        if (node.gone && !node.base && node.changed <= upto) set_clean(node);
     }
 }
 
@@ -178,12 +175,8 @@ base::Task<base::Result<void>> WorkingTree::State::start_afresh(State* self, Liv
     for (const auto number : nameless) {
         auto* const node = self->peek(number);
         if (node == nullptr) continue;
-        if (node->base && !node->last) node->last = before;
-        node->base.reset();
-        node->changed = 0;
-        self->dirty.erase(number);
-        self->recount(*node);
-        self->drop_if_unused(*node);
+        node->leave_base(before);
+        self->set_clean(*node);
     }
     if (self->listener == nullptr) co_return base::ok();
     self->listener->on_inode_changed(kRootInode);
@@ -253,15 +246,12 @@ base::Task<base::Result<void>> WorkingTree::State::take_in(State* self, const Fr
             node->content.forget(frozen.generation);
             node->forget(frozen.generation);
         }
-        if (!was_gone) self->reload(*node, record, before);
         if (was_gone) {
-            if (node->base && !node->last) node->last = before;
-            node->base.reset();
+            node->leave_base(before);
+        } else {
+            self->reload(*node, record, before);
         }
-        node->changed = 0;
-        self->dirty.erase(number);
-        self->recount(*node);
-        self->drop_if_unused(*node);
+        self->set_clean(*node);
     }
     foreign.names.merge(lost_names);
     if (self->listener != nullptr) {

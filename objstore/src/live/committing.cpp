@@ -13,7 +13,6 @@
 namespace objstore {
 namespace {
 
-constexpr std::size_t kPackBytes = 1U << 20U;        // content of one block at most
 constexpr std::size_t kOwnBlockBytes = 256U << 10U;  // from here on a stretch has a block of its own
 constexpr int kLiveZstdLevel = 1;                    // an archive's level costs a writer more than the disk does
 

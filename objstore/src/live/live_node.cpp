@@ -54,6 +54,11 @@ void LiveNode::forget(std::map<NameKey, LiveName>::iterator name) {
     names.erase(name);
 }
 
+void LiveNode::leave_base(const NamedTree& before) {
+    if (base && !last) last = before;
+    base.reset();
+}
+
 void LiveNode::set_xattr(std::string name, LiveXattr xattr) {
     const auto [at, first] = xattrs.try_emplace(std::move(name));
     text_bytes_ += bytes_of(xattr) + (first ? at->first.size() : 0);

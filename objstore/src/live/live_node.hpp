@@ -70,6 +70,8 @@ struct LiveNode {
     /// The change of a name, made if there is none; and whether it was.
     std::pair<std::map<NameKey, LiveName>::iterator, bool> name(NameKey key);
     void forget(std::map<NameKey, LiveName>::iterator name);
+    /// The base does not have it any more; `before`: the version before it.
+    void leave_base(const NamedTree& before);
     void set_xattr(std::string name, LiveXattr xattr);
     /// Names and extended attributes that were last changed up to then.
     void forget(std::uint64_t generation);

@@ -119,6 +119,8 @@ struct WorkingTree::State : std::enable_shared_from_this<WorkingTree::State> {
     void touched(LiveNode& node, bool lazy = false);
     /// Keeps `memory` true: after whatever changes what a node takes.
     void recount(LiveNode& node);
+    /// Nothing of it is left to commit. The node may be gone afterwards.
+    void set_clean(LiveNode& node);
     /// Enough is in memory that could be committed, or stored ahead of it, to do so before it is old.
     [[nodiscard]] bool half_full() const;
     [[nodiscard]] bool nameless_can_be_stored() const;

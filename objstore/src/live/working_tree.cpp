@@ -292,6 +292,13 @@ void WorkingTree::State::recount(LiveNode& node) {
     if (memory.all < before) progress->pulse();
 }
 
+void WorkingTree::State::set_clean(LiveNode& node) {
+    node.changed = 0;
+    dirty.erase(node.number);
+    recount(node);
+    drop_if_unused(node);
+}
+
 bool WorkingTree::State::half_full() const {
     const auto named = memory.all - memory.nameless;
     return named > 0 && named >= (config.max_dirty_bytes - std::min(config.max_dirty_bytes, memory.nameless)) / 2;

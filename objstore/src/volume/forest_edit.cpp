@@ -10,6 +10,13 @@
 
 namespace objstore {
 
+std::optional<Snapshot> snapshot_in(const Item& item) {
+    const auto* record = std::get_if<Opaque>(&item.value);
+    if (record == nullptr) return std::nullopt;
+    auto snapshot = Snapshot::decode(*record);
+    return snapshot ? std::optional{std::move(*snapshot)} : std::nullopt;
+}
+
 AddSnapshot::AddSnapshot(Snapshot snapshot, std::uint64_t stored_since)
     : snapshot_{std::move(snapshot)}, id_{snapshot_.id()}, stored_since_{stored_since} {}
 
@@ -22,9 +29,7 @@ base::Task<base::Result<std::optional<ForestEdit>>> AddSnapshot::edit(Tree fores
     BASE_CO_TRY(const auto alike, co_await forest.range(item.key, after));
     item.value = snapshot_.encode();
     for (const auto& listed : alike) {
-        const auto* record = std::get_if<Opaque>(&listed.value);
-        const auto snapshot =
-            record != nullptr ? Snapshot::decode(*record) : base::Result<Snapshot>{base::Errc::bad_format};
+        const auto snapshot = snapshot_in(listed);
         // By its id: its blocks may have moved since.
         if (snapshot && snapshot->id() == id_) co_return std::optional<ForestEdit>{};
         item.key.tie = listed.key.tie + 1;
@@ -43,9 +48,7 @@ base::Task<base::Result<std::optional<ForestEdit>>> ForgetSnapshots::edit(Tree f
     BASE_CO_TRY(const auto items,
                 co_await forest.range(TreeKey::first(0, Kind::snapshot), TreeKey::behind(0, Kind::snapshot)));
     for (const auto& item : items) {
-        const auto* record = std::get_if<Opaque>(&item.value);
-        if (record == nullptr) continue;
-        const auto snapshot = Snapshot::decode(*record);
+        const auto snapshot = snapshot_in(item);
         if (snapshot && std::binary_search(snapshots_.begin(), snapshots_.end(), snapshot->id()))
             out.erase.push_back(item.key);
     }
@@ -62,9 +65,7 @@ base::Task<base::Result<std::optional<ForestEdit>>> ReplaceSnapshots::edit(Tree 
     std::set<TreeKey> taken;
     for (const auto& item : items) {
         taken.insert(item.key);
-        const auto* record = std::get_if<Opaque>(&item.value);
-        if (record == nullptr) continue;
-        if (auto snapshot = Snapshot::decode(*record)) {
+        if (auto snapshot = snapshot_in(item)) {
             const auto id = snapshot->id();
             listed.emplace(id, std::pair{item.key, std::move(*snapshot)});
         }

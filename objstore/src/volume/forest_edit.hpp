@@ -7,6 +7,9 @@
 
 namespace objstore {
 
+/// Nothing for an item that is none, or none that can be read: an edit leaves it as it is.
+[[nodiscard]] std::optional<Snapshot> snapshot_in(const Item& item);
+
 /// Lists one snapshot, once.
 class AddSnapshot final : public ForestEditor {
   public:
