@@ -216,6 +216,11 @@ FileSystem::Reply<std::vector<DirectoryEntry>> FileSystem::list(NodeId node, std
     }
     if (listed.size() == limit) co_return listed;
     BASE_CO_TRY(auto entries, co_await state.tree.list(inode, offset < 3 ? 0 : offset, limit - listed.size()));
+    if (with_attributes) {
+        std::vector<objstore::InodeNumber> inodes;
+        for (const auto& each : entries) inodes.push_back(each.entry.inode);
+        co_await state.tree.get_ready(std::move(inodes));
+    }
     for (auto& [entry, place] : entries) {
         DirectoryEntry each{std::move(entry.name), state.node(entry.inode), entry.type, place, std::nullopt};
         if (with_attributes) {

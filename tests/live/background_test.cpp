@@ -61,6 +61,71 @@ TEST_F(Background, ChangesMadeDuringALongCommitAreCommittedAfterIt) {
     stop();
 }
 
+// Else each commit beside a writer that never stops carried what was written during the one before: a second and more
+// of waiting for everybody who syncs a small file.
+TEST_F(Background, ABigFileIsStoredBesideACommitAndTheNextFindsLittleToCarry) {
+    LiveConfig config;
+    config.stream_bytes = 1U << 20U;
+    const auto one = running(config);
+    const auto big = file(one, kRootInode, "big");
+    commit(one);
+    bool first = true;
+    storage_.hold_put = [this, &first]() -> base::Task<void> {
+        if (std::exchange(first, false)) co_await env_.clock.sleep_for(20s);
+    };
+    file(one, kRootInode, "small", "1");
+    world_.run_for(6s);  // its commit is under way
+    std::string text(64U << 10U, 'a');
+    for (unsigned i = 0; i < 400; ++i) {
+        text[i] = 'b';
+        write(one, big, i * text.size(), text);
+        world_.run_for(25ms);
+    }
+    EXPECT_EQ(names(mount(), kRootInode), std::vector<std::string>{"big"}) << "the first commit has not ended";
+    EXPECT_LE(one->statistics().dirty_bytes, 2 * config.stream_bytes);
+    world_.run_for(30s);
+    const auto other = mount();
+    EXPECT_EQ(names(other, kRootInode), (std::vector<std::string>{"big", "small"}));
+    const auto stored = read(other, find(other, kRootInode, "big"));
+    EXPECT_EQ(stored.size(), 400 * text.size());
+    EXPECT_EQ(stored.substr(399 * text.size()), text);
+    stop();
+}
+
+TEST_F(Background, ACommitBesideABigFileStoresNothingTwice) {
+    LiveConfig config;
+    config.stream_bytes = 1U << 20U;
+    const auto one = running(config);
+    const auto big = file(one, kRootInode, "big");
+    commit(one);
+    const auto before = storage_.bytes_stored();
+    storage_.hold_put = [this]() -> base::Task<void> { co_await env_.clock.sleep_for(1s); };
+    base::Bytes noise(4U << 20U);
+    std::ranges::generate(noise, [this] { return static_cast<std::uint8_t>(env_.rng.below(256)); });
+    run(one->write(big, 0, noise));
+    world_.run_for(100ms);  // it is on its way
+    run(one->write(big, noise.size(), base::as_bytes("more")));
+    commit(one);
+    EXPECT_LE(storage_.bytes_stored() - before, noise.size() + (64U << 10U));
+    EXPECT_EQ(read(one, big).size(), noise.size() + 4);
+    stop();
+}
+
+TEST_F(Background, WhoLeavesEndsACommitThatHangs) {
+    const auto one = running();
+    file(one, kRootInode, "a");
+    commit(one);
+    storage_.hold_put = [this]() -> base::Task<void> { co_await env_.clock.sleep_for(1h); };
+    file(one, kRootInode, "b");
+    world_.run_for(6s);
+    const auto began = world_.now();
+    world_.run(one->abandon());
+    EXPECT_LT(world_.now() - began, 1s);
+    stop();
+    storage_.hold_put = nullptr;
+    EXPECT_EQ(names(mount(), kRootInode), std::vector<std::string>{"a"});
+}
+
 TEST_F(Background, WhenTheNetworkIsBackWhatWasChangedIsStoredWithinSeconds) {
     const auto one = running();
     file(one, kRootInode, "before", "0");

@@ -275,7 +275,7 @@ TEST(TreeProperty, NodesKeepTheirSizeLimits) {
             key.inode = i;
             key.kind = Kind::inode;
             in_node += 28;
-            if (!ends_node(shape, 0, key, 28, in_node)) continue;
+            if (!ends_leaf(shape, key, 28, in_node)) continue;
             EXPECT_GE(in_node, node_bytes / 2);
             EXPECT_LT(in_node, node_bytes * 2 + 28);
             bytes += in_node;
@@ -284,6 +284,23 @@ TEST(TreeProperty, NodesKeepTheirSizeLimits) {
         }
         const auto mean = static_cast<double>(bytes) / static_cast<double>(nodes);
         EXPECT_NEAR(mean, node_bytes, node_bytes * 0.1) << node_bytes;
+    }
+}
+
+TEST(TreeProperty, InnerNodesHaveSixteenChildrenOnAverageWhateverTheLevel) {
+    for (const std::uint8_t level : {1, 2, 5}) {
+        constexpr std::size_t kChildren = 200'000;
+        std::size_t nodes = 0;
+        std::size_t in_node = 0;
+        for (std::uint64_t i = 0; i < kChildren; ++i) {
+            ++in_node;
+            if (!ends_inner(level, TreeKey::first(i, Kind::inode), in_node)) continue;
+            EXPECT_GE(in_node, kMeanChildren / 2);
+            EXPECT_LE(in_node, kMeanChildren * 2);
+            in_node = 0;
+            ++nodes;
+        }
+        EXPECT_NEAR(static_cast<double>(kChildren) / static_cast<double>(nodes), kMeanChildren, 1.6) << int{level};
     }
 }
 

@@ -2,9 +2,9 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <utility>
 
-#include <algorithm>
-
+#include "base/error.hpp"
 #include "base/task_group.hpp"
 #include "base/wait.hpp"
 #include "cli/text.hpp"
@@ -33,11 +33,33 @@ struct Stopped {
     std::stop_callback<Tell> callback;
 };
 
+/// What came of one commit, if that is known by `until`; else it goes on. Peers that are cut off let one last as long
+/// as a put may.
+base::Task<base::Result<void>> commit_by(base::NodeEnv env, objstore::WorkingTree* tree, base::TimePoint until) {
+    struct Outcome {
+        explicit Outcome(const base::Executor& executor) : known{std::make_shared<base::Event>(executor)} {}
+        std::shared_ptr<base::Event> known;
+        base::Result<void> result = base::Error{base::Errc::timed_out, "the peers do not answer"};
+    };
+    constexpr auto wait = [](objstore::WorkingTree* on, std::shared_ptr<Outcome> out) -> base::Task<void> {
+        out->result = co_await on->commit();
+        out->known->set();
+    };
+    const auto outcome = std::make_shared<Outcome>(env.executor);
+    base::TaskGroup group{env.executor};
+    group.spawn(wait(tree, outcome));
+    co_await base::wait_until(env.clock, outcome->known, until);
+    group.cancel();
+    co_await group.join();
+    co_return outcome->result;
+}
+
 /// Asked to stop: nothing that was changed is lost by it. `tree`: null where nothing is.
-base::Task<void> unmount_when(std::shared_ptr<base::Event> stopped, objstore::WorkingTree* tree, fusefs::Mount* mount) {
+base::Task<void> unmount_when(base::NodeEnv env, std::shared_ptr<base::Event> stopped, objstore::WorkingTree* tree,
+                              fusefs::Mount* mount) {
     co_await stopped->wait();
     // What is not durable afterwards is tried again once nobody can change more.
-    if (tree != nullptr) (void)co_await tree->commit();
+    if (tree != nullptr) (void)co_await commit_by(env, tree, env.clock.now() + kTryAgain);
     co_await mount->unmount();
 }
 
@@ -47,32 +69,35 @@ std::string unstored(const objstore::WorkingTree& tree) {
            human_size(now.dirty_bytes) + " of content)";
 }
 
-/// Nobody can change more. Tries until it is stored; asked to stop, `leaving.timeout` longer (a second signal ends the
-/// process).
+/// Nobody can change more. Tries until it is stored; asked to stop, until nothing of it has moved for `leaving.timeout`
+/// (a second signal ends the process).
 base::Task<base::Result<void>> store_the_rest(base::NodeEnv env, objstore::WorkingTree* tree,
                                               std::shared_ptr<base::Event> stopped, Leaving leaving) {
-    std::optional<base::TimePoint> until;
-    for (;;) {
-        auto committed = co_await tree->commit();
+    const bool for_ever = leaving.timeout == base::Duration::zero();
+    bool told = false;
+    auto moved = env.clock.now();  // when something was taken last, or we were asked to stop
+    for (auto bytes = tree->statistics().bytes_put;;) {
+        const auto next = env.clock.now() + kTryAgain;
+        auto committed = co_await commit_by(env, tree, next);
+        const auto now_is = tree->statistics();
         if (committed) co_return committed;
-        const auto now = env.clock.now();
-        if (tree->statistics().dirty_inodes == 0) co_return base::ok();  // no more than atimes: nothing is lost
+        if (now_is.dirty_inodes == 0) co_return base::ok();  // no more than atimes: nothing is lost
+        if (!stopped->is_set() || bytes != now_is.bytes_put) moved = env.clock.now();
+        const bool is_slow = std::exchange(bytes, now_is.bytes_put) != now_is.bytes_put;
+        const auto text = "cannot store " + unstored(*tree) + " yet: " + committed.error().message();
         if (!stopped->is_set()) {
-            env.log.write(base::Log::Level::warning, "mount",
-                          "cannot store " + unstored(*tree) + " yet: " + committed.error().message());
-            co_await base::wait_until(env.clock, stopped, now + kTryAgain);
+            if (!is_slow) env.log.write(base::Log::Level::warning, "mount", text);
+            co_await base::wait_until(env.clock, stopped, next);
             continue;
         }
-        const bool for_ever = leaving.timeout == base::Duration::zero();
-        if (!until) {
-            until = for_ever ? base::TimePoint::max() : now + leaving.timeout;
-            leaving.warn(
-                "cannot store " + unstored(*tree) + " yet: " + committed.error().message() + "; it is tried " +
-                (for_ever ? "for ever" : "for " + std::to_string(leaving.timeout / std::chrono::seconds{1}) + " s") +
-                ", another signal ends it and they are lost");
+        if (!is_slow && !std::exchange(told, true)) {
+            moved = env.clock.now();
+            const auto seconds = std::to_string(leaving.timeout / std::chrono::seconds{1});
+            leaving.warn(text + "; it is tried " + (for_ever ? "for ever" : "for " + seconds + " s") +
+                         ", another signal ends it and they are lost");
         }
-        if (now >= *until) co_return committed;
-        co_await env.clock.sleep_until(std::min(*until, now + kTryAgain));
+        if (!for_ever && env.clock.now() >= moved + leaving.timeout) co_return committed;
+        co_await env.clock.sleep_until(next);
     }
 }
 
@@ -86,11 +111,12 @@ base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore
     const auto& stopped = asked.event;
     base::TaskGroup group{env.executor};
     group.spawn(tree.run());
-    group.spawn(unmount_when(stopped, &tree, &mount));
+    group.spawn(unmount_when(env, stopped, &tree, &mount));
     co_await mount.serve(files);
     const auto committed = co_await store_the_rest(env, &tree, stopped, leaving);
     // Said here: of a command that was asked to stop no more is told than that it was interrupted.
     if (!committed) leaving.warn("lost " + unstored(tree) + ": " + committed.error().message());
+    co_await tree.abandon();
     group.cancel();
     co_await group.join();
     co_await volume.finish();
@@ -102,7 +128,7 @@ base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, fusefs::
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     const Stopped asked{env.executor, std::move(stop)};
     base::TaskGroup group{env.executor};
-    group.spawn(unmount_when(asked.event, nullptr, &mount));
+    group.spawn(unmount_when(env, asked.event, nullptr, &mount));
     co_await mount.serve(files);
     group.cancel();
     co_await group.join();

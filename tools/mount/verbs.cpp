@@ -148,7 +148,8 @@ void add_mount_verbs(Verbs& verbs) {
          "mount -d photos /srv/photos -o allow_other,durability=close",
          "'pelago volume create' makes a volume. Runs in the foreground until the directory is unmounted or Ctrl-C; -d "
          "returns as soon as the directory can be used. What a program syncs (fsync) is stored when that returns, "
-         "everything else within seconds. In /etc/fstab: photos /srv/photos pelago _netdev,nofail 0 0"},
+         "everything else within seconds. Asked to end (Ctrl-C, SIGTERM) while its peers are away, it tries to store the "
+         "last changes for timeout= (0: for ever, unless a second signal ends it). In /etc/fstab: photos /srv/photos pelago _netdev,nofail 0 0"},
         [mount_flags](Context& context) { return mount(context, *mount_flags); });
     mount_verb.add_option("volume", mount_flags->volume, "Volume to mount")->type_name("VOLUME")->required();
     mount_verb.add_option("directory", mount_flags->directory, "Where")->type_name("DIR")->required();

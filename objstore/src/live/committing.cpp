@@ -90,6 +90,7 @@ base::Result<SealedBlock> seal(const SealContext& context, const Draft& draft) {
 
 /// Shared by those that seal it, which may end after a caller that was cancelled.
 struct WorkingTree::State::Work {
+    std::shared_ptr<State> tree;
     std::vector<Draft> drafts;
     std::vector<base::Result<BlockRefPtr>> blocks;  // one each
     std::shared_ptr<BlockWriter> writer;
@@ -113,6 +114,7 @@ base::Task<void> seal_and_put(base::NodeEnv env, std::shared_ptr<Work> work, std
     auto ref = std::make_shared<const BlockRef>(sealed->ref);
     const auto put = co_await work->writer->put(std::move(*sealed));
     if (put) {
+        work->tree->counted.bytes_put += work->drafts[index].bytes;
         work->blocks[index] = std::move(ref);
     } else {
         work->blocks[index] = put.error();
@@ -174,6 +176,7 @@ WorkingTree::State::Frozen WorkingTree::State::freeze() {
 base::Task<base::Result<std::shared_ptr<Work>>> WorkingTree::State::seal_content(State* self,
                                                                                  std::vector<MemoryPiece> pieces) {
     const auto work = std::make_shared<Work>();
+    work->tree = self->shared_from_this();
     work->drafts = drafts_of(runs_of(pieces));
     work->writer = self->volume.make_writer(self->version.counts.bytes);
     work->blocks.resize(work->drafts.size(), base::Result<BlockRefPtr>{nullptr});
@@ -279,6 +282,7 @@ base::Task<base::Result<void>> WorkingTree::State::submit(State* self) {
     }
     // Room for the losing sides of conflicts, before anything is frozen.
     BASE_CO_CHECK(co_await have_numbers(self, self->dirty.size() + 1));
+    while (self->streaming) co_await self->progress->wait();  // or it were stored twice
     const bool again = self->unsettled.has_value();
     Frozen frozen = again ? std::move(*self->unsettled) : self->freeze();
     self->unsettled.reset();
@@ -342,9 +346,11 @@ void WorkingTree::State::give_up(const Frozen& frozen) {
     if (frozen.rebases) open_gate();
 }
 
-// What big files hold in memory goes ahead of their commit.
+// What big files hold in memory goes ahead of their commit; also beside one, so that the next finds little to carry:
+// who waits for it is not to wait for somebody else's big file.
 base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
-    if (self->streaming || self->committing) co_return base::ok();
+    const bool freezes_soon = self->committing && self->freezing == 0;
+    if (self->streaming || freezes_soon) co_return base::ok();
     const Busy busy{self->streaming, self->progress};
     std::vector<InodeNumber> chosen;
     for (const auto number : self->dirty) {
@@ -362,7 +368,8 @@ base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
     for (const auto number : chosen) {
         auto& node = *self->inodes.at(number);
         for (const auto& [offset, piece] : node.content.pieces()) {
-            if (piece.in_memory()) pieces.push_back({number, offset, piece});
+            const bool in_commit = piece.generation <= self->freezing;
+            if (piece.in_memory() && !in_commit) pieces.push_back({number, offset, piece});
         }
         node.content.freeze();
     }
@@ -374,8 +381,9 @@ base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
     co_return base::ok();
 }
 
-/// Commits what is due, or lets big files go ahead. What changes during a commit is looked at when that has ended.
+/// Commits what is due, or lets big files go ahead.
 base::Task<base::Result<void>> WorkingTree::State::flush(State* self) {
+    if (self->committing) co_return co_await stream(self);
     const bool old = self->oldest_change && self->env.clock.now() >= *self->oldest_change + self->config.flush_after;
     if (old || self->unsettled || self->unadopted) co_return co_await commit(self);
     const bool was_full = self->half_full();
@@ -387,26 +395,26 @@ base::Task<base::Result<void>> WorkingTree::State::flush(State* self) {
 base::Task<void> WorkingTree::State::flush_on(State* self) {
     constexpr std::chrono::seconds kLook{1};
     constexpr std::chrono::milliseconds kPause{1};  // whatever there is to do, others have a turn
+    constexpr std::chrono::milliseconds kLookInCommit{50};
     auto& clock = self->env.clock;
     for (;;) {
-        if (!self->committing) {
-            const auto done = co_await flush(self);
-            if (!done) {
-                self->last_error = done.error();
-                self->progress->pulse();
-                self->env.log.write(
-                    base::Log::Level::warning, "objstore",
-                    "volume '" + self->volume.name() + "' could not be written: " + done.error().message());
-                co_await clock.sleep_for(kLook);
-            }
+        const auto done = co_await flush(self);
+        if (!done) {
+            self->last_error = done.error();
+            self->progress->pulse();
+            self->env.log.write(base::Log::Level::warning, "objstore",
+                                "volume '" + self->volume.name() + "' could not be written: " + done.error().message());
+            co_await self->env.clock.sleep_for(kLook);
         }
         self->trim(self->inodes.size());
+        if (self->committing) {
+            co_await clock.sleep_for(kLookInCommit);
+            continue;
+        }
         const auto now = clock.now();
         auto until = now + kLook;
-        if (!self->committing) {
-            if (self->oldest_change) until = std::min(until, *self->oldest_change + self->config.flush_after);
-            if (self->half_full() || self->nameless_can_be_stored()) until = now;
-        }
+        if (self->oldest_change) until = std::min(until, *self->oldest_change + self->config.flush_after);
+        if (self->half_full() || self->nameless_can_be_stored()) until = now;
         co_await base::wait_until(clock, self->wanted, std::max(until, now + kPause));
     }
 }
@@ -425,6 +433,12 @@ base::Task<void> WorkingTree::State::refresh_on(State* self) {
         self->env.log.write(is_news ? base::Log::Level::warning : base::Log::Level::debug, "objstore", text);
         if (is_news) told = std::move(text);
     }
+}
+
+base::Task<void> WorkingTree::abandon() {
+    const auto state = state_;
+    state->background.cancel();
+    co_await state->background.join();
 }
 
 base::Task<void> WorkingTree::run() {

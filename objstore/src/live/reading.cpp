@@ -91,6 +91,17 @@ base::Task<base::Result<Inode>> WorkingTree::get(InodeNumber inode) {
     co_return node->now;
 }
 
+base::Task<void> WorkingTree::get_ready(std::vector<InodeNumber> inodes) {
+    std::erase_if(inodes, [this](InodeNumber inode) { return state_->peek(inode) != nullptr; });
+    if (inodes.size() < 2) co_return;
+    constexpr auto load = [](std::shared_ptr<State> self, InodeNumber inode) -> base::Task<void> {
+        (void)co_await State::load(self.get(), inode);
+    };
+    base::TaskGroup group{state_->env.executor};
+    for (const auto inode : inodes) group.spawn(load(state_, inode));
+    co_await group.join();
+}
+
 base::Task<base::Result<InodeNumber>> WorkingTree::parent(InodeNumber inode) {
     BASE_CO_TRY(const auto* const node, co_await State::load(state_.get(), inode));
     co_return node->number == kRootInode ? kRootInode : node->now.parent;

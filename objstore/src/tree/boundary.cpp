@@ -37,14 +37,25 @@ struct WeightOf {
 
 std::size_t item_weight(const Item& item) { return std::visit(WeightOf{}, item.value); }
 
-// Between a half and twice the node size, at a rate that makes the mean the node size.
-bool ends_node(const TreeShape& shape, std::uint8_t level, const TreeKey& key, std::size_t weight, std::size_t bytes) {
-    const std::uint64_t half = shape.node_bytes / 2;
-    if (bytes < half) return false;
-    if (bytes >= 4 * half) return true;
-    // Of every `half` bytes one ends a node: the probability is weight / half.
+namespace {
+
+/// Between `half` and four times that, at a rate that makes the mean twice it.
+bool ends(std::uint64_t half, std::uint64_t hash, std::size_t weight, std::size_t filled) {
+    if (filled < half) return false;
+    if (filled >= 4 * half) return true;
+    // Of every `half` one ends a node: the probability is weight / half.
     const auto share = UINT64_MAX / half;
-    return key_hash(level, key) < share * std::min<std::uint64_t>(weight, half);
+    return hash < share * std::min<std::uint64_t>(weight, half);
+}
+
+}  // namespace
+
+bool ends_leaf(const TreeShape& shape, const TreeKey& key, std::size_t weight, std::size_t bytes) {
+    return ends(shape.node_bytes / 2, key_hash(0, key), weight, bytes);
+}
+
+bool ends_inner(std::uint8_t level, const TreeKey& key, std::size_t children) {
+    return ends(kMeanChildren / 2, key_hash(level, key), 1, children);
 }
 
 }  // namespace objstore

@@ -53,12 +53,14 @@ struct EncodedNode {
 /// What an item adds to the size of its node, blocks that it is first to name not counted. Part of the format: where
 /// nodes end follows from it.
 [[nodiscard]] std::size_t item_weight(const Item& item);
-constexpr std::size_t kChildWeight = 128;  ///< of an inner node
+constexpr std::uint32_t kTrialBytes = 8U << 10U;
 constexpr std::size_t kBlockWeight = 72;   ///< of each block that a leaf names
+constexpr std::size_t kMeanChildren = 16;  ///< of an inner node; half of it at least, twice at most
 
-/// True if a node of `level` ends after the item (or child) of this key: `bytes` with it, `weight` its own.
-[[nodiscard]] bool ends_node(const TreeShape& shape, std::uint8_t level, const TreeKey& key, std::size_t weight,
-                             std::size_t bytes);
+/// True if a leaf ends after the item of this key: `bytes` with it, `weight` its own.
+[[nodiscard]] bool ends_leaf(const TreeShape& shape, const TreeKey& key, std::size_t weight, std::size_t bytes);
+/// True if an inner node of `level` ends after the child of this first key: `children` with it.
+[[nodiscard]] bool ends_inner(std::uint8_t level, const TreeKey& key, std::size_t children);
 
 /// Blocks that a value names.
 template <class Function>

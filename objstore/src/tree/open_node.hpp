@@ -24,12 +24,11 @@ class OpenNode {
         });
         bytes_ += weight;
         items_.push_back(std::move(item));
-        return ends_node(shape_, level_, items_.back().key, weight, bytes_);
+        return ends_leaf(shape_, items_.back().key, weight, bytes_);
     }
     [[nodiscard]] bool add(ChildLink child) {
-        bytes_ += kChildWeight;
         children_.push_back(std::move(child));
-        return ends_node(shape_, level_, children_.back().first, kChildWeight, bytes_);
+        return ends_inner(level_, children_.back().first, children_.size());
     }
 
     /// The finished node; this one is empty again.

@@ -176,11 +176,10 @@ struct TreeCursor::State {
 };
 
 void TreeCursor::State::prefetch_after(const Frame& frame) const {
-    if (frame.node->level != 1) return;
     const auto& children = frame.node->children;
-    const auto end = std::min(children.size(), frame.index + 1 + ahead);
+    const auto end = std::min(children.size(), frame.index + 1 + (frame.node->level == 1 ? ahead : 1));
     for (auto i = frame.index + 1; i < end && (!to || children[i].first < *to); ++i) {
-        tree->reader.prefetch(children[i].ref);
+        if (tree->cache->find(children[i].ref->id) == nullptr) tree->reader.prefetch(children[i].ref);
     }
 }
 

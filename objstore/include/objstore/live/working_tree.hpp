@@ -41,7 +41,7 @@ struct LiveConfig {
     /// commit under way takes as much again at most.
     std::size_t max_dirty_bytes = 256U << 20U;
     std::size_t stream_bytes = 8U << 20U;       ///< of one file: above it, whole chunks leave while it is written
-    std::size_t max_clean_inodes = 65536;       ///< kept in memory; of others only who pins them
+    std::size_t max_clean_inodes = 16384;       ///< kept in memory; of others only who pins them
     std::size_t node_cache_bytes = 64U << 20U;  ///< decoded nodes of the tree
     base::Duration refresh_every = std::chrono::milliseconds{500};  ///< how soon another mount's commit is seen
     base::Duration write_timeout =
@@ -103,6 +103,7 @@ struct LiveStatistics {
     std::uint64_t dirty_inodes = 0;  ///< not those of which only an atime is new
     std::uint64_t dirty_bytes = 0;   ///< of content that is not stored
     std::uint64_t memory_bytes = 0;  ///< of all that is not committed: what max_dirty_bytes bounds
+    std::uint64_t bytes_put = 0;     ///< of content, as far as PAST takes it
     std::uint64_t commits = 0;
     std::uint64_t rebases = 0;    ///< commits that met another mount's
     std::uint64_t conflicts = 0;  ///< changes that could not stay as they were made
@@ -136,6 +137,9 @@ class WorkingTree {
     // --- Reading
 
     base::Task<base::Result<Inode>> get(InodeNumber inode);
+    /// Brings them into memory, side by side: a long directory waits for its peers once, not once an inode. What cannot
+    /// be read is told by get().
+    base::Task<void> get_ready(std::vector<InodeNumber> inodes);
     /// The directory that an inode lies in (of the root the root itself); of a file with several names the directory
     /// of one of them, which may be gone by now.
     base::Task<base::Result<InodeNumber>> parent(InodeNumber inode);
@@ -201,6 +205,8 @@ class WorkingTree {
     /// Everything changed before this call is durable, in the order it was made. After an error it is not, and stays
     /// in memory: the next call tries again.
     base::Task<base::Result<void>> commit();
+    /// Ends a commit under way, which may have happened or not. For who leaves.
+    base::Task<void> abandon();
     /// Asks the volume's record for a newer version and goes over to it (rebasing what was changed here).
     base::Task<base::Result<void>> refresh();
     /// Runs until cancelled: commits what grows old, streams big files out, looks for other mounts' commits.
