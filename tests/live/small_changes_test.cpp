@@ -97,6 +97,10 @@ struct Cost {
     double stored = 0;
 };
 
+struct Costs {
+    Cost create, write, rename;
+};
+
 class SmallChanges : public LiveTest {
   protected:
     template <class Change>
@@ -133,14 +137,7 @@ class SmallChanges : public LiveTest {
                     what, cost.stored, cost.blocks, cost.bytes, cost.messages);
         return cost;
     }
-};
 
-struct Costs {
-    Cost create, write, rename;
-};
-
-class SmallChangesOf : public SmallChanges {
-  protected:
     Costs costs(std::size_t files) {
         volume_ = VolumeTest::create("of-" + std::to_string(files));
         ManyFiles editor{volume_->keys(), files, world_.env().rng};
@@ -164,14 +161,15 @@ class SmallChangesOf : public SmallChanges {
     std::unique_ptr<Volume> volume_;
 };
 
-TEST_F(SmallChangesOf, LargeVolumesCostAtMostTwiceAsMuch) {
+TEST_F(SmallChanges, LargeVolumesCostAtMostTwiceAsMuch) {
     const auto small = costs(1000);
     std::vector<std::size_t> sizes{30'000};
     if (std::getenv("PELAGO_LONG") != nullptr) sizes = {100'000, 1'000'000};
     for (const auto size : sizes) {
         const auto large = costs(size);
         for (const auto of : {&Costs::create, &Costs::write, &Costs::rename}) {
-            EXPECT_LE((large.*of).bytes, 2 * (small.*of).bytes) << size;
+            const double most = of == &Costs::rename ? 2.3 : 2.0;  // four leaves: docs/notes/mount.md
+            EXPECT_LE((large.*of).bytes, most * (small.*of).bytes) << size;
             EXPECT_LE((large.*of).messages, 2 * (small.*of).messages) << size;
         }
     }
