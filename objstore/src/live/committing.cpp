@@ -250,8 +250,23 @@ base::Task<base::Result<void>> WorkingTree::State::commit(State* self) {
     co_return base::ok();
 }
 
+namespace {
+
+/// Big files go on being stored beside a commit.
+base::Task<void> stream_beside(std::shared_ptr<WorkingTree::State> self,
+                               std::shared_ptr<WorkingTree::State::Attempt> attempt) {
+    constexpr std::chrono::milliseconds kLook{50};
+    while (!attempt->result) {
+        co_await self->env.clock.sleep_for(kLook);
+        if (self->committing) (void)co_await WorkingTree::State::stream(self.get());  // the commit says what is wrong
+    }
+}
+
+}  // namespace
+
 base::Task<void> WorkingTree::State::commit_once(std::shared_ptr<State> self, std::shared_ptr<Attempt> attempt) {
     const Busy busy{self->committing, self->progress};
+    self->background.spawn(stream_beside(self, attempt));
     base::Result<void> done = base::ok();
     try {
         done = co_await submit(self.get());
@@ -381,9 +396,8 @@ base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
     co_return base::ok();
 }
 
-/// Commits what is due, or lets big files go ahead.
+/// Commits what is due, or lets big files go ahead. What changes during a commit is looked at when that has ended.
 base::Task<base::Result<void>> WorkingTree::State::flush(State* self) {
-    if (self->committing) co_return co_await stream(self);
     const bool old = self->oldest_change && self->env.clock.now() >= *self->oldest_change + self->config.flush_after;
     if (old || self->unsettled || self->unadopted) co_return co_await commit(self);
     const bool was_full = self->half_full();
@@ -395,26 +409,26 @@ base::Task<base::Result<void>> WorkingTree::State::flush(State* self) {
 base::Task<void> WorkingTree::State::flush_on(State* self) {
     constexpr std::chrono::seconds kLook{1};
     constexpr std::chrono::milliseconds kPause{1};  // whatever there is to do, others have a turn
-    constexpr std::chrono::milliseconds kLookInCommit{50};
     auto& clock = self->env.clock;
     for (;;) {
-        const auto done = co_await flush(self);
-        if (!done) {
-            self->last_error = done.error();
-            self->progress->pulse();
-            self->env.log.write(base::Log::Level::warning, "objstore",
-                                "volume '" + self->volume.name() + "' could not be written: " + done.error().message());
-            co_await self->env.clock.sleep_for(kLook);
+        if (!self->committing) {
+            const auto done = co_await flush(self);
+            if (!done) {
+                self->last_error = done.error();
+                self->progress->pulse();
+                self->env.log.write(
+                    base::Log::Level::warning, "objstore",
+                    "volume '" + self->volume.name() + "' could not be written: " + done.error().message());
+                co_await clock.sleep_for(kLook);
+            }
         }
         self->trim(self->inodes.size());
-        if (self->committing) {
-            co_await clock.sleep_for(kLookInCommit);
-            continue;
-        }
         const auto now = clock.now();
         auto until = now + kLook;
-        if (self->oldest_change) until = std::min(until, *self->oldest_change + self->config.flush_after);
-        if (self->half_full() || self->nameless_can_be_stored()) until = now;
+        if (!self->committing) {
+            if (self->oldest_change) until = std::min(until, *self->oldest_change + self->config.flush_after);
+            if (self->half_full() || self->nameless_can_be_stored()) until = now;
+        }
         co_await base::wait_until(clock, self->wanted, std::max(until, now + kPause));
     }
 }
