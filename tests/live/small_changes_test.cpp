@@ -92,7 +92,7 @@ class ManyFiles final : public ForestEditor {
 /// Of one commit, on average.
 struct Cost {
     double bytes = 0;     ///< sent: three copies of what was stored, five of the record
-    double messages = 0;  ///< one to each holder of a place, and to each of the record
+    double messages = 0;  ///< one to each holder of a group, and to each of the record
     double blocks = 0;
     double stored = 0;
 };

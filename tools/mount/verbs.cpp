@@ -40,7 +40,7 @@ struct MountFlags {
 
 /// With --json: what came of the command, in one document.
 void tell(Context& context, nlohmann::json document) {
-    if (context.console.manner().json) context.console.print_json(document);
+    if (context.console.output().json) context.console.print_json(document);
 }
 
 base::Result<ExitCode> serve(Context& context, const Mounting& what) {
@@ -64,7 +64,7 @@ base::Result<ExitCode> serve(Context& context, const Mounting& what) {
     BASE_CHECK(begin_mount(context, mount, what));
     Leaving leaving{options.timeout, [&context](const std::string& text) { context.console.warn(text); }};
     BASE_CHECK(session.run(serve_until_unmounted(session.env(), *access.volume, *tree, files, mount,
-                                                 context.io.around().stop, std::move(leaving))));
+                                                 context.io.environment().stop, std::move(leaving))));
     tell_statistics(context, mount);
     return ExitCode::done;
 }
@@ -99,7 +99,7 @@ base::Result<void> wait_for_end(Context& context, int pidfd) {
     pollfd ended{pidfd, POLLIN, 0};
     constexpr int kLookMs = 100;
     while (::poll(&ended, 1, kLookMs) <= 0) {
-        if (context.io.around().stop.stop_requested()) return base::Error{base::Errc::interrupted};
+        if (context.io.environment().stop.stop_requested()) return base::Error{base::Errc::interrupted};
     }
     return base::ok();
 }
@@ -148,8 +148,10 @@ void add_mount_verbs(Verbs& verbs) {
          "mount -d photos /srv/photos -o allow_other,durability=close",
          "'pelago volume create' makes a volume. Runs in the foreground until the directory is unmounted or Ctrl-C; -d "
          "returns as soon as the directory can be used. What a program syncs (fsync) is stored when that returns, "
-         "everything else within seconds. Asked to end (Ctrl-C, SIGTERM) while its peers are away, it tries to store the "
-         "last changes for timeout= (0: for ever, unless a second signal ends it). In /etc/fstab: photos /srv/photos pelago _netdev,nofail 0 0"},
+         "everything else within seconds. Asked to end (Ctrl-C, SIGTERM) while its peers are away, it tries to store "
+         "the "
+         "last changes for timeout= (0: for ever, unless a second signal ends it). In /etc/fstab: photos /srv/photos "
+         "pelago _netdev,nofail 0 0"},
         [mount_flags](Context& context) { return mount(context, *mount_flags); });
     mount_verb.add_option("volume", mount_flags->volume, "Volume to mount")->type_name("VOLUME")->required();
     mount_verb.add_option("directory", mount_flags->directory, "Where")->type_name("DIR")->required();
