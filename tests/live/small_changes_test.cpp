@@ -6,7 +6,6 @@
 
 #include "live/live_record.hpp"
 #include "live/mounts.hpp"
-#include "tree/node.hpp"
 
 namespace objstore {
 namespace {
@@ -22,7 +21,7 @@ class ManyFiles final : public ForestEditor {
     ManyFiles(const VolumeKeys& keys, std::size_t files, base::Rng& rng) : keys_{keys}, files_{files}, rng_{rng} {}
 
     base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree /*forest*/, BlockWriter& writer) override {
-        TreeUpdate update{writer, TreeShape{.node_bytes = kTrialBytes, .name_epoch = keys_.epoch.epoch}};
+        TreeUpdate update{writer, TreeShape{.node_bytes = kLiveNodeBytes, .name_epoch = keys_.epoch.epoch}};
         for (auto& item : items()) BASE_CO_CHECK(co_await update.put(std::move(item)));
         LiveRecord record;
         BASE_CO_TRY(record.root, co_await update.finish());

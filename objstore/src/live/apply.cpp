@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "objstore/live/update.hpp"
-#include "tree/node.hpp"
 
 namespace objstore {
 namespace {
@@ -196,7 +195,7 @@ base::Task<base::Result<BlockRefPtr>> apply_update(LiveStore store, const Update
 }
 
 base::Task<base::Result<BlockRefPtr>> make_empty_tree(BlockWriter& writer, const VolumeKeys& keys, Inode root) {
-    TreeUpdate update{writer, TreeShape{.node_bytes = kTrialBytes, .name_epoch = keys.epoch.epoch}};
+    TreeUpdate update{writer, TreeShape{.node_bytes = kLiveNodeBytes, .name_epoch = keys.epoch.epoch}};
     BASE_CO_CHECK(co_await update.put(make_item(TreeKey::first(kRootInode, Kind::inode), std::move(root))));
     co_return co_await update.finish();
 }

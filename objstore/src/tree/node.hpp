@@ -53,7 +53,6 @@ struct EncodedNode {
 /// What an item adds to the size of its node, blocks that it is first to name not counted. Part of the format: where
 /// nodes end follows from it.
 [[nodiscard]] std::size_t item_weight(const Item& item);
-constexpr std::uint32_t kTrialBytes = 8U << 10U;
 constexpr std::size_t kBlockWeight = 72;   ///< of each block that a leaf names
 constexpr std::size_t kMeanChildren = 16;  ///< of an inner node; half of it at least, twice at most
 

@@ -5,7 +5,6 @@
 
 #include "base/error.hpp"
 #include "past/error.hpp"
-#include "tree/node.hpp"
 #include "volume/volume_state.hpp"
 
 namespace objstore {
@@ -63,7 +62,7 @@ base::Task<base::Result<NewForest>> Volume::State::write_list(State* self, Block
         items.push_back(std::move(item));
     }
     std::stable_sort(items.begin(), items.end(), [](const Item& a, const Item& b) { return a.key < b.key; });
-    TreeUpdate update{writer, TreeShape{.node_bytes = kTrialBytes, .name_epoch = self->keys.epoch.epoch}};
+    TreeUpdate update{writer, TreeShape{.node_bytes = kLiveNodeBytes, .name_epoch = self->keys.epoch.epoch}};
     for (std::size_t i = 1; i < items.size(); ++i) {
         const auto& before = items[i - 1].key;
         auto& key = items[i].key;
