@@ -1,5 +1,6 @@
 #include "mount/serve.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <utility>
@@ -75,15 +76,19 @@ base::Task<base::Result<void>> store_the_rest(base::NodeEnv env, objstore::Worki
                                               std::shared_ptr<base::Event> stopped, Leaving leaving) {
     const bool for_ever = leaving.timeout == base::Duration::zero();
     bool told = false;
-    auto moved = env.clock.now();  // when something was taken last, or we were asked to stop
-    for (auto bytes = tree->statistics().bytes_put;;) {
+    std::uint64_t most_put = 0;  // by one attempt: what each of them puts anew is no news
+    std::uint64_t least_dirty = UINT64_MAX;
+    auto moved = env.clock.now();  // when there was news last, or we were asked to stop
+    for (;;) {
         const auto next = env.clock.now() + kTryAgain;
         auto committed = co_await commit_by(env, tree, next);
         const auto now_is = tree->statistics();
         if (committed) co_return committed;
         if (now_is.dirty_inodes == 0) co_return base::ok();  // no more than atimes: nothing is lost
-        if (!stopped->is_set() || bytes != now_is.bytes_put) moved = env.clock.now();
-        const bool is_slow = std::exchange(bytes, now_is.bytes_put) != now_is.bytes_put;
+        const bool is_slow = now_is.bytes_put > most_put || now_is.dirty_bytes < least_dirty;
+        if (!stopped->is_set() || is_slow) moved = env.clock.now();
+        most_put = std::max(most_put, now_is.bytes_put);
+        least_dirty = std::min(least_dirty, now_is.dirty_bytes);
         const auto text = "cannot store " + unstored(*tree) + " yet: " + committed.error().message();
         if (!stopped->is_set()) {
             if (!is_slow) env.log.write(base::Log::Level::warning, "mount", text);

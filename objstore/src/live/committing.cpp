@@ -267,6 +267,7 @@ base::Task<void> stream_beside(std::shared_ptr<WorkingTree::State> self,
 base::Task<void> WorkingTree::State::commit_once(std::shared_ptr<State> self, std::shared_ptr<Attempt> attempt) {
     const Busy busy{self->committing, self->progress};
     self->background.spawn(stream_beside(self, attempt));
+    self->counted.bytes_put = 0;
     base::Result<void> done = base::ok();
     try {
         done = co_await submit(self.get());
