@@ -103,7 +103,7 @@ struct LiveStatistics {
     std::uint64_t dirty_inodes = 0;  ///< not those of which only an atime is new
     std::uint64_t dirty_bytes = 0;   ///< of content that is not stored
     std::uint64_t memory_bytes = 0;  ///< of all that is not committed: what max_dirty_bytes bounds
-    std::uint64_t bytes_put = 0;     ///< of content, as far as PAST takes it
+    std::uint64_t bytes_put = 0;     ///< of content, by the commit under way or the last, as far as PAST took it
     std::uint64_t commits = 0;
     std::uint64_t rebases = 0;    ///< commits that met another mount's
     std::uint64_t conflicts = 0;  ///< changes that could not stay as they were made
