@@ -1,4 +1,6 @@
 // A mount left to itself: what run() does while the network is slow, away, or full.
+#include <algorithm>
+
 #include "base/task_group.hpp"
 #include "live/live_record.hpp"
 #include "live/mounts.hpp"
