@@ -362,38 +362,56 @@ void WorkingTree::State::give_up(const Frozen& frozen) {
     if (frozen.rebases) open_gate();
 }
 
-// What big files hold in memory goes ahead of their commit; also beside one, so that the next finds little to carry:
-// who waits for it is not to wait for somebody else's big file.
-base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
-    const bool freezes_soon = self->committing && self->freezing == 0;
-    if (self->streaming || freezes_soon) co_return base::ok();
-    const Busy busy{self->streaming, self->progress};
+namespace {
+
+/// Content of big files, and of nameless ones where those fill the memory, that no commit under way has; from some 4 of
+/// what makes a file big on the rest is left for the next time.
+std::vector<WorkingTree::State::MemoryPiece> pieces_to_stream(WorkingTree::State& tree) {
     std::vector<InodeNumber> chosen;
-    for (const auto number : self->dirty) {
-        const auto& node = *self->inodes.at(number);
-        if (!node.gone && node.content.buffer_bytes() >= self->config.stream_bytes) chosen.push_back(number);
+    for (const auto number : tree.dirty) {
+        const auto& node = *tree.inodes.at(number);
+        if (!node.gone && node.content.buffer_bytes() >= tree.config.stream_bytes) chosen.push_back(number);
     }
-    if (self->nameless_can_be_stored()) {
+    if (tree.nameless_can_be_stored()) {
         // No commit makes room of files that nobody names and somebody has open.
-        for (const auto& [number, node] : self->inodes) {
+        for (const auto& [number, node] : tree.inodes) {
             if (node->gone && node->content.buffer_bytes() > 0) chosen.push_back(number);
         }
         std::sort(chosen.begin(), chosen.end());
     }
-    std::vector<MemoryPiece> pieces;
+    std::vector<WorkingTree::State::MemoryPiece> pieces;
+    std::size_t bytes = 0;
     for (const auto number : chosen) {
-        auto& node = *self->inodes.at(number);
+        auto& node = *tree.inodes.at(number);
         for (const auto& [offset, piece] : node.content.pieces()) {
-            const bool in_commit = piece.generation <= self->freezing;
-            if (piece.in_memory() && !in_commit) pieces.push_back({number, offset, piece});
+            if (!piece.in_memory() || piece.generation <= tree.freezing) continue;
+            pieces.push_back({number, offset, piece});
+            bytes += piece.length;
+            if (bytes >= 4 * tree.config.stream_bytes) break;
         }
         node.content.freeze();
+        if (bytes >= 4 * tree.config.stream_bytes) break;
     }
-    if (pieces.empty()) co_return base::ok();
-    BASE_CO_TRY(const auto work, co_await seal_content(self, std::move(pieces)));
-    BASE_CO_CHECK(co_await work->writer->flush());
-    self->release(*work);
-    self->last_error.reset();
+    return pieces;
+}
+
+}  // namespace
+
+// What big files hold in memory goes ahead of their commit; also beside one, so that the next finds little to carry:
+// who waits for it is not to wait for somebody else's big file.
+base::Task<base::Result<void>> WorkingTree::State::stream(State* self) {
+    if (self->streaming) co_return base::ok();
+    const Busy busy{self->streaming, self->progress};
+    const auto commit_waits = [self] { return self->committing && self->freezing == 0; };
+    constexpr unsigned kPasses = 8;  // others have a turn, a commit of what is old among them
+    for (unsigned pass = 0; pass < kPasses && !commit_waits(); ++pass) {
+        auto pieces = pieces_to_stream(*self);
+        if (pieces.empty()) co_return base::ok();
+        BASE_CO_TRY(const auto work, co_await seal_content(self, std::move(pieces)));
+        BASE_CO_CHECK(co_await work->writer->flush());
+        self->release(*work);
+        self->last_error.reset();
+    }
     co_return base::ok();
 }
 
