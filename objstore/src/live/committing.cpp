@@ -364,8 +364,8 @@ void WorkingTree::State::give_up(const Frozen& frozen) {
 
 namespace {
 
-/// Content of big files, and of nameless ones where those fill the memory, that no commit under way has; from some 4 of
-/// what makes a file big on the rest is left for the next time.
+/// Content of big files, and of nameless ones where those fill the memory, that no commit under way has: about four
+/// times LiveConfig::stream_bytes of it at most.
 std::vector<WorkingTree::State::MemoryPiece> pieces_to_stream(WorkingTree::State& tree) {
     std::vector<InodeNumber> chosen;
     for (const auto number : tree.dirty) {
