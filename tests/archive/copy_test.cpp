@@ -197,8 +197,8 @@ TEST(Copy, TheNextOneReadsOnlyWhatChanged) {
     for (const bool another_run : {false, true}) {
         SCOPED_TRACE(another_run);
         CopyWorld w;
-        w.fill("/src", 2000);
-        w.tree.write("/src/large", noise(20'000'000, 1));
+        w.fill("/src", 600);
+        w.tree.write("/src/large", noise(9'000'000, 1));
         const auto first = *w.backup().snapshot;
         w.copy(first);
         w.tree.write("/src/d7/f140", "changed");
@@ -207,7 +207,7 @@ TEST(Copy, TheNextOneReadsOnlyWhatChanged) {
         w.tree.remove("/src/d10");
         w.tree.rename("/src/d12", "/src/d12-renamed");
         w.tree.set_xattr("/src/d14/f280", "user.x", base::as_bytes("1"));
-        w.tree.write_at("/src/large", 9'000'000, base::as_bytes("changed"));
+        w.tree.write_at("/src/large", 5'000'000, base::as_bytes("changed"));
         const auto second = *w.backup().snapshot;
         if (another_run) w.begin_again();
         const auto report = w.copy(second);
@@ -329,19 +329,19 @@ TEST(Copy, HoldersThatDoNotAnswerAreNoDamage) {
 
 TEST(Copy, ARunThatWasCutOffIsNotDoneTwice) {
     CopyWorld w;
-    w.fill("/src", 500);
-    w.tree.write("/src/large", noise(30'000'000, 1));
+    w.fill("/src", 100);
+    w.tree.write("/src/large", noise(9'000'000, 1));
     const auto old = *w.backup().snapshot;
     int puts = 0;
     w.storage.fail_put = [&](const auto&) {
-        return ++puts > 8 ? std::optional{base::Error{past::Errc::holders_unreachable}} : std::nullopt;
+        return ++puts > 3 ? std::optional{base::Error{past::Errc::holders_unreachable}} : std::nullopt;
     };
     EXPECT_EQ(w.try_copy(old).error(), past::Errc::holders_unreachable);
     EXPECT_THAT(w.copies(), IsEmpty());
     w.storage.fail_put = nullptr;
     w.begin_again();
     const auto report = w.copy(old);
-    EXPECT_LT(report.bytes_new, old.bytes - 5'000'000) << "what had arrived is not stored again";
+    EXPECT_LT(report.bytes_new, old.bytes - 2'000'000) << "what had arrived is not stored again";
     w.expect_equal(old, report.snapshot);
 }
 

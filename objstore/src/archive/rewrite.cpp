@@ -35,12 +35,15 @@ base::Task<base::Result<RewriteReport>> Rewrite::run() {
     BASE_CO_CHECK(co_await kept_.find(!options_.lost.empty()));
     RewriteReport report;
     report.left_out = kept_.left_out();
-    if (report.left_out == 0 || options_.dry_run) co_return report;
+    const bool same = report.left_out == 0 && !options_.host && !options_.time_ns;
+    if (same || options_.dry_run) co_return report;
     BASE_CO_TRY(const auto session, co_await volume_.begin(past::Wait::full));
     auto next = snapshot_;
     BASE_CO_TRY(next.root, co_await write(*session));
     next.first_root.reset();
     if (!next.original) next.original = snapshot_.id();
+    next.host = options_.host.value_or(next.host);
+    next.time_ns = options_.time_ns.value_or(next.time_ns);
     kept_.count(next);
     next.added_bytes = session->writer().totals().bytes;
     next.tags.insert(next.tags.end(), options_.tags.begin(), options_.tags.end());
