@@ -49,7 +49,7 @@ struct CopyWorld : ArchiveWorld {
         base::Bytes content;
         friend bool operator==(const File&, const File&) = default;
     };
-    /// Everything that can be read of it: by path, without what keys and places make of it.
+    /// Everything that can be read of it: by path, without what keys and groups make of it.
     std::map<std::string, File> all_of(Volume& in, const Snapshot& snapshot) {
         SnapshotReader reader{in, snapshot};
         std::map<std::string, File> files;

@@ -58,13 +58,13 @@ struct Totals {
 
 /// What is set here says nothing about the other archive, but for a passphrase that may open both keys.
 base::Result<Settings> settings_of_target(const Context& context, const Options& options) {
-    auto around = context.io.around();
+    auto environment = context.io.environment();
     const bool own_passphrase = !options.to_password_file.empty() || !options.to_password_command.empty();
-    std::erase_if(around.environment, [&](const auto& variable) {
+    std::erase_if(environment.environment, [&](const auto& variable) {
         const bool passphrase = variable.first.starts_with("PELAGO_PASSWORD");
         return variable.first.starts_with("PELAGO_") && (own_passphrase || !passphrase);
     });
-    around.environment["PELAGO_CONFIG"] = "/dev/null";
+    environment.environment["PELAGO_CONFIG"] = "/dev/null";
     std::map<std::string, std::string, std::less<>> given;
     given["dir"] = options.to_dir.empty() ? context.settings.get("dir") : options.to_dir;
     if (options.to_dir.empty()) given["key_file"] = context.settings.get("key_file");
@@ -72,7 +72,7 @@ base::Result<Settings> settings_of_target(const Context& context, const Options&
     if (!options.to_key_file.empty()) given["key_file"] = options.to_key_file;
     if (!options.to_password_file.empty()) given["password_file"] = options.to_password_file;
     if (!options.to_password_command.empty()) given["password_command"] = options.to_password_command;
-    return load_settings(given, around);
+    return load_settings(given, environment);
 }
 
 bool same_directory(const std::string& a, const std::string& b) {
@@ -108,7 +108,7 @@ base::Result<Target> open_target(Context& context, const VolumeAccess& source, c
 
 void tell(Console& console, const Snapshot& from, const CopyReport& report) {
     const auto id = from.id();
-    if (console.manner().json) {
+    if (console.output().json) {
         return console.print_json({{"message_type", "copied"},
                                    {"source_snapshot_id", id.hex()},
                                    {"snapshot_id", report.snapshot.id().hex()},
@@ -118,7 +118,7 @@ void tell(Console& console, const Snapshot& from, const CopyReport& report) {
                                    {"data_added", report.bytes_new},
                                    {"data_stored", report.bytes_stored}});
     }
-    if (console.manner().quiet) return;
+    if (console.output().quiet) return;
     const auto copy = report.snapshot.id().short_hex();
     if (report.was_there) {
         console.print(fmt::format("snapshot {} is there already: {}\n", id.short_hex(), copy));
@@ -137,14 +137,14 @@ base::Result<ExitCode> try_out(Context& context, const VolumeAccess& source, Tar
     for (const auto& snapshot : snapshots) {
         const auto copy = objstore::archive::find_copy(snapshot, *there);
         if (!copy) ++left;
-        if (console.manner().json) {
+        if (console.output().json) {
             nlohmann::json object{{"message_type", "copied"},
                                   {"source_snapshot_id", snapshot.id().hex()},
                                   {"was_there", copy.has_value()},
                                   {"dry_run", true}};
             if (copy) object["snapshot_id"] = copy->id().hex();
             console.print_json(object);
-        } else if (!console.manner().quiet) {
+        } else if (!console.output().quiet) {
             console.print("snapshot " + snapshot.id().short_hex() +
                           (copy ? " is there already: " + copy->id().short_hex()
                                 : " would be copied: " + plural(snapshot.files, "file", "files") + ", " +
@@ -152,7 +152,7 @@ base::Result<ExitCode> try_out(Context& context, const VolumeAccess& source, Tar
                           "\n");
         }
     }
-    if (console.manner().json) {
+    if (console.output().json) {
         console.print_json({{"message_type", "summary"},
                             {"snapshots_copied", left},
                             {"snapshots_passed_over", snapshots.size() - left},
@@ -177,7 +177,7 @@ base::Result<ExitCode> copy_all(Context& context, Target& target, objstore::arch
     for (const auto& snapshot : snapshots) {
         auto report = target.session->run(copier.copy(snapshot), [&progress] { progress.tick(); });
         console.status("");
-        if (!report && objstore::costs_only_itself(report.error().code())) {
+        if (!report && objstore::is_isolated_damage(report.error().code())) {
             warnings.add(WarningKind::damaged, "snapshot " + snapshot.id().short_hex(), report.error());
             continue;
         }
@@ -219,7 +219,7 @@ base::Result<ExitCode> copy(Context& context, const Options& options) {
     auto exit = copy_all(context, target, copier, snapshots, progress, warnings, totals);
     print_warnings(console, warnings);
     if (!exit) return exit;
-    if (console.manner().json) {
+    if (console.output().json) {
         console.print_json({{"message_type", "summary"},
                             {"snapshots_copied", totals.copied},
                             {"snapshots_passed_over", totals.passed_over},
@@ -230,7 +230,7 @@ base::Result<ExitCode> copy(Context& context, const Options& options) {
         console.note(plural(totals.copied, "snapshot", "snapshots") + " copied to volume '" + target.volume->name() +
                      "', " + human_count(totals.passed_over) + " there already");
     }
-    return report_damage(context, *source.volume, graver(*exit, exit_code_of(warnings)));
+    return report_damage(context, *source.volume, worse(*exit, exit_code_of(warnings)));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ constexpr int kTries = 3;
 
 base::Result<void> make_owner_key(Context& context, const std::string& path) {
     BASE_CHECK(check_new(data_directory(context.settings)));
-    BASE_TRY(const auto passphrase, given_passphrase(context.settings, context.io.around()));
+    BASE_TRY(const auto passphrase, given_passphrase(context.settings, context.io.environment()));
     base::host::HostRng rng;
     const base::SigningKey key{rng.secret()};
     BASE_TRY(const KeyFile file,
@@ -47,8 +47,8 @@ bool is_empty(const std::string& path) {
 }  // namespace
 
 KeyLabel label_of_now(const Context& context) {
-    const auto& around = context.io.around();
-    std::string text = around.user + "@" + around.host;
+    const auto& environment = context.io.environment();
+    std::string text = environment.user + "@" + environment.host;
     std::erase_if(text, [](char c) { return !check_key_label(std::string_view{&c, 1}); });
     text.resize(std::min(text.size(), kMaxKeyLabelBytes));
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -74,7 +74,7 @@ base::Result<KeyFile::Opened> unlock(Context& context, const KeyFile& file, cons
         return key;
     };
     if (!file.has_passphrase()) return open({});
-    BASE_TRY(const auto given, given_passphrase(context.settings, context.io.around()));
+    BASE_TRY(const auto given, given_passphrase(context.settings, context.io.environment()));
     if (given) return open(given->view());
     for (int attempt = 1;; ++attempt) {
         auto typed = context.io.ask_secret("Passphrase of the owner key: ");

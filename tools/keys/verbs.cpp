@@ -32,7 +32,7 @@ base::Result<Located> locate(Context& context) {
 
 base::Result<ExitCode> show(Context& context) {
     BASE_TRY(const Located key, locate(context));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(nlohmann::json{{"file", key.path},
                                                   {"public_key", base::to_hex(key.file.public_key)},
                                                   {"passphrase", key.file.has_passphrase()}});
@@ -50,7 +50,7 @@ base::Result<ExitCode> export_to(Context& context, const std::string& target) {
     if (auto written = write_new_file(target, base::as_bytes(key.file.encode())); !written) {
         return written.error().with("cannot write the recovery file");
     }
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"file", target}, {"passphrase", key.file.has_passphrase()}});
     }
     const std::string protection = key.file.has_passphrase() ? "It opens with the key's passphrase."
@@ -92,7 +92,7 @@ base::Result<ExitCode> import_from(Context& context, const std::string& source, 
     const bool there = damaged || *old;
     auto written = there ? replace_small_file(path, base::as_bytes(text)) : write_new_file(path, base::as_bytes(text));
     if (!written) return written.error().with("cannot import the owner key");
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"key", file->name()}, {"file", path}, {"replaced", other}});
     }
     context.console.note("imported owner key " + file->name() + " to " + printable(path));
@@ -144,7 +144,7 @@ base::Result<ExitCode> passwd(Context& context, const PassphraseOptions& options
     }
     BASE_CHECK(write_key(context, key, "cannot change the passphrase"));
     const bool protects = key.file.has_passphrase();
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(
             {{"file", key.path}, {"passphrase", protects}, {"label", key.file.slots[opened.slot].label.text}});
     }
@@ -183,7 +183,7 @@ base::Result<ExitCode> add(Context& context, const PassphraseOptions& options) {
         return put.error().with("cannot add a passphrase");
     }
     BASE_CHECK(write_key(context, key, "cannot add a passphrase"));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"file", key.path}, {"number", key.file.slots.size()}, {"label", shown}});
     }
     context.console.note("added passphrase '" + printable(shown) + "'; recovery files made earlier do not have it");
@@ -204,7 +204,7 @@ base::Result<ExitCode> list(Context& context) {
         table.add({std::to_string(i + 1), printable(label.text), local_time(label.created_ns),
                    key.file.has_passphrase() ? "yes" : "none"});
     }
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(document);
     } else {
         context.console.print(table.str());
@@ -235,7 +235,7 @@ base::Result<ExitCode> remove(Context& context, const std::string& name) {
         return usage_error("cannot remove the passphrase that was given; give another one that the key has");
     key.file.slots.erase(key.file.slots.begin() + static_cast<std::ptrdiff_t>(slot));
     BASE_CHECK(write_key(context, key, "cannot remove the passphrase"));
-    if (context.console.manner().json) context.console.print_json({{"file", key.path}, {"removed", label}});
+    if (context.console.output().json) context.console.print_json({{"file", key.path}, {"removed", label}});
     context.console.note("removed passphrase '" + printable(label) +
                          "'; recovery files and copies of the key made earlier still have it");
     return ExitCode::done;

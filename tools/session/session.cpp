@@ -24,7 +24,7 @@ constexpr int kTicksBeforeTelling = 4;
 Session::Session(Context& context, std::shared_ptr<base::host::HostRuntime> runtime)
     : console_{context.console},
       directory_{data_directory(context.settings)},
-      stop_{context.io.around().stop},
+      stop_{context.io.environment().stop},
       runtime_{std::move(runtime)},
       files_{base::host::make_local_tree()} {}
 

@@ -124,7 +124,7 @@ base::Task<base::Result<void>> CopyRun::choose_base() {
     const Tree made{session_->reader(), copy->root};
     if (!state_.sound.contains(copy->id())) {
         const auto sound = co_await is_sound(made);
-        if (!sound && !costs_only_itself(sound.error().code())) co_return sound.error();
+        if (!sound && !is_isolated_damage(sound.error().code())) co_return sound.error();
         if (!sound || !*sound) co_return base::ok();
         state_.sound.insert(copy->id());
     }
@@ -134,7 +134,7 @@ base::Task<base::Result<void>> CopyRun::choose_base() {
     base_.reset();
     changed_.clear();
     erased_.clear();
-    if (!costs_only_itself(compared.error().code())) co_return compared.error();
+    if (!is_isolated_damage(compared.error().code())) co_return compared.error();
     co_return base::ok();
 }
 
@@ -151,7 +151,7 @@ base::Task<base::Result<bool>> CopyRun::is_sound(Tree copy) {
         for (const auto& item : items) {
             const auto* extent = extent_of(item.value);
             if (extent == nullptr || !extent->block || !met.insert(extent->block->id).second) continue;
-            names.push_back({extent->block->id, extent->block->place_bits});
+            names.push_back({extent->block->id, extent->block->group_bits});
         }
     }
     BASE_CO_TRY(const auto held, co_await touch_blocks(state_.env, session_->storage(), session_->tag(), names));
@@ -222,7 +222,7 @@ base::Task<base::Result<bool>> CopyRun::collect() {
     rewind();
     for (;;) {
         const auto items = co_await next_items();
-        if (!items && !kept_ && costs_only_itself(items.error().code())) co_return false;
+        if (!items && !kept_ && is_isolated_damage(items.error().code())) co_return false;
         if (!items) co_return items.error();
         if (items->empty()) break;
         for (const auto& item : *items) {
@@ -273,7 +273,7 @@ base::Task<base::Result<void>> CopyRun::read_all() {
         for (auto ahead = i + 1; ahead < std::min(i + kPrefetch, numbers.size()); ++ahead)
             reader.prefetch(state_.pieces.block(numbers[ahead]).ref);
         auto opened = co_await reader.read(block.ref);
-        if (!opened && !costs_only_itself(opened.error().code())) co_return opened.error();
+        if (!opened && !is_isolated_damage(opened.error().code())) co_return opened.error();
         if (!opened) {
             state_.lost.insert(block.ref->id);
             continue;

@@ -30,7 +30,7 @@ base::Task<base::Result<std::unique_ptr<DedupCache>>> rebuild(base::NodeEnv env,
         TreeCursor cursor{Tree{session.reader(), snapshot->root}};
         for (;;) {
             const auto read = co_await cursor.next_items();
-            if (!read && costs_only_itself(read.error().code()))
+            if (!read && is_isolated_damage(read.error().code()))
                 break;  // what it still tells is as good as nothing to know
             if (!read) co_return read.error();
             const auto items = *read;
