@@ -20,27 +20,27 @@ MANUAL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "d
 # Each runs on the same volume, one after the other, and ends with exit code 0.
 LINES = {
     "backup": """
-        --verbose backup {home}/work
-        backup --dry-run -vv {home}/work
-        backup {home}/work --exclude="*.c" --exclude-file={home}/excludes.txt
-        backup --iexclude "*.TMP" --exclude-caches --exclude-if-present .nobackup --exclude-larger-than 10M {home}/work
-        backup --files-from {home}/files_to_backup {home}/work/some_file
+        --verbose backup {home}/papers
+        backup --dry-run -vv {home}/papers
+        backup {home}/papers --exclude="*.c" --exclude-file={home}/excludes.txt
+        backup --iexclude "*.TMP" --exclude-caches --exclude-if-present .nobackup --exclude-larger-than 10M {home}/papers
+        backup --files-from {home}/files_to_backup {home}/papers/some_file
         backup --files-from-raw {home}/files_raw --files-from-verbatim {home}/files_to_backup
-        backup --tag projectX --tag foo --tag bar {home}/work
-        backup --tag one,two {home}/work
+        backup --tag projectX --tag foo --tag bar {home}/papers
+        backup --tag one,two {home}/papers
         backup --stdin-filename production.sql --stdin-from-command -- echo data
         backup --stdin --stdin-filename dump.sql
-        backup --skip-if-unchanged {home}/work
-        backup --one-file-system -x {home}/work
-        backup --host luigi --time "2021-01-01 10:00:00" {home}/work
-        backup --compression max --no-scan --read-concurrency 4 {home}/work
-        backup --force --parent {id} --group-by host,tags {home}/work
-        backup --ignore-inode --ignore-ctime --json {home}/work
-        -q backup {home}/work
+        backup --skip-if-unchanged {home}/papers
+        backup --one-file-system -x {home}/papers
+        backup --host luigi --time "2021-01-01 10:00:00" {home}/papers
+        backup --compression max --no-scan --read-concurrency 4 {home}/papers
+        backup --force --parent {id} --group-by host,tags {home}/papers
+        backup --ignore-inode --ignore-ctime --json {home}/papers
+        -q backup {home}/papers
     """,
     "snapshots": """
         snapshots
-        snapshots --path="{home}/work"
+        snapshots --path="{home}/papers"
         snapshots --host luigi
         snapshots --tag foo,bar --tag projectX
         snapshots --group-by host
@@ -53,14 +53,14 @@ LINES = {
     "ls": """
         ls latest
         ls -l latest
-        ls latest {home}/work
-        ls --long --recursive latest {home}/work
+        ls latest {home}/papers
+        ls --long --recursive latest {home}/papers
         ls {id}
         ls --json latest
         ls --host luigi latest
-        ls --tag foo --path {home}/work latest
-        ls {id}:{home}/work
-        ls latest {home}/work/some_file
+        ls --tag foo --path {home}/papers latest
+        ls {id}:{home}/papers
+        ls latest {home}/papers/some_file
     """,
     "find": """
         find some_file
@@ -71,7 +71,7 @@ LINES = {
         find -i SOME_FILE
         find --json some_file other
         find --tag foo some_file
-        find --host luigi --path {home}/work some_file
+        find --host luigi --path {home}/papers some_file
         find -R some_file
     """,
     "diff": """
@@ -87,24 +87,24 @@ LINES = {
         diff --host luigi {id} latest
     """,
     "dump": """
-        dump latest {home}/work/some_file
-        dump {id} {home}/work/some_file
-        dump latest {home}/work
-        dump -a tar {id} {home}/work
+        dump latest {home}/papers/some_file
+        dump {id} {home}/papers/some_file
+        dump latest {home}/papers
+        dump -a tar {id} {home}/papers
         dump --archive tar latest /
-        dump latest:{home}/work some_file
-        dump --target {home}/out.tar {id} {home}/work
+        dump latest:{home}/papers some_file
+        dump --target {home}/out.tar {id} {home}/papers
         dump -t {home}/out2.tar {id} /
-        dump --path {home}/work latest {home}/work/some_file
-        dump --host luigi --tag foo {id} {home}/work/some_file
+        dump --path {home}/papers latest {home}/papers/some_file
+        dump --host luigi --tag foo {id} {home}/papers/some_file
     """,
     "restore": """
         restore {id} --target {home}/restore-work
-        restore latest --target {home}/restore-art --path "{home}/work"
+        restore latest --target {home}/restore-art --path "{home}/papers"
         restore latest -t {home}/restore-host --host luigi
-        restore {id} --target {home}/restore-inc --include {home}/work/some_file
+        restore {id} --target {home}/restore-inc --include {home}/papers/some_file
         restore {id} --target {home}/restore-exc --exclude "*.c" --iexclude "*.TMP"
-        restore {id}:{home}/work --target {home}/restore-sub
+        restore {id}:{home}/papers --target {home}/restore-sub
         restore {id} --target {home}/restore-work --overwrite if-changed
         restore {id} --target {home}/restore-work --dry-run --delete -vv
         restore {id} --target {home}/restore-work --delete --verify
@@ -131,7 +131,7 @@ LINES = {
         tag --add a,b --host luigi
         tag --remove a --remove b
         tag --set '' --tag NL
-        tag --add x --path {home}/work latest
+        tag --add x --path {home}/papers latest
         -q tag --remove x
         tag --json --add y --tag foo
     """,
@@ -145,7 +145,7 @@ LINES = {
         rewrite --new-host newhost --new-time "1999-01-01 11:11:11" {id}
         rewrite --new-host newhost --forget {id2}
         rewrite --host luigi --tag foo --exclude some_file --dry-run
-        rewrite --path {home}/work --exclude x -n
+        rewrite --path {home}/papers --exclude x -n
     """,
     "key": """
         key passwd --new-password-file {home}/password
@@ -190,7 +190,7 @@ LINES = {
         forget --keep-hourly 24 --group-by host --compact -n
         forget --group-by '' --keep-tag y --keep-last 3
         forget -l 2 -d 1 -w 1 -m 1 -y 1 --prune --dry-run
-        forget --host luigi --keep-last 1 --path {home}/work
+        forget --host luigi --keep-last 1 --path {home}/papers
         forget {id}
         forget --keep-last 5 --prune --json
         forget --tag foo --unsafe-allow-remove-all
@@ -215,7 +215,7 @@ REFUSED = {
     "unlock": "`unlock`",
     "cache --cleanup": "`cache`",
     "rebuild-index": "`rebuild-index`",
-    "backup --with-atime {home}/work": "`--with-atime`",
+    "backup --with-atime {home}/papers": "`--with-atime`",
     "restore {id} --target {home}/x --sparse": "`--sparse`",
     "copy --from-repo /srv/restic-repo-copy": "`--from-repo`",
     "find --blob 0123": "`find --blob`",
@@ -234,26 +234,26 @@ REFUSED = {
 class User(Machine):
     def __init__(self, scratch):
         super().__init__(scratch)
-        files = {"work/some_file": "some", "work/other": "other", "work/a.c": "int a;", "work/x.tmp": "tmp", "work/secret-file": "secret",
-                 "work/sub/b": "b", "excludes.txt": "*.go\nfoo/**/bar\n", "includes.txt": "some_file\n",
+        files = {"papers/some_file": "some", "papers/other": "other", "papers/a.c": "int a;", "papers/x.tmp": "tmp", "papers/secret-file": "secret",
+                 "papers/sub/b": "b", "excludes.txt": "*.go\nfoo/**/bar\n", "includes.txt": "some_file\n",
                  "password": "one", "password2": "two", "password3": "three"}
         for name, text in files.items():
             os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
             with open(self.path(name), "w") as out:
                 out.write(text + "\n")
         with open(self.path("files_to_backup"), "w") as out:
-            out.write(self.path("work/other") + "\n")
+            out.write(self.path("papers/other") + "\n")
         with open(self.path("files_raw"), "w") as out:
-            out.write(self.path("work/a.c") + "\0")
+            out.write(self.path("papers/a.c") + "\0")
         self.ids = []
 
     def again(self):
         """Two snapshots that the lines can name, whatever the lines before them did."""
         self.ids = []
         for text in "one", "two":
-            with open(self.path("work", "other"), "w") as out:
+            with open(self.path("papers", "other"), "w") as out:
                 out.write(text)
-            done = self.run("archive", "backup", self.path("work"), "--host", "luigi", "--tag", "foo", "--json", stdin=b"")
+            done = self.run("archive", "backup", self.path("papers"), "--host", "luigi", "--tag", "foo", "--json", stdin=b"")
             self.ids.append(json.loads(done.stdout.splitlines()[-1])["snapshot_id"][:12])
 
     def words(self, line):

@@ -177,8 +177,7 @@ base::Result<base::SigningKey> open_slot(const base::PublicKey& owner, const Key
 base::Result<void> check_key_label(std::string_view text) {
     const auto refuse = [](std::string why) { return base::Error{base::Errc::bad_argument, std::move(why)}; };
     if (text.empty()) return refuse("a passphrase has a label");
-    if (text.size() > kMaxKeyLabelBytes)
-        return refuse("a label has at most " + std::to_string(kMaxKeyLabelBytes) + " bytes");
+    if (text.size() > kMaxKeyLabelBytes) return refuse("the label is too long");
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
     if (std::ranges::any_of(text, is_control)) return refuse("a label has no control characters");
     return base::ok();
@@ -235,8 +234,7 @@ base::Result<void> KeyFile::put(std::optional<std::size_t> at, const base::Signi
                                 KeyLabel label, base::Rng& rng, base::ScryptCost cost) {
     const auto refuse = [](std::string why) { return base::Error{base::Errc::bad_argument, std::move(why)}; };
     const auto others = slots.size() - (at ? 1 : 0);
-    if (!at && slots.size() >= kMaxKeySlots)
-        return refuse("the key has " + std::to_string(kMaxKeySlots) + " passphrases, which is the most");
+    if (!at && slots.size() >= kMaxKeySlots) return refuse("the key has as many passphrases as it can have");
     if (passphrase.empty() && others > 0) return refuse("the key has other passphrases, which 'key remove' removes");
     if (!at && !has_passphrase()) return refuse("the key has no passphrase; 'key passwd' gives it its first");
     for (std::size_t i = 0; i < slots.size(); ++i) {
