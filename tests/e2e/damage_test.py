@@ -296,7 +296,7 @@ SAYS = {
     "nothing": "no damage was found",
     "segment cut to nothing": "damaged",
     "segment gone": "damaged|lost",
-    "bit of the head of a record that nothing needs": "00000001.seg: damaged, 360 B skipped",
+    "bit of the head of a record that nothing needs": "00000001.seg: damaged, \\d+ B skipped",
     "bit of a record's head": "blocks of \\d+ lost or damaged",
     "bit of a payload": r"1 block of \d+ lost or damaged",
     "a bit in each 100 kB of the segments": "paths are hurt",

@@ -172,15 +172,6 @@ LINES = {
         -q check
         check --json --read-data
     """,
-    "repair": """
-        repair snapshots
-        repair snapshots --dry-run
-        repair snapshots --forget
-        repair snapshots {id}
-        repair index
-        repair packs
-        repair snapshots --host luigi --tag foo
-    """,
     "forget": """
         forget --dry-run --keep-last 1
         forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --keep-yearly 75 --dry-run
@@ -216,14 +207,17 @@ REFUSED = {
     "cache --cleanup": "`cache`",
     "rebuild-index": "`rebuild-index`",
     "backup --with-atime {home}/papers": "`--with-atime`",
-    "restore {id} --target {home}/x --sparse": "`--sparse`",
-    "copy --from-repo /srv/restic-repo-copy": "`--from-repo`",
+    "restore {id} --target {home}/x --sparse": "`restore --sparse`",
+    "copy --from-repo /srv/restic-repo-copy": "`copy --from-repo`",
+    "repair snapshots --forget": "`repair snapshots`",
+    "repair index": "`repair index`",
+    "repair packs": "`repair packs`",
     "find --blob 0123": "`find --blob`",
     "dump --archive zip latest /": "`dump --archive zip`",
     "diff {id}:{home} latest:{home}": "`diff SNAP:/path`",
     "ls --sort size latest": "`ls --sort`",
     "prune --max-repack-size 1G": "`--max-repack-size`",
-    "check --with-cache": "`--with-cache`",
+    "check --with-cache": "`check --with-cache`",
     "snapshots --no-lock": "`--no-lock`",
     "--no-cache snapshots": "`--no-cache`",
     "-r /srv/restic-repo snapshots": "`-r`",

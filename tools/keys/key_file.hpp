@@ -37,8 +37,6 @@ struct KeySlot {
     KeyLabel label;
     std::array<std::uint8_t, 32> commitment{};
     std::array<std::uint8_t, 48> sealed_seed{};
-
-    friend bool operator==(const KeySlot& a, const KeySlot& b) = default;
 };
 
 /// What is in the file: the seed only sealed, once in each slot.
@@ -71,7 +69,7 @@ struct KeyFile {
     /// Tries one slot after the other. `passphrase` is ignored if the file has none. Errc::wrong_key, corrupt.
     [[nodiscard]] base::Result<Opened> open(std::string_view passphrase) const;
 
-    friend bool operator==(const KeyFile& a, const KeyFile& b) = default;
+    friend bool operator==(const KeyFile& a, const KeyFile& b) { return a.encode() == b.encode(); }
 };
 
 /// Errc::bad_argument says why it cannot be one.
