@@ -256,6 +256,7 @@ TEST(Keys, PasswdChangesThePassphraseThatWasGiven) {
     EXPECT_TRUE(user.opens("third"));
     EXPECT_FALSE(user.opens("second"));
     EXPECT_EQ(user.labels(), (std::vector<std::string>{"ann@desk", "bob"}));
+    user.give("first");
     EXPECT_EQ(user({"key", "passwd", "--no-password"}).code, 2) << "while there is another";
 }
 
