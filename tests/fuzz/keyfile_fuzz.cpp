@@ -4,6 +4,7 @@
 #include "base/codec.hpp"
 #include "base/error.hpp"
 #include "base/hash.hpp"
+#include "cli/base64.hpp"
 #include "cli/text.hpp"
 #include "config/settings.hpp"
 #include "keys/key_file.hpp"
@@ -34,6 +35,12 @@ base::Bytes with_checksum(base::ByteView input) {
     return out.take();
 }
 
+/// A key file of which this is the body: else nothing would ever get behind base64 and checksum.
+std::string as_key_file(base::ByteView body) {
+    return "-----BEGIN PELAGO OWNER KEY-----\n" + tools::to_base64(with_checksum(body)) +
+           "\n-----END PELAGO OWNER KEY-----\n";
+}
+
 /// Every text that a person types: no crash, and what is shown holds no control character.
 void check_texts(std::string_view text) {
     (void)tools::parse_size(text);
@@ -53,6 +60,7 @@ void check_texts(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const base::ByteView input{data, size};
     check_key_file(input);
+    check_key_file(base::as_bytes(as_key_file(input)));
     check_identity(input);
     check_identity(with_checksum(input));  // else nothing would ever get behind it
     if (size <= 4096) check_texts(base::as_text(input));

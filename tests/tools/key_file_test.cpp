@@ -27,6 +27,7 @@ class SeededRng final : public base::Rng {
 };
 
 constexpr base::ScryptCost kCheap{10, 1, 1};
+constexpr std::size_t kSealedBytes = 162;  // of the body of sealed(), without its checksum
 
 base::SigningKey some_key() {
     base::Key seed{};
@@ -34,9 +35,19 @@ base::SigningKey some_key() {
     return base::SigningKey{seed};
 }
 
+KeyLabel label(std::string text) { return {std::move(text), 1'700'000'000'000'000'000}; }
+
+/// Of three passphrases: "one", "two", "three".
+KeyFile with_three(base::Rng& rng) {
+    auto file = *KeyFile::seal(some_key(), "one", label("ann"), rng, kCheap);
+    EXPECT_TRUE(file.put(std::nullopt, some_key(), "two", label("bob"), rng, kCheap));
+    EXPECT_TRUE(file.put(std::nullopt, some_key(), "three", label("backup service"), rng, kCheap));
+    return file;
+}
+
 KeyFile sealed(std::string_view passphrase) {
     SeededRng rng;
-    return *KeyFile::seal(some_key(), passphrase, rng, kCheap);
+    return *KeyFile::seal(some_key(), passphrase, label("ann"), rng, kCheap);
 }
 
 /// The file with byte `offset` of its body changed, and its checksum made right again.
@@ -59,14 +70,14 @@ TEST(KeyFile, ComesBackWithItsPassphrase) {
     const auto decoded = KeyFile::decode(base::as_bytes(sealed("correct horse").encode()));
     ASSERT_TRUE(decoded);
     EXPECT_TRUE(decoded->has_passphrase());
-    EXPECT_EQ(decoded->open("correct horse")->seed(), some_key().seed());
+    EXPECT_EQ(decoded->open("correct horse")->key.seed(), some_key().seed());
 }
 
 TEST(KeyFile, WithoutPassphraseOpensWithAny) {
     const auto file = sealed("");
     EXPECT_FALSE(file.has_passphrase());
-    EXPECT_EQ(file.open("")->seed(), some_key().seed());
-    EXPECT_EQ(file.open("whatever")->seed(), some_key().seed());
+    EXPECT_EQ(file.open("")->key.seed(), some_key().seed());
+    EXPECT_EQ(file.open("whatever")->key.seed(), some_key().seed());
 }
 
 TEST(KeyFile, AnotherPassphraseIsAWrongKeyAndNothingElse) {
@@ -83,19 +94,23 @@ class CountingRng final : public base::Rng {
 // them.
 TEST(KeyFile, TheFirstFormatStaysReadable) {
     CountingRng rng;
-    const auto check = [&](const std::string& name, std::string_view passphrase) {
+    const auto check = [&](const std::string& name, const KeyFile& made, std::string_view passphrase) {
         const std::filesystem::path path = std::filesystem::path{PELAGO_GOLDEN_DIR} / name;
-        const std::string text = KeyFile::seal(some_key(), passphrase, rng, kCheap)->encode();
+        const std::string text = made.encode();
         if (std::getenv("PELAGO_WRITE_GOLDEN") != nullptr) std::ofstream{path} << text;
         std::ifstream in{path};
         const std::string golden{std::istreambuf_iterator<char>{in}, {}};
         EXPECT_EQ(golden, text) << path;
         const auto file = KeyFile::decode(base::as_bytes(golden));
         ASSERT_TRUE(file) << path;
-        EXPECT_EQ(file->open(passphrase)->seed(), some_key().seed());
+        EXPECT_EQ(file->open(passphrase)->key.seed(), some_key().seed());
     };
-    check("keyfile_plain.key", "");
-    check("keyfile_scrypt.key", "correct horse");
+    const auto one = [&](std::string_view passphrase) {
+        return *KeyFile::seal(some_key(), passphrase, label("ann"), rng, kCheap);
+    };
+    check("keyfile_plain.key", one(""), "");
+    check("keyfile_scrypt.key", one("correct horse"), "correct horse");
+    check("keyfile_three.key", with_three(rng), "three");
 }
 
 TEST(KeyFile, NeverHoldsTheSeedInTheOpen) {
@@ -105,7 +120,8 @@ TEST(KeyFile, NeverHoldsTheSeedInTheOpen) {
 
 TEST(KeyFile, CostsBeyondTheLimitsAreRefusedBeforeAnyMemoryIsTaken) {
     const KeyFile file = sealed("right");
-    const std::map<std::size_t, std::uint8_t> excesses{{2, 40}, {2, 21}, {3, 255}, {4, 200}, {3, 0}, {4, 0}};
+    // Offsets 35 to 37: N, r and p of the first slot.
+    const std::multimap<std::size_t, std::uint8_t> excesses{{35, 40}, {35, 21}, {36, 255}, {37, 200}, {36, 0}, {37, 0}};
     for (const auto& [offset, value] : excesses) {
         EXPECT_EQ(KeyFile::decode(base::as_bytes(patched(file, offset, value))).error(), base::Errc::bad_format);
     }
@@ -117,7 +133,7 @@ TEST(KeyFile, ALaterVersionIsLeftAlone) {
 
 TEST(KeyFile, EveryDamagedByteIsFoundByTheChecksum) {
     const KeyFile file = sealed("right");
-    for (std::size_t offset = 0; offset < 149; ++offset) {
+    for (std::size_t offset = 0; offset < kSealedBytes; ++offset) {
         const auto decoded = KeyFile::decode(base::as_bytes(patched(file, offset, 0xee, false)));
         if (decoded && *decoded == file) continue;
         ASSERT_FALSE(decoded) << offset;
@@ -127,10 +143,68 @@ TEST(KeyFile, EveryDamagedByteIsFoundByTheChecksum) {
 
 TEST(KeyFile, EveryForgedByteIsFoundByTheSeal) {
     const KeyFile file = sealed("right");
-    for (std::size_t offset = 5; offset < 149; offset += 3) {
+    for (std::size_t offset = 1; offset < kSealedBytes; offset += 3) {
         const auto decoded = KeyFile::decode(base::as_bytes(patched(file, offset, 0xee)));
         if (decoded && *decoded == file) continue;
         EXPECT_FALSE(decoded && decoded->open("right")) << offset;
+    }
+}
+
+TEST(KeyFile, EachOfItsPassphrasesOpensIt) {
+    SeededRng rng;
+    const auto file = KeyFile::decode(base::as_bytes(with_three(rng).encode())).value();
+    std::size_t slot = 0;
+    for (const auto* passphrase : {"one", "two", "three"}) {
+        const auto opened = file.open(passphrase);
+        ASSERT_TRUE(opened) << passphrase;
+        EXPECT_EQ(opened->key.seed(), some_key().seed());
+        EXPECT_EQ(opened->slot, slot++);
+    }
+    EXPECT_EQ(file.open("four").error(), base::Errc::wrong_key);
+    EXPECT_EQ(file.slots[2].label, label("backup service"));
+}
+
+TEST(KeyFile, ASlotThatIsReplacedOpensWithItsNewPassphraseOnly) {
+    SeededRng rng;
+    auto file = with_three(rng);
+    ASSERT_TRUE(file.put(1, some_key(), "new", label("bob"), rng, kCheap));
+    EXPECT_EQ(file.open("new")->slot, 1U);
+    EXPECT_EQ(file.open("two").error(), base::Errc::wrong_key);
+    EXPECT_TRUE(file.open("three"));
+}
+
+TEST(KeyFile, HasEightSlotsAtMostEachUnderALabelOfItsOwn) {
+    SeededRng rng;
+    auto file = with_three(rng);
+    const auto add = [&](const std::string& passphrase, const std::string& text) {
+        return file.put(std::nullopt, some_key(), passphrase, label(text), rng, kCheap);
+    };
+    EXPECT_EQ(add("x", "bob").error(), base::Errc::bad_argument);
+    EXPECT_EQ(add("x", "").error(), base::Errc::bad_argument);
+    EXPECT_EQ(add("x", "a\nb").error(), base::Errc::bad_argument);
+    EXPECT_EQ(add("x", std::string(65, 'l')).error(), base::Errc::bad_argument);
+    EXPECT_EQ(add("", "open").error(), base::Errc::bad_argument) << "no passphrase beside others";
+    for (int i = 3; i < 8; ++i) EXPECT_TRUE(add("x", std::string(64, static_cast<char>('a' + i))));
+    EXPECT_EQ(add("x", "ninth").error(), base::Errc::bad_argument);
+    EXPECT_LE(file.encode().size(), kMaxKeyFileBytes);
+    EXPECT_EQ(KeyFile::decode(base::as_bytes(file.encode())).value(), file);
+    auto open = sealed("");
+    EXPECT_EQ(open.put(std::nullopt, some_key(), "x", label("x"), rng, kCheap).error(), base::Errc::bad_argument);
+}
+
+TEST(KeyFile, AllSlotsTogetherMayAskForNoMoreWorkThanOneAlone) {
+    SeededRng rng;
+    auto file = with_three(rng);
+    file.slots[0].cost = {20, 8, 4};
+    EXPECT_EQ(KeyFile::decode(base::as_bytes(file.encode())).error(), base::Errc::bad_format);
+    file.slots.resize(1);
+    EXPECT_TRUE(KeyFile::decode(base::as_bytes(file.encode())));
+    file = with_three(rng);
+    file.slots[1].label = file.slots[0].label;
+    EXPECT_EQ(KeyFile::decode(base::as_bytes(file.encode())).error(), base::Errc::bad_format);
+    for (const std::size_t count : {0U, 9U}) {
+        file.slots.resize(count, file.slots.empty() ? KeySlot{} : file.slots.front());
+        EXPECT_EQ(KeyFile::decode(base::as_bytes(file.encode())).error(), base::Errc::bad_format) << count;
     }
 }
 

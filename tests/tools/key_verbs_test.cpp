@@ -15,7 +15,7 @@ std::string recovery_file(std::uint8_t seed_byte) {
     base::Key seed{};
     seed.fill(seed_byte);
     base::host::HostRng rng;
-    return KeyFile::seal(base::SigningKey{seed}, "", rng)->encode();
+    return KeyFile::seal(base::SigningKey{seed}, "", {"ann@desk", 0}, rng)->encode();
 }
 
 /// A user who has a key, made in a way that needs no store.
@@ -213,6 +213,86 @@ TEST(Passphrases, AFlagGoesBeforeTheEnvironment) {
     EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
     user.environment.environment["PELAGO_PASSWORD"] = "wrong";
     EXPECT_EQ(user({"key", "export", user.home.path("out"), "--password-file", user.home.path("pass")}).code, 0);
+}
+
+/// A key with the passphrases "first" and "second".
+struct TwoPassphrases : KeyOwner {
+    TwoPassphrases() {
+        home.write("first", "first\n");
+        home.write("second", "second\n");
+        EXPECT_EQ((*this)({"key", "passwd", "--new-password-file", home.path("first")}).code, 0);
+        give("first");
+        EXPECT_EQ((*this)({"key", "add", "--label", "bob", "--new-password-file", home.path("second")}).code, 0);
+    }
+    void give(const std::string& passphrase) { environment.environment["PELAGO_PASSWORD"] = passphrase; }
+    bool opens(const std::string& passphrase) {
+        give(passphrase);
+        const bool opened = (*this)({"key", "export", home.path("out")}).code == 0;
+        std::filesystem::remove(home.path("out"));
+        return opened;
+    }
+    std::vector<std::string> labels() {
+        std::vector<std::string> out;
+        for (const auto& one : (*this)({"key", "list", "--json"}).json()) out.push_back(one.at("label"));
+        return out;
+    }
+};
+
+TEST(Keys, EachOfSeveralPassphrasesOpensTheKey) {
+    TwoPassphrases user;
+    EXPECT_TRUE(user.opens("first"));
+    EXPECT_TRUE(user.opens("second"));
+    EXPECT_FALSE(user.opens("third"));
+    EXPECT_EQ(user.labels(), (std::vector<std::string>{"ann@desk", "bob"}));
+    EXPECT_EQ(mode_of(user.key_path()), 0600U);
+}
+
+TEST(Keys, PasswdChangesThePassphraseThatWasGiven) {
+    TwoPassphrases user;
+    user.home.write("third", "third\n");
+    user.give("second");
+    EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("third")}).code, 0);
+    EXPECT_TRUE(user.opens("first"));
+    EXPECT_TRUE(user.opens("third"));
+    EXPECT_FALSE(user.opens("second"));
+    EXPECT_EQ(user.labels(), (std::vector<std::string>{"ann@desk", "bob"}));
+    user.give("first");
+    EXPECT_EQ(user({"key", "passwd", "--no-password"}).code, 2) << "while there is another";
+}
+
+TEST(Keys, APassphraseThatIsRemovedOpensNothingAnyMore) {
+    TwoPassphrases user;
+    user.give("second");
+    EXPECT_EQ(user({"key", "remove", "bob"}).code, 2) << "it is the one that was given";
+    EXPECT_EQ(user({"key", "remove", "3"}).code, 2);
+    EXPECT_EQ(user({"key", "remove", "1"}).code, 0);
+    EXPECT_FALSE(user.opens("first"));
+    EXPECT_TRUE(user.opens("second"));
+    EXPECT_EQ(user({"key", "remove", "bob"}).code, 2) << "it is the last";
+    EXPECT_EQ(user.labels(), std::vector<std::string>{"bob"});
+}
+
+TEST(Keys, NoPassphraseIsAddedTwiceUnderOneLabelOrToAnOpenKey) {
+    TwoPassphrases user;
+    user.home.write("third", "third\n");
+    user.give("first");
+    EXPECT_EQ(user({"key", "add", "--new-password-file", user.home.path("second")}).code, 2);
+    EXPECT_EQ(user({"key", "add", "--label", "bob", "--new-password-file", user.home.path("third")}).code, 2);
+    user.give("fourth");
+    EXPECT_EQ(user({"key", "add", "--new-password-file", user.home.path("third")}).code, 12);
+    KeyOwner open;
+    open.home.write("pass", "pass\n");
+    const auto refused = open({"key", "add", "--new-password-file", open.home.path("pass")});
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_NE(refused.err.find("'pelago key passwd'"), std::string::npos) << refused.err;
+}
+
+TEST(Keys, ResticsVerbsOfArchiveKeyAreTheSameOnes) {
+    TwoPassphrases user;
+    user.give("first");
+    EXPECT_EQ(user({"archive", "key", "list", "--json"}).json(), user({"key", "list", "--json"}).json());
+    EXPECT_EQ(user({"archive", "key", "remove", "bob"}).code, 0);
+    EXPECT_EQ(user.labels(), std::vector<std::string>{"ann@desk"});
 }
 
 TEST(Keys, ADamagedKeyFileIsDamageAndAStrangeOneIsNot) {

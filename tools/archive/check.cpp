@@ -150,7 +150,8 @@ base::Result<ExitCode> check(Context& context, const Options& options) {
         code = console.fail(base::Error{
             objstore::Errc::damaged,
             fmt::format("{} of {} lost or damaged, the first is {}", plural(report->damaged.size(), "block", "blocks"),
-                        human_count(report->blocks), first.error.message())});
+                        human_count(report->blocks),
+                        first.error == objstore::Errc::damaged ? first.error.detail() : first.error.message())});
     }
     return report_damage(context, *access.volume, code);
 }

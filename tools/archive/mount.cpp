@@ -112,6 +112,8 @@ void add_mount(Verbs& verbs, CLI::App& archive) {
     };
     verb.add_option("directory", options->directory, "Where")->type_name("DIR")->required();
     verb.add_option("-o,--options", options->options, kOptionsHelp)->type_name("LIST");
+    verb.add_flag_callback(
+        "--allow-other", [options] { options->options.emplace_back("allow_other"); }, "The same as -o allow_other");
     verb.add_flag("-d,--daemon", options->background, "Go on in the background once the mount answers");
     once(verb.add_option("--path-template", options->naming.paths, "Where each snapshot is shown (again for more)")
              ->type_name("TEMPLATE"));

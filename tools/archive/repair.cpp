@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "archive/reports.hpp"
 #include "archive/verbs.hpp"
 #include "cli/text.hpp"
 #include "objstore/archive/rewrite.hpp"
@@ -27,17 +28,6 @@ struct Options {
     bool dry_run = false;
     std::string volume;
 };
-
-const char* words(LeftOut why) {
-    switch (why) {
-        case LeftOut::excluded: return "excluded";
-        case LeftOut::content: return "lost a part of its content";
-        case LeftOut::unknown: return "nothing is known of it but its name";
-        case LeftOut::names: return "lost names, with what was below them";
-        case LeftOut::metadata: return "lost its mode, owner, time or attributes";
-    }
-    return "";
-}
 
 const char* key_of(LeftOut why) {
     switch (why) {
@@ -106,7 +96,7 @@ base::Result<ExitCode> repair(Context& context, const Options& options) {
                 console.print_json(
                     {{"message_type", "hurt"}, {"snapshot_id", id.hex()}, {"path", path}, {"lost", key_of(why)}});
             } else if (!console.output().quiet) {
-                console.print(fmt::format("  {}: {}\n", printable(path), words(why)));
+                console.print(fmt::format("  {}: {}\n", printable(path), describe(why)));
             }
         };
         if (!console.output().json && !console.output().quiet) {

@@ -59,6 +59,18 @@ void print_warnings(Console& console, const Warnings& warnings) {
     }
 }
 
+const char* describe(objstore::archive::LeftOut why) {
+    using objstore::archive::LeftOut;
+    switch (why) {
+        case LeftOut::excluded: return "excluded";
+        case LeftOut::content: return "lost a part of its content";
+        case LeftOut::unknown: return "nothing is known of it but its name";
+        case LeftOut::names: return "lost names, with what was below them";
+        case LeftOut::metadata: return "lost its mode, owner, time or attributes";
+    }
+    return "";
+}
+
 ExitCode exit_code_of(const Warnings& warnings) {
     if (warnings.count(WarningKind::damaged) > 0 || warnings.count(WarningKind::differs) > 0) return ExitCode::damage;
     return warnings.partial() ? ExitCode::partial : ExitCode::done;

@@ -23,6 +23,8 @@ using objstore::archive::RewriteOptions;
 struct Options {
     std::vector<std::string> snapshots;
     PatternOptions excludes;
+    std::string new_host;
+    std::string new_time;
     bool forget = false;
     bool dry_run = false;
     FilterOptions filter;
@@ -32,7 +34,15 @@ struct Options {
 base::Result<ExitCode> rewrite(Context& context, const Options& options) {
     RewriteOptions wanted;
     BASE_TRY(wanted.excludes, options.excludes.read());
-    if (wanted.excludes.empty()) return usage_error("nothing to leave out: give --exclude or another of its kind");
+    if (!options.new_host.empty()) wanted.host = options.new_host;
+    if (!options.new_time.empty()) {
+        wanted.time_ns = parse_time(options.new_time);
+        if (!wanted.time_ns)
+            return usage_error("cannot use the time '" + options.new_time + "'; write it like 2026-11-20 14:30:00");
+    }
+    const bool other_words = wanted.host || wanted.time_ns;
+    if (wanted.excludes.empty() && !other_words)
+        return usage_error("nothing to change: give --exclude or another of its kind, --new-host or --new-time");
     wanted.dry_run = options.dry_run;
     if (!options.forget) wanted.tags = {"rewrite"};
     Console& console = context.console;
@@ -51,7 +61,7 @@ base::Result<ExitCode> rewrite(Context& context, const Options& options) {
         const auto id = snapshot.id();
         const auto done = session.run(objstore::archive::rewrite(*access.volume, snapshot, wanted));
         if (!done) return done.error().with("cannot rewrite snapshot " + id.short_hex());
-        if (done->left_out == 0) continue;
+        if (done->left_out == 0 && !other_words) continue;
         old.push_back(id);
         if (json) {
             nlohmann::json object{{"message_type", "changed"},
@@ -87,14 +97,15 @@ void add_rewrite(Verbs& verbs, CLI::App& archive) {
     const auto options = std::make_shared<Options>();
     CLI::App& verb = verbs.add(
         archive,
-        {"rewrite", "Make snapshots again without some files",
+        {"rewrite", "Make snapshots again without some files, or under another host or time",
          "archive rewrite --exclude '*.iso' --dry-run\narchive rewrite --exclude /home/ann/secret --forget 40dc1520",
-         "Of those named, or of all that match the filters. A new snapshot of the same time takes the place of each "
-         "that "
-         "has such files: with --forget the old ones go, without it the new ones are tagged 'rewrite'."},
+         "Of those named, or of all that match the filters. A new snapshot takes the place of each that changes: with "
+         "--forget the old ones go, without it the new ones are tagged 'rewrite'."},
         [options](Context& context) { return rewrite(context, *options); });
     verb.add_option("SNAP", options->snapshots, "Snapshot ids (their first digits), or 'latest'; none: all that match");
     options->excludes.add_to(verb, "exclude", "Leave out what matches");
+    verb.add_option("--new-host", options->new_host, "Name of the machine in the new snapshots")->type_name("NAME");
+    verb.add_option("--new-time", options->new_time, "Time of the new snapshots")->type_name("TIME");
     verb.add_flag("--forget", options->forget, "Forget the old snapshots");
     verb.add_flag("-n,--dry-run", options->dry_run, "Say what would be left out, change nothing");
     options->filter.add_to(verb);

@@ -6,7 +6,6 @@
 #include "archive/reports.hpp"
 #include "archive/verbs.hpp"
 #include "cli/text.hpp"
-#include "objstore/archive/listing.hpp"
 #include "objstore/archive/retention.hpp"
 #include "volume/access.hpp"
 
@@ -17,6 +16,7 @@ namespace {
 using objstore::Snapshot;
 
 struct Options {
+    std::vector<std::string> snapshots;
     FilterOptions filter;
     std::size_t latest = 0;
     std::string group_by;
@@ -88,18 +88,17 @@ base::Result<void> print_groups(Console& console, std::vector<Snapshot> snapshot
 
 base::Result<ExitCode> list(Context& context, const Options& options) {
     BASE_TRY(const VolumeAccess access, open_volume_to_read(context, context.settings.get("volume", options.volume)));
-    auto snapshots = access.session->run(objstore::archive::list_snapshots(*access.volume, options.filter.filter));
-    if (!snapshots) return snapshots.error().with("cannot list the snapshots");
+    BASE_TRY(auto snapshots, choose_snapshots(access, options.snapshots, options.filter, "cannot list the snapshots"));
     Console& console = context.console;
     if (!options.group_by.empty()) {
-        BASE_CHECK(print_groups(console, std::move(*snapshots), options));
+        BASE_CHECK(print_groups(console, std::move(snapshots), options));
         return report_damage(context, *access.volume, ExitCode::done);
     }
-    keep_latest(*snapshots, options.latest);
+    keep_latest(snapshots, options.latest);
     if (console.output().json) {
-        console.print_json(to_json(*snapshots));
+        console.print_json(to_json(snapshots));
     } else {
-        print_table(console, *snapshots, options.compact);
+        print_table(console, snapshots, options.compact);
     }
     return report_damage(context, *access.volume, ExitCode::done);
 }
@@ -111,6 +110,7 @@ void add_snapshots(Verbs& verbs, CLI::App& archive) {
     CLI::App& verb =
         verbs.add(archive, {"snapshots", "List the snapshots, oldest first", "archive snapshots --tag weekly"},
                   [options](Context& context) { return list(context, *options); });
+    verb.add_option("SNAP", options->snapshots, "Only these: their first digits, or 'latest'");
     options->filter.add_to(verb);
     verb.add_option("--latest", options->latest, "Only the newest N (of each group)")
         ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}))

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "cli/families.hpp"
+#include "keys/verbs.hpp"
 #include "objstore/archive/listing.hpp"
 #include "objstore/error.hpp"
 
@@ -89,8 +90,14 @@ void add_archive_verbs(Verbs& verbs) {
     add_rewrite(verbs, archive);
     add_repair(verbs, archive);
     add_prune(verbs, archive);
+    add_copy(verbs, archive);
     add_check(verbs, archive);
     add_mount(verbs, archive);
+    // As restic has it.
+    CLI::App* key = archive.add_subcommand("key", "Manage the passphrases of the owner's key");
+    key->require_subcommand(0, 1);
+    key->footer("'pelago archive key VERB --help' explains a verb and shows an example.");
+    add_passphrase_verbs(verbs, *key);
 }
 
 }  // namespace tools

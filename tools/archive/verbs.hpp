@@ -23,6 +23,7 @@ void add_tag(Verbs& verbs, CLI::App& archive);
 void add_rewrite(Verbs& verbs, CLI::App& archive);
 void add_repair(Verbs& verbs, CLI::App& archive);
 void add_prune(Verbs& verbs, CLI::App& archive);
+void add_copy(Verbs& verbs, CLI::App& archive);
 void add_check(Verbs& verbs, CLI::App& archive);
 void add_mount(Verbs& verbs, CLI::App& archive);
 

@@ -16,22 +16,24 @@ constexpr std::string_view kBegin = "-----BEGIN PELAGO OWNER KEY-----";
 constexpr std::string_view kEnd = "-----END PELAGO OWNER KEY-----";
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kLineCharacters = 64;
+constexpr std::uint64_t kMostWork = (std::uint64_t{1} << 20U) * 8 * 4;  // N r p: what a single slot may ask for at most
 
 base::Error malformed(std::string why) { return {base::Errc::bad_format, "the key file " + std::move(why)}; }
 
-/// Bytes 0 to 68: what the keys are bound to.
-base::Bytes header(const KeyFile& file) {
+/// What a slot's keys are bound to: whose key it is, and all of the slot that is not made with them.
+base::Bytes bound(const base::PublicKey& owner, const KeySlot& slot) {
     base::Writer out;
-    out.u8(kVersion).u8(static_cast<std::uint8_t>(file.kdf));
-    out.u8(file.cost.log2_n).u8(file.cost.r).u8(file.cost.p);
-    out.raw(file.salt).raw(file.public_key);
+    out.u8(kVersion).raw(owner);
+    out.u8(static_cast<std::uint8_t>(slot.kdf)).u8(slot.cost.log2_n).u8(slot.cost.r).u8(slot.cost.p);
+    out.raw(slot.salt).i64(slot.label.created_ns);
+    out.u8(static_cast<std::uint8_t>(slot.label.text.size())).raw(base::as_bytes(slot.label.text));
     return out.take();
 }
 
-/// Bytes 0 to 100: what the seal covers besides the seed.
-base::Bytes associated(const KeyFile& file) {
+/// What the seal covers besides the seed.
+base::Bytes associated(const base::PublicKey& owner, const KeySlot& slot) {
     base::Writer out;
-    out.raw(header(file)).raw(file.commitment);
+    out.raw(bound(owner, slot)).raw(slot.commitment);
     return out.take();
 }
 
@@ -41,17 +43,18 @@ struct WrappingKeys {
     ~WrappingKeys() { base::wipe(seal); }
 };
 
-base::Result<WrappingKeys> wrapping_keys(const KeyFile& file, std::string_view passphrase) {
+base::Result<WrappingKeys> wrapping_keys(const base::PublicKey& owner, const KeySlot& slot,
+                                         std::string_view passphrase) {
     base::Key stretched{};
-    if (file.has_passphrase()) {
-        BASE_TRY(stretched, base::stretch_passphrase(passphrase, file.salt, file.cost));
+    if (slot.kdf == KeySlot::Kdf::scrypt) {
+        BASE_TRY(stretched, base::stretch_passphrase(passphrase, slot.salt, slot.cost));
     } else {
-        stretched = base::derive_key({}, "pelago key file without passphrase", file.salt);
+        stretched = base::derive_key({}, "pelago key file without passphrase", slot.salt);
     }
-    const base::Bytes bound = header(file);
+    const base::Bytes context = bound(owner, slot);
     WrappingKeys keys;
-    keys.commitment = base::derive_key(stretched, "pelago key file commitment", bound);
-    keys.seal = base::derive_key(stretched, "pelago key file seal", bound);
+    keys.commitment = base::derive_key(stretched, "pelago key file commitment", context);
+    keys.seal = base::derive_key(stretched, "pelago key file seal", context);
     base::wipe(stretched);
     return keys;
 }
@@ -86,9 +89,9 @@ base::Result<std::string> unwrap_text(std::string_view text) {
     return inside;
 }
 
-base::Result<void> check_cost(const KeyFile& file) {
-    const auto [log2_n, r, p] = file.cost;
-    if (!file.has_passphrase()) {
+base::Result<void> check_cost(const KeySlot& slot) {
+    const auto [log2_n, r, p] = slot.cost;
+    if (slot.kdf == KeySlot::Kdf::none) {
         if (log2_n != 0 || r != 0 || p != 0) return malformed("has costs without a passphrase");
         return base::ok();
     }
@@ -99,13 +102,96 @@ base::Result<void> check_cost(const KeyFile& file) {
     return base::ok();
 }
 
+std::uint64_t work_of(const KeySlot& slot) {
+    return (std::uint64_t{1} << slot.cost.log2_n) * slot.cost.r * slot.cost.p;
+}
+
+/// All of them together: whoever has a wrong passphrase has to try each.
+base::Result<void> check_slots(const std::vector<KeySlot>& slots) {
+    std::uint64_t work = 0;
+    for (const auto& slot : slots) {
+        BASE_CHECK(check_cost(slot));
+        BASE_CHECK(check_key_label(slot.label.text));
+        if (slot.kdf == KeySlot::Kdf::none && slots.size() > 1) return malformed("has passphrases and needs none");
+        work += work_of(slot);
+        const auto same = [&](const KeySlot& other) { return other.label.text == slot.label.text; };
+        if (std::ranges::count_if(slots, same) > 1) return malformed("has two passphrases of one label");
+    }
+    if (work > kMostWork) return malformed("asks for more work than is allowed, in all its passphrases together");
+    return base::ok();
+}
+
+base::Result<KeySlot> read_slot(base::Reader& in) {
+    KeySlot slot;
+    const std::uint8_t kdf = in.u8();
+    slot.cost.log2_n = in.u8();
+    slot.cost.r = in.u8();
+    slot.cost.p = in.u8();
+    slot.salt = in.array<32>();
+    slot.label.created_ns = in.i64();
+    slot.label.text = std::string{base::as_text(in.raw(in.u8()))};
+    slot.commitment = in.array<32>();
+    slot.sealed_seed = in.array<48>();
+    if (kdf > static_cast<std::uint8_t>(KeySlot::Kdf::scrypt))
+        return malformed("names an unknown way to stretch a passphrase");
+    slot.kdf = static_cast<KeySlot::Kdf>(kdf);
+    return slot;
+}
+
+base::Result<KeySlot> make_slot(const base::SigningKey& key, std::string_view passphrase, KeyLabel label,
+                                base::Rng& rng, base::ScryptCost cost) {
+    KeySlot slot;
+    if (!passphrase.empty()) {
+        slot.kdf = KeySlot::Kdf::scrypt;
+        slot.cost = cost;
+    }
+    slot.label = std::move(label);
+    rng.fill(slot.salt);
+    BASE_CHECK(check_slots({slot}));
+    const auto owner = key.public_key();
+    BASE_TRY(const WrappingKeys keys, wrapping_keys(owner, slot, passphrase));
+    slot.commitment = keys.commitment;
+    const base::Bytes sealed = base::seal_once(keys.seal, associated(owner, slot), key.seed());
+    std::ranges::copy(sealed, slot.sealed_seed.begin());
+    return slot;
+}
+
+/// Errc::wrong_key: `passphrase` is another one.
+base::Result<base::SigningKey> open_slot(const base::PublicKey& owner, const KeySlot& slot,
+                                         std::string_view passphrase) {
+    BASE_TRY(const WrappingKeys keys, wrapping_keys(owner, slot, passphrase));
+    if (!base::equal_in_constant_time(keys.commitment, slot.commitment)) return base::Errc::wrong_key;
+    auto seed = base::open_once(keys.seal, associated(owner, slot), slot.sealed_seed);
+    if (!seed || seed->size() != 32) return base::Error{base::Errc::corrupt, "the key file"};
+    base::Key bytes{};
+    std::ranges::copy(*seed, bytes.begin());
+    base::wipe(*seed);
+    base::SigningKey key{bytes};
+    base::wipe(bytes);
+    if (key.public_key() != owner) return base::Error{base::Errc::corrupt, "the key file"};
+    return key;
+}
+
 }  // namespace
+
+base::Result<void> check_key_label(std::string_view text) {
+    const auto refuse = [](std::string why) { return base::Error{base::Errc::bad_argument, std::move(why)}; };
+    if (text.empty()) return refuse("a passphrase has a label");
+    if (text.size() > kMaxKeyLabelBytes) return refuse("the label is too long");
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+    if (std::ranges::any_of(text, is_control)) return refuse("a label has no control characters");
+    return base::ok();
+}
 
 std::string KeyFile::name() const { return base::to_hex(public_key).substr(0, 16); }
 
 std::string KeyFile::encode() const {
     base::Writer body;
-    body.raw(associated(*this)).raw(sealed_seed);
+    body.u8(kVersion).raw(public_key).u8(static_cast<std::uint8_t>(slots.size()));
+    for (const auto& slot : slots) {
+        const auto part = associated(public_key, slot);
+        body.raw(base::ByteView{part}.subspan(1 + public_key.size())).raw(slot.sealed_seed);
+    }
     body.u32(base::crc32c(body.view()));
     const std::string text = to_base64(body.view());
     std::string out{kBegin};
@@ -119,55 +205,62 @@ base::Result<KeyFile> KeyFile::decode(base::ByteView text) {
     const auto body = from_base64(inside);
     if (!body || !base::ends_with_crc32c(*body)) return base::Error{base::Errc::corrupt, "the key file"};
     base::Reader in{base::ByteView{*body}.first(body->size() - 4)};
-    KeyFile file;
     if (in.u8() != kVersion) return base::Error{base::Errc::unsupported, "the key file's version"};
-    const std::uint8_t kdf = in.u8();
-    file.cost.log2_n = in.u8();
-    file.cost.r = in.u8();
-    file.cost.p = in.u8();
-    file.salt = in.array<32>();
-    file.public_key = in.array<32>();
-    file.commitment = in.array<32>();
-    file.sealed_seed = in.array<48>();
-    if (!in.complete()) return malformed("has the wrong length");
-    if (kdf > static_cast<std::uint8_t>(Kdf::scrypt)) return malformed("names an unknown way to stretch a passphrase");
-    file.kdf = static_cast<Kdf>(kdf);
-    BASE_CHECK(check_cost(file));
-    return file;
-}
-
-base::Result<KeyFile> KeyFile::seal(const base::SigningKey& key, std::string_view passphrase, base::Rng& rng,
-                                    base::ScryptCost cost) {
     KeyFile file;
-    if (!passphrase.empty()) {
-        file.kdf = Kdf::scrypt;
-        file.cost = cost;
+    file.public_key = in.array<32>();
+    const std::size_t count = in.u8();
+    if (count < 1 || count > kMaxKeySlots) return malformed("has no passphrase slots, or too many");
+    for (std::size_t i = 0; i < count; ++i) {
+        BASE_TRY(auto slot, read_slot(in));
+        file.slots.push_back(std::move(slot));
     }
-    BASE_CHECK(check_cost(file));
-    rng.fill(file.salt);
-    file.public_key = key.public_key();
-    BASE_TRY(const WrappingKeys keys, wrapping_keys(file, passphrase));
-    file.commitment = keys.commitment;
-    const base::Bytes sealed = base::seal_once(keys.seal, associated(file), key.seed());
-    std::ranges::copy(sealed, file.sealed_seed.begin());
+    if (!in.complete()) return malformed("has the wrong length");
+    if (const auto checked = check_slots(file.slots); !checked) {
+        return checked.error() == base::Errc::bad_format ? checked.error() : malformed("names a passphrase badly");
+    }
     return file;
 }
 
-base::Result<base::SigningKey> KeyFile::open(std::string_view passphrase) const {
-    BASE_TRY(const WrappingKeys keys, wrapping_keys(*this, passphrase));
-    if (!base::equal_in_constant_time(keys.commitment, commitment)) {
-        if (has_passphrase()) return base::Errc::wrong_key;
-        return base::Error{base::Errc::corrupt, "the key file"};
+base::Result<KeyFile> KeyFile::seal(const base::SigningKey& key, std::string_view passphrase, KeyLabel label,
+                                    base::Rng& rng, base::ScryptCost cost) {
+    KeyFile file;
+    file.public_key = key.public_key();
+    BASE_TRY(auto slot, make_slot(key, passphrase, std::move(label), rng, cost));
+    file.slots.push_back(std::move(slot));
+    return file;
+}
+
+base::Result<void> KeyFile::put(std::optional<std::size_t> at, const base::SigningKey& key, std::string_view passphrase,
+                                KeyLabel label, base::Rng& rng, base::ScryptCost cost) {
+    const auto refuse = [](std::string why) { return base::Error{base::Errc::bad_argument, std::move(why)}; };
+    const auto others = slots.size() - (at ? 1 : 0);
+    if (!at && slots.size() >= kMaxKeySlots) return refuse("the key has as many passphrases as it can have");
+    if (passphrase.empty() && others > 0) return refuse("the key has other passphrases, which 'key remove' removes");
+    if (!at && !has_passphrase()) return refuse("the key has no passphrase; 'key passwd' gives it its first");
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        if (i != at && slots[i].label.text == label.text)
+            return refuse("there is a passphrase '" + label.text + "' already");
     }
-    auto seed = base::open_once(keys.seal, associated(*this), sealed_seed);
-    if (!seed || seed->size() != 32) return base::Error{base::Errc::corrupt, "the key file"};
-    base::Key bytes{};
-    std::ranges::copy(*seed, bytes.begin());
-    base::wipe(*seed);
-    base::SigningKey key{bytes};
-    base::wipe(bytes);
-    if (key.public_key() != public_key) return base::Error{base::Errc::corrupt, "the key file"};
-    return key;
+    BASE_TRY(auto slot, make_slot(key, passphrase, std::move(label), rng, cost));
+    auto changed = slots;
+    if (at) {
+        changed.at(*at) = std::move(slot);
+    } else {
+        changed.push_back(std::move(slot));
+    }
+    BASE_CHECK(check_slots(changed));
+    slots = std::move(changed);
+    return base::ok();
+}
+
+base::Result<KeyFile::Opened> KeyFile::open(std::string_view passphrase) const {
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        auto key = open_slot(public_key, slots[i], passphrase);
+        if (key) return Opened{std::move(*key), i};
+        if (!(key.error() == base::Errc::wrong_key)) return key.error();
+    }
+    if (has_passphrase()) return base::Errc::wrong_key;
+    return base::Error{base::Errc::corrupt, "the key file"};
 }
 
 }  // namespace tools

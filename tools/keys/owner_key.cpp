@@ -1,5 +1,8 @@
 #include "keys/owner_key.hpp"
 
+#include <algorithm>
+#include <chrono>
+
 #include "base/error.hpp"
 #include "base/host/host_rng.hpp"
 #include "cli/files.hpp"
@@ -17,7 +20,8 @@ base::Result<void> make_owner_key(Context& context, const std::string& path) {
     BASE_TRY(const auto passphrase, given_passphrase(context.settings, context.io.environment()));
     base::host::HostRng rng;
     const base::SigningKey key{rng.secret()};
-    BASE_TRY(const KeyFile file, KeyFile::seal(key, passphrase ? passphrase->view() : std::string_view{}, rng));
+    BASE_TRY(const KeyFile file,
+             KeyFile::seal(key, passphrase ? passphrase->view() : std::string_view{}, label_of_now(context), rng));
     const auto cannot = [](const base::Error& error) {
         return base::Error{error.code(),
                            "cannot make an owner key: " + error.detail() + " (choose another directory with --dir)"};
@@ -42,6 +46,15 @@ bool is_empty(const std::string& path) {
 
 }  // namespace
 
+KeyLabel label_of_now(const Context& context) {
+    const auto& environment = context.io.environment();
+    std::string text = environment.user + "@" + environment.host;
+    std::erase_if(text, [](char c) { return !check_key_label(std::string_view{&c, 1}); });
+    text.resize(std::min(text.size(), kMaxKeyLabelBytes));
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return {text, std::chrono::duration_cast<std::chrono::nanoseconds>(now).count()};
+}
+
 base::Result<std::optional<KeyFile>> read_key_file(Context& context, const std::string& path) {
     const auto bytes = read_small_file(path, kMaxKeyFileBytes);
     if (!bytes) return bytes.error().with("cannot read the owner key");
@@ -54,8 +67,8 @@ base::Result<std::optional<KeyFile>> read_key_file(Context& context, const std::
     return std::optional<KeyFile>{std::move(*file)};
 }
 
-base::Result<base::SigningKey> unlock(Context& context, const KeyFile& file, const std::string& path) {
-    const auto open = [&](std::string_view passphrase) -> base::Result<base::SigningKey> {
+base::Result<KeyFile::Opened> unlock(Context& context, const KeyFile& file, const std::string& path) {
+    const auto open = [&](std::string_view passphrase) -> base::Result<KeyFile::Opened> {
         auto key = file.open(passphrase);
         if (!key) return key.error().with("cannot unlock the owner key " + path);
         return key;
@@ -106,7 +119,8 @@ base::Result<base::SigningKey> owner_key(Context& context, IfNoKey if_none) {
         file = owner_key_file(context);
     }
     if (!file) return file.error();
-    return unlock(context, *file, path);
+    BASE_TRY(auto opened, unlock(context, *file, path));
+    return std::move(opened.key);
 }
 
 }  // namespace tools

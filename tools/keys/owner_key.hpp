@@ -17,7 +17,9 @@ namespace tools {
 /// Nullopt if there is none yet. Warns if others may read it. base::Errc::corrupt if it is not what was written.
 [[nodiscard]] base::Result<std::optional<KeyFile>> read_key_file(Context& context, const std::string& path);
 /// With the passphrase that is given, else one typed on the terminal (three tries). Errc::no_passphrase, wrong_key.
-[[nodiscard]] base::Result<base::SigningKey> unlock(Context& context, const KeyFile& file, const std::string& path);
+[[nodiscard]] base::Result<KeyFile::Opened> unlock(Context& context, const KeyFile& file, const std::string& path);
+/// Of a passphrase that is made now: user@host.
+[[nodiscard]] KeyLabel label_of_now(const Context& context);
 /// What is done where there is no key.
 enum class IfNoKey : std::uint8_t {
     refuse,

@@ -1,5 +1,6 @@
 // pelago key ...
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +11,7 @@
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
 #include "keys/owner_key.hpp"
+#include "keys/verbs.hpp"
 #include "session/data_directory.hpp"
 
 namespace tools {
@@ -97,12 +99,13 @@ base::Result<ExitCode> import_from(Context& context, const std::string& source, 
     return ExitCode::done;
 }
 
-struct PasswdOptions {
+struct PassphraseOptions {
     std::string new_password_file;
     bool no_password = false;
+    std::string label;  // empty: that of the slot, or user@host
 };
 
-base::Result<Passphrase> new_passphrase(Context& context, const PasswdOptions& options) {
+base::Result<Passphrase> new_passphrase(Context& context, const PassphraseOptions& options) {
     if (options.no_password) return Passphrase{{}};
     if (!options.new_password_file.empty())
         return passphrase_from_file(options.new_password_file, "--new-password-file", Errc::usage);
@@ -113,30 +116,170 @@ base::Result<Passphrase> new_passphrase(Context& context, const PasswdOptions& o
     return typed;
 }
 
-base::Result<ExitCode> passwd(Context& context, const PasswdOptions& options) {
-    BASE_TRY(const Located key, locate(context));
-    BASE_TRY(const base::SigningKey owner, unlock(context, key.file, key.path));
-    BASE_TRY(const Passphrase passphrase, new_passphrase(context, options));
-    base::host::HostRng rng;
-    BASE_TRY(const KeyFile sealed, KeyFile::seal(owner, passphrase.view(), rng));
+base::Result<void> write_key(Context& context, const Located& key, const std::string& cannot) {
     const auto names = names_of(key.path);
-    if (auto written = replace_small_file(key.path, base::as_bytes(sealed.encode())); !written) {
-        return written.error().with("cannot change the passphrase");
-    }
-    if (context.console.output().json) {
-        context.console.print_json({{"file", key.path}, {"passphrase", sealed.has_passphrase()}});
+    if (auto written = replace_small_file(key.path, base::as_bytes(key.file.encode())); !written) {
+        return written.error().with(cannot);
     }
     if (names > 1) {
         context.console.warn(key.path + " has " + plural(names - 1, "other name", "other names") +
                              " (hard links): the key is still there as it was before");
     }
-    context.console.note(sealed.has_passphrase()
-                             ? "changed the passphrase; recovery files made earlier keep theirs"
-                             : "removed the passphrase: whoever can read " + printable(key.path) + " has the key");
+    return base::ok();
+}
+
+base::Result<ExitCode> passwd(Context& context, const PassphraseOptions& options) {
+    BASE_TRY(Located key, locate(context));
+    BASE_TRY(const auto opened, unlock(context, key.file, key.path));
+    const bool several = key.file.slots.size() > 1;
+    if (options.no_password && several)
+        return usage_error(
+            "cannot remove the last passphrase while there are others; 'pelago key remove' removes them");
+    BASE_TRY(const Passphrase passphrase, new_passphrase(context, options));
+    base::host::HostRng rng;
+    KeyLabel label{options.label.empty() ? key.file.slots[opened.slot].label.text : options.label,
+                   label_of_now(context).created_ns};
+    if (auto put = key.file.put(opened.slot, opened.key, passphrase.view(), std::move(label), rng); !put) {
+        return put.error().with("cannot change the passphrase");
+    }
+    BASE_CHECK(write_key(context, key, "cannot change the passphrase"));
+    const bool protects = key.file.has_passphrase();
+    if (context.console.output().json) {
+        context.console.print_json(
+            {{"file", key.path}, {"passphrase", protects}, {"label", key.file.slots[opened.slot].label.text}});
+    }
+    context.console.note(!protects ? "removed the passphrase: whoever can read " + printable(key.path) + " has the key"
+                         : several ? "changed the passphrase '" + printable(key.file.slots[opened.slot].label.text) +
+                                         "'; the others, and recovery files made earlier, stay as they are"
+                                   : "changed the passphrase; recovery files made earlier keep theirs");
     return ExitCode::done;
 }
 
+/// user@host, or with a number behind it.
+std::string unused_label(const KeyFile& file, const std::string& wanted) {
+    const auto used = [&](const std::string& text) {
+        return std::ranges::any_of(file.slots, [&](const KeySlot& slot) { return slot.label.text == text; });
+    };
+    std::string text = wanted;
+    for (int n = 2; used(text); ++n) {
+        const auto number = " " + std::to_string(n);
+        text = wanted.substr(0, kMaxKeyLabelBytes - number.size()) + number;
+    }
+    return text;
+}
+
+base::Result<ExitCode> add(Context& context, const PassphraseOptions& options) {
+    BASE_TRY(Located key, locate(context));
+    BASE_TRY(const auto opened, unlock(context, key.file, key.path));
+    if (!key.file.has_passphrase())
+        return usage_error("cannot add a passphrase to a key without one; 'pelago key passwd' gives it its first");
+    BASE_TRY(const Passphrase passphrase, new_passphrase(context, options));
+    if (key.file.open(passphrase.view())) return usage_error("cannot add a passphrase that opens the key already");
+    base::host::HostRng rng;
+    auto label = label_of_now(context);
+    label.text = options.label.empty() ? unused_label(key.file, label.text) : options.label;
+    const auto shown = label.text;
+    if (auto put = key.file.put(std::nullopt, opened.key, passphrase.view(), std::move(label), rng); !put) {
+        return put.error().with("cannot add a passphrase");
+    }
+    BASE_CHECK(write_key(context, key, "cannot add a passphrase"));
+    if (context.console.output().json) {
+        context.console.print_json({{"file", key.path}, {"number", key.file.slots.size()}, {"label", shown}});
+    }
+    context.console.note("added passphrase '" + printable(shown) + "'; recovery files made earlier do not have it");
+    return ExitCode::done;
+}
+
+base::Result<ExitCode> list(Context& context) {
+    BASE_TRY(const Located key, locate(context));
+    using enum Table::Align;
+    Table table{{"N", "LABEL", "CREATED", "PASSPHRASE"}, {right, left, left, left}};
+    auto document = nlohmann::json::array();
+    for (std::size_t i = 0; i < key.file.slots.size(); ++i) {
+        const auto& label = key.file.slots[i].label;
+        document.push_back({{"number", i + 1},
+                            {"label", label.text},
+                            {"created", rfc3339(label.created_ns)},
+                            {"passphrase", key.file.has_passphrase()}});
+        table.add({std::to_string(i + 1), printable(label.text), local_time(label.created_ns),
+                   key.file.has_passphrase() ? "yes" : "none"});
+    }
+    if (context.console.output().json) {
+        context.console.print_json(document);
+    } else {
+        context.console.print(table.str());
+    }
+    return ExitCode::done;
+}
+
+/// By label; else by number.
+base::Result<std::size_t> slot_called(const KeyFile& file, const std::string& name) {
+    for (std::size_t i = 0; i < file.slots.size(); ++i) {
+        if (file.slots[i].label.text == name) return i;
+    }
+    for (std::size_t i = 0; i < file.slots.size(); ++i) {
+        if (std::to_string(i + 1) == name) return i;
+    }
+    return usage_error("the key has no passphrase '" + name + "'; 'pelago key list' shows them");
+}
+
+/// The one that was given stays: so whoever removes one has another.
+base::Result<ExitCode> remove(Context& context, const std::string& name) {
+    BASE_TRY(Located key, locate(context));
+    BASE_TRY(const std::size_t slot, slot_called(key.file, name));
+    const auto label = key.file.slots[slot].label.text;
+    if (key.file.slots.size() == 1)
+        return usage_error("cannot remove the only passphrase; 'pelago key passwd' changes it");
+    BASE_TRY(const auto opened, unlock(context, key.file, key.path));
+    if (opened.slot == slot)
+        return usage_error("cannot remove the passphrase that was given; give another one that the key has");
+    key.file.slots.erase(key.file.slots.begin() + static_cast<std::ptrdiff_t>(slot));
+    BASE_CHECK(write_key(context, key, "cannot remove the passphrase"));
+    if (context.console.output().json) context.console.print_json({{"file", key.path}, {"removed", label}});
+    context.console.note("removed passphrase '" + printable(label) +
+                         "'; recovery files and copies of the key made earlier still have it");
+    return ExitCode::done;
+}
+
+CLI::Option* add_new_passphrase_options(CLI::App& verb, PassphraseOptions& options) {
+    verb.add_option("--label", options.label, "What 'key list' calls it; default user@host")->type_name("LABEL");
+    return verb.add_option("--new-password-file", options.new_password_file, "The new one: first line of this file")
+        ->type_name("FILE");
+}
+
 }  // namespace
+
+void add_passphrase_verbs(Verbs& verbs, CLI::App& group) {
+    const auto changed = std::make_shared<PassphraseOptions>();
+    CLI::App& change = verbs.add(group,
+                                 {"passwd", "Change, set or remove the passphrase of the key",
+                                  "key passwd\nkey passwd --new-password-file /root/new-passphrase",
+                                  "Of a key with several, the one that was given."},
+                                 [changed](Context& context) { return passwd(context, *changed); });
+    auto* file = add_new_passphrase_options(change, *changed);
+    change.add_flag("--no-password", changed->no_password, "Remove the passphrase")->excludes(file);
+
+    const auto added = std::make_shared<PassphraseOptions>();
+    add_new_passphrase_options(
+        verbs.add(group,
+                  {"add", "Let another passphrase open the key, too",
+                   "key add --label ann\nkey add --label backup-service --new-password-file /root/passphrase",
+                   "A key has up to 8; each opens all of it. They are tried in their order, about half a second each."},
+                  [added](Context& context) { return add(context, *added); }),
+        *added);
+
+    verbs.add(group, {"list", "List the passphrases of the key", "key list"}, list);
+
+    const auto removed = std::make_shared<std::string>();
+    verbs
+        .add(group,
+             {"remove", "Remove a passphrase of the key", "key remove ann\nkey remove 2",
+              "Another one is asked for, and stays. Whoever kept a copy of the key file can still open that."},
+             [removed](Context& context) { return remove(context, *removed); })
+        .add_option("PASSPHRASE", *removed, "Its label or number, as 'key list' shows them")
+        ->required()
+        ->type_name("LABEL|N");
+}
 
 void add_key_verbs(Verbs& verbs) {
     CLI::App& group = verbs.group("key", "Manage the owner's key, which opens everything else");
@@ -159,14 +302,7 @@ void add_key_verbs(Verbs& verbs) {
     import.add_option("FILE", *source, "What 'key export' wrote")->required();
     import.add_flag("--replace", *replace, "Use it instead of the present key, which is kept beside");
 
-    const auto options = std::make_shared<PasswdOptions>();
-    CLI::App& change = verbs.add(group,
-                                 {"passwd", "Change, set or remove the passphrase of the key",
-                                  "key passwd\nkey passwd --new-password-file /root/new-passphrase"},
-                                 [options](Context& context) { return passwd(context, *options); });
-    auto* file =
-        change.add_option("--new-password-file", options->new_password_file, "The new one: first line of this file");
-    change.add_flag("--no-password", options->no_password, "Remove the passphrase")->excludes(file);
+    add_passphrase_verbs(verbs, group);
 }
 
 }  // namespace tools

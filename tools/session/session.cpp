@@ -21,24 +21,32 @@ constexpr int kTicksBeforeTelling = 4;
 
 }  // namespace
 
-Session::Session(Context& context, DataDirectory directory)
+Session::Session(Context& context, std::shared_ptr<base::host::HostRuntime> runtime)
     : console_{context.console},
-      directory_{std::move(directory)},
+      directory_{data_directory(context.settings)},
       stop_{context.io.environment().stop},
-      runtime_{std::make_unique<ConsoleLog>(context.console)},
+      runtime_{std::move(runtime)},
       files_{base::host::make_local_tree()} {}
 
 Session::~Session() {
-    if (shared_) runtime_.run(shared_->close());
+    if (shared_) runtime_->run(shared_->close());
 }
 
 base::NodeEnv Session::env() {
-    return {runtime_.executor(), runtime_.clock(),   runtime_.rng(), *transport_,
-            *client_disk_,       runtime_.workers(), runtime_.log()};
+    return {runtime_->executor(), runtime_->clock(),   runtime_->rng(), *transport_,
+            *client_disk_,        runtime_->workers(), runtime_->log()};
 }
 
 base::Result<std::unique_ptr<Session>> Session::open(Context& context) {
-    std::unique_ptr<Session> session{new Session{context, data_directory(context.settings)}};
+    auto runtime = std::make_shared<base::host::HostRuntime>(std::make_unique<ConsoleLog>(context.console));
+    return open(std::unique_ptr<Session>{new Session{context, std::move(runtime)}}, context);
+}
+
+base::Result<std::unique_ptr<Session>> Session::open_beside(Context& context, const Session& other) {
+    return open(std::unique_ptr<Session>{new Session{context, other.runtime_}}, context);
+}
+
+base::Result<std::unique_ptr<Session>> Session::open(std::unique_ptr<Session> session, Context& context) {
     const std::string& path = session->directory_.path;
     const auto opened = [&]() -> base::Result<void> {
         BASE_CHECK(check_new(session->directory_));
@@ -86,8 +94,9 @@ base::Result<void> Session::open_client() {
 }
 
 base::Result<void> Session::connect_to_node() {
-    transport_ = base::host::connect_local(runtime_.executor(), runtime_.clock(), runtime_.rng(), directory_.socket());
-    client_ = std::make_unique<past::LocalClient>(*transport_, runtime_.clock(), base::Address{});
+    transport_ =
+        base::host::connect_local(runtime_->executor(), runtime_->clock(), runtime_->rng(), directory_.socket());
+    client_ = std::make_unique<past::LocalClient>(*transport_, runtime_->clock(), base::Address{});
     storage_ = client_.get();
     return base::ok();
 }
@@ -98,7 +107,7 @@ base::Result<void> Session::connect_to_other_node() {
         return base::Error{Errc::no_node, "cannot reach the node at " + directory_.socket()};
     BASE_CHECK(connect_to_node());
     constexpr std::chrono::seconds kPatience{10};
-    BASE_TRY(const auto network, run(ask_daemon(*transport_, runtime_.clock(), "network", nullptr, kPatience)));
+    BASE_TRY(const auto network, run(ask_daemon(*transport_, runtime_->clock(), "network", nullptr, kPatience)));
     network_ = network.value("name", std::string{});
     return base::ok();
 }
@@ -107,7 +116,7 @@ base::Result<void> Session::open_shared_store(const Settings& settings) {
     transport_ = std::make_unique<LoneTransport>(base::Address{});
     LoneNodeConfig config;
     config.capacity_bytes = settings.size("capacity").value_or(0);
-    shared_ = std::make_unique<SharedStore>(runtime_, directory_, config);
+    shared_ = std::make_unique<SharedStore>(*runtime_, directory_, config);
     BASE_CHECK(run(shared_->open(), "another pelago command that uses the store"));
     storage_ = shared_.get();
     return base::ok();

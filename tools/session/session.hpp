@@ -46,6 +46,8 @@ class Session {
     /// Errors: Errc::no_node (a network was joined, but its node does not run: never a local copy instead),
     /// base::Errc::locked, and what opening the store says.
     [[nodiscard]] static base::Result<std::unique_ptr<Session>> open(Context& context);
+    /// Another one, on another data directory, whose coroutines run with those of `other`.
+    [[nodiscard]] static base::Result<std::unique_ptr<Session>> open_beside(Context& context, const Session& other);
     /// Closes the store in order.
     ~Session();
     Session(const Session&) = delete;
@@ -67,14 +69,14 @@ class Session {
     /// node ended meanwhile.
     template <class T>
     base::Result<T> run(base::Task<base::Result<T>> task) {
-        auto result = runtime_.run(until_stopped(std::move(task), stop_));
+        auto result = runtime_->run(until_stopped(std::move(task), stop_));
         if (!result) return judge(result.error());
         return result;
     }
     /// The same, calling `tick` twice a second meanwhile.
     template <class T>
     base::Result<T> run(base::Task<base::Result<T>> task, std::function<void()> tick) {
-        return run(ticking(std::move(task), &runtime_.clock(), std::move(tick)));
+        return run(ticking(std::move(task), &runtime_->clock(), std::move(tick)));
     }
     /// The same; a terminal is told after two seconds what is waited for.
     template <class T>
@@ -85,7 +87,9 @@ class Session {
     }
 
   private:
-    Session(Context& context, DataDirectory directory);
+    Session(Context& context, std::shared_ptr<base::host::HostRuntime> runtime);
+    [[nodiscard]] static base::Result<std::unique_ptr<Session>> open(std::unique_ptr<Session> session,
+                                                                     Context& context);
     [[nodiscard]] base::Error judge(const base::Error& error) const;
     base::Result<void> open_client();
     base::Result<void> connect_to_node();
@@ -109,7 +113,7 @@ class Session {
     Console& console_;
     DataDirectory directory_;
     std::stop_token stop_;
-    base::host::HostRuntime runtime_;
+    std::shared_ptr<base::host::HostRuntime> runtime_;
     std::unique_ptr<base::LocalTree> files_;
     std::unique_ptr<base::Disk> client_disk_;
     std::unique_ptr<base::Transport> transport_;  // to the node near us, or one that reaches nobody

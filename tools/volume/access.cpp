@@ -37,12 +37,16 @@ base::Result<VolumeAccess> open_volume_to_read(Context& context, const std::stri
     return access;
 }
 
-base::Result<VolumeAccess> open_volume(Context& context, const std::string& name, IfAbsent if_absent) {
+namespace {
+
+/// `other`: null, or as in open_volume_beside().
+base::Result<VolumeAccess> open_volume(Context& context, const Session* other, const std::string& name,
+                                       IfAbsent if_absent) {
     BASE_CHECK(check_volume_name(name));
     const bool may_make = if_absent == IfAbsent::make_default && name == kDefaultVolume;
     BASE_TRY(const base::SigningKey owner, owner_key(context, may_make ? IfNoKey::make_at_first_use : IfNoKey::refuse));
     VolumeAccess access;
-    BASE_TRY(access.session, Session::open(context));
+    BASE_TRY(access.session, other != nullptr ? Session::open_beside(context, *other) : Session::open(context));
     Session& session = *access.session;
     auto volume = open_by_name(session, owner, name);
     if (!volume && volume.error() == objstore::Errc::no_such_volume && may_make) {
@@ -54,6 +58,17 @@ base::Result<VolumeAccess> open_volume(Context& context, const std::string& name
     access.volume = std::move(*volume);
     BASE_CHECK(session.run(remember_name(session.env(), name)));
     return access;
+}
+
+}  // namespace
+
+base::Result<VolumeAccess> open_volume(Context& context, const std::string& name, IfAbsent if_absent) {
+    return open_volume(context, nullptr, name, if_absent);
+}
+
+base::Result<VolumeAccess> open_volume_beside(Context& context, const Session& other, const std::string& name,
+                                              IfAbsent if_absent) {
+    return open_volume(context, &other, name, if_absent);
 }
 
 base::Result<std::unique_ptr<objstore::Volume>> open_by_name(Session& session, const base::SigningKey& owner,

@@ -29,8 +29,12 @@ enum class IfAbsent {
 
 /// Opens the volume of this name under the owner's key. Errors begin with "cannot open volume 'name'".
 [[nodiscard]] base::Result<VolumeAccess> open_volume(Context& context, const std::string& name, IfAbsent if_absent);
-/// The same for a verb that only reads: where most of those that keep the volume's newest state are gone, it opens as
-/// the others show it, and warns of that at once. report_damage() has the exit code for it.
+/// The same of what is in another data directory, which `context` has the settings of; its coroutines may await those
+/// of `other`.
+[[nodiscard]] base::Result<VolumeAccess> open_volume_beside(Context& context, const Session& other,
+                                                            const std::string& name, IfAbsent if_absent);
+/// open_volume() for a verb that only reads: where most of those that keep the volume's newest state are gone, it opens
+/// as the others show it, and warns of that at once. report_damage() has the exit code for it.
 [[nodiscard]] base::Result<VolumeAccess> open_volume_to_read(Context& context, const std::string& name);
 
 /// Of this machine's archive::DedupCache of the volume.

@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <exception>
-#include <set>
-#include <tuple>
 
 #include "objstore/error.hpp"
+#include "open_dedup.hpp"
 #include "past/error.hpp"
 
 namespace objstore::archive {
@@ -127,8 +126,10 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
     if (parent_snapshot_->time_ns > started_wall_ns_ + kClockSkew.count()) {
         report_.parent_ahead_ns = parent_snapshot_->time_ns;
     }
-    // Numbers of removed inodes are never given again: each generation has a range of its own.
-    next_number_ = session_->generation() << kGenerationShift;
+    // Numbers of removed inodes are never given again: each generation has a range of its own. Where the parent was
+    // copied from another volume, its generations were that one's.
+    const auto last = parent_.files().empty() ? 0 : parent_.files().back().number;
+    next_number_ = std::max(session_->generation(), (last >> kGenerationShift) + 1) << kGenerationShift;
     shown_.total_files = parent_snapshot_->files;
     shown_.total_bytes = parent_snapshot_->bytes;
     co_return base::ok();
@@ -212,74 +213,8 @@ base::Task<base::Result<void>> BackupRun::load_dedup() {
     Packer::Config config;
     config.zstd_level = options_.zstd_level;
     config.dry_run = options_.dry_run;
-    if (!options_.cache_path.empty()) {
-        auto open = [this] { return DedupCache::open(env_.disk, options_.cache_path, session_->keys(), index_); };
-        auto opened = co_await env_.workers.run(std::move(open));
-        if (opened) {
-            cache_ = std::move(*opened);
-        } else {
-            // Another backup has it: this one asks the volume, and keeps what it learns to itself.
-            const bool busy = opened.error() == base::Errc::locked;
-            if (!busy && !(opened.error() == base::Errc::not_found)) {
-                env_.log.write(base::Log::Level::warning, "archive",
-                               "rebuilding the cache: " + opened.error().message());
-            }
-            BASE_CO_CHECK(co_await rebuild_dedup(!busy && !options_.dry_run));
-        }
-    }
+    BASE_CO_TRY(cache_, co_await open_dedup(env_, *session_, options_.cache_path, options_.dry_run, index_));
     packer_ = std::make_unique<Packer>(env_, session_->storage(), session_->writer(), index_, cache_.get(), config);
-    co_return base::ok();
-}
-
-// From the newest snapshot of each host and set of paths: what only older ones hold is stored again if it comes back.
-base::Task<base::Result<void>> BackupRun::rebuild_dedup(bool with_file) {
-    index_ = DedupIndex{};
-    if (with_file) {
-        auto create = [this] { return DedupCache::create(env_.disk, options_.cache_path, session_->keys()); };
-        auto created = co_await env_.workers.run(std::move(create));
-        if (created) cache_ = std::move(*created);  // else this backup goes without
-    }
-    std::map<base::Guid, CacheRecord> records;
-    std::set<base::Guid> roots;
-    std::map<std::pair<std::string, std::vector<std::string>>, const Snapshot*> newest;
-    for (const auto& snapshot : session_->snapshots()) newest[{snapshot.host, snapshot.paths}] = &snapshot;
-    for (const auto& [key, snapshot] : newest) {
-        if (!roots.insert(snapshot->root->id).second) continue;
-        TreeCursor cursor{Tree{session_->reader(), snapshot->root}};
-        for (;;) {
-            const auto read = co_await cursor.next_items();
-            if (!read && is_isolated_damage(read.error().code()))
-                break;  // what it still tells is as good as nothing to know
-            if (!read) co_return read.error();
-            const auto items = *read;
-            if (items.empty()) break;
-            for (const auto& item : items) {
-                const auto* extent = std::get_if<Extent>(&item.value);
-                if (const auto* xattr = std::get_if<XattrRecord>(&item.value))
-                    extent = std::get_if<Extent>(&xattr->value);
-                if (extent == nullptr || !extent->block || !extent->hash ||
-                    extent->block->key_epoch != session_->keys().epoch.epoch)
-                    continue;
-                auto& record = records[extent->block->id];
-                record.block = *extent->block;
-                record.chunks.push_back({extent->offset, static_cast<std::uint32_t>(extent->length), *extent->hash});
-            }
-        }
-    }
-    for (auto& [id, record] : records) {
-        auto& chunks = record.chunks;
-        std::sort(chunks.begin(), chunks.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
-        const auto same = [](const auto& a, const auto& b) { return a.offset == b.offset; };
-        chunks.erase(std::unique(chunks.begin(), chunks.end(), same), chunks.end());
-        const auto block =
-            index_.add_block(std::make_shared<const BlockRef>(record.block), DedupIndex::Presence::unknown);
-        for (const auto& chunk : chunks) index_.add(chunk.hash, {block, chunk.offset, chunk.length});
-        if (!cache_) continue;
-        CacheSalt salt{};
-        env_.rng.fill(salt);
-        auto append = [cache = cache_.get(), &record, salt] { std::ignore = cache->append(record, salt); };
-        co_await env_.workers.run(std::move(append));
-    }
     co_return base::ok();
 }
 

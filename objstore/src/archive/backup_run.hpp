@@ -92,7 +92,6 @@ class BackupRun {
     base::Task<void> store_one_again(BlockName name, std::size_t index, std::shared_ptr<Thin> thin,
                                      base::Semaphore::Permit permit);
     base::Task<base::Result<void>> load_dedup();
-    base::Task<base::Result<void>> rebuild_dedup(bool with_file);
     [[nodiscard]] Snapshot describe() const;
     [[nodiscard]] std::vector<std::string> recorded_paths() const;
     base::Task<void> scan();

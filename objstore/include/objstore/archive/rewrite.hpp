@@ -30,8 +30,10 @@ enum class LeftOut : std::uint8_t {
 
 struct RewriteOptions {
     Patterns excludes;
-    std::set<base::Guid> lost;      ///< blocks that cannot be had
-    std::vector<std::string> tags;  ///< of the new snapshot, beside those it had
+    std::set<base::Guid> lost;            ///< blocks that cannot be had
+    std::vector<std::string> tags;        ///< of the new snapshot, beside those it had
+    std::optional<std::string> host;      ///< of the new one, instead
+    std::optional<std::int64_t> time_ns;  ///< likewise
     bool dry_run = false;
     /// Told of each path; of a directory that is left out not of what is below it.
     std::function<void(const std::string& path, LeftOut why)> on_left_out;
@@ -39,7 +41,7 @@ struct RewriteOptions {
 
 struct RewriteReport {
     std::uint64_t left_out = 0;        ///< paths that on_left_out was or would be told of
-    std::optional<Snapshot> snapshot;  ///< the new one: of the same time and host. None if nothing was left out, or dry
+    std::optional<Snapshot> snapshot;  ///< the new one; none if it would be as the old one, or dry
 };
 
 /// The old snapshot stays. Errors: Errc::damaged where the root of its tree is lost: nothing can be read of it then;
