@@ -201,7 +201,7 @@ def test_log_diff_and_policy(m):
     lines = [json.loads(line) for line in m.run("volume", "diff", "v", oldest, "--json").stdout.splitlines()]
     check([(one["path"], one["modifier"]) for one in lines[:-1]] == [("/f", "M")], str(lines))
     policy = run("volume", "policy", "v")
-    check(policy["keep"]["last"] == "10" and policy["keep"]["monthly"] == "12", str(policy))
+    check(policy["keep"]["last"] == "5" and policy["keep"]["monthly"] == "12", str(policy))
     check(run("volume", "policy", "v", "--keep-last", "2")["versions"] == 1, "at once")
     m.run("volume", "policy", "v", "--keep-hourly", "1001", expect=2)
     m.run("volume", "policy", "v", "--keep-daily", "unlimited", expect=2)

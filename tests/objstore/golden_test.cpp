@@ -8,7 +8,7 @@
 #include <iterator>
 
 #include "base/codec.hpp"
-#include "objstore/live/history.hpp"
+#include "live/keep_version.hpp"
 #include "objstore/world.hpp"
 #include "tree/node.hpp"
 
@@ -268,12 +268,13 @@ TEST(Golden, Snapshot) {
     expect_golden("snapshot_written_again", snapshot.encode().bytes);
 }
 
-TEST(Golden, HistoryPolicy) {
-    auto policy = default_history_policy();
+TEST(Golden, History) {
+    HistoryRecord record;
+    auto& policy = record.policy.emplace(default_history_policy());
     policy.yearly = 300;
     policy.within = {.years = 0, .months = 0, .days = 2, .hours = 12};
     policy.within_yearly = {.years = 75, .months = 1, .days = 0, .hours = 0};
-    expect_golden("history_policy", encode_history_policy(policy).bytes);
+    expect_golden("history", record.encode().bytes);
 }
 
 TEST(Golden, Heartbeat) {

@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "gc/mark_set.hpp"
+#include "live/keep_version.hpp"
 #include "objstore/archive/dedup_cache.hpp"
 #include "past/error.hpp"
 #include "tree/load.hpp"
@@ -228,12 +229,8 @@ base::Task<base::Result<void>> Repack::measure(const Session& session) {
         return false;
     };
     const Tree forest{volume_.reader(), session.pinned().forest};
-    BASE_CO_TRY(const auto items, co_await forest.range(TreeKey{}, TreeKey::behind(0, Kind::policy)));
-    for (const auto& item : items) {
-        const auto* record = std::get_if<Opaque>(&item.value);
-        if (record == nullptr || item.key.kind == Kind::snapshot) continue;
-        for (const auto& root : record->blocks) BASE_CO_CHECK(co_await visit_root(root, meet));
-    }
+    BASE_CO_TRY(const auto roots, co_await roots_of_versions(volume_.reader(), forest));
+    for (const auto& root : roots) BASE_CO_CHECK(co_await visit_root(root, meet));
     stays = false;
     seen_ = MarkSet{SIZE_MAX};  // what snapshots share with it is looked at again: it costs no more than its leaves
     for (const auto& snapshot : session.snapshots()) BASE_CO_CHECK(co_await visit_root(snapshot.root, meet));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include "base/codec.hpp"
@@ -20,7 +21,8 @@ using archive::Span;
 
 constexpr std::uint8_t kFormat = 1;
 constexpr int kMaxSpan = 100'000;  // of each unit, as parse_span() has it
-constexpr TreeKey kPolicyKey{.inode = 0, .kind = Kind::policy};
+constexpr TreeKey kHistoryKey{.inode = 0, .kind = Kind::policy};
+constexpr std::size_t kMoveTogether = 4;  // versions, to their own tree
 
 constexpr std::array kCounts{&HistoryPolicy::last,   &HistoryPolicy::hourly,  &HistoryPolicy::daily,
                              &HistoryPolicy::weekly, &HistoryPolicy::monthly, &HistoryPolicy::yearly};
@@ -60,8 +62,13 @@ TreeKey version_key(std::int64_t time_ns) {
 std::int64_t time_of(const TreeKey& key) { return static_cast<std::int64_t>(key.sub); }
 
 struct Listed {
-    std::optional<HistoryPolicy> policy;  // nullopt: of a later version
-    std::vector<Item> versions;           // the oldest first
+    HistoryRecord record;
+    bool later = false;       // the record is of a later version
+    std::vector<Item> young;  // in the forest
+    std::vector<Item> older;  // in their own tree
+    bool older_whole = true;  // else `older` is what is left of them
+
+    [[nodiscard]] HistoryPolicy policy() const { return record.policy.value_or(default_history_policy()); }
 };
 
 base::Error damaged(const BlockRef& forest, const base::Error& error) {
@@ -71,17 +78,31 @@ base::Error damaged(const BlockRef& forest, const base::Error& error) {
 /// Of the forest's items; those of other kinds are passed over.
 base::Result<Listed> listed_in(std::vector<Item> items, const BlockRef& forest) {
     Listed out;
-    out.policy = default_history_policy();
     for (auto& item : items) {
         if (item.key.kind == Kind::version) {
-            out.versions.push_back(std::move(item));
-        } else if (item.key == kPolicyKey) {
-            auto policy = decode_history_policy(std::get<Opaque>(item.value));
-            if (!policy && !(policy.error() == base::Errc::unsupported)) return damaged(forest, policy.error());
-            out.policy = policy ? std::optional{std::move(*policy)} : std::nullopt;
+            out.young.push_back(std::move(item));
+        } else if (item.key == kHistoryKey) {
+            auto record = HistoryRecord::decode(std::get<Opaque>(item.value));
+            if (!record && !(record.error() == base::Errc::unsupported)) return damaged(forest, record.error());
+            out.later = !record;
+            if (record) out.record = std::move(*record);
         }
     }
     return out;
+}
+
+base::Task<base::Result<void>> read_older(BlockReader& reader, std::shared_ptr<NodeCache> nodes, Listed* listed) {
+    if (!listed->record.older) co_return base::ok();
+    const Tree tree{reader, listed->record.older, std::move(nodes)};
+    auto items = co_await tree.range(TreeKey{}, TreeKey::first(UINT64_MAX));
+    if (!items && !costs_only_itself(items.error().code())) co_return items.error();
+    listed->older_whole = items.has_value();
+    if (!items) {
+        BASE_CO_TRY(auto left, co_await tree.salvage());
+        items = std::move(left.items);
+    }
+    listed->older = std::move(*items);
+    co_return base::ok();
 }
 
 base::Task<base::Result<Listed>> read_listed(Tree forest) {
@@ -89,21 +110,68 @@ base::Task<base::Result<Listed>> read_listed(Tree forest) {
     co_return listed_in(std::move(items), *forest.root());
 }
 
-/// Off the list with what the policy does not keep. `times_ns`: the newest first; the first stays whatever it is.
-void erase_others(const HistoryPolicy& policy, const std::vector<std::int64_t>& times_ns,
-                  const std::vector<Item>& listed, ForestEdit& edit) {
-    const auto stays = versions_to_keep(policy, times_ns);
-    for (const auto& item : listed) {
-        const auto at = std::ranges::find(times_ns, time_of(item.key)) - times_ns.begin();
-        if (!stays[static_cast<std::size_t>(at)]) edit.erase.push_back(item.key);
+/// What becomes of the versions that are listed.
+struct Judgement {
+    std::vector<TreeKey> drop_young, drop_older;
+    std::vector<Item> move;  // from the young to the older
+    bool replaced_stays = false;
+};
+
+/// `first_ns`: the newest first, of those that are not listed: the live tree, and what it replaces.
+Judgement judge(const HistoryPolicy& policy, const std::vector<std::int64_t>& first_ns, const Listed& listed) {
+    auto times = first_ns;
+    for (const auto* some : {&listed.young, &listed.older}) {
+        for (const auto& item : *some) times.push_back(time_of(item.key));
     }
+    std::sort(times.begin() + static_cast<std::ptrdiff_t>(first_ns.size()), times.end(), std::greater<>{});
+    const auto stays = versions_to_keep(policy, times);
+    const auto number_of = [&](const Item& item) {
+        return static_cast<std::size_t>(std::ranges::find(times, time_of(item.key)) - times.begin());
+    };
+    Judgement out;
+    out.replaced_stays = first_ns.size() > 1 && stays[1];
+    for (const auto& item : listed.young) {
+        const auto number = number_of(item);
+        if (!stays[number]) out.drop_young.push_back(item.key);
+        if (stays[number] && std::cmp_greater_equal(number, policy.last)) out.move.push_back(item);
+    }
+    for (const auto& item : listed.older) {
+        if (!stays[number_of(item)]) out.drop_older.push_back(item.key);
+    }
+    return out;
 }
 
-std::vector<std::int64_t> newest_first(const std::vector<Item>& listed) {
-    std::vector<std::int64_t> times;
-    for (const auto& item : listed) times.push_back(time_of(item.key));
-    std::ranges::sort(times, std::greater<>{});
-    return times;
+/// The older versions without some and with others; null if none is left.
+base::Task<base::Result<BlockRefPtr>> write_older(LiveStore store, BlockWriter& writer, const Listed& listed,
+                                                  const Judgement& judged) {
+    std::map<TreeKey, Item> all;
+    for (const auto& item : listed.older) all.emplace(item.key, item);
+    for (const auto& key : judged.drop_older) all.erase(key);
+    for (const auto& item : judged.move) all.insert_or_assign(item.key, item);
+    if (all.empty()) co_return nullptr;
+    // At most a few leaves: written from nothing they are the same as by edits.
+    TreeUpdate update{writer, TreeShape{.node_bytes = kLiveNodeBytes, .name_epoch = store.keys.epoch.epoch}};
+    for (auto& [key, item] : all) BASE_CO_CHECK(co_await update.put(std::move(item)));
+    co_return co_await update.finish();
+}
+
+/// Adds to the edit; `record` is listed in the place of the one that is there, if `anew` or if it has to be.
+base::Task<base::Result<void>> apply(LiveStore store, BlockWriter& writer, const Listed& listed, Judgement judged,
+                                     HistoryRecord record, bool anew, ForestEdit* edit) {
+    if (!anew && judged.drop_older.empty() && judged.move.size() < kMoveTogether) judged.move.clear();
+    const bool rewrite = !judged.drop_older.empty() || !judged.move.empty() || (anew && !listed.older_whole);
+    edit->erase.insert(edit->erase.end(), judged.drop_young.begin(), judged.drop_young.end());
+    for (const auto& item : judged.move) edit->erase.push_back(item.key);
+    std::ranges::sort(edit->erase);
+    if (rewrite) {
+        BASE_CO_TRY(record.older, co_await write_older(store, writer, listed, judged));
+    }
+    if (!anew && !rewrite) co_return base::ok();
+    Item item;
+    item.key = kHistoryKey;
+    item.value = record.encode();
+    edit->put.push_back(std::move(item));
+    co_return base::ok();
 }
 
 Snapshot version_of(const LiveRecord& record) {
@@ -132,24 +200,25 @@ base::Task<base::Result<std::optional<LiveRecord>>> live_record(Tree forest) {
 
 class SetPolicy final : public ForestEditor {
   public:
-    explicit SetPolicy(HistoryPolicy policy) : policy_{std::move(policy)} {}
+    SetPolicy(Volume& volume, HistoryPolicy policy) : volume_{volume}, policy_{std::move(policy)} {}
 
-    base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& /*writer*/) override {
-        BASE_CO_TRY(const auto listed, co_await read_listed(forest));
+    base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) override {
+        BASE_CO_TRY(auto listed, co_await read_listed(forest));
+        BASE_CO_CHECK(co_await read_older(volume_.reader(), nullptr, &listed));
         BASE_CO_TRY(const auto live, co_await live_record(forest));
+        Judgement judged;
+        if (live) judged = judge(policy_, {live->time_ns}, listed);
+        auto record = listed.record;
+        record.policy = policy_;
+        const LiveStore store{volume_.reader(), nullptr, volume_.keys()};
         ForestEdit out;
-        auto times = newest_first(listed.versions);
-        if (live) times.insert(times.begin(), live->time_ns);
-        if (live) erase_others(policy_, times, listed.versions, out);
-        Item item;
-        item.key = kPolicyKey;
-        item.value = encode_history_policy(policy_);
-        out.put.push_back(std::move(item));
+        BASE_CO_CHECK(co_await apply(store, writer, listed, std::move(judged), std::move(record), true, &out));
         co_return std::optional{std::move(out)};
     }
     [[nodiscard]] std::uint64_t stored_since() const override { return UINT64_MAX; }
 
   private:
+    Volume& volume_;
     HistoryPolicy policy_;
 };
 
@@ -199,7 +268,7 @@ class NameVersion final : public ForestEditor {
 
 HistoryPolicy default_history_policy() {
     HistoryPolicy policy;
-    policy.last = 10;
+    policy.last = 5;
     policy.hourly = 24;
     policy.daily = 7;
     policy.weekly = 4;
@@ -226,34 +295,48 @@ base::Result<void> check_history_policy(const HistoryPolicy& policy) {
     return base::ok();
 }
 
-Opaque encode_history_policy(const HistoryPolicy& policy) {
+Opaque HistoryRecord::encode() const {
     base::Writer out;
-    out.u8(kFormat);
-    for (const auto count : kCounts) out.varint(static_cast<std::uint64_t>(policy.*count));
+    out.u8(kFormat).u8(policy ? 1 : 0);
+    for (const auto count : kCounts) {
+        if (policy) out.varint(static_cast<std::uint64_t>((*policy).*count));
+    }
     for (const auto span : kSpans) {
-        for (const auto unit : kUnits) out.varint(static_cast<std::uint64_t>(policy.*span.*unit));
+        for (const auto unit : kUnits) {
+            if (policy) out.varint(static_cast<std::uint64_t>((*policy).*span.*unit));
+        }
     }
     Opaque record;
     record.bytes = out.take();
+    if (older) record.blocks.push_back(older);
     return record;
 }
 
-base::Result<HistoryPolicy> decode_history_policy(const Opaque& record) {
+base::Result<HistoryRecord> HistoryRecord::decode(const Opaque& record) {
     base::Reader in{record.bytes};
     const auto format = in.u8();
-    if (in.ok() && format != kFormat) return base::Error{base::Errc::unsupported, "a policy of a later version"};
+    if (in.ok() && format != kFormat) return base::Error{base::Errc::unsupported, "a history of a later version"};
     const auto number = [&](int most) {
         const auto value = in.varint();
         if (value > static_cast<std::uint64_t>(most)) in.fail();
         return in.ok() ? static_cast<int>(value) : 0;
     };
-    HistoryPolicy out;
-    for (const auto count : kCounts) out.*count = number(kMaxKeptVersions);
-    for (const auto span : kSpans) {
-        for (const auto unit : kUnits) out.*span.*unit = number(kMaxSpan);
+    const auto with_policy = in.u8();
+    if (with_policy > 1) in.fail();
+    HistoryPolicy policy;
+    for (const auto count : kCounts) {
+        if (with_policy == 1) policy.*count = number(kMaxKeptVersions);
     }
-    if (!in.complete() || !record.blocks.empty())
-        return base::Error{base::Errc::bad_format, "a policy record that does not parse"};
+    for (const auto span : kSpans) {
+        for (const auto unit : kUnits) {
+            if (with_policy == 1) policy.*span.*unit = number(kMaxSpan);
+        }
+    }
+    if (!in.complete() || record.blocks.size() > 1 || (record.blocks.size() == 1 && record.blocks[0] == nullptr))
+        return base::Error{base::Errc::bad_format, "a history record that does not parse"};
+    HistoryRecord out;
+    if (with_policy == 1) out.policy = policy;
+    if (!record.blocks.empty()) out.older = record.blocks[0];
     return out;
 }
 
@@ -283,22 +366,43 @@ std::vector<bool> versions_to_keep(const HistoryPolicy& policy, const std::vecto
 
 // --- Reading and changing
 
-base::Task<base::Result<void>> keep_version(Tree forest, LiveRecord replaced, std::int64_t next_ns, ForestEdit* edit) {
-    BASE_CO_TRY(const auto listed, co_await read_listed(std::move(forest)));
-    if (!listed.policy) co_return base::ok();
-    auto times = newest_first(listed.versions);
+base::Task<base::Result<void>> keep_version(LiveStore store, Tree forest, BlockWriter& writer, LiveRecord replaced,
+                                            std::int64_t next_ns, ForestEdit* edit) {
+    BASE_CO_TRY(auto listed, co_await read_listed(std::move(forest)));
+    if (listed.later) co_return base::ok();
+    const auto read = co_await read_older(store.reader, store.nodes, &listed);
+    const bool known = read && listed.older_whole;
+    if (!known) listed.older.clear();
+    const auto policy = listed.policy();
+    std::vector<std::int64_t> first{next_ns};
     const bool empty = replaced.counts.files == 0 && replaced.counts.directories <= 1;
-    if (!empty) times.insert(times.begin(), replaced.time_ns);
-    times.insert(times.begin(), next_ns);
-    if (!empty && versions_to_keep(*listed.policy, times)[1]) {
+    if (!empty) first.push_back(replaced.time_ns);
+    auto judged = judge(policy, first, listed);
+    if (!known) judged.move.clear();
+    if (judged.replaced_stays) {
         replaced.recent.clear();
         Item item;
         item.key = version_key(replaced.time_ns);
         item.value = replaced.encode();
         edit->put.push_back(std::move(item));
     }
-    erase_others(*listed.policy, times, listed.versions, *edit);
-    co_return base::ok();
+    auto record = listed.record;
+    co_return co_await apply(std::move(store), writer, listed, std::move(judged), std::move(record), false, edit);
+}
+
+base::Task<base::Result<std::vector<BlockRefPtr>>> roots_of_versions(BlockReader& reader, Tree forest) {
+    std::vector<BlockRefPtr> roots;
+    BASE_CO_TRY(const auto live, co_await live_record(forest));
+    if (live) roots.push_back(live->root);
+    BASE_CO_TRY(auto listed, co_await read_listed(std::move(forest)));
+    BASE_CO_CHECK(co_await read_older(reader, nullptr, &listed));
+    for (const auto* some : {&listed.young, &listed.older}) {
+        for (const auto& item : *some) {
+            const auto& blocks = std::get<Opaque>(item.value).blocks;
+            roots.insert(roots.end(), blocks.begin(), blocks.end());
+        }
+    }
+    co_return roots;
 }
 
 base::Task<base::Result<History>> read_history(Volume& volume) {
@@ -306,18 +410,21 @@ base::Task<base::Result<History>> read_history(Volume& volume) {
     BASE_CO_TRY(auto forest, co_await read_forest(volume.reader(), volume.state()));
     History out;
     for (const auto& item : forest.others) {
-        if (item.key.kind != Kind::version && item.key != kLiveKey) continue;
-        const auto record = record_in(item, *root);
-        if (!record && record.error() == Errc::damaged) co_return record.error();
-        if (!record) continue;  // carried
-        if (item.key == kLiveKey) {
-            out.live = version_of(*record);
-        } else {
-            out.versions.push_back(version_of(*record));
-        }
+        if (item.key != kLiveKey) continue;
+        const auto live = record_in(item, *root);
+        if (!live) co_return live.error();
+        out.live = version_of(*live);
     }
     BASE_CO_TRY(auto listed, listed_in(std::move(forest.others), *root));
-    if (listed.policy) out.policy = *listed.policy;
+    BASE_CO_CHECK(co_await read_older(volume.reader(), nullptr, &listed));
+    out.policy = listed.policy();
+    for (const auto* some : {&listed.young, &listed.older}) {
+        for (const auto& item : *some) {
+            const auto record = record_in(item, *root);
+            if (record) out.versions.push_back(version_of(*record));
+            if (!record && record.error() == Errc::damaged) co_return record.error();
+        }
+    }
     for (auto& snapshot : forest.snapshots) {
         if (!snapshot.name.empty()) out.versions.push_back(std::move(snapshot));
     }
@@ -336,7 +443,7 @@ std::string version_name(const Snapshot& version) {
 
 base::Task<base::Result<void>> set_history_policy(Volume& volume, HistoryPolicy policy) {
     BASE_CO_CHECK(check_history_policy(policy));
-    SetPolicy editor{std::move(policy)};
+    SetPolicy editor{volume, std::move(policy)};
     BASE_CO_CHECK(co_await volume.edit_forest(editor, ForestCheck::whole));
     co_return base::ok();
 }

@@ -122,7 +122,7 @@ class Submit final : public ForestEditor {
         attempt.record = *record;
         attempts_.push_back(std::move(attempt));
         auto changes = put_record(*record);
-        BASE_CO_CHECK(co_await keep_version(std::move(forest), replaced, record->time_ns, &changes));
+        BASE_CO_CHECK(co_await keep_version(store_, std::move(forest), writer, replaced, record->time_ns, &changes));
         co_return std::optional{std::move(changes)};
     }
 

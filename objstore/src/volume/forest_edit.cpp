@@ -153,6 +153,10 @@ base::Task<base::Result<void>> hold_on_to(base::NodeEnv env, past::Storage& stor
         BASE_CO_TRY(auto present, co_await forest.find(item.key));
         if (present) before.push_back(std::move(*present));
     }
+    for (const auto& key : edit.erase) {
+        BASE_CO_TRY(auto present, co_await forest.find(key));
+        if (present) before.push_back(std::move(*present));
+    }
     auto fresh = roots_of(edit.put);
     const auto known = roots_of(before);
     // What is listed once more, under another key.

@@ -24,9 +24,6 @@ constexpr int kMaxKeptVersions = 1000;
 [[nodiscard]] HistoryPolicy default_history_policy();
 /// base::Errc::bad_argument if it keeps nothing, or more than kMaxKeptVersions beside those of `within`.
 [[nodiscard]] base::Result<void> check_history_policy(const HistoryPolicy& policy);
-[[nodiscard]] Opaque encode_history_policy(const HistoryPolicy& policy);
-/// base::Errc::bad_format; unsupported for a later format.
-[[nodiscard]] base::Result<HistoryPolicy> decode_history_policy(const Opaque& record);
 
 /// Which of the versions with these times stay: the newest first, which is the live tree itself and always does. At
 /// most kMaxKeptVersions others: the oldest of those go first that nothing but `within` keeps.
