@@ -93,8 +93,8 @@ base::Result<ExitCode> diff(Context& context, const Options& options) {
 base::Result<ExitCode> show_difference(Context& context, const VolumeAccess& access, Compared before, Compared after,
                                        bool metadata) {
     Console& console = context.console;
-    const bool json = console.manner().json;
-    if (!json && !console.manner().quiet) console.print("comparing " + before.shown + " to " + after.shown + ":\n\n");
+    const bool json = console.output().json;
+    if (!json && !console.output().quiet) console.print("comparing " + before.shown + " to " + after.shown + ":\n\n");
     const auto show = [&console, json](const Difference& one) {
         if (json) {
             console.print_json({{"message_type", "change"}, {"path", one.path}, {"modifier", modifier(one)}});
@@ -108,7 +108,7 @@ base::Result<ExitCode> show_difference(Context& context, const VolumeAccess& acc
     print_warnings(console, report->warnings);
     if (json) {
         console.print_json(statistics(*report, before.name, after.name));
-    } else if (!console.manner().quiet) {
+    } else if (!console.output().quiet) {
         console.print(report_text(*report));
     }
     return report_damage(context, *access.volume, exit_code_of(report->warnings));

@@ -57,7 +57,7 @@ struct Place {
     }
 };
 
-base::Result<Place> place_of(const std::string& path) {
+base::Result<Place> group_of(const std::string& path) {
     Place place;
     auto rest = path;
     while (rest.size() > 1 && rest.back() == '/') rest.pop_back();
@@ -143,7 +143,7 @@ base::Result<CopiedTree> bring_back(const std::string& from, const std::string& 
 }
 
 base::Result<ExitCode> undelete(Context& context, const Options& options) {
-    BASE_TRY(const auto place, place_of(options.path));
+    BASE_TRY(const auto place, group_of(options.path));
     const auto mounted = mount_of(place.directory);
     if (!mounted || mounted->type != kMountType)
         return base::Error{Errc::not_mounted,
@@ -154,7 +154,7 @@ base::Result<ExitCode> undelete(Context& context, const Options& options) {
         return base::Error{base::Errc::exists,
                            path + " is there; give --to another name to have an earlier state of it"};
     }
-    BASE_TRY(const auto target, place_of(options.to.empty() ? path : options.to));
+    BASE_TRY(const auto target, group_of(options.to.empty() ? path : options.to));
     const auto to = target.below(target.directory);
     BASE_TRY(const auto taken, look_at(to));
     if (taken) return base::Error{base::Errc::exists, to + " is there; nothing was done"};
@@ -172,7 +172,7 @@ base::Result<ExitCode> undelete(Context& context, const Options& options) {
         }
     }
     BASE_TRY(const auto copied, bring_back(found.path, to));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"message_type", "undeleted"},
                                     {"path", to},
                                     {"version", found.version},

@@ -42,7 +42,7 @@ struct MountFlags {
 
 /// With --json: what came of the command, in one document.
 void tell(Context& context, nlohmann::json document) {
-    if (context.console.manner().json) context.console.print_json(document);
+    if (context.console.output().json) context.console.print_json(document);
 }
 
 /// The live tree with its past, or one version.
@@ -57,8 +57,8 @@ base::Result<std::unique_ptr<fusefs::Files>> make_files(Context& context, const 
     with_past.owner_uid = ::geteuid();
     with_past.owner_gid = ::getegid();
     with_past.words.host = context.settings.get("host");
-    if (with_past.words.host.empty()) with_past.words.host = context.io.around().host;
-    with_past.words.user = context.io.around().user;
+    if (with_past.words.host.empty()) with_past.words.host = context.io.environment().host;
+    with_past.words.user = context.io.environment().user;
     with_past.words.program_version = "pelago " PELAGO_VERSION;
     BASE_TRY(auto files, session.run(fusefs::VolumeFiles::open(session.env(), *access.volume, tree,
                                                                mount.kernel_cache(), std::move(with_past)),
@@ -87,7 +87,7 @@ base::Result<ExitCode> serve(Context& context, const Mounting& what) {
     BASE_CHECK(begin_mount(context, mount, what));
     Leaving leaving{options.timeout, [&context](const std::string& text) { context.console.warn(text); }};
     BASE_CHECK(session.run(serve_until_unmounted(session.env(), *access.volume, *tree, *files, mount,
-                                                 context.io.around().stop, std::move(leaving))));
+                                                 context.io.environment().stop, std::move(leaving))));
     tell_statistics(context, mount);
     return ExitCode::done;
 }
@@ -122,7 +122,7 @@ base::Result<void> wait_for_end(Context& context, int pidfd) {
     pollfd ended{pidfd, POLLIN, 0};
     constexpr int kLookMs = 100;
     while (::poll(&ended, 1, kLookMs) <= 0) {
-        if (context.io.around().stop.stop_requested()) return base::Error{base::Errc::interrupted};
+        if (context.io.environment().stop.stop_requested()) return base::Error{base::Errc::interrupted};
     }
     return base::ok();
 }

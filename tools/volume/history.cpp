@@ -93,7 +93,7 @@ std::vector<std::pair<std::string, std::string>> rules_of(const HistoryPolicy& p
 
 void print_policy(Console& console, const History& history) {
     const auto rules = rules_of(history.policy);
-    if (console.manner().json) {
+    if (console.output().json) {
         auto keep = nlohmann::json::object();
         for (const auto& [name, value] : rules) keep[name] = value;
         console.print_json({{"keep", keep}, {"versions", history.versions.size()}});
@@ -181,7 +181,7 @@ base::Result<std::vector<Logged>> log_of_path(const VolumeAccess& access, const 
 }
 
 void print_log(Console& console, const History& history, const std::vector<Logged>& log) {
-    if (console.manner().json) {
+    if (console.output().json) {
         auto document = nlohmann::json::array();
         for (const auto& [version, change] : log) {
             nlohmann::json one{{"version", name_of(history, version)},

@@ -95,7 +95,7 @@ base::Task<base::Result<void>> read_older(BlockReader& reader, std::shared_ptr<N
     if (!listed->record.older) co_return base::ok();
     const Tree tree{reader, listed->record.older, std::move(nodes)};
     auto items = co_await tree.range(TreeKey{}, TreeKey::first(UINT64_MAX));
-    if (!items && !costs_only_itself(items.error().code())) co_return items.error();
+    if (!items && !is_isolated_damage(items.error().code())) co_return items.error();
     listed->older_whole = items.has_value();
     if (!items) {
         BASE_CO_TRY(auto left, co_await tree.salvage());

@@ -1,4 +1,4 @@
-// Which nodes keep a place: a pure function of who is near it.
+// Which nodes keep a group: a pure function of who is near it.
 #pragma once
 
 #include <vector>
