@@ -3,8 +3,10 @@
 // (docs/decisions/garbage-collection.md, docs/decisions/history.md).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/sim/campaign.hpp"
@@ -49,10 +51,14 @@ struct Verdict {
 
 /// The number of the content, if these are its bytes.
 std::optional<std::uint32_t> number_of(const base::Bytes& bytes) {
-    for (std::uint32_t number = 0; number < kContents; ++number) {
-        if (bytes == noise(kBytes, number)) return number;
-    }
-    return std::nullopt;
+    static const auto contents = [] {
+        std::vector<base::Bytes> all;
+        for (std::uint32_t number = 0; number < kContents; ++number) all.push_back(noise(kBytes, number));
+        return all;
+    }();
+    const auto found = std::ranges::find(contents, bytes);
+    if (found == contents.end()) return std::nullopt;
+    return static_cast<std::uint32_t>(found - contents.begin());
 }
 
 Task<Result<base::Bytes>> read_file(WorkingTree* tree, InodeNumber inode) {
