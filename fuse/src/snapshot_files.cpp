@@ -33,10 +33,14 @@ struct Place {
 using PlacePtr = std::shared_ptr<Place>;
 using Places = std::map<std::string, PlacePtr>;  // by path
 
-/// The output function of SplitMix64: one to one.
+constexpr std::uint64_t kNumbers = (1ULL << 63U) - 1;
+constexpr std::string_view kTimeName{"user.pelago.time"};
+
+/// The output function of SplitMix64, of 63 bits: one to one.
 std::uint64_t mix(std::uint64_t x) {
-    x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27U)) * 0x94d049bb133111ebULL;
+    x &= kNumbers;
+    x = ((x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9ULL) & kNumbers;
+    x = ((x ^ (x >> 27U)) * 0x94d049bb133111ebULL) & kNumbers;
     return x ^ (x >> 31U);
 }
 
@@ -47,13 +51,8 @@ std::uint64_t hash_of(const std::string& text) {
     return out;
 }
 
-/// 0 and the root's are no numbers of others.
-NodeId usable(std::uint64_t number) { return number <= kRootNode ? number + 2 : number; }
-
-/// One to one within a place; of two places the numbers have nothing to do with each other.
-NodeId number_of(const Place& place, NodeId inner) {
-    return inner == kRootNode ? place.node : usable(mix(inner) ^ place.node);
-}
+/// No number of a live tree, 0, or the root.
+NodeId usable(std::uint64_t number) { return number | ~kNumbers; }
 
 std::string directory_of(const std::string& path) {
     const auto slash = path.rfind('/');
@@ -128,11 +127,27 @@ Places make_places(const std::vector<SnapshotName>& names, const std::vector<obj
 /// What the kernel remembers, or has just been offered.
 struct Known {
     PlacePtr place;
-    NodeId inner = kRootNode;  ///< in the place's snapshot; the root is the place itself
-    NodeId above = kRootNode;  ///< the directory that it was found in
+    NodeId inner = kRootNode;        ///< in the place's snapshot; the root is the place itself
+    NodeId above = kRootNode;        ///< the directory that it was found in
+    objstore::InodeNumber view = 0;  ///< the directory that snapshots are shown of; 0: all of them
     std::uint64_t times = 0;
-    [[nodiscard]] bool is_place() const { return inner == kRootNode; }
-    [[nodiscard]] bool leads_to_snapshots() const { return is_place() && place->kind == Place::Kind::directory; }
+
+    /// Shown as the snapshot has it, not as this file makes it up.
+    [[nodiscard]] bool is_inside() const {
+        return inner != kRootNode || (view != 0 && place->kind == Place::Kind::snapshot);
+    }
+    [[nodiscard]] bool leads_to_snapshots() const { return !is_inside() && place->kind == Place::Kind::directory; }
+    [[nodiscard]] bool same_as(const Known& other) const {
+        return place->node == other.place->node && view == other.view && inner == other.inner;
+    }
+    /// One to one within a place and view; of two of them the numbers have nothing to do with each other.
+    [[nodiscard]] NodeId number() const {
+        const auto top = view == 0 ? place->node : usable(mix(view) ^ mix(place->node));
+        return inner == kRootNode ? top : usable(mix(inner) ^ top);
+    }
+    [[nodiscard]] Known with(NodeId node_inside, NodeId found_in) const {
+        return {place, node_inside, found_in, view, 0};
+    }
 };
 
 /// A snapshot's tree while it is in use, and a little longer.
@@ -141,6 +156,7 @@ struct OpenTree {
     std::unique_ptr<FileSystem> files;
 };
 using OpenTreePtr = std::shared_ptr<OpenTree>;
+using TreeName = std::pair<base::Guid, objstore::InodeNumber>;  // root and view
 
 struct OpenHandle {
     OpenTreePtr tree;  ///< null: of a directory that leads to snapshots
@@ -199,8 +215,8 @@ struct SnapshotFiles::State {
     std::vector<NodeId> offered;  // of the last listing: kept only if remember() followed
     std::unordered_map<HandleId, OpenHandle> handles;
     HandleId next_handle = 1;
-    std::map<base::Guid, std::weak_ptr<OpenTree>> trees;  // by root
-    std::list<OpenTreePtr> recent;                        // the most recently used first
+    std::map<TreeName, std::weak_ptr<OpenTree>> trees;
+    std::list<OpenTreePtr> recent;  // the most recently used first
 
     static base::Task<base::Result<void>> look(State* self);
     static base::Task<base::Result<void>> read_places(State* self);
@@ -208,11 +224,14 @@ struct SnapshotFiles::State {
     [[nodiscard]] base::Result<Known> find(NodeId node) const;
     /// As it is now.
     [[nodiscard]] base::Result<PlacePtr> directory(const Known& known) const;
-    NodeId node_of(const PlacePtr& place, NodeId inner, NodeId above);
+    NodeId node_of(const Known& what);
     /// With a node that is known until the next listing.
-    void offer(DirectoryEntry& entry, const PlacePtr& place, NodeId inner, NodeId above);
-    EntryReply give(const PlacePtr& place, NodeId inner, NodeId above, Attributes attributes);
+    void offer(DirectoryEntry& entry, const Known& what);
+    EntryReply give(const Known& what, Attributes attributes);
     [[nodiscard]] Attributes attributes(const Place& place) const;
+    /// Of a place; nullopt if the snapshot does not have the directory that it is shown of.
+    static base::Task<base::Result<std::optional<Attributes>>> attributes_of(State* self, Known place);
+    [[nodiscard]] objstore::BlockRefPtr root_of(const Known& known_as) const;
 
     struct Inside {
         OpenTreePtr tree;
@@ -223,7 +242,7 @@ struct SnapshotFiles::State {
     static base::Task<base::Result<Inside>> enter(State* self, Known known);
     /// The same of a file's node.
     static base::Task<base::Result<Inside>> enter_file(State* self, NodeId node);
-    OpenTreePtr use(const base::Guid& root);
+    OpenTreePtr use(const TreeName& name);
     void keep(const OpenTreePtr& tree);
     HandleId hold(OpenTreePtr tree, HandleId inner);
     /// What the tree calls it; 0 if it is another's.
@@ -237,6 +256,7 @@ SnapshotFiles::~SnapshotFiles() = default;
 SnapshotFiles::Reply<std::unique_ptr<SnapshotFiles>> SnapshotFiles::open(base::NodeEnv env, objstore::Volume& volume,
                                                                          SnapshotFilesConfig config) {
     config.files.atime = false;
+    if (!config.list) config.list = [](objstore::Volume& of) { return of.snapshots(); };
     auto state = std::make_unique<State>(env, volume, std::move(config));
     BASE_CO_CHECK(co_await State::read_places(state.get()));
     state->look_at = env.clock.now() + state->config.look_again;
@@ -256,7 +276,7 @@ base::Task<base::Result<void>> SnapshotFiles::State::read_places(State* self) {
     auto& volume = self->volume;
     const auto sequence = volume.state().sequence;
     if (self->shown == sequence) co_return base::ok();
-    BASE_CO_TRY(const auto snapshots, co_await volume.snapshots());
+    BASE_CO_TRY(const auto snapshots, co_await self->config.list(volume));
     if (const auto& damage = volume.damage(); damage && !damage->complete) {
         self->env.log.write(base::Log::Level::warning, "fuse",
                             "snapshots of volume '" + volume.name() + "' may be missing: " + damage->error.message());
@@ -269,7 +289,9 @@ base::Task<base::Result<void>> SnapshotFiles::State::read_places(State* self) {
 
 base::Task<base::Result<void>> SnapshotFiles::State::look(State* self) {
     while (self->looking) co_await self->looked.wait();
-    if (self->look_at && self->env.clock.now() < *self->look_at) {
+    // What this machine committed is seen at once.
+    const bool newer = !self->not_seen && self->shown != self->volume.state().sequence;
+    if (self->look_at && self->env.clock.now() < *self->look_at && !newer) {
         if (self->not_seen) co_return *self->not_seen;
         co_return base::ok();
     }
@@ -297,22 +319,22 @@ base::Result<PlacePtr> SnapshotFiles::State::directory(const Known& known_as) co
     return found->second;
 }
 
-NodeId SnapshotFiles::State::node_of(const PlacePtr& place, NodeId inner, NodeId above) {
-    for (auto node = number_of(*place, inner);; node = usable(node + 1)) {
-        const auto [at, is_new] = known.try_emplace(node);
-        if (is_new) at->second = {place, inner, above, 0};
-        if (at->second.place->node == place->node && at->second.inner == inner) return node;
+NodeId SnapshotFiles::State::node_of(const Known& what) {
+    for (auto node = what.number();; node = usable(node + 1)) {
+        const auto [at, is_new] = known.try_emplace(node, what);
+        if (is_new) at->second.times = 0;
+        if (at->second.same_as(what)) return node;
     }
 }
 
-void SnapshotFiles::State::offer(DirectoryEntry& entry, const PlacePtr& place, NodeId inner, NodeId above) {
-    entry.node = entry.attributes->number = node_of(place, inner, above);
+void SnapshotFiles::State::offer(DirectoryEntry& entry, const Known& what) {
+    entry.node = entry.attributes->number = node_of(what);
     offered.push_back(entry.node);
 }
 
-EntryReply SnapshotFiles::State::give(const PlacePtr& place, NodeId inner, NodeId above, Attributes attributes) {
+EntryReply SnapshotFiles::State::give(const Known& what, Attributes attributes) {
     EntryReply reply;
-    reply.node = node_of(place, inner, above);
+    reply.node = node_of(what);
     reply.attributes = std::move(attributes);
     reply.attributes.number = reply.node;
     ++known.at(reply.node).times;
@@ -325,7 +347,7 @@ Attributes SnapshotFiles::State::attributes(const Place& place) const {
     auto& inode = out.inode;
     const bool link = place.kind == Place::Kind::link;
     inode.type = link ? base::FileType::symlink : base::FileType::directory;
-    inode.mode = link ? 0777 : 0555 & ~config.files.umask;
+    inode.mode = link ? 0777 : config.owner_mode & ~config.files.umask;
     inode.uid = config.files.uid.value_or(config.owner_uid);
     inode.gid = config.files.gid.value_or(config.owner_gid);
     inode.size = place.link.size();
@@ -333,6 +355,35 @@ Attributes SnapshotFiles::State::attributes(const Place& place) const {
     inode.nlink = place.kind == Place::Kind::directory ? 2 + place.directories : 1;
     inode.mtime = inode.ctime = inode.atime = inode.btime = base::Timestamp::from_ns(place.time_ns);
     return out;
+}
+
+base::Task<base::Result<std::optional<Attributes>>> SnapshotFiles::State::attributes_of(State* self, Known place) {
+    if (!place.is_inside()) co_return std::optional{self->attributes(*place.place)};
+    const objstore::Tree tree{self->volume.reader(), place.place->tree, self->nodes};
+    BASE_CO_TRY(auto inode, co_await objstore::find_inode(tree, place.view));
+    if (!inode || inode->type != base::FileType::directory) co_return std::optional<Attributes>{};
+    Attributes out;
+    out.allocated_bytes = inode->size;
+    out.inode = std::move(*inode);
+    out.inode.uid = self->config.files.uid.value_or(out.inode.uid);
+    out.inode.gid = self->config.files.gid.value_or(out.inode.gid);
+    out.inode.mode &= ~self->config.files.umask;
+    co_return std::optional{std::move(out)};
+}
+
+SnapshotFiles::Reply<EntryReply> SnapshotFiles::view(objstore::InodeNumber directory, NodeId above) {
+    const Known top{state_->places.at(""), kRootNode, above, directory, 0};
+    co_return state_->give(top, state_->attributes(*top.place));
+}
+
+bool SnapshotFiles::is_view(NodeId node) const {
+    const auto found = state_->known.find(node);
+    return found != state_->known.end() && found->second.view != 0 && found->second.leads_to_snapshots();
+}
+
+base::Result<NodeId> SnapshotFiles::above(NodeId node) const {
+    BASE_TRY(const Known known, state_->find(node));
+    return known.above;
 }
 
 void SnapshotFiles::remember(NodeId node) {
@@ -353,23 +404,26 @@ SnapshotFiles::Reply<EntryReply> SnapshotFiles::lookup(NodeId directory, std::st
         const auto wanted = name == "." ? directory : at.above;
         BASE_CO_TRY(at, state.find(wanted));
         BASE_CO_TRY(auto shown, co_await attributes(wanted));
-        co_return state.give(at.place, at.inner, at.above, std::move(shown));
+        co_return state.give(at, std::move(shown));
     }
     if (at.leads_to_snapshots()) {
         BASE_CO_CHECK(co_await State::look(&state));
         const auto found = state.places.find(joined(at.place->path, name));
         if (found == state.places.end()) co_return EntryReply{};
-        co_return state.give(found->second, kRootNode, directory, state.attributes(*found->second));
+        const Known place{found->second, kRootNode, directory, at.view, 0};
+        BASE_CO_TRY(auto shown, co_await State::attributes_of(&state, place));
+        if (!shown) co_return EntryReply{};
+        co_return state.give(place, std::move(*shown));
     }
     BASE_CO_TRY(const auto inside, co_await State::enter(&state, at));
     BASE_CO_TRY(auto found, co_await inside->lookup(inside.node, std::move(name)));
     if (found.node == 0) co_return EntryReply{};
-    co_return state.give(at.place, found.node, directory, std::move(found.attributes));
+    co_return state.give(at.with(found.node, directory), std::move(found.attributes));
 }
 
 SnapshotFiles::Reply<Attributes> SnapshotFiles::attributes(NodeId node) {
     BASE_CO_TRY(const Known known, state_->find(node));
-    if (known.is_place()) co_return state_->attributes(*known.place);
+    if (!known.is_inside()) co_return state_->attributes(*known.place);
     BASE_CO_TRY(const auto inside, co_await State::enter(state_.get(), known));
     BASE_CO_TRY(auto shown, co_await inside->attributes(inside.node));
     shown.number = node;
@@ -378,7 +432,7 @@ SnapshotFiles::Reply<Attributes> SnapshotFiles::attributes(NodeId node) {
 
 SnapshotFiles::Reply<std::string> SnapshotFiles::read_link(NodeId node) {
     BASE_CO_TRY(const Known known, state_->find(node));
-    if (known.is_place()) {
+    if (!known.is_inside()) {
         if (known.place->kind == Place::Kind::link) co_return known.place->link;
         co_return posix(std::errc::invalid_argument);
     }
@@ -388,20 +442,21 @@ SnapshotFiles::Reply<std::string> SnapshotFiles::read_link(NodeId node) {
 
 SnapshotFiles::Reply<base::Bytes> SnapshotFiles::get_xattr(NodeId node, std::string name) {
     BASE_CO_TRY(const Known known, state_->find(node));
-    if (known.is_place()) {
+    if (!known.is_inside()) {
         const auto& told = state_->config.files;
         if (node == kRootNode && name == "user.pelago.volume") co_return base::to_bytes(told.volume);
         if (node == kRootNode && name == "user.pelago.pid") co_return base::to_bytes(std::to_string(told.pid));
         if (node == kRootNode && name == "user.pelago.sync") co_return base::Bytes{};  // there is nothing to store
         co_return posix(std::errc::no_message_available);
     }
+    if (known.inner == kRootNode && name == kTimeName) co_return base::to_bytes(std::to_string(known.place->time_ns));
     BASE_CO_TRY(const auto inside, co_await State::enter(state_.get(), known));
     co_return co_await inside->get_xattr(inside.node, std::move(name));
 }
 
 SnapshotFiles::Reply<std::vector<std::string>> SnapshotFiles::list_xattrs(Caller caller, NodeId node) {
     BASE_CO_TRY(const Known known, state_->find(node));
-    if (known.is_place()) co_return std::vector<std::string>{};
+    if (!known.is_inside()) co_return std::vector<std::string>{};
     BASE_CO_TRY(const auto inside, co_await State::enter(state_.get(), known));
     co_return co_await inside->list_xattrs(caller, inside.node);
 }
@@ -410,8 +465,8 @@ SnapshotFiles::Reply<SpaceReply> SnapshotFiles::space() { co_return shown_space(
 
 // --- Trees
 
-OpenTreePtr SnapshotFiles::State::use(const base::Guid& root) {
-    const auto found = trees.find(root);
+OpenTreePtr SnapshotFiles::State::use(const TreeName& name) {
+    const auto found = trees.find(name);
     auto tree = found == trees.end() ? nullptr : found->second.lock();
     if (tree != nullptr && (recent.empty() || recent.front() != tree)) keep(tree);
     return tree;
@@ -423,22 +478,29 @@ void SnapshotFiles::State::keep(const OpenTreePtr& tree) {
     if (recent.size() > config.max_trees) recent.pop_back();
 }
 
+// It may have been written again since it was found, with the same content in other blocks.
+objstore::BlockRefPtr SnapshotFiles::State::root_of(const Known& known_as) const {
+    const auto now = places.find(known_as.place->path);
+    const bool listed = now != places.end() && now->second->node == known_as.place->node;
+    return listed ? now->second->tree : known_as.place->tree;
+}
+
 base::Task<base::Result<SnapshotFiles::State::Inside>> SnapshotFiles::State::enter(State* self, Known known) {
     if (known.place->kind != Place::Kind::snapshot) co_return posix(std::errc::not_a_directory);
-    // Its tree may have been written again since it was found, with the same content in other blocks.
-    const auto now = self->places.find(known.place->path);
-    const bool listed = now != self->places.end() && now->second->node == known.place->node;
-    const auto root = listed ? now->second->tree : known.place->tree;
-    auto tree = self->use(root->id);
+    const auto root = self->root_of(known);
+    const TreeName name{root->id, known.view};
+    auto tree = self->use(name);
     if (tree == nullptr) {
         auto opened = std::make_shared<OpenTree>();
         BASE_CO_TRY(opened->tree, co_await objstore::WorkingTree::open_version(self->env, self->volume, root,
                                                                                self->config.tree, self->nodes));
-        tree = self->use(root->id);  // somebody else may have been quicker
+        tree = self->use(name);  // somebody else may have been quicker
         if (tree == nullptr) {
-            opened->files = std::make_unique<FileSystem>(self->env, *opened->tree, self->nobody, self->config.files);
+            auto config = self->config.files;
+            if (known.view != 0) config.root = known.view;
+            opened->files = std::make_unique<FileSystem>(self->env, *opened->tree, self->nobody, std::move(config));
             std::erase_if(self->trees, [](const auto& each) { return each.second.expired(); });
-            self->trees[root->id] = opened;
+            self->trees[name] = opened;
             self->keep(opened);
             tree = std::move(opened);
         }
@@ -451,7 +513,7 @@ base::Task<base::Result<SnapshotFiles::State::Inside>> SnapshotFiles::State::ent
 
 base::Task<base::Result<SnapshotFiles::State::Inside>> SnapshotFiles::State::enter_file(State* self, NodeId node) {
     BASE_CO_TRY(const Known known, self->find(node));
-    if (known.is_place()) co_return posix(std::errc::is_a_directory);
+    if (!known.is_inside()) co_return posix(std::errc::is_a_directory);
     co_return co_await enter(self, known);
 }
 
@@ -546,12 +608,15 @@ SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId nod
         if (offset <= 1) listed.push_back({"..", at.above, base::FileType::directory, 2, std::nullopt});
         for (auto each = directory->names.upper_bound(std::max<std::uint64_t>(offset, 2));
              each != directory->names.end() && listed.size() < limit; ++each) {
-            const auto& place = state.places.at(joined(directory->path, each->second));
-            DirectoryEntry entry{each->second, place->node, base::FileType::directory, each->first, std::nullopt};
-            if (!place->is_directory()) entry.type = base::FileType::symlink;
-            if (with_attributes) {
-                entry.attributes = state.attributes(*place);
-                state.offer(entry, place, kRootNode, node);
+            const auto found = state.places.find(joined(directory->path, each->second));
+            if (found == state.places.end()) continue;  // gone while this was read
+            const Known place{found->second, kRootNode, node, at.view, 0};
+            DirectoryEntry entry{each->second, place.number(), base::FileType::directory, each->first, std::nullopt};
+            if (!place.place->is_directory()) entry.type = base::FileType::symlink;
+            if (with_attributes || place.is_inside()) {
+                BASE_CO_TRY(entry.attributes, co_await State::attributes_of(&state, place));
+                if (!entry.attributes) continue;
+                if (with_attributes) state.offer(entry, place);
             }
             listed.push_back(std::move(entry));
         }
@@ -564,9 +629,9 @@ SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId nod
         if (entry.is_dot()) {
             entry.node = entry.name == "." ? node : at.above;
         } else if (entry.attributes) {
-            state.offer(entry, at.place, entry.node, node);
+            state.offer(entry, at.with(entry.node, node));
         } else {
-            entry.node = number_of(*at.place, entry.node);
+            entry.node = at.with(entry.node, node).number();
         }
     }
     co_return listed;

@@ -1,15 +1,19 @@
 // Two mounts write, replace, copy and remove files of one volume while it is pruned over and over, and mounts, prunes
-// and peers die: what was committed is there, and what is open can be read (docs/decisions/garbage-collection.md).
+// and peers die: what was committed is there, what is open can be read, and so can every version that is kept
+// (docs/decisions/garbage-collection.md, docs/decisions/history.md).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/sim/campaign.hpp"
 #include "collect/hosts.hpp"
 #include "gc/walk.hpp"
 #include "objstore/gc/prune.hpp"
+#include "objstore/live/history.hpp"
 #include "objstore/live/working_tree.hpp"
 
 namespace collect_test {
@@ -33,6 +37,7 @@ objstore::LiveConfig live_config() {
 
 struct Counts {
     unsigned writes = 0, copies = 0, commits = 0, refused = 0, prunes = 0, killed = 0, open_reads = 0;
+    unsigned versions_read = 0;
     std::uint64_t released = 0;
 };
 
@@ -46,10 +51,14 @@ struct Verdict {
 
 /// The number of the content, if these are its bytes.
 std::optional<std::uint32_t> number_of(const base::Bytes& bytes) {
-    for (std::uint32_t number = 0; number < kContents; ++number) {
-        if (bytes == noise(kBytes, number)) return number;
-    }
-    return std::nullopt;
+    static const auto contents = [] {
+        std::vector<base::Bytes> all;
+        for (std::uint32_t number = 0; number < kContents; ++number) all.push_back(noise(kBytes, number));
+        return all;
+    }();
+    const auto found = std::ranges::find(contents, bytes);
+    if (found == contents.end()) return std::nullopt;
+    return static_cast<std::uint32_t>(found - contents.begin());
 }
 
 Task<Result<base::Bytes>> read_file(WorkingTree* tree, InodeNumber inode) {
@@ -228,6 +237,59 @@ Task<void> live_on(Mount* mount) {
     }
 }
 
+/// How many of both mounts' files a version has; each is one that somebody wrote, whole.
+Task<Result<unsigned>> read_version(Host* host, Volume* volume, objstore::Snapshot version, Verdict* told) {
+    BASE_CO_TRY(const auto tree, co_await WorkingTree::open_version(host->env, *volume, version.root));
+    BASE_CO_TRY(const auto entries, co_await tree->list(objstore::kRootInode, 0, 1'000));
+    for (const auto& listed : entries) {
+        BASE_CO_TRY(const auto bytes, co_await read_file(tree.get(), listed.entry.inode));
+        const bool being_made = listed.entry.name.ends_with(".new");
+        if (!number_of(bytes) && !being_made)
+            told->say(listed.entry.name + " is a mixture in the version of " + objstore::version_name(version));
+    }
+    co_return static_cast<unsigned>(entries.size());
+}
+
+std::vector<std::string> names_of(const objstore::History& history) {
+    std::vector<std::string> names;
+    for (const auto& version : history.versions) names.push_back(objstore::version_name(version));
+    return names;
+}
+
+/// Whoever looks at the past finds what the list shows, for as long as it shows it.
+Task<Result<void>> read_past_once(Host* host, Volume* volume, std::size_t most, Counts* counts, Verdict* told) {
+    BASE_CO_TRY(const auto history, co_await objstore::read_history(*volume));
+    if (history.versions.size() >= most) told->say("more versions than the policy keeps");
+    if (history.versions.empty()) co_return base::ok();
+    const auto& version = history.versions[host->env.rng.below(history.versions.size())];
+    const auto read = co_await read_version(host, volume, version, told);
+    ++counts->versions_read;
+    if (read || passes(read.error())) co_return base::ok();
+    BASE_CO_CHECK(co_await volume->refresh());
+    BASE_CO_TRY(const auto now, co_await objstore::read_history(*volume));
+    const auto left = names_of(now);
+    const auto name = objstore::version_name(version);
+    if (std::ranges::find(left, name) != left.end()) told->say("version " + name + ": " + read.error().message());
+    co_return base::ok();
+}
+
+Task<void> read_past_on(Host* host, std::size_t most, Counts* counts, Verdict* told) {
+    for (;;) {
+        const auto volume = co_await open_volume(host);
+        if (volume) std::ignore = co_await read_past_once(host, volume->get(), most, counts, told);
+        co_await host->env.clock.sleep_for(std::chrono::milliseconds{host->env.rng.below(6000)});
+    }
+}
+
+Task<Result<void>> keep_last(Host* host, int last) {
+    BASE_CO_TRY(const auto volume, co_await open_volume(host));
+    objstore::HistoryPolicy policy;
+    policy.last = last;
+    BASE_CO_CHECK(co_await objstore::set_history_policy(*volume, policy));
+    co_await volume->finish();
+    co_return base::ok();
+}
+
 Task<void> prune_on(Host* host, Counts* counts) {
     for (;;) {
         const auto volume = co_await open_volume(host);
@@ -248,10 +310,13 @@ std::string tell(std::uint64_t seed, Planted planted, Counts& counts) {
     Verdict verdict;
     std::vector<std::unique_ptr<Host>> hosts;
     std::vector<std::unique_ptr<Mount>> mounts;
-    for (std::size_t i = 0; i < 3; ++i) {
+    const int last = 1 + static_cast<int>(seed % 5);
+    for (std::size_t i = 0; i < 4; ++i) {
         hosts.push_back(std::make_unique<Host>("host" + std::to_string(i), world.env(), cluster.node(i % 2), planted));
         if (i < 2) mounts.push_back(std::make_unique<Mount>(*hosts[i], counts, verdict, random()));
     }
+    const auto told = world.run(keep_last(hosts[3].get(), last));
+    if (!told) return "the policy: " + told.error().message();
     for (int round = 0; round < 5 && verdict.wrong.empty(); ++round) {
         std::vector<std::unique_ptr<base::TaskGroup>> running;
         const auto begin = [&](Task<void> task) {
@@ -260,6 +325,7 @@ std::string tell(std::uint64_t seed, Planted planted, Counts& counts) {
         };
         for (auto& mount : mounts) begin(live_on(mount.get()));
         begin(prune_on(hosts[2].get(), &counts));
+        begin(read_past_on(hosts[3].get(), static_cast<std::size_t>(last), &counts, &verdict));
         for (int step = 0; step < 3; ++step) {
             if (random() % 3 == 0) harm.strike(random());
             world.run_for(std::chrono::milliseconds{8'000 + random() % 16'000});
@@ -287,6 +353,15 @@ std::string tell(std::uint64_t seed, Planted planted, Counts& counts) {
         const auto looked = world.run(look_at_all(mount.get(), tree->get()));
         if (!looked) return looked.error().message();
     }
+    const auto past = world.run(open_volume(hosts[3].get()));
+    if (!past) return past.error().message();
+    const auto history = world.run(objstore::read_history(**past));
+    if (!history) return "the past: " + history.error().message();
+    if (last > 2 && history->versions.empty()) return "nothing was kept";
+    for (const auto& version : history->versions) {
+        const auto read = world.run(read_version(hosts[3].get(), past->get(), version, &verdict));
+        if (!read) return "version " + objstore::version_name(version) + ": " + read.error().message();
+    }
     // Conflicts, histories, whatever: all that the state leads to is there.
     const auto volume = world.run(open_volume(hosts[0].get()));
     if (!volume) return volume.error().message();
@@ -312,13 +387,14 @@ TEST(CollectingBesideMounts, WhatWasCommittedIsThereAndWhatIsOpenCanBeRead) {
     }
     std::printf(
         "%u files written, %u copied, %u commits, %u refused, %u prunes, %llu blocks released, %u killed, %u reads of "
-        "open files without a name\n",
+        "open files without a name, %u of the past\n",
         counts.writes, counts.copies, counts.commits, counts.refused, counts.prunes,
-        static_cast<unsigned long long>(counts.released), counts.killed, counts.open_reads);
+        static_cast<unsigned long long>(counts.released), counts.killed, counts.open_reads, counts.versions_read);
     if (campaign.seeds < 10) return;
     EXPECT_GT(counts.commits, 20 * campaign.seeds);
     EXPECT_GT(counts.released, 50 * campaign.seeds) << "nothing was at stake";
     EXPECT_GT(counts.open_reads, 10 * campaign.seeds);
+    EXPECT_GT(counts.versions_read, 10 * campaign.seeds);
     EXPECT_EQ(counts.refused, 0U) << "the grace is long enough for a mount to keep what it needs";
 }
 

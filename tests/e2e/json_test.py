@@ -100,6 +100,8 @@ def alone(w):
     w.say("volume", "list")
     w.say("volume", "info", "photos")
     w.say("volume", "conflicts", "photos")
+    w.say("volume", "policy", "photos", "--keep-last", "5")
+    w.say("volume", "log", "photos")
     block = w.say("put", m.path("source", "letter"))["id"]
     w.say("get", block, "--output", m.path("block"))
     w.say("remove", block)
@@ -109,14 +111,20 @@ def mounted(w):
     m = w.m
     why_not = can_mount()
     if why_not:
-        for verb in (("mount",), ("sync",), ("umount",), ("archive", "mount")):
+        for verb in (("mount",), ("sync",), ("umount",), ("undelete",), ("volume", "diff"), ("archive", "mount")):
             w.met(verb)
         return
     directory = m.path("mounted")
     os.mkdir(directory)
     w.say("mount", "-d", "photos", directory)
     try:
+        with open(os.path.join(directory, "letter"), "w") as letter:
+            letter.write("to whom it may concern\n")
         w.say("sync", directory)
+        os.unlink(os.path.join(directory, "letter"))
+        w.say("sync", directory)
+        w.say("undelete", os.path.join(directory, "letter"))
+        w.say("volume", "diff", "photos", "now")
     finally:
         w.say("umount", directory, "--wait")
     w.say("archive", "mount", "-d", directory)

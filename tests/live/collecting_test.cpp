@@ -5,6 +5,7 @@
 #include "gc/walk.hpp"
 #include "live/mounts.hpp"
 #include "objstore/gc/prune.hpp"
+#include "objstore/live/history.hpp"
 #include "past/error.hpp"
 
 namespace objstore {
@@ -19,6 +20,12 @@ class CollectingBeside : public LiveTest {
         const auto report = world_.run(gc::prune(*on.volume, {}));
         EXPECT_TRUE(report) << report.error().message();
         return report ? *report : gc::PruneReport{};
+    }
+    /// What is replaced is garbage at once.
+    void keep_the_present() {
+        HistoryPolicy policy;
+        policy.last = 1;
+        run(set_history_policy(*mount().volume, policy));
     }
     void let_run(const Mount& on, base::Duration time) {
         base::TaskGroup group{env_.executor};
@@ -46,6 +53,7 @@ class CollectingBesideARebase : public CollectingBeside {
     void SetUp() override {
         a_ = mount();
         b_ = mount();
+        keep_the_present();
         const auto number = file(a_, kRootInode, "f", content('x'));
         commit(a_);
         refresh(b_);
@@ -76,6 +84,7 @@ class CollectingBesideAnOpenFile : public CollectingBeside {
     void SetUp() override {
         a_ = mount();
         b_ = mount();
+        keep_the_present();
         open_ = file(a_, kRootInode, "f", content('x'));
         commit(a_);
         a_->pin(open_);

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "base/codec.hpp"
+#include "live/keep_version.hpp"
 #include "objstore/world.hpp"
 #include "tree/node.hpp"
 
@@ -263,7 +264,17 @@ TEST(Golden, Snapshot) {
     expect_golden("snapshot_id", snapshot.id().view());
     snapshot.original = base::sha256(base::as_bytes("original"));
     snapshot.first_root = base::sha256(base::as_bytes("first root"));
+    snapshot.name = "before-upgrade";
     expect_golden("snapshot_written_again", snapshot.encode().bytes);
+}
+
+TEST(Golden, History) {
+    HistoryRecord record;
+    auto& policy = record.policy.emplace(default_history_policy());
+    policy.yearly = 300;
+    policy.within = {.years = 0, .months = 0, .days = 2, .hours = 12};
+    policy.within_yearly = {.years = 75, .months = 1, .days = 0, .hours = 0};
+    expect_golden("history", record.encode().bytes);
 }
 
 TEST(Golden, Heartbeat) {

@@ -1,5 +1,5 @@
 // pelago archive diff
-#include "objstore/archive/diff.hpp"
+#include "archive/diff.hpp"
 
 #include <fmt/format.h>
 
@@ -10,12 +10,14 @@
 #include "archive/reports.hpp"
 #include "archive/verbs.hpp"
 #include "cli/text.hpp"
+#include "objstore/archive/diff.hpp"
 #include "volume/access.hpp"
 
 namespace tools {
 
 namespace {
 
+using objstore::Snapshot;
 using objstore::archive::DiffCounts;
 using objstore::archive::Difference;
 using objstore::archive::DiffReport;
@@ -79,11 +81,20 @@ base::Result<ExitCode> diff(Context& context, const Options& options) {
     const std::string what = "cannot compare '" + options.before + "' and '" + options.after + "'";
     BASE_TRY(auto before, choose_snapshot(access, options.before, options.filter, what));
     BASE_TRY(auto after, choose_snapshot(access, options.after, options.filter, what));
+    const auto compared = [](Snapshot snapshot) {
+        auto id = snapshot.id();
+        return Compared{std::move(snapshot), id.hex(), "snapshot " + id.short_hex()};
+    };
+    return show_difference(context, access, compared(std::move(before)), compared(std::move(after)), options.metadata);
+}
+
+}  // namespace
+
+base::Result<ExitCode> show_difference(Context& context, const VolumeAccess& access, Compared before, Compared after,
+                                       bool metadata) {
     Console& console = context.console;
     const bool json = console.output().json;
-    if (!json && !console.output().quiet) {
-        console.print("comparing snapshot " + before.id().short_hex() + " to " + after.id().short_hex() + ":\n\n");
-    }
+    if (!json && !console.output().quiet) console.print("comparing " + before.shown + " to " + after.shown + ":\n\n");
     const auto show = [&console, json](const Difference& one) {
         if (json) {
             console.print_json({{"message_type", "change"}, {"path", one.path}, {"modifier", modifier(one)}});
@@ -91,20 +102,17 @@ base::Result<ExitCode> diff(Context& context, const Options& options) {
             console.print(fmt::format("{:<5}{}\n", modifier(one), printable(one.path)));
         }
     };
-    const auto ids = std::pair{before.id().hex(), after.id().hex()};
-    const auto report = access.session->run(
-        objstore::archive::diff_snapshots(*access.volume, std::move(before), std::move(after), options.metadata, show));
-    if (!report) return report.error().with(what);
+    const auto report = access.session->run(objstore::archive::diff_snapshots(
+        *access.volume, std::move(before.snapshot), std::move(after.snapshot), metadata, show));
+    if (!report) return report.error().with("cannot compare " + before.shown + " to " + after.shown);
     print_warnings(console, report->warnings);
     if (json) {
-        console.print_json(statistics(*report, ids.first, ids.second));
+        console.print_json(statistics(*report, before.name, after.name));
     } else if (!console.output().quiet) {
         console.print(report_text(*report));
     }
     return report_damage(context, *access.volume, exit_code_of(report->warnings));
 }
-
-}  // namespace
 
 void add_diff(Verbs& verbs, CLI::App& archive) {
     const auto options = std::make_shared<Options>();

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "archive/keep_options.hpp"
 #include "archive/prune.hpp"
 #include "archive/reports.hpp"
 #include "archive/verbs.hpp"
@@ -26,8 +27,7 @@ using objstore::archive::RetentionPolicy;
 
 struct Options {
     std::vector<std::string> names;
-    std::string last, hourly, daily, weekly, monthly, yearly;
-    std::string within, within_hourly, within_daily, within_weekly, within_monthly, within_yearly;
+    KeepOptions keep;
     std::vector<std::string> tags;
     std::string group_by = "host,paths";
     bool compact = false;
@@ -60,35 +60,8 @@ objstore::archive::LocalTime local_clock(std::int64_t wall_ns) {
             static_cast<std::uint32_t>(wall_ns - seconds * kSecond)};
 }
 
-base::Result<int> count_of(const std::string& text, const char* option) {
-    if (text.empty()) return 0;
-    if (text == "unlimited" || text == "-1") return RetentionPolicy::kAll;
-    const bool digits = text.size() <= 9 && text.find_first_not_of("0123456789") == std::string::npos;
-    if (!digits) return usage_error(fmt::format("{} takes a number, or 'unlimited', not '{}'", option, text));
-    return std::stoi(text);
-}
-
-base::Result<objstore::archive::Span> span_of(const std::string& text, const char* option) {
-    if (text.empty()) return objstore::archive::Span{};
-    auto span = objstore::archive::parse_span(text);
-    if (!span) return usage_error(fmt::format("{}: {}", option, span.error().detail()));
-    return span;
-}
-
 base::Result<RetentionPolicy> policy_of(const Options& options) {
-    RetentionPolicy policy;
-    BASE_TRY(policy.last, count_of(options.last, "--keep-last"));
-    BASE_TRY(policy.hourly, count_of(options.hourly, "--keep-hourly"));
-    BASE_TRY(policy.daily, count_of(options.daily, "--keep-daily"));
-    BASE_TRY(policy.weekly, count_of(options.weekly, "--keep-weekly"));
-    BASE_TRY(policy.monthly, count_of(options.monthly, "--keep-monthly"));
-    BASE_TRY(policy.yearly, count_of(options.yearly, "--keep-yearly"));
-    BASE_TRY(policy.within, span_of(options.within, "--keep-within"));
-    BASE_TRY(policy.within_hourly, span_of(options.within_hourly, "--keep-within-hourly"));
-    BASE_TRY(policy.within_daily, span_of(options.within_daily, "--keep-within-daily"));
-    BASE_TRY(policy.within_weekly, span_of(options.within_weekly, "--keep-within-weekly"));
-    BASE_TRY(policy.within_monthly, span_of(options.within_monthly, "--keep-within-monthly"));
-    BASE_TRY(policy.within_yearly, span_of(options.within_yearly, "--keep-within-yearly"));
+    BASE_TRY(auto policy, policy_of(options.keep));
     for (const auto& list : options.tags) {
         auto tags = split_tags({list});
         if (tags.empty()) tags.emplace_back();  // "": what has no tags
@@ -227,25 +200,8 @@ base::Result<ExitCode> forget(Context& context, const Options& options) {
     return report_damage(context, *access.volume, ExitCode::done);
 }
 
-void add_keep_options(CLI::App& verb, Options& options) {
-    const auto count = [&](const char* name, std::string& value, const char* help) {
-        verb.add_option(name, value, help)->type_name("N");
-    };
-    count("-l,--keep-last", options.last, "Keep the newest N ('unlimited': all)");
-    count("-H,--keep-hourly", options.hourly, "Keep the newest of each hour, of the last N hours that have one");
-    count("-d,--keep-daily", options.daily, "The same for days");
-    count("-w,--keep-weekly", options.weekly, "The same for weeks");
-    count("-m,--keep-monthly", options.monthly, "The same for months");
-    count("-y,--keep-yearly", options.yearly, "The same for years");
-    const auto span = [&](const char* name, std::string& value, const char* help) {
-        verb.add_option(name, value, help)->type_name("SPAN");
-    };
-    span("--keep-within", options.within, "Keep what is less than SPAN (2y5m7d3h) older than the newest");
-    span("--keep-within-hourly", options.within_hourly, "Of that, the newest of each hour");
-    span("--keep-within-daily", options.within_daily, "Of that, the newest of each day");
-    span("--keep-within-weekly", options.within_weekly, "Of that, the newest of each week");
-    span("--keep-within-monthly", options.within_monthly, "Of that, the newest of each month");
-    span("--keep-within-yearly", options.within_yearly, "Of that, the newest of each year");
+void add_all_keep_options(CLI::App& verb, Options& options) {
+    add_keep_options(verb, options.keep);
     verb.add_option("--keep-tag", options.tags, "Keep what has all these tags (a,b; again for others)")
         ->type_name("TAGS")
         ->allow_extra_args(false);
@@ -264,7 +220,7 @@ void add_forget(Verbs& verbs, CLI::App& archive) {
         [options](Context& context) { return forget(context, *options); });
     options->verb = &verb;
     verb.add_option("SNAP", options->names, "Snapshots to forget, instead of a --keep option");
-    add_keep_options(verb, *options);
+    add_all_keep_options(verb, *options);
     verb.add_option("-g,--group-by", options->group_by, "What the snapshots of a group have in common")
         ->type_name("host,paths,tags")
         ->default_str("host,paths");

@@ -109,6 +109,7 @@ nlohmann::json to_json(const objstore::Snapshot& snapshot) {
                          {"total_bytes_processed", snapshot.bytes},
                          {"data_added_packed", snapshot.added_bytes}};
     if (snapshot.parent) object["parent"] = snapshot.parent->hex();
+    if (!snapshot.name.empty()) object["name"] = snapshot.name;
     if (snapshot.original) object["original"] = snapshot.original->hex();
     return object;
 }

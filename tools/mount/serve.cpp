@@ -109,7 +109,7 @@ base::Task<base::Result<void>> store_the_rest(base::NodeEnv env, objstore::Worki
 }  // namespace
 
 base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore::Volume& volume,
-                                                     objstore::WorkingTree& tree, fusefs::FileSystem& files,
+                                                     objstore::WorkingTree& tree, fusefs::Files& files,
                                                      fusefs::Mount& mount, std::stop_token stop, Leaving leaving) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     const Stopped asked{env.executor, std::move(stop)};

@@ -8,7 +8,7 @@
 #include "base/env.hpp"
 #include "base/result.hpp"
 #include "base/task.hpp"
-#include "fuse/file_system.hpp"
+#include "fuse/files.hpp"
 #include "fuse/mount.hpp"
 #include "objstore/live/working_tree.hpp"
 
@@ -25,9 +25,9 @@ struct Leaving {
 /// or, after `stop` is requested, as long as `leaving` says: then its error. Not cancelled by anything else. All
 /// outlive it.
 [[nodiscard]] base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, objstore::Volume& volume,
-                                                                   objstore::WorkingTree& tree,
-                                                                   fusefs::FileSystem& files, fusefs::Mount& mount,
-                                                                   std::stop_token stop, Leaving leaving);
+                                                                   objstore::WorkingTree& tree, fusefs::Files& files,
+                                                                   fusefs::Mount& mount, std::stop_token stop,
+                                                                   Leaving leaving);
 
 /// The same of files that nobody changes: nothing can go wrong at the end.
 [[nodiscard]] base::Task<base::Result<void>> serve_until_unmounted(base::NodeEnv env, fusefs::Files& files,

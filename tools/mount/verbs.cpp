@@ -14,9 +14,11 @@
 #include "cli/families.hpp"
 #include "cli/host_io.hpp"
 #include "cli/verbs.hpp"
+#include "fuse/volume_files.hpp"
 #include "mount/mount_table.hpp"
 #include "mount/mounting.hpp"
 #include "mount/serve.hpp"
+#include "mount/undelete.hpp"
 #include "mount/version.hpp"
 #include "volume/access.hpp"
 #include "volume/known_names.hpp"
@@ -43,6 +45,27 @@ void tell(Context& context, nlohmann::json document) {
     if (context.console.output().json) context.console.print_json(document);
 }
 
+/// The live tree with its past, or one version.
+base::Result<std::unique_ptr<fusefs::Files>> make_files(Context& context, const VolumeAccess& access,
+                                                        objstore::WorkingTree& tree, fusefs::Mount& mount,
+                                                        fusefs::FileSystemConfig config, const Mounting& what) {
+    auto& session = *access.session;
+    if (!what.options.at.empty())
+        return std::make_unique<fusefs::FileSystem>(session.env(), tree, mount.kernel_cache(), std::move(config));
+    fusefs::VolumeFilesConfig with_past;
+    with_past.files = std::move(config);
+    with_past.owner_uid = ::geteuid();
+    with_past.owner_gid = ::getegid();
+    with_past.words.host = context.settings.get("host");
+    if (with_past.words.host.empty()) with_past.words.host = context.io.environment().host;
+    with_past.words.user = context.io.environment().user;
+    with_past.words.program_version = "pelago " PELAGO_VERSION;
+    BASE_TRY(auto files, session.run(fusefs::VolumeFiles::open(session.env(), *access.volume, tree,
+                                                               mount.kernel_cache(), std::move(with_past)),
+                                     "volume '" + what.volume + "'"));
+    return files;
+}
+
 base::Result<ExitCode> serve(Context& context, const Mounting& what) {
     let_stop_take_its_time();  // what was changed is stored first
     const auto& options = what.options;
@@ -60,10 +83,10 @@ base::Result<ExitCode> serve(Context& context, const Mounting& what) {
     BASE_TRY(config.root, session.run(find_directory(*tree, options.subdir)));
 
     fusefs::Mount mount{session.env(), mount_config(what)};
-    fusefs::FileSystem files{session.env(), *tree, mount.kernel_cache(), std::move(config)};
+    BASE_TRY(const auto files, make_files(context, access, *tree, mount, std::move(config), what));
     BASE_CHECK(begin_mount(context, mount, what));
     Leaving leaving{options.timeout, [&context](const std::string& text) { context.console.warn(text); }};
-    BASE_CHECK(session.run(serve_until_unmounted(session.env(), *access.volume, *tree, files, mount,
+    BASE_CHECK(session.run(serve_until_unmounted(session.env(), *access.volume, *tree, *files, mount,
                                                  context.io.environment().stop, std::move(leaving))));
     tell_statistics(context, mount);
     return ExitCode::done;
@@ -169,6 +192,8 @@ void add_mount_verbs(Verbs& verbs) {
         [umount_flags](Context& context) { return umount(context, umount_flags->directory, umount_flags->wait); });
     umount_verb.add_option("directory", umount_flags->directory, "Where it is mounted")->type_name("DIR")->required();
     umount_verb.add_flag("--wait", umount_flags->wait, "Return only when everything is stored");
+
+    add_undelete_verb(verbs);
 
     auto sync_directory = std::make_shared<std::string>();
     CLI::App& sync_verb = verbs.add({"sync", "Commit all changes of a mounted volume", "sync ~/photos",

@@ -13,6 +13,7 @@
 #include "objstore/error.hpp"
 #include "volume/access.hpp"
 #include "volume/conflicts.hpp"
+#include "volume/history.hpp"
 #include "volume/known_names.hpp"
 
 namespace tools {
@@ -183,6 +184,7 @@ void add_volume_verbs(Verbs& verbs) {
         .add_option("NAME", *asked, "The volume")
         ->required();
     add_conflicts_verb(verbs, group);
+    add_history_verbs(verbs, group);
 }
 
 }  // namespace tools

@@ -2,7 +2,11 @@
 // snapshot's tree, opened when somebody enters it.
 //
 // Every place is a tree of its own to the kernel, also where two names show one snapshot. A node's number is a hash of
-// where it is and of its inode number: the same on every mount, and another in every snapshot. On the node's executor.
+// where it is and of its inode number, from 2^63 on: the same on every mount, another in every snapshot, and none of a
+// live tree. On the node's executor.
+//
+// The same directory can be had once for each directory of a live tree (view()): behind each name is then what that
+// directory was in the snapshot, which is looked up by its inode number.
 #pragma once
 
 #include <functional>
@@ -33,6 +37,9 @@ struct SnapshotFilesConfig {
     std::uint32_t owner_uid = 0;  ///< of the directories that lead to the snapshots
     std::uint32_t owner_gid = 0;
     base::Duration look_again = std::chrono::seconds{3};  ///< for new snapshots, when somebody looks
+    std::uint32_t owner_mode = 0555;                      ///< of those directories
+    /// What there is. Empty: Volume::snapshots().
+    std::function<Files::Reply<std::vector<objstore::Snapshot>>(objstore::Volume&)> list;
     /// All names, of all snapshots that there are. Of two that are the same the first counts.
     std::function<std::vector<SnapshotName>(const std::vector<objstore::Snapshot>&)> names;
 };
@@ -45,6 +52,16 @@ class SnapshotFiles final : public Files {
     ~SnapshotFiles() override;
 
     [[nodiscard]] base::Duration cache_time() const override;
+
+    /// Whether it may be a node of such a directory, and none of a live tree.
+    [[nodiscard]] static bool owns(NodeId node) { return (node >> 63U) != 0; }
+    /// The directory that shows `directory` (not 0) as it was in each snapshot: those in which it is. `above`: where it
+    /// was found.
+    Reply<EntryReply> view(objstore::InodeNumber directory, NodeId above);
+    /// Whether the node is one that view() gave.
+    [[nodiscard]] bool is_view(NodeId node) const;
+    /// Of any node: the directory that it was found in.
+    [[nodiscard]] base::Result<NodeId> above(NodeId node) const;
 
     /// Of what leads to the snapshots, this and list() ask the volume's record first, if that was not done just now.
     /// Errors then: as Volume::refresh(), so a list that may be old is no answer.

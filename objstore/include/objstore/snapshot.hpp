@@ -41,6 +41,9 @@ struct Snapshot {
     /// Id of the snapshot that the first of those was, of which each is the one before with other tags, or with fewer
     /// files, or in another volume.
     std::optional<base::Guid> original;
+    /// Of a snapshot of the live tree, made in a mount (live/history.hpp): its inode numbers are the live tree's.
+    /// Empty: of a backup.
+    std::string name;
 
     /// SHA-256("pelago snapshot", the first root's BGUID, the other fields): names it.
     [[nodiscard]] base::Guid id() const;
@@ -66,9 +69,9 @@ struct SnapshotFilter {
 };
 [[nodiscard]] bool matches(const Snapshot& snapshot, const SnapshotFilter& filter);
 
-/// The one that `name` means: "latest" (the one that matches and is later() than all others), or the digits that an id
-/// begins with (at least 1; the filter does not apply). Errors: no_such_snapshot; base::Errc::bad_argument where
-/// several ids begin so, naming them.
+/// The one that `name` means: "latest" (the one that matches and is later() than all others), a snapshot's name, or the
+/// digits that an id begins with (at least 1; the filter applies to neither). Errors: no_such_snapshot;
+/// base::Errc::bad_argument where several ids begin so, naming them.
 [[nodiscard]] base::Result<Snapshot> find_snapshot(std::span<const Snapshot> snapshots, std::string_view name,
                                                    const SnapshotFilter& filter = {});
 

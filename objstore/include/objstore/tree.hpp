@@ -31,6 +31,8 @@ enum class Kind : std::uint8_t {
     live = 16,        ///< inode 0 -> Opaque
     snapshot = 17,    ///< inode 0, sub = first 8 bytes of its id, tie -> Opaque
     conflict = 18,    ///< inode 0 of a live tree, sub = when, tie -> Opaque
+    version = 19,     ///< inode 0, sub = when -> Opaque: a kept version of the live tree
+    policy = 20,      ///< inode 0, sub 0 -> Opaque: which versions are kept
 };
 
 /// From here on records are Opaque: a version that does not know a kind carries them. Below, it refuses the node.

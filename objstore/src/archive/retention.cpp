@@ -148,35 +148,47 @@ bool RetentionPolicy::empty() const {
     return last == 0 && tags.empty() && within.empty() && std::ranges::all_of(rules, unused);
 }
 
+std::vector<std::vector<std::string>> reasons_to_keep(const RetentionPolicy& policy, const std::vector<Moment>& moments,
+                                                      std::int64_t now_ns, const ToLocalTime& to_local) {
+    const auto latest = std::ranges::find_if(moments, [&](const Moment& one) { return one.time_ns < now_ns; });
+    const auto latest_time = to_local(latest == moments.end() ? now_ns : latest->time_ns);
+    const auto is_within = [&](const LocalTime& time, const Span& span) {
+        return !span.empty() && before(latest_time, span) < time;
+    };
+    auto rules = rules_of(policy);
+    std::vector<std::vector<std::string>> all;
+    for (std::size_t i = 0; i < moments.size(); ++i) {
+        auto& reasons = all.emplace_back();
+        const auto time = to_local(moments[i].time_ns);
+        const bool oldest = i + 1 == moments.size();
+        if (is_within(time, policy.within)) reasons.push_back("within " + text_of(policy.within));
+        if (moments[i].last) reasons.emplace_back("last snapshot");
+        for (auto& rule : rules) {
+            const bool applies = rule.count != 0 || is_within(time, rule.within);
+            if (!applies || !rule.takes(time, oldest)) continue;
+            if (rule.count > 0) --rule.count;
+            reasons.push_back(rule.reason + (rule.within.empty() ? "" : " " + text_of(rule.within)));
+        }
+    }
+    return all;
+}
+
 std::vector<Judged> apply_policy(const RetentionPolicy& policy, std::vector<Snapshot> group, std::int64_t now_ns,
                                  const ToLocalTime& to_local) {
     std::ranges::sort(group, [](const Snapshot& a, const Snapshot& b) {
         return a.time_ns != b.time_ns ? a.time_ns > b.time_ns : b.id() < a.id();
     });
-    const auto latest =
-        std::ranges::find_if(group, [&](const Snapshot& snapshot) { return snapshot.time_ns < now_ns; });
-    const auto latest_time = to_local(latest == group.end() ? now_ns : latest->time_ns);
-    const auto is_within = [&](const LocalTime& time, const Span& span) {
-        return !span.empty() && before(latest_time, span) < time;
-    };
     const auto last = last_of(group, policy.last);
-    auto rules = rules_of(policy);
+    std::vector<Moment> moments;
+    for (const auto& snapshot : group) moments.push_back({snapshot.time_ns, last.contains(snapshot.id())});
+    const auto by_time = reasons_to_keep(policy, moments, now_ns, to_local);
     std::vector<Judged> judged;
     for (std::size_t i = 0; i < group.size(); ++i) {
         Judged one{std::move(group[i]), {}};
-        const auto time = to_local(one.snapshot.time_ns);
-        const bool oldest = i + 1 == group.size();
         for (const auto& tags : policy.tags) {
             if (has_all(one.snapshot, tags)) one.reasons.push_back(text_of(tags));
         }
-        if (is_within(time, policy.within)) one.reasons.push_back("within " + text_of(policy.within));
-        if (last.contains(one.snapshot.id())) one.reasons.emplace_back("last snapshot");
-        for (auto& rule : rules) {
-            const bool applies = rule.count != 0 || is_within(time, rule.within);
-            if (!applies || !rule.takes(time, oldest)) continue;
-            if (rule.count > 0) --rule.count;
-            one.reasons.push_back(rule.reason + (rule.within.empty() ? "" : " " + text_of(rule.within)));
-        }
+        one.reasons.insert(one.reasons.end(), by_time[i].begin(), by_time[i].end());
         judged.push_back(std::move(one));
     }
     return judged;

@@ -10,7 +10,7 @@
 
 #include "base/error.hpp"
 #include "gc/mark_set.hpp"
-#include "live/live_record.hpp"
+#include "live/keep_version.hpp"
 #include "objstore/archive/dedup_cache.hpp"
 #include "past/error.hpp"
 #include "tree/load.hpp"
@@ -215,7 +215,8 @@ base::Task<base::Result<void>> Repack::visit_root(BlockRefPtr root, const Meet& 
 }
 
 base::Task<base::Result<void>> Repack::measure(const Session& session) {
-    bool stays = true;  // the live tree's: moving them would be a change of each file to its mounts
+    bool stays =
+        true;  // those of the live tree and its kept versions: moving them would change each file for its mounts
     const Meet meet = [&](const Extent& extent) {
         auto& use = use_[extent.block->id];
         const auto end = extent.offset + static_cast<std::uint32_t>(extent.length);
@@ -228,12 +229,8 @@ base::Task<base::Result<void>> Repack::measure(const Session& session) {
         return false;
     };
     const Tree forest{volume_.reader(), session.pinned().forest};
-    BASE_CO_TRY(const auto live, co_await forest.find(kLiveKey));
-    if (live) {
-        const auto record = LiveRecord::decode(std::get<Opaque>(live->value));
-        if (!record) co_return record.error();
-        BASE_CO_CHECK(co_await visit_root(record->root, meet));
-    }
+    BASE_CO_TRY(const auto roots, co_await roots_of_versions(volume_.reader(), forest));
+    for (const auto& root : roots) BASE_CO_CHECK(co_await visit_root(root, meet));
     stays = false;
     seen_ = MarkSet{SIZE_MAX};  // what snapshots share with it is looked at again: it costs no more than its leaves
     for (const auto& snapshot : session.snapshots()) BASE_CO_CHECK(co_await visit_root(snapshot.root, meet));

@@ -44,7 +44,7 @@ base::Result<LiveRecord> LiveRecord::decode(const Opaque& record) {
     if (format != kFormat) return base::Error{base::Errc::unsupported, "a live tree of a later version"};
     LiveRecord out;
     const auto slot = in.varint();
-    if (slot == 0 || slot > UINT32_MAX) in.fail();
+    if (slot == 0 || slot > kMaxSlot) in.fail();
     out.next_slot = static_cast<std::uint32_t>(slot);
     out.time_ns = in.i64();
     out.counts.files = in.varint();

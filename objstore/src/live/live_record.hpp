@@ -9,6 +9,8 @@
 namespace objstore {
 
 constexpr TreeKey kLiveKey{.inode = 0, .kind = Kind::live};
+/// Numbers from 2^63 on are no live inode's: a mount has them for what it shows of the past.
+constexpr std::uint32_t kMaxSlot = 1U << 31U;
 constexpr std::size_t kRecentUpdates = 32;  // writers whose last update is known
 
 /// An update that is in the tree: its writer asks for it after an answer was lost.

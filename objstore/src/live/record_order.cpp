@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "live/keep_version.hpp"
 #include "live/live_record.hpp"
 #include "objstore/error.hpp"
 #include "objstore/live/order.hpp"
@@ -73,7 +74,7 @@ class TakeSlot final : public ForestEditor {
     base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& /*writer*/) override {
         BASE_CO_TRY(auto record, co_await read_record(std::move(forest)));
         if (!record) co_return base::Error{base::Errc::not_found, "the volume has no live tree"};
-        if (record->next_slot == UINT32_MAX) co_return base::Error{base::Errc::no_space, "inode numbers of the volume"};
+        if (record->next_slot == kMaxSlot) co_return base::Error{base::Errc::no_space, "inode numbers of the volume"};
         // After an answer that was lost the slot is taken twice: nobody uses the first.
         slot = record->next_slot++;
         co_return std::optional{put_record(*record)};
@@ -97,9 +98,10 @@ class Submit final : public ForestEditor {
           numbers_{numbers} {}
 
     base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) override {
-        BASE_CO_TRY(auto record, co_await read_record(std::move(forest)));
+        BASE_CO_TRY(auto record, co_await read_record(forest));
         if (!record) co_return base::Error{Errc::damaged, "the volume's live tree is gone"};
         if (recall(*record)) co_return std::optional<ForestEdit>{};
+        const auto replaced = *record;
         Attempt attempt;
         attempt.rebased_on = record->root;
         stored_since_ = update_->stored_since;
@@ -119,7 +121,9 @@ class Submit final : public ForestEditor {
         record->remember({update_->id, root_mark(*record->root)});
         attempt.record = *record;
         attempts_.push_back(std::move(attempt));
-        co_return std::optional{put_record(*record)};
+        auto changes = put_record(*record);
+        BASE_CO_CHECK(co_await keep_version(store_, std::move(forest), writer, replaced, record->time_ns, &changes));
+        co_return std::optional{std::move(changes)};
     }
 
     [[nodiscard]] std::uint64_t stored_since() const override { return stored_since_; }

@@ -353,7 +353,9 @@ class LeafDecoder {
             case Kind::entry: item.value = entry(); return true;
             case Kind::live:
             case Kind::snapshot:
-            case Kind::conflict: break;
+            case Kind::conflict:
+            case Kind::version:
+            case Kind::policy: break;
         }
         if (!opaque_kind(item.key.kind)) return false;
         item.value = opaque();

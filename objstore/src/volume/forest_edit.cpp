@@ -153,7 +153,17 @@ base::Task<base::Result<void>> hold_on_to(base::NodeEnv env, past::Storage& stor
         BASE_CO_TRY(auto present, co_await forest.find(item.key));
         if (present) before.push_back(std::move(*present));
     }
-    auto names = co_await what_is_new(env, storage, tag.volume, roots_of(edit.put), roots_of(before));
+    for (const auto& key : edit.erase) {
+        BASE_CO_TRY(auto present, co_await forest.find(key));
+        if (present) before.push_back(std::move(*present));
+    }
+    auto fresh = roots_of(edit.put);
+    const auto known = roots_of(before);
+    // What is listed once more, under another key.
+    std::erase_if(fresh, [&](const BlockRef& root) {
+        return std::any_of(known.begin(), known.end(), [&](const BlockRef& one) { return one.id == root.id; });
+    });
+    auto names = co_await what_is_new(env, storage, tag.volume, std::move(fresh), known);
     if (!names && names.error() == Errc::damaged) co_return base::Error{Errc::collected, names.error().detail()};
     if (!names) co_return names.error();
     BASE_CO_TRY(const auto held, co_await touch_blocks(env, storage, tag, *std::move(names)));

@@ -52,6 +52,7 @@ base::Writer encode_named(const Snapshot& snapshot) {
     out.text(snapshot.program_version);
     out.u8(snapshot.original ? 1 : 0);
     if (snapshot.original) out.guid(*snapshot.original);
+    out.text(snapshot.name);
     return out;
 }
 
@@ -77,7 +78,7 @@ base::Guid Snapshot::id() const {
 
 base::Result<void> Snapshot::check() const {
     if (root == nullptr) return base::Error{base::Errc::bad_argument, "a snapshot without a tree"};
-    const std::vector<std::string> singles{host, user, program_version};
+    const std::vector<std::string> singles{host, user, program_version, name};
     if (!all_within(paths, kMaxSnapshotPaths) || !all_within(tags, kMaxSnapshotTags) ||
         !all_within(singles, singles.size()) || encode_fields(*this).size() > kMaxSnapshotBytes) {
         return base::Error{base::Errc::bad_argument, "a snapshot's paths, tags or names are too many or too long"};
@@ -116,6 +117,7 @@ base::Result<Snapshot> Snapshot::decode(const Opaque& record) {
     const auto with_original = in.u8();
     if (with_original > 1) in.fail();
     if (with_original == 1) out.original = in.guid();
+    out.name = in.text(kMaxSnapshotText);
     const auto with_first_root = in.u8();
     if (with_first_root > 1) in.fail();
     if (with_first_root == 1) out.first_root = in.guid();
@@ -152,6 +154,10 @@ base::Result<Snapshot> find_snapshot(std::span<const Snapshot> snapshots, std::s
         if (newest == nullptr) return base::Error{Errc::no_such_snapshot, "latest"};
         return *newest;
     }
+    const auto named = std::find_if(snapshots.begin(), snapshots.end(), [&](const Snapshot& snapshot) {
+        return !snapshot.name.empty() && snapshot.name == name;
+    });
+    if (named != snapshots.end()) return *named;
     std::string prefix{name};
     for (auto& digit : prefix) digit = static_cast<char>(std::tolower(static_cast<unsigned char>(digit)));
     std::vector<const Snapshot*> found;

@@ -1,4 +1,5 @@
-// Which snapshots `forget` keeps: restic's --keep-... options, as restic means them. Pure functions of their arguments.
+// Which snapshots `forget` keeps, and which versions of a live tree (live/history.hpp): restic's --keep-... options, as
+// restic means them. Pure functions of their arguments.
 //
 // A group's snapshots are looked at from the newest to the oldest. Of each hour (day, week, month, year) the newest is
 // kept, for as many of them as there are snapshots in; the oldest of all is kept, too, while such a count is not used
@@ -52,6 +53,16 @@ struct RetentionPolicy {
 
     [[nodiscard]] bool empty() const;
 };
+
+/// Something that may be kept.
+struct Moment {
+    std::int64_t time_ns = 0;
+    bool last = false;  ///< one of the RetentionPolicy::last
+};
+/// Why each of them is kept, in restic's words, tags aside; none: it goes. Requires: the newest first.
+[[nodiscard]] std::vector<std::vector<std::string>> reasons_to_keep(const RetentionPolicy& policy,
+                                                                    const std::vector<Moment>& moments,
+                                                                    std::int64_t now_ns, const ToLocalTime& to_local);
 
 struct Judged {
     Snapshot snapshot;

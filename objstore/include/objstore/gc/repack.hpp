@@ -45,8 +45,8 @@ struct RepackProgress {
     std::uint64_t count = 0;  ///< of leaves, packs, tree nodes
 };
 
-/// Packs that the live tree names stay. Errors: those of reading a tree (nothing was changed then, or only some
-/// batches) and of Volume::commit().
+/// Packs that the live tree or a kept version of it names stay. Errors: those of reading a tree (nothing was changed
+/// then, or only some batches) and of Volume::commit().
 [[nodiscard]] base::Task<base::Result<RepackReport>> repack(Volume& volume, RepackOptions options,
                                                             std::function<void(const RepackProgress&)> progress = {});
 
