@@ -90,7 +90,8 @@ Task<void> Repair::round() {
     co_await let_go(changes);
     co_await losses_.settle();
     co_await registers_.maintain();
-    next_work_ = next_work();
+    note_short();
+    next_work_ = registers_.left_to_drain() > 0 ? context_.now() : next_work();
 }
 
 /// `full`: all holders are asked again.

@@ -91,6 +91,9 @@ class Repair {
     [[nodiscard]] bool holders_are_old_news(const PlaceCopies& place) const;
     base::Task<void> compare_again(std::vector<base::Guid> places);
     void report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const;
+    void report_times(NodeStatus& status) const;
+    void report_drain(NodeStatus& status) const;
+    void note_short();
 
     [[nodiscard]] bool ours(const PlaceCopies& place) const { return place.ours(context_.self()); }
 

@@ -1,6 +1,8 @@
 // Letting go of what others hold in our stead, and what people want to know of all copies.
 #include <algorithm>
+#include <set>
 
+#include "registers/registers.hpp"
 #include "repair/repair.hpp"
 #include "repair/set_digest.hpp"
 
@@ -118,6 +120,50 @@ void Repair::report(NodeStatus& status) const {
             (found->second.surplus_since ? status.blocks_surplus : status.blocks_to_hand_over) += summary.blocks;
         } else {
             report(status, summary, found->second);
+        }
+    }
+    report_times(status);
+    if (context_.draining()) report_drain(status);
+}
+
+void Repair::report_times(NodeStatus& status) const {
+    const auto now = context_.now();
+    std::set<base::NodeId> refusing;
+    for (const auto& [key, place] : places_) {
+        if (place.short_since) {
+            status.oldest_short = std::max(status.oldest_short,
+                                           std::chrono::duration_cast<std::chrono::seconds>(now - *place.short_since));
+        }
+        for (const auto& [id, peer] : place.peers) {
+            if (peer.placed && peer.live && peer.refused_until > now) refusing.insert(id);
+        }
+    }
+    status.refusing.assign(refusing.begin(), refusing.end());
+}
+
+/// What is still to be done before this node may go. Guests are their primaries' to move: until then they count.
+void Repair::report_drain(NodeStatus& status) const {
+    status.draining = true;
+    status.records_to_drain = registers_.left_to_drain();
+    status.blocks_to_drain = status.blocks_for_others;
+    status.bytes_to_drain = status.bytes_for_others;
+    for (const auto& summary : context_.store.places()) {
+        const auto place = places_.find(summary.place);
+        if (place != places_.end() && place->second.drained(summary)) continue;
+        status.blocks_to_drain += summary.blocks;
+        status.bytes_to_drain += summary.bytes;
+    }
+}
+
+/// At the end of a round: what is short then is not merely on its way.
+void Repair::note_short() {
+    for (auto& [key, place] : places_) {
+        NodeStatus one;
+        if (ours(place) && !place.set.placement.empty()) report(one, place.summary, place);
+        if (one.blocks_short == 0) {
+            place.short_since.reset();
+        } else if (!place.short_since) {
+            place.short_since = context_.now();
         }
     }
 }

@@ -1,7 +1,8 @@
 // The room of dropped blocks, given back to the file system: what lives in a segment that is a quarter garbage is
 // written once more elsewhere, and the file goes.
 //
-// Beside the commits, through the same queue, two megabytes at a time: nobody waits longer than for a put of that size.
+// Beside the commits, through the same queue, two megabytes at most at a time: nobody waits longer than for a put of
+// that size.
 #include <algorithm>
 #include <tuple>
 
@@ -15,7 +16,7 @@ using base::Guid;
 using base::Task;
 using namespace store;  // NOLINT: the pieces this file puts together
 
-constexpr std::uint64_t kMovedAtOnce = 2U << 20U;
+constexpr std::uint64_t kMostMovedAtOnce = 2U << 20U;
 /// Of a block in a record of its own, padding included, at most: a segment without garbage never seems to have any.
 constexpr std::uint64_t kMostOverhead = 176;
 constexpr unsigned kTries = 3;  // a segment may have blocks that change under our hands, or that cannot be moved
@@ -35,16 +36,19 @@ std::uint64_t SegmentStore::Core::garbage_in(std::uint32_t slot) const {
     return segment.bytes - std::min(segment.bytes, needed);
 }
 
+/// A small store has no more to spare.
+std::uint64_t SegmentStore::Core::moved_at_once() const { return std::min(kMostMovedAtOnce, segment_limit_ / 4); }
+
 /// Three bytes are written for one that comes back, at most.
 bool SegmentStore::Core::is_worth_compacting(std::uint32_t slot) const {
     const auto garbage = garbage_in(slot);
-    return 4 * garbage >= state.segments[slot].bytes && garbage >= config.segment_bytes / 256;
+    return 4 * garbage >= state.segments[slot].bytes && garbage >= segment_limit_ / 256;
 }
 
 /// The one with most garbage. Empty ones go anyway.
 std::uint32_t SegmentStore::Core::next_to_compact() const {
     auto best = State::kNoSlot;
-    if (unreadable_ || !has_room(2 * kMovedAtOnce, reserve_bytes_ / 2)) return best;
+    if (unreadable_ || !has_room(2 * moved_at_once(), reserve_bytes_ / 2)) return best;
     for (std::uint32_t slot = 0; slot < state.segments.size(); ++slot) {
         const auto& segment = state.segments[slot];
         const bool fit = segment.number != 0 && !segment.removing && slot != state.active && segment.live_blocks > 0 &&
@@ -80,7 +84,7 @@ Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::ui
     });
     for (std::size_t at = 0; at < living.size();) {
         std::vector<std::shared_ptr<Request>> requests;
-        for (std::uint64_t bytes = 0; at < living.size() && bytes < kMovedAtOnce; ++at) {
+        for (std::uint64_t bytes = 0; at < living.size() && bytes < self->moved_at_once(); ++at) {
             const auto& one = living[at];
             auto read = co_await self->read(self, one.id);
             if (!read) continue;  // gone by now, or damaged and dropped
