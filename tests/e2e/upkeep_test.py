@@ -7,6 +7,7 @@ import json
 import random
 import sys
 import threading
+import time
 
 from cluster_test import check, main, picture, wait_until
 from network_test import Machine, together, whole, with_an_end
@@ -125,6 +126,33 @@ def test_a_drain_goes_on_over_restarts_and_is_taken_back(scratch):
     dora("node", "drain")
     said = bert("node", "drain", expect=1).stderr
     check(b"1 of the members would be left" in said and b"min-copies" in said, said.decode())
+
+
+def test_a_client_that_was_revoked_is_shut_out(scratch):
+    source, ada, bert = ring(scratch, ("ada", "bert"))
+    (source / "letter").write_text("dear all\n")
+    client = Machine(scratch, "laptop")
+    client("network", "join", "--client", stdin=ada("network", "invite").stdout)
+    client.up()
+    wait_until(lambda: client("archive", "backup", source, expect=(0, 3, 5)).returncode != 5, "it is in touch")
+    ada("network", "revoke", client.id()[:8], "--force")
+    # Its connections end within seconds, and so does its node once it is told.
+    wait_until(lambda: client("archive", "snapshots", expect=(0, 1, 5)).returncode != 0, "it reads nothing any more")
+    said = client("archive", "backup", source, expect=(1, 5)).stderr.decode()
+    check(said.startswith("pelago: "), said)
+    ada.restores(source, "restored")
+
+
+def test_a_machine_that_dies_before_anybody_asked_has_a_name(scratch):
+    ada, bert = Machine(scratch, "ada"), Machine(scratch, "bert")
+    ada("network", "create", "home")
+    ada.up()
+    ada.invite(bert)
+    wait_until(lambda: bert.neighbours() == 1, "they are together")
+    time.sleep(5)  # ada is not asked anything: it has to ask of its own accord
+    bert.kill()
+    other = next(member for member in ada.status()["members"] if member["state"] != "here")
+    check(other.get("name") and other.get("capacity_bytes"), f"nothing is known of it: {other}")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ TEST(Metrics, EachFigureHasItsTypeAndWhatIsNotThereIsLeftOut) {
 
 TEST(Metrics, RequestsAreAHistogramByKindWhoseBucketsAddUp) {
     const nlohmann::json status{
-        {"past", {{"requests", {{"put", {{"counts", {1, 0, 2, 0, 0, 0, 0, 1}}, {"sum_us", 12'500'000}}}}}}}};
+        {"past",
+         {{"requests", {{"put", {{"counts", {1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1}}, {"sum_us", 12'500'000}}}}}}}};
     const auto text = metrics_text(status);
     EXPECT_THAT(text, HasSubstr("\n# TYPE pelago_request_duration_seconds histogram\n"));
     EXPECT_THAT(text, HasSubstr("_bucket{kind=\"put\",le=\"0.001\"} 1\n"));

@@ -122,9 +122,8 @@ void add_request_times(std::string& out, const nlohmann::json& requests) {
         std::uint64_t sum = 0;
         for (std::size_t i = 0; i < counts.size(); ++i) {
             sum += counts[i].get<std::uint64_t>();
-            const auto& bounds = past::LatencyHistogram::kBounds;
-            const auto bound =
-                i < bounds.size() ? fmt::format("{}", static_cast<double>(bounds[i].count()) / 1000) : "+Inf";
+            const auto& bounds = past::LatencyHistogram::kBoundsMs;
+            const auto bound = i < bounds.size() ? fmt::format("{}", bounds[i] / 1000.0) : std::string{"+Inf"};
             out += fmt::format("{}_bucket{{kind=\"{}\",le=\"{}\"}} {}\n", kName, kind, bound, sum);
         }
         out += fmt::format("{0}_sum{{kind=\"{1}\"}} {2}\n{0}_count{{kind=\"{1}\"}} {3}\n", kName, kind,

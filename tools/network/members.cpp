@@ -274,11 +274,11 @@ void add_member_verbs(Verbs& verbs, CLI::App& group) {
     CLI::App& remove_verb = verbs.add(
         group,
         {"remove", "Remove a node that is gone for good", "network remove 3f2a9c01",
-         "It never counts again: what it kept is copied again, volumes no longer wait for it, and should it come back "
-         "it "
-         "is refused. Only where the authority's key is; 'network authority' brings that to another machine. A node "
-         "that "
-         "is only away for a while needs no removing."},
+         "Also called 'revoke': for a machine that is lost, and for one that is not to be trusted any more. It never "
+         "counts again: within seconds its connections are closed, and whoever asks with its certificate is refused; "
+         "what "
+         "it kept is copied again, and volumes no longer wait for it. Only where the authority's key is; 'network "
+         "authority' brings that to another machine. A node that is only away for a while needs no removing."},
         [remove_flags](Context& context) { return remove(context, remove_flags->node, remove_flags->force); });
     remove_verb.alias("revoke");
     remove_verb.add_option("node", remove_flags->node, "Its id, or how that begins")->required()->type_name("NODE");

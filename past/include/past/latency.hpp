@@ -14,17 +14,15 @@ namespace past {
 /// In the manner of Prometheus, except that each bucket counts its own.
 struct LatencyHistogram {
     /// Upper bounds, inclusive. What takes longer is in one bucket more.
-    static constexpr std::array<std::chrono::milliseconds, 7> kBounds{
-        std::chrono::milliseconds{1},     std::chrono::milliseconds{5},   std::chrono::milliseconds{20},
-        std::chrono::milliseconds{100},   std::chrono::milliseconds{500}, std::chrono::milliseconds{2'000},
-        std::chrono::milliseconds{10'000}};
+    static constexpr std::array<int, 13> kBoundsMs{1, 2, 5, 10, 20, 50, 100, 200, 500, 1'000, 2'000, 5'000, 10'000};
 
-    std::array<std::uint64_t, kBounds.size() + 1> counts{};
+    std::array<std::uint64_t, kBoundsMs.size() + 1> counts{};
     std::uint64_t sum_us = 0;
 
     void count(base::Duration took) {
-        const auto bucket = std::ranges::find_if(kBounds, [&](const auto& bound) { return took <= bound; });
-        ++counts[static_cast<std::size_t>(bucket - kBounds.begin())];
+        const auto within = [&](int bound) { return took <= std::chrono::milliseconds{bound}; };
+        const auto bucket = std::ranges::find_if(kBoundsMs, within);
+        ++counts[static_cast<std::size_t>(bucket - kBoundsMs.begin())];
         const auto us = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
         sum_us += us > 0 ? static_cast<std::uint64_t>(us) : 0;
     }

@@ -169,20 +169,19 @@ std::size_t PlaceCopies::rank(const NodeId& self, const NodeId& target) const {
     }));
 }
 
-bool PlaceCopies::let_go_safely(const NodeId& self, std::size_t copies) const {
+bool PlaceCopies::handed_over(const NodeId& self, std::size_t copies) const {
     if (set.placement.size() < copies || set.placed_on(self)) return false;
     return std::ranges::all_of(set.placement, [&](const Holder& holder) {
         const auto found = peers.find(holder.node.id());
         if (found == peers.end() || !holder.live) return false;
         const auto& peer = found->second;
-        const bool whole = peer.has_all_of_ours && peer.in_doubt == 0 && peer.ours == summary.digest;
-        return peer.compared && peer.offered && whole;
+        return peer.offered && peer.has_all_of_ours && peer.in_doubt == 0 && peer.ours == summary.digest;
     });
 }
 
-bool PlaceCopies::drained(const PlaceSummary& now) const {
-    const bool all_live = std::ranges::all_of(set.placement, [](const Holder& holder) { return holder.live; });
-    return surplus_since && surplus_digest == now.digest && placed() == surplus_of && all_live;
+bool PlaceCopies::let_go_safely(const NodeId& self, std::size_t copies) const {
+    const auto compared = [&](const Holder& holder) { return peers.at(holder.node.id()).compared; };
+    return handed_over(self, copies) && std::ranges::all_of(set.placement, compared);
 }
 
 bool PlaceCopies::lacking_somewhere() const {

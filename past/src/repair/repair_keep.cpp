@@ -147,9 +147,11 @@ void Repair::report_drain(NodeStatus& status) const {
     status.records_to_drain = registers_.left_to_drain();
     status.blocks_to_drain = status.blocks_for_others;
     status.bytes_to_drain = status.bytes_for_others;
+    const auto copies = context_.membership.copies();
     for (const auto& summary : context_.store.places()) {
-        const auto place = places_.find(summary.place);
-        if (place != places_.end() && place->second.drained(summary)) continue;
+        const auto found = places_.find(summary.place);
+        const bool current = found != places_.end() && found->second.summary.digest == summary.digest;
+        if (current && found->second.handed_over(context_.self(), copies)) continue;
         status.blocks_to_drain += summary.blocks;
         status.bytes_to_drain += summary.bytes;
     }
@@ -157,10 +159,11 @@ void Repair::report_drain(NodeStatus& status) const {
 
 /// At the end of a round: what is short then is not merely on its way.
 void Repair::note_short() {
+    NodeStatus sum;
     for (auto& [key, place] : places_) {
-        NodeStatus one;
-        if (ours(place) && !place.set.placement.empty()) report(one, place.summary, place);
-        if (one.blocks_short == 0) {
+        const auto before = sum.blocks_short;
+        if (ours(place) && !place.set.placement.empty()) report(sum, place.summary, place);
+        if (sum.blocks_short == before) {
             place.short_since.reset();
         } else if (!place.short_since) {
             place.short_since = context_.now();
