@@ -84,7 +84,7 @@ struct PlaceCopies {
     bool looked = false;          ///< block by block
     std::vector<base::Guid> few;  ///< sorted: not enough nodes have them, nor are about to be sent them
     base::TimePoint few_since;
-    std::optional<base::TimePoint> short_since;  ///< copies of ours were missing at the end of each round since then
+    std::optional<base::TimePoint> missing_since;  ///< copies of ours were missing at the end of each round since then
     std::uint64_t short_blocks = 0;              ///< held by fewer than `copies` live nodes when we looked
     base::TimePoint look_at;                     ///< again
     base::Duration look_pause{};

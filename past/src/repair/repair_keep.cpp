@@ -130,9 +130,9 @@ void Repair::report_times(NodeStatus& status) const {
     const auto now = context_.now();
     std::set<base::NodeId> refusing;
     for (const auto& [key, place] : places_) {
-        if (place.short_since) {
+        if (place.missing_since) {
             status.oldest_short = std::max(status.oldest_short,
-                                           std::chrono::duration_cast<std::chrono::seconds>(now - *place.short_since));
+                                           std::chrono::duration_cast<std::chrono::seconds>(now - *place.missing_since));
         }
         for (const auto& [id, peer] : place.peers) {
             if (peer.placed && peer.live && peer.refused_until > now) refusing.insert(id);
@@ -164,9 +164,9 @@ void Repair::note_short() {
         const auto before = sum.blocks_short;
         if (ours(place) && !place.set.placement.empty()) report(sum, place.summary, place);
         if (sum.blocks_short == before) {
-            place.short_since.reset();
-        } else if (!place.short_since) {
-            place.short_since = context_.now();
+            place.missing_since.reset();
+        } else if (!place.missing_since) {
+            place.missing_since = context_.now();
         }
     }
 }
