@@ -48,7 +48,7 @@ const std::error_category& error_category() noexcept {
     return category;
 }
 
-bool costs_only_itself(const std::error_code& code) noexcept {
+bool is_isolated_damage(const std::error_code& code) noexcept {
     return code == Errc::damaged || code == base::Errc::io_failed;
 }
 

@@ -17,8 +17,8 @@ Task<Result<Message>> Calls::call(base::Address to, Message message, TimePoint d
     waiting->gather = std::make_shared<Gather<Result<Message>>>(env_.executor);
     struct Listed {
         std::multimap<base::NodeId, std::shared_ptr<Waiting>>& all;
-        std::multimap<base::NodeId, std::shared_ptr<Waiting>>::iterator place;
-        ~Listed() { all.erase(place); }
+        std::multimap<base::NodeId, std::shared_ptr<Waiting>>::iterator group;
+        ~Listed() { all.erase(group); }
     } const listed{waiting_, waiting_.emplace(peer, waiting)};
 
     base::TaskGroup request{env_.executor};  // ends with us

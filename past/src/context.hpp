@@ -12,8 +12,8 @@
 #include "base/error.hpp"
 #include "base/task_group.hpp"
 #include "calls.hpp"
-#include "foreground.hpp"
 #include "past/node.hpp"
+#include "priority_throttle.hpp"
 #include "registers/quorum.hpp"
 #include "replication/hints.hpp"
 #include "replication/latencies.hpp"
@@ -33,7 +33,7 @@ struct Context {
           config{config_in},
           latencies{config},
           hints{env.clock, config},
-          foreground{env.clock, config},
+          priority_throttle{env.clock, config},
           calls{env, kbr, config},
           put_bytes{env.executor, config.max_put_bytes_in_flight},
           work{env.executor} {}
@@ -47,12 +47,12 @@ struct Context {
     const Config config;
     Latencies latencies;
     Hints hints;
-    Foreground foreground;
+    PriorityThrottle priority_throttle;
     Calls calls;
     NodeStatus counters;
     base::Semaphore put_bytes;
     std::map<base::NodeId, std::size_t> bytes_under_way;  ///< to each holder
-    std::function<void(const base::Guid&)> tags_raised;   ///< of blocks of this place that were here before
+    std::function<void(const base::Guid&)> tags_raised;   ///< of blocks of this group that were here before
     base::TaskGroup work;  ///< whatever goes on behind a call; last, so that it ends first
 
     [[nodiscard]] const base::NodeId& self() const { return kbr.self().id(); }
@@ -75,20 +75,20 @@ struct Context {
         return call(std::move(to), verb, std::move(header), base::SharedBytes{}, deadline);
     }
     /// A client's touch, here. Repair hears of it before and after: whatever it knew of tags may be old.
-    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids) {
-        if (tags_raised) tags_raised(place);
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid group, Tag tag, std::vector<base::Guid> ids) {
+        if (tags_raised) tags_raised(group);
         auto held = co_await store.touch(tag, std::move(ids));
-        if (tags_raised) tags_raised(place);
+        if (tags_raised) tags_raised(group);
         co_return held;
     }
     /// Blocks for a client or from another peer, to be ours. A put of what is here already is a touch: see there.
-    base::Task<base::Result<void>> put(base::Guid place, std::vector<Tag> tags, std::vector<Block> blocks,
+    base::Task<base::Result<void>> put(base::Guid group, std::vector<Tag> tags, std::vector<Block> blocks,
                                        Cause cause) {
         const bool touches =
             tags_raised && std::ranges::any_of(blocks, [&](const Block& block) { return store.has(block.id); });
-        if (touches) tags_raised(place);
-        auto stored = co_await put_tagged(store, place, std::move(tags), std::move(blocks), cause);
-        if (touches) tags_raised(place);
+        if (touches) tags_raised(group);
+        auto stored = co_await put_tagged(store, group, std::move(tags), std::move(blocks), cause);
+        if (touches) tags_raised(group);
         co_return stored;
     }
     template <class... Args>

@@ -36,12 +36,12 @@ std::uint64_t LocalClient::milliseconds_until(TimePoint deadline) const {
     return std::clamp<std::uint64_t>(left > 0 ? static_cast<std::uint64_t>(left) : 0, 1, kLongestMs);
 }
 
-Task<Result<PutOutcome>> LocalClient::put(Guid place, Tag tag, std::vector<Block> blocks, Wait wait,
+Task<Result<PutOutcome>> LocalClient::put(Guid group, Tag tag, std::vector<Block> blocks, Wait wait,
                                           TimePoint deadline) {
     std::vector<Tag> tags{tag};
-    BASE_CO_TRY(const auto batch, make_batch(place, std::move(tags), std::move(blocks), Cause::put));
+    BASE_CO_TRY(const auto batch, make_batch(group, std::move(tags), std::move(blocks), Cause::put));
     LocalPut request;
-    request.place = place;
+    request.group = group;
     request.tag = tag;
     request.ids = batch->request.ids;
     request.lengths = batch->request.lengths;
@@ -54,21 +54,21 @@ Task<Result<PutOutcome>> LocalClient::put(Guid place, Tag tag, std::vector<Block
     co_return decode<PutOutcome>(answer->header);
 }
 
-Task<Result<SharedBytes>> LocalClient::get(Guid place, Guid id, TimePoint deadline) {
-    auto header = encode(LocalGet{place, id, milliseconds_until(deadline)});
+Task<Result<SharedBytes>> LocalClient::get(Guid group, Guid id, TimePoint deadline) {
+    auto header = encode(LocalGet{group, id, milliseconds_until(deadline)});
     auto answer = co_await call(LocalVerb::get, std::move(header), SharedBytes(), deadline);
     if (!answer) co_return std::move(answer).error();
     if (base::sha256(answer->payload) != id) co_return base::Error{Errc::corrupt_block, id.short_hex()};
     co_return std::move(answer->payload);
 }
 
-Task<Result<std::vector<bool>>> LocalClient::touch(Guid place, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
+Task<Result<std::vector<bool>>> LocalClient::touch(Guid group, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
     if (ids.empty()) co_return std::vector<bool>{};
     if (ids.size() > kMaxBlocksPerRequest) {
         co_return base::Error{base::Errc::bad_argument, "a touch takes at most 4096 ids"};
     }
     LocalTouch request;
-    request.request.place = place;
+    request.request.group = group;
     request.request.tag = tag;
     request.request.ids = std::move(ids);
     request.deadline_ms = milliseconds_until(deadline);
@@ -141,8 +141,8 @@ Task<Result<void>> LocalClient::restore_record(Guid key, Record lost, TimePoint 
     co_return base::ok();
 }
 
-Task<Result<std::vector<Holder>>> LocalClient::holders(Guid place, TimePoint deadline) {
-    auto header = encode(LocalHolders{place, milliseconds_until(deadline)});
+Task<Result<std::vector<Holder>>> LocalClient::holders(Guid group, TimePoint deadline) {
+    auto header = encode(LocalHolders{group, milliseconds_until(deadline)});
     const auto answer = co_await call(LocalVerb::holders, std::move(header), SharedBytes(), deadline);
     if (!answer) co_return answer.error();
     BASE_CO_TRY(auto reply, decode<LocalHoldersReply>(answer->header));
@@ -175,7 +175,7 @@ Task<Result<Message>> LocalServer::put(Message message) {
     if (!co_await env_.workers.run(std::move(job))) co_return Errc::corrupt_block;
     const auto until = deadline(request.deadline_ms);
     BASE_CO_TRY(const auto outcome,
-                co_await storage_.put(request.place, request.tag, std::move(blocks), request.wait, until));
+                co_await storage_.put(request.group, request.tag, std::move(blocks), request.wait, until));
     co_return Message{base::Service::local, message.verb(), encode(outcome)};
 }
 
@@ -188,14 +188,14 @@ Task<Result<Message>> LocalServer::handle(Message message) {
         case LocalVerb::get: {
             BASE_CO_TRY(const auto request, decode<LocalGet>(message.header));
             const auto until = deadline(request.deadline_ms);
-            BASE_CO_TRY(auto bytes, co_await storage_.get(request.place, request.id, until));
+            BASE_CO_TRY(auto bytes, co_await storage_.get(request.group, request.id, until));
             co_return answer({}, std::move(bytes));
         }
         case LocalVerb::touch: {
             BASE_CO_TRY(auto request, decode<LocalTouch>(message.header));
             auto& touch = request.request;
             const auto until = deadline(request.deadline_ms);
-            BASE_CO_TRY(const auto held, co_await storage_.touch(touch.place, touch.tag, std::move(touch.ids), until));
+            BASE_CO_TRY(const auto held, co_await storage_.touch(touch.group, touch.tag, std::move(touch.ids), until));
             BitsReply reply;
             for (const bool one : held) reply.bits.push_back(one ? 1 : 0);
             co_return answer(encode(reply));
@@ -231,7 +231,7 @@ Task<Result<Message>> LocalServer::handle(Message message) {
             BASE_CO_TRY(const auto request, decode<LocalHolders>(message.header));
             const auto until = deadline(request.deadline_ms);
             LocalHoldersReply reply;
-            BASE_CO_TRY(reply.holders, co_await find_holders_(request.place, until));
+            BASE_CO_TRY(reply.holders, co_await find_holders_(request.group, until));
             co_return answer(encode(reply));
         }
         case LocalVerb::restore_record: {

@@ -15,7 +15,7 @@ base::Guid volume_tag(const base::Guid& aguid) { return base::sha256({base::as_b
 // Layout: docs/formats/volume.md, section "Reclaim". The owner and the name digest are signed too: they prove the tag.
 base::Bytes Reclaim::body() const {
     base::Writer out;
-    out.u8(at_once ? 2 : 1).guid(place).guid(tag.volume).u64(tag.generation).raw(owner).guid(name_digest);
+    out.u8(at_once ? 2 : 1).guid(group).guid(tag.volume).u64(tag.generation).raw(owner).guid(name_digest);
     out.u32(static_cast<std::uint32_t>(blocks.size()));
     for (const auto& id : blocks) out.guid(id);
     return out.take();
@@ -23,7 +23,7 @@ base::Bytes Reclaim::body() const {
 
 base::Bytes BlockQuery::body() const {
     base::Writer out;
-    out.u8(all ? 2 : 1).guid(place).guid(tag.volume).u64(tag.generation).raw(owner).guid(name_digest);
+    out.u8(all ? 2 : 1).guid(group).guid(tag.volume).u64(tag.generation).raw(owner).guid(name_digest);
     return out.take();
 }
 

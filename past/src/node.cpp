@@ -8,7 +8,7 @@
 #include "reclaim/lister.hpp"
 #include "reclaim/reclaims.hpp"
 #include "registers/registers.hpp"
-#include "repair/off_place.hpp"
+#include "repair/misplaced.hpp"
 #include "repair/repair.hpp"
 #include "repair/scrub.hpp"
 #include "replication/batch.hpp"
@@ -66,7 +66,7 @@ RequestKind kind_of(const base::Message& message) {
 struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Node::Parts> {
     Parts(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& disk, Identity identity, MembershipView& membership,
           RecordVerifier verifier, Config config)
-        : store{env.executor, disk, diverter, {config.divert_primary, config.divert_guest}},
+        : store{env.executor, disk, diverter, {config.divert_primary, config.keep_diverted}},
           context{env, kbr, store, std::move(identity), membership, std::move(verifier), config},
           holders{context},
           diverter{context, holders, store},
@@ -74,8 +74,8 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
           registers{context, holders},
           repair{context, holders, registers, store.pointers()},
           cache{context},
-          off_place{context},
-          reader{context, holders, off_place, cache},
+          misplaced{context},
+          reader{context, holders, misplaced, cache},
           writer{context, holders, reclaims},
           lister{context, holders, reclaims},
           server{context, holders, reclaims, lister, registers, store, diverter, cache},
@@ -85,10 +85,10 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     }
 
     void start() {
-        off_place.add_source([this](std::set<Guid>& places) {
-            for (const auto& [place, entries] : store.guests().by_place()) places.insert(place);
-            cache.add_places(places);
-            for (const auto& place : repair.off_place()) places.insert(place);
+        misplaced.add_source([this](std::set<Guid>& groups) {
+            for (const auto& [group, entries] : store.diverted_replicas().by_group()) groups.insert(group);
+            cache.add_groups(groups);
+            for (const auto& group : repair.misplaced()) groups.insert(group);
         });
         store.load();
         registers.load();
@@ -109,7 +109,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
         if (context.config.repair) {
             context.work.spawn(repair.run());
             context.work.spawn(diverter.run());
-            context.work.spawn(off_place.run());
+            context.work.spawn(misplaced.run());
             context.work.spawn(keep_cache());
         }
     }
@@ -129,7 +129,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     void detach() {
         if (stopped) return;
         stopped = true;
-        off_place.use(nullptr);
+        misplaced.use(nullptr);
         context.env.transport.serve(base::Service::past, {}, {});
         context.kbr.attach(base::Service::past, nullptr);
         context.membership.on_change({});
@@ -191,11 +191,11 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     template <class T>
     static Task<T> for_client(std::shared_ptr<Parts> parts, RequestKind kind, Task<T> task) {
         const Timed timed{*parts, kind};
-        const Foreground::Call call{parts->context.foreground};
+        const PriorityThrottle::Call call{parts->context.priority_throttle};
         co_return co_await std::move(task);
     }
 
-    static Task<Result<std::vector<Holder>>> all_holders(std::shared_ptr<Parts> parts, Guid place, TimePoint deadline);
+    static Task<Result<std::vector<Holder>>> all_holders(std::shared_ptr<Parts> parts, Guid group, TimePoint deadline);
 
     // pastry::Application
     void deliver(const Guid&, const pastry::NodeHandle&, base::Message, unsigned) override {}  // nothing is routed here
@@ -215,7 +215,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     Registers registers;
     Repair repair;
     BlockCache cache;
-    OffPlace off_place;
+    MisplacedCopies misplaced;
     Reader reader;
     Writer writer;
     Lister lister;
@@ -242,15 +242,15 @@ Task<void> Node::stop() {
     co_await parts->reader.ended();
 }
 
-Task<Result<PutOutcome>> Node::put(Guid place, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {
+Task<Result<PutOutcome>> Node::put(Guid group, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {
     return Parts::for_client(parts_, RequestKind::put,
-                             parts_->writer.put(place, tag, std::move(blocks), wait, deadline));
+                             parts_->writer.put(group, tag, std::move(blocks), wait, deadline));
 }
-Task<Result<base::SharedBytes>> Node::get(Guid place, Guid id, TimePoint deadline) {
-    return Parts::for_client(parts_, RequestKind::get, parts_->reader.get(place, id, deadline));
+Task<Result<base::SharedBytes>> Node::get(Guid group, Guid id, TimePoint deadline) {
+    return Parts::for_client(parts_, RequestKind::get, parts_->reader.get(group, id, deadline));
 }
-Task<Result<std::vector<bool>>> Node::touch(Guid place, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
-    return Parts::for_client(parts_, RequestKind::touch, parts_->writer.touch(place, tag, std::move(ids), deadline));
+Task<Result<std::vector<bool>>> Node::touch(Guid group, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
+    return Parts::for_client(parts_, RequestKind::touch, parts_->writer.touch(group, tag, std::move(ids), deadline));
 }
 Task<Result<void>> Node::remove(Reclaim reclaim, TimePoint deadline) {
     return Parts::keep(parts_, parts_->writer.remove(std::move(reclaim), deadline));
@@ -272,13 +272,13 @@ Task<Result<void>> Node::restore_record(Guid key, Record lost, TimePoint /*deadl
     return Parts::keep(parts_, parts_->registers.restore(key, std::move(lost)));
 }
 
-Task<Result<std::vector<Holder>>> Node::holders(Guid place, TimePoint deadline) {
-    return Parts::all_holders(parts_, place, deadline);
+Task<Result<std::vector<Holder>>> Node::holders(Guid group, TimePoint deadline) {
+    return Parts::all_holders(parts_, group, deadline);
 }
 
-Task<Result<std::vector<Holder>>> Node::Parts::all_holders(std::shared_ptr<Parts> parts, Guid place,
+Task<Result<std::vector<Holder>>> Node::Parts::all_holders(std::shared_ptr<Parts> parts, Guid group,
                                                            TimePoint deadline) {
-    BASE_CO_TRY(const auto set, co_await parts->holders.find(place, parts->context.membership.copies(), deadline));
+    BASE_CO_TRY(const auto set, co_await parts->holders.find(group, parts->context.membership.copies(), deadline));
     auto holders = set.placement;
     for (const auto& node : set.writers) {
         if (!set.placed_on(node.id())) holders.push_back({node, true, true});
@@ -296,11 +296,11 @@ NodeStatus Node::status() const {
     status.blocks = usage.blocks;
     status.bytes = usage.block_bytes;
     status.blocks_diverted = parts.store.pointers().blocks();
-    status.blocks_for_others = parts.store.guests().blocks();
-    status.bytes_for_others = parts.store.guests().bytes();
+    status.blocks_for_others = parts.store.diverted_replicas().blocks();
+    status.bytes_for_others = parts.store.diverted_replicas().bytes();
     status.blocks_cached = parts.cache.blocks();
     status.bytes_cached = parts.cache.bytes();
-    status.places_published = parts.off_place.published();
+    status.groups_published = parts.misplaced.published();
     status.blocks_lost = usage.lost_blocks;
     status.registers = parts.registers.count();
     status.registers_without_majority = parts.registers.without_majority();
@@ -311,11 +311,11 @@ NodeStatus Node::status() const {
     return status;
 }
 
-void Node::use(tapestry::Dolr* dolr) { parts_->off_place.use(dolr); }
-std::vector<Guid> Node::off_place() const { return parts_->repair.off_place(); }
+void Node::use(tapestry::Dolr* dolr) { parts_->misplaced.use(dolr); }
+std::vector<Guid> Node::misplaced() const { return parts_->repair.misplaced(); }
 
-std::vector<base::Address> Node::said_to_have(const Guid& place) const {
-    return parts_->context.hints.for_place(place);
+std::vector<base::Address> Node::said_to_have(const Guid& group) const {
+    return parts_->context.hints.for_group(group);
 }
 
 void Node::check_now() { parts_->repair.kick(); }

@@ -115,13 +115,13 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
         co_return base::Error{base::Errc::busy, "too many blocks are being stored"};
     }
     const Hold hold{bytes_in_flight_, bytes};
-    std::optional<Foreground::Call> call;
+    std::optional<PriorityThrottle::Call> call;
     if (a_client_waits(request.cause)) {
-        call.emplace(context_.foreground);
-    } else if (context_.foreground.waiting_bytes() > context_.config.max_repair_bytes_waiting) {
+        call.emplace(context_.priority_throttle);
+    } else if (context_.priority_throttle.waiting_bytes() > context_.config.max_repair_bytes_waiting) {
         co_return base::Error{base::Errc::busy, "clients go first"};
     } else {
-        co_await context_.foreground.give_way(bytes);
+        co_await context_.priority_throttle.yield_to_clients(bytes);
     }
     auto blocks = cut_blocks(request.ids, request.lengths, message.payload);
     auto verified = co_await verify_blocks(context_, blocks);
@@ -133,7 +133,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
     if (is_diversion(request.cause)) {
         stored = co_await diverter_.on_store(from.address.id, request, std::move(blocks));
     } else {
-        stored = co_await context_.put(request.place, request.tags, std::move(blocks), request.cause);
+        stored = co_await context_.put(request.group, request.tags, std::move(blocks), request.cause);
     }
     if (!stored) {
         if (stored.error() == Errc::no_space) ++context_.counters.puts_refused;
@@ -151,7 +151,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
 
 Task<Result<Message>> Server::fetch(Peer from, Message message) {
     BASE_CO_TRY(const auto request, decode<FetchRequest>(message.header));
-    const Foreground::Call call{context_.foreground};
+    const PriorityThrottle::Call call{context_.priority_throttle};
     const auto* pointer = store_.holds_bytes(request.id) ? nullptr : store_.pointers().find(request.id);
     if (pointer != nullptr) {  // the asker goes there itself: so the bytes travel once
         const auto attempt = context_.now() + context_.config.call_timeout;
@@ -167,10 +167,10 @@ Task<Result<Message>> Server::fetch(Peer from, Message message) {
     const bool lacking = !bytes && (bytes.error() == Errc::block_not_found || bytes.error() == base::Errc::io_failed);
     if (lacking) {
         if (auto cached = co_await cache_.get(request.id)) co_return reply({}, std::move(*cached));
-        // We may be new here: those who kept the place before us have it until it was handed over.
+        // We may be new here: those who kept the group before us have it until it was handed over.
         FetchReply elsewhere;
-        const auto set = holders_.local(request.place, context_.membership.copies());
-        for (auto& earlier : context_.hints.for_place(request.place)) {
+        const auto set = holders_.local(request.group, context_.membership.copies());
+        for (auto& earlier : context_.hints.for_group(request.group)) {
             const bool asked = set && (set->placed_on(earlier.id) || set->written_by(earlier.id));
             const bool known = asked || earlier.id == from.address.id || earlier.id == context_.self();
             if (!known && elsewhere.elsewhere.size() < kMaxElsewhere) elsewhere.elsewhere.push_back(std::move(earlier));
@@ -186,8 +186,8 @@ Task<Result<Message>> Server::fetch(Peer from, Message message) {
 
 Task<Result<Message>> Server::touch(Message message) {
     BASE_CO_TRY(auto request, decode<TouchRequest>(message.header));
-    const Foreground::Call call{context_.foreground};
-    BASE_CO_TRY(const auto held, co_await context_.touch(request.place, request.tag, std::move(request.ids)));
+    const PriorityThrottle::Call call{context_.priority_throttle};
+    BASE_CO_TRY(const auto held, co_await context_.touch(request.group, request.tag, std::move(request.ids)));
     BitsReply bits;
     for (const bool one : held) bits.bits.push_back(one ? 1 : 0);
     co_return reply(encode(bits));
@@ -215,16 +215,16 @@ Task<Result<Message>> Server::compare(Peer from, Message message) {
     BASE_CO_TRY(const auto request, decode<CompareRequest>(message.header));
     CompareReply answer;
     for (const auto& entry : request.entries) {
-        context_.hints.heard(entry.place, from.address, entry.blocks, entry.digest);
-        const auto mine = context_.store.summary(entry.place);
-        answer.entries.push_back({mine.blocks, mine.digest, mine.in_doubt});
+        context_.hints.heard(entry.group, from.address, entry.blocks, entry.digest);
+        const auto mine = context_.store.summary(entry.group);
+        answer.entries.push_back({mine.blocks, mine.digest, mine.unconfirmed});
     }
     co_return reply(encode(answer));
 }
 
 Task<Result<Message>> Server::ranges(Message message) {
     BASE_CO_TRY(const auto request, decode<RangesRequest>(message.header));
-    co_return reply(encode(range_digests(context_.store, request.place)));
+    co_return reply(encode(range_digests(context_.store, request.group)));
 }
 
 Task<Result<Message>> Server::offer(Peer from, Message message) {
@@ -241,7 +241,7 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
         const auto* pointer = store_.pointers().find(id);
         const bool with_asker = pointer != nullptr && pointer->node == from.address.id;
         const bool held = context_.store.has(id) && !with_asker;
-        const bool kept = store_.guests().contains(id);
+        const bool kept = store_.diverted_replicas().contains(id);
         bits.bits.push_back(static_cast<std::uint8_t>(held               ? Offered::held
                                                       : taken != nullptr ? Offered::reclaimed
                                                       : kept             ? Offered::kept
@@ -259,9 +259,9 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
         context_.work.spawn(send_reclaims(from.address, some_of(std::move(missed))));
     }
     if (behind.empty()) co_return reply(encode(bits));
-    BASE_CO_TRY(const auto raised, co_await context_.touch(request.place, request.tag, std::move(behind)));
+    BASE_CO_TRY(const auto raised, co_await context_.touch(request.group, request.tag, std::move(behind)));
     for (std::size_t i = 0; i < which.size(); ++i) {
-        // Gone meanwhile, or with a keeper that cannot be asked: who offers it must not take it for safe here.
+        // Gone meanwhile, or with a diversion host that cannot be asked: who offers it must not take it for safe here.
         if (!raised[i]) bits.bits[which[i]] = static_cast<std::uint8_t>(Offered::lacking);
     }
     co_return reply(encode(bits));
@@ -292,11 +292,11 @@ Task<void> Server::send_reclaims(base::Address to, std::vector<Reclaim> reclaims
     sending_reclaims_.erase(id);
 }
 
-RangesReply range_digests(const BlockStore& store, const base::Guid& place) {
+RangesReply range_digests(const BlockStore& store, const base::Guid& group) {
     RangesReply ranges;
     base::Guid after;
     for (;;) {
-        const auto ids = store.list(place, after, kMaxBlocksPerRequest);
+        const auto ids = store.list(group, after, kMaxBlocksPerRequest);
         for (const auto& id : ids) {
             const auto hash = base::sha256(id.view());
             auto& digest = ranges.digests[id.bytes()[base::Guid::kBytes - 1]];

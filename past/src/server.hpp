@@ -58,7 +58,7 @@ class Server {
 };
 
 /// Exclusive or of the first half of SHA-256(id) over the ids of each range; the range is the last byte of the id,
-/// because the blocks of a place share their first bits.
-[[nodiscard]] RangesReply range_digests(const BlockStore& store, const base::Guid& place);
+/// because the blocks of a group share their first bits.
+[[nodiscard]] RangesReply range_digests(const BlockStore& store, const base::Guid& group);
 
 }  // namespace past

@@ -89,7 +89,7 @@ struct Delivered {
 };
 
 /// Objects `range` of the announcement of that stamp have come to their root.
-struct Landing {
+struct Acknowledgement {
     std::uint64_t stamp = 0;
     Range range;
 };

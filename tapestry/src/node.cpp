@@ -76,7 +76,7 @@ Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
 void Node::Impl::told(const NodeId& by, const Message& message) {
     if (message.verb() == static_cast<std::uint8_t>(Verb::found)) on_found(by, message);
     if (message.verb() != static_cast<std::uint8_t>(Verb::arrived)) return;
-    if (const auto landings = decode_arrived(message.header)) landed(*landings);
+    if (const auto acknowledgements = decode_arrived(message.header)) acknowledged(*acknowledgements);
 }
 
 void Node::Impl::tell(const NodeId& who, Message message, unsigned round) {

@@ -146,13 +146,13 @@ class Node::Impl final : public pastry::Application {
                                        std::span<const base::Guid> objects) const;
     [[nodiscard]] std::size_t prefix_digits() const;
     [[nodiscard]] base::NodeId first_hop(const base::Guid& key) const;
-    void landed(const std::vector<Landing>& landings);
+    void acknowledged(const std::vector<Acknowledgement>& acknowledgements);
 
     // passing.cpp
     [[nodiscard]] std::vector<pastry::NextHop> way(const base::Guid& key, unsigned hops, const Effort& effort) const;
     void pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Effort& effort = {});
     void pass_on(std::vector<Parcel> parcels, const Effort& effort = {});
-    void confirm(const base::NodeId& publisher, const std::vector<Landing>& landings);
+    void confirm(const base::NodeId& publisher, const std::vector<Acknowledgement>& acknowledgements);
     void add(Bundles& bundles, const pastry::NodeHandle& to, Parcel parcel, const Effort& effort);
     void leave(Bundle& bundle, const Effort& effort);
     void leave(Bundles& bundles, const Effort& effort = {});

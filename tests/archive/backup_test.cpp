@@ -462,7 +462,7 @@ TEST(Backup, LeavesOutWhatIsExcluded) {
     EXPECT_FALSE(has("/src/mnt/other/file"));
 }
 
-TEST(Backup, SeveralPathsAndSingleFilesKeepTheirPlaces) {
+TEST(Backup, SeveralPathsAndSingleFilesKeepTheirGroups) {
     ArchiveWorld world;
     world.fill("/home/ann", 20);
     world.fill("/home/bob", 20);

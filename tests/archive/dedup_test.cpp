@@ -46,11 +46,11 @@ TEST(DedupIndex, FindsWhatWasAddedAndNothingElse) {
     for (std::uint32_t i = 0; i < 100'000; ++i) {
         const auto found = index.find(hash_of(i));
         ASSERT_TRUE(found);
-        EXPECT_EQ(*found, (ChunkPlace{i / 80, i % 80, 10}));
+        EXPECT_EQ(*found, (ChunkLocation{i / 80, i % 80, 10}));
     }
     EXPECT_FALSE(index.find(hash_of(100'001)));
     index.add(hash_of(5), {7, 7, 7});
-    EXPECT_EQ(index.find(hash_of(5)), (ChunkPlace{7, 7, 7}));
+    EXPECT_EQ(index.find(hash_of(5)), (ChunkLocation{7, 7, 7}));
     EXPECT_EQ(index.chunks(), 100'000U);
 }
 

@@ -25,10 +25,10 @@ class WatchedStorage final : public support::PassingStorage {
     std::map<base::Guid, BlockType> sent;
     std::size_t given_back = 0;  // records that were lost
 
-    Task<Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
+    Task<Result<past::PutOutcome>> put(base::Guid group, past::Tag tag, std::vector<past::Block> blocks,
                                        past::Wait wait, base::TimePoint deadline) override {
         for (const auto& block : blocks) sent.emplace(block.id, BlockHeader::decode(block.bytes)->type);
-        return PassingStorage::put(place, tag, std::move(blocks), wait, deadline);
+        return PassingStorage::put(group, tag, std::move(blocks), wait, deadline);
     }
     Task<Result<void>> restore_record(base::Guid key, past::Record lost, base::TimePoint deadline) override {
         ++given_back;
@@ -75,8 +75,8 @@ struct Stack {
     }
     [[nodiscard]] std::set<base::Guid> held() const {
         std::set<base::Guid> ids;
-        for (const auto& place : store->places()) {
-            for (const auto& id : store->list(place.place, base::Guid{}, SIZE_MAX)) ids.insert(id);
+        for (const auto& group : store->groups()) {
+            for (const auto& id : store->list(group.group, base::Guid{}, SIZE_MAX)) ids.insert(id);
         }
         return ids;
     }

@@ -14,9 +14,9 @@
 namespace past::test {
 namespace {
 
-constexpr std::uint64_t kPlaces = 16;  // of a volume: the least that there are
+constexpr std::uint64_t kGroups = 16;  // of a volume: the least that there are
 
-base::Guid place(std::size_t index, std::uint64_t batch) { return place_of(index * 1'000'000 + batch % kPlaces); }
+base::Guid group(std::size_t index, std::uint64_t batch) { return group_of(index * 1'000'000 + batch % kGroups); }
 
 struct Done {
     std::size_t puts = 0, gets = 0, records = 0, failed = 0;
@@ -34,14 +34,14 @@ base::Task<void> live(Cluster* cluster, std::size_t index, Done* done) {
             std::vector<Block> blocks;
             for (std::uint64_t i = 0; i < 4; ++i) blocks.push_back(make_block(mine * 4 + i, 4096));
             const auto put =
-                co_await node.put(place(index, mine), test_tag(), std::move(blocks), Wait::majority, cluster->in(30s));
+                co_await node.put(group(index, mine), test_tag(), std::move(blocks), Wait::majority, cluster->in(30s));
             ++(put ? done->puts : done->failed);
         }
         const auto which = index * 1'000'000 + 1 + env.rng.below(mine - index * 1'000'000);
-        const auto got = co_await node.get(place(index, which), make_block(which * 4, 4096).id, cluster->in(30s));
+        const auto got = co_await node.get(group(index, which), make_block(which * 4, 4096).id, cluster->in(30s));
         ++(got ? done->gets : done->failed);
         if (second % 10 == 9) {
-            const auto key = place_of(index);
+            const auto key = group_of(index);
             auto record = make_record(sequence + 1, "bench");
             const auto written = co_await node.write_record(key, sequence, std::move(record), cluster->in(30s));
             if (written) ++sequence;

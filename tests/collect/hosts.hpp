@@ -33,15 +33,15 @@ class HostStorage final : public support::PassingStorage {
     HostStorage(base::NodeEnv env, past::Storage& below, Planted planted)
         : PassingStorage{below}, env_{env}, planted_{planted} {}
 
-    Task<Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
+    Task<Result<past::PutOutcome>> put(base::Guid group, past::Tag tag, std::vector<past::Block> blocks,
                                        past::Wait wait, base::TimePoint deadline) override {
         co_await env_.clock.sleep_for(std::chrono::milliseconds{env_.rng.below(1500)});
-        co_return co_await PassingStorage::put(place, tag, std::move(blocks), wait, deadline);
+        co_return co_await PassingStorage::put(group, tag, std::move(blocks), wait, deadline);
     }
-    Task<Result<std::vector<bool>>> touch(base::Guid place, past::Tag tag, std::vector<base::Guid> ids,
+    Task<Result<std::vector<bool>>> touch(base::Guid group, past::Tag tag, std::vector<base::Guid> ids,
                                           base::TimePoint deadline) override {
         if (planted_ == Planted::dedup_without_touch) tag.generation = 1;
-        return PassingStorage::touch(place, tag, std::move(ids), deadline);
+        return PassingStorage::touch(group, tag, std::move(ids), deadline);
     }
     Task<Result<void>> remove(past::Reclaim reclaim, base::TimePoint deadline) override {
         if (planted_ == Planted::reclaims_whatever_the_generation) {

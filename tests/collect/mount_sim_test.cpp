@@ -297,8 +297,8 @@ std::string tell(std::uint64_t seed, Planted planted, Counts& counts) {
                                                      (*volume)->roots(), std::move(hooks)));
     if (!walked) return "a tree: " + walked.error().message();
     for (const auto& [id, ref] : needed) {
-        const auto place = objstore::place_of((*volume)->keys().tag, ref.place_bits, id);
-        const auto read = world.run((*volume)->storage().get(place, id, world.now() + 60s));
+        const auto placement_group = objstore::group_of((*volume)->keys().tag, ref.group_bits, id);
+        const auto read = world.run((*volume)->storage().get(placement_group, id, world.now() + 60s));
         if (!read) return "block " + id.short_hex() + ": " + read.error().message();
     }
     return verdict.wrong;

@@ -47,10 +47,10 @@ inline void damage_on_disk(past::BlockStore&, base::sim::Node& node, const past:
     }
 }
 
-/// Asked for one by one, places look as they do together.
+/// Asked for one by one, groups look as they do together.
 inline void expect_same_summaries(const past::BlockStore& store) {
-    for (const auto& summary : store.places()) EXPECT_EQ(store.summary(summary.place), summary);
-    EXPECT_EQ(store.summary(guid_of("nothing is here")), past::PlaceSummary{.place = guid_of("nothing is here")});
+    for (const auto& summary : store.groups()) EXPECT_EQ(store.summary(summary.group), summary);
+    EXPECT_EQ(store.summary(guid_of("nothing is here")), past::GroupSummary{.group = guid_of("nothing is here")});
 }
 
 class BlockStoreContract : public testing::TestWithParam<BlockStoreKind> {
@@ -79,8 +79,9 @@ class BlockStoreContract : public testing::TestWithParam<BlockStoreKind> {
         EXPECT_TRUE(value.has_value());
         return std::move(*value);
     }
-    base::Result<void> put(const past::Tag& tag, std::vector<past::Block> blocks, base::Guid place = guid_of("place")) {
-        return run(store_->put(place, tag, std::move(blocks)));
+    base::Result<void> put(const past::Tag& tag, std::vector<past::Block> blocks,
+                           base::Guid placement_group = guid_of("place")) {
+        return run(store_->put(placement_group, tag, std::move(blocks)));
     }
     base::Result<void> put(const past::Block& block) { return put(kTag, std::vector{block}); }
     const past::Tag kTag{guid_of("volume"), 5};
@@ -306,28 +307,28 @@ TEST_P(DamagedBlockContract, LostBlocksAreToldTheLatestLast) {
     EXPECT_EQ(told, order);
 }
 
-TEST_P(BlockStoreContract, PlacesAreSummedUpWithADigestOfTheirBlocks) {
+TEST_P(BlockStoreContract, GroupsAreSummedUpWithADigestOfTheirBlocks) {
     const auto a = block_of(1, 10);
     const auto b = block_of(2, 20);
     const auto c = block_of(3, 30);
     ASSERT_TRUE(put(kTag, {a, b}, guid_of("here")));
     ASSERT_TRUE(put(kTag, {c}, guid_of("there")));
     expect_same_summaries(*store_);
-    const auto together = store_->places();
+    const auto together = store_->groups();
     ASSERT_EQ(together.size(), 2U);
-    EXPECT_LT(together[0].place, together[1].place);
-    for (const auto& place : together) {
-        const bool here = place.place == guid_of("here");
-        EXPECT_EQ(place.blocks, here ? 2U : 1U);
-        EXPECT_EQ(place.bytes, 30U);
+    EXPECT_LT(together[0].group, together[1].group);
+    for (const auto& placement_group : together) {
+        const bool here = placement_group.group == guid_of("here");
+        EXPECT_EQ(placement_group.blocks, here ? 2U : 1U);
+        EXPECT_EQ(placement_group.bytes, 30U);
         if (!here) {
-            EXPECT_EQ(place.digest, base::sha256(c.id.view()));
+            EXPECT_EQ(placement_group.digest, base::sha256(c.id.view()));
         }
     }
     std::vector<base::Guid> ids{b.id, c.id};
     ASSERT_TRUE(run(store_->discard(ids)));
     reopen();
-    const auto left = store_->places();
+    const auto left = store_->groups();
     ASSERT_EQ(left.size(), 1U);
     EXPECT_EQ(left[0].digest, base::sha256(a.id.view()));
     EXPECT_EQ(left[0].bytes, 10U);
@@ -362,7 +363,7 @@ TEST_P(BlockStoreContract, ABlockThatHasAllTheTagsItMayHaveTakesNoOtherAndStaysA
     EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAreArray(tags));
 }
 
-TEST_P(BlockStoreContract, ABlockStaysAtThePlaceWhereItWasPutFirst) {
+TEST_P(BlockStoreContract, ABlockStaysAtTheGroupWhereItWasPutFirst) {
     const auto a = block_of(1, 10);
     ASSERT_TRUE(put(kTag, {a}, guid_of("here")));
     ASSERT_TRUE(put(kOther, {a}, guid_of("there")));
@@ -371,7 +372,7 @@ TEST_P(BlockStoreContract, ABlockStaysAtThePlaceWhereItWasPutFirst) {
     EXPECT_THAT(store_->list(guid_of("there"), base::Guid{}, 10), testing::IsEmpty());
 }
 
-TEST_P(BlockStoreContract, ListGoesThroughAPlaceInOrderPieceByPiece) {
+TEST_P(BlockStoreContract, ListGoesThroughAGroupInOrderPieceByPiece) {
     std::vector<past::Block> blocks;
     std::set<base::Guid> expected;
     for (std::uint64_t i = 0; i < 100; ++i) {

@@ -17,7 +17,7 @@ namespace contract {
 
 class MemoryBlockStore final : public past::BlockStore {
   public:
-    base::Task<base::Result<void>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks) override {
+    base::Task<base::Result<void>> put(base::Guid group, past::Tag tag, std::vector<past::Block> blocks) override {
         for (const auto& block : blocks) {
             const auto at = held_.find(block.id);
             if (at != held_.end() && !has_room(at->second, tag)) co_return past::Errc::too_many_tags;
@@ -26,7 +26,7 @@ class MemoryBlockStore final : public past::BlockStore {
             const auto [at, added] = held_.try_emplace(block.id);
             if (added) {
                 drop_loss(block.id);
-                at->second.place = place;
+                at->second.group = group;
                 at->second.bytes = std::move(block.bytes);
             }
             raise(at->second, tag);
@@ -37,7 +37,7 @@ class MemoryBlockStore final : public past::BlockStore {
         const auto at = held_.find(id);
         if (at != held_.end() && base::sha256(at->second.bytes) == id) co_return at->second.bytes;
         if (at != held_.end()) {
-            lost_.push_back({id, at->second.place, tags(id)});
+            lost_.push_back({id, at->second.group, tags(id)});
             held_.erase(at);
         }
         const bool lost = std::ranges::find(lost_, id, &past::LostBlock::id) != lost_.end();
@@ -103,11 +103,11 @@ class MemoryBlockStore final : public past::BlockStore {
         }
         return out;
     }
-    [[nodiscard]] std::vector<past::PlaceSummary> places() const override {
-        std::map<base::Guid, past::PlaceSummary> all;
+    [[nodiscard]] std::vector<past::GroupSummary> groups() const override {
+        std::map<base::Guid, past::GroupSummary> all;
         for (const auto& [id, block] : held_) {
-            auto& summary = all[block.place];
-            summary.place = block.place;
+            auto& summary = all[block.group];
+            summary.group = block.group;
             ++summary.blocks;
             summary.bytes += block.bytes.size();
             auto digest = summary.digest.bytes();
@@ -115,20 +115,20 @@ class MemoryBlockStore final : public past::BlockStore {
             for (std::size_t i = 0; i < digest.size(); ++i) digest[i] ^= hashed.bytes()[i];
             summary.digest = base::Guid{digest};
         }
-        std::vector<past::PlaceSummary> out;
-        for (const auto& [place, summary] : all) out.push_back(summary);
+        std::vector<past::GroupSummary> out;
+        for (const auto& [group, summary] : all) out.push_back(summary);
         return out;
     }
-    [[nodiscard]] past::PlaceSummary summary(const base::Guid& place) const override {
-        const auto all = places();
-        const auto found = std::ranges::find(all, place, &past::PlaceSummary::place);
-        return found == all.end() ? past::PlaceSummary{.place = place} : *found;
+    [[nodiscard]] past::GroupSummary summary(const base::Guid& group) const override {
+        const auto all = groups();
+        const auto found = std::ranges::find(all, group, &past::GroupSummary::group);
+        return found == all.end() ? past::GroupSummary{.group = group} : *found;
     }
-    [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
+    [[nodiscard]] std::vector<base::Guid> list(const base::Guid& group, const base::Guid& after,
                                                std::size_t limit) const override {
         std::vector<base::Guid> ids;
         for (auto at = held_.upper_bound(after); at != held_.end() && ids.size() < limit; ++at) {
-            if (at->second.place == place) ids.push_back(at->first);
+            if (at->second.group == group) ids.push_back(at->first);
         }
         return ids;
     }
@@ -168,7 +168,7 @@ class MemoryBlockStore final : public past::BlockStore {
 
   private:
     struct Held {
-        base::Guid place;
+        base::Guid group;
         base::SharedBytes bytes;
         std::map<base::Guid, std::uint64_t> tags;
     };

@@ -70,7 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const auto bytes = past::encode_stored(*promises);
         if (!std::ranges::equal(bytes, input)) std::abort();  // one encoding of a value
     }
-    for (const auto kind : {past::Ledger::Kind::pointers, past::Ledger::Kind::guests}) {
+    for (const auto kind : {past::Ledger::Kind::pointers, past::Ledger::Kind::diverted_replicas}) {
         const auto slot = past::Ledger::decode_slot(kind, input);
         if (!slot) continue;
         const auto bytes = past::Ledger::encode_slot(kind, slot->first, slot->second);

@@ -46,14 +46,14 @@ class Random : public LiveTest {
 
 class RandomModel : public Random {
   protected:
-    struct Place {
+    struct Group {
         int model = 0;
         InodeNumber inode = kRootInode;
     };
 
     /// A directory some steps down from the root.
-    Place some_directory(const Mount& on) {
-        Place at;
+    Group some_directory(const Mount& on) {
+        Group at;
         for (auto depth = below(4); depth > 0; --depth) {
             std::vector<std::string> choice;
             for (const auto& [name, child] : model_.nodes[at.model].entries) {
@@ -130,7 +130,7 @@ class RandomModel : public Random {
         model_.nodes[to.model].entries[new_name] = source;
     }
     /// What the model calls a regular file, and its number; -1 if there is none.
-    Place some_file(const Mount& on) {
+    Group some_file(const Mount& on) {
         auto where = some_directory(on);
         std::vector<std::string> choice;
         for (const auto& [name, child] : model_.nodes[where.model].entries) {

@@ -40,14 +40,14 @@ TEST(BlockWriter, WhatWasFlushedIsStoredAtItsPlaceUnderItsTag) {
     ASSERT_EQ(on.storage.blocks().size(), 50U);
     for (const auto& ref : *refs) {
         const auto& stored = on.storage.blocks().at(ref->id);
-        EXPECT_EQ(stored.place, place_of(on.keys.tag, 4, ref->id));
+        EXPECT_EQ(stored.group, group_of(on.keys.tag, 4, ref->id));
         EXPECT_EQ(stored.tags.at(on.keys.tag), 1U);
     }
     EXPECT_EQ(on.writer.totals().blocks, 50U);
     EXPECT_EQ(on.writer.totals().bytes, on.storage.bytes_stored());
 }
 
-TEST(BlockWriter, BlocksOfOnePlaceTravelTogether) {
+TEST(BlockWriter, BlocksOfOneGroupTravelTogether) {
     test::VolumeWorld on;
     ASSERT_TRUE(on.world.run(write_many(on.writer, 400, 2000)));
     ASSERT_TRUE(on.world.run(on.writer.flush()));

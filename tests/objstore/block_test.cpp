@@ -81,7 +81,7 @@ TEST_F(Block, TheSameContentGivesTheSameBytesInOneVolumeAndOthersInAnother) {
 // What a GCM tag covers decides the key: or two blocks that differ in their references only would share key and nonce.
 TEST_F(Block, EqualBodiesUnderOtherReferencesHaveOtherKeys) {
     auto moved = std::make_shared<BlockRef>(*children_[0]);
-    moved->place_bits = 9;  // not told in the body
+    moved->group_bits = 9;  // not told in the body
     const auto one = seal(BlockType::tree_leaf, {children_[0]}, text(500));
     const auto other = seal(BlockType::tree_leaf, {moved}, text(500));
     EXPECT_NE(one.ref.ref_key, other.ref.ref_key);
@@ -95,14 +95,14 @@ TEST_F(Block, TypeAndVolumeDecideTheKeys) {
 }
 
 // A holder files an id under one place: what a grown volume seals again for another place must be another block.
-TEST_F(Block, AnIdBelongsToOnePlace) {
+TEST_F(Block, AnIdBelongsToOneGroup) {
     const auto before = seal(BlockType::tree_leaf, children_, text(500));
-    ++context_.place_bits;
+    ++context_.group_bits;
     const auto after = seal(BlockType::tree_leaf, children_, text(500));
     EXPECT_NE(before.ref.id, after.ref.id);
     EXPECT_TRUE(open(before) && open(after));
     auto elsewhere = before;
-    ++elsewhere.ref.place_bits;
+    ++elsewhere.ref.group_bits;
     EXPECT_EQ(open(elsewhere).error(), Errc::damaged);
 }
 
@@ -189,7 +189,7 @@ TEST_F(Block, TheReferenceKeyAloneShowsTheChildrenAndNothingElse) {
     ASSERT_TRUE(packs);
     ASSERT_EQ(packs->size(), 2U);
     EXPECT_EQ(packs->at(1).id, children_[1]->id);
-    EXPECT_EQ(packs->at(1).place_bits, children_[1]->place_bits);
+    EXPECT_EQ(packs->at(1).group_bits, children_[1]->group_bits);
 }
 
 TEST_F(Block, NoiseIsStoredAsItIsAndTextIsNot) {
@@ -221,7 +221,7 @@ TEST_F(Block, ABombIsRefusedByItsDeclaredSize) {
         base::Bytes out = base::to_bytes("body");
         out.push_back(static_cast<std::uint8_t>(type));
         out.push_back(1);
-        out.push_back(context_.place_bits);
+        out.push_back(context_.group_bits);
         out.insert(out.end(), keys_.tag.bytes().begin(), keys_.tag.bytes().end());
         const auto none = base::sha256(base::ByteView{});
         out.insert(out.end(), none.bytes().begin(), none.bytes().end());
@@ -252,22 +252,22 @@ TEST_F(Block, AHeaderOfALaterFormatIsUnsupported) {
     EXPECT_EQ(BlockHeader::decode(bytes).error(), base::Errc::bad_format);
 }
 
-TEST(Place, FollowsFromTheFirstBitsOnly) {
+TEST(Group, FollowsFromTheFirstBitsOnly) {
     const auto tag = base::sha256(base::as_bytes("tag"));
     auto id = *base::Guid::from_prefix("a5f0");
     const auto near = *base::Guid::from_prefix("a5ff");
-    EXPECT_EQ(place_of(tag, 12, id), place_of(tag, 12, near));
-    EXPECT_NE(place_of(tag, 13, id), place_of(tag, 13, near));
-    EXPECT_NE(place_of(tag, 12, id), place_of(tag, 11, id));
-    EXPECT_NE(place_of(tag, 12, id), place_of(base::sha256(base::as_bytes("other")), 12, id));
+    EXPECT_EQ(group_of(tag, 12, id), group_of(tag, 12, near));
+    EXPECT_NE(group_of(tag, 13, id), group_of(tag, 13, near));
+    EXPECT_NE(group_of(tag, 12, id), group_of(tag, 11, id));
+    EXPECT_NE(group_of(tag, 12, id), group_of(base::sha256(base::as_bytes("other")), 12, id));
 }
 
-TEST(Place, AVolumeGetsMorePlacesAsItGrows) {
-    EXPECT_EQ(place_bits_for(0), 4);
-    EXPECT_EQ(place_bits_for(std::uint64_t{32} << 30U), 4);
-    EXPECT_EQ(place_bits_for((std::uint64_t{32} << 30U) + (16U << 20U)), 5);
-    EXPECT_EQ(place_bits_for(std::uint64_t{65} << 30U), 6);
-    EXPECT_EQ(place_bits_for(UINT64_MAX), kMaxPlaceBits);
+TEST(Group, AVolumeGetsMoreGroupsAsItGrows) {
+    EXPECT_EQ(group_bits_for(0), 4);
+    EXPECT_EQ(group_bits_for(std::uint64_t{32} << 30U), 4);
+    EXPECT_EQ(group_bits_for((std::uint64_t{32} << 30U) + (16U << 20U)), 5);
+    EXPECT_EQ(group_bits_for(std::uint64_t{65} << 30U), 6);
+    EXPECT_EQ(group_bits_for(UINT64_MAX), kMaxGroupBits);
 }
 
 }  // namespace

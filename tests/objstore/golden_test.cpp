@@ -195,7 +195,7 @@ TEST(Golden, SealedBlock) {
     auto inner = *test::some_block(2);
     inner.type = BlockType::tree_leaf;
     inner.ref_key = base::sha256(base::as_bytes("reference key")).bytes();
-    inner.place_bits = 9;
+    inner.group_bits = 9;
     inner.key_epoch = 2;
     inner.birth = 4;
     const std::vector<BlockRefPtr> children{test::some_block(1), std::make_shared<const BlockRef>(inner)};
@@ -239,7 +239,7 @@ TEST(Golden, KeysAndNames) {
     }
     out.u64(entry_hash(keys.epoch, 1, "hello.txt")).u64(xattr_hash(keys.epoch, 1, "user.note"));
     out.raw(chunk_hash(keys.epoch, base::as_bytes("chunk")));
-    out.guid(place_of(keys.tag, 11, keys.aguid));
+    out.guid(group_of(keys.tag, 11, keys.aguid));
     expect_golden("keys_and_names", out.view());
 }
 
@@ -294,7 +294,7 @@ TEST(Golden, MarkAndReclaim) {
     mark.record = base::to_bytes("the record of that state");
     expect_golden("mark_with_record", mark.encode(aguid));
     past::Reclaim reclaim;
-    reclaim.place = base::sha256(base::as_bytes("place"));
+    reclaim.group = base::sha256(base::as_bytes("place"));
     reclaim.tag = past::Tag{past::volume_tag(aguid), 9};
     reclaim.owner = test::owner_key().public_key();
     reclaim.name_digest = name_digest("golden");

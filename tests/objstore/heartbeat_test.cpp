@@ -177,7 +177,7 @@ TEST_F(HeartbeatTest, APointerIsBoundToItsKind) {
 TEST_F(HeartbeatTest, TwoPointersOfOneStateNeverShareAKey) {
     auto root = *test::some_block(3);
     const auto one = seal_pointer(keys_.epoch, good_.body, root);
-    root.place_bits = 8;
+    root.group_bits = 8;
     const auto two = seal_pointer(keys_.epoch, good_.body, root);
     EXPECT_FALSE(std::equal(one.sealed.begin(), one.sealed.begin() + 32, two.sealed.begin()));
 }

@@ -55,7 +55,7 @@ class AcceptorTest : public ::testing::Test {
     }
     RegisterState state() { return acceptor->state(kKey)->state; }
 
-    static inline const base::Guid kKey = place_of(4711);
+    static inline const base::Guid kKey = group_of(4711);
     sim::World world{1};
     sim::Node& machine = world.add_node();
     MembershipView membership;

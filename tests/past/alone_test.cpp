@@ -45,17 +45,17 @@ TEST(Alone, OneCopyIsFullAndNothingIsSent) {
     for (std::uint64_t number = 1; number <= 20; ++number) {
         std::vector<Block> blocks{make_block(number), make_block(number + 1000)};
         const auto outcome =
-            *machine.run(node.put(place_of(number), test_tag(), std::move(blocks), Wait::full, deadline));
+            *machine.run(node.put(group_of(number), test_tag(), std::move(blocks), Wait::full, deadline));
         ASSERT_TRUE(outcome) << outcome.error().message();
         EXPECT_EQ(outcome->copies_wanted, 1U);
         EXPECT_EQ(outcome->copies_stored, 1U);
     }
-    const auto bytes = *machine.run(node.get(place_of(3), make_block(3).id, deadline));
+    const auto bytes = *machine.run(node.get(group_of(3), make_block(3).id, deadline));
     ASSERT_TRUE(bytes);
     EXPECT_EQ(base::sha256(*bytes), make_block(3).id);
-    EXPECT_EQ((*machine.run(node.get(place_of(3), make_block(77).id, deadline))).error(), Errc::block_not_found);
+    EXPECT_EQ((*machine.run(node.get(group_of(3), make_block(77).id, deadline))).error(), Errc::block_not_found);
     const auto held =
-        *machine.run(node.touch(place_of(3), test_tag(), {make_block(3).id, make_block(77).id}, deadline));
+        *machine.run(node.touch(group_of(3), test_tag(), {make_block(3).id, make_block(77).id}, deadline));
     EXPECT_EQ(*held, (std::vector<bool>{true, false}));
     EXPECT_EQ(world.network().traffic(machine.index()).requests_sent, 0U);
     const auto status = node.status();
@@ -70,7 +70,7 @@ TEST(Alone, RecordsCountUpAndConflict) {
     auto& machine = world.add_node();
     auto embedded = *machine.run(open_embedded(machine.env()));
     auto& node = *embedded->node;
-    const auto key = place_of(5);
+    const auto key = group_of(5);
     const auto deadline = world.now() + 10s;
     EXPECT_FALSE((*machine.run(node.read_record(key, deadline)))->has_value());
     ASSERT_TRUE(*machine.run(node.write_record(key, 0, make_record(1, "a"), deadline)));
@@ -90,16 +90,16 @@ TEST(Alone, ARecordThatWasLostIsTakenBack) {
     sim::World world{3};
     auto& machine = world.add_node();
     auto embedded = *machine.run(open_embedded(machine.env()));
-    const auto key = place_of(5);
+    const auto key = group_of(5);
     const auto deadline = world.now() + 10s;
     ASSERT_TRUE(*machine.run(embedded->node->write_record(key, 0, make_record(1, "a"), deadline)));
     ASSERT_TRUE(*machine.run(embedded->node->restore_record(key, make_record(4, "d"), deadline)));
-    ASSERT_TRUE(*machine.run(embedded->node->restore_record(place_of(6), make_record(2, "b"), deadline)));
+    ASSERT_TRUE(*machine.run(embedded->node->restore_record(group_of(6), make_record(2, "b"), deadline)));
     machine.run(close_embedded(std::move(embedded)));
     embedded = *machine.run(open_embedded(machine.env()));
     EXPECT_EQ((**machine.run(embedded->node->read_record(key, world.now() + 10s)))->body, make_record(4, "d").body);
     ASSERT_TRUE(*machine.run(embedded->node->write_record(key, 4, make_record(5, "e"), world.now() + 10s)));
-    EXPECT_EQ((**machine.run(embedded->node->read_record(place_of(6), world.now() + 10s)))->sequence, 2U);
+    EXPECT_EQ((**machine.run(embedded->node->read_record(group_of(6), world.now() + 10s)))->sequence, 2U);
     machine.run(close_embedded(std::move(embedded)));
 }
 
@@ -113,7 +113,7 @@ TEST(Alone, ARecordOfALaterVersionIsNotTakenForDamage) {
     sim::World world{4};
     auto& machine = world.add_node();
     auto embedded = *machine.run(open_embedded(machine.env()));
-    const auto key = place_of(5);
+    const auto key = group_of(5);
     ASSERT_TRUE(*machine.run(embedded->node->write_record(key, 0, make_record(1, "of later"), world.now() + 10s)));
     machine.run(close_embedded(std::move(embedded)));
     embedded = *machine.run(open_embedded(machine.env(), &verify_known_version));
@@ -136,7 +136,7 @@ struct Kept {
 Reclaim raw_reclaim(std::uint64_t number, Tag* tag_out = nullptr) {
     const base::SigningKey owner{base::Key{3}};
     Reclaim reclaim;
-    reclaim.place = place_of(number);
+    reclaim.group = group_of(number);
     reclaim.owner = owner.public_key();
     reclaim.name_digest = raw_name_digest();
     reclaim.tag = {volume_tag(volume_guid(reclaim.owner, reclaim.name_digest)), 1};
@@ -155,17 +155,17 @@ base::Task<void> work(base::NodeEnv env, Kept* kept) {
     Tag raw;
     auto reclaim = raw_reclaim(50, &raw);
     std::vector<Block> raw_block{make_block(50)};
-    (void)co_await node.put(place_of(50), raw, std::move(raw_block), Wait::full, deadline);
+    (void)co_await node.put(group_of(50), raw, std::move(raw_block), Wait::full, deadline);
     for (std::uint64_t number = 1; number <= 3; ++number) {
         std::vector<Block> blocks{make_block(number)};
-        const auto put = co_await node.put(place_of(number), test_tag(), std::move(blocks), Wait::full, deadline);
+        const auto put = co_await node.put(group_of(number), test_tag(), std::move(blocks), Wait::full, deadline);
         if (put) kept->blocks.push_back(number);
         auto record = make_record(number, "r");
-        const auto written = co_await node.write_record(place_of(9), number - 1, std::move(record), deadline);
+        const auto written = co_await node.write_record(group_of(9), number - 1, std::move(record), deadline);
         if (written) kept->sequence = number;
     }
     auto lost = make_record(7, "seen");
-    const auto restored = co_await node.restore_record(place_of(10), std::move(lost), deadline);
+    const auto restored = co_await node.restore_record(group_of(10), std::move(lost), deadline);
     kept->restored = restored.has_value();
     const auto removed = co_await node.remove(std::move(reclaim), deadline);
     kept->removed = removed.has_value();
@@ -179,17 +179,17 @@ base::Task<std::string> check(base::NodeEnv env, Kept* kept) {
     const auto deadline = env.clock.now() + 1h;
     std::string wrong;
     for (const auto number : kept->blocks) {
-        const auto bytes = co_await node.get(place_of(number), make_block(number).id, deadline);
+        const auto bytes = co_await node.get(group_of(number), make_block(number).id, deadline);
         if (!bytes) wrong += "block " + std::to_string(number) + " is gone; ";
     }
-    const auto record = co_await node.read_record(place_of(9), deadline);
+    const auto record = co_await node.read_record(group_of(9), deadline);
     if (!record) {
         wrong += "no answer about the record; ";
     } else if ((*record ? (*record)->sequence : 0) < kept->sequence) {
         wrong += "the record went back; ";
     }
     if (kept->restored) {
-        const auto given = co_await node.read_record(place_of(10), deadline);
+        const auto given = co_await node.read_record(group_of(10), deadline);
         if (!given || !*given || (*given)->sequence != 7) wrong += "a record that was given back is gone; ";
     }
     if (kept->removed) {
@@ -245,7 +245,7 @@ base::Task<void> await_end(base::Task<T> call, bool& ended) {
 }
 
 TEST(Alone, ACallThatIsUnderWayKeepsWhatItNeedsThoughTheNodeIsGone) {
-    const auto key = place_of(5);
+    const auto key = group_of(5);
     using Call = std::function<base::Task<base::Result<void>>(Node & node, base::TimePoint deadline)>;
     const std::vector<Call> calls{
         [](Node& node, auto deadline) { return node.remove(raw_reclaim(1), deadline); },

@@ -54,8 +54,8 @@ Story::Story(sim::World& world_in, Options options_in)
 bool Story::write(Wait wait) {
     const auto number = next_number_++;
     const auto block = make_block(number, options.block_bytes);
-    const Kept kept{number, place_of(number % options.places), block.id};
-    const auto outcome = cluster.put(somebody(), kept.place, {block}, wait);
+    const Kept kept{number, group_of(number % options.groups), block.id};
+    const auto outcome = cluster.put(somebody(), kept.group, {block}, wait);
     if (!outcome) return false;
     written_bytes_ += block.bytes.size();
     if (outcome->copies_stored == cluster.options.copies) kept_.push_back(kept);
@@ -79,7 +79,7 @@ std::size_t Story::live_copies(const Kept& kept) {
 void Story::read_one(const Kept& kept) {
     if (live_copies(kept) == 0) return;
     const auto from = somebody();
-    const auto bytes = cluster.machine(from).run(cluster.node(from).get(kept.place, kept.id, cluster.in(30s)));
+    const auto bytes = cluster.machine(from).run(cluster.node(from).get(kept.group, kept.id, cluster.in(30s)));
     const bool died_meanwhile = !bytes.has_value();
     if (died_meanwhile || *bytes) return;
     if (live_copies(kept) == 0) return;
@@ -230,7 +230,7 @@ void go_away(Story& story, base::Duration away, base::Duration back) {
 }
 
 void come_and_go(Story& story, base::Duration lasts, base::Duration each) {
-    std::size_t visitor = 0;
+    std::size_t transient = 0;
     auto next = story.world.now();
     const auto middle = next + lasts / 2;
     bool one_died = false;
@@ -241,10 +241,10 @@ void come_and_go(Story& story, base::Duration lasts, base::Duration each) {
         }
         if (story.world.now() < next) return;
         next += each;
-        if (visitor != 0) story.kill(visitor, true);
-        visitor = story.join();
+        if (transient != 0) story.kill(transient, true);
+        transient = story.join();
     });
-    if (visitor != 0) story.kill(visitor, true);
+    if (transient != 0) story.kill(transient, true);
 }
 
 void newcomer_flaps(Story& story, base::Duration lasts, base::Duration period) {

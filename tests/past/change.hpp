@@ -34,7 +34,7 @@ class Story {
     struct Options {
         std::size_t peers = 20;
         std::chrono::milliseconds repair_after = 1h;
-        std::size_t places = 40;
+        std::size_t groups = 40;
         std::size_t blocks = 240;
         std::size_t block_bytes = 4000;
         base::Duration write_every{};  ///< 0: nothing is written while peers change
@@ -72,7 +72,7 @@ class Story {
   private:
     struct Kept {
         std::uint64_t number = 0;
-        base::Guid place;
+        base::Guid group;
         base::Guid id;
     };
 

@@ -13,11 +13,11 @@ void expect_nothing_lost(Story& story, std::size_t fewest_disks = 3) {
     EXPECT_GE(story.fewest_disks(), fewest_disks);
 }
 
-/// In how many places these peers are among the holders.
+/// In how many groups these peers are among the holders.
 std::size_t shares_of(Story& story, std::size_t first, std::size_t last) {
     std::size_t shares = 0;
-    for (std::size_t place = 0; place < story.options.places; ++place) {
-        for (const auto& node : story.cluster.ring.nearest(place_of(place), story.cluster.options.copies)) {
+    for (std::size_t group = 0; group < story.options.groups; ++group) {
+        for (const auto& node : story.cluster.ring.nearest(group_of(group), story.cluster.options.copies)) {
             for (std::size_t i = first; i <= last; ++i) shares += story.cluster.handle(i).id() == node.id() ? 1 : 0;
         }
     }
@@ -27,7 +27,7 @@ std::size_t shares_of(Story& story, std::size_t first, std::size_t last) {
 /// What the peers that joined after the first ones should be given, a copy each.
 std::uint64_t share_of_newcomers(Story& story) {
     const auto shares = shares_of(story, story.options.peers, story.cluster.nodes.size() - 1);
-    return shares * (story.options.blocks / story.options.places) * story.options.block_bytes;
+    return shares * (story.options.blocks / story.options.groups) * story.options.block_bytes;
 }
 
 // --- the row "flapping" of the issue; rows 14, 20 and 21 of the faults matrix, R9
@@ -50,7 +50,7 @@ SIMULATION(PeersThatFlapWhileOthersWriteAreGivenWhatTheyMissedOnce, .seeds = 1) 
     EXPECT_TRUE(story.comes_to_rest(1min)) << "with what stand-ins have, every block has its copies";
     EXPECT_TRUE(story.all_in_place(10min));
     EXPECT_EQ(story.meter.moved(), story.meter.moved_to(1, 2));
-    EXPECT_LE(story.meter.moved(), story.written_bytes() * shares_of(story, 1, 2) / story.options.places);
+    EXPECT_LE(story.meter.moved(), story.written_bytes() * shares_of(story, 1, 2) / story.options.groups);
     expect_nothing_lost(story);
 }
 
@@ -196,13 +196,13 @@ TEST(Change, ADedupHitCountsTheCopiesOfEarlierHolders) {
     sim::World world{4};
     Story story{world, {}};
     join_in_numbers(story, 1min);
-    const Tag newer{place_of(77), 3};
+    const Tag newer{group_of(77), 3};
     auto& reader = story.cluster.node(0);
     for (std::size_t number = 1; number <= story.options.blocks; ++number) {
         std::vector<base::Guid> ids{make_block(number, story.options.block_bytes).id};
-        const auto place = place_of(number % story.options.places);
+        const auto group = group_of(number % story.options.groups);
         const auto held =
-            story.cluster.machine(0).run(reader.touch(place, newer, std::move(ids), story.cluster.in(30s)));
+            story.cluster.machine(0).run(reader.touch(group, newer, std::move(ids), story.cluster.in(30s)));
         ASSERT_TRUE(*held);
         EXPECT_TRUE((**held)[0]) << number;
     }
@@ -210,7 +210,7 @@ TEST(Change, ADedupHitCountsTheCopiesOfEarlierHolders) {
     EXPECT_TRUE(story.all_in_place(30min));
     for (std::size_t number = 1; number <= story.options.blocks; ++number) {
         const auto id = make_block(number, story.options.block_bytes).id;
-        for (const auto& node : story.cluster.ring.nearest(place_of(number % story.options.places), 3)) {
+        for (const auto& node : story.cluster.ring.nearest(group_of(number % story.options.groups), 3)) {
             for (std::size_t i = 0; i < story.cluster.nodes.size(); ++i) {
                 if (story.cluster.handle(i).id() != node.id()) continue;
                 const auto tags = story.cluster.peer(i).store->tags(id);
@@ -246,17 +246,17 @@ TEST(Change, SurplusMakesRoomOnceHalfOfTheStoreIsUsed) {
     Story story{world, options};
     go_away(story, 15min, 10min);
     auto& cluster = story.cluster;
-    std::set<std::size_t> keepers;
+    std::set<std::size_t> diversion_hosts;
     for (std::size_t i = 0; i < options.peers; ++i) {
-        if (cluster.node(i).status().blocks_surplus > 0) keepers.insert(i);
+        if (cluster.node(i).status().blocks_surplus > 0) diversion_hosts.insert(i);
     }
-    EXPECT_FALSE(keepers.empty());
+    EXPECT_FALSE(diversion_hosts.empty());
     for (std::uint64_t number = 10'000; number < 10'500; ++number) {
         ASSERT_TRUE(cluster.put(0, number, Wait::full, 128U << 10U)) << number;
     }
     story.live(5min);
     std::size_t made_room = 0;
-    for (const auto index : keepers) {
+    for (const auto index : diversion_hosts) {
         const auto usage = cluster.peer(index).store->usage();
         const bool kept = cluster.node(index).status().blocks_surplus > 0;
         EXPECT_EQ(kept, usage.disk_bytes <= usage.capacity_bytes / 2) << "peer " << index;
@@ -273,33 +273,33 @@ TEST(Change, ANewcomerHearsWhoHasWhatItLacks) {
     join_in_numbers(story, 2min);
     auto& cluster = story.cluster;
     std::size_t asked = 0;
-    for (std::size_t number = 0; number < story.options.places; ++number) {
-        const auto place = place_of(number);
-        const auto near = cluster.ring.nearest(place, 3);
+    for (std::size_t number = 0; number < story.options.groups; ++number) {
+        const auto group = group_of(number);
+        const auto near = cluster.ring.nearest(group, 3);
         for (std::size_t i = story.options.peers; i < cluster.nodes.size(); ++i) {
             if (std::ranges::none_of(near, [&](const auto& n) { return n.id() == cluster.handle(i).id(); })) continue;
             ++asked;
-            EXPECT_EQ(cluster.node(i).said_to_have(place).size(), 3U) << "the earlier holder too";
+            EXPECT_EQ(cluster.node(i).said_to_have(group).size(), 3U) << "the earlier holder too";
         }
     }
     EXPECT_EQ(asked, shares_of(story, story.options.peers, cluster.nodes.size() - 1));
 }
 
-TEST(Change, PlacesOfWhichCopiesLieElsewhereAreTold) {
+TEST(Change, GroupsOfWhichCopiesLieElsewhereAreTold) {
     sim::World world{7};
     Story story{world, {}};
     join_in_numbers(story, 1min);
     std::size_t told = 0;
     for (std::size_t i = 0; i < story.options.peers; ++i) {
-        for (const auto& place : story.cluster.node(i).off_place()) {
-            const auto near = story.cluster.ring.nearest(place, 3);
+        for (const auto& group : story.cluster.node(i).misplaced()) {
+            const auto near = story.cluster.ring.nearest(group, 3);
             EXPECT_TRUE(std::ranges::none_of(
                 near, [&](const auto& node) { return node.id() == story.cluster.handle(i).id(); }));
             ++told;
         }
     }
     const auto displaced = share_of_newcomers(story) / story.options.block_bytes;
-    EXPECT_EQ(told * (story.options.blocks / story.options.places), displaced);
+    EXPECT_EQ(told * (story.options.blocks / story.options.groups), displaced);
 }
 
 }  // namespace

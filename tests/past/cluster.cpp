@@ -130,13 +130,13 @@ Block make_block(std::uint64_t number, std::size_t size) {
     return block;
 }
 
-Guid place_of(std::uint64_t number) {
+Guid group_of(std::uint64_t number) {
     base::Writer out;
     out.text("test place").u64(number);
     return base::sha256(out.view());
 }
 
-Tag test_tag() { return {place_of(1'000'000), kGeneration}; }
+Tag test_tag() { return {group_of(1'000'000), kGeneration}; }
 
 Cluster::Cluster(sim::World& world_in, ClusterOptions options_in) : world{world_in}, options{std::move(options_in)} {
     policy_.version = 1;
@@ -254,16 +254,16 @@ Task<void> Cluster::watch() {
 }
 
 Result<PutOutcome> Cluster::put(std::size_t from, std::uint64_t number, Wait wait, std::size_t size) {
-    return put(from, place_of(number), {make_block(number, size)}, wait);
+    return put(from, group_of(number), {make_block(number, size)}, wait);
 }
 
-Result<PutOutcome> Cluster::put(std::size_t from, const Guid& place, std::vector<Block> blocks, Wait wait) {
-    auto outcome = machine(from).run(node(from).put(place, test_tag(), std::move(blocks), wait, in(30s)));
+Result<PutOutcome> Cluster::put(std::size_t from, const Guid& group, std::vector<Block> blocks, Wait wait) {
+    auto outcome = machine(from).run(node(from).put(group, test_tag(), std::move(blocks), wait, in(30s)));
     return outcome ? *outcome : Result<PutOutcome>{base::Errc::stopped};
 }
 
 Result<base::SharedBytes> Cluster::get(std::size_t from, std::uint64_t number, std::size_t size) {
-    auto bytes = machine(from).run(node(from).get(place_of(number), make_block(number, size).id, in(30s)));
+    auto bytes = machine(from).run(node(from).get(group_of(number), make_block(number, size).id, in(30s)));
     return bytes ? *bytes : Result<base::SharedBytes>{base::Errc::stopped};
 }
 

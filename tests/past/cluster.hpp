@@ -133,7 +133,7 @@ struct ClusterOptions {
 
 /// Blocks whose every byte follows from a number.
 [[nodiscard]] Block make_block(std::uint64_t number, std::size_t size = 1000);
-[[nodiscard]] base::Guid place_of(std::uint64_t number);
+[[nodiscard]] base::Guid group_of(std::uint64_t number);
 [[nodiscard]] Record make_record(std::uint64_t sequence, std::string_view text);
 [[nodiscard]] base::Result<std::uint64_t> verify_record(const base::Guid& key, base::ByteView body);
 constexpr std::uint64_t kGeneration = 7;
@@ -170,7 +170,7 @@ class Cluster {
 
     base::Result<PutOutcome> put(std::size_t from, std::uint64_t number, Wait wait = Wait::full,
                                  std::size_t size = 1000);
-    base::Result<PutOutcome> put(std::size_t from, const base::Guid& place, std::vector<Block> blocks, Wait wait);
+    base::Result<PutOutcome> put(std::size_t from, const base::Guid& group, std::vector<Block> blocks, Wait wait);
     base::Result<base::SharedBytes> get(std::size_t from, std::uint64_t number, std::size_t size = 1000);
     /// How many peers that are up hold the block.
     [[nodiscard]] std::size_t copies(std::uint64_t number);

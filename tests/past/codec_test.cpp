@@ -123,7 +123,7 @@ TEST(Codec, BytesOnTheWireAreThoseOfTheGoldenFile) {
 }
 
 TEST(Codec, LimitsAreKept) {
-    const auto place = sample_guid(1);
+    const auto group = sample_guid(1);
     const auto page = [](std::vector<TaggedBlock> blocks) {
         return decode<ListReply>(encode(ListReply{std::move(blocks), sample_guid(5), false})).has_value();
     };
@@ -131,7 +131,7 @@ TEST(Codec, LimitsAreKept) {
     EXPECT_FALSE(page({{sample_guid(5), 1, 1}, {sample_guid(1), 1, 1}})) << "not ascending";
     EXPECT_FALSE(page({{sample_guid(6), 1, 1}})) << "beyond what it says it covers";
     EXPECT_FALSE(page({{sample_guid(1), 1, base::kMaxBlockBytes + 1}}));
-    LocalRestoreRecord restore{place, {7, base::Bytes(kMaxRecordBytes)}, 1};
+    LocalRestoreRecord restore{group, {7, base::Bytes(kMaxRecordBytes)}, 1};
     EXPECT_TRUE(decode<LocalRestoreRecord>(encode(restore)));
     restore.lost.body.push_back(0);
     EXPECT_FALSE(decode<LocalRestoreRecord>(encode(restore)));
@@ -145,14 +145,14 @@ TEST(Codec, LimitsAreKept) {
     shown.record.body.push_back(0);
     EXPECT_FALSE(decode<ShownRecord>(encode(shown)));
     const Tag tag{sample_guid(2), 1};
-    const std::vector<base::Guid> too_many(kMaxBlocksPerRequest + 1, place);
-    EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, too_many})));
-    EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{place, tag, {}})));
-    EXPECT_FALSE(decode<OfferRequest>(encode(OfferRequest{place, tag, too_many})));
+    const std::vector<base::Guid> too_many(kMaxBlocksPerRequest + 1, group);
+    EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{group, tag, too_many})));
+    EXPECT_FALSE(decode<TouchRequest>(encode(TouchRequest{group, tag, {}})));
+    EXPECT_FALSE(decode<OfferRequest>(encode(OfferRequest{group, tag, too_many})));
     EXPECT_FALSE(decode<BitsReply>(encode(BitsReply{{4}})));
-    EXPECT_TRUE(decode<CompareReply>(encode(CompareReply{{{5, place, 5}}})));
-    EXPECT_FALSE(decode<CompareReply>(encode(CompareReply{{{5, place, 6}}}))) << "more in doubt than there are";
-    StoreRequest store{place, {tag}, {place}, {base::kMaxBlockBytes}, Cause::put};
+    EXPECT_TRUE(decode<CompareReply>(encode(CompareReply{{{5, group, 5}}})));
+    EXPECT_FALSE(decode<CompareReply>(encode(CompareReply{{{5, group, 6}}}))) << "more in doubt than there are";
+    StoreRequest store{group, {tag}, {group}, {base::kMaxBlockBytes}, Cause::put};
     EXPECT_TRUE(decode<StoreRequest>(encode(store)));
     store.cause = static_cast<Cause>(5);
     EXPECT_FALSE(decode<StoreRequest>(encode(store)));
@@ -160,7 +160,7 @@ TEST(Codec, LimitsAreKept) {
     EXPECT_TRUE(decode<StoreRequest>(encode(store)));
     store.lengths[0] += 1;
     EXPECT_FALSE(decode<StoreRequest>(encode(store)));
-    store.ids.assign(5, place);
+    store.ids.assign(5, group);
     store.lengths.assign(5, base::kMaxBlockBytes);
     EXPECT_FALSE(decode<StoreRequest>(encode(store))) << "more than a payload in all";
     store.lengths.assign(4, 1);
@@ -170,29 +170,29 @@ TEST(Codec, LimitsAreKept) {
     EXPECT_FALSE(decode<StoreRequest>(encode(store)));
     store.tags.assign(kMaxTagsPerRequest + 1, tag);
     EXPECT_FALSE(decode<StoreRequest>(encode(store)));
-    EXPECT_FALSE(decode<HoldersRequest>(encode(HoldersRequest{place, 0})));
-    EXPECT_FALSE(decode<HoldersRequest>(encode(HoldersRequest{place, kMaxHolders + 1})));
+    EXPECT_FALSE(decode<HoldersRequest>(encode(HoldersRequest{group, 0})));
+    EXPECT_FALSE(decode<HoldersRequest>(encode(HoldersRequest{group, kMaxHolders + 1})));
 }
 
-// Whoever answers counts the guests of each place: one that stood there a thousand times would keep it busy for
-// seconds.
-TEST(Codec, AReviewNamesEachPlaceOnce) {
-    std::vector<base::Guid> places;
+// Whoever answers counts the diverted replicas of each group: one that stood there a thousand times would keep it busy
+// for seconds.
+TEST(Codec, AReviewNamesEachGroupOnce) {
+    std::vector<base::Guid> groups;
     for (std::uint32_t i = 0; i < kMaxCompareEntries; ++i) {
         auto bytes = sample_guid(1).bytes();
         bytes[0] = static_cast<std::uint8_t>(i >> 8U);
         bytes[1] = static_cast<std::uint8_t>(i);
-        places.emplace_back(bytes);
+        groups.emplace_back(bytes);
     }
     const auto decodes = [](std::vector<base::Guid> named) {
         return decode<ReviewRequest>(encode(ReviewRequest{std::move(named)})).has_value();
     };
-    EXPECT_TRUE(decodes(places));
+    EXPECT_TRUE(decodes(groups));
     EXPECT_FALSE(decodes({}));
-    EXPECT_FALSE(decodes({places[1], places[1]}));
-    EXPECT_FALSE(decodes({places[1], places[0]}));
-    places.push_back(sample_guid(0xFF));
-    EXPECT_FALSE(decodes(places)) << "too many";
+    EXPECT_FALSE(decodes({groups[1], groups[1]}));
+    EXPECT_FALSE(decodes({groups[1], groups[0]}));
+    groups.push_back(sample_guid(0xFF));
+    EXPECT_FALSE(decodes(groups)) << "too many";
 }
 
 TEST(Codec, AMemberThatIsNamedTwiceIsRefused) {

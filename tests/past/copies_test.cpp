@@ -11,12 +11,12 @@
 namespace past::test {
 namespace {
 
-using Counting = PlaceCopies::Counting;
+using Counting = GroupCopies::Counting;
 
 pastry::NodeHandle node(const char* prefix) { return {{*base::Guid::from_prefix(prefix), prefix}, {}}; }
 base::Guid block(std::uint64_t number) { return make_block(number).id; }
-const base::Guid kDigest = place_of(1);
-const base::Guid kOther = place_of(2);
+const base::Guid kDigest = group_of(1);
+const base::Guid kOther = group_of(2);
 const auto kSelf = node("51").id();
 
 std::vector<base::Guid> sorted(std::vector<base::Guid> ids) {
@@ -24,46 +24,46 @@ std::vector<base::Guid> sorted(std::vector<base::Guid> ids) {
     return ids;
 }
 
-/// A place near 50 of which 51 (ourselves) has four blocks; 4e and 53 are its other holders, 60 and 20 are near.
-PlaceCopies place_with(const std::vector<const char*>& live, const std::vector<const char*>& absent = {}) {
+/// A group near 50 of which 51 (ourselves) has four blocks; 4e and 53 are its other holders, 60 and 20 are near.
+GroupCopies group_with(const std::vector<const char*>& live, const std::vector<const char*>& absent = {}) {
     std::vector<pastry::NodeHandle> up;
     std::vector<pastry::NodeHandle> away;
     for (const auto* name : live) up.push_back(node(name));
     for (const auto* name : absent) away.push_back(node(name));
-    PlaceCopies place;
-    place.summary = {*base::Guid::from_prefix("50"), 4, 4000, kDigest};
-    place.set = choose_holders(place.summary.place, 3, up, away);
+    GroupCopies group;
+    group.summary = {*base::Guid::from_prefix("50"), 4, 4000, kDigest};
+    group.set = choose_holders(group.summary.group, 3, up, away);
     for (const auto& one : up) {
         if (one.id() == kSelf) continue;
-        auto& peer = place.peers[one.id()];
+        auto& peer = group.peers[one.id()];
         peer.node = one;
-        peer.live = peer.steady = true;
-        peer.placed = place.set.placed_on(one.id());
+        peer.live = peer.stable = true;
+        peer.placed = group.set.placed_on(one.id());
     }
     for (const auto& one : away) {
-        auto& peer = place.peers[one.id()];
+        auto& peer = group.peers[one.id()];
         peer.node = one;
-        peer.placed = place.set.placed_on(one.id());
+        peer.placed = group.set.placed_on(one.id());
     }
-    return place;
+    return group;
 }
 
-PeerCopy& peer(PlaceCopies& place, const char* name) { return place.peers.at(node(name).id()); }
-void says(PlaceCopies& place, const char* name, std::uint64_t blocks, const base::Guid& digest) {
-    peer(place, name).answered(place.summary, {blocks, digest}, {});
+PeerCopy& peer(GroupCopies& group, const char* name) { return group.peers.at(node(name).id()); }
+void says(GroupCopies& group, const char* name, std::uint64_t blocks, const base::Guid& digest) {
+    peer(group, name).answered(group.summary, {blocks, digest}, {});
 }
 
 TEST(Copies, ANewcomerIsSentNothingThatEnoughOthersHave) {
-    auto place = place_with({"51", "4e", "53", "60", "20"});  // 53 has just come, and 60 held in its stead
-    auto& newcomer = peer(place, "53");
+    auto group = group_with({"51", "4e", "53", "60", "20"});  // 53 has just come, and 60 held in its stead
+    auto& newcomer = peer(group, "53");
     newcomer.waits = newcomer.newcomer = true;
-    says(place, "53", 0, {});
-    says(place, "4e", 4, kDigest);
-    says(place, "60", 4, kDigest);
-    says(place, "20", 0, {});
-    EXPECT_TRUE(place.wanting());
-    EXPECT_EQ(place.holding_all(Counting::seen), 3U);
-    EXPECT_TRUE(place.held_by_few(sorted({block(1), block(2)}), 3, Counting::expected).empty());
+    says(group, "53", 0, {});
+    says(group, "4e", 4, kDigest);
+    says(group, "60", 4, kDigest);
+    says(group, "20", 0, {});
+    EXPECT_TRUE(group.under_replicated());
+    EXPECT_EQ(group.holding_all(Counting::seen), 3U);
+    EXPECT_TRUE(group.held_by_few(sorted({block(1), block(2)}), 3, Counting::expected).empty());
 }
 
 TEST(Copies, WhoRefusesIsLeftAloneForTwiceAsLongEachTimeUpToABound) {
@@ -81,50 +81,50 @@ TEST(Copies, WhoRefusesIsLeftAloneForTwiceAsLongEachTimeUpToABound) {
 }
 
 TEST(Copies, BlocksAreCountedOneByOneWhereNobodyElseHasThemAll) {
-    auto place = place_with({"51", "4e", "53", "60"});
-    auto& newcomer = peer(place, "53");
+    auto group = group_with({"51", "4e", "53", "60"});
+    auto& newcomer = peer(group, "53");
     newcomer.waits = newcomer.newcomer = true;
-    says(place, "4e", 4, kDigest);
-    says(place, "53", 2, kOther);  // what was written since it came
-    says(place, "60", 2, kOther);  // what was written before
+    says(group, "4e", 4, kDigest);
+    says(group, "53", 2, kOther);  // what was written since it came
+    says(group, "60", 2, kOther);  // what was written before
     (void)newcomer.found_lacking({block(1), block(2)}, false, {});
-    (void)peer(place, "60").found_lacking({block(2), block(3), block(4)}, false, {});
+    (void)peer(group, "60").found_lacking({block(2), block(3), block(4)}, false, {});
     const auto ids = sorted({block(1), block(2), block(3), block(4)});
-    EXPECT_EQ(place.held_by_few(ids, 3, Counting::expected), std::vector{block(2)});
-    EXPECT_EQ(place.held_by_few(ids, 3, Counting::seen), std::vector{block(2)});
-    const auto shares = place.shares({block(2)}, 3);
+    EXPECT_EQ(group.held_by_few(ids, 3, Counting::expected), std::vector{block(2)});
+    EXPECT_EQ(group.held_by_few(ids, 3, Counting::seen), std::vector{block(2)});
+    const auto shares = group.shares({block(2)}, 3);
     ASSERT_EQ(shares.size(), 1U);
     EXPECT_EQ(shares[0].first.id(), node("60").id()) << "rather to one that has been here for long";
     EXPECT_EQ(shares[0].second, std::vector{block(2)});
 }
 
 TEST(Copies, NewcomersAreSentWhatTooFewHaveIfThereIsNobodyElse) {
-    auto place = place_with({"51", "4e", "53"});
-    auto& newcomer = peer(place, "53");
+    auto group = group_with({"51", "4e", "53"});
+    auto& newcomer = peer(group, "53");
     newcomer.waits = newcomer.newcomer = true;
-    says(place, "4e", 4, kDigest);
-    says(place, "53", 0, {});
-    const auto few = place.held_by_few({block(1)}, 3, Counting::expected);
+    says(group, "4e", 4, kDigest);
+    says(group, "53", 0, {});
+    const auto few = group.held_by_few({block(1)}, 3, Counting::expected);
     ASSERT_EQ(few.size(), 1U);
-    ASSERT_EQ(place.shares(few, 3).size(), 1U);
-    EXPECT_EQ(place.shares(few, 3)[0].first.id(), node("53").id());
-    newcomer.steady = false;
-    EXPECT_TRUE(place.shares(few, 3).empty()) << "not before it has settled";
+    ASSERT_EQ(group.shares(few, 3).size(), 1U);
+    EXPECT_EQ(group.shares(few, 3)[0].first.id(), node("53").id());
+    newcomer.stable = false;
+    EXPECT_TRUE(group.shares(few, 3).empty()) << "not before it has settled";
 }
 
 TEST(Copies, AHolderThatIsSentWhatItLacksIsExpectedToHaveIt) {
-    auto place = place_with({"51", "4e", "53", "60"});
-    says(place, "4e", 4, kDigest);
-    says(place, "53", 0, {});
-    EXPECT_EQ(place.held_by_few({block(1)}, 3, Counting::seen).size(), 1U);
-    EXPECT_TRUE(place.held_by_few({block(1)}, 3, Counting::expected).empty());
+    auto group = group_with({"51", "4e", "53", "60"});
+    says(group, "4e", 4, kDigest);
+    says(group, "53", 0, {});
+    EXPECT_EQ(group.held_by_few({block(1)}, 3, Counting::seen).size(), 1U);
+    EXPECT_TRUE(group.held_by_few({block(1)}, 3, Counting::expected).empty());
 }
 
 TEST(Copies, AnAbsentHolderIsTakenAtItsWord) {
     PeerCopy silent;
     EXPECT_TRUE(taken_to_have_its_blocks(silent, false));
     EXPECT_FALSE(taken_to_have_its_blocks(silent, true)) << "a visitor";
-    const PlaceSummary mine{place_of(3), 10, 10'000, kDigest};
+    const GroupSummary mine{group_of(3), 10, 10'000, kDigest};
     PeerCopy known;
     known.answered(mine, {2, kOther}, {});
     EXPECT_TRUE(taken_to_have_its_blocks(known, false)) << "the rest was written while it was away";
@@ -139,18 +139,18 @@ TEST(Copies, AnAbsentHolderIsTakenAtItsWord) {
 }
 
 TEST(Copies, WhoHadAllOfOursAndOnlyGrewHasIt) {
-    const PlaceSummary mine{place_of(3), 10, 10'000, kDigest};
+    const GroupSummary mine{group_of(3), 10, 10'000, kDigest};
     PeerCopy peer;
     peer.answered(mine, {10, kDigest}, {});
     peer.answered(mine, {12, kOther}, {});
     EXPECT_FALSE(peer.has_all_of_ours) << "letting go asks for more than that";
     EXPECT_TRUE(peer.has_all(kDigest));
-    peer.answered(mine, {9, place_of(4)}, {});
+    peer.answered(mine, {9, group_of(4)}, {});
     EXPECT_FALSE(peer.has_all(kDigest));
 }
 
 TEST(Copies, WhoIsFoundToLackSomeHasNotAllHoweverMuchItGrew) {
-    const PlaceSummary mine{place_of(3), 10, 10'000, kDigest};
+    const GroupSummary mine{group_of(3), 10, 10'000, kDigest};
     PeerCopy peer;
     peer.answered(mine, {10, kDigest}, {});
     peer.answered(mine, {12, kOther}, {});  // three came, and one was reclaimed
@@ -170,47 +170,47 @@ TEST(Copies, OnlyWhatLastsIsLacking) {
 }
 
 TEST(Copies, HoldersActBeforeEarlierHoldersAndTheNearestFirst) {
-    auto place = place_with({"51", "4e", "53", "60"});
-    says(place, "4e", 4, kDigest);
-    says(place, "53", 0, {});
-    says(place, "60", 4, kDigest);
-    EXPECT_EQ(place.rank(kSelf, node("53").id()), 0U) << "we are the nearest that has something";
-    EXPECT_EQ(place.rank(node("60").id(), node("53").id()), 1U) << "4e is a holder";
+    auto group = group_with({"51", "4e", "53", "60"});
+    says(group, "4e", 4, kDigest);
+    says(group, "53", 0, {});
+    says(group, "60", 4, kDigest);
+    EXPECT_EQ(group.rank(kSelf, node("53").id()), 0U) << "we are the nearest that has something";
+    EXPECT_EQ(group.rank(node("60").id(), node("53").id()), 1U) << "4e is a holder";
 }
 
 TEST(Copies, LooksBecomeRareWhileNothingIsAmiss) {
-    PlaceCopies place;
+    GroupCopies group;
     const auto now = base::TimePoint{} + 1h;
-    EXPECT_TRUE(place.looked_at_all({}, 0, now, 1min).empty());
-    EXPECT_EQ(place.look_at, now + 1min);
-    for (int i = 0; i < 6; ++i) (void)place.looked_at_all({}, 0, now, 1min);
-    EXPECT_EQ(place.look_at, now + 8min);
-    EXPECT_TRUE(place.looked_at_all({block(1)}, 1, now, 1min).empty());
-    EXPECT_EQ(place.look_at, now) << "there is something to do";
-    EXPECT_EQ(place.looked_at_all({block(1)}, 1, now, 1min), std::vector{block(1)});
+    EXPECT_TRUE(group.looked_at_all({}, 0, now, 1min).empty());
+    EXPECT_EQ(group.look_at, now + 1min);
+    for (int i = 0; i < 6; ++i) (void)group.looked_at_all({}, 0, now, 1min);
+    EXPECT_EQ(group.look_at, now + 8min);
+    EXPECT_TRUE(group.looked_at_all({block(1)}, 1, now, 1min).empty());
+    EXPECT_EQ(group.look_at, now) << "there is something to do";
+    EXPECT_EQ(group.looked_at_all({block(1)}, 1, now, 1min), std::vector{block(1)});
 }
 
 TEST(Copies, WhatAHolderHasInDoubtLetsNobodyGoAndMovesNothing) {
-    auto place = place_with({"4e", "53", "60", "51"});  // we are no holder
+    auto group = group_with({"4e", "53", "60", "51"});  // we are no holder
     for (const auto* name : {"4e", "53", "60"}) {
-        peer(place, name).placed = true;
-        says(place, name, 4, kDigest);
-        peer(place, name).offered = true;
+        peer(group, name).placed = true;
+        says(group, name, 4, kDigest);
+        peer(group, name).offered = true;
     }
-    place.set.placement.clear();
-    for (const auto* name : {"4e", "53", "60"}) place.set.placement.push_back({node(name)});
-    EXPECT_TRUE(place.let_go_safely(kSelf, 3));
-    peer(place, "53").answered(place.summary, {4, kDigest, 1}, {});
-    EXPECT_FALSE(place.let_go_safely(kSelf, 3));
-    EXPECT_EQ(place.holding_all(Counting::seen), 3U) << "and we";
-    EXPECT_EQ(place.holding_all(Counting::expected), 4U);
-    EXPECT_EQ(place.held_by_few({block(1)}, 4, Counting::seen).size(), 1U) << "which one is in doubt it did not say";
-    EXPECT_TRUE(place.held_by_few({block(1)}, 4, Counting::expected).empty());
-    EXPECT_FALSE(place.wanting());
-    place.summary.in_doubt = 2;
-    EXPECT_EQ(place.holding_all(Counting::seen), 2U) << "not even we";
-    peer(place, "53").answered(place.summary, {4, kDigest}, {});
-    EXPECT_TRUE(place.let_go_safely(kSelf, 3));
+    group.set.placement.clear();
+    for (const auto* name : {"4e", "53", "60"}) group.set.placement.push_back({node(name)});
+    EXPECT_TRUE(group.let_go_safely(kSelf, 3));
+    peer(group, "53").answered(group.summary, {4, kDigest, 1}, {});
+    EXPECT_FALSE(group.let_go_safely(kSelf, 3));
+    EXPECT_EQ(group.holding_all(Counting::seen), 3U) << "and we";
+    EXPECT_EQ(group.holding_all(Counting::expected), 4U);
+    EXPECT_EQ(group.held_by_few({block(1)}, 4, Counting::seen).size(), 1U) << "which one is in doubt it did not say";
+    EXPECT_TRUE(group.held_by_few({block(1)}, 4, Counting::expected).empty());
+    EXPECT_FALSE(group.under_replicated());
+    group.summary.unconfirmed = 2;
+    EXPECT_EQ(group.holding_all(Counting::seen), 2U) << "not even we";
+    peer(group, "53").answered(group.summary, {4, kDigest}, {});
+    EXPECT_TRUE(group.let_go_safely(kSelf, 3));
 }
 
 // --- what other holders said
@@ -218,26 +218,26 @@ TEST(Copies, WhatAHolderHasInDoubtLetsNobodyGoAndMovesNothing) {
 TEST(Hints, AreBoundedAndFadeAway) {
     sim::World world{1};
     Config config;
-    config.max_hinted_places = 3;
+    config.max_hinted_groups = 3;
     Hints hints{world.env().clock, config};
-    hints.heard(place_of(1), node("51").address, 4, kDigest);
-    hints.heard(place_of(1), node("53").address, 6, kOther);
-    const auto who = hints.for_place(place_of(1));
+    hints.heard(group_of(1), node("51").address, 4, kDigest);
+    hints.heard(group_of(1), node("53").address, 6, kOther);
+    const auto who = hints.for_group(group_of(1));
     ASSERT_EQ(who.size(), 2U);
     EXPECT_EQ(who[0].endpoint, "53") << "who has most";
-    hints.heard(place_of(1), node("53").address, 0, {});
-    EXPECT_EQ(hints.for_place(place_of(1)).size(), 1U);
-    for (std::uint64_t i = 2; i < 10; ++i) hints.heard(place_of(i), node("51").address, 1, kDigest);
-    EXPECT_EQ(hints.places(), 3U);
-    EXPECT_TRUE(hints.for_place(place_of(9)).empty());
+    hints.heard(group_of(1), node("53").address, 0, {});
+    EXPECT_EQ(hints.for_group(group_of(1)).size(), 1U);
+    for (std::uint64_t i = 2; i < 10; ++i) hints.heard(group_of(i), node("51").address, 1, kDigest);
+    EXPECT_EQ(hints.groups(), 3U);
+    EXPECT_TRUE(hints.for_group(group_of(9)).empty());
     for (std::uint64_t i = 0; i < 20; ++i) {
-        hints.heard(place_of(1), {place_of(100 + i), std::to_string(i)}, 1, kDigest);
+        hints.heard(group_of(1), {group_of(100 + i), std::to_string(i)}, 1, kDigest);
     }
-    EXPECT_EQ(hints.for_place(place_of(1)).size(), kMaxHintsPerPlace);
+    EXPECT_EQ(hints.for_group(group_of(1)).size(), kMaxHintsPerGroup);
     world.run_for(config.hints_kept_for + 1s);
-    EXPECT_TRUE(hints.for_place(place_of(1)).empty());
-    hints.heard(place_of(9), node("51").address, 1, kDigest);
-    EXPECT_EQ(hints.for_place(place_of(9)).size(), 1U) << "what was old made room";
+    EXPECT_TRUE(hints.for_group(group_of(1)).empty());
+    hints.heard(group_of(9), node("51").address, 1, kDigest);
+    EXPECT_EQ(hints.for_group(group_of(9)).size(), 1U) << "what was old made room";
 }
 
 // --- how long others have been here
@@ -255,7 +255,7 @@ struct Watched {
         presence.refresh();
     }
     [[nodiscard]] base::Duration back_off(const char* name) {
-        return presence.steady_at(node(name).id()) - world.now();
+        return presence.stable_at(node(name).id()) - world.now();
     }
 };
 
@@ -268,7 +268,7 @@ TEST(Presence, ANewcomerIsKnownAfterItStayedAndRemainsSo) {
     EXPECT_FALSE(w.presence.newcomer(node("53").id()));
     w.change("53", false);
     EXPECT_TRUE(w.presence.just_left(node("53").id()));
-    EXPECT_FALSE(w.presence.visitor(node("53").id()));
+    EXPECT_FALSE(w.presence.transient(node("53").id()));
     w.world.run_for(30min);
     w.change("53", true);
     EXPECT_FALSE(w.presence.newcomer(node("53").id()));
@@ -282,8 +282,8 @@ TEST(Presence, AVisitorNeverStayed) {
     w.world.run_for(30s);
     w.change("53", false);
     w.change("4e", false);
-    EXPECT_TRUE(w.presence.visitor(node("53").id()));
-    EXPECT_FALSE(w.presence.visitor(node("4e").id()));
+    EXPECT_TRUE(w.presence.transient(node("53").id()));
+    EXPECT_FALSE(w.presence.transient(node("4e").id()));
     w.change("53", true);
     w.world.run_for(9min);
     EXPECT_TRUE(w.presence.newcomer(node("53").id())) << "its time begins anew";

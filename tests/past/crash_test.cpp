@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint64_t kBlocks = 4;  // numbers 1 to 4, all at one place
 constexpr std::size_t kDiverts = 3;   // the peer that is nearest to it
 
-const base::Guid kPlace = place_of(1);
+const base::Guid kGroup = group_of(1);
 
 /// What is done while the machine may die, and by whom it is done; its promises are kept here, outside the cluster.
 struct Story {
@@ -38,7 +38,7 @@ ClusterOptions crash_options() {
     options.peer.config.patience = 2s;
     options.peer.config.discard_grace = 3s;
     options.peer.config.review_period = 3s;
-    options.peer.config.guest_forgiveness = 3s;
+    options.peer.config.diverted_forgiveness = 3s;
     options.peer.config.keep_surplus = 0s;
     return options;
 }
@@ -58,9 +58,9 @@ std::size_t index_of(Cluster& cluster, const pastry::NodeHandle& node) {
     return cluster.nodes.size();
 }
 
-/// Of those alive, the one at this rank by distance from the place.
+/// Of those alive, the one at this rank by distance from the group.
 std::size_t nearest(Cluster& cluster, std::size_t rank) {
-    return index_of(cluster, cluster.ring.nearest(kPlace, rank + 1)[rank]);
+    return index_of(cluster, cluster.ring.nearest(kGroup, rank + 1)[rank]);
 }
 
 /// "" if all is well; `boundaries` of the victim's disk in this run.
@@ -103,7 +103,7 @@ std::string readable(Cluster& cluster, std::uint64_t number) {
     }
     for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
         if (!cluster.machine(i).running()) continue;
-        const auto bytes = cluster.machine(i).run(cluster.node(i).get(kPlace, make_block(number).id, cluster.in(30s)));
+        const auto bytes = cluster.machine(i).run(cluster.node(i).get(kGroup, make_block(number).id, cluster.in(30s)));
         if (!*bytes) return fmt::format("node {} does not get block {}; ", i, number);
     }
     return {};
@@ -135,7 +135,7 @@ void crash_everywhere(const Story& story, std::uint64_t least_boundaries) {
 void put_all(Cluster& cluster) {
     std::vector<Block> blocks;
     for (std::uint64_t number = 1; number <= kBlocks; ++number) blocks.push_back(make_block(number));
-    ASSERT_TRUE(cluster.put(nearest(cluster, 4), kPlace, std::move(blocks), Wait::full));
+    ASSERT_TRUE(cluster.put(nearest(cluster, 4), kGroup, std::move(blocks), Wait::full));
     ASSERT_TRUE(cluster.world.run_until([&] { return cluster.whole(); }, 2min));
 }
 
@@ -146,7 +146,7 @@ TEST(CrashPoints, OfAHolderThatTakesAPut) {
     story.victim = [](Cluster& cluster) { return nearest(cluster, 0); };
     story.work = [&](Cluster& cluster) {
         for (std::uint64_t number = 1; number <= kBlocks; ++number) {
-            if (cluster.put(nearest(cluster, 4), kPlace, {make_block(number)}, Wait::majority)) {
+            if (cluster.put(nearest(cluster, 4), kGroup, {make_block(number)}, Wait::majority)) {
                 acknowledged.insert(number);
             }
         }
@@ -172,7 +172,7 @@ Story diverted_put(std::set<std::uint64_t>& acknowledged) {
     };
     story.work = [&acknowledged](Cluster& cluster) {
         for (std::uint64_t number = 1; number <= kBlocks; ++number) {
-            if (cluster.put(nearest(cluster, 3), kPlace, {make_block(number)}, Wait::majority)) {
+            if (cluster.put(nearest(cluster, 3), kGroup, {make_block(number)}, Wait::majority)) {
                 acknowledged.insert(number);
             }
         }
@@ -255,7 +255,7 @@ TEST(CrashPoints, OfAHolderThatDeletes) {
         removed = false;
         for (std::uint64_t number = 1; number <= kBlocks; ++number) {
             auto outcome = cluster.machine(0).run(cluster.node(0).put(
-                kPlace, owner.tag(number <= 2 ? 5 : 6), {make_block(number)}, Wait::full, cluster.in(30s)));
+                kGroup, owner.tag(number <= 2 ? 5 : 6), {make_block(number)}, Wait::full, cluster.in(30s)));
             ASSERT_TRUE(*outcome);
         }
         ASSERT_TRUE(cluster.world.run_until([&] { return cluster.whole(); }, 2min));
@@ -266,7 +266,7 @@ TEST(CrashPoints, OfAHolderThatDeletes) {
         for (std::uint64_t number = 1; number <= kBlocks; ++number) ids.push_back(make_block(number).id);
         const auto from = nearest(cluster, 4);
         const auto done = cluster.machine(from).run(
-            cluster.node(from).remove(owner.reclaim(kPlace, 5, std::move(ids)), cluster.in(30s)));
+            cluster.node(from).remove(owner.reclaim(kGroup, 5, std::move(ids)), cluster.in(30s)));
         removed = done->has_value();
         cluster.world.run_for(30s);  // the grace, and the deed
     };

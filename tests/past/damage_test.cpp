@@ -16,11 +16,11 @@ class Damage : public ::testing::Test {
     }
     void put() {
         auto outcome = cluster_->machine(0).run(
-            cluster_->node(0).put(kPlace, owner_.tag(5), std::vector{block_}, Wait::full, cluster_->in(30s)));
+            cluster_->node(0).put(kGroup, owner_.tag(5), std::vector{block_}, Wait::full, cluster_->in(30s)));
         ASSERT_TRUE(*outcome);
     }
     base::Result<base::SharedBytes> get(std::size_t from) {
-        return *cluster_->machine(from).run(cluster_->node(from).get(kPlace, block_.id, cluster_->in(30s)));
+        return *cluster_->machine(from).run(cluster_->node(from).get(kGroup, block_.id, cluster_->in(30s)));
     }
     [[nodiscard]] bool held_by(std::size_t index) { return cluster_->peer(index).store->has(block_.id); }
     std::vector<std::size_t> holders() {
@@ -36,17 +36,17 @@ class Damage : public ::testing::Test {
             if (name.ends_with(".seg")) disk.flip_bit(name, block_.bytes.size() / 2, 3);
         }
     }
-    /// Others come that are nearer to the place.
+    /// Others come that are nearer to the group.
     void cease_to_hold(std::size_t index) {
         const auto is_holder = [&] {
-            const auto nearest = cluster_->ring.nearest(kPlace, 3);
+            const auto nearest = cluster_->ring.nearest(kGroup, 3);
             return std::ranges::find(nearest, cluster_->handle(index).id(), &pastry::NodeHandle::id) != nearest.end();
         };
         while (is_holder()) cluster_->add_peer();
     }
     std::uint64_t lost_by(std::size_t index) { return cluster_->node(index).status().blocks_lost; }
 
-    const base::Guid kPlace = place_of(1);
+    const base::Guid kGroup = group_of(1);
     const Owner owner_;
     const Block block_ = make_block(1, 50'000);
     sim::World world_{8};
@@ -93,7 +93,7 @@ TEST_F(Damage, IsNoLossOfANodeThatIsNoHolderAnyMore) {
 
 TEST_F(Damage, WhoeverHasTheBlockInsteadTakesOverEveryTagThatOnlyTheLostCopyHad) {
     const auto victim = holders()[0];
-    const std::vector<Tag> only_here{{place_of(70), 1}, {place_of(71), 2}, {place_of(72), 3}};
+    const std::vector<Tag> only_here{{group_of(70), 1}, {group_of(71), 2}, {group_of(72), 3}};
     for (const auto& tag : only_here) {
         const auto held = cluster_->machine(victim).run(cluster_->peer(victim).store->touch(tag, {block_.id}));
         ASSERT_EQ(**held, std::vector<bool>{true});
@@ -118,7 +118,7 @@ TEST_F(Damage, IsNoLossOnceItsOwnerGaveTheBlockUpWhileWeWereAway) {
     cluster_->kill(victim);
     world_.run_for(5s);
     const auto from = (victim + 1) % cluster_->nodes.size();
-    auto reclaim = owner_.reclaim(kPlace, 5, {block_.id});
+    auto reclaim = owner_.reclaim(kGroup, 5, {block_.id});
     const auto removed =
         cluster_->machine(from).run(cluster_->node(from).remove(std::move(reclaim), cluster_->in(30s)));
     ASSERT_TRUE(*removed);
@@ -132,17 +132,17 @@ TEST_F(Damage, IsNoLossOnceItsOwnerGaveTheBlockUpWhileWeWereAway) {
 // Many lost blocks, and who should have them hangs: one question's time a round, not one a block.
 TEST_F(Damage, OfManyBlocksDoesNotHoldUpRepairWhereTheOtherHolderHangs) {
     constexpr std::uint64_t kLost = 40;
-    const auto put_here = [&](std::uint64_t place, std::vector<Block> blocks) {
+    const auto put_here = [&](std::uint64_t group, std::vector<Block> blocks) {
         auto& store = *cluster_->peer(0).store;
-        ASSERT_TRUE(*cluster_->machine(0).run(store.put(place_of(place), owner_.tag(5), std::move(blocks))));
+        ASSERT_TRUE(*cluster_->machine(0).run(store.put(group_of(group), owner_.tag(5), std::move(blocks))));
     };
     const auto place_where = [&](std::uint64_t first, auto is_wanted) {
-        while (!is_wanted(cluster_->ring.nearest(place_of(first), 3))) ++first;
+        while (!is_wanted(cluster_->ring.nearest(group_of(first), 3))) ++first;
         return first;
     };
     const auto us = cluster_->handle(0);
     const auto other = place_where(2, [&](const auto& holders) { return holders[0] == us; });
-    const auto hung = cluster_->ring.nearest(place_of(other), 5)[4];
+    const auto hung = cluster_->ring.nearest(group_of(other), 5)[4];
     const auto lost = place_where(2, [&](const auto& holders) { return holders[0] == hung; });
     std::vector<Block> blocks;
     for (std::uint64_t number = 1001; number <= 1000 + kLost; ++number) blocks.push_back(make_block(number));

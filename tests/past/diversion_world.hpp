@@ -1,4 +1,4 @@
-// Replica diversion between nodes: nine peers, of which the nearest to the place has its neighbours keep its copies.
+// Replica diversion between nodes: nine peers, of which the nearest to the group has its neighbours keep its copies.
 #pragma once
 
 #include "messages_of.hpp"
@@ -6,8 +6,8 @@
 
 namespace past::test {
 
-constexpr std::uint64_t kPlaceNumber = 1;
-inline const base::Guid kPlace = place_of(kPlaceNumber);
+constexpr std::uint64_t kGroupNumber = 1;
+inline const base::Guid kGroup = group_of(kGroupNumber);
 
 inline ClusterOptions quick_options() {
     ClusterOptions options;
@@ -20,11 +20,11 @@ inline ClusterOptions quick_options() {
     options.peer.config.discard_grace = 5s;
     options.peer.config.keep_surplus = 0s;
     options.peer.config.review_period = 5s;
-    options.peer.config.guest_forgiveness = 10s;
+    options.peer.config.diverted_forgiveness = 10s;
     return options;
 }
 
-/// Nine peers; the nearest to the place keeps nothing itself as long as a neighbour takes it.
+/// Nine peers; the nearest to the group keeps nothing itself as long as a neighbour takes it.
 class Diversion : public testing::Test {
   protected:
     explicit Diversion(ClusterOptions options = quick_options()) {
@@ -41,7 +41,7 @@ class Diversion : public testing::Test {
         cluster_ = std::make_unique<Cluster>(*world_, options);
     }
     static std::size_t nearest(Cluster& cluster, std::size_t rank) {
-        const auto id = cluster.ring.nearest(kPlace, rank + 1)[rank].id();
+        const auto id = cluster.ring.nearest(kGroup, rank + 1)[rank].id();
         for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
             if (cluster.handle(i).id() == id) return i;
         }
@@ -50,24 +50,25 @@ class Diversion : public testing::Test {
     base::Result<PutOutcome> put(std::uint64_t first, std::uint64_t count) {
         std::vector<Block> blocks;
         for (auto number = first; number < first + count; ++number) blocks.push_back(make_block(number));
-        return cluster_->put(reader(), kPlace, std::move(blocks), Wait::full);
+        return cluster_->put(reader(), kGroup, std::move(blocks), Wait::full);
     }
     base::Result<base::SharedBytes> get(std::uint64_t number) {
         auto& peer = cluster_->machine(reader());
-        return *peer.run(cluster_->node(reader()).get(kPlace, make_block(number).id, cluster_->in(30s)));
+        return *peer.run(cluster_->node(reader()).get(kGroup, make_block(number).id, cluster_->in(30s)));
     }
-    /// A peer that keeps nothing of the place, unless it is diverted there: the farthest of those that are up.
+    /// A peer that keeps nothing of the group, unless it is diverted there: the farthest of those that are up.
     std::size_t reader() {
-        const auto up = cluster_->ring.nearest(kPlace, cluster_->nodes.size());
+        const auto up = cluster_->ring.nearest(kGroup, cluster_->nodes.size());
         return nearest(*cluster_, up.size() - 1);
     }
     /// Who has the copies that the full one diverted.
-    std::set<std::size_t> keepers() {
-        std::set<std::size_t> keepers;
+    std::set<std::size_t> diversion_hosts() {
+        std::set<std::size_t> diversion_hosts;
         for (std::size_t i = 0; i < cluster_->nodes.size(); ++i) {
-            if (cluster_->machine(i).running() && cluster_->node(i).status().blocks_for_others > 0) keepers.insert(i);
+            if (cluster_->machine(i).running() && cluster_->node(i).status().blocks_for_others > 0)
+                diversion_hosts.insert(i);
         }
-        return keepers;
+        return diversion_hosts;
     }
     bool at_rest(std::size_t copies = 3) {
         for (const auto number : numbers_) {
@@ -85,7 +86,7 @@ class Diversion : public testing::Test {
         EXPECT_EQ(outcome->copies_stored, 3U);
         for (std::uint64_t number = 1; number <= 10; ++number) numbers_.insert(number);
         ASSERT_EQ(cluster_->node(full_).status().blocks_diverted, 10U);
-        ASSERT_FALSE(keepers().empty());
+        ASSERT_FALSE(diversion_hosts().empty());
     }
 
     /// From where the full one is, which nobody has noticed; the holder after it is there.
@@ -96,8 +97,8 @@ class Diversion : public testing::Test {
         }
     }
     base::Result<base::Message> store_at_full(std::uint64_t first, std::uint64_t count,
-                                              const base::Guid& place = kPlace) {
-        StoreRequest request{place, {test_tag()}, {}, {}, Cause::put};
+                                              const base::Guid& group = kGroup) {
+        StoreRequest request{group, {test_tag()}, {}, {}, Cause::put};
         base::Bytes payload;
         for (auto number = first; number < first + count; ++number) {
             const auto block = make_block(number);

@@ -18,17 +18,17 @@ using past::Tag;
 const base::NodeId kNeighbour = guid_of("the neighbour");
 
 /// A neighbour that has room for everything, or for nothing.
-class OneNeighbour final : public past::Elsewhere {
+class OneNeighbour final : public past::DivertTarget {
   public:
     explicit OneNeighbour(past::BlockStore& store) : store_{store} {}
 
-    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid group, std::vector<Tag> tags,
                                                              std::vector<Block> blocks, Among among,
                                                              past::Cause) override {
         const auto count = blocks.size();
         if (hangs) co_return base::Errc::timed_out;
         if (full && !(stranger && among == Among::anybody)) co_return past::Errc::no_space;
-        BASE_CO_CHECK(co_await past::put_tagged(store_, place, std::move(tags), std::move(blocks)));
+        BASE_CO_CHECK(co_await past::put_tagged(store_, group, std::move(tags), std::move(blocks)));
         if (meanwhile) co_await std::exchange(meanwhile, nullptr)();
         co_return std::vector<base::NodeId>(count, kNeighbour);
     }
@@ -122,7 +122,7 @@ class DivertingStoreTest : public testing::Test {
         return std::move(*value);
     }
     void run(base::Task<void> task) { node_.run(std::move(task)); }
-    base::Result<void> put(std::vector<Block> blocks) { return run(store_->put(kPlace, kTag, std::move(blocks))); }
+    base::Result<void> put(std::vector<Block> blocks) { return run(store_->put(kGroup, kTag, std::move(blocks))); }
 
     base::Task<void> touch_later(base::Duration delay, Tag tag, base::Guid id, bool* held) {
         co_await node_.env().clock.sleep_for(delay);
@@ -139,15 +139,15 @@ class DivertingStoreTest : public testing::Test {
     base::Task<void> take_home(base::Guid id) { (void)co_await store_->take_home(id); }
     base::Task<void> try_to_put(Block block, bool* done) {
         std::vector<Block> blocks(1, std::move(block));
-        *done = (co_await store_->put(kPlace, kTag, std::move(blocks))).has_value();
+        *done = (co_await store_->put(kGroup, kTag, std::move(blocks))).has_value();
     }
     base::Task<void> try_to_keep(Block block, bool* done) {
         std::vector<Block> blocks(1, std::move(block));
         std::vector<Tag> tags(1, kTag);
-        *done = (co_await store_->keep_for(kPrimary, kPlace, std::move(tags), std::move(blocks))).has_value();
+        *done = (co_await store_->keep_for(kPrimary, kGroup, std::move(tags), std::move(blocks))).has_value();
     }
 
-    const base::Guid kPlace = guid_of("place");
+    const base::Guid kGroup = guid_of("place");
     const Tag kTag{guid_of("volume"), 5};
     const base::NodeId kPrimary = guid_of("somebody with no room");
     base::sim::World world_{1};
@@ -212,13 +212,13 @@ TEST_F(DivertingStoreTest, ABlockOfMoreVolumesThanAPointerHasIsPutHereIfItFits) 
     const auto fits = block_of(1, 1000), too_large = block_of(2, store_->room() + 100'000);
     const auto volume = [&](std::size_t number) { return Tag{guid_of("volume " + std::to_string(number)), 5}; };
     for (std::size_t number = 0; number < Ledger::kMaxTags; ++number) {
-        ASSERT_TRUE(run(store_->put(kPlace, volume(number), {fits, too_large})));
+        ASSERT_TRUE(run(store_->put(kGroup, volume(number), {fits, too_large})));
     }
     ASSERT_EQ(store_->pointers().blocks(), 2U);
     const auto one_more = volume(Ledger::kMaxTags);
-    EXPECT_EQ(run(store_->put(kPlace, one_more, {too_large})).error(), past::Errc::too_many_tags);
+    EXPECT_EQ(run(store_->put(kGroup, one_more, {too_large})).error(), past::Errc::too_many_tags);
     EXPECT_EQ(store_->tags(too_large.id).size(), Ledger::kMaxTags);
-    ASSERT_TRUE(run(store_->put(kPlace, one_more, {fits})));
+    ASSERT_TRUE(run(store_->put(kGroup, one_more, {fits})));
     EXPECT_TRUE(store_->holds_bytes(fits.id));
     EXPECT_EQ(store_->tags(fits.id).size(), Ledger::kMaxTags + 1);
     EXPECT_EQ(store_->pointers().blocks(), 1U);
@@ -245,27 +245,27 @@ TEST_F(DivertingStoreTest, APointerSurvivesARestartWithItsTags) {
     reopen();
     EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, other));
     EXPECT_TRUE(run(store_->get(block.id)));
-    EXPECT_EQ(store_->places().size(), 1U);
+    EXPECT_EQ(store_->groups().size(), 1U);
 }
 
-TEST_F(DivertingStoreTest, WhatItsKeeperLostIsNoLongerHeld) {
+TEST_F(DivertingStoreTest, WhatItsDiversionHostLostIsNoLongerHeld) {
     open();
     const auto block = block_of(1, 1000);
     ASSERT_TRUE(put({block}));
     ASSERT_TRUE(run(store_->other->discard({block.id})));
     EXPECT_EQ(run(store_->get(block.id)).error(), past::Errc::block_not_found);
     EXPECT_FALSE(store_->has(block.id));
-    EXPECT_TRUE(store_->places().empty());
+    EXPECT_TRUE(store_->groups().empty());
 }
 
 TEST_F(DivertingStoreTest, OldNewsOfALossDropsNoNewPointer) {
     open();
     const auto block = block_of(1, 1000), untouched = block_of(2, 1000);
     ASSERT_TRUE(put({block, untouched}));
-    const auto asked = store_->pointers().of_node(kNeighbour, kPlace);
+    const auto asked = store_->pointers().of_node(kNeighbour, kGroup);
     const Tag later{kTag.volume, kTag.generation + 3};
     ASSERT_TRUE(run(store_->other->discard({block.id})));
-    ASSERT_TRUE(run(store_->put(kPlace, later, {block})));
+    ASSERT_TRUE(run(store_->put(kGroup, later, {block})));
     ASSERT_TRUE(run(store_->drop_pointers(asked)));
     EXPECT_TRUE(store_->has(block.id));
     EXPECT_FALSE(store_->has(untouched.id));
@@ -287,13 +287,13 @@ TEST_F(DivertingStoreTest, AGoodCopyElsewhereEndsTheLossHere) {
     EXPECT_EQ(store_->usage().lost_blocks, 0U);
 }
 
-TEST_F(DivertingStoreTest, AGuestThatIsDamagedIsNoLossOfOurs) {
+TEST_F(DivertingStoreTest, ADivertedReplicaThatIsDamagedIsNoLossOfOurs) {
     open({0.1, 1.0});
     const auto block = block_of(1, 1000);
-    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kGroup, {kTag}, {block})));
     damage_on_disk(*store_, node_, block);
     EXPECT_EQ(run(store_->get(block.id)).error(), past::Errc::corrupt_block);
-    EXPECT_TRUE(store_->guests().empty()) << "whose copy it was hears of it by a review";
+    EXPECT_TRUE(store_->diverted_replicas().empty()) << "whose copy it was hears of it by a review";
     EXPECT_EQ(store_->usage().lost_blocks, 0U);
 }
 
@@ -314,7 +314,7 @@ TEST_F(DivertingStoreTest, AGoodCopyThatComesWhileALossIsBeingForgottenStays) {
     open({0.1, 1.0});
     for (int later = 0; later < 100; ++later) {
         const auto block = block_of(static_cast<std::uint64_t>(later), 1000);
-        ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+        ASSERT_TRUE(run(store_->keep_for(kPrimary, kGroup, {kTag}, {block})));
         damage_on_disk(*store_, node_, block);
         base::TaskGroup both{node_.env().executor};
         both.spawn(meet_damage(*store_, block.id));
@@ -324,7 +324,7 @@ TEST_F(DivertingStoreTest, AGoodCopyThatComesWhileALossIsBeingForgottenStays) {
     }
 }
 
-TEST_F(DivertingStoreTest, AKeeperThatIsAwayIsNoLoss) {
+TEST_F(DivertingStoreTest, ADiversionHostThatIsAwayIsNoLoss) {
     open();
     const auto block = block_of(1, 1000);
     ASSERT_TRUE(put({block}));
@@ -334,7 +334,7 @@ TEST_F(DivertingStoreTest, AKeeperThatIsAwayIsNoLoss) {
     EXPECT_EQ(*run(store_->touch(kTag, {block.id})), std::vector<bool>{false}) << "nobody can say that it is there";
 }
 
-TEST_F(DivertingStoreTest, WhatAKeeperDoesNotAnswerForStaysHereWhereThereIsRoom) {
+TEST_F(DivertingStoreTest, WhatADiversionHostDoesNotAnswerForStaysHereWhereThereIsRoom) {
     open();
     const auto block = block_of(1, 1000);
     ASSERT_TRUE(put({block}));
@@ -342,7 +342,7 @@ TEST_F(DivertingStoreTest, WhatAKeeperDoesNotAnswerForStaysHereWhereThereIsRoom)
     reopen();
     store_->neighbour->away = true;
     const Tag other{guid_of("other volume"), 9};
-    ASSERT_TRUE(run(store_->put(kPlace, other, {block})));
+    ASSERT_TRUE(run(store_->put(kGroup, other, {block})));
     EXPECT_TRUE(store_->holds_bytes(block.id));
     EXPECT_TRUE(store_->pointers().empty());
     EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, other));
@@ -354,16 +354,16 @@ TEST_F(DivertingStoreTest, ABlockComesHomeWithAllItsTags) {
     ASSERT_TRUE(put({block}));
     const Tag other{guid_of("other volume"), 9};
     ASSERT_TRUE(run(store_->touch(other, {block.id})));
-    const auto before = store_->places();
+    const auto before = store_->groups();
     ASSERT_TRUE(run(store_->take_home(block.id)));
     reopen();
     EXPECT_TRUE(store_->pointers().empty());
     EXPECT_TRUE(store_->holds_bytes(block.id));
     EXPECT_THAT(store_->tags(block.id), testing::UnorderedElementsAre(kTag, other));
-    EXPECT_EQ(store_->places().front().digest, before.front().digest) << "others see no difference";
+    EXPECT_EQ(store_->groups().front().digest, before.front().digest) << "others see no difference";
 }
 
-TEST_F(DivertingStoreTest, ANewKeeperIsToldAllTagsOfTheOneBefore) {
+TEST_F(DivertingStoreTest, ANewDiversionHostIsToldAllTagsOfTheOneBefore) {
     open();
     const auto block = block_of(1, 1000);
     const Tag other{guid_of("other volume"), 9};
@@ -378,13 +378,13 @@ TEST_F(DivertingStoreTest, ANewKeeperIsToldAllTagsOfTheOneBefore) {
     EXPECT_THAT(store_->other->tags(fresh.id), testing::ElementsAre(kTag));
 }
 
-TEST_F(DivertingStoreTest, ATouchWhileABlockGetsANewKeeperIsNotLost) {
+TEST_F(DivertingStoreTest, ATouchWhileABlockGetsANewDiversionHostIsNotLost) {
     open();
     const auto block = block_of(1, 1000);
     ASSERT_TRUE(put({block}));
     ASSERT_TRUE(run(store_->other->discard({block.id})));
     const Tag later{kTag.volume, kTag.generation + 3};
-    // What the old keeper was told is on the pointer, and at the new keeper nothing yet.
+    // What the old diversion host was told is on the pointer, and at the new diversion host nothing yet.
     store_->neighbour->meanwhile = [&]() -> base::Task<void> {
         store_->neighbour->meanwhile = [&]() -> base::Task<void> {
             auto entry = *store_->pointers().find(block.id);
@@ -477,46 +477,46 @@ TEST_F(DivertingStoreTest, WhoDoesNotKeepABlockAnyMoreTagsItForNobody) {
     EXPECT_THAT(store_->tags(block.id), testing::ElementsAre(kTag));
 }
 
-TEST_F(DivertingStoreTest, AReclaimHereLeavesGuestsToThoseWhoseTheyAre) {
+TEST_F(DivertingStoreTest, AReclaimHereLeavesDivertedReplicasToThoseWhoseTheyAre) {
     open({0.1, 1.0});
     const auto block = block_of(1, 1000);
-    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kGroup, {kTag}, {block})));
     EXPECT_EQ(*run(store_->untag(kTag, {block.id})), 0U);
     EXPECT_TRUE(store_->holds_bytes(block.id));
     EXPECT_EQ(*run(store_->retag_for(kPrimary, kTag, {block.id}, false)), std::vector<bool>{true});
-    EXPECT_TRUE(store_->places().empty());
+    EXPECT_TRUE(store_->groups().empty());
 }
 
 TEST_F(DivertingStoreTest, APutIsNotDoneIfABlockCannotGetAllItsTags) {
     open();
     store_->neighbour->away = true;  // it took the block; then it went
     const Tag other{guid_of("other volume"), 9};
-    EXPECT_EQ(run(past::put_tagged(*store_, kPlace, {kTag, other}, {block_of(1, 1000)})).error(), base::Errc::busy);
-    EXPECT_TRUE(run(past::put_tagged(*store_, kPlace, {kTag}, {block_of(2, 1000)})));
+    EXPECT_EQ(run(past::put_tagged(*store_, kGroup, {kTag, other}, {block_of(1, 1000)})).error(), base::Errc::busy);
+    EXPECT_TRUE(run(past::put_tagged(*store_, kGroup, {kTag}, {block_of(2, 1000)})));
 }
 
-TEST_F(DivertingStoreTest, GuestsDoNotShowButTheirBytesAreThere) {
+TEST_F(DivertingStoreTest, DivertedReplicasDoNotShowButTheirBytesAreThere) {
     open();
     const auto block = block_of(1, 1000);
-    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kGroup, {kTag}, {block})));
     reopen();
     EXPECT_FALSE(store_->has(block.id));
-    EXPECT_TRUE(store_->places().empty());
-    EXPECT_EQ(store_->summary(kPlace), past::PlaceSummary{.place = kPlace});
-    EXPECT_TRUE(store_->list(kPlace, {}, 10).empty());
+    EXPECT_TRUE(store_->groups().empty());
+    EXPECT_EQ(store_->summary(kGroup), past::GroupSummary{.group = kGroup});
+    EXPECT_TRUE(store_->list(kGroup, {}, 10).empty());
     EXPECT_EQ(store_->usage().blocks, 0U);
-    EXPECT_EQ(store_->guests().blocks(), 1U);
+    EXPECT_EQ(store_->diverted_replicas().blocks(), 1U);
     EXPECT_TRUE(run(store_->get(block.id)));
     EXPECT_EQ(*run(store_->touch(kTag, {block.id})), std::vector<bool>{false});
 }
 
-TEST_F(DivertingStoreTest, GuestsTakeAShareOfTheReserveAndNoMore) {
+TEST_F(DivertingStoreTest, DivertedReplicasTakeAShareOfTheReserveAndNoMore) {
     open({0.1, 1.0}, 1U << 20U);
     const auto most = store_->max_entries();
     ASSERT_GT(most, 10U);
     ASSERT_LT(most, 200U);
     const auto keep = [&](std::uint64_t number) {
-        return run(store_->keep_for(kPrimary, kPlace, {kTag}, {block_of(number, 8)}));
+        return run(store_->keep_for(kPrimary, kGroup, {kTag}, {block_of(number, 8)}));
     };
     for (std::uint64_t number = 0; number < most; ++number) ASSERT_TRUE(keep(number)) << number;
     EXPECT_EQ(keep(most).error(), past::Errc::no_space);
@@ -529,22 +529,23 @@ TEST_F(DivertingStoreTest, GuestsTakeAShareOfTheReserveAndNoMore) {
 
 TEST_F(DivertingStoreTest, OneCopyDoesNotCountTwice) {
     open({0.1, 1.0});
-    const auto ours = block_of(1, 1000), guest = block_of(2, 1000);
+    const auto ours = block_of(1, 1000), diverted_replica = block_of(2, 1000);
     ASSERT_TRUE(put({ours}));
-    EXPECT_EQ(run(store_->keep_for(kPrimary, kPlace, {kTag}, {ours})).error(), base::Errc::denied);
-    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {guest})));
-    EXPECT_EQ(run(store_->keep_for(guid_of("another"), kPlace, {kTag}, {guest})).error(), base::Errc::denied);
-    EXPECT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {guest}))) << "asked twice";
-    EXPECT_EQ(put({guest}).error(), base::Errc::busy) << "its primary counts this disk";
-    EXPECT_EQ(store_->guests().blocks(), 1U);
-    EXPECT_FALSE(store_->has(guest.id));
-    ASSERT_TRUE(run(store_->release({guest.id})));
-    ASSERT_TRUE(put({guest}));
-    EXPECT_TRUE(store_->has(guest.id));
-    EXPECT_EQ(store_->places().front().blocks, 2U);
+    EXPECT_EQ(run(store_->keep_for(kPrimary, kGroup, {kTag}, {ours})).error(), base::Errc::denied);
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kGroup, {kTag}, {diverted_replica})));
+    EXPECT_EQ(run(store_->keep_for(guid_of("another"), kGroup, {kTag}, {diverted_replica})).error(),
+              base::Errc::denied);
+    EXPECT_TRUE(run(store_->keep_for(kPrimary, kGroup, {kTag}, {diverted_replica}))) << "asked twice";
+    EXPECT_EQ(put({diverted_replica}).error(), base::Errc::busy) << "its primary counts this disk";
+    EXPECT_EQ(store_->diverted_replicas().blocks(), 1U);
+    EXPECT_FALSE(store_->has(diverted_replica.id));
+    ASSERT_TRUE(run(store_->release({diverted_replica.id})));
+    ASSERT_TRUE(put({diverted_replica}));
+    EXPECT_TRUE(store_->has(diverted_replica.id));
+    EXPECT_EQ(store_->groups().front().blocks, 2U);
 }
 
-TEST_F(DivertingStoreTest, OfAPutAndAGuestAtTheSameTimeOneIsRefused) {
+TEST_F(DivertingStoreTest, OfAPutAndADivertedReplicaAtTheSameTimeOneIsRefused) {
     open({0.1, 1.0});
     for (const bool put_first : {true, false}) {
         const auto block = block_of(put_first ? 1 : 2, 1000);
@@ -556,7 +557,7 @@ TEST_F(DivertingStoreTest, OfAPutAndAGuestAtTheSameTimeOneIsRefused) {
         run(both.join());
         EXPECT_EQ(is_put, put_first);
         EXPECT_EQ(is_kept, !put_first);
-        EXPECT_EQ(store_->guests().contains(block.id), is_kept);
+        EXPECT_EQ(store_->diverted_replicas().contains(block.id), is_kept);
         EXPECT_EQ(store_->has(block.id), is_put);
     }
 }
@@ -564,15 +565,15 @@ TEST_F(DivertingStoreTest, OfAPutAndAGuestAtTheSameTimeOneIsRefused) {
 TEST_F(DivertingStoreTest, OnlyForWhomWeKeepThemMayTagThem) {
     open({0.1, 1.0});
     const auto block = block_of(1, 1000);
-    ASSERT_TRUE(run(store_->keep_for(kPrimary, kPlace, {kTag}, {block})));
+    ASSERT_TRUE(run(store_->keep_for(kPrimary, kGroup, {kTag}, {block})));
     const Tag later{kTag.volume, 8};
     EXPECT_EQ(*run(store_->retag_for(guid_of("another"), later, {block.id}, true)), std::vector<bool>{false});
-    EXPECT_EQ(store_->guests().blocks(), 1U);
+    EXPECT_EQ(store_->diverted_replicas().blocks(), 1U);
     EXPECT_EQ(*run(store_->retag_for(kPrimary, later, {block.id}, false)), std::vector<bool>{true});
     EXPECT_EQ(*run(store_->retag_for(kPrimary, kTag, {block.id}, true)), std::vector<bool>{true});
-    EXPECT_EQ(store_->guests().blocks(), 1U) << "its tag is of a later generation";
+    EXPECT_EQ(store_->diverted_replicas().blocks(), 1U) << "its tag is of a later generation";
     EXPECT_EQ(*run(store_->retag_for(kPrimary, later, {block.id}, true)), std::vector<bool>{true});
-    EXPECT_EQ(store_->guests().blocks(), 0U);
+    EXPECT_EQ(store_->diverted_replicas().blocks(), 0U);
     EXPECT_FALSE(store_->holds_bytes(block.id));
 }
 
@@ -582,19 +583,19 @@ TEST_F(DivertingStoreTest, ListsBothInOrder) {
     for (std::uint64_t i = 0; i < 20; ++i) (i % 2 == 0 ? here : there).push_back(block_of(i, 500));
     ASSERT_TRUE(put(here));
     Ledger::Entries entries;
-    for (const auto& block : there) entries.emplace(block.id, Ledger::Entry{kPlace, kNeighbour, 500, {kTag}});
+    for (const auto& block : there) entries.emplace(block.id, Ledger::Entry{kGroup, kNeighbour, 500, {kTag}});
     ASSERT_TRUE(run(const_cast<Ledger&>(store_->pointers()).add(entries)));
     std::vector<base::Guid> all;
     for (base::Guid after;;) {
-        const auto some = store_->list(kPlace, after, 3);
+        const auto some = store_->list(kGroup, after, 3);
         all.insert(all.end(), some.begin(), some.end());
         if (some.size() < 3) break;
         after = some.back();
     }
     EXPECT_EQ(all.size(), 20U);
     EXPECT_TRUE(std::ranges::is_sorted(all));
-    EXPECT_EQ(store_->places().front().blocks, 20U);
-    EXPECT_EQ(store_->places().front().bytes, 10'000U);
+    EXPECT_EQ(store_->groups().front().blocks, 20U);
+    EXPECT_EQ(store_->groups().front().bytes, 10'000U);
     expect_same_summaries(*store_);
 }
 
@@ -603,7 +604,7 @@ TEST_F(DivertingStoreTest, ManySlotsAreWrittenWithAFewSyncs) {
     open();
     Ledger::Entries entries;
     for (std::uint64_t i = 0; i < 4096; ++i) {
-        entries.emplace(block_of(i, 8).id, Ledger::Entry{kPlace, kNeighbour, 8, {kTag}});
+        entries.emplace(block_of(i, 8).id, Ledger::Entry{kGroup, kNeighbour, 8, {kTag}});
     }
     auto& ledger = const_cast<Ledger&>(store_->pointers());
     node_.disk().set_speed(0us, 20ms, 0);

@@ -5,7 +5,7 @@
 namespace past::test {
 namespace {
 
-const base::Guid kKey = place_of(4711);
+const base::Guid kKey = group_of(4711);
 
 class Drain : public testing::Test {
   protected:
@@ -80,7 +80,7 @@ TEST_F(Drain, TheNodeAnswersReadsMeanwhileAndIsGivenNothing) {
 }
 
 TEST_F(Drain, WhatOnlyThisNodeHasIsFoundAndHandedOver) {
-    cluster_.machine(2).run(cluster_.peer(2).store->put(place_of(7), test_tag(), {make_block(7)}));
+    cluster_.machine(2).run(cluster_.peer(2).store->put(group_of(7), test_tag(), {make_block(7)}));
     drain(2);
     EXPECT_TRUE(cluster_.get(0, 7)) << "it stays a source";
     ASSERT_TRUE(ends(2));
@@ -141,7 +141,7 @@ TEST_F(Drain, ABlockIsNotSaidToBeWholeByACopyThatGoesAway) {
 TEST_F(Drain, ItsRecordsMoveToo) {
     for (std::uint64_t number = 0; number < 10; ++number) {
         auto record = make_record(1, "first");
-        const auto key = place_of(number);
+        const auto key = group_of(number);
         ASSERT_TRUE(
             *cluster_.machine(0).run(cluster_.node(0).write_record(key, 0, std::move(record), cluster_.in(20s))));
     }
@@ -151,7 +151,7 @@ TEST_F(Drain, ItsRecordsMoveToo) {
     cluster_.kill(2);
     world_.run_for(30s);
     for (std::uint64_t number = 0; number < 10; ++number) {
-        const auto key = place_of(number);
+        const auto key = group_of(number);
         auto found = *cluster_.machine(1).run(cluster_.node(1).read_record(key, cluster_.in(20s)));
         ASSERT_TRUE(found);
         ASSERT_TRUE(*found);

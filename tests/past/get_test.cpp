@@ -105,7 +105,7 @@ TEST(Get, NotFoundOnlyIfEveryHolderSaysSo) {
     const auto nobody = cluster.get(0, 99);
     ASSERT_FALSE(nobody);
     EXPECT_EQ(nobody.error(), Errc::block_not_found);
-    const auto nearest = cluster.ring.nearest(place_of(99), 3);
+    const auto nearest = cluster.ring.nearest(group_of(99), 3);
     std::size_t gone = 0;
     while (cluster.handle(gone).id() != nearest[1].id()) ++gone;
     cluster.kill(gone);
@@ -137,19 +137,19 @@ TEST(Get, DeafHoldersAreUnreachableNeverNotFound) {
 TEST(Get, WhereOneOfThoseThatAHolderNamesCannotBeAskedNothingIsKnown) {
     sim::World world{2};
     Cluster cluster{world};
-    ASSERT_TRUE(cluster.put(0, 1));  // block 2 of that place was never put
+    ASSERT_TRUE(cluster.put(0, 1));  // block 2 of that group was never put
     const auto reader = stranger_of(cluster);
     const auto said_by = other_holders(cluster, reader);
     FetchReply elsewhere;
     const auto gone = cluster.machine(said_by[1]).address();
-    elsewhere.elsewhere = {{place_of(77), gone.endpoint + "0"}, cluster.machine(said_by[2]).address()};
+    elsewhere.elsewhere = {{group_of(77), gone.endpoint + "0"}, cluster.machine(said_by[2]).address()};
     world.network().set_liar(cluster.nodes[said_by[0]], [&](sim::Letter& letter) {
         const bool fetch = letter.kind == sim::Letter::Kind::request && letter.to == cluster.nodes[said_by[0]] &&
                            letter.content && letter.content->verb() == static_cast<std::uint8_t>(Verb::fetch);
         if (fetch) letter.answer = base::Message{base::Service::past, 0, encode(elsewhere), {}};
     });
     const auto get = [&] {
-        return *cluster.machine(reader).run(cluster.node(reader).get(place_of(1), make_block(2).id, cluster.in(30s)));
+        return *cluster.machine(reader).run(cluster.node(reader).get(group_of(1), make_block(2).id, cluster.in(30s)));
     };
     EXPECT_EQ(get().error(), Errc::holders_unreachable);
     elsewhere.elsewhere.erase(elsewhere.elsewhere.begin());
@@ -186,25 +186,25 @@ class FixedDolr final : public tapestry::Dolr {
     void on_message(OnMessage) override {}
 };
 
-TEST(Get, WhereNoHolderIsLeftKeepersAreHedgedLikeHolders) {
+TEST(Get, WhereNoHolderIsLeftDiversionHostsAreHedgedLikeHolders) {
     FixedDolr dolr;
     sim::World world{2};
     Cluster cluster{world};
     const auto block = make_block(1);
-    for (const std::size_t keeper : {1, 2}) {
-        auto& store = *cluster.peer(keeper).store;
+    for (const std::size_t diversion_host : {1, 2}) {
+        auto& store = *cluster.peer(diversion_host).store;
         const std::vector<Block> blocks{block};
-        ASSERT_TRUE(*cluster.machine(keeper).run(store.put(place_of(1), test_tag(), blocks)));
-        dolr.holders.push_back({cluster.machine(keeper).address(), 1ms, false});
+        ASSERT_TRUE(*cluster.machine(diversion_host).run(store.put(group_of(1), test_tag(), blocks)));
+        dolr.holders.push_back({cluster.machine(diversion_host).address(), 1ms, false});
     }
     for (std::size_t i = 1; i < 5; ++i) cluster.ring.leave(cluster.handle(i), world.now());
     auto& node = cluster.node(0);
     node.use(&dolr);
-    EXPECT_FALSE(*cluster.machine(0).run(node.get(place_of(1), make_block(2).id, cluster.in(0s))));  // asks the DOLR
+    EXPECT_FALSE(*cluster.machine(0).run(node.get(group_of(1), make_block(2).id, cluster.in(0s))));  // asks the DOLR
     world.run_for(1s);
     cluster.machine(1).pause();
     const auto begun = world.now();
-    EXPECT_TRUE(*cluster.machine(0).run(node.get(place_of(1), block.id, cluster.in(30s))));
+    EXPECT_TRUE(*cluster.machine(0).run(node.get(group_of(1), block.id, cluster.in(30s))));
     EXPECT_LT(world.now() - begun, 1s);
     node.use(nullptr);
 }
@@ -243,7 +243,7 @@ TEST(Get, OneSlowHolderDoesNotDoubleTheTail) {
 }
 
 base::Task<bool> get_and_end(PeerProcess& peer, base::TimePoint deadline) {
-    const auto got = co_await peer.node->get(place_of(1), make_block(1).id, deadline);
+    const auto got = co_await peer.node->get(group_of(1), make_block(1).id, deadline);
     co_await peer.node->stop();
     peer.node.reset();
     co_return got.has_value();

@@ -5,7 +5,7 @@
 namespace past::test {
 namespace {
 
-const base::Guid kKey = place_of(4711);
+const base::Guid kKey = group_of(4711);
 
 /// Five peers, of which two hang.
 class Hung : public ::testing::Test {
@@ -17,7 +17,7 @@ class Hung : public ::testing::Test {
     /// The peers by their distance from the place of block 1.
     std::vector<std::size_t> ranked() {
         std::vector<std::size_t> by_rank;
-        for (const auto& node : cluster_->ring.nearest(place_of(1), 5)) {
+        for (const auto& node : cluster_->ring.nearest(group_of(1), 5)) {
             std::size_t index = 0;
             while (cluster_->handle(index).id() != node.id()) ++index;
             by_rank.push_back(index);
@@ -102,7 +102,7 @@ TEST_F(Hung, PeersCostTheFirstCommandsSomeSecondsAndTheNextOnesNone) {
             const auto outcome = cluster_->put(1, 10 * round + number);
             EXPECT_TRUE(outcome && outcome->copies_stored == 3) << number;
         }
-        auto task = cluster_->node(2).touch(place_of(1), test_tag(), ids, cluster_->in(30s));
+        auto task = cluster_->node(2).touch(group_of(1), test_tag(), ids, cluster_->in(30s));
         EXPECT_TRUE(*cluster_->machine(2).run(std::move(task)));
         write(0, 1 + round);
         read(1, 1 + round);
@@ -118,7 +118,7 @@ TEST_F(Hung, WhatOnlyHungHoldersHaveIsNotThere) {
     ASSERT_TRUE(cluster_->put(0, 1));
     hang({by_rank[0], by_rank[1]});
     const auto touch = [&](std::size_t from) {
-        auto task = cluster_->node(from).touch(place_of(1), test_tag(), {make_block(1).id}, cluster_->in(30s));
+        auto task = cluster_->node(from).touch(group_of(1), test_tag(), {make_block(1).id}, cluster_->in(30s));
         return *cluster_->machine(from).run(std::move(task));
     };
     const auto held = touch(by_rank[3]);

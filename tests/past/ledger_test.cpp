@@ -34,11 +34,11 @@ TEST(LedgerTest, ThousandsOfEntriesComeBack) {
     Ledger again{node.env().executor, records, Ledger::Kind::pointers};
     again.load();
     EXPECT_EQ(again.blocks(), 5000U - 1234U);
-    EXPECT_EQ(again.by_place(), ledger.by_place());
+    EXPECT_EQ(again.by_group(), ledger.by_group());
     EXPECT_EQ(again.total(guid_of("3")).digest, ledger.total(guid_of("3")).digest);
-    Ledger guests{node.env().executor, records, Ledger::Kind::guests};
-    guests.load();
-    EXPECT_TRUE(guests.empty()) << "the lists do not mix";
+    Ledger diverted_replicas{node.env().executor, records, Ledger::Kind::diverted_replicas};
+    diverted_replicas.load();
+    EXPECT_TRUE(diverted_replicas.empty()) << "the lists do not mix";
 }
 
 class LedgerThatCannotWrite : public testing::Test {
@@ -97,7 +97,7 @@ TEST(LedgerTest, ASlotThatDoesNotParseIsPassedOver) {
     ASSERT_TRUE(back);
     EXPECT_EQ(back->first, 7U);
     EXPECT_EQ(back->second, entries);
-    EXPECT_FALSE(Ledger::decode_slot(Ledger::Kind::guests, bytes));
+    EXPECT_FALSE(Ledger::decode_slot(Ledger::Kind::diverted_replicas, bytes));
     for (std::size_t length = 0; length < bytes.size(); ++length) {
         EXPECT_FALSE(Ledger::decode_slot(Ledger::Kind::pointers, base::ByteView{bytes}.first(length)));
     }

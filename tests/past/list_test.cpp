@@ -1,4 +1,4 @@
-// list: the owner of a volume learns which blocks of it a place has, and nobody else does.
+// list: the owner of a volume learns which blocks of it a group has, and nobody else does.
 #include "base/error.hpp"
 #include "messages_of.hpp"
 #include "owner.hpp"
@@ -8,7 +8,7 @@ namespace {
 
 BlockQuery query_of(const Owner& owner, std::uint64_t generation, bool all = false) {
     BlockQuery query;
-    query.place = place_of(1);
+    query.group = group_of(1);
     query.tag = owner.tag(generation);
     query.owner = owner.key.public_key();
     query.name_digest = owner.name;
@@ -23,11 +23,11 @@ struct ListWorld {
     bool put(std::uint64_t generation, std::vector<Block> blocks) {
         return world
             .run(
-                cluster.node(0).put(place_of(1), owner.tag(generation), std::move(blocks), Wait::full, cluster.in(30s)))
+                cluster.node(0).put(group_of(1), owner.tag(generation), std::move(blocks), Wait::full, cluster.in(30s)))
             .has_value();
     }
     bool touch(std::uint64_t generation, const base::Guid& id) {
-        const auto held = world.run(cluster.node(0).touch(place_of(1), owner.tag(generation), {id}, cluster.in(30s)));
+        const auto held = world.run(cluster.node(0).touch(group_of(1), owner.tag(generation), {id}, cluster.in(30s)));
         return held && held->at(0);
     }
     TaggedBlocks page(std::uint64_t generation, const base::Guid& after = {}) {
@@ -60,10 +60,10 @@ TEST(List, TellsWhatAnyHolderHasUnderTheTagUpToItsGeneration) {
     other.name = base::sha256(base::as_bytes("another volume"));
     ASSERT_TRUE(s.put(3, {make_block(1), make_block(2)}) && s.put(5, {make_block(3, 700)}));
     ASSERT_TRUE(
-        s.world.run(s.cluster.node(0).put(place_of(1), other.tag(1), {make_block(4)}, Wait::full, s.cluster.in(30s))));
+        s.world.run(s.cluster.node(0).put(group_of(1), other.tag(1), {make_block(4)}, Wait::full, s.cluster.in(30s))));
     // One holder alone has a fifth.
     const auto holder = s.cluster.holders_of(1)[2];
-    ASSERT_TRUE(s.world.run(s.cluster.peer(holder).store->put(place_of(1), s.owner.tag(1), {make_block(5)})));
+    ASSERT_TRUE(s.world.run(s.cluster.peer(holder).store->put(group_of(1), s.owner.tag(1), {make_block(5)})));
 
     const std::map<base::Guid, std::uint64_t> expected{
         {make_block(1).id, 3}, {make_block(2).id, 3}, {make_block(5).id, 1}};
@@ -94,7 +94,7 @@ TEST(List, PagesMeetThoughHoldersHaveDifferentBlocks) {
             blocks.push_back(make_block(number, 8));
             expected[blocks.back().id] = 1;
         }
-        ASSERT_TRUE(s.world.run(s.cluster.peer(holders[i]).store->put(place_of(1), s.owner.tag(1), blocks)));
+        ASSERT_TRUE(s.world.run(s.cluster.peer(holders[i]).store->put(group_of(1), s.owner.tag(1), blocks)));
     }
     EXPECT_EQ(s.all(1), expected);
 }
@@ -105,7 +105,7 @@ TEST(List, WhatAReclaimWaitsForIsLeftOutUnlessItWasWantedSince) {
     ListWorld s{options};
     ASSERT_TRUE(s.put(3, {make_block(1), make_block(2)}));
     ASSERT_TRUE(s.world.run(s.cluster.node(0).remove(
-        s.owner.reclaim(place_of(1), 3, {make_block(1).id, make_block(2).id}), s.cluster.in(30s))));
+        s.owner.reclaim(group_of(1), 3, {make_block(1).id, make_block(2).id}), s.cluster.in(30s))));
     EXPECT_TRUE(s.all(9).empty());
     const auto whole = s.world.run(s.cluster.node(1).list(query_of(s.owner, 9, true), {}, s.cluster.in(30s)));
     EXPECT_EQ(whole->blocks.size(), 2U) << "who asks for all is told of them";
@@ -123,7 +123,7 @@ TEST(List, NobodyButTheOwnerIsToldAnything) {
     auto wider = good, elsewhere = good, forged = good, foreign = good, whole = good;
     wider.tag.generation = 9;
     whole.all = true;
-    elsewhere.place = place_of(2);
+    elsewhere.group = group_of(2);
     forged.signature[0] ^= 1;
     Owner thief;
     thief.key = base::SigningKey{base::Key{8}};

@@ -4,7 +4,7 @@
 namespace past::test {
 namespace {
 
-base::Task<void> put_batches(Cluster* cluster, std::shared_ptr<std::vector<std::uint64_t>> left, std::size_t places,
+base::Task<void> put_batches(Cluster* cluster, std::shared_ptr<std::vector<std::uint64_t>> left, std::size_t groups,
                              std::shared_ptr<std::size_t> running) {
     ++*running;
     while (!left->empty()) {
@@ -12,7 +12,7 @@ base::Task<void> put_batches(Cluster* cluster, std::shared_ptr<std::vector<std::
         left->pop_back();
         std::vector<Block> blocks;
         for (std::uint64_t i = 0; i < 16; ++i) blocks.push_back(make_block(batch * 16 + i, 64));
-        const auto outcome = co_await cluster->node(0).put(place_of(batch % places), test_tag(), std::move(blocks),
+        const auto outcome = co_await cluster->node(0).put(group_of(batch % groups), test_tag(), std::move(blocks),
                                                            Wait::majority, cluster->in(60s));
         EXPECT_TRUE(outcome) << outcome.error().message();
     }
@@ -21,7 +21,7 @@ base::Task<void> put_batches(Cluster* cluster, std::shared_ptr<std::vector<std::
 
 // The issue: "peers contacted and RPCs per GiB of backup at 1,000 simulated peers: <= 64 peers at one time".
 // A batch stands for 1 MiB: sixteen blocks of 64 KiB, here of 64 bytes each, since calls are counted and not bytes. The
-// volume uses sixteen places (4 bits of the BGUID), the least that there may be, with 16 puts under way.
+// volume uses sixteen groups (4 bits of the BGUID), the least that there may be, with 16 puts under way.
 TEST(Load, ABackupToAThousandPeersTalksToFewOfThem) {
     sim::World world{1};
     ClusterOptions options;

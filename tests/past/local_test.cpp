@@ -10,7 +10,7 @@ namespace {
 struct Daemon {
     Daemon(base::NodeEnv env, Node& node)
         : server{env, node,
-                 [&node](base::Guid place, base::TimePoint deadline) { return node.holders(place, deadline); }} {
+                 [&node](base::Guid group, base::TimePoint deadline) { return node.holders(group, deadline); }} {
         env.transport.serve(base::Service::local,
                             [this](base::Peer, base::Message message) -> base::Task<base::Result<base::Message>> {
                                 if (!LocalServer::owns(message.verb())) return refuse();
@@ -40,28 +40,28 @@ TEST(Local, ACommandSeesWhatTheNodeSees) {
     DaemonAndCommand s;
     const auto deadline = s.cluster.in(30s);
     const auto put =
-        s.world.run(s.client.put(place_of(1), test_tag(), {make_block(1), make_block(2)}, Wait::full, deadline));
+        s.world.run(s.client.put(group_of(1), test_tag(), {make_block(1), make_block(2)}, Wait::full, deadline));
     ASSERT_TRUE(put) << put.error().message();
     EXPECT_EQ(put->copies_stored, 3U);
-    const auto bytes = s.world.run(s.client.get(place_of(1), make_block(2).id, deadline));
+    const auto bytes = s.world.run(s.client.get(group_of(1), make_block(2).id, deadline));
     ASSERT_TRUE(bytes) << bytes.error().message();
     EXPECT_EQ(base::sha256(*bytes), make_block(2).id);
-    EXPECT_EQ(s.world.run(s.client.get(place_of(1), make_block(3).id, deadline)).error(), Errc::block_not_found);
+    EXPECT_EQ(s.world.run(s.client.get(group_of(1), make_block(3).id, deadline)).error(), Errc::block_not_found);
     const auto held =
-        s.world.run(s.client.touch(place_of(1), test_tag(), {make_block(1).id, make_block(3).id}, deadline));
+        s.world.run(s.client.touch(group_of(1), test_tag(), {make_block(1).id, make_block(3).id}, deadline));
     EXPECT_EQ(*held, (std::vector<bool>{true, false}));
-    EXPECT_FALSE(s.world.run(s.client.read_record(place_of(9), deadline))->has_value());
-    ASSERT_TRUE(s.world.run(s.client.write_record(place_of(9), 0, make_record(1, "a"), deadline)));
-    EXPECT_EQ(s.world.run(s.client.write_record(place_of(9), 0, make_record(1, "b"), deadline)).error(),
+    EXPECT_FALSE(s.world.run(s.client.read_record(group_of(9), deadline))->has_value());
+    ASSERT_TRUE(s.world.run(s.client.write_record(group_of(9), 0, make_record(1, "a"), deadline)));
+    EXPECT_EQ(s.world.run(s.client.write_record(group_of(9), 0, make_record(1, "b"), deadline)).error(),
               Errc::conflict);
-    const auto record = s.world.run(s.client.read_record(place_of(9), deadline));
+    const auto record = s.world.run(s.client.read_record(group_of(9), deadline));
     ASSERT_TRUE(record && *record);
     EXPECT_EQ((*record)->body, make_record(1, "a").body);
-    const auto shown = s.world.run(s.client.read_any_record(place_of(9), deadline));
+    const auto shown = s.world.run(s.client.read_any_record(group_of(9), deadline));
     ASSERT_TRUE(shown) << shown.error().message();
     EXPECT_EQ(shown->record.body, record->value().body);
     EXPECT_TRUE(shown->agreed());
-    const auto holders = s.world.run(s.client.holders(place_of(1), deadline));
+    const auto holders = s.world.run(s.client.holders(group_of(1), deadline));
     ASSERT_TRUE(holders);
     EXPECT_EQ(holders->size(), 3U);
     Reclaim unsigned_reclaim;
@@ -73,16 +73,16 @@ TEST(Local, ARecordIsGivenBackToANetworkOfOneOnly) {
     for (const std::size_t peers : {1U, 5U}) {
         DaemonAndCommand s{peers};
         const auto deadline = s.cluster.in(30s);
-        const auto done = s.world.run(s.client.restore_record(place_of(9), make_record(7, "seen"), deadline));
+        const auto done = s.world.run(s.client.restore_record(group_of(9), make_record(7, "seen"), deadline));
         if (peers > 1) {
             ASSERT_FALSE(done);
             EXPECT_EQ(done.error(), Errc::kept_by_others);
-            EXPECT_FALSE(s.world.run(s.client.read_record(place_of(9), deadline))->has_value());
+            EXPECT_FALSE(s.world.run(s.client.read_record(group_of(9), deadline))->has_value());
             continue;
         }
         ASSERT_TRUE(done) << done.error().message();
-        EXPECT_EQ((*s.world.run(s.client.read_record(place_of(9), deadline)))->body, make_record(7, "seen").body);
-        EXPECT_TRUE(s.world.run(s.client.write_record(place_of(9), 7, make_record(8, "next"), deadline)));
+        EXPECT_EQ((*s.world.run(s.client.read_record(group_of(9), deadline)))->body, make_record(7, "seen").body);
+        EXPECT_TRUE(s.world.run(s.client.write_record(group_of(9), 7, make_record(8, "next"), deadline)));
     }
 }
 
@@ -90,7 +90,7 @@ TEST(Local, TheDaemonDoesNotTakeACommandsWordForAnId) {
     DaemonAndCommand s;
     auto block = make_block(1);
     block.id = make_block(2).id;
-    const auto put = s.world.run(s.client.put(place_of(1), test_tag(), {block}, Wait::full, s.cluster.in(30s)));
+    const auto put = s.world.run(s.client.put(group_of(1), test_tag(), {block}, Wait::full, s.cluster.in(30s)));
     ASSERT_FALSE(put);
     EXPECT_EQ(put.error(), Errc::corrupt_block);
 }
@@ -98,7 +98,7 @@ TEST(Local, TheDaemonDoesNotTakeACommandsWordForAnId) {
 TEST(Local, ADeadDaemonIsUnreachable) {
     DaemonAndCommand s;
     s.cluster.kill(0);
-    EXPECT_EQ(s.world.run(s.client.get(place_of(1), make_block(1).id, s.cluster.in(5s))).error(),
+    EXPECT_EQ(s.world.run(s.client.get(group_of(1), make_block(1).id, s.cluster.in(5s))).error(),
               base::Errc::unreachable);
 }
 

@@ -11,10 +11,10 @@ struct Owner {
     [[nodiscard]] Tag tag(std::uint64_t generation) const {
         return {volume_tag(volume_guid(key.public_key(), name)), generation};
     }
-    [[nodiscard]] Reclaim reclaim(const base::Guid& place, std::uint64_t generation,
+    [[nodiscard]] Reclaim reclaim(const base::Guid& group, std::uint64_t generation,
                                   std::vector<base::Guid> ids) const {
         Reclaim reclaim;
-        reclaim.place = place;
+        reclaim.group = group;
         reclaim.tag = tag(generation);
         reclaim.owner = key.public_key();
         reclaim.name_digest = name;

@@ -91,18 +91,18 @@ TEST(Genesis, TheFirstMemberNeedsNoTeacher) {
     Genesis genesis{member(0)};
     genesis.replace(roster_of(20));
     EXPECT_TRUE(genesis.settled());
-    EXPECT_TRUE(genesis.teachers().empty());
+    EXPECT_TRUE(genesis.bootstrap_quorum().empty());
 }
 
 TEST(Genesis, SettledForAllMeansSettledForEveryKeyItAnswers) {
     Genesis genesis{member(29)};
     genesis.replace(roster_of(30));
     EXPECT_FALSE(genesis.settled());
-    const auto teachers = genesis.teachers();
+    const auto teachers = genesis.bootstrap_quorum();
     EXPECT_EQ(teachers.size(), 10U);
     for (const auto& teacher : teachers) {
         if (genesis.settled()) break;
-        genesis.taught_by(teacher);
+        genesis.transferred_from(teacher);
     }
     ASSERT_TRUE(genesis.settled());
     for (int i = 0; i < 2000; ++i) {

@@ -14,7 +14,7 @@ TEST(Put, StoresAllCopiesOnTheNearestNodes) {
     ASSERT_TRUE(outcome) << outcome.error().message();
     EXPECT_EQ(outcome->copies_wanted, 3U);
     EXPECT_EQ(outcome->copies_stored, 3U);
-    const auto nearest = cluster.ring.nearest(place_of(1), 3);
+    const auto nearest = cluster.ring.nearest(group_of(1), 3);
     ASSERT_EQ(cluster.copies(1), 3U);
     for (const auto index : cluster.holders_of(1)) {
         EXPECT_TRUE(std::ranges::any_of(nearest, [&](const auto& n) { return n.id() == cluster.handle(index).id(); }));
@@ -25,7 +25,7 @@ TEST(Put, StoresAllCopiesOnTheNearestNodes) {
 TEST(Put, ReturnsOnceAMajorityIsSynced) {
     sim::World world{2};
     Cluster cluster{world};
-    const auto far = cluster.ring.nearest(place_of(1), 3)[2];
+    const auto far = cluster.ring.nearest(group_of(1), 3)[2];
     for (std::size_t i = 0; i < 5; ++i) {
         if (cluster.handle(i).id() == far.id()) world.network().clog_node(cluster.nodes[i]);
     }
@@ -39,13 +39,13 @@ TEST(Put, WhereTheDisksOfHoldersFailTheNextNearestTakeIt) {
     sim::World world{2};
     Cluster cluster{world};
     for (std::size_t i = 0; i < 5; ++i) {
-        const auto nearest = cluster.ring.nearest(place_of(1), 2);
+        const auto nearest = cluster.ring.nearest(group_of(1), 2);
         if (std::ranges::find(nearest, cluster.handle(i)) == nearest.end()) continue;
         cluster.machine(i).disk().fail(sim::DiskCall::write, 1, base::Errc::io_failed, /*and_later=*/true);
         cluster.machine(i).disk().fail(sim::DiskCall::sync, 1, base::Errc::io_failed, /*and_later=*/true);
     }
     for (std::uint64_t try_again = 0; try_again < 2; ++try_again) {  // io_failed at first, read_only ever after
-        const auto outcome = cluster.put(0, place_of(1), {make_block(1 + try_again)}, Wait::full);
+        const auto outcome = cluster.put(0, group_of(1), {make_block(1 + try_again)}, Wait::full);
         ASSERT_TRUE(outcome) << outcome.error().message();
         EXPECT_EQ(outcome->copies_stored, 3U);
     }
@@ -79,7 +79,7 @@ TEST(Put, WaitsForItsTurnNoLongerThanItsDeadline) {
     for (std::size_t i = 1; i < 5; ++i) cluster.machine(i).pause();
     const auto put = [&](std::uint64_t number, base::Duration time) -> base::Task<base::Result<PutOutcome>> {
         std::vector<Block> blocks{make_block(number)};
-        return cluster.node(0).put(place_of(1), test_tag(), std::move(blocks), Wait::full, cluster.in(time));
+        return cluster.node(0).put(group_of(1), test_tag(), std::move(blocks), Wait::full, cluster.in(time));
     };
     cluster.machine(0).spawn(forget_outcome(put(1, 10s)));
     world.run_for(1s);
@@ -120,7 +120,7 @@ TEST(Put, BelowMinCopiesNothingIsStored) {
 TEST(Put, AStandInTakesTheWritesOfAnAbsentHolder) {
     sim::World world{5};
     Cluster cluster{world};
-    const auto first = cluster.ring.nearest(place_of(1), 1)[0];
+    const auto first = cluster.ring.nearest(group_of(1), 1)[0];
     std::size_t gone = 0;
     while (cluster.handle(gone).id() != first.id()) ++gone;
     const auto writer = (gone + 1) % 5;
@@ -141,7 +141,7 @@ TEST(Put, ADeadHolderNobodyKnowsOfIsReplacedAtOnce) {
     ClusterOptions options;
     options.notice = 1h;
     Cluster cluster{world, options};
-    const auto first = cluster.ring.nearest(place_of(1), 1)[0];
+    const auto first = cluster.ring.nearest(group_of(1), 1)[0];
     std::size_t gone = 0;
     while (cluster.handle(gone).id() != first.id()) ++gone;
     cluster.kill(gone);
@@ -222,7 +222,7 @@ std::size_t lost_after_power_cut(bool planted) {
         ClusterOptions options;
         options.peer.config.testing.acknowledge_one_copy_early = planted;
         Cluster cluster{world, options};
-        const auto nearest = cluster.ring.nearest(place_of(1), 3);
+        const auto nearest = cluster.ring.nearest(group_of(1), 3);
         // The copies on their way are held up for longer than the writer's peer lives.
         std::vector<std::size_t> slow;
         for (std::size_t i = 0; i < 5; ++i) {
@@ -278,7 +278,7 @@ TEST(Put, AHolderRefusesBytesThatDoNotHashToTheirId) {
     auto block = make_block(1);
     block.id = make_block(2).id;
     StoreRequest request;
-    request.place = place_of(1);
+    request.group = group_of(1);
     request.tags = {test_tag()};
     request.ids = {block.id};
     request.lengths = {static_cast<std::uint32_t>(block.bytes.size())};

@@ -7,7 +7,7 @@
 namespace past::test {
 namespace {
 
-const base::Guid kKey = place_of(4711);
+const base::Guid kKey = group_of(4711);
 
 ClusterOptions of(std::size_t peers, unsigned copies) {
     ClusterOptions options;

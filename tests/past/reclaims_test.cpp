@@ -21,7 +21,7 @@ class ReclaimSlotsTest : public ::testing::Test {
   protected:
     [[nodiscard]] StoredReclaim reclaim_of(std::uint64_t generation, std::uint64_t blocks) const {
         StoredReclaim one;
-        one.reclaim = Owner{}.reclaim(place_of(1), generation, ids_of(generation, blocks));
+        one.reclaim = Owner{}.reclaim(group_of(1), generation, ids_of(generation, blocks));
         one.digest = base::sha256(encode(one.reclaim));
         one.left = 5s;
         return one;
@@ -79,7 +79,7 @@ TEST_F(ReclaimSlotsTest, SlotsThatCannotBeEmptiedNowAreNobodysUntilTheyAre) {
     for (std::size_t emptied = 0; emptied < 4; ++emptied) {
         auto large = reclaim_of(10 + emptied, 4096), stays = reclaim_of(20 + emptied, 4096);
         ASSERT_TRUE(save(large));
-        slots_.give_back(large);
+        slots_.release(large);
         store_.refuse_a_record_after(emptied);
         clear();
         ASSERT_TRUE(save(stays));
@@ -106,12 +106,12 @@ class Reclaiming : public ::testing::Test {
         options_.peer.config.repair = false;
         options_.reclaim_grace = 60s;
     }
-    /// The place is the first peer's; the other one offers it blocks.
+    /// The group is the first peer's; the other one offers it blocks.
     void start() {
         cluster_.emplace(world_, options_);
         std::uint64_t number = 1;
-        while (cluster_->ring.nearest(place_of(number), 1)[0].id() != cluster_->handle(0).id()) ++number;
-        place_ = place_of(number);
+        while (cluster_->ring.nearest(group_of(number), 1)[0].id() != cluster_->handle(0).id()) ++number;
+        group_ = group_of(number);
     }
     bool* begin(const Reclaim& reclaim) {
         auto& acknowledged = flags_.emplace_back(false);
@@ -139,14 +139,14 @@ class Reclaiming : public ::testing::Test {
         }
         auto& node = cluster_->node(0);
         EXPECT_TRUE(*cluster_->machine(0).run(
-            node.put(place_, owner.tag(1), std::move(blocks), Wait::full, cluster_->in(30s))));
+            node.put(group_, owner.tag(1), std::move(blocks), Wait::full, cluster_->in(30s))));
         return ids;
     }
     bool holds_any(const std::vector<base::Guid>& ids) {
         return std::ranges::any_of(ids, [&](const auto& id) { return cluster_->peer(0).store->has(id); });
     }
     Offered offer(const Tag& tag, const base::Guid& id) {
-        const auto answer = ask_as(*cluster_, 1, 0, Verb::offer, encode(OfferRequest{place_, tag, {id}}));
+        const auto answer = ask_as(*cluster_, 1, 0, Verb::offer, encode(OfferRequest{group_, tag, {id}}));
         return static_cast<Offered>(decode<BitsReply>(answer->header)->bits.at(0));
     }
     std::size_t pending() { return cluster_->node(0).status().pending_reclaims; }
@@ -155,14 +155,14 @@ class Reclaiming : public ::testing::Test {
     sim::World world_{3};
     ClusterOptions options_;
     std::optional<Cluster> cluster_;
-    base::Guid place_;
+    base::Guid group_;
     std::deque<bool> flags_;
 };
 
 TEST_F(Reclaiming, AnAcknowledgedOneOutlivesAnotherThatTheCrashCutOff) {
     start();
-    const auto* large = begin(owner_.reclaim(place_, 5, ids_of(1, 4096)));
-    const auto* small = begin(owner_.reclaim(place_, 6, ids_of(9000, 1)));
+    const auto* large = begin(owner_.reclaim(group_, 5, ids_of(1, 4096)));
+    const auto* small = begin(owner_.reclaim(group_, 6, ids_of(9000, 1)));
     ASSERT_TRUE(world_.run_until([&] { return *small; }, 10s));
     ASSERT_FALSE(*large);
     lose_power_and_come_back();
@@ -171,7 +171,7 @@ TEST_F(Reclaiming, AnAcknowledgedOneOutlivesAnotherThatTheCrashCutOff) {
 
 TEST_F(Reclaiming, WhoAsksTheSameAgainIsAnsweredOnceItIsDurable) {
     start();
-    const auto reclaim = owner_.reclaim(place_, 5, ids_of(1, 4096));
+    const auto reclaim = owner_.reclaim(group_, 5, ids_of(1, 4096));
     const auto *first = begin(reclaim), *second = begin(reclaim);
     ASSERT_TRUE(world_.run_until([&] { return *first || *second; }, 10s));
     lose_power_and_come_back();
@@ -187,10 +187,10 @@ TEST_F(Reclaiming, OfBlocksThatNobodyHasKeepNoOwnerFromRemoving) {
     for (std::uint8_t i = 0; i < 50; ++i) {
         Owner stranger;
         stranger.key = base::SigningKey{base::Key{100, i}};
-        EXPECT_TRUE(remove(stranger.reclaim(place_, 1, ids_of(i * 100ULL, 100))));
+        EXPECT_TRUE(remove(stranger.reclaim(group_, 1, ids_of(i * 100ULL, 100))));
     }
     const auto blocks = put(owner_, 1, 20);
-    ASSERT_TRUE(remove(owner_.reclaim(place_, 1, blocks)));
+    ASSERT_TRUE(remove(owner_.reclaim(group_, 1, blocks)));
     EXPECT_LT(pending(), 5U) << "most of the others are forgotten";
     world_.run_for(2min);
     EXPECT_FALSE(holds_any(blocks));
@@ -202,7 +202,7 @@ TEST_F(Reclaiming, ThatWereExecutedMakeRoomForThoseThatCome) {
     std::vector<base::Guid> blocks;
     for (std::uint64_t round = 0; round < 10; ++round) {
         blocks = put(owner_, round * 100, 50);
-        ASSERT_TRUE(remove(owner_.reclaim(place_, 1, blocks))) << round;
+        ASSERT_TRUE(remove(owner_.reclaim(group_, 1, blocks))) << round;
         world_.run_for(2min);
         ASSERT_FALSE(holds_any(blocks));
     }
@@ -217,25 +217,25 @@ TEST_F(Reclaiming, OfOneOwnerLeaveRoomForAnother) {
     Owner other;
     other.key = base::SigningKey{base::Key{8}};
     const auto first = put(owner_, 0, 100), second = put(owner_, 100, 100), others = put(other, 200, 100);
-    EXPECT_TRUE(remove(owner_.reclaim(place_, 1, first)));
-    EXPECT_EQ(remove(owner_.reclaim(place_, 1, second)).error(), base::Errc::busy);
-    EXPECT_TRUE(remove(other.reclaim(place_, 1, others)));
+    EXPECT_TRUE(remove(owner_.reclaim(group_, 1, first)));
+    EXPECT_EQ(remove(owner_.reclaim(group_, 1, second)).error(), base::Errc::busy);
+    EXPECT_TRUE(remove(other.reclaim(group_, 1, others)));
     world_.run_for(2min);
-    EXPECT_TRUE(remove(owner_.reclaim(place_, 1, second))) << "once the first was executed";
+    EXPECT_TRUE(remove(owner_.reclaim(group_, 1, second))) << "once the first was executed";
 }
 
 TEST_F(Reclaiming, TakeWhatCameBackWhenTheyAreSentAgain) {
     start();
-    const auto reclaim = owner_.reclaim(place_, 1, put(owner_, 1, 3));
+    const auto reclaim = owner_.reclaim(group_, 1, put(owner_, 1, 3));
     ASSERT_TRUE(remove(reclaim));
     world_.run_for(2min);
     ASSERT_FALSE(holds_any(reclaim.blocks));
     // From a peer that had not heard of it.
-    ASSERT_TRUE(*cluster_->machine(0).run(cluster_->peer(0).store->put(place_, owner_.tag(1), {make_block(2)})));
+    ASSERT_TRUE(*cluster_->machine(0).run(cluster_->peer(0).store->put(group_, owner_.tag(1), {make_block(2)})));
     ASSERT_TRUE(holds_any(reclaim.blocks));
     ASSERT_TRUE(remove(reclaim));
     EXPECT_FALSE(holds_any(reclaim.blocks));
-    ASSERT_TRUE(*cluster_->machine(0).run(cluster_->peer(0).store->put(place_, owner_.tag(2), {make_block(2)})));
+    ASSERT_TRUE(*cluster_->machine(0).run(cluster_->peer(0).store->put(group_, owner_.tag(2), {make_block(2)})));
     ASSERT_TRUE(remove(reclaim));
     EXPECT_TRUE(holds_any(reclaim.blocks)) << "a later session wants it";
 }
@@ -246,11 +246,11 @@ TEST_F(Reclaiming, AllThatTookSomethingAreSentToWhoOffersIt) {
     auto& other = *cluster_->peer(1).store;
     for (std::uint64_t i = 0; i < 5; ++i) {
         ids.push_back(make_block(i).id);
-        ASSERT_TRUE(remove(owner_.reclaim(place_, 1 + i, {ids.back()})));
-        ASSERT_TRUE(*cluster_->machine(1).run(other.put(place_, owner_.tag(1), {make_block(i)})));
+        ASSERT_TRUE(remove(owner_.reclaim(group_, 1 + i, {ids.back()})));
+        ASSERT_TRUE(*cluster_->machine(1).run(other.put(group_, owner_.tag(1), {make_block(i)})));
     }
     world_.run_for(2min);
-    const auto offered = ask_as(*cluster_, 1, 0, Verb::offer, encode(OfferRequest{place_, owner_.tag(1), ids}));
+    const auto offered = ask_as(*cluster_, 1, 0, Verb::offer, encode(OfferRequest{group_, owner_.tag(1), ids}));
     ASSERT_TRUE(offered);
     world_.run_for(2min);
     for (const auto& id : ids) EXPECT_FALSE(other.has(id));
@@ -259,7 +259,7 @@ TEST_F(Reclaiming, AllThatTookSomethingAreSentToWhoOffersIt) {
 TEST_F(Reclaiming, AreKnownToWhomeverOffersWhatTheyTookThoughWeNeverHadIt) {
     start();
     const auto ids = ids_of(1, 4096);
-    ASSERT_TRUE(remove(owner_.reclaim(place_, 5, ids)));
+    ASSERT_TRUE(remove(owner_.reclaim(group_, 5, ids)));
     EXPECT_EQ(offer(owner_.tag(5), ids[9]), Offered::lacking) << "its grace lasts";
     world_.run_for(2min);
     EXPECT_EQ(offer(owner_.tag(5), ids[9]), Offered::reclaimed);

@@ -7,7 +7,7 @@
 namespace past::test {
 namespace {
 
-const base::Guid kKey = place_of(4711);
+const base::Guid kKey = group_of(4711);
 
 base::Result<std::optional<Record>> read(Cluster& cluster, std::size_t from, const base::Guid& key) {
     return *cluster.machine(from).run(cluster.node(from).read_record(key, cluster.in(20s)));
@@ -61,10 +61,10 @@ TEST(RegisterLies, ABallotFarAheadIsRefused) {
     for (std::size_t i = 0; i < 5; ++i) {
         EXPECT_FALSE(prepare(cluster, i, kKey, kMaxBallotCounter).done);
         EXPECT_FALSE(prepare(cluster, i, kKey, promised(cluster, i, kKey) + kMaxBallotStep + 1).done);
-        EXPECT_FALSE(prepare(cluster, i, place_of(1), kMaxBallotCounter).done) << "nor about what nobody wrote yet";
+        EXPECT_FALSE(prepare(cluster, i, group_of(1), kMaxBallotCounter).done) << "nor about what nobody wrote yet";
     }
     EXPECT_TRUE(write(cluster, 1, kKey, 1));
-    EXPECT_TRUE(write(cluster, 2, place_of(1), 0));
+    EXPECT_TRUE(write(cluster, 2, group_of(1), 0));
 }
 
 TEST(RegisterLies, ABallotAsFarAsMayBeStopsNobody) {
@@ -186,7 +186,7 @@ TEST(RegisterLies, MembersThatTheRosterDoesNotKnowAreRefusedAndNotBelieved) {
     capture.key = kKey;
     capture.ballot.counter = 1000;
     capture.value.record = make_record(1, "some");
-    capture.value.members = {{place_of(99), "somewhere:1"}};
+    capture.value.members = {{group_of(99), "somewhere:1"}};
     for (std::size_t i = 0; i < 5; ++i) {
         const auto answer = ask(world, cluster, i, Verb::accept, encode(capture));
         EXPECT_FALSE(answer && decode<RegisterReply>(answer->header)->done);
@@ -195,7 +195,7 @@ TEST(RegisterLies, MembersThatTheRosterDoesNotKnowAreRefusedAndNotBelieved) {
         if (!reply.state.value) return;
         reply.state.promised.counter += 1;
         reply.state.accepted = reply.state.promised;
-        reply.state.value->members = {{place_of(99), "somewhere:1"}};
+        reply.state.value->members = {{group_of(99), "somewhere:1"}};
     });
     write_and_read_from_all_but(cluster, 1, 1);
 }
@@ -208,24 +208,24 @@ TEST(RegisterLies, PromisesAboutKeysThatNobodyWritesFillNoDisk) {
     ASSERT_TRUE(write(cluster, 0, kKey, 0));
     const auto records = cluster.peer(1).store->record_keys().size();
     for (std::uint64_t i = 0; i < 5 * kMaxPromises; ++i) {
-        ASSERT_TRUE(prepare(cluster, 1, place_of(10'000 + i), 1 + i % 7).done || i > kMaxPromises);
+        ASSERT_TRUE(prepare(cluster, 1, group_of(10'000 + i), 1 + i % 7).done || i > kMaxPromises);
     }
     EXPECT_LE(cluster.peer(1).store->record_keys().size(), records + 1);
     EXPECT_EQ(cluster.node(1).status().registers, 1U);
     ASSERT_TRUE(write(cluster, 1, kKey, 1));
-    ASSERT_TRUE(write(cluster, 1, place_of(5), 0)) << "and new records are written as before";
+    ASSERT_TRUE(write(cluster, 1, group_of(5), 0)) << "and new records are written as before";
 }
 
 TEST(RegisterLies, NoPromiseIsForgottenHoweverManyFollow) {
     sim::World world{8};
     Cluster cluster{world};
-    const auto key = place_of(10);
+    const auto key = group_of(10);
     ASSERT_TRUE(prepare(cluster, 1, key, 50).done);
     for (std::uint64_t i = 0; i < 3 * kMaxPromises; ++i) {
         if (i % 100 == 0) {
             EXPECT_FALSE(prepare(cluster, 1, key, 49).done) << "after " << i;
         }
-        prepare(cluster, 1, place_of(10'000 + i), 7);
+        prepare(cluster, 1, group_of(10'000 + i), 7);
     }
     cluster.power_off(1);
     cluster.restart(1);
@@ -237,21 +237,21 @@ TEST(RegisterLies, NoPromiseIsForgottenHoweverManyFollow) {
 TEST(RegisterLies, PromisesLieInOneRecordAsTheFormatSays) {
     sim::World world{10};
     Cluster cluster{world};
-    ASSERT_TRUE(prepare(cluster, 1, place_of(10), 0x0102).done);
-    ASSERT_TRUE(prepare(cluster, 1, place_of(11), 7).done);
+    ASSERT_TRUE(prepare(cluster, 1, group_of(10), 0x0102).done);
+    ASSERT_TRUE(prepare(cluster, 1, group_of(11), 7).done);
     const auto record = cluster.peer(1).store->record(base::sha256(base::as_bytes("pelago past promises")));
     ASSERT_TRUE(record);
     base::Writer expected;
     expected.u8(5).u64(0).raw(base::Bytes(16));
-    expected.guid(place_of(10)).u64(0x0102).raw(base::Bytes(16));
-    expected.guid(place_of(11)).u64(7).raw(base::Bytes(16));
+    expected.guid(group_of(10)).u64(0x0102).raw(base::Bytes(16));
+    expected.guid(group_of(11)).u64(7).raw(base::Bytes(16));
     EXPECT_EQ(*record, expected.take()) << "docs/formats/register.md#on-disk";
 }
 
 TEST(RegisterLies, PromisesThatCannotBeReadAreNotTakenForNone) {
     sim::World world{9};
     Cluster cluster{world};
-    ASSERT_TRUE(prepare(cluster, 1, place_of(10), 50).done);
+    ASSERT_TRUE(prepare(cluster, 1, group_of(10), 50).done);
     const auto name = base::sha256(base::as_bytes("pelago past promises"));
     ASSERT_TRUE(cluster.peer(1).store->record(name));
     auto cut = *cluster.peer(1).store->record(name);
@@ -261,10 +261,10 @@ TEST(RegisterLies, PromisesThatCannotBeReadAreNotTakenForNone) {
     cluster.restart(1);
     world.run_for(5s);
     PrepareRequest request;
-    request.key = place_of(10);
+    request.key = group_of(10);
     request.ballot.counter = 49;
     EXPECT_EQ(ask(world, cluster, 1, Verb::prepare, encode(request)).error(), base::Errc::corrupt);
-    ASSERT_TRUE(write(cluster, 0, place_of(10), 0)) << "the others do without it";
+    ASSERT_TRUE(write(cluster, 0, group_of(10), 0)) << "the others do without it";
 }
 
 }  // namespace

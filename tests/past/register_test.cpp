@@ -20,7 +20,7 @@ base::Result<void> write(Cluster& cluster, std::size_t from, const base::Guid& k
         cluster.node(from).write_record(key, expected, std::move(record), cluster.in(patience)));
 }
 
-const base::Guid kKey = place_of(4711);
+const base::Guid kKey = group_of(4711);
 
 TEST(Register, BeginsEmptyAndCountsUp) {
     sim::World world{1};
@@ -127,7 +127,7 @@ TEST(Register, AMinorityNeitherReadsNorWrites) {
     world.network().partition({{cluster.nodes[0], cluster.nodes[1]}});
     EXPECT_EQ(read(cluster, 0, kKey).error(), Errc::holders_unreachable);
     EXPECT_EQ(write(cluster, 1, kKey, 1, "minority").error(), Errc::holders_unreachable);
-    EXPECT_EQ(read(cluster, 1, place_of(1)).error(), Errc::holders_unreachable) << "nor says that there is none";
+    EXPECT_EQ(read(cluster, 1, group_of(1)).error(), Errc::holders_unreachable) << "nor says that there is none";
     EXPECT_TRUE(write(cluster, 2, kKey, 1, "majority"));
     world.network().heal();
     const auto found = read(cluster, 0, kKey);
@@ -364,7 +364,7 @@ base::Task<void> keep_asking(Cluster* cluster, std::shared_ptr<Clients> clients,
     }
 }
 
-/// Neighbours that live are taken for dead now and then, and for good long enough to lose their places.
+/// Neighbours that live are taken for dead now and then, and for good long enough to lose their groups.
 base::Task<void> slander(Cluster* cluster, base::TimePoint until) {
     auto& world = cluster->world;
     while (world.now() < until) {

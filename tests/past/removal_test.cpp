@@ -52,7 +52,7 @@ TEST(Quorum, WhoIsLeftIsEnoughHoweverManyWereRemoved) {
     }
 }
 
-const base::Guid kKey = place_of(4711);
+const base::Guid kKey = group_of(4711);
 
 class Removal : public testing::Test {
   protected:
@@ -100,8 +100,8 @@ TEST_F(Removal, ANetworkOfTwoOutlivesOne) {
     remove(1, {0});
     EXPECT_TRUE(write(0, 1));
     EXPECT_EQ(*read(0), 2U);
-    EXPECT_EQ(*read(0, place_of(1)), 0U) << "that there is none is certain again";
-    EXPECT_TRUE(write(0, 0, place_of(1))) << "a new volume";
+    EXPECT_EQ(*read(0, group_of(1)), 0U) << "that there is none is certain again";
+    EXPECT_TRUE(write(0, 0, group_of(1))) << "a new volume";
     EXPECT_TRUE(cluster_.put(0, 2));
     world_.run_for(2min);
     EXPECT_TRUE(cluster_.whole()) << "one copy is all that there can be";
@@ -110,7 +110,7 @@ TEST_F(Removal, ANetworkOfTwoOutlivesOne) {
     const auto newcomer = cluster_.add_peer();
     world_.run_for(2min);
     EXPECT_TRUE(write(newcomer, 2));
-    EXPECT_TRUE(write(newcomer, 0, place_of(2))) << "taught by the one that is left";
+    EXPECT_TRUE(write(newcomer, 0, group_of(2))) << "taught by the one that is left";
     EXPECT_TRUE(cluster_.whole());
     EXPECT_EQ(cluster_.copies(1), 2U) << "its copies were made again";
 }
@@ -126,7 +126,7 @@ TEST_F(Removal, AMemberThatReturnsIsRefusedAndMakesNoSecondHistory) {
     world_.run_for(5s);
     cluster_.peer(1).membership.replace(cluster_.peer(0).membership.policy(), world_.roster());  // as it knew it
     EXPECT_EQ(write(1, 1).error(), Errc::holders_unreachable);
-    EXPECT_EQ(write(1, 0, place_of(3)).error(), Errc::holders_unreachable);
+    EXPECT_EQ(write(1, 0, group_of(3)).error(), Errc::holders_unreachable);
     EXPECT_EQ(ask_as(cluster_, 1, 0, Verb::query, encode(QueryRequest{kKey, {}})).error(), base::Errc::removed);
     EXPECT_EQ(*read(0), 2U);
     ASSERT_TRUE(write(0, 2));

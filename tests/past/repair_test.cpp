@@ -14,11 +14,11 @@ ClusterOptions quick() {
     return options;
 }
 
-void put_all(Cluster& cluster, std::uint64_t count, std::uint64_t per_place = 4) {
-    for (std::uint64_t number = 1; number <= count; number += per_place) {
+void put_all(Cluster& cluster, std::uint64_t count, std::uint64_t per_group = 4) {
+    for (std::uint64_t number = 1; number <= count; number += per_group) {
         std::vector<Block> blocks;
-        for (std::uint64_t i = 0; i < per_place; ++i) blocks.push_back(make_block(number + i));
-        const auto outcome = cluster.put(number % 3, place_of(number), std::move(blocks), Wait::full);
+        for (std::uint64_t i = 0; i < per_group; ++i) blocks.push_back(make_block(number + i));
+        const auto outcome = cluster.put(number % 3, group_of(number), std::move(blocks), Wait::full);
         ASSERT_TRUE(outcome) << outcome.error().message();
         ASSERT_EQ(outcome->copies_stored, 3U);
     }
@@ -100,7 +100,7 @@ TEST(Repair, AJoinerIsGivenItsBlocksBeforeAnybodyLetsGo) {
     EXPECT_GT(cluster.total().blocks_discarded, 0U);
     for (std::uint64_t number = 1; number <= 80; number += 4) {
         auto bytes = cluster.machine(joiner).run(
-            cluster.node(joiner).get(place_of(number), make_block(number).id, cluster.in(30s)));
+            cluster.node(joiner).get(group_of(number), make_block(number).id, cluster.in(30s)));
         EXPECT_TRUE(*bytes);
     }
 }
@@ -130,8 +130,8 @@ TEST(Repair, TagsTravelWithTheBlocks) {
     sim::World world{5};
     Cluster cluster{world, quick()};
     put_all(cluster, 4);
-    const Tag other{place_of(77), 3};
-    auto held = cluster.machine(0).run(cluster.node(0).touch(place_of(1), other, {make_block(1).id}, cluster.in(30s)));
+    const Tag other{group_of(77), 3};
+    auto held = cluster.machine(0).run(cluster.node(0).touch(group_of(1), other, {make_block(1).id}, cluster.in(30s)));
     ASSERT_TRUE(*held);
     world.run_for(1s);
     cluster.kill(cluster.holders_of(1)[0]);
@@ -154,7 +154,7 @@ TEST(Repair, AHolderThatLagsInTagsIsBroughtUpBeforeOthersLetGo) {
     newer.generation += 1;
     // Only one of three heard of the newer session, and it is the one that will have to hand over.
     const auto farthest = *std::ranges::max_element(holders, [&](std::size_t a, std::size_t b) {
-        return base::closer(place_of(1), cluster.handle(a).id(), cluster.handle(b).id());
+        return base::closer(group_of(1), cluster.handle(a).id(), cluster.handle(b).id());
     });
     cluster.machine(farthest).run(cluster.peer(farthest).store->touch(newer, {make_block(1).id}));
     while (cluster.holders_of(1).size() == 3 && cluster.peer(farthest).store->has(make_block(1).id)) {
@@ -176,13 +176,13 @@ class RepairOfSurplus : public testing::Test {
             const auto index = at(rank);
             auto& store = *cluster_.peer(index).store;
             const std::vector<Block> blocks{block_};
-            ASSERT_TRUE(*cluster_.machine(index).run(store.put(place_, test_tag(), blocks)));
+            ASSERT_TRUE(*cluster_.machine(index).run(store.put(group_, test_tag(), blocks)));
         }
         ++newer_.generation;
     }
-    /// The index of the peer that is so near to the place.
+    /// The index of the peer that is so near to the group.
     std::size_t at(std::size_t rank) {
-        const auto node = cluster_.ring.nearest(place_, rank + 1)[rank];
+        const auto node = cluster_.ring.nearest(group_, rank + 1)[rank];
         std::size_t index = 0;
         while (cluster_.handle(index) != node) ++index;
         return index;
@@ -199,7 +199,7 @@ class RepairOfSurplus : public testing::Test {
 
     sim::World world_{1};
     Cluster cluster_;
-    const base::Guid place_ = place_of(1);
+    const base::Guid group_ = group_of(1);
     const Block block_ = make_block(1);
     Tag newer_ = test_tag();
     const std::size_t surplus_ = at(3);
@@ -218,14 +218,14 @@ TEST_F(RepairOfSurplus, ATagRaisedWhileOthersAreOfferedTheBlockIsOfferedAgain) {
         if (offer) offered_to.insert(letter.to);
     });
     ASSERT_TRUE(world_.run_until([&] { return offered_to.size() == 3; }, 2min));
-    const TouchRequest touch{place_, newer_, {block_.id}};
+    const TouchRequest touch{group_, newer_, {block_.id}};
     ASSERT_TRUE(ask_as(cluster_, client_, surplus_, Verb::touch, encode(touch)));
     expect_holders_to_hear_of_the_newer_tag_before_it_goes();
 }
 
 TEST_F(RepairOfSurplus, APutOfAHeldBlockRaisesItsTagToo) {
     ASSERT_TRUE(world_.run_until([&] { return cluster_.node(surplus_).status().blocks_surplus == 1; }, 5min));
-    const StoreRequest store{place_, {newer_}, {block_.id}, {1000}, Cause::put};
+    const StoreRequest store{group_, {newer_}, {block_.id}, {1000}, Cause::put};
     ASSERT_TRUE(ask_as(cluster_, client_, surplus_, Verb::store, encode(store), block_.bytes));
     expect_holders_to_hear_of_the_newer_tag_before_it_goes();
 }
@@ -236,7 +236,7 @@ TEST_F(RepairOfSurplus, ManyBlocksGoAtOnceInsteadOfBeingOfferedAgainAfterEachPag
     for (std::size_t number = 100; number < 100 + many; ++number) blocks.push_back(make_block(number, 16));
     for (std::size_t rank = 0; rank < 4; ++rank) {
         const auto index = at(rank);
-        ASSERT_TRUE(*cluster_.machine(index).run(cluster_.peer(index).store->put(place_, test_tag(), blocks)));
+        ASSERT_TRUE(*cluster_.machine(index).run(cluster_.peer(index).store->put(group_, test_tag(), blocks)));
     }
     const auto left = [&] { return cluster_.peer(surplus_).store->usage().blocks; };
     std::size_t offered_again = 0;
@@ -306,7 +306,7 @@ TEST(Repair, KilledAndWithoutPowerAtAnyTimeItComesToAnEnd) {
             << "seed " << seed << ": " << text(cluster.total());
         for (std::uint64_t number = 1; number <= 24; ++number) {
             auto bytes = cluster.machine(0).run(
-                cluster.node(0).get(place_of((number - 1) / 4 * 4 + 1), make_block(number).id, cluster.in(30s)));
+                cluster.node(0).get(group_of((number - 1) / 4 * 4 + 1), make_block(number).id, cluster.in(30s)));
             ASSERT_TRUE(*bytes) << "seed " << seed << " block " << number;
         }
     }
@@ -330,21 +330,21 @@ class RepairOfFull : public testing::Test {
             peer.store.reserve_bytes = 64U << 10U;
         };
         cluster_ = std::make_unique<Cluster>(world_, options);
-        while (cluster_->ring.nearest(place_of(place_), 1)[0] != cluster_->handle(0)) ++place_;
+        while (cluster_->ring.nearest(group_of(group_), 1)[0] != cluster_->handle(0)) ++group_;
         std::vector<Block> blocks;
         for (std::uint64_t number = 1; number <= kBlocks; ++number) blocks.push_back(make_block(number, kSize));
-        for (const auto& holder : cluster_->ring.nearest(place_of(place_), 3)) {
+        for (const auto& holder : cluster_->ring.nearest(group_of(group_), 3)) {
             for (std::size_t i = 1; i < peers; ++i) {
                 if (cluster_->handle(i) != holder) continue;
                 auto& store = *cluster_->peer(i).store;
-                EXPECT_TRUE(*cluster_->machine(i).run(store.put(place_of(place_), test_tag(), blocks)));
+                EXPECT_TRUE(*cluster_->machine(i).run(store.put(group_of(group_), test_tag(), blocks)));
             }
         }
     }
     [[nodiscard]] std::uint64_t refusals() { return cluster_->node(0).status().puts_refused; }
 
     bool roomy_ = false;
-    std::uint64_t place_ = 1;
+    std::uint64_t group_ = 1;
     sim::World world_{1};
     std::unique_ptr<Cluster> cluster_;
 };
@@ -385,17 +385,17 @@ TEST_F(RepairBesideFull, NeighboursHaveWhatTheHolderDoesNotTake) {
     EXPECT_TRUE(three_have_each());
 }
 
-// --- places of others, far away
+// --- groups of others, far away
 
-/// Twenty peers that each know their nearest places only. The first one is left with blocks of places all around.
+/// Twenty peers that each know their nearest groups only. The first one is left with blocks of groups all around.
 class RepairFar : public testing::Test {
   protected:
-    static constexpr std::uint64_t kPlaces = 200;
+    static constexpr std::uint64_t kGroups = 200;
 
     void SetUp() override {
-        for (std::uint64_t number = 1; number <= kPlaces; ++number) {
+        for (std::uint64_t number = 1; number <= kGroups; ++number) {
             const std::vector<Block> blocks{make_block(number)};
-            const auto put = cluster_.machine(0).run(cluster_.peer(0).store->put(place_of(number), test_tag(), blocks));
+            const auto put = cluster_.machine(0).run(cluster_.peer(0).store->put(group_of(number), test_tag(), blocks));
             ASSERT_TRUE(*put);
         }
     }
@@ -403,7 +403,7 @@ class RepairFar : public testing::Test {
         auto options = quick();
         options.peers = 20;
         options.peer.reach = 3;
-        options.peer.config.keep_surplus = 24h;  // places that are handed over stay, and must not take others' turn
+        options.peer.config.keep_surplus = 24h;  // groups that are handed over stay, and must not take others' turn
         return options;
     }
 
@@ -411,9 +411,9 @@ class RepairFar : public testing::Test {
     Cluster cluster_{world_, options()};
 };
 
-TEST_F(RepairFar, EveryPlaceHasItsTurn) {
+TEST_F(RepairFar, EveryGroupHasItsTurn) {
     const auto all_at_their_holders = [&] {
-        for (std::uint64_t number = 1; number <= kPlaces; ++number) {
+        for (std::uint64_t number = 1; number <= kGroups; ++number) {
             if (cluster_.copies(number) < 3) return false;
         }
         return true;
@@ -422,20 +422,20 @@ TEST_F(RepairFar, EveryPlaceHasItsTurn) {
     RecordProperty("seconds", static_cast<int>(world_.elapsed() / 1s));
 }
 
-TEST_F(RepairFar, PlacesWhoseHoldersCannotBeFoundDelayNobody) {
+TEST_F(RepairFar, GroupsWhoseHoldersCannotBeFoundDelayNobody) {
     cluster_.ring.lookup_takes = 1h;
     std::vector<std::uint64_t> near;
-    for (std::uint64_t number = 1; number <= kPlaces; ++number) {
-        const auto holders = cluster_.ring.nearest(place_of(number), 3);
+    for (std::uint64_t number = 1; number <= kGroups; ++number) {
+        const auto holders = cluster_.ring.nearest(group_of(number), 3);
         if (std::ranges::find(holders, cluster_.handle(0)) != holders.end()) near.push_back(number);
     }
-    ASSERT_LT(near.size(), kPlaces - 64);
+    ASSERT_LT(near.size(), kGroups - 64);
     ASSERT_GT(near.size(), 5U);
     const auto at_three = [&](std::uint64_t number) { return cluster_.copies(number) == 3; };
     EXPECT_TRUE(world_.run_until([&] { return std::ranges::all_of(near, at_three); }, 2min)) << text(cluster_.total());
 }
 
-TEST(Repair, OfAFarPlaceNothingIsLetGoOfWhileItsHoldersCannotBeFound) {
+TEST(Repair, OfAFarGroupNothingIsLetGoOfWhileItsHoldersCannotBeFound) {
     sim::World world{1};
     auto options = quick();
     options.peers = 20;
@@ -444,11 +444,11 @@ TEST(Repair, OfAFarPlaceNothingIsLetGoOfWhileItsHoldersCannotBeFound) {
     Cluster cluster{world, options};
     std::uint64_t number = 1;
     const auto has = [](const auto& nodes, const auto& node) { return std::ranges::find(nodes, node) != nodes.end(); };
-    const auto nearest = [&] { return cluster.ring.nearest(place_of(number), 3); };
+    const auto nearest = [&] { return cluster.ring.nearest(group_of(number), 3); };
     const auto put = [&](std::size_t at) {
         auto& store = *cluster.peer(at).store;
         const std::vector<Block> blocks{make_block(1)};
-        ASSERT_TRUE(*cluster.machine(at).run(store.put(place_of(number), test_tag(), blocks)));
+        ASSERT_TRUE(*cluster.machine(at).run(store.put(group_of(number), test_tag(), blocks)));
     };
     while (has(nearest(), cluster.handle(0))) ++number;
     put(0);
@@ -469,8 +469,8 @@ base::Task<void> keep_reading(Cluster* cluster, std::size_t index, std::uint64_t
                               base::TimePoint until, std::shared_ptr<std::uint64_t> reads) {
     auto& node = cluster->node(index);
     for (std::uint64_t number = 1; cluster->world.now() < until; number = number % count + 1) {
-        const auto place = place_of((number - 1) / 4 * 4 + 1);
-        const auto bytes = co_await node.get(place, make_block(number, 20'000).id, cluster->in(30s));
+        const auto group = group_of((number - 1) / 4 * 4 + 1);
+        const auto bytes = co_await node.get(group, make_block(number, 20'000).id, cluster->in(30s));
         EXPECT_TRUE(bytes);
         ++*reads;
         co_await cluster->world.env().clock.sleep_for(pause);
@@ -499,7 +499,7 @@ Race race(std::size_t readers, base::Duration pause, base::Duration busy = 20s, 
     for (std::uint64_t number = 1; number <= kBlocks; number += 4) {
         std::vector<Block> blocks;
         for (std::uint64_t i = 0; i < 4; ++i) blocks.push_back(make_block(number + i, 20'000));
-        EXPECT_TRUE(cluster.put(number % 3, place_of(number), std::move(blocks), Wait::full));
+        EXPECT_TRUE(cluster.put(number % 3, group_of(number), std::move(blocks), Wait::full));
     }
     EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 2min));
     if (change == Change::two_die) {
@@ -558,11 +558,11 @@ TEST(Repair, IsNotHeldUpByAClientThatComesNowAndThen) {
     EXPECT_LE(beside.whole, 2 * alone.whole);
 }
 
-base::Task<void> keep_writing(Cluster* cluster, base::Guid place, std::shared_ptr<bool> on) {
+base::Task<void> keep_writing(Cluster* cluster, base::Guid group, std::shared_ptr<bool> on) {
     for (std::uint64_t number = 1000; *on; ++number) {
         std::vector<Block> blocks{make_block(number)};
         const auto outcome =
-            co_await cluster->node(0).put(place, test_tag(), std::move(blocks), Wait::majority, cluster->in(30s));
+            co_await cluster->node(0).put(group, test_tag(), std::move(blocks), Wait::majority, cluster->in(30s));
         EXPECT_TRUE(outcome);
         co_await cluster->world.env().clock.sleep_for(700ms);
     }
@@ -574,7 +574,7 @@ TEST(Repair, DoesNotWaitForABackupToEnd) {
     put_all(cluster, 4);
     EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 2min));
     const auto on = std::make_shared<bool>(true);
-    cluster.machine(0).spawn(keep_writing(&cluster, place_of(1), on));
+    cluster.machine(0).spawn(keep_writing(&cluster, group_of(1), on));
     world.run_for(10s);
     auto holders = cluster.holders_of(1);
     std::erase(holders, 0U);

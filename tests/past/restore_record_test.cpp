@@ -7,7 +7,7 @@
 namespace past::test {
 namespace {
 
-const base::Guid kKey = place_of(4711);
+const base::Guid kKey = group_of(4711);
 
 base::Guid stored_under(const base::Guid& key) {
     return base::sha256({base::as_bytes("pelago past register"), key.view()});

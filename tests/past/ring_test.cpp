@@ -31,20 +31,20 @@ TEST(OverPastry, TwoOfFiveKilledNothingIsLostAndEveryBlockIsAtThreeCopiesAgain) 
         ASSERT_EQ(outcome->copies_stored, 3U);
     }
     auto record = make_record(1, "head");
-    ASSERT_TRUE(*cluster.machine(0).run(cluster.node(0).write_record(place_of(7), 0, record, cluster.in(20s))));
+    ASSERT_TRUE(*cluster.machine(0).run(cluster.node(0).write_record(group_of(7), 0, record, cluster.in(20s))));
     cluster.machine(1).kill();
     cluster.machine(4).power_off();
     for (std::uint64_t number = 1; number <= 60; ++number) {
         ASSERT_TRUE(cluster.get(number % 2 == 0 ? 0 : 2, number)) << number;
     }
-    const auto found = *cluster.machine(3).run(cluster.node(3).read_record(place_of(7), cluster.in(20s)));
+    const auto found = *cluster.machine(3).run(cluster.node(3).read_record(group_of(7), cluster.in(20s)));
     ASSERT_TRUE(found && *found);
     EXPECT_EQ((*found)->sequence, 1U);
     world.run_for(2min);
     EXPECT_TRUE(world.run_until([&] { return cluster.whole(); }, 10min));
     for (std::uint64_t number = 1; number <= 60; ++number) EXPECT_EQ(cluster.copies(number), 3U) << number;
     EXPECT_TRUE(
-        *cluster.machine(3).run(cluster.node(3).write_record(place_of(7), 1, make_record(2, "next"), cluster.in(20s))));
+        *cluster.machine(3).run(cluster.node(3).write_record(group_of(7), 1, make_record(2, "next"), cluster.in(20s))));
 }
 
 TEST(OverPastry, AJoinerTakesItsShareAndAReturnerItsPlace) {

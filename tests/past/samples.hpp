@@ -36,7 +36,7 @@ inline RegisterState sample_state() {
 inline std::vector<std::pair<std::string, base::Bytes>> samples() {
     const Tag tag{sample_guid(0xA0), 3};
     const std::vector<base::Guid> ids{sample_guid(0x10), sample_guid(0x11)};
-    const auto place = sample_guid(0x50);
+    const auto group = sample_guid(0x50);
     Ballot ballot;
     ballot.counter = 12;
     ballot.nonce.fill(6);
@@ -46,7 +46,7 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
     receipt.salt.fill(2);
     receipt.signature.fill(3);
     Reclaim reclaim;
-    reclaim.place = place;
+    reclaim.group = group;
     reclaim.tag = tag;
     reclaim.owner.fill(7);
     reclaim.name_digest = sample_guid(8);
@@ -63,12 +63,12 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
     reply.state = sample_state();
     PullReply pull;
     pull.known = pull.settled = pull.more = true;
-    pull.entries.push_back({place, sample_state()});
+    pull.entries.push_back({group, sample_state()});
     LocalHoldersReply local_holders;
     local_holders.holders.push_back({{{sample_guid(1), "one:7000"}, "rack 1"}, false, true});
-    StoredRegister stored{place, sample_state(), true};
+    StoredRegister stored{group, sample_state(), true};
     ListRequest list;
-    list.query.place = place;
+    list.query.group = group;
     list.query.tag = tag;
     list.query.owner.fill(7);
     list.query.name_digest = sample_guid(8);
@@ -77,45 +77,45 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
     list.after = sample_guid(0x0F);
     const std::vector<TaggedBlock> tagged{{ids[0], 3, 100}, {ids[1], 2, 200}};
     return {
-        {"store_request", encode(StoreRequest{place, {tag}, ids, {100, 200}, Cause::repair})},
+        {"store_request", encode(StoreRequest{group, {tag}, ids, {100, 200}, Cause::repair})},
         {"store_reply", encode(receipt)},
-        {"fetch_request", encode(FetchRequest{place, ids[0]})},
-        {"touch_request", encode(TouchRequest{place, tag, ids})},
+        {"fetch_request", encode(FetchRequest{group, ids[0]})},
+        {"touch_request", encode(TouchRequest{group, tag, ids})},
         {"bits_reply", encode(BitsReply{{0, 1, 2, 3}})},
         {"reclaim", encode(reclaim)},
-        {"holders_request", encode(HoldersRequest{place, 12})},
+        {"holders_request", encode(HoldersRequest{group, 12})},
         {"holders_reply", encode(holders)},
-        {"compare_request", encode(CompareRequest{{{place, 5, sample_guid(0xD0)}}})},
+        {"compare_request", encode(CompareRequest{{{group, 5, sample_guid(0xD0)}}})},
         {"compare_reply", encode(CompareReply{{{5, sample_guid(0xD0), 2}}})},
-        {"ranges_request", encode(RangesRequest{place})},
+        {"ranges_request", encode(RangesRequest{group})},
         {"ranges_reply", encode(ranges)},
-        {"offer_request", encode(OfferRequest{place, tag, ids})},
+        {"offer_request", encode(OfferRequest{group, tag, ids})},
         {"fetch_reply", encode(FetchReply{{{sample_guid(1), "one:7000"}}})},
         {"room_reply", encode(RoomReply{123'456})},
         {"review_request", encode(ReviewRequest{ids})},
-        {"claim_request", encode(ClaimRequest{place, {}, sample_guid(0xFF), ids})},
-        {"retag_request", encode(RetagRequest{{place, tag, ids}, true})},
+        {"claim_request", encode(ClaimRequest{group, {}, sample_guid(0xFF), ids})},
+        {"retag_request", encode(RetagRequest{{group, tag, ids}, true})},
         {"list_request", encode(list)},
         {"list_reply", encode(ListReply{tagged, ids[1], true})},
-        {"query_request", encode(QueryRequest{place, ids})},
-        {"prepare_request", encode(PrepareRequest{place, ids, ballot})},
-        {"accept_request", encode(AcceptRequest{place, ids, ballot, sample_value()})},
+        {"query_request", encode(QueryRequest{group, ids})},
+        {"prepare_request", encode(PrepareRequest{group, ids, ballot})},
+        {"accept_request", encode(AcceptRequest{group, ids, ballot, sample_value()})},
         {"register_reply", encode(reply)},
-        {"pull_request", encode(PullRequest{place})},
+        {"pull_request", encode(PullRequest{group})},
         {"pull_reply", encode(pull)},
-        {"local_put", encode(LocalPut{place, tag, ids, {100, 200}, Wait::full, 30'000})},
+        {"local_put", encode(LocalPut{group, tag, ids, {100, 200}, Wait::full, 30'000})},
         {"put_outcome", encode(PutOutcome{3, 1, 2})},
-        {"local_get", encode(LocalGet{place, ids[0], 30'000})},
-        {"local_touch", encode(LocalTouch{{place, tag, ids}, 30'000})},
+        {"local_get", encode(LocalGet{group, ids[0], 30'000})},
+        {"local_touch", encode(LocalTouch{{group, tag, ids}, 30'000})},
         {"local_remove", encode(LocalRemove{reclaim, 30'000})},
         {"local_list", encode(LocalList{list, 30'000})},
         {"tagged_blocks", encode(TaggedBlocks{tagged, ids[1], true, 2, 3})},
-        {"local_read_record", encode(LocalReadRecord{place, 30'000})},
+        {"local_read_record", encode(LocalReadRecord{group, 30'000})},
         {"local_record", encode(LocalRecord{Record{7, base::to_bytes("body")}})},
         {"local_shown_record", encode(ShownRecord{{7, base::to_bytes("body")}, 1, 2})},
-        {"local_write_record", encode(LocalWriteRecord{place, 6, {7, base::to_bytes("body")}, 30'000})},
-        {"local_restore_record", encode(LocalRestoreRecord{place, {7, base::to_bytes("body")}, 30'000})},
-        {"local_holders", encode(LocalHolders{place, 30'000})},
+        {"local_write_record", encode(LocalWriteRecord{group, 6, {7, base::to_bytes("body")}, 30'000})},
+        {"local_restore_record", encode(LocalRestoreRecord{group, {7, base::to_bytes("body")}, 30'000})},
+        {"local_holders", encode(LocalHolders{group, 30'000})},
         {"local_holders_reply", encode(local_holders)},
         {"stored_register", encode_stored(stored)},
     };

@@ -15,7 +15,7 @@ class Scrubbing : public ::testing::Test {
             const auto block = make_block(i, 30'000);
             ids_.push_back(block.id);
             const auto done = cluster_->machine(0).run(cluster_->node(0).put(
-                place_of(i % 7), owner_.tag(5), std::vector{block}, Wait::full, cluster_->in(30s)));
+                group_of(i % 7), owner_.tag(5), std::vector{block}, Wait::full, cluster_->in(30s)));
             EXPECT_TRUE(*done);
         }
     }
@@ -80,7 +80,7 @@ TEST_F(Scrubbing, CanBeSwitchedOff) {
     sim::World world{12};
     Cluster cluster{world, options};
     ASSERT_TRUE(*cluster.machine(0).run(
-        cluster.node(0).put(place_of(1), owner_.tag(5), std::vector{make_block(1)}, Wait::full, cluster.in(30s))));
+        cluster.node(0).put(group_of(1), owner_.tag(5), std::vector{make_block(1)}, Wait::full, cluster.in(30s))));
     world.run_for(48h);
     EXPECT_EQ(cluster.total().scrub_blocks, 0U);
     EXPECT_EQ(cluster.node(0).status().scrub_ended_ns, 0);

@@ -86,7 +86,7 @@ std::optional<std::vector<StorageModel::Copy>> StorageModel::insert(std::uint64_
 bool StorageModel::insert_whole(std::uint64_t size) {
     ++figures_.pieces;
     for (unsigned salt = 0; salt <= options_.resalts; ++salt) {
-        if (place(keys_.word(), size, /*all_or_none=*/true) < options_.copies) continue;
+        if (group(keys_.word(), size, /*all_or_none=*/true) < options_.copies) continue;
         if (salt > 0) ++figures_.resalted_files;
         return true;
     }
@@ -100,7 +100,7 @@ bool StorageModel::insert_blocks(std::uint64_t size) {
     std::uint64_t short_of_copies = 0;
     for (std::uint64_t at = 0; at < size && all_kept; at += options_.block_bytes) {
         ++figures_.pieces;
-        const auto kept = place(keys_.word(), std::min(options_.block_bytes, size - at), /*all_or_none=*/false);
+        const auto kept = group(keys_.word(), std::min(options_.block_bytes, size - at), /*all_or_none=*/false);
         all_kept = kept >= majority(options_.copies);
         if (kept == options_.copies) continue;
         ++short_of_copies;
@@ -117,7 +117,7 @@ bool StorageModel::insert_blocks(std::uint64_t size) {
 }
 
 /// Copies of one piece, as its holders decide one after another. Returns how many there are.
-std::size_t StorageModel::place(std::uint64_t key, std::uint64_t size, bool all_or_none) {
+std::size_t StorageModel::group(std::uint64_t key, std::uint64_t size, bool all_or_none) {
     last_key_ = guid_at(key);
     find_holders(key);
     first_copy_ = copies_.size();

@@ -99,7 +99,7 @@ class StorageModel {
     };
     bool insert_whole(std::uint64_t size);
     bool insert_blocks(std::uint64_t size);
-    std::size_t place(std::uint64_t key, std::uint64_t size, bool all_or_none);
+    std::size_t group(std::uint64_t key, std::uint64_t size, bool all_or_none);
     void find_holders(std::uint64_t key);
     [[nodiscard]] std::optional<std::uint32_t> neighbour_for(std::uint32_t holder, std::uint64_t size);
     [[nodiscard]] std::optional<std::uint32_t> stranger_for(std::uint64_t size);

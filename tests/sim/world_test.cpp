@@ -166,10 +166,10 @@ TEST(Node, KillEndsEveryCoroutineBeforeTheRootIsDestroyed) {
     world.run_for(10500ms);
     EXPECT_EQ(ticker.ticks, 10);
     node.kill();
-    const auto place = [&](const std::string& text) { return std::find(log.begin(), log.end(), text) - log.begin(); };
+    const auto group = [&](const std::string& text) { return std::find(log.begin(), log.end(), text) - log.begin(); };
     EXPECT_EQ(log.size(), 4U);
-    EXPECT_LT(place("inner ended"), place("waiter ended"));
-    EXPECT_LT(place("ticker ended"), place("root destroyed"));
+    EXPECT_LT(group("inner ended"), group("waiter ended"));
+    EXPECT_LT(group("ticker ended"), group("root destroyed"));
     EXPECT_EQ(log.back(), "root destroyed");
     EXPECT_FALSE(node.up());
     world.run_for(10s);

@@ -234,8 +234,8 @@ Task<void> put_and_damage(NodeEnv& env, bool last) {
     auto blocks = some_blocks(0, 1);
     auto more = some_blocks(1, 1);
     if (!last) std::swap(blocks, more);
-    auto first = co_await (*opened)->put(Ledger::place(), kFirst, std::move(more));
-    auto second = co_await (*opened)->put(Ledger::place(), kFirst, std::move(blocks));
+    auto first = co_await (*opened)->put(Ledger::group(), kFirst, std::move(more));
+    auto second = co_await (*opened)->put(Ledger::group(), kFirst, std::move(blocks));
     EXPECT_TRUE(first && second);
     co_await (*opened)->close();
     const auto path = past::store::file_name("blocks", past::store::FileKind::segment, 1);
@@ -257,7 +257,7 @@ Task<void> lose_and_replace(NodeEnv& env, std::shared_ptr<Loss> loss) {
     if (damaged) throw std::runtime_error{"the damage is not there"};
     if (damaged.error() != past::Errc::corrupt_block) co_return;  // the whole segment could not be read this time
     loss->put_begun = true;
-    const auto put = co_await store.put(Ledger::place(), kSecond, some_blocks(0, 1));
+    const auto put = co_await store.put(Ledger::group(), kSecond, some_blocks(0, 1));
     loss->put_done = put.has_value();
     if (!put) co_return;
     loss->untag_begun = true;

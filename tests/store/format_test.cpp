@@ -18,7 +18,7 @@ PutRecord put_record() {
     record.segment = 3;
     record.unit = 8;
     PutBatch batch;
-    batch.place = contract::guid_of("place");
+    batch.group = contract::guid_of("place");
     batch.tag = {contract::guid_of("volume"), 5};
     batch.blocks = {{contract::guid_of("a"), 100, 0}, {contract::guid_of("b"), 0, 0}};
     record.batches.push_back(batch);

@@ -45,19 +45,19 @@ TEST(Index, AgreesWithAMapThroughInsertionsAndDeletions) {
     std::size_t visited = 0;
     std::uint64_t listed = 0;
     index.for_each([&](Index::Handle block) { visited += reference.contains(index.id(block)) ? 1 : 0; });
-    for (const auto& place : index.places()) listed += index.list(place.place, base::Guid{}, 1U << 20U).size();
+    for (const auto& group : index.groups()) listed += index.list(group.group, base::Guid{}, 1U << 20U).size();
     EXPECT_EQ(visited, reference.size());
     EXPECT_EQ(listed, reference.size());
 }
 
 // A page must cost what it lists: who has a million blocks of one place is asked for all of them, page by page.
-TEST(Index, APageOfAPlaceIsInOrderAndCostsNoWalkOverAllOfIt) {
+TEST(Index, APageOfAGroupIsInOrderAndCostsNoWalkOverAllOfIt) {
     Index index{7};
     std::set<base::Guid> reference;
-    const auto place = numbered(0);
+    const auto group = numbered(0);
     constexpr std::uint64_t count = 200'000;
     for (std::uint64_t i = 1; i <= count; ++i) {
-        index.insert(numbered(i), {1, static_cast<std::uint32_t>(i), 8}, place, 1);
+        index.insert(numbered(i), {1, static_cast<std::uint32_t>(i), 8}, group, 1);
         reference.insert(numbered(i));
     }
     for (std::uint64_t i = 1; i <= count; i += 3) {
@@ -67,7 +67,7 @@ TEST(Index, APageOfAPlaceIsInOrderAndCostsNoWalkOverAllOfIt) {
     const auto began = std::chrono::steady_clock::now();
     std::vector<base::Guid> all;
     for (base::Guid after;;) {
-        const auto page = index.list(place, after, 64);
+        const auto page = index.list(group, after, 64);
         if (page.empty()) break;
         all.insert(all.end(), page.begin(), page.end());
         after = page.back();
@@ -77,12 +77,12 @@ TEST(Index, APageOfAPlaceIsInOrderAndCostsNoWalkOverAllOfIt) {
     EXPECT_LT(took.count(), 2) << "2,084 pages that each look at 133,000 blocks take ten times as long";
 }
 
-TEST(Index, AMillionBlocksOfOnePlaceCostAtMostSixtyFourBytesEach) {
+TEST(Index, AMillionBlocksOfOneGroupCostAtMostSixtyFourBytesEach) {
     Index index{1};
     constexpr std::uint32_t count = 1'000'000;
-    const auto place = numbered(0);
+    const auto group = numbered(0);
     for (std::uint32_t i = 1; i <= count; ++i) {
-        index.insert(numbered(i), {i / 4096, i % 4096, 65536}, place, 1);
+        index.insert(numbered(i), {i / 4096, i % 4096, 65536}, group, 1);
         if (i % 100'000 == 0) {
             EXPECT_LE(index.memory_bytes() / i, 64U) << i;
         }

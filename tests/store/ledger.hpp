@@ -30,7 +30,7 @@ using Tags = std::map<Guid, std::uint64_t>;
 /// An error that leaves it open keeps both states possible for good.
 class Ledger {
   public:
-    static Guid place() { return guid_of("place"); }
+    static Guid group() { return guid_of("place"); }
 
     Task<void> put(SegmentStore& store, Tag tag, std::vector<Block> blocks) {
         std::map<Guid, std::set<Tags>> before;
@@ -40,7 +40,7 @@ class Ledger {
             ids.push_back(block.id);
         }
         begin(ids, before, [&](Tags& tags) { raise(tags, tag); });
-        const auto done = co_await store.put(place(), tag, std::move(blocks));
+        const auto done = co_await store.put(group(), tag, std::move(blocks));
         end(before, done ? std::nullopt : std::optional{done.error()}, [&](Tags& tags) { raise(tags, tag); });
     }
 

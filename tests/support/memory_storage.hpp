@@ -22,7 +22,7 @@ namespace support {
 class MemoryStorage final : public past::Storage {
   public:
     struct Stored {
-        base::Guid place;
+        base::Guid group;
         base::SharedBytes bytes;
         std::map<base::Guid, std::uint64_t> tags;  // volume -> generation
     };
@@ -72,7 +72,7 @@ class MemoryStorage final : public past::Storage {
     /// The record as an old or lying majority would offer it.
     void replace_record(const base::Guid& key, past::Record record) { records_[key] = std::move(record); }
 
-    base::Task<base::Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
+    base::Task<base::Result<past::PutOutcome>> put(base::Guid group, past::Tag tag, std::vector<past::Block> blocks,
                                                    past::Wait /*wait*/, base::TimePoint /*deadline*/) override {
         std::uint64_t bytes = 0;
         if (blocks.empty() || blocks.size() > past::kMaxBlocksPerRequest) co_return base::Errc::bad_argument;
@@ -94,7 +94,7 @@ class MemoryStorage final : public past::Storage {
         for (auto& block : blocks) {
             if (base::sha256(block.bytes) != block.id) co_return past::Errc::corrupt_block;
             auto& stored = blocks_[block.id];
-            stored.place = place;
+            stored.group = group;
             stored.bytes = std::move(block.bytes);
             auto& generation = stored.tags[tag.volume];
             generation = std::max(generation, tag.generation);
@@ -102,19 +102,19 @@ class MemoryStorage final : public past::Storage {
         co_return outcome;
     }
 
-    base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id, base::TimePoint) override {
+    base::Task<base::Result<base::SharedBytes>> get(base::Guid group, base::Guid id, base::TimePoint) override {
         co_await turn();
         ++gets_;
         if (fail_get) {
             if (auto error = fail_get(id)) co_return std::move(*error);
         }
         const auto found = blocks_.find(id);
-        // A block is looked for at its place only: a wrong place is a block that is not there.
-        if (found == blocks_.end() || found->second.place != place) co_return past::Errc::block_not_found;
+        // A block is looked for at its group only: a wrong place is a block that is not there.
+        if (found == blocks_.end() || found->second.group != group) co_return past::Errc::block_not_found;
         co_return found->second.bytes;
     }
 
-    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, past::Tag tag, std::vector<base::Guid> ids,
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid group, past::Tag tag, std::vector<base::Guid> ids,
                                                       base::TimePoint) override {
         co_await turn();
         if (ids.size() > past::kMaxBlocksPerRequest) co_return past::Errc::too_large;
@@ -125,7 +125,7 @@ class MemoryStorage final : public past::Storage {
         std::vector<bool> held;
         for (const auto& id : ids) {
             const auto found = blocks_.find(id);
-            held.push_back(found != blocks_.end() && found->second.place == place && !(thin && thin(id)));
+            held.push_back(found != blocks_.end() && found->second.group == group && !(thin && thin(id)));
             if (!held.back()) continue;
             auto& generation = found->second.tags[tag.volume];
             generation = std::max(generation, tag.generation);
@@ -165,7 +165,7 @@ class MemoryStorage final : public past::Storage {
         for (auto at = blocks_.upper_bound(after); at != blocks_.end(); ++at) {
             const auto& [id, stored] = *at;
             const auto tag = stored.tags.find(query.tag.volume);
-            if (stored.place != query.place || tag == stored.tags.end() || tag->second > query.tag.generation) continue;
+            if (stored.group != query.group || tag == stored.tags.end() || tag->second > query.tag.generation) continue;
             if (page.blocks.size() == list_page) {
                 page.more = true;
                 break;

@@ -13,17 +13,17 @@ class PassingStorage : public past::Storage {
   public:
     explicit PassingStorage(past::Storage& below) : below_{below} {}
 
-    base::Task<base::Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
+    base::Task<base::Result<past::PutOutcome>> put(base::Guid group, past::Tag tag, std::vector<past::Block> blocks,
                                                    past::Wait wait, base::TimePoint deadline) override {
-        return below_.put(place, tag, std::move(blocks), wait, deadline);
+        return below_.put(group, tag, std::move(blocks), wait, deadline);
     }
-    base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id,
+    base::Task<base::Result<base::SharedBytes>> get(base::Guid group, base::Guid id,
                                                     base::TimePoint deadline) override {
-        return below_.get(place, id, deadline);
+        return below_.get(group, id, deadline);
     }
-    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, past::Tag tag, std::vector<base::Guid> ids,
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid group, past::Tag tag, std::vector<base::Guid> ids,
                                                       base::TimePoint deadline) override {
-        return below_.touch(place, tag, std::move(ids), deadline);
+        return below_.touch(group, tag, std::move(ids), deadline);
     }
     base::Task<base::Result<void>> remove(past::Reclaim reclaim, base::TimePoint deadline) override {
         return below_.remove(std::move(reclaim), deadline);

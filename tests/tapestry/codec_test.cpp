@@ -89,8 +89,8 @@ std::map<std::string, Sample> samples() {
                          BASE_TRY(const auto value, decode_beside(message.header));
                          return encode_beside(value);
                      }};
-    const std::vector<Landing> landings{{.stamp = 5, .range = {0, 3}}, {.stamp = 6, .range = {2, 512}}};
-    all["arrived"] = {encode(landings), [](const base::Message& message) -> base::Result<base::Message> {
+    const std::vector<Acknowledgement> acknowledgements{{.stamp = 5, .range = {0, 3}}, {.stamp = 6, .range = {2, 512}}};
+    all["arrived"] = {encode(acknowledgements), [](const base::Message& message) -> base::Result<base::Message> {
                           BASE_TRY(const auto value, decode_arrived(message.header));
                           return encode(value);
                       }};
@@ -143,12 +143,12 @@ TEST(TapestryCodec, LimitsAreKept) {
     found.places.push_back({{guid("1"), "h:1"}, {}});
     EXPECT_FALSE(decode_found(encode(found).header));
     EXPECT_FALSE(decode_deliver(encode(Deliver{guid("1"), kMaxRoots, {}, 0}, {}).header));
-    std::vector<Landing> landings(kMaxParcels, Landing{1, {0, 1}});
-    EXPECT_TRUE(decode_arrived(encode(landings).header));
-    landings.push_back({1, {0, 1}});
-    EXPECT_FALSE(decode_arrived(encode(landings).header));
+    std::vector<Acknowledgement> acknowledgements(kMaxParcels, Acknowledgement{1, {0, 1}});
+    EXPECT_TRUE(decode_arrived(encode(acknowledgements).header));
+    acknowledgements.push_back({1, {0, 1}});
+    EXPECT_FALSE(decode_arrived(encode(acknowledgements).header));
     for (const Range range : {Range{0, kMaxObjects + 1}, Range{2, 2}, Range{3, 1}}) {
-        EXPECT_FALSE(decode_arrived(encode(std::vector<Landing>{{1, range}}).header));
+        EXPECT_FALSE(decode_arrived(encode(std::vector<Acknowledgement>{{1, range}}).header));
     }
     std::vector<Parcel> parcels{{.announcement = an_announcement(std::chrono::seconds{60}), .range = {0, 1}}};
     parcels.assign(kMaxParcels + 1, parcels[0]);

@@ -121,10 +121,10 @@ TEST_F(Tree, ALeafGivesWayToAForkButAForkDoesNot) {
     tree.child(node("1"))->rtt = 10ms;
     tree.child(node("2"))->rtt = 5ms;
     EXPECT_TRUE(tree.take_child(address("3"), 0, 1));
-    EXPECT_TRUE(tree.child(node("2"))->crowded) << "the nearest";
+    EXPECT_TRUE(tree.child(node("2"))->evicted) << "the nearest";
     EXPECT_EQ(tree.room(), 0U);
     EXPECT_TRUE(tree.take_child(address("4"), 0, 1));
-    EXPECT_TRUE(tree.child(node("1"))->crowded);
+    EXPECT_TRUE(tree.child(node("1"))->evicted);
     EXPECT_EQ(tree.judge(node("6"), {}, 1), Verdict::full) << "only forks are left";
 }
 
@@ -133,9 +133,9 @@ TEST_F(Tree, WhoWasCrowdedOutAndHangsHereAgainIsStillCrowdedOut) {
     tree.take_child(address("1"), 0, 0);
     tree.take_child(address("2"), 0, 0);
     ASSERT_TRUE(tree.take_child(address("3"), 0, 1));
-    const auto* const leaf = tree.child(node("1"))->crowded ? "1" : "2";
+    const auto* const leaf = tree.child(node("1"))->evicted ? "1" : "2";
     EXPECT_FALSE(tree.take_child(address(leaf), 7, 0));
-    EXPECT_TRUE(tree.child(node(leaf))->crowded) << "else there would be three, and no end to it";
+    EXPECT_TRUE(tree.child(node(leaf))->evicted) << "else there would be three, and no end to it";
     EXPECT_EQ(tree.child(node(leaf))->sequence, 7U);
 }
 

@@ -176,11 +176,11 @@ TEST(Archive, OnlyTheDefaultVolumeIsMadeByItself) {
     const auto outcome = user({"archive", "backup", user.source.path(), "--volume", "phtos"});
     EXPECT_EQ(outcome.code, 10);
     EXPECT_EQ(user({"volume", "create", "photos"}).code, 0);
-    user.around.environment["PELAGO_VOLUME"] = "photos";
+    user.environment.environment["PELAGO_VOLUME"] = "photos";
     user.backup();
-    user.around.environment["PELAGO_VOLUME"] = "";
+    user.environment.environment["PELAGO_VOLUME"] = "";
     EXPECT_EQ(user({"archive", "backup", user.source.path()}).code, 2) << "a script whose variable is unset";
-    user.around.environment.erase("PELAGO_VOLUME");
+    user.environment.environment.erase("PELAGO_VOLUME");
     EXPECT_EQ(user({"archive", "snapshots", "--volume", "photos", "--json"}).json().size(), 1U);
     EXPECT_EQ(user({"archive", "snapshots"}).code, 10);
 }
@@ -336,9 +336,9 @@ TEST(Archive, AStopRequestIsExitCode130) {
     Archivist user;
     std::stop_source stop;
     stop.request_stop();
-    user.around.stop = stop.get_token();
+    user.environment.stop = stop.get_token();
     EXPECT_EQ(user({"archive", "backup", user.source.path()}).code, 130);
-    user.around.stop = {};
+    user.environment.stop = {};
     user.backup();
     EXPECT_EQ(user.restore("latest").code, 0);
 }
@@ -480,7 +480,7 @@ TEST(Raw, BinaryDataIsKeptOffATerminal) {
     User user;
     user.input = std::string("\0\x1b[2J", 5);
     const auto id = user({"put", "-"}).out.substr(0, 64);
-    user.around.out_is_terminal = true;
+    user.environment.out_is_terminal = true;
     EXPECT_EQ(user({"get", id}).code, 2);
     EXPECT_EQ(user({"get", id, "--output", user.home.path("file")}).code, 0);
     EXPECT_EQ(user.home.read("file"), user.input);

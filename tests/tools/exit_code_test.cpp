@@ -37,11 +37,11 @@ TEST(ExitCodes, EveryErrorOfTheToolsHasTextAndCondition) {
 }
 
 TEST(ExitCodes, OfTwoTroublesTheGraverIsTheEnd) {
-    EXPECT_EQ(graver(ExitCode::done, ExitCode::done), ExitCode::done);
-    EXPECT_EQ(graver(ExitCode::done, ExitCode::partial), ExitCode::partial);
-    EXPECT_EQ(graver(ExitCode::unreachable, ExitCode::partial), ExitCode::unreachable);
-    EXPECT_EQ(graver(ExitCode::unreachable, ExitCode::damage), ExitCode::damage);
-    EXPECT_EQ(graver(ExitCode::damage, ExitCode::fatal), ExitCode::damage);
+    EXPECT_EQ(worse(ExitCode::done, ExitCode::done), ExitCode::done);
+    EXPECT_EQ(worse(ExitCode::done, ExitCode::partial), ExitCode::partial);
+    EXPECT_EQ(worse(ExitCode::unreachable, ExitCode::partial), ExitCode::unreachable);
+    EXPECT_EQ(worse(ExitCode::unreachable, ExitCode::damage), ExitCode::damage);
+    EXPECT_EQ(worse(ExitCode::damage, ExitCode::fatal), ExitCode::damage);
 }
 
 TEST(Errors, AreOneLineWithTheRemedyLast) {

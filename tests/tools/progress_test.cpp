@@ -46,9 +46,9 @@ TEST(Progress, ALineNeverWraps) {
 }
 
 struct Watched {
-    explicit Watched(Manner manner, bool terminal) : io{around(terminal)}, console{io, manner} {}
-    static Surroundings around(bool terminal) {
-        Surroundings out;
+    explicit Watched(OutputOptions output, bool terminal) : io{environment(terminal)}, console{io, output} {}
+    static Environment environment(bool terminal) {
+        Environment out;
         out.err_is_terminal = terminal;
         return out;
     }
@@ -82,19 +82,19 @@ TEST(Progress, APipeGetsAPlainLineEveryTenSeconds) {
 }
 
 TEST(Progress, QuietIsQuiet) {
-    Manner manner;
-    manner.quiet = true;
+    OutputOptions output;
+    output.quiet = true;
     for (const bool terminal : {true, false}) {
-        Watched watched{manner, terminal};
+        Watched watched{output, terminal};
         watched.go(100);
         EXPECT_EQ(watched.io.err_ + watched.io.out_, "");
     }
 }
 
 TEST(Progress, JsonGetsAnObjectASecond) {
-    Manner manner;
-    manner.json = true;
-    Watched watched{manner, true};
+    OutputOptions output;
+    output.json = true;
+    Watched watched{output, true};
     watched.go();
     EXPECT_EQ(std::ranges::count(watched.io.out_, '\n'), 5);
     const auto first = nlohmann::json::parse(watched.io.out_.substr(0, watched.io.out_.find('\n')));
@@ -107,8 +107,8 @@ TEST(Progress, JsonGetsAnObjectASecond) {
 
 TEST(Progress, ATickDrawsTheLastStateAgainWhileTheWorkWaits) {
     User user;
-    user.around.err_is_terminal = true;
-    RecordedIo io{user.around};
+    user.environment.err_is_terminal = true;
+    RecordedIo io{user.environment};
     Console console{io, {}};
     auto now = std::chrono::steady_clock::time_point{};
     Progress progress{console, "backup", [&now] { return now; }};

@@ -22,7 +22,7 @@ namespace tools::testing {
 
 class RecordedIo final : public Io {
   public:
-    explicit RecordedIo(Surroundings surroundings) : Io{std::move(surroundings)} {}
+    explicit RecordedIo(Environment surroundings) : Io{std::move(surroundings)} {}
 
     void out(std::string_view text) override { out_ += text; }
     void err(std::string_view text) override { err_ += text; }
@@ -32,7 +32,7 @@ class RecordedIo final : public Io {
         return base::to_bytes(input_);
     }
     base::Result<std::string> ask_secret(std::string_view) override {
-        if (!around().in_is_terminal || typed_.empty()) return base::Errc::denied;
+        if (!environment().in_is_terminal || typed_.empty()) return base::Errc::denied;
         auto line = typed_.front();
         typed_.pop_front();
         return line;
@@ -114,14 +114,14 @@ struct Outcome {
 class User {
   public:
     User() {
-        around.environment = {{"HOME", home.path()}};
-        around.host = "testhost";
-        around.user = "ann";
-        around.user_id = 1000;
+        environment.environment = {{"HOME", home.path()}};
+        environment.host = "testhost";
+        environment.user = "ann";
+        environment.user_id = 1000;
     }
 
     Outcome operator()(std::vector<std::string> args) {
-        RecordedIo io{around};
+        RecordedIo io{environment};
         io.input_ = input;
         io.typed_ = typed;
         const int code = run(args, io);
@@ -129,7 +129,7 @@ class User {
     }
 
     Scratch home;
-    Surroundings around;
+    Environment environment;
     std::string input;
     std::deque<std::string> typed;
 };

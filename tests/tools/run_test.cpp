@@ -84,7 +84,7 @@ TEST(Run, WithJsonAnErrorIsAnObjectWithItsCode) {
 }
 
 TEST(Run, OutputThatWasLostIsAFailure) {
-    RecordedIo io{User{}.around};
+    RecordedIo io{User{}.environment};
     io.finish_ = base::Error{base::Errc::no_space, "cannot write to standard output"};
     const std::vector<std::string> args{"version"};
     EXPECT_EQ(run(args, io), 6);
@@ -144,11 +144,11 @@ TEST(Run, ColoursAreForTerminalsThatWantThem) {
         return user(std::move(args)).err.find("\x1b[31m") != std::string::npos;
     };
     EXPECT_FALSE(colored({"key", "show"}));
-    user.around.err_is_terminal = true;
-    user.around.environment["TERM"] = "xterm";
+    user.environment.err_is_terminal = true;
+    user.environment.environment["TERM"] = "xterm";
     EXPECT_TRUE(colored({"key", "show"}));
     EXPECT_FALSE(colored({"key", "show", "--no-color"}));
-    user.around.environment["NO_COLOR"] = "1";
+    user.environment.environment["NO_COLOR"] = "1";
     EXPECT_FALSE(colored({"key", "show"}));
 }
 

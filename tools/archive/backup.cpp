@@ -79,10 +79,10 @@ base::Result<std::unique_ptr<Stream>> open_stream(Context& context, const Option
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count());
     if (options.from_command) {
-        BASE_TRY(out->child, ChildOutput::start(options.paths, context.io.around().stop));
+        BASE_TRY(out->child, ChildOutput::start(options.paths, context.io.environment().stop));
         file.read = [child = out->child.get()](std::span<std::uint8_t> into) { return child->read(into); };
     } else {
-        file.read = [stop = context.io.around().stop](std::span<std::uint8_t> into) {
+        file.read = [stop = context.io.environment().stop](std::span<std::uint8_t> into) {
             return read_when_ready(STDIN_FILENO, into, stop, "standard input");
         };
     }
@@ -157,7 +157,7 @@ base::Result<std::vector<std::string>> paths_of(Context& context, const Options&
     }
     if (options.from_stdin) {
         if (lists || !options.paths.empty()) return usage_error("--stdin goes without paths and --files-from");
-        if (context.io.around().in_is_terminal)
+        if (context.io.environment().in_is_terminal)
             return usage_error(
                 "--stdin reads what another program writes, not a terminal: PROGRAM | pelago archive backup --stdin");
         return std::vector<std::string>{options.stdin_filename};
@@ -175,8 +175,8 @@ base::Result<BackupOptions> make_backup_options(Context& context, const Options&
     BASE_TRY(out.scan, scan_options(context, options));
     out.all_or_nothing = options.from_stdin || options.from_command;
     out.host = context.settings.get("host", options.host);
-    if (out.host.empty()) out.host = context.io.around().host;
-    out.user = context.io.around().user;
+    if (out.host.empty()) out.host = context.io.environment().host;
+    out.user = context.io.environment().user;
     out.tags = split_tags(options.tags);
     out.program_version = "pelago " PELAGO_VERSION;
     if (!options.time.empty()) {
@@ -196,7 +196,7 @@ base::Result<BackupOptions> make_backup_options(Context& context, const Options&
     out.skip_if_unchanged = options.skip_if_unchanged;
     out.read_concurrency = options.read_concurrency;
     out.estimate =
-        !options.no_scan && !out.all_or_nothing && (context.console.draws() || context.console.manner().json);
+        !options.no_scan && !out.all_or_nothing && (context.console.draws() || context.console.output().json);
     BASE_TRY(out.zstd_level, zstd_level(options.compression));
     return out;
 }
@@ -283,9 +283,9 @@ ExitCode report_outcome(Context& context, const BackupReport& report, const std:
     Console& console = context.console;
     warn_of_losses(console, report);
     print_warnings(console, report.warnings);
-    if (console.manner().json) {
+    if (console.output().json) {
         console.print_json(summary(report));
-    } else if (!console.manner().quiet) {
+    } else if (!console.output().quiet) {
         const std::string saved = report.snapshot ? "snapshot " + report.snapshot->id().short_hex() +
                                                         " saved in volume '" + printable(volume) + "'\n"
                                   : report.skipped ? "nothing has changed: no snapshot was made\n"
@@ -333,11 +333,11 @@ base::Result<void> check_paths(const std::vector<std::string>& paths) {
 
 /// With -v every file is named, as restic does it.
 std::function<void(objstore::archive::FileChange, const std::string&)> name_each(Console& console) {
-    if (console.manner().verbose == 0 || console.manner().quiet) return {};
+    if (console.output().verbose == 0 || console.output().quiet) return {};
     return [&console](objstore::archive::FileChange change, const std::string& path) {
         using enum objstore::archive::FileChange;
         const char* const word = change == added ? "new" : change == changed ? "modified" : "unchanged";
-        if (console.manner().json) {
+        if (console.output().json) {
             console.print_json({{"message_type", "verbose_status"}, {"action", word}, {"item", path}});
         } else {
             console.print(fmt::format("{:<10}{}\n", word, printable(path)));
@@ -367,10 +367,10 @@ base::Result<ExitCode> try_out_first(Context& context, BackupOptions options, co
     if (failed) return base::Error{base::from_errno(failed.value()), "cannot make a temporary directory"};
     BASE_TRY(const auto directory, TemporaryDirectory::make(parent, "pelago-dry-run-"));
     BASE_CHECK(leave_out_own_store(options.scan.excludes, DataDirectory{directory->path()}));
-    BASE_TRY(const auto settings, load_settings({{"dir", directory->path()}}, context.io.around()));
-    auto manner = context.console.manner();
-    manner.quiet = true;  // what is made there is nobody's business
-    Console silent{context.io, manner};
+    BASE_TRY(const auto settings, load_settings({{"dir", directory->path()}}, context.io.environment()));
+    auto output = context.console.output();
+    output.quiet = true;  // what is made there is nobody's business
+    Console silent{context.io, output};
     Context apart{context.io, silent, settings, context.program};
     BASE_TRY(const VolumeAccess access, open_volume(apart, kDefaultVolume, IfAbsent::make_default));
     return back_up_to(context, access, std::move(options), stream);

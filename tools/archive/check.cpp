@@ -106,7 +106,7 @@ void print(Console& console, const CheckReport& report) {
             fmt::format("snapshot {} of {}:{} {}\n", one.snapshot.id().short_hex(), local_time(one.snapshot.time_ns),
                         one.unreadable ? " a part of its list of files is lost," : "",
                         plural(one.files, "path is hurt", "paths are hurt"));
-        const auto most = console.manner().verbose > 0 ? one.paths.size() : std::min(kNamed, one.paths.size());
+        const auto most = console.output().verbose > 0 ? one.paths.size() : std::min(kNamed, one.paths.size());
         for (std::size_t i = 0; i < most; ++i) text += "  " + printable(one.paths[i]) + "\n";
         if (most < one.files) text += "  and " + human_count(one.files - most) + " more\n";
     }
@@ -134,9 +134,9 @@ base::Result<ExitCode> check(Context& context, const Options& options) {
     const auto report = access.session->run(objstore::gc::check(*access.volume, wanted, show));
     console.status("");
     if (!report) return report.error().with("cannot check");
-    if (console.manner().json) {
+    if (console.output().json) {
         console.print_json(summary(*report));
-    } else if (!console.manner().quiet) {
+    } else if (!console.output().quiet) {
         print(console, *report);
     }
     auto code = ExitCode::done;

@@ -80,8 +80,8 @@ base::Result<ExitCode> diff(Context& context, const Options& options) {
     BASE_TRY(auto before, choose_snapshot(access, options.before, options.filter, what));
     BASE_TRY(auto after, choose_snapshot(access, options.after, options.filter, what));
     Console& console = context.console;
-    const bool json = console.manner().json;
-    if (!json && !console.manner().quiet) {
+    const bool json = console.output().json;
+    if (!json && !console.output().quiet) {
         console.print("comparing snapshot " + before.id().short_hex() + " to " + after.id().short_hex() + ":\n\n");
     }
     const auto show = [&console, json](const Difference& one) {
@@ -98,7 +98,7 @@ base::Result<ExitCode> diff(Context& context, const Options& options) {
     print_warnings(console, report->warnings);
     if (json) {
         console.print_json(statistics(*report, ids.first, ids.second));
-    } else if (!console.manner().quiet) {
+    } else if (!console.output().quiet) {
         console.print(report_text(*report));
     }
     return report_damage(context, *access.volume, exit_code_of(report->warnings));

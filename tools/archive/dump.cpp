@@ -126,13 +126,13 @@ base::Result<ExitCode> dump(Context& context, const Options& options) {
     const auto [name, above] = objstore::archive::parse_snapshot_path(options.snapshot);
     const auto path = above == "/" ? options.path : join_path(above, options.path);
     const std::string what = "cannot dump '" + options.path + "' of '" + options.snapshot + "'";
-    if (console.manner().json && options.target.empty())
+    if (console.output().json && options.target.empty())
         return usage_error("--json and the files cannot both go to standard output; give --target FILE");
     BASE_TRY(const VolumeAccess access, open_volume_to_read(context, context.settings.get("volume", options.volume)));
     BASE_TRY(const auto snapshot, choose_snapshot(access, name, options.filter, what));
     const auto directory = is_directory(access, snapshot, path);
     if (!directory) return directory.error().with(what);
-    if (*directory && options.target.empty() && context.io.around().out_is_terminal)
+    if (*directory && options.target.empty() && context.io.environment().out_is_terminal)
         return usage_error("a tar is nothing for a terminal; give --target FILE, or | tar xf -");
     BASE_TRY(const auto out, Output::open(context.io, options.target));
     FileSink file{*out};
@@ -149,7 +149,7 @@ base::Result<ExitCode> dump(Context& context, const Options& options) {
     print_warnings(console, report->warnings);
     if (tar.left_out() > 0)
         console.note(plural(tar.left_out(), "socket was", "sockets were") + " left out: a tar has none");
-    if (console.manner().json) {
+    if (console.output().json) {
         console.print_json({{"message_type", "summary"},
                             {"snapshot_id", snapshot.id().hex()},
                             {"path", path},

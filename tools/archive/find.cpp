@@ -63,7 +63,7 @@ class Findings {
         found_here_ = false;
     }
     void take(const ListedFile& file) {
-        if (console_.manner().json) {
+        if (console_.output().json) {
             matches_.push_back(to_json(file));
             return;
         }
@@ -80,7 +80,7 @@ class Findings {
         document_.push_back({{"matches", std::move(matches_)}, {"hits", hits}, {"snapshot", snapshot_->id().hex()}});
     }
     void finish() {
-        if (console_.manner().json) console_.print_json(document_);
+        if (console_.output().json) console_.print_json(document_);
         if (!found_) console_.note("nothing was found");
     }
 
@@ -109,12 +109,12 @@ base::Result<ExitCode> find(Context& context, const Options& options) {
         const auto found = access.session->run(objstore::archive::find_files(*access.volume, snapshot, wanted, take));
         findings.end();
         if (!found && found.error() == objstore::Errc::damaged) {
-            code = graver(code, console.fail(found.error().with("cannot search " + snapshot.id().short_hex())));
+            code = worse(code, console.fail(found.error().with("cannot search " + snapshot.id().short_hex())));
             continue;
         }
         if (!found) return found.error().with("cannot search " + snapshot.id().short_hex());
         print_warnings(console, *found);
-        code = graver(code, exit_code_of(*found));
+        code = worse(code, exit_code_of(*found));
     }
     findings.finish();
     return report_damage(context, *access.volume, code);

@@ -207,11 +207,11 @@ base::Result<ExitCode> forget(Context& context, const Options& options) {
         if (!done) return done.error().with("cannot forget " + plural(gone.size(), "snapshot", "snapshots"));
     }
     Console& console = context.console;
-    if (console.manner().json) {
+    if (console.output().json) {
         auto document = nlohmann::json::array();
         for (const auto& group : *groups) document.push_back(to_json(group, options.group_by));
         console.print_json(document);
-    } else if (!console.manner().quiet) {
+    } else if (!console.output().quiet) {
         print_groups(console, *groups, options);
     }
     if (options.prune && !gone.empty() && !options.dry_run) {

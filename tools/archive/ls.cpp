@@ -31,7 +31,7 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
     Session& session = *access.session;
     BASE_TRY(const auto snapshot, choose_snapshot(access, name, options.filter, "cannot list '" + options.what + "'"));
     Console& console = context.console;
-    const bool json = console.manner().json;
+    const bool json = console.output().json;
     if (json) {
         auto head = to_json(snapshot);
         head["message_type"] = "snapshot";
@@ -58,7 +58,7 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
             session.run(objstore::archive::list_files(*access.volume, snapshot, one, whole || options.recursive, show));
         if (!listed) return listed.error().with("cannot list '" + options.what + "'");
         print_warnings(console, *listed);
-        code = graver(code, exit_code_of(*listed));
+        code = worse(code, exit_code_of(*listed));
     }
     return report_damage(context, *access.volume, code);
 }

@@ -53,7 +53,7 @@ base::Result<ExitCode> serve(Context& context, const Options& flags, const Mount
     const auto damaged = report_damage(context, *access.volume, ExitCode::done);
     fusefs::Mount mount{session.env(), mount_config(what)};
     BASE_CHECK(begin_mount(context, mount, what));
-    BASE_CHECK(session.run(serve_until_unmounted(session.env(), **files, mount, context.io.around().stop)));
+    BASE_CHECK(session.run(serve_until_unmounted(session.env(), **files, mount, context.io.environment().stop)));
     tell_statistics(context, mount);
     return damaged;
 }

@@ -47,7 +47,7 @@ nlohmann::json summary(const RepackReport& repacked, const PruneReport& report, 
             {"blocks_refused", report.blocks_refused},
             {"blocks_young", report.blocks_young},
             {"bytes_young", report.bytes_young},
-            {"places_in_part", report.places_in_part},
+            {"groups_in_part", report.groups_in_part},
             {"tree_nodes_read", report.nodes_read},
             {"at_once", report.at_once},
             {"dry_run", request.dry_run}};
@@ -168,11 +168,11 @@ base::Result<ExitCode> prune_volume(Context& context, VolumeAccess& access, Prun
                      " could not be read and stay; see 'pelago archive check'");
         code = ExitCode::partial;
     }
-    if (console.manner().json && !request.only_words) console.print_json(summary(*repacked, report, request));
-    if (!console.manner().json && !console.manner().quiet) {
+    if (console.output().json && !request.only_words) console.print_json(summary(*repacked, report, request));
+    if (!console.output().json && !console.output().quiet) {
         console.print(repack_text(*repacked, request.dry_run) + report_text(report, request.dry_run));
     }
-    if (report.places_in_part > 0) {
+    if (report.groups_in_part > 0) {
         console.warn("some nodes did not answer: what only they have is given back by a later prune");
         code = ExitCode::partial;
     }

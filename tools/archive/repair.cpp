@@ -51,14 +51,14 @@ const char* key_of(LeftOut why) {
 }
 
 void tell(Console& console, const Snapshot& old, const base::Result<RewriteReport>& done, bool dry_run) {
-    if (console.manner().json) {
+    if (console.output().json) {
         nlohmann::json object{{"message_type", "changed"}, {"old_snapshot_id", old.id().hex()}, {"dry_run", dry_run}};
         if (done) object["paths_hurt"] = done->left_out;
         if (done && done->snapshot) object["new_snapshot_id"] = done->snapshot->id().hex();
         if (!done) object["error"] = done.error().message();
         return console.print_json(object);
     }
-    if (console.manner().quiet) return;
+    if (console.output().quiet) return;
     std::string text =
         done ? plural(done->left_out, "path is hurt", "paths are hurt") : printable(done.error().message());
     if (done && done->snapshot) text += "; the rest is snapshot " + done->snapshot->id().short_hex();
@@ -102,14 +102,14 @@ base::Result<ExitCode> repair(Context& context, const Options& options) {
     for (const auto& hurt : checked->hurt) {
         const auto id = hurt.snapshot.id();
         wanted.on_left_out = [&console, &id](const std::string& path, LeftOut why) {
-            if (console.manner().json) {
+            if (console.output().json) {
                 console.print_json(
                     {{"message_type", "hurt"}, {"snapshot_id", id.hex()}, {"path", path}, {"lost", key_of(why)}});
-            } else if (!console.manner().quiet) {
+            } else if (!console.output().quiet) {
                 console.print(fmt::format("  {}: {}\n", printable(path), words(why)));
             }
         };
-        if (!console.manner().json && !console.manner().quiet) {
+        if (!console.output().json && !console.output().quiet) {
             console.print(fmt::format("snapshot {} of {}:\n", id.short_hex(), local_time(hurt.snapshot.time_ns)));
         }
         const auto* const before = repaired_before(hurt.snapshot, all);
@@ -121,13 +121,13 @@ base::Result<ExitCode> repair(Context& context, const Options& options) {
         made += done && done->snapshot && before == nullptr ? 1 : 0;
         tell(console, hurt.snapshot, done, options.dry_run);
     }
-    if (console.manner().json) {
+    if (console.output().json) {
         console.print_json({{"message_type", "summary"},
                             {"blocks_lost", checked->damaged.size()},
                             {"hurt_snapshots", checked->hurt.size()},
                             {"new_snapshots", made},
                             {"dry_run", options.dry_run}});
-    } else if (!console.manner().quiet) {
+    } else if (!console.output().quiet) {
         if (checked->hurt.empty()) console.print("no damage was found\n");
         if (made > 0) console.note("the hurt snapshots are still there: what is whole in them can be restored");
     }

@@ -43,7 +43,7 @@ objstore::archive::ProgressFunction show_progress(Progress& progress) {
 void print_warnings(Console& console, const Warnings& warnings) {
     for (const auto& [kind, entry] : warnings.kinds()) {
         // Of what has one cause the first will do; what is lost is named, all of it where details were asked for.
-        const std::size_t most = console.manner().verbose > 0 ? entry.first.size()
+        const std::size_t most = console.output().verbose > 0 ? entry.first.size()
                                  : named_one_by_one(kind)     ? kMostNamed
                                                               : 1;
         const auto shown = std::min(most, entry.first.size());

@@ -130,11 +130,11 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
     Session& session = *access.session;
     BASE_TRY(const auto snapshot,
              choose_snapshot(access, name, options.filter, "cannot restore '" + options.what + "'"));
-    if (restore_options.remove_others && (options.dry_run || context.console.manner().verbose > 0)) {
+    if (restore_options.remove_others && (options.dry_run || context.console.output().verbose > 0)) {
         restore_options.on_removed = [&console = context.console](const std::string& path) {
-            if (console.manner().json) {
+            if (console.output().json) {
                 console.print_json({{"message_type", "verbose_status"}, {"action", "deleted"}, {"item", path}});
-            } else if (!console.manner().quiet) {
+            } else if (!console.output().quiet) {
                 console.print("deleted   " + printable(path) + "\n");
             }
         };
@@ -152,9 +152,9 @@ base::Result<ExitCode> restore(Context& context, const Options& options) {
     if (!report) return report.error().with("cannot restore '" + options.what + "' to " + options.target);
 
     print_warnings(context.console, report->warnings);
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(summary(*report, snapshot, options));
-    } else if (!context.console.manner().quiet) {
+    } else if (!context.console.output().quiet) {
         context.console.print(report_text(*report, snapshot, options));
     }
     return report_damage(context, *access.volume, outcome_of(*report));

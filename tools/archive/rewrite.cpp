@@ -36,8 +36,8 @@ base::Result<ExitCode> rewrite(Context& context, const Options& options) {
     wanted.dry_run = options.dry_run;
     if (!options.forget) wanted.tags = {"rewrite"};
     Console& console = context.console;
-    const bool json = console.manner().json;
-    if (!json && (options.dry_run || console.manner().verbose > 0)) {
+    const bool json = console.output().json;
+    if (!json && (options.dry_run || console.output().verbose > 0)) {
         wanted.on_left_out = [&console](const std::string& path, LeftOut) {
             console.print("excluding " + printable(path) + "\n");
         };
@@ -60,7 +60,7 @@ base::Result<ExitCode> rewrite(Context& context, const Options& options) {
                                   {"dry_run", options.dry_run}};
             if (done->snapshot) object["new_snapshot_id"] = done->snapshot->id().hex();
             console.print_json(object);
-        } else if (!console.manner().quiet) {
+        } else if (!console.output().quiet) {
             console.print(
                 fmt::format("snapshot {}: {} {}{}\n", id.short_hex(), plural(done->left_out, "path", "paths"),
                             options.dry_run ? "would be left out" : "left out",

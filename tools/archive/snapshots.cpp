@@ -67,7 +67,7 @@ base::Result<void> print_groups(Console& console, std::vector<Snapshot> snapshot
     auto document = nlohmann::json::array();
     for (auto& [key, group] : objstore::archive::group_snapshots(std::move(snapshots), *by)) {
         keep_latest(group, options.latest);
-        if (console.manner().json) {
+        if (console.output().json) {
             nlohmann::json names{{"hostname", key.host}, {"paths", nullptr}, {"tags", nullptr}};
             if (by->paths) names["paths"] = key.paths;
             if (by->tags) names["tags"] = key.tags;
@@ -82,7 +82,7 @@ base::Result<void> print_groups(Console& console, std::vector<Snapshot> snapshot
         print_table(console, group, options.compact);
         console.print("\n");
     }
-    if (console.manner().json) console.print_json(document);
+    if (console.output().json) console.print_json(document);
     return base::ok();
 }
 
@@ -96,7 +96,7 @@ base::Result<ExitCode> list(Context& context, const Options& options) {
         return report_damage(context, *access.volume, ExitCode::done);
     }
     keep_latest(*snapshots, options.latest);
-    if (console.manner().json) {
+    if (console.output().json) {
         console.print_json(to_json(*snapshots));
     } else {
         print_table(console, *snapshots, options.compact);

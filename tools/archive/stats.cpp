@@ -61,7 +61,7 @@ base::Result<ExitCode> stats(Context& context, const Options& options) {
         objstore::archive::count_stats(*access.volume, std::move(snapshots), mode_words().at(options.mode), show));
     console.status("");
     if (!counted) return counted.error().with("cannot count");
-    if (console.manner().json) {
+    if (console.output().json) {
         console.print_json(summary(*counted));
     } else {
         console.print(report_text(*counted, options.mode));

@@ -56,17 +56,17 @@ base::Result<ExitCode> tag(Context& context, const Options& options) {
         if (!done) return done.error().with("cannot tag " + plural(replacements.size(), "snapshot", "snapshots"));
     }
     for (const auto& [before, after] : replacements) {
-        if (console.manner().json) {
+        if (console.output().json) {
             console.print_json({{"message_type", "changed"},
                                 {"old_snapshot_id", before.hex()},
                                 {"new_snapshot_id", after.id().hex()}});
-        } else if (!console.manner().quiet) {
+        } else if (!console.output().quiet) {
             console.print(fmt::format("snapshot {} is now {}\n", before.short_hex(), after.id().short_hex()));
         }
     }
-    if (console.manner().json) {
+    if (console.output().json) {
         console.print_json({{"message_type", "summary"}, {"changed_snapshots", replacements.size()}});
-    } else if (!console.manner().quiet) {
+    } else if (!console.output().quiet) {
         console.print("modified " + plural(replacements.size(), "snapshot", "snapshots") + "\n");
     }
     return report_damage(context, *access.volume, ExitCode::done);

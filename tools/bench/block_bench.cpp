@@ -184,7 +184,7 @@ struct Bench {
     base::NodeEnv env() {
         return {runtime.executor(), runtime.clock(), runtime.rng(), transport, *disk, runtime.workers(), runtime.log()};
     }
-    static base::Guid place() { return base::sha256(base::as_bytes("bench")); }
+    static base::Guid placement_group() { return base::sha256(base::as_bytes("bench")); }
     static past::Tag tag() { return {base::sha256(base::as_bytes("volume")), 1}; }
 
     Result<Store> open(const std::string& name) {
@@ -204,7 +204,7 @@ struct Bench {
             std::vector<past::Block> some(blocks.begin() + static_cast<std::ptrdiff_t>(from),
                                           blocks.begin() + static_cast<std::ptrdiff_t>(next));
             const auto commit = Steady::now();
-            const auto done = co_await store.put(place(), tag(), std::move(some));
+            const auto done = co_await store.put(placement_group(), tag(), std::move(some));
             if (!done) failure = done;
             round.commits.push_back(seconds_since(commit));
         }

@@ -62,11 +62,11 @@ base::Result<ExitCode> nfs(Context& context, NfsFlags flags) {
     options.directories = flags.directories();
     options.warm = flags.warm;
     const auto tell = [&](const std::string& what) { context.console.status("measuring " + what); };
-    const auto result = bench::measure_nfs(options, context.io.around().stop, tell);
+    const auto result = bench::measure_nfs(options, context.io.environment().stop, tell);
     context.console.status("");
     if (!result) return result.error();
     if (!flags.plot.empty()) BASE_CHECK(write_plot(flags.plot, bench::plot(options, *result)));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(bench::to_json(options, *result));
     } else {
         context.console.print(bench::describe(options, *result));
@@ -82,10 +82,10 @@ base::Result<ExitCode> mount(Context& context, MountFlags flags) {
     if (!bytes || *bytes == 0) return usage_error("--bytes takes a size, like 1GiB or 64M");
     options.bytes = (*bytes + (1U << 20U) - 1) >> 20U << 20U;
     const auto tell = [&](const std::string& what) { context.console.status("measuring " + what); };
-    const auto result = bench::measure_mounts(options, context.io.around().stop, tell);
+    const auto result = bench::measure_mounts(options, context.io.environment().stop, tell);
     context.console.status("");
     if (!result) return result.error();
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(bench::to_json(options, *result));
     } else {
         context.console.print(bench::describe(options, *result));

@@ -140,11 +140,11 @@ base::Result<PutBenchResult> measure(Session& session, const DevCluster& cluster
         }
         std::vector<past::Block> blocks;
         blocks.push_back(random_block(env, options.block_bytes));
-        const auto place = objstore::place_of(tag.volume, objstore::kMinPlaceBits, blocks.front().id);
+        const auto group = objstore::group_of(tag.volume, objstore::kMinGroupBits, blocks.front().id);
         const auto bytes = blocks.front().bytes;
         const auto put = Steady::now();
         auto stored = session.run(
-            session.storage().put(place, tag, std::move(blocks), past::Wait::full, env.clock.now() + kTimeout));
+            session.storage().put(group, tag, std::move(blocks), past::Wait::full, env.clock.now() + kTimeout));
         if (!stored) return stored.error().with("cannot put a block");
         if (i < kWarmUp) continue;
         result.put_ms.push_back(milliseconds_since(put));
@@ -174,7 +174,7 @@ base::Result<PutBenchResult> measure_puts(Context& context, const PutBenchOption
         Console& console;
         ~Down() { [[maybe_unused]] const auto stopped = cluster.down(console); }
     } const at_end{cluster, context.console};
-    BASE_TRY(const auto settings, load_settings({{"dir", cluster.node_directory(1)}}, context.io.around()));
+    BASE_TRY(const auto settings, load_settings({{"dir", cluster.node_directory(1)}}, context.io.environment()));
     Context at_node{context.io, context.console, settings, context.program};
     BASE_TRY(const auto session, Session::open(at_node));
     return measure(*session, cluster, options, progress);

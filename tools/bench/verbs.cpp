@@ -55,7 +55,7 @@ base::Result<ExitCode> blocks(Context& context, bench::BlockBenchOptions options
     const auto result = bench::measure_blocks(runtime, options, tell);
     context.console.status("");
     if (!result) return result.error().with("cannot measure in " + parent);
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(to_json(*result));
     } else {
         context.console.print(bench::describe(options, *result));
@@ -72,7 +72,7 @@ base::Result<ExitCode> puts(Context& context, bench::PutBenchOptions options) {
     const auto result = bench::measure_puts(context, options, tell);
     context.console.status("");
     if (!result) return result.error().with("cannot measure in " + parent);
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(bench::to_json(options, *result));
     } else {
         context.console.print(bench::describe(options, *result));

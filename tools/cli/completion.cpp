@@ -191,7 +191,7 @@ std::string fish_script(const std::vector<CompletionPlace>& places) {
 base::Result<ExitCode> print_script(Context& context, const std::string& shell) {
     const std::string script = completion_script(shell, completion_places(context.program));
     if (script.empty()) return usage_error("cannot complete for '" + shell + "': it is none of bash, zsh and fish");
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"shell", shell}, {"script", script}});
     } else {
         context.console.print(script);

@@ -57,12 +57,12 @@ void Console::print_json(const nlohmann::json& document) {
 }
 
 void Console::note(std::string_view text) {
-    if (manner_.quiet || manner_.json) return;
+    if (output_.quiet || output_.json) return;
     err_line(text);
 }
 
 void Console::warn(std::string_view text) {
-    if (manner_.json) {
+    if (output_.json) {
         const nlohmann::json object{{"message_type", "warning"}, {"message", text}};
         const std::lock_guard lock{mutex_};
         io_.err(dump(object));
@@ -74,7 +74,7 @@ void Console::warn(std::string_view text) {
 ExitCode Console::fail(const base::Error& error) {
     const ExitCode exit = exit_code(error.code());
     const std::string text = describe(error);
-    if (manner_.json) {
+    if (output_.json) {
         const nlohmann::json object{
             {"message_type", "exit_error"}, {"code", static_cast<int>(exit)}, {"message", text}};
         const std::lock_guard lock{mutex_};
@@ -98,7 +98,7 @@ void Console::status(std::string_view line) {
 
 /// In a colour of the terminal's.
 std::string Console::marked(std::string_view text, std::string_view color) const {
-    if (!manner_.color) return std::string{text};
+    if (!output_.color) return std::string{text};
     return "\x1b[" + std::string{color} + "m" + std::string{text} + "\x1b[0m";
 }
 
@@ -119,7 +119,7 @@ void ConsoleLog::write(Level level, const char* channel, std::string text) {
     if (level == Level::warning || level == Level::error) {
         const std::lock_guard lock{mutex_};
         const unsigned before = warned_[channel]++;
-        if (before < kWarningsEach || console_.manner().verbose > 0) console_.warn(text);
+        if (before < kWarningsEach || console_.output().verbose > 0) console_.warn(text);
         if (before == kWarningsEach) console_.note("more of these with --verbose");
     } else {
         console_.note(std::string{channel} + ": " + printable(text));
@@ -128,8 +128,8 @@ void ConsoleLog::write(Level level, const char* channel, std::string text) {
 
 bool ConsoleLog::enabled(Level level) const noexcept {
     switch (level) {
-        case Level::debug: return console_.manner().verbose >= 2;
-        case Level::info: return console_.manner().verbose >= 1;
+        case Level::debug: return console_.output().verbose >= 2;
+        case Level::info: return console_.output().verbose >= 1;
         case Level::warning: return true;
         case Level::error: return true;
     }

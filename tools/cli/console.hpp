@@ -17,7 +17,7 @@
 namespace tools {
 
 /// What the flags that every verb knows say about output.
-struct Manner {
+struct OutputOptions {
     bool json = false;
     bool quiet = false;
     bool color = false;
@@ -27,17 +27,17 @@ struct Manner {
 /// Thread safe.
 class Console {
   public:
-    Console(Io& io, Manner manner) : io_{io}, manner_{manner} {}
+    Console(Io& io, OutputOptions output) : io_{io}, output_{output} {}
     ~Console();
     Console(const Console&) = delete;
     Console& operator=(const Console&) = delete;
 
-    [[nodiscard]] const Manner& manner() const { return manner_; }
+    [[nodiscard]] const OutputOptions& output() const { return output_; }
     /// Whether print() or print_json() was called.
     [[nodiscard]] bool has_printed() const { return has_printed_; }
-    [[nodiscard]] unsigned columns() const { return io_.around().columns; }
+    [[nodiscard]] unsigned columns() const { return io_.environment().columns; }
     /// True where a line may be drawn over and over: a terminal, no --json, not --quiet.
-    [[nodiscard]] bool draws() const { return io_.around().err_is_terminal && !manner_.json && !manner_.quiet; }
+    [[nodiscard]] bool draws() const { return io_.environment().err_is_terminal && !output_.json && !output_.quiet; }
 
     /// A result, for people and pipes alike. Not for --json.
     void print(std::string_view text);
@@ -62,7 +62,7 @@ class Console {
     void clear_status();
 
     Io& io_;
-    Manner manner_;
+    OutputOptions output_;
     std::mutex mutex_;
     bool status_shown_ = false;
     std::atomic<bool> has_printed_ = false;

@@ -177,7 +177,7 @@ ExitCode exit_code(const std::error_code& code) {
     return row != nullptr ? row->exit : ExitCode::fatal;
 }
 
-ExitCode graver(ExitCode a, ExitCode b) {
+ExitCode worse(ExitCode a, ExitCode b) {
     using enum ExitCode;
     constexpr std::array kFromTheLeast{done,  partial,   busy,  unreachable, no_space,   no_volume,
                                        usage, wrong_key, fatal, damage,      interrupted};

@@ -48,7 +48,7 @@ enum class Errc {
 /// The exit code of an error of any layer; fatal for what has no number of its own.
 [[nodiscard]] ExitCode exit_code(const std::error_code& code);
 /// Of two things that one command met, the one that it ends with: damage before what may only be away or busy.
-[[nodiscard]] ExitCode graver(ExitCode a, ExitCode b);
+[[nodiscard]] ExitCode worse(ExitCode a, ExitCode b);
 /// What to do about it, as the end of a sentence ("; start it with ..."); empty if the message says it all.
 [[nodiscard]] std::string_view advice(const std::error_code& code);
 

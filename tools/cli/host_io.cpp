@@ -129,36 +129,36 @@ base::Error from_errno(std::string_view what) {
     return {code, std::string{what} + ": " + std::strerror(errno)};
 }
 
-Surroundings look_around() {
-    Surroundings around;
+Environment read_environment() {
+    Environment environment;
     for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
         const std::string_view text{*entry};
         const auto equals = text.find('=');
         if (equals == std::string_view::npos) continue;
-        around.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+        environment.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
     }
     std::array<char, 256> name{};
-    if (gethostname(name.data(), name.size() - 1) == 0) around.host = name.data();
-    around.user_id = geteuid();
+    if (gethostname(name.data(), name.size() - 1) == 0) environment.host = name.data();
+    environment.user_id = geteuid();
     std::array<char, 4096> buffer{};
     passwd entry{};
     passwd* found = nullptr;
-    if (getpwuid_r(around.user_id, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
-        around.user = found->pw_name;
-        if (!around.variable("HOME")) around.environment["HOME"] = found->pw_dir;
+    if (getpwuid_r(environment.user_id, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
+        environment.user = found->pw_name;
+        if (!environment.variable("HOME")) environment.environment["HOME"] = found->pw_dir;
     }
-    around.in_is_terminal = isatty(STDIN_FILENO) == 1;
-    around.out_is_terminal = isatty(STDOUT_FILENO) == 1;
-    around.err_is_terminal = isatty(STDERR_FILENO) == 1;
+    environment.in_is_terminal = isatty(STDIN_FILENO) == 1;
+    environment.out_is_terminal = isatty(STDOUT_FILENO) == 1;
+    environment.err_is_terminal = isatty(STDERR_FILENO) == 1;
     winsize size{};
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) around.columns = size.ws_col;
-    around.stop = g_stop.get_token();
-    return around;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) environment.columns = size.ws_col;
+    environment.stop = g_stop.get_token();
+    return environment;
 }
 
 class HostIo final : public Io {
   public:
-    HostIo() : Io{look_around()} {}
+    HostIo() : Io{read_environment()} {}
 
     void out(std::string_view text) override { write(STDOUT_FILENO, text); }
     void err(std::string_view text) override { write(STDERR_FILENO, text); }
@@ -173,7 +173,7 @@ class HostIo final : public Io {
         base::Bytes all;
         std::array<std::uint8_t, 65536> buffer{};
         for (;;) {
-            BASE_TRY(const auto got, read_when_ready(STDIN_FILENO, buffer, around().stop, "standard input"));
+            BASE_TRY(const auto got, read_when_ready(STDIN_FILENO, buffer, environment().stop, "standard input"));
             if (got == 0) return all;
             if (all.size() + got > limit) {
                 return base::Error{base::Errc::bad_argument,
@@ -184,7 +184,7 @@ class HostIo final : public Io {
     }
 
     base::Result<std::string> ask_secret(std::string_view prompt) override {
-        if (!around().in_is_terminal || !around().err_is_terminal) {
+        if (!environment().in_is_terminal || !environment().err_is_terminal) {
             return base::Error{base::Errc::denied, "there is no terminal to ask for it on"};
         }
         err(prompt);
@@ -233,7 +233,7 @@ class HostIo final : public Io {
     base::Result<std::string> read_line() {
         std::string line;
         for (;;) {
-            if (around().stop.stop_requested()) return base::Errc::interrupted;
+            if (environment().stop.stop_requested()) return base::Errc::interrupted;
             pollfd ready{STDIN_FILENO, POLLIN, 0};
             if (poll(&ready, 1, 100) <= 0) continue;
             char byte = 0;
@@ -251,7 +251,7 @@ class HostIo final : public Io {
 
 }  // namespace
 
-std::optional<std::string> Surroundings::variable(std::string_view name) const {
+std::optional<std::string> Environment::variable(std::string_view name) const {
     const auto found = environment.find(name);
     if (found == environment.end() || found->second.empty()) return std::nullopt;
     return found->second;

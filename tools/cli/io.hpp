@@ -15,7 +15,7 @@
 namespace tools {
 
 /// Fixed for the life of the process.
-struct Surroundings {
+struct Environment {
     std::map<std::string, std::string, std::less<>> environment;
     std::string host;  ///< this machine's name, recorded in snapshots
     std::string user;  ///< likewise
@@ -32,10 +32,10 @@ struct Surroundings {
 
 class Io {
   public:
-    explicit Io(Surroundings surroundings) : around_{std::move(surroundings)} {}
+    explicit Io(Environment surroundings) : environment_{std::move(surroundings)} {}
     virtual ~Io() = default;
 
-    [[nodiscard]] const Surroundings& around() const { return around_; }
+    [[nodiscard]] const Environment& environment() const { return environment_; }
 
     /// Standard output and standard error. An error is kept until finish(). Thread safe.
     virtual void out(std::string_view text) = 0;
@@ -49,7 +49,7 @@ class Io {
     [[nodiscard]] virtual base::Result<std::string> ask_secret(std::string_view prompt) = 0;
 
   private:
-    Surroundings around_;
+    Environment environment_;
 };
 
 }  // namespace tools

@@ -105,9 +105,9 @@ base::Result<ExitCode> write_pages(Context& context, const std::string& director
         out.close();
         if (!out) return base::Error{base::Errc::io_failed, "cannot write " + path};
     }
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"directory", directory}, {"pages", pages.size()}});
-    } else if (!context.console.manner().quiet) {
+    } else if (!context.console.output().quiet) {
         context.console.print(plural(pages.size(), "page", "pages") + " written to " + directory + "\n");
     }
     return ExitCode::done;

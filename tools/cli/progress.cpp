@@ -24,7 +24,7 @@ constexpr unsigned kBar = 24;
 /// Between two draws.
 std::chrono::milliseconds interval(const Console& console) {
     if (console.draws()) return kRedraw;
-    return console.manner().json ? kJsonInterval : kLogInterval;
+    return console.output().json ? kJsonInterval : kLogInterval;
 }
 
 std::string bar(double share) {
@@ -122,7 +122,7 @@ void Progress::draw(std::chrono::steady_clock::time_point now) {
     next_ = now + interval(console_);
     rate_.add(now, state_.bytes_done - std::min(state_.bytes_passed_over, state_.bytes_done));
     const auto seconds = now - begin_;
-    if (console_.manner().json && !console_.manner().quiet) {
+    if (console_.output().json && !console_.output().quiet) {
         console_.print_json(
             status_object(what_, state_, rate_.bytes_per_second(), std::chrono::duration<double>(seconds).count()));
         return;

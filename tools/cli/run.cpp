@@ -173,9 +173,9 @@ base::Error explain(const std::exception& error, bool stopped) {
     return {base::Errc::io_failed, std::string{"cannot go on, this is a fault of pelago itself: "} + error.what()};
 }
 
-Manner manner_of(const Invocation& invocation, const Surroundings& around) {
-    const bool color = around.err_is_terminal && !invocation.no_color && !around.variable("NO_COLOR") &&
-                       around.variable("TERM").value_or("dumb") != "dumb";
+OutputOptions output_options_of(const Invocation& invocation, const Environment& environment) {
+    const bool color = environment.err_is_terminal && !invocation.no_color && !environment.variable("NO_COLOR") &&
+                       environment.variable("TERM").value_or("dumb") != "dumb";
     return {invocation.json, invocation.quiet, color && !invocation.json, static_cast<unsigned>(invocation.verbose)};
 }
 
@@ -190,16 +190,17 @@ base::Result<ExitCode> run_chosen(const CLI::App& program, const Verbs& verbs, c
     std::vector<base::Error> problems;
     // What shows the settings shows what is wrong with them, too.
     const bool tolerant = parsed_path(program) == kShowSettings;
-    BASE_TRY(const Settings settings, load_settings(invocation.overrides, io.around(), tolerant ? &problems : nullptr));
+    BASE_TRY(const Settings settings,
+             load_settings(invocation.overrides, io.environment(), tolerant ? &problems : nullptr));
     for (const auto& problem : problems) console.warn(problem.message());
     Context context{io, console, settings, program};
     try {
         auto result = verbs.chosen()(context);
-        const bool stopped = !result && io.around().stop.stop_requested();
+        const bool stopped = !result && io.environment().stop.stop_requested();
         if (stopped && !(result.error() == base::Errc::interrupted)) return base::Error{base::Errc::interrupted};
         return result;
     } catch (const std::exception& error) {
-        return explain(error, io.around().stop.stop_requested());
+        return explain(error, io.environment().stop.stop_requested());
     }
 }
 
@@ -261,7 +262,7 @@ int run(std::span<const std::string> args, Io& io) {
     // A flag may stand after what did not parse: a script that asked for JSON gets JSON.
     if (!parsed) invocation.json = invocation.json || std::ranges::find(args, "--json") != args.end();
 
-    Console console{io, manner_of(invocation, io.around())};
+    Console console{io, output_options_of(invocation, io.environment())};
     ExitCode exit = ExitCode::done;
     if (!parsed) {
         exit = console.fail(parsed.error());

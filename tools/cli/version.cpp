@@ -12,7 +12,7 @@ nlohmann::json version_document() { return {{"version", PELAGO_VERSION}, {"compi
 namespace {
 
 base::Result<ExitCode> print_version(Context& context) {
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(version_document());
     } else {
         context.console.print("pelago " PELAGO_VERSION "\n");

@@ -73,11 +73,11 @@ struct Candidate {
 };
 
 /// Weakest first.
-std::vector<Candidate> settings_files(const Surroundings& around) {
-    if (const auto named = around.variable("PELAGO_CONFIG")) return {{*named, true}};
+std::vector<Candidate> settings_files(const Environment& environment) {
+    if (const auto named = environment.variable("PELAGO_CONFIG")) return {{*named, true}};
     std::vector<Candidate> files{{"/etc/pelago/pelago.toml"}};
-    const auto home = around.variable("HOME");
-    if (const auto xdg = around.variable("XDG_CONFIG_HOME")) {
+    const auto home = environment.variable("HOME");
+    if (const auto xdg = environment.variable("XDG_CONFIG_HOME")) {
         files.push_back({join_path(*xdg, "pelago/pelago.toml")});
     } else if (home) {
         files.push_back({join_path(*home, ".config/pelago/pelago.toml")});
@@ -85,10 +85,10 @@ std::vector<Candidate> settings_files(const Surroundings& around) {
     return files;
 }
 
-std::string default_directory(const Surroundings& around) {
-    if (const auto xdg = around.variable("XDG_DATA_HOME")) return join_path(*xdg, "pelago");
-    const auto home = around.variable("HOME");
-    if (around.user_id == 0 || !home) return "/var/lib/pelago";
+std::string default_directory(const Environment& environment) {
+    if (const auto xdg = environment.variable("XDG_DATA_HOME")) return join_path(*xdg, "pelago");
+    const auto home = environment.variable("HOME");
+    if (environment.user_id == 0 || !home) return "/var/lib/pelago";
     return join_path(*home, ".local/share/pelago");
 }
 
@@ -107,7 +107,7 @@ const std::string& Settings::get(std::string_view key) const { return value(key)
 std::optional<std::uint64_t> Settings::size(std::string_view key) const { return parse_size(get(key)); }
 
 base::Result<Settings> load_settings(const std::map<std::string, std::string, std::less<>>& flags,
-                                     const Surroundings& around, std::vector<base::Error>* problems) {
+                                     const Environment& environment, std::vector<base::Error>* problems) {
     Settings settings;
     const auto wrong = [problems](base::Error error) -> base::Result<void> {
         if (problems == nullptr) return error;
@@ -115,9 +115,9 @@ base::Result<Settings> load_settings(const std::map<std::string, std::string, st
         return base::ok();
     };
     for (const SettingSpec& spec : kSpecs) settings.values_[spec.key] = {spec.fallback, "default"};
-    settings.values_["dir"].text = default_directory(around);
+    settings.values_["dir"].text = default_directory(environment);
 
-    for (const Candidate& file : settings_files(around)) {
+    for (const Candidate& file : settings_files(environment)) {
         const auto text = read_small_file(file.path, kMaxFileBytes);
         if (!text) {
             BASE_CHECK(wrong({Errc::bad_setting, "cannot read the settings: " + text.error().message()}));
@@ -136,11 +136,11 @@ base::Result<Settings> load_settings(const std::map<std::string, std::string, st
         settings.files_.push_back(file.path);
     }
     for (const SettingSpec& spec : kSpecs) {
-        const auto variable = around.environment.find(spec.variable);
+        const auto variable = environment.environment.find(spec.variable);
         // An empty variable says nothing, but for a path or a name: a script whose own variable is unset is to hear of
         // it.
         const bool never_empty = spec.kind == Kind::path || spec.kind == Kind::name;
-        if (variable != around.environment.end() && (!variable->second.empty() || never_empty))
+        if (variable != environment.environment.end() && (!variable->second.empty() || never_empty))
             settings.values_[spec.key] = {variable->second, spec.variable};
         if (const auto flag = flags.find(spec.key); flag != flags.end()) {
             settings.values_[spec.key] = {flag->second, spec.flag != nullptr ? spec.flag : "the command line"};

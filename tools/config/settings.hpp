@@ -51,7 +51,7 @@ class Settings {
 
   private:
     friend base::Result<Settings> load_settings(const std::map<std::string, std::string, std::less<>>& flags,
-                                                const Surroundings& around, std::vector<base::Error>* problems);
+                                                const Environment& environment, std::vector<base::Error>* problems);
     std::map<std::string, Value, std::less<>> values_;
     std::vector<std::string> files_;
 };
@@ -60,7 +60,7 @@ class Settings {
 /// `flags`: setting -> what the command line said. Errc::bad_setting names the file, the line and the key: unknown keys
 /// are refused, so that a mistyped one is not silently the default.
 [[nodiscard]] base::Result<Settings> load_settings(const std::map<std::string, std::string, std::less<>>& flags,
-                                                   const Surroundings& around,
+                                                   const Environment& environment,
                                                    std::vector<base::Error>* problems = nullptr);
 
 /// The tables of one file, flattened: "node.capacity" -> "10 GiB". A pure function of the text; `name` is for messages.

@@ -11,7 +11,7 @@ namespace tools {
 namespace {
 
 base::Result<ExitCode> show(Context& context) {
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         nlohmann::json document{{"files", context.settings.files()}, {"settings", nlohmann::json::object()}};
         for (const SettingSpec& spec : setting_specs()) {
             const auto& [text, source] = context.settings.value(spec.key);

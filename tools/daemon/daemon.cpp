@@ -144,8 +144,8 @@ base::Task<base::Result<void>> Daemon::refuse_to_be_a_clone(base::NodeEnv env) {
     auto members = network->seeds();
     if (members.size() > kMostAsked) members.resize(kMostAsked);
     const auto us = network->certificate().id();
-    const auto places = co_await where_others_see(env, us, std::move(members), runtime.clock().now() + kPatience);
-    for (const auto& endpoint : places) {
+    const auto groups = co_await where_others_see(env, us, std::move(members), runtime.clock().now() + kPatience);
+    for (const auto& endpoint : groups) {
         if (endpoint == transport->self().endpoint) continue;
         base::host::TrustedNetwork trusted{network->network(), network->authority()};
         auto key = network->key();
@@ -187,8 +187,8 @@ base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
     config.network_changed = [this] { network_changed(); };
     BASE_CO_TRY(stack, co_await PeerStack::start(env, *network, std::move(config)));
     network_changed();
-    const auto find_holders = [this](base::Guid place, base::TimePoint deadline) {
-        return stack->past().holders(place, deadline);
+    const auto find_holders = [this](base::Guid group, base::TimePoint deadline) {
+        return stack->past().holders(group, deadline);
     };
     blocks = std::make_unique<past::LocalServer>(env, stack->past(), find_holders);
     watch.emplace(env, *stack);

@@ -79,7 +79,7 @@ base::Result<ExitCode> up(Context& context, UpFlags flags) {
     BASE_CHECK(options.policy.check());
     BASE_CHECK(cluster.up(context.console, options));
     if (!change.empty()) BASE_CHECK(ask_daemon(DataDirectory{cluster.node_directory(1)}, "policy", change));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         BASE_TRY(const auto status, cluster.status());
         context.console.print_json(status);
     } else {
@@ -95,7 +95,7 @@ base::Result<ExitCode> up(Context& context, UpFlags flags) {
 base::Result<ExitCode> status(Context& context) {
     const DevCluster cluster{dev_directory(context.settings)};
     BASE_TRY(const auto document, cluster.status());
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(document);
         return ExitCode::done;
     }
@@ -126,7 +126,7 @@ base::Result<ExitCode> status(Context& context) {
 base::Result<ExitCode> down(Context& context) {
     DevCluster cluster{dev_directory(context.settings)};
     BASE_CHECK(cluster.down(context.console));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         BASE_TRY(const auto status, cluster.status());
         context.console.print_json(status);
     }

@@ -14,7 +14,7 @@ constexpr int kTries = 3;
 
 base::Result<void> make_owner_key(Context& context, const std::string& path) {
     BASE_CHECK(check_new(data_directory(context.settings)));
-    BASE_TRY(const auto passphrase, given_passphrase(context.settings, context.io.around()));
+    BASE_TRY(const auto passphrase, given_passphrase(context.settings, context.io.environment()));
     base::host::HostRng rng;
     const base::SigningKey key{rng.secret()};
     BASE_TRY(const KeyFile file, KeyFile::seal(key, passphrase ? passphrase->view() : std::string_view{}, rng));
@@ -61,7 +61,7 @@ base::Result<base::SigningKey> unlock(Context& context, const KeyFile& file, con
         return key;
     };
     if (!file.has_passphrase()) return open({});
-    BASE_TRY(const auto given, given_passphrase(context.settings, context.io.around()));
+    BASE_TRY(const auto given, given_passphrase(context.settings, context.io.environment()));
     if (given) return open(given->view());
     for (int attempt = 1;; ++attempt) {
         auto typed = context.io.ask_secret("Passphrase of the owner key: ");

@@ -86,7 +86,7 @@ base::Result<Passphrase> passphrase_from_file(const std::string& path, const std
     return first_line(std::string{base::as_text(**bytes)}, where, wrong);
 }
 
-base::Result<std::optional<Passphrase>> given_passphrase(const Settings& settings, const Surroundings& around) {
+base::Result<std::optional<Passphrase>> given_passphrase(const Settings& settings, const Environment& environment) {
     std::array<std::vector<Offer>, 3> levels;
     const auto offer = [&](const std::string& source, std::function<base::Result<Passphrase>()> take) {
         levels.at(static_cast<std::size_t>(level_of(source))).push_back({source, std::move(take)});
@@ -96,8 +96,8 @@ base::Result<std::optional<Passphrase>> given_passphrase(const Settings& setting
     if (!file.text.empty())
         offer(file.source, [&] { return passphrase_from_file(file.text, file.source, Errc::bad_setting); });
     if (!command.text.empty()) offer(command.source, [&] { return from_command(command.text); });
-    const auto variable = around.variable("PELAGO_PASSWORD");
-    const auto descriptor = around.variable("PELAGO_PASSWORD_FD");
+    const auto variable = environment.variable("PELAGO_PASSWORD");
+    const auto descriptor = environment.variable("PELAGO_PASSWORD_FD");
     if (variable) offer("PELAGO_PASSWORD", [&] { return base::Result<Passphrase>{Passphrase{*variable}}; });
     if (descriptor) offer("PELAGO_PASSWORD_FD", [&] { return from_descriptor(*descriptor); });
 

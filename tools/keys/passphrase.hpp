@@ -29,7 +29,7 @@ class Passphrase {
 /// The one that a flag, PELAGO_PASSWORD, _FILE, _COMMAND or _FD, or the settings file gives; nullopt if none does.
 /// Flags go before the environment, and that before the file; two at one level are refused. Asks nobody.
 [[nodiscard]] base::Result<std::optional<Passphrase>> given_passphrase(const Settings& settings,
-                                                                       const Surroundings& around);
+                                                                       const Environment& environment);
 /// First line of the file. Where that cannot be, the error is `wrong`, with file, `source` (who named it) and reason.
 [[nodiscard]] base::Result<Passphrase> passphrase_from_file(const std::string& path, const std::string& source,
                                                             Errc wrong);

@@ -30,7 +30,7 @@ base::Result<Located> locate(Context& context) {
 
 base::Result<ExitCode> show(Context& context) {
     BASE_TRY(const Located key, locate(context));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(nlohmann::json{{"file", key.path},
                                                   {"public_key", base::to_hex(key.file.public_key)},
                                                   {"passphrase", key.file.has_passphrase()}});
@@ -48,7 +48,7 @@ base::Result<ExitCode> export_to(Context& context, const std::string& target) {
     if (auto written = write_new_file(target, base::as_bytes(key.file.encode())); !written) {
         return written.error().with("cannot write the recovery file");
     }
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"file", target}, {"passphrase", key.file.has_passphrase()}});
     }
     const std::string protection = key.file.has_passphrase() ? "It opens with the key's passphrase."
@@ -90,7 +90,7 @@ base::Result<ExitCode> import_from(Context& context, const std::string& source, 
     const bool there = damaged || *old;
     auto written = there ? replace_small_file(path, base::as_bytes(text)) : write_new_file(path, base::as_bytes(text));
     if (!written) return written.error().with("cannot import the owner key");
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"key", file->name()}, {"file", path}, {"replaced", other}});
     }
     context.console.note("imported owner key " + file->name() + " to " + printable(path));
@@ -123,7 +123,7 @@ base::Result<ExitCode> passwd(Context& context, const PasswdOptions& options) {
     if (auto written = replace_small_file(key.path, base::as_bytes(sealed.encode())); !written) {
         return written.error().with("cannot change the passphrase");
     }
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"file", key.path}, {"passphrase", sealed.has_passphrase()}});
     }
     if (names > 1) {

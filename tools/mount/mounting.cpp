@@ -72,7 +72,7 @@ base::Result<void> forbid_symlinks(const std::string& directory, const MountOpti
 }
 
 void tell_mounted(Context& context, const std::string& volume, const std::string& directory, pid_t pid) {
-    if (!context.console.manner().json) return;
+    if (!context.console.output().json) return;
     context.console.print_json(
         {{"message_type", "mounted"}, {"volume", volume}, {"directory", directory}, {"pid", pid}});
 }
@@ -165,7 +165,7 @@ base::Result<void> begin_mount(Context& context, fusefs::Mount& mount, const Mou
 }
 
 void tell_statistics(Context& context, const fusefs::Mount& mount) {
-    if (context.console.manner().verbose == 0) return;
+    if (context.console.output().verbose == 0) return;
     const auto statistics = mount.statistics();
     std::string text = std::to_string(statistics.requests) + " requests, " + std::to_string(statistics.answered_later) +
                        " answered later, " + std::to_string(statistics.wake_ups) + " wake-ups:";
@@ -188,7 +188,7 @@ base::Result<ExitCode> mount_in_background(Context& context, const std::vector<s
         }
         const auto there = mounted_at(directory);
         if (there && there->type == kMountType && server_of(directory) == child) break;
-        if (context.io.around().stop.stop_requested()) {
+        if (context.io.environment().stop.stop_requested()) {
             ::kill(child, SIGTERM);
             return base::Error{base::Errc::interrupted};
         }

@@ -40,7 +40,7 @@ struct MountFlags {
 
 /// With --json: what came of the command, in one document.
 void tell(Context& context, nlohmann::json document) {
-    if (context.console.manner().json) context.console.print_json(document);
+    if (context.console.output().json) context.console.print_json(document);
 }
 
 base::Result<ExitCode> serve(Context& context, const Mounting& what) {
@@ -64,7 +64,7 @@ base::Result<ExitCode> serve(Context& context, const Mounting& what) {
     BASE_CHECK(begin_mount(context, mount, what));
     Leaving leaving{options.timeout, [&context](const std::string& text) { context.console.warn(text); }};
     BASE_CHECK(session.run(serve_until_unmounted(session.env(), *access.volume, *tree, files, mount,
-                                                 context.io.around().stop, std::move(leaving))));
+                                                 context.io.environment().stop, std::move(leaving))));
     tell_statistics(context, mount);
     return ExitCode::done;
 }
@@ -99,7 +99,7 @@ base::Result<void> wait_for_end(Context& context, int pidfd) {
     pollfd ended{pidfd, POLLIN, 0};
     constexpr int kLookMs = 100;
     while (::poll(&ended, 1, kLookMs) <= 0) {
-        if (context.io.around().stop.stop_requested()) return base::Error{base::Errc::interrupted};
+        if (context.io.environment().stop.stop_requested()) return base::Error{base::Errc::interrupted};
     }
     return base::ok();
 }

@@ -80,7 +80,7 @@ base::Result<ExitCode> remove(Context& context, const std::string& node, bool fo
     };
     auto answer = ask_or_do(data_directory(context.settings), "remove", {{"node", node}, {"force", force}}, here);
     if (!answer) return answer.error().with("cannot remove " + printable(node));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(*answer);
         return ExitCode::done;
     }
@@ -117,7 +117,7 @@ base::Result<void> wait_until_it_ended(const DataDirectory& directory) {
 
 base::Result<ExitCode> told_of_leaving(Context& context, const std::string& node, const std::string& aside,
                                        std::uint64_t blocks_short = 0) {
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"node", node}, {"moved_to", aside}, {"blocks_short", blocks_short}});
         return ExitCode::done;
     }
@@ -145,7 +145,7 @@ base::Result<ExitCode> forget(Context& context, const DataDirectory& directory) 
         if (network) node = network->certificate().id().short_hex();
     }
     BASE_TRY(const auto aside, put_aside(directory, node));
-    if (!context.console.manner().json) {
+    if (!context.console.output().json) {
         context.console.note("to the others it is a node that is away: 'pelago network remove " + node + "' there");
     }
     return told_of_leaving(context, node, aside);
@@ -180,7 +180,7 @@ base::Result<ExitCode> address(Context& context, const std::string& node, const 
     if (!answer) return answer.error().with("cannot look for " + printable(node));
     const auto& answers = (*answer)["answers"];
     const bool silent = answers.is_boolean() && !answers.get<bool>();
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(*answer);
     } else if (!silent) {
         const auto name = (*answer)["node"].get<std::string>().substr(0, 8);
@@ -206,7 +206,7 @@ base::Result<ExitCode> export_authority(Context& context, const std::string& tar
     if (auto written = write_new_file(target, file); !written) {
         return written.error().with("cannot write the authority's file");
     }
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"file", target}, {"network_name", network->name()}});
         return ExitCode::done;
     }
@@ -226,7 +226,7 @@ base::Result<ExitCode> import_authority(Context& context, const std::string& sou
     };
     auto answer = ask_or_do(data_directory(context.settings), "import_authority", {{"file", to_base64(*file)}}, here);
     if (!answer) return answer.error().with("cannot take over the authority");
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(*answer);
         return ExitCode::done;
     }

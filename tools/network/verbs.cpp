@@ -100,7 +100,7 @@ nlohmann::json describe_policy(const base::Policy& policy) {
 }
 
 void print_policy(Console& console, const nlohmann::json& policy) {
-    if (console.manner().json) return console.print_json(policy);
+    if (console.output().json) return console.print_json(policy);
     Table table{{"SETTING", "VALUE"}};
     table.add({"copies", std::to_string(policy["copies"].get<unsigned>())});
     table.add({"min-copies", std::to_string(policy["min_copies"].get<unsigned>())});
@@ -133,7 +133,7 @@ base::Result<ExitCode> create(Context& context, const CreateFlags& flags) {
                                   {"name", made->name()},
                                   {"node", made->certificate().id().hex()},
                                   {"directory", directory}};
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(document);
     } else {
         context.console.print("network '" + printable(made->name()) + "' created; this node is " +
@@ -154,7 +154,7 @@ base::Result<ExitCode> invite(Context& context, const std::string& lifetime) {
     }
     BASE_TRY(const auto answer,
              ask_daemon(data_directory(context.settings), "invite", {{"valid_s", duration->count()}}));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(answer);
     } else {
         context.console.print(answer["token"].get<std::string>() + "\n");
@@ -222,7 +222,7 @@ base::Result<ExitCode> join(Context& context, const JoinFlags& flags) {
                                   {"name", joined->name()},
                                   {"node", joined->certificate().id().hex()},
                                   {"directory", directory}};
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(document);
     } else {
         context.console.print("joined network '" + printable(joined->name()) + "' as " +

@@ -75,11 +75,11 @@ class Shown {
         rate_.add(now, most_ - left.bytes);
         if (!console_.draws() && now < next_) return;
         next_ = now + kShow;
-        if (console_.manner().json) {
+        if (console_.output().json) {
             auto status = document("status", left);
             status["action"] = "drain";
             status["bytes_per_second"] = static_cast<std::uint64_t>(rate_.bytes_per_second());
-            if (!console_.manner().quiet) console_.print_json(status);
+            if (!console_.output().quiet) console_.print_json(status);
             return;
         }
         auto line = left.text() + " left, " + human_size(static_cast<std::uint64_t>(rate_.bytes_per_second())) + "/s";
@@ -114,7 +114,7 @@ base::Result<void> wait_until_drained(Context& context) {
                                                          "until 'pelago node drain --cancel'"};
         }
         for (auto waited = 0ms; waited < kLook; waited += 100ms) {
-            if (context.io.around().stop.stop_requested()) {
+            if (context.io.environment().stop.stop_requested()) {
                 context.console.note(
                     "the node goes on draining; 'pelago node drain' shows how far it is, --cancel "
                     "ends it");
@@ -153,7 +153,7 @@ void add_drain_verb(Verbs& verbs, CLI::App& group) {
                       auto& console = context.console;
                       if (flags->cancel) {
                           BASE_CHECK(cancel_drain(context));
-                          if (console.manner().json) {
+                          if (console.output().json) {
                               console.print_json({{"message_type", "summary"}, {"draining", false}});
                           } else {
                               console.print("this node holds copies again\n");
@@ -163,7 +163,7 @@ void add_drain_verb(Verbs& verbs, CLI::App& group) {
                       if (flags->no_wait) {
                           auto begun = ask(context, {{"on", true}});
                           if (!begun) return begun.error().with("cannot drain this node");
-                          if (console.manner().json) {
+                          if (console.output().json) {
                               console.print_json(document("summary", *begun));
                           } else {
                               console.print("this node is being drained: " + begun->text() + " left\n");
@@ -171,7 +171,7 @@ void add_drain_verb(Verbs& verbs, CLI::App& group) {
                           return ExitCode::done;
                       }
                       BASE_CHECK(drain_node(context));
-                      if (console.manner().json) {
+                      if (console.output().json) {
                           console.print_json(document("summary", Left{}));
                       } else {
                           console.print(

@@ -69,14 +69,14 @@ base::Result<ExitCode> run(Context& context, const RunFlags& flags) {
         if (!options.cache_bytes) return usage_error("--cache takes a size, like 10G or 500MiB, or 0 for no cache");
     }
     options.name = context.settings.get("host");
-    if (options.name.empty()) options.name = context.io.around().host;
-    options.notify_socket = context.io.around().variable("NOTIFY_SOCKET").value_or("");
-    options.verbose = context.console.manner().verbose > 0;
-    if (context.console.manner().json) {
+    if (options.name.empty()) options.name = context.io.environment().host;
+    options.notify_socket = context.io.environment().variable("NOTIFY_SOCKET").value_or("");
+    options.verbose = context.console.output().verbose > 0;
+    if (context.console.output().json) {
         options.on_serving = [&context](const nlohmann::json& document) { context.console.print_json(document); };
     }
     let_stop_take_its_time();  // a daemon drains
-    return run_daemon(std::move(options), context.io.around().stop);
+    return run_daemon(std::move(options), context.io.environment().stop);
 }
 
 // --- status
@@ -230,13 +230,13 @@ void print_status(Console& console, const nlohmann::json& status) {
 base::Result<ExitCode> status(Context& context, bool check) {
     BASE_TRY(const auto document, ask_daemon(data_directory(context.settings), "status", nlohmann::json::object()));
     const auto trouble = diagnose(document);
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         auto extended = document;
         extended["healthy"] = !trouble;
         if (trouble) extended["trouble"] = trouble->sentence;
         context.console.print_json(extended);
     } else {
-        if (!context.console.manner().quiet || !check) print_status(context.console, document);
+        if (!context.console.output().quiet || !check) print_status(context.console, document);
         if (trouble) context.console.warn(trouble->sentence);
     }
     return check && trouble ? trouble->exit : ExitCode::done;

@@ -44,7 +44,7 @@ std::string both_names(const std::string& name, const nlohmann::json& answer) {
 base::Result<ExitCode> trace(Context& context, const std::string& key) {
     BASE_CHECK(check_digits(key));
     BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "trace", {{"key", key}}));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(answer);
         return ExitCode::done;
     }
@@ -64,7 +64,7 @@ base::Result<ExitCode> trace(Context& context, const std::string& key) {
 base::Result<ExitCode> route(Context& context, const std::string& key) {
     BASE_CHECK(check_digits(key));
     BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "route", {{"key", key}}));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(answer);
     } else {
         context.console.print("delivered at " + answer["root"]["id"].get<std::string>() + " (" +
@@ -78,7 +78,7 @@ base::Result<ExitCode> route(Context& context, const std::string& key) {
 base::Result<ExitCode> ping(Context& context, const std::string& node) {
     BASE_CHECK(check_digits(node));
     BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "ping", {{"node", node}}));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(answer);
     } else {
         context.console.print(answer["id"].get<std::string>() + " answers in " + milliseconds(answer["rtt_us"]) + "\n");
@@ -91,7 +91,7 @@ base::Result<ExitCode> publish(Context& context, const std::string& name, bool w
     const auto* question = withdraw ? "unpublish" : "publish";
     BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), question, {{"object", object}}));
     const bool confirmed = answer["confirmed"].get<bool>();
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(answer);
     } else {
         context.console.print(std::string{withdraw ? "withdrawn" : "published"} + ": " + both_names(name, answer) +
@@ -122,7 +122,7 @@ void draw(Console& console, const nlohmann::json& answer) {
 base::Result<ExitCode> locate(Context& context, const std::string& name, bool trace) {
     BASE_TRY(const auto object, object_named(name));
     BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "locate", {{"object", object}}));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(answer);
         return ExitCode::done;
     }
@@ -155,7 +155,7 @@ base::Result<ExitCode> send(Context& context, const SendOptions& options) {
     const nlohmann::json question{{"object", object}, {"message", options.message}, {"replicas", options.replicas}};
     BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "send", question));
     const auto reached = answer["reached"].get<std::uint64_t>();
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(answer);
     } else {
         const std::string of = reached < options.replicas ? " of " + std::to_string(options.replicas) : "";

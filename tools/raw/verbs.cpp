@@ -67,7 +67,7 @@ base::Result<ExitCode> put(Context& context, const std::string& path) {
                                       "the copies of the block");
     if (!outcome) return outcome.error().with("cannot put " + path);
     context.console.note("stored as it is, not encrypted: whoever knows the id can read it");
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json({{"id", id.hex()},
                                     {"bytes", size},
                                     {"copies_wanted", outcome->copies_wanted},
@@ -98,15 +98,15 @@ base::Result<ExitCode> get(Context& context, const std::string& text, const std:
     if (!bytes) return bytes.error().with("cannot get " + text);
     if (!output.empty()) {
         if (auto written = write_new_file(output, *bytes); !written) return written.error().with("cannot write");
-        if (context.console.manner().json) {
+        if (context.console.output().json) {
             context.console.print_json({{"id", id.hex()}, {"bytes", bytes->size()}, {"file", output}});
         }
         context.console.note("wrote " + human_size(bytes->size()) + " to " + printable(output));
         return ExitCode::done;
     }
-    if (context.console.manner().json) return usage_error("cannot put a block into JSON; give --output FILE");
+    if (context.console.output().json) return usage_error("cannot put a block into JSON; give --output FILE");
     const std::string_view content = base::as_text(*bytes);
-    if (context.io.around().out_is_terminal && content.find('\0') != std::string_view::npos) {
+    if (context.io.environment().out_is_terminal && content.find('\0') != std::string_view::npos) {
         return usage_error("will not write binary data to a terminal; give --output FILE");
     }
     context.console.print(content);
@@ -128,7 +128,7 @@ base::Result<ExitCode> remove(Context& context, const std::string& text, bool dr
         const auto removed = session->run(session->storage().remove(std::move(reclaim), env.clock.now() + kTimeout));
         if (!removed) return removed.error().with("cannot remove " + text);
     }
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         const auto size = damaged ? nlohmann::json() : nlohmann::json(bytes->size());
         context.console.print_json({{"id", id.hex()}, {"bytes", size}, {"dry_run", dry_run}});
     } else if (damaged) {

@@ -24,7 +24,7 @@ constexpr int kTicksBeforeTelling = 4;
 Session::Session(Context& context, DataDirectory directory)
     : console_{context.console},
       directory_{std::move(directory)},
-      stop_{context.io.around().stop},
+      stop_{context.io.environment().stop},
       runtime_{std::make_unique<ConsoleLog>(context.console)},
       files_{base::host::make_local_tree()} {}
 

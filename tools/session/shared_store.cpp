@@ -109,23 +109,23 @@ Task<Result<T>> SharedStore::ask(Call<T> call, TimePoint deadline) {
     }
 }
 
-Task<Result<past::PutOutcome>> SharedStore::put(Guid place, past::Tag tag, std::vector<past::Block> blocks,
+Task<Result<past::PutOutcome>> SharedStore::put(Guid group, past::Tag tag, std::vector<past::Block> blocks,
                                                 past::Wait wait, TimePoint deadline) {
     Call<past::PutOutcome> call = [=, blocks = std::move(blocks)](past::Storage& storage) {
-        return storage.put(place, tag, blocks, wait, deadline);
+        return storage.put(group, tag, blocks, wait, deadline);
     };
     return ask(std::move(call), deadline);
 }
 
-Task<Result<base::SharedBytes>> SharedStore::get(Guid place, Guid id, TimePoint deadline) {
-    Call<base::SharedBytes> call = [=](past::Storage& storage) { return storage.get(place, id, deadline); };
+Task<Result<base::SharedBytes>> SharedStore::get(Guid group, Guid id, TimePoint deadline) {
+    Call<base::SharedBytes> call = [=](past::Storage& storage) { return storage.get(group, id, deadline); };
     return ask(std::move(call), deadline);
 }
 
-Task<Result<std::vector<bool>>> SharedStore::touch(Guid place, past::Tag tag, std::vector<Guid> ids,
+Task<Result<std::vector<bool>>> SharedStore::touch(Guid group, past::Tag tag, std::vector<Guid> ids,
                                                    TimePoint deadline) {
     Call<std::vector<bool>> call = [=, ids = std::move(ids)](past::Storage& storage) {
-        return storage.touch(place, tag, ids, deadline);
+        return storage.touch(group, tag, ids, deadline);
     };
     return ask(std::move(call), deadline);
 }

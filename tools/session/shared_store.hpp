@@ -37,10 +37,10 @@ class SharedStore final : public past::Storage {
     /// For want of what room we can only read what we hold; nothing if it can be written, or another process has it.
     [[nodiscard]] std::optional<base::Error> full() const { return node_ ? node_->full() : std::nullopt; }
 
-    base::Task<base::Result<past::PutOutcome>> put(base::Guid place, past::Tag tag, std::vector<past::Block> blocks,
+    base::Task<base::Result<past::PutOutcome>> put(base::Guid group, past::Tag tag, std::vector<past::Block> blocks,
                                                    past::Wait wait, base::TimePoint deadline) override;
-    base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id, base::TimePoint deadline) override;
-    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, past::Tag tag, std::vector<base::Guid> ids,
+    base::Task<base::Result<base::SharedBytes>> get(base::Guid group, base::Guid id, base::TimePoint deadline) override;
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid group, past::Tag tag, std::vector<base::Guid> ids,
                                                       base::TimePoint deadline) override;
     base::Task<base::Result<void>> remove(past::Reclaim reclaim, base::TimePoint deadline) override;
     base::Task<base::Result<past::TaggedBlocks>> list(past::BlockQuery query, base::Guid after,

@@ -97,7 +97,7 @@ void warn_of_later_snapshots(Console& console, const objstore::Volume& volume, c
 ExitCode report_damage(Context& context, const objstore::Volume& volume, ExitCode otherwise) {
     warn_of_spare_copy(context.console, volume);
     warn_of_later_snapshots(context.console, volume);
-    if (!damage_of_list(volume)) return volume.unconfirmed() ? graver(otherwise, ExitCode::partial) : otherwise;
+    if (!damage_of_list(volume)) return volume.unconfirmed() ? worse(otherwise, ExitCode::partial) : otherwise;
     return context.console.fail(
         volume.damage()->error.with(std::string{kDamagedList} + "; the next backup writes a list of what is left"));
 }

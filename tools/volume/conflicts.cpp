@@ -75,7 +75,7 @@ nlohmann::json to_json(std::size_t number, const objstore::ListedConflict& liste
 }
 
 void print_list(Console& console, const std::vector<objstore::ListedConflict>& conflicts) {
-    if (console.manner().json) {
+    if (console.output().json) {
         auto document = nlohmann::json::array();
         for (std::size_t i = 0; i < conflicts.size(); ++i) document.push_back(to_json(i + 1, conflicts[i]));
         console.print_json(document);

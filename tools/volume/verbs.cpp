@@ -54,7 +54,7 @@ base::Result<ExitCode> create(Context& context, const std::string& name) {
         session->run(objstore::Volume::create(session->env(), session->storage(), session->high_water(), owner, name));
     if (!volume) return volume.error().with("cannot create volume '" + name + "'");
     BASE_CHECK(session->run(remember_name(session->env(), name)));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         BASE_TRY(const VolumeInfo info, describe_volume(*session, **volume));
         context.console.print_json(to_json(info));
     } else {
@@ -66,7 +66,7 @@ base::Result<ExitCode> create(Context& context, const std::string& name) {
 base::Result<ExitCode> info(Context& context, const std::string& name) {
     BASE_TRY(const VolumeAccess access, open_volume_to_read(context, name));
     BASE_TRY(const VolumeInfo info, describe_volume(*access.session, *access.volume));
-    if (context.console.manner().json) {
+    if (context.console.output().json) {
         context.console.print_json(to_json(info));
         return report_damage(context, *access.volume, ExitCode::done);
     }
@@ -145,7 +145,7 @@ base::Result<ExitCode> list(Context& context) {
     BASE_TRY(const auto session, Session::open(context));
     BASE_TRY(const auto volumes, find_volumes(context.console, *session, owner));
     Console& console = context.console;
-    if (console.manner().json) {
+    if (console.output().json) {
         auto document = nlohmann::json::array();
         for (const auto& volume : volumes) document.push_back(to_json(volume));
         console.print_json(document);
@@ -154,8 +154,8 @@ base::Result<ExitCode> list(Context& context) {
     }
     ExitCode exit = ExitCode::done;
     for (const auto& volume : volumes) {
-        if (volume.unconfirmed) exit = graver(exit, ExitCode::partial);
-        if (volume.error) exit = graver(exit, console.fail(volume.error->with("volume '" + volume.name + "'")));
+        if (volume.unconfirmed) exit = worse(exit, ExitCode::partial);
+        if (volume.error) exit = worse(exit, console.fail(volume.error->with("volume '" + volume.name + "'")));
     }
     return exit;
 }

@@ -139,7 +139,7 @@ void Link::notify(Message message) {
         if (connection->queued_bytes() <= context_->limits.queued_notify_bytes) connection->send(std::move(frame));
         return;
     }
-    auto& waiting = lane(channel);
+    auto& waiting = pending_queue(channel);
     if (waiting.frames.size() >= kQueuedNotifies || waiting.bytes + frame.size() > kQueuedNotifyBytes) return;
     send(std::move(frame));
 }

@@ -109,7 +109,7 @@ class Link : public std::enable_shared_from_this<Link> {
     struct Waiting;  // RAII: takes a request out of the books when its caller leaves
 
     /// Messages that wait until a connection for them is there.
-    struct Lane {
+    struct PendingQueue {
         std::deque<Frame> frames;
         std::size_t bytes = 0;
         bool dialling = false;
@@ -119,7 +119,9 @@ class Link : public std::enable_shared_from_this<Link> {
         Error last_failure;
     };
 
-    [[nodiscard]] Lane& lane(Channel channel) { return lanes_[channel == Channel::bulk ? 1 : 0]; }
+    [[nodiscard]] PendingQueue& pending_queue(Channel channel) {
+        return pending_queues_[channel == Channel::bulk ? 1 : 0];
+    }
     [[nodiscard]] std::shared_ptr<Connection> pick(Channel channel) const;
     [[nodiscard]] std::shared_ptr<Connection> pick_any() const;
     [[nodiscard]] std::size_t queued_bytes() const;
@@ -156,7 +158,7 @@ class Link : public std::enable_shared_from_this<Link> {
     Peer peer_;
     std::string endpoint_;
     std::vector<std::shared_ptr<Connection>> connections_;
-    std::array<Lane, 2> lanes_;
+    std::array<PendingQueue, 2> pending_queues_;
 
     std::uint64_t next_id_;
     std::unordered_map<std::uint64_t, std::shared_ptr<Pending>> sent_;

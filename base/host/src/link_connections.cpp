@@ -11,7 +11,7 @@ void Link::send(Frame frame) {
     if (const auto connection = pick(channel)) return connection->send(std::move(frame));
     const bool is_answer = frame.head.type == FrameType::response || frame.head.type == FrameType::error;
     if (is_answer && connections_.empty()) return;
-    auto& waiting = lane(channel);
+    auto& waiting = pending_queue(channel);
     waiting.bytes += frame.size();
     waiting.frames.push_back(std::move(frame));
     want_connection(channel);
@@ -30,14 +30,14 @@ std::shared_ptr<Connection> Link::pick_any() const {
 }
 
 std::size_t Link::queued_bytes() const {
-    std::size_t bytes = lanes_[0].bytes + lanes_[1].bytes;
+    std::size_t bytes = pending_queues_[0].bytes + pending_queues_[1].bytes;
     for (const auto& connection : connections_) bytes += connection->queued_bytes();
     return bytes;
 }
 
 /// Whoever dialled what is there dials the rest, too: the other way round may be closed (address translation).
 void Link::want_connection(Channel channel) {
-    auto& waiting = lane(channel);
+    auto& waiting = pending_queue(channel);
     if (waiting.dialling || waiting.asked) return;
     if (context_->stopped) return drop_lane(channel, Error{Errc::stopped});
     const bool they_dialled = !connections_.empty() && std::none_of(connections_.begin(), connections_.end(),
@@ -63,7 +63,7 @@ void Link::want_connection(Channel channel) {
 Task<void> Link::wait_for_bulk() {
     const auto self = shared_from_this();
     co_await context_->clock.sleep_for(context_->limits.bulk_wait);
-    auto& waiting = lane(Channel::bulk);
+    auto& waiting = pending_queue(Channel::bulk);
     if (!waiting.asked) co_return;
     waiting.asked = false;
     settle_lane(Channel::bulk, Error{Errc::unreachable, "no bulk connection"});
@@ -73,7 +73,7 @@ Task<void> Link::dial_and_attach(Channel channel) {
     const auto self = shared_from_this();
     const auto tried = endpoint_;
     auto connection = co_await dial_(self, channel);
-    auto& waiting = lane(channel);
+    auto& waiting = pending_queue(channel);
     waiting.dialling = false;
     if (connection) {
         auto there = peer_;
@@ -87,7 +87,7 @@ Task<void> Link::dial_and_attach(Channel channel) {
 }
 
 void Link::dial_failed(Channel channel, const Error& why) {
-    auto& waiting = lane(channel);
+    auto& waiting = pending_queue(channel);
     const auto& limits = context_->limits;
     waiting.backoff = std::clamp(waiting.backoff * 2, limits.first_backoff, limits.longest_backoff);
     // Half to all of it, so that peers that lost the same node do not come back in step.
@@ -107,7 +107,7 @@ void Link::settle_lane(Channel channel, const Error& why) {
 }
 
 void Link::flush_lane(Channel channel, const std::shared_ptr<Connection>& connection) {
-    auto& waiting = lane(channel);
+    auto& waiting = pending_queue(channel);
     waiting.bytes = 0;
     for (auto& frame : std::exchange(waiting.frames, {})) {
         const bool given_up = frame.head.type == FrameType::request && !sent_.contains(frame.head.id);
@@ -116,7 +116,7 @@ void Link::flush_lane(Channel channel, const std::shared_ptr<Connection>& connec
 }
 
 void Link::drop_lane(Channel channel, const Error& why) {
-    auto& waiting = lane(channel);
+    auto& waiting = pending_queue(channel);
     waiting.bytes = 0;
     for (const auto& frame : std::exchange(waiting.frames, {})) {
         if (frame.head.type != FrameType::request) continue;
@@ -130,7 +130,7 @@ void Link::drop_lane(Channel channel, const Error& why) {
 void Link::dial_at(const std::string& endpoint) {
     if (endpoint.empty() || endpoint == endpoint_) return;
     endpoint_ = endpoint;
-    for (auto& waiting : lanes_) {
+    for (auto& waiting : pending_queues_) {
         waiting.not_before = {};
         waiting.backoff = Duration{0};
     }
@@ -141,7 +141,7 @@ void Link::attach(std::shared_ptr<Connection> connection, Peer peer) {
     peer_ = std::move(peer);
     dial_at(peer_.address.endpoint);
     last_used_ = context_->clock.now();
-    for (auto& waiting : lanes_) {  // it is alive
+    for (auto& waiting : pending_queues_) {  // it is alive
         waiting.not_before = {};
         waiting.backoff = Duration{0};
     }
@@ -169,7 +169,7 @@ void Link::attach(std::shared_ptr<Connection> connection, Peer peer) {
     };
     connection->start(context_->tasks, std::move(events));
     const auto channel = connection->channel();
-    lane(channel).asked = false;
+    pending_queue(channel).asked = false;
     flush_lane(channel, connection);
 }
 
@@ -188,14 +188,14 @@ void Link::on_closed(const std::shared_ptr<Connection>& connection, const Error&
     if (context_->stopped) return fail_all(Error{Errc::stopped});
     if (!orderly) fail_all(about(broke_a_rule ? why : Error{Errc::unreachable, why.detail()}));
     serve_held();
-    if (connections_.empty() && lane(Channel::bulk).asked) {
-        lane(Channel::bulk).asked = false;
+    if (connections_.empty() && pending_queue(Channel::bulk).asked) {
+        pending_queue(Channel::bulk).asked = false;
         settle_lane(Channel::bulk, why);
     }
 }
 
 bool Link::idle() const {
-    const bool lanes_empty = lanes_[0].frames.empty() && lanes_[1].frames.empty();
+    const bool lanes_empty = pending_queues_[0].frames.empty() && pending_queues_[1].frames.empty();
     const bool serving = serving_[0].requests + serving_[1].requests > 0;
     const bool asking = !sent_.empty() || !windows_[0].waiting.empty() || !windows_[1].waiting.empty();
     return lanes_empty && !serving && !asking;
@@ -210,7 +210,7 @@ void Link::watch(TimePoint now) {
 }
 
 bool Link::disposable(TimePoint now) const {
-    const bool dialling = lanes_[0].dialling || lanes_[1].dialling;
+    const bool dialling = pending_queues_[0].dialling || pending_queues_[1].dialling;
     return connections_.empty() && idle() && !dialling && now - last_used_ >= context_->limits.idle_timeout;
 }
 

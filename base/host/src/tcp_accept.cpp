@@ -53,8 +53,8 @@ std::string reason_of(const Error& error) {
 
 }  // namespace
 
-Doorstep::Place Doorstep::step_on(const asio::ip::address& from) {
-    auto& [by_address, size] = *crowd_;
+HandshakeLimiter::Permit HandshakeLimiter::admit(const asio::ip::address& from) {
+    auto& [by_address, size] = *counts_;
     auto& here = by_address[from];
     if (size >= most_ || here >= most_per_address_) {
         if (here == 0) by_address.erase(from);
@@ -63,11 +63,11 @@ Doorstep::Place Doorstep::step_on(const asio::ip::address& from) {
     ++here;
     ++size;
     // Owns the crowd: compilers differ in which parameter of a coroutine goes first, the transport or the place.
-    return Place{crowd_.get(), [crowd = crowd_, from](void*) {
-                     --crowd->size;
-                     const auto found = crowd->by_address.find(from);
-                     if (--found->second == 0) crowd->by_address.erase(found);
-                 }};
+    return Permit{counts_.get(), [counts = counts_, from](void*) {
+                      --counts->size;
+                      const auto found = counts->by_address.find(from);
+                      if (--found->second == 0) counts->by_address.erase(found);
+                  }};
 }
 
 Task<void> TcpTransport::Impl::accept_loop(std::shared_ptr<Impl> self) {
@@ -82,17 +82,17 @@ Task<void> TcpTransport::Impl::accept_loop(std::shared_ptr<Impl> self) {
         boost::system::error_code gone;
         const auto from = socket.remote_endpoint(gone).address();
         if (gone) continue;
-        auto place = self->doorstep.step_on(from);
-        if (!place) {
+        auto permit = self->handshake_limiter.admit(from);
+        if (!permit) {
             self->refused("too many unproven connections", from.to_string());
             continue;
         }
-        self->context->tasks.spawn(receive(self, std::move(socket), std::move(place)));
+        self->context->tasks.spawn(receive(self, std::move(socket), std::move(permit)));
     }
 }
 
 Task<void> TcpTransport::Impl::receive(std::shared_ptr<Impl> self, tcp::socket socket,
-                                       [[maybe_unused]] Doorstep::Place place) {
+                                       [[maybe_unused]] HandshakeLimiter::Permit permit) {
     auto& clock = self->context->clock;
     boost::system::error_code gone;
     const auto caller = std::make_shared<Caller>();

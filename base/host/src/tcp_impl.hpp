@@ -14,25 +14,25 @@
 namespace base::host {
 
 /// Connections that have not proven who they are: few, and few from one place.
-class Doorstep {
+class HandshakeLimiter {
   public:
-    explicit Doorstep(const ConnectionLimits& limits)
+    explicit HandshakeLimiter(const ConnectionLimits& limits)
         : most_{limits.unproven}, most_per_address_{limits.unproven_per_address} {}
 
-    /// Held by a connection until it is proven or gone. May outlive the Doorstep.
-    using Place = std::shared_ptr<void>;
+    /// Held by a connection until it is proven or gone. May outlive the HandshakeLimiter.
+    using Permit = std::shared_ptr<void>;
     /// Null if the doorstep is full.
-    [[nodiscard]] Place step_on(const boost::asio::ip::address& from);
-    [[nodiscard]] std::size_t size() const { return crowd_->size; }
+    [[nodiscard]] Permit admit(const boost::asio::ip::address& from);
+    [[nodiscard]] std::size_t size() const { return counts_->size; }
 
   private:
-    struct Crowd {
+    struct Counts {
         std::map<boost::asio::ip::address, std::size_t> by_address;
         std::size_t size = 0;
     };
     std::size_t most_;
     std::size_t most_per_address_;
-    std::shared_ptr<Crowd> crowd_ = std::make_shared<Crowd>();
+    std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
 };
 
 struct TcpTransport::Impl : std::enable_shared_from_this<Impl> {
@@ -52,7 +52,8 @@ struct TcpTransport::Impl : std::enable_shared_from_this<Impl> {
     static Task<Result<std::shared_ptr<Connection>>> dial(std::weak_ptr<Impl> weak, std::shared_ptr<Link> link,
                                                           Channel channel);
     static Task<void> accept_loop(std::shared_ptr<Impl> self);
-    static Task<void> receive(std::shared_ptr<Impl> self, boost::asio::ip::tcp::socket socket, Doorstep::Place place);
+    static Task<void> receive(std::shared_ptr<Impl> self, boost::asio::ip::tcp::socket socket,
+                              HandshakeLimiter::Permit permit);
     static Task<void> receive_join(std::shared_ptr<Impl> self, std::shared_ptr<TlsStream> stream, PublicKey joiner,
                                    Deadline& deadline);
     [[nodiscard]] std::shared_ptr<Connection> make_connection(GreetedStream greeted, Channel channel, bool we_dialled);
@@ -67,7 +68,7 @@ struct TcpTransport::Impl : std::enable_shared_from_this<Impl> {
     Address self_address;
     std::optional<boost::asio::ip::tcp::acceptor> acceptor;
     std::unordered_map<NodeId, std::shared_ptr<Link>> links;
-    Doorstep doorstep;
+    HandshakeLimiter handshake_limiter;
     RefusalLog refusals;
     JoinHandler join_handler;
     std::uint64_t dials = 0;

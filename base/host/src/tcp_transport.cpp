@@ -63,7 +63,7 @@ TcpTransport::Impl::Impl(Executor executor, Clock& clock, Rng& rng, Log& log_in,
       client_tls{TlsContext::Side::client, options.key, &options.certificate},
       certificate{std::make_shared<const Certificate>(options.certificate)},
       self_address{options.certificate.id(), options.advertise},
-      doorstep{options.limits},
+      handshake_limiter{options.limits},
       refusals{log_in} {}
 
 Result<void> TcpTransport::Impl::listen() {
@@ -291,7 +291,7 @@ std::uint16_t TcpTransport::port() const {
 TcpTransport::Stats TcpTransport::stats() const {
     Stats out;
     for (const auto& [id, link] : impl_->links) out.connections += link->connections();
-    out.unproven = impl_->doorstep.size();
+    out.unproven = impl_->handshake_limiter.size();
     out.dials = impl_->dials;
     out.refused = impl_->refusals.total();
     out.closed_for_cause = impl_->misbehaved;

@@ -160,9 +160,9 @@ void Network::State::launch(Delivery delivery, Duration way) {
 }
 
 void Network::State::schedule(TimePoint when, Delivery delivery) {
-    Happening happening;
-    happening.delivery = std::move(delivery);
-    world.queue.add(when, std::move(happening));
+    ScheduledEvent event;
+    event.delivery = std::move(delivery);
+    world.queue.add(when, std::move(event));
 }
 
 void Network::break_connections(Incarnation& process, bool refuse) {

@@ -236,7 +236,7 @@ class ProcessDoor final : public base::Disk {
     Result<std::unique_ptr<File>> open(std::string_view path, Mode mode) override {
         SIM_REQUIRE_ALIVE(*state_, *process_)
         state_->charge(false, 0);
-        BASE_TRY(const auto place, state_->place_of(path));
+        BASE_TRY(const auto place, state_->group_of(path));
         const auto found = place.parent->cached.find(place.name);
         DiskNodePtr node;
         if (found != place.parent->cached.end()) {
@@ -259,8 +259,8 @@ class ProcessDoor final : public base::Disk {
     Result<void> rename(std::string_view from, std::string_view to) override {
         SIM_REQUIRE_ALIVE(*state_, *process_)
         state_->charge(false, 0);
-        BASE_TRY(const auto source, state_->place_of(from));
-        BASE_TRY(const auto target, state_->place_of(to));
+        BASE_TRY(const auto source, state_->group_of(from));
+        BASE_TRY(const auto target, state_->group_of(to));
         const auto moved = source.parent->cached.find(source.name);
         if (moved == source.parent->cached.end()) return Error{Errc::not_found, std::string{from}};
         const auto there = target.parent->cached.find(target.name);
@@ -283,7 +283,7 @@ class ProcessDoor final : public base::Disk {
     Result<void> remove(std::string_view path) override {
         SIM_REQUIRE_ALIVE(*state_, *process_)
         state_->charge(false, 0);
-        BASE_TRY(const auto place, state_->place_of(path));
+        BASE_TRY(const auto place, state_->group_of(path));
         const auto found = place.parent->cached.find(place.name);
         if (found == place.parent->cached.end()) return Error{Errc::not_found, std::string{path}};
         if (!found->second->cached.empty()) return Error{Errc::exists, std::string{path} + " is not empty"};
@@ -297,7 +297,7 @@ class ProcessDoor final : public base::Disk {
     Result<void> make_directory(std::string_view path) override {
         SIM_REQUIRE_ALIVE(*state_, *process_)
         state_->charge(false, 0);
-        BASE_TRY(const auto place, state_->place_of(path));
+        BASE_TRY(const auto place, state_->group_of(path));
         const auto found = place.parent->cached.find(place.name);
         if (found != place.parent->cached.end()) {
             if (found->second->directory) return ok();
@@ -473,7 +473,7 @@ void Disk::swap(std::string_view a, std::string_view b) {
 
 void Disk::erase(std::string_view path) {
     const auto node = state_->must_find(path);
-    const auto place = state_->place_of(path);
+    const auto place = state_->group_of(path);
     state_->used_pages -= node->data.pages();
     place->parent->cached.erase(place->name);
     place->parent->durable.erase(place->name);

@@ -54,7 +54,7 @@ Result<DiskNodePtr> Disk::State::find_directory(std::string_view path) const {
     return node;
 }
 
-Result<Disk::State::Place> Disk::State::place_of(std::string_view path) const {
+Result<Disk::State::Place> Disk::State::group_of(std::string_view path) const {
     BASE_TRY(const auto names, split(path));
     const auto slash = path.rfind('/');
     if (slash == path.npos) return Place{root, std::string{path}};

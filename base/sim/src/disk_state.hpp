@@ -81,7 +81,7 @@ struct Disk::State {
         DiskNodePtr parent;
         std::string name;
     };
-    [[nodiscard]] Result<Place> place_of(std::string_view path) const;
+    [[nodiscard]] Result<Place> group_of(std::string_view path) const;
     [[nodiscard]] DiskNodePtr must_find(std::string_view path) const;
     DiskNodePtr make_node(bool directory);
     void set_name(const Place& place, const DiskNodePtr& target);

@@ -5,7 +5,7 @@
 
 namespace base::sim {
 
-std::uint64_t EventQueue::add(TimePoint when, Happening happening) {
+std::uint64_t EventQueue::add(TimePoint when, ScheduledEvent event) {
     std::uint32_t slot = 0;
     if (free_.empty()) {
         slot = static_cast<std::uint32_t>(slots_.size());
@@ -16,7 +16,7 @@ std::uint64_t EventQueue::add(TimePoint when, Happening happening) {
         free_.pop_back();
     }
     slots_[slot].sequence = ++sequence_;
-    slots_[slot].happening = std::move(happening);
+    slots_[slot].event = std::move(event);
     heap_.push_back({when, sequence_, slot});
     std::push_heap(heap_.begin(), heap_.end());
     return (sequence_ << kSlotBits) | slot;
@@ -25,7 +25,7 @@ std::uint64_t EventQueue::add(TimePoint when, Happening happening) {
 bool EventQueue::cancel(std::uint64_t id) {
     const auto slot = static_cast<std::uint32_t>(id & ((1U << kSlotBits) - 1U));
     if (slot >= slots_.size() || slots_[slot].sequence != id >> kSlotBits || id == 0) return false;
-    const auto keep_until_swept = std::move(slots_[slot].happening);  // its destructor may come back here
+    const auto keep_until_swept = std::move(slots_[slot].event);  // its destructor may come back here
     free(slot);
     ++dead_;
     if (dead_ > 64 && dead_ > heap_.size() / 2) sweep();
@@ -34,7 +34,7 @@ bool EventQueue::cancel(std::uint64_t id) {
 
 void EventQueue::free(std::uint32_t slot) {
     slots_[slot].sequence = 0;
-    slots_[slot].happening = {};
+    slots_[slot].event = {};
     free_.push_back(slot);
 }
 
@@ -45,10 +45,10 @@ void EventQueue::sweep() {
 }
 
 void EventQueue::drop(const Incarnation* owner) {
-    std::vector<Happening> dropped;
+    std::vector<ScheduledEvent> dropped;
     for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
-        if (slots_[slot].sequence == 0 || slots_[slot].happening.owner != owner) continue;
-        dropped.push_back(std::move(slots_[slot].happening));
+        if (slots_[slot].sequence == 0 || slots_[slot].event.owner != owner) continue;
+        dropped.push_back(std::move(slots_[slot].event));
         free(slot);
     }
     sweep();
@@ -64,13 +64,13 @@ std::optional<TimePoint> EventQueue::next() {
     return heap_.front().when;
 }
 
-Happening EventQueue::take() {
+ScheduledEvent EventQueue::take() {
     const std::uint32_t slot = heap_.front().slot;
     std::pop_heap(heap_.begin(), heap_.end());
     heap_.pop_back();
-    auto happening = std::move(slots_[slot].happening);
+    auto event = std::move(slots_[slot].event);
     free(slot);
-    return happening;
+    return event;
 }
 
 }  // namespace base::sim

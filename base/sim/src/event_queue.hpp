@@ -30,7 +30,7 @@ struct Delivery {
 };
 
 /// One thing to do: a callback in a process (or of the world: no owner), or a delivery.
-struct Happening {
+struct ScheduledEvent {
     Incarnation* owner = nullptr;
     Clock::Callback callback;
     Delivery delivery;
@@ -41,7 +41,7 @@ struct Happening {
 class EventQueue {
   public:
     /// Never 0, never the same twice.
-    std::uint64_t add(TimePoint when, Happening happening);
+    std::uint64_t add(TimePoint when, ScheduledEvent event);
     bool cancel(std::uint64_t id);
     /// Drops everything that `owner` would have done.
     void drop(const Incarnation* owner);
@@ -49,7 +49,7 @@ class EventQueue {
     /// The time of the earliest; nullopt if there is none.
     [[nodiscard]] std::optional<TimePoint> next();
     /// Requires: next().
-    Happening take();
+    ScheduledEvent take();
     [[nodiscard]] std::size_t size() const { return heap_.size() - dead_; }
 
   private:
@@ -66,7 +66,7 @@ class EventQueue {
     };
     struct Slot {
         std::uint64_t sequence = 0;  ///< 0: free
-        Happening happening;
+        ScheduledEvent event;
     };
 
     [[nodiscard]] bool dead(const Entry& entry) const { return slots_[entry.slot].sequence != entry.sequence; }

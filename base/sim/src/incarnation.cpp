@@ -16,7 +16,7 @@ namespace base::sim {
 void post_to(Incarnation& process, std::move_only_function<void()> function) {
     if (process.reaped) return;
     if (process.reaping) {
-        process.last_words.push_back(std::move(function));
+        process.unwind_queue.push_back(std::move(function));
     } else {
         process.world.ready.push_back({&process, std::move(function)});
     }
@@ -77,10 +77,10 @@ void NodeClock::set_rate(double rate) {
 Clock::TimerId NodeClock::schedule(time_point when, Callback callback) {
     if (!process_.alive) return ~TimerId{};
     auto& world = process_.world;
-    Happening happening;
-    happening.owner = &process_;
-    happening.callback = std::move(callback);
-    return world.queue.add(std::max(world.now, world_time(when)), std::move(happening));
+    ScheduledEvent event;
+    event.owner = &process_;
+    event.callback = std::move(callback);
+    return world.queue.add(std::max(world.now, world_time(when)), std::move(event));
 }
 
 bool NodeClock::cancel(TimerId timer) { return process_.world.queue.cancel(timer); }
@@ -160,9 +160,9 @@ void Incarnation::spawn(Task<void> task) {
 }
 
 void Incarnation::run_last_words() {
-    while (!last_words.empty()) {
-        auto word = std::move(last_words.front());
-        last_words.pop_front();
+    while (!unwind_queue.empty()) {
+        auto word = std::move(unwind_queue.front());
+        unwind_queue.pop_front();
         try {
             word();
         } catch (...) {
@@ -176,7 +176,7 @@ bool Incarnation::end_coroutines() {
     for (int round = 0; round < kRounds; ++round) {
         run_last_words();
         const std::size_t asleep = boost::asio::use_service<Sleepers>(context).abort_all();
-        if (asleep + transport.abort_all() + workers.abort_all() == 0 && last_words.empty()) return true;
+        if (asleep + transport.abort_all() + workers.abort_all() == 0 && unwind_queue.empty()) return true;
     }
     world.fail(std::make_exception_ptr(
         Stuck{world.when() + " a coroutine of " + node.name() + " swallows its cancellation and goes on"}));
@@ -188,7 +188,7 @@ void Incarnation::reap() {
     auto* const before = std::exchange(world.current, this);
     reaping = true;
     world.withdraw(*this);
-    for (auto& function : std::exchange(parked, {})) last_words.push_back(std::move(function));
+    for (auto& function : std::exchange(parked, {})) unwind_queue.push_back(std::move(function));
     if (task_group) task_group->cancel();
     // What a coroutine that goes on refers to has to stay until the end of the world.
     if (end_coroutines()) {

@@ -165,10 +165,10 @@ struct Incarnation {
     Node& node;
     const unsigned generation;
     bool alive = true;
-    bool reaping = false;  ///< its queue is `last_words`
+    bool reaping = false;  ///< its queue is `unwind_queue`
     bool reaped = false;
-    std::deque<std::move_only_function<void()>> parked;      ///< while paused
-    std::deque<std::move_only_function<void()>> last_words;  ///< run only to unwind
+    std::deque<std::move_only_function<void()>> parked;        ///< while paused
+    std::deque<std::move_only_function<void()>> unwind_queue;  ///< run only to unwind
 
     boost::asio::execution_context context;
     SeededRng rng;

@@ -40,7 +40,7 @@ void Network::use_plane_latency(Duration per_unit, Duration floor) {
 
 void Network::place(NodeIndex node, Point point) { state_->places[node] = point; }
 
-Point Network::place_of(NodeIndex node) const {
+Point Network::group_of(NodeIndex node) const {
     if (const auto found = state_->places.find(node); found != state_->places.end()) return found->second;
     const auto seed = state_->world.seed_for("place", node);
     return {unit_of(seed) * 1000, unit_of(scramble(seed)) * 1000};
@@ -71,8 +71,8 @@ Duration Network::latency(NodeIndex from, NodeIndex to) const {
             return state_->least + scaled(state_->most - state_->least, unit_of(mix(state_->pair_seed, pair)));
         }
         case State::Model::plane: {
-            const Point a = place_of(from);
-            const Point b = place_of(to);
+            const Point a = group_of(from);
+            const Point b = group_of(to);
             return state_->least + scaled(state_->per_unit, std::hypot(a.x - b.x, a.y - b.y));
         }
         case State::Model::matrix: {

@@ -105,7 +105,7 @@ std::shared_ptr<NodeTransport::Pending> NodeTransport::begin(const Address& to, 
     pending->id = ++network.next_request;
     pending_.emplace(pending->id, pending);
     const auto give_up = std::max(world.now, process_.clock.world_time(deadline));
-    Happening expiry;
+    ScheduledEvent expiry;
     expiry.owner = &process_;
     expiry.callback = [this, id = pending->id] { finish(id, Error{Errc::timed_out}); };
     pending->timer = world.queue.add(give_up, std::move(expiry));

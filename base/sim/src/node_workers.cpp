@@ -54,7 +54,7 @@ void NodeWorkers::begin_next() {
         auto work = std::move(waiting_.front());
         waiting_.pop_front();
         running_.push_back(work);
-        Happening begin;
+        ScheduledEvent begin;
         begin.owner = &process_;
         begin.callback = [this, work = std::move(work)] {
             try {
@@ -67,7 +67,7 @@ void NodeWorkers::begin_next() {
             Duration disk_time{};
             if (process_.node.disk_) disk_time = process_.node.disk_->take_time();
             if (disk_time == Duration{}) return finish(work);
-            Happening end;
+            ScheduledEvent end;
             end.owner = &process_;
             end.callback = [this, work] { finish(work); };
             const double slowed = static_cast<double>(disk_time.count()) * process_.node.slowness_;

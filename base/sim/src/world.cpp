@@ -88,15 +88,15 @@ void WorldState::drain() {
     }
 }
 
-void WorldState::happen(Happening happening) {
+void WorldState::dispatch(ScheduledEvent event) {
     ++events;
-    if (happening.delivery.kind != Delivery::Kind::none) {
-        network->deliver(happening.delivery);
+    if (event.delivery.kind != Delivery::Kind::none) {
+        network->deliver(event.delivery);
         return;
     }
-    if (happening.owner != nullptr) note(mix(0x74696D6572U, happening.owner->node.index()));
-    std::move_only_function<void()> function{std::move(happening.callback)};
-    run(happening.owner, function);
+    if (event.owner != nullptr) note(mix(0x74696D6572U, event.owner->node.index()));
+    std::move_only_function<void()> function{std::move(event.callback)};
+    run(event.owner, function);
 }
 
 bool WorldState::advance(TimePoint limit, const std::function<bool()>& done) {
@@ -111,7 +111,7 @@ bool WorldState::advance(TimePoint limit, const std::function<bool()>& done) {
             runs_this_instant = 0;
             note(static_cast<std::uint64_t>(now.time_since_epoch().count()));
         }
-        happen(queue.take());
+        dispatch(queue.take());
     }
 }
 
@@ -119,7 +119,7 @@ void WorldState::withdraw(Incarnation& process) {
     std::deque<Ready> rest;
     for (auto& entry : std::exchange(ready, {})) {
         if (entry.process == &process) {
-            process.last_words.push_back(std::move(entry.function));
+            process.unwind_queue.push_back(std::move(entry.function));
         } else {
             rest.push_back(std::move(entry));
         }

@@ -31,7 +31,7 @@ struct WorldState {
     /// All that is ready at this instant.
     void drain();
     void run(Incarnation* process, std::move_only_function<void()>& function);
-    void happen(Happening happening);
+    void dispatch(ScheduledEvent event);
     /// Takes out of the ready queue what belongs to `process`.
     void withdraw(Incarnation& process);
     void reap_the_dead();

@@ -26,8 +26,8 @@ enum class BlockType : std::uint8_t {
     tree_inner = 4,
 };
 
-constexpr std::uint8_t kMinPlaceBits = 4;
-constexpr std::uint8_t kMaxPlaceBits = 32;
+constexpr std::uint8_t kMinGroupBits = 4;
+constexpr std::uint8_t kMaxGroupBits = 32;
 constexpr std::size_t kBlockHeaderBytes = 16;
 /// Content that a pack (pieces of several files) is given at most; max_content_bytes() is what a reader accepts.
 constexpr std::size_t kPackBytes = 1U << 20U;
@@ -39,7 +39,7 @@ struct BlockRef {
     base::Guid id;  ///< BGUID: SHA-256 of the sealed bytes
     std::uint32_t sealed_bytes = 0;
     BlockType type = BlockType::data;
-    std::uint8_t place_bits = kMinPlaceBits;  ///< k of place_of()
+    std::uint8_t group_bits = kMinGroupBits;  ///< k of group_of()
     base::Key ref_key{};                      ///< K_ref; zero if the block has no references
     base::Key body_key{};                     ///< K_body
     std::uint32_t key_epoch = 0;              ///< whose dedup key sealed it
@@ -52,9 +52,9 @@ struct BlockRef {
 using BlockRefPtr = std::shared_ptr<const BlockRef>;
 
 /// The key that decides which nodes keep the block: SHA-256("pelago place", volume tag, k, first k bits of the BGUID).
-[[nodiscard]] base::Guid place_of(const base::Guid& volume_tag, std::uint8_t place_bits, const base::Guid& id);
-/// The smallest k that keeps a place of a volume of `volume_bytes` below 2 GiB.
-[[nodiscard]] std::uint8_t place_bits_for(std::uint64_t volume_bytes);
+[[nodiscard]] base::Guid group_of(const base::Guid& volume_tag, std::uint8_t group_bits, const base::Guid& id);
+/// The smallest k that keeps a group of a volume of `volume_bytes` below 2 GiB.
+[[nodiscard]] std::uint8_t group_bits_for(std::uint64_t volume_bytes);
 
 /// What sealing takes from the volume and the session.
 struct SealContext {
@@ -62,7 +62,7 @@ struct SealContext {
     base::Guid volume_tag;
     std::uint32_t key_epoch = 0;
     std::uint64_t birth = 0;
-    std::uint8_t place_bits = kMinPlaceBits;
+    std::uint8_t group_bits = kMinGroupBits;
     int zstd_level = 3;  ///< 0: never compress
 };
 

@@ -1,4 +1,4 @@
-// Blocks on their way to PAST and back: batches per place with a bound on what is under way, and a cache of opened
+// Blocks on their way to PAST and back: batches per group with a bound on what is under way, and a cache of opened
 // blocks.
 //
 // On the node's executor; sealing, opening and hashing run on Workers.
@@ -69,7 +69,7 @@ class BlockWriter {
 /// What it takes to ask for a block.
 struct BlockName {
     base::Guid id;
-    std::uint8_t place_bits = kMinPlaceBits;
+    std::uint8_t group_bits = kMinGroupBits;
     friend bool operator==(const BlockName&, const BlockName&) = default;
 };
 

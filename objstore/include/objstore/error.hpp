@@ -23,7 +23,7 @@ enum class Errc {
 
 /// Damage, or a part of a disk that cannot be read (base::Errc::io_failed of the reader): it costs what lies there, and
 /// the rest can be read all the same. Whatever else fails would befall the rest, too.
-[[nodiscard]] bool costs_only_itself(const std::error_code& code) noexcept;
+[[nodiscard]] bool is_isolated_damage(const std::error_code& code) noexcept;
 
 /// Nodes that it takes were not reached, or were too few or too busy: the same call may succeed later.
 [[nodiscard]] bool may_succeed_later(const std::error_code& code) noexcept;

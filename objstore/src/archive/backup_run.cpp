@@ -112,7 +112,7 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
     if (!parent_snapshot_) co_return base::ok();
     Tree tree{session_->reader(), parent_snapshot_->root};
     const auto usable = co_await load_usable(tree);
-    if (!usable && costs_only_itself(usable.error().code())) {
+    if (!usable && is_isolated_damage(usable.error().code())) {
         report_.parent_lost = usable.error();
     } else if (!usable) {
         co_return usable.error();
@@ -137,7 +137,7 @@ base::Task<base::Result<void>> BackupRun::open_parent() {
 // A block that too few holders have: what one of them still has is put where it belongs. Errc::damaged if none has it.
 base::Task<base::Result<void>> BackupRun::store_again(BlockName name) {
     auto& storage = session_->storage();
-    const auto place = place_of(session_->tag().volume, name.place_bits, name.id);
+    const auto place = group_of(session_->tag().volume, name.group_bits, name.id);
     auto bytes = co_await storage.get(place, name.id, env_.clock.now() + ReaderConfig{}.get_timeout);
     if (!bytes && (bytes.error() == past::Errc::block_not_found || bytes.error() == past::Errc::corrupt_block)) {
         co_return base::Error{Errc::damaged, "block " + name.id.hex() + ": " + bytes.error().message()};
@@ -146,7 +146,7 @@ base::Task<base::Result<void>> BackupRun::store_again(BlockName name) {
     if (options_.dry_run) co_return base::ok();
     SealedBlock block;
     block.ref.id = name.id;
-    block.ref.place_bits = name.place_bits;
+    block.ref.group_bits = name.group_bits;
     block.bytes = std::move(*bytes);
     moved_bytes_ += block.bytes.size();
     ++moved_blocks_;
@@ -178,7 +178,7 @@ base::Task<void> BackupRun::store_one_again(BlockName name, std::size_t index, s
         thin->held[index] = true;
     } else if (stored.error() == past::Errc::holders_unreachable || stored.error() == base::Errc::timed_out) {
         thin->unreachable = true;
-    } else if (!costs_only_itself(stored.error().code())) {
+    } else if (!is_isolated_damage(stored.error().code())) {
         thin->error = stored.error();
     }
 }
@@ -248,7 +248,7 @@ base::Task<base::Result<void>> BackupRun::rebuild_dedup(bool with_file) {
         TreeCursor cursor{Tree{session_->reader(), snapshot->root}};
         for (;;) {
             const auto read = co_await cursor.next_items();
-            if (!read && costs_only_itself(read.error().code()))
+            if (!read && is_isolated_damage(read.error().code()))
                 break;  // what it still tells is as good as nothing to know
             if (!read) co_return read.error();
             const auto items = *read;

@@ -27,7 +27,7 @@ base::Key record_key(const base::Key& key, base::ByteView salt) {
 }
 
 void encode_ref(base::Writer& out, const BlockRef& ref) {
-    out.guid(ref.id).u32(ref.sealed_bytes).u8(static_cast<std::uint8_t>(ref.type)).u8(ref.place_bits);
+    out.guid(ref.id).u32(ref.sealed_bytes).u8(static_cast<std::uint8_t>(ref.type)).u8(ref.group_bits);
     out.raw(ref.ref_key).raw(ref.body_key).u32(ref.key_epoch).u64(ref.birth);
 }
 
@@ -36,13 +36,13 @@ BlockRef decode_ref(base::Reader& in) {
     ref.id = in.guid();
     ref.sealed_bytes = in.u32();
     ref.type = static_cast<BlockType>(in.u8());
-    ref.place_bits = in.u8();
+    ref.group_bits = in.u8();
     ref.ref_key = in.array<32>();
     ref.body_key = in.array<32>();
     ref.key_epoch = in.u32();
     ref.birth = in.u64();
     if (ref.type != BlockType::data && ref.type != BlockType::pack) in.fail();
-    if (ref.place_bits < kMinPlaceBits || ref.place_bits > kMaxPlaceBits) in.fail();
+    if (ref.group_bits < kMinGroupBits || ref.group_bits > kMaxGroupBits) in.fail();
     return ref;
 }
 

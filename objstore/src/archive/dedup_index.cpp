@@ -37,7 +37,7 @@ void DedupIndex::grow() {
         slots_[slot_of(entries_[i].hash)] = static_cast<std::uint32_t>(i + 1);
 }
 
-void DedupIndex::add(const ChunkHash& hash, ChunkPlace place) {
+void DedupIndex::add(const ChunkHash& hash, ChunkLocation place) {
     if ((entries_.size() + 1) * 5 > slots_.size() * 4) grow();
     auto& slot = slots_[slot_of(hash)];
     if (slot != 0) {
@@ -48,7 +48,7 @@ void DedupIndex::add(const ChunkHash& hash, ChunkPlace place) {
     slot = static_cast<std::uint32_t>(entries_.size());
 }
 
-std::optional<ChunkPlace> DedupIndex::find(const ChunkHash& hash) const {
+std::optional<ChunkLocation> DedupIndex::find(const ChunkHash& hash) const {
     if (slots_.empty()) return std::nullopt;
     const auto slot = slots_[slot_of(hash)];
     if (slot == 0) return std::nullopt;

@@ -40,7 +40,7 @@ base::Task<base::Result<void>> Packer::confirm(std::vector<ChunkHash> hashes) {
         for (auto block = std::max(first, covered); block < end; ++block) {
             if (index_.presence(block) != DedupIndex::Presence::unknown) continue;
             blocks.push_back(block);
-            names.push_back({index_.block(block)->id, index_.block(block)->place_bits});
+            names.push_back({index_.block(block)->id, index_.block(block)->group_bits});
         }
         covered = std::max(covered, static_cast<std::uint32_t>(end));
     }
@@ -52,7 +52,7 @@ base::Task<base::Result<void>> Packer::confirm(std::vector<ChunkHash> hashes) {
     co_return base::ok();
 }
 
-ChunkPlace Packer::place(const ReadChunk& chunk, const Buffer& buffer, bool of_large_file) {
+ChunkLocation Packer::place(const ReadChunk& chunk, const Buffer& buffer, bool of_large_file) {
     const auto known = index_.find(chunk.hash);
     if (known && known->length == chunk.length && index_.presence(known->block) == DedupIndex::Presence::here) {
         ++totals_.chunks_known;
@@ -62,7 +62,7 @@ ChunkPlace Packer::place(const ReadChunk& chunk, const Buffer& buffer, bool of_l
     ++totals_.chunks_new;
     totals_.bytes_new += chunk.length;
     Slice slice{buffer, chunk.buffer_offset, chunk.length, chunk.hash};
-    ChunkPlace place{.length = chunk.length};
+    ChunkLocation place{.length = chunk.length};
     if (of_large_file && chunk.length >= kOwnBlockBytes) {
         Draft draft;
         draft.type = BlockType::data;

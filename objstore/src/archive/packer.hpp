@@ -40,7 +40,7 @@ class Packer {
     /// Finds out which blocks that hold any of these chunks are still there. Before place() of them.
     base::Task<base::Result<void>> confirm(std::vector<ChunkHash> hashes);
     /// Where the chunk is or will be. Its block is sealed later: see DedupIndex::block().
-    ChunkPlace place(const ReadChunk& chunk, const Buffer& buffer, bool of_large_file);
+    ChunkLocation place(const ReadChunk& chunk, const Buffer& buffer, bool of_large_file);
     /// Starts to seal what place() has completed; waits while too much is under way. The first error of any block.
     base::Task<base::Result<void>> settle();
     /// Closes the pack that is being filled and waits until every block is sealed and handed to the writer.

@@ -57,7 +57,7 @@ void ParentIndex::use(const BlockRefPtr& block) {
     if (block == last_used_ && file.blocks > 0) return;
     if (block != last_used_) {
         const auto [at, added] = block_of_.emplace(block->id, static_cast<std::uint32_t>(blocks_.size()));
-        if (added) blocks_.push_back({block->id, block->place_bits});
+        if (added) blocks_.push_back({block->id, block->group_bits});
         last_used_ = block;
         last_number_ = at->second;
     }

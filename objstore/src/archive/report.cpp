@@ -58,7 +58,7 @@ std::uint64_t Warnings::count(WarningKind kind) const {
 }
 
 base::Result<void> leave_out_damaged(Warnings& warnings, std::string path, const base::Error& error) {
-    if (!costs_only_itself(error.code())) return error;
+    if (!is_isolated_damage(error.code())) return error;
     warnings.add(WarningKind::damaged, std::move(path), error);
     return base::ok();
 }

@@ -335,7 +335,7 @@ base::Task<base::Result<void>> RestoreRun::flush_window() {
 }
 
 // Not only this file is in danger: the rest would fail in the same way.
-bool RestoreRun::serious(const base::Error& error) const { return !costs_only_itself(error.code()); }
+bool RestoreRun::serious(const base::Error& error) const { return !is_isolated_damage(error.code()); }
 
 // What is there already costs no block; of the rest, one fetch for all.
 base::Task<void> RestoreRun::make_group(BlockRefPtr block, std::shared_ptr<Group> group, base::Semaphore::Permit) {

@@ -118,7 +118,7 @@ base::Task<base::Result<std::vector<Item>>> Rewrite::entries_of(const Pending& d
     const auto to = TreeKey::behind(directory.number, Kind::entry);
     auto items = co_await tree_.range(from, to);
     if (!items) {
-        if (!salvage_ || !costs_only_itself(items.error().code())) co_return items.error();
+        if (!salvage_ || !is_isolated_damage(items.error().code())) co_return items.error();
         const auto before = [](const Item& item, const TreeKey& key) { return item.key < key; };
         const auto& all = salvage_->items;
         const auto begin = std::lower_bound(all.begin(), all.end(), from, before);
@@ -138,11 +138,11 @@ base::Task<base::Result<std::vector<std::optional<Node>>>> Rewrite::nodes_of(std
         for (auto& node : *together) out.emplace_back(std::move(node));
         co_return out;
     }
-    if (!salvage_ || !costs_only_itself(together.error().code())) co_return together.error();
+    if (!salvage_ || !is_isolated_damage(together.error().code())) co_return together.error();
     for (const auto number : numbers) {
         std::vector<InodeNumber> one{number};
         auto node = co_await reader_.nodes(std::move(one));
-        if (!node && !costs_only_itself(node.error().code())) co_return node.error();
+        if (!node && !is_isolated_damage(node.error().code())) co_return node.error();
         out.push_back(node ? std::optional{std::move(node->front())} : std::nullopt);
     }
     co_return out;

@@ -16,7 +16,7 @@ class TreeChanges {
     /// Where a chunk of a file, or the value of an attribute, will be once its block is sealed.
     struct Stretch {
         std::uint64_t file_offset = 0;
-        ChunkPlace place;
+        ChunkLocation place;
         ChunkHash hash{};
     };
 

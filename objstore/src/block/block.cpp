@@ -25,14 +25,14 @@ constexpr std::size_t kShortestChild = 32 + 4 + 1 + 1;
 /// What both sections of a block are bound to. With k an id belongs to one place, whatever is sealed again later.
 struct Binding {
     BlockType type;
-    std::uint8_t place_bits;
+    std::uint8_t group_bits;
     const base::Guid& volume_tag;
 };
 
 base::Bytes associated_data(std::string_view section, const Binding& binding, const base::Guid* references_hash) {
     base::Writer out;
     out.raw(base::as_bytes(section)).u8(static_cast<std::uint8_t>(binding.type)).u8(kFormat);
-    out.u8(binding.place_bits).guid(binding.volume_tag);
+    out.u8(binding.group_bits).guid(binding.volume_tag);
     if (references_hash != nullptr) out.guid(*references_hash);
     return out.take();
 }
@@ -51,7 +51,7 @@ base::Bytes encode_references(std::span<const BlockRefPtr> children) {
         const bool with_key = child->has_references();
         out.guid(child->id).u32(child->sealed_bytes);
         out.u8(static_cast<std::uint8_t>(static_cast<std::uint8_t>(child->type) | (with_key ? kHasRefKey : 0U)));
-        out.u8(child->place_bits);
+        out.u8(child->group_bits);
         if (with_key) out.raw(child->ref_key);
     }
     return out.take();
@@ -67,12 +67,12 @@ std::optional<std::vector<BlockRef>> decode_references(base::ByteView plaintext)
         child.sealed_bytes = in.u32();
         const auto type = in.u8();
         child.type = static_cast<BlockType>(type & ~kHasRefKey);
-        child.place_bits = in.u8();
+        child.group_bits = in.u8();
         if ((type & kHasRefKey) != 0) {
             child.ref_key = in.array<kKeyBytes>();
             if (!child.has_references()) return std::nullopt;
         }
-        if (child.place_bits < kMinPlaceBits || child.place_bits > kMaxPlaceBits) return std::nullopt;
+        if (child.group_bits < kMinGroupBits || child.group_bits > kMaxGroupBits) return std::nullopt;
         if (child.sealed_bytes > base::kMaxBlockBytes) return std::nullopt;
     }
     if (!in.complete()) return std::nullopt;
@@ -144,7 +144,7 @@ base::Result<std::vector<BlockRef>> open_children(const BlockRef& ref, const bas
                                                   base::ByteView sealed_references) {
     if (sealed_references.empty()) return std::vector<BlockRef>{};
     auto plaintext =
-        base::open_once(ref.ref_key, references_associated({ref.type, ref.place_bits, volume_tag}), sealed_references);
+        base::open_once(ref.ref_key, references_associated({ref.type, ref.group_bits, volume_tag}), sealed_references);
     if (!plaintext) return damaged(ref, "its references do not open");
     auto children = decode_references(*plaintext);
     if (!children) return damaged(ref, "its references do not parse");
@@ -210,19 +210,19 @@ std::size_t max_content_bytes(BlockType type) {
     return 0;
 }
 
-base::Guid place_of(const base::Guid& volume_tag, std::uint8_t place_bits, const base::Guid& id) {
-    std::array<std::uint8_t, kMaxPlaceBits / 8> prefix{};
-    const std::size_t bytes = (place_bits + 7U) / 8U;
+base::Guid group_of(const base::Guid& volume_tag, std::uint8_t group_bits, const base::Guid& id) {
+    std::array<std::uint8_t, kMaxGroupBits / 8> prefix{};
+    const std::size_t bytes = (group_bits + 7U) / 8U;
     std::copy_n(id.bytes().begin(), bytes, prefix.begin());
-    if (place_bits % 8 != 0) prefix[bytes - 1] &= static_cast<std::uint8_t>(0xFFU << (8U - place_bits % 8U));
-    const std::array<std::uint8_t, 1> k{place_bits};
+    if (group_bits % 8 != 0) prefix[bytes - 1] &= static_cast<std::uint8_t>(0xFFU << (8U - group_bits % 8U));
+    const std::array<std::uint8_t, 1> k{group_bits};
     return base::sha256({base::as_bytes("pelago place"), volume_tag.view(), k, base::ByteView{prefix}.first(bytes)});
 }
 
-std::uint8_t place_bits_for(std::uint64_t volume_bytes) {
-    constexpr std::uint64_t kPlaceBytes = std::uint64_t{2} << 30U;
-    std::uint8_t bits = kMinPlaceBits;
-    while (bits < kMaxPlaceBits && (volume_bytes >> bits) > kPlaceBytes) ++bits;
+std::uint8_t group_bits_for(std::uint64_t volume_bytes) {
+    constexpr std::uint64_t kGroupBytes = std::uint64_t{2} << 30U;
+    std::uint8_t bits = kMinGroupBits;
+    while (bits < kMaxGroupBits && (volume_bytes >> bits) > kGroupBytes) ++bits;
     return bits;
 }
 
@@ -238,7 +238,7 @@ base::Result<SealedBlock> seal_block(const SealContext& context, BlockType type,
         return base::Error{base::Errc::bad_argument, "a block's content is longer than its type allows"};
     }
     SealedBlock out;
-    const Binding binding{type, context.place_bits, context.volume_tag};
+    const Binding binding{type, context.group_bits, context.volume_tag};
     base::Bytes references;
     base::Bytes references_aad;
     if (!children.empty()) {
@@ -266,7 +266,7 @@ base::Result<SealedBlock> seal_block(const SealContext& context, BlockType type,
     out.ref.id = base::sha256(sealed);
     out.ref.sealed_bytes = static_cast<std::uint32_t>(total);
     out.ref.type = type;
-    out.ref.place_bits = context.place_bits;
+    out.ref.group_bits = context.group_bits;
     out.ref.key_epoch = context.key_epoch;
     out.ref.birth = context.birth;
     out.bytes = std::move(sealed);
@@ -301,7 +301,7 @@ base::Result<OpenedBlock> open_block(const BlockRef& ref, const base::Guid& volu
     if (check_id && base::sha256(bytes) != ref.id) return damaged(ref, "its bytes do not hash to its id");
     BASE_TRY(const auto sections, split(ref, bytes));
     BASE_TRY(auto children, open_children(ref, volume_tag, sections.references));
-    const Binding binding{ref.type, ref.place_bits, volume_tag};
+    const Binding binding{ref.type, ref.group_bits, volume_tag};
     auto body = base::open_once(ref.body_key, body_associated(binding, sections.references), sections.body);
     if (!body) return damaged(ref, "its body does not open");
     return decode_body(ref, std::move(children), *std::move(body));

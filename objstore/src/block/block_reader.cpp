@@ -35,8 +35,8 @@ struct BlockReader::State {
 
     // One fetch that any number of readers wait for.
     struct Flight {
-        explicit Flight(const base::Executor& executor) : landed{executor} {}
-        base::Event landed;
+        explicit Flight(const base::Executor& executor) : arrived{executor} {}
+        base::Event arrived;
         unsigned waiting = 0;
         std::optional<base::Result<OpenedPtr>> result;
         std::exception_ptr failure;  // cancelled, or out of memory: for everybody who waits
@@ -93,10 +93,10 @@ base::Task<base::Result<base::SharedBytes>> BlockReader::State::get(std::shared_
                                                                     std::shared_ptr<Flight> flight) {
     constexpr std::chrono::milliseconds kPause{250};
     auto& clock = self->env.clock;
-    const auto place = place_of(self->volume_tag, ref->place_bits, ref->id);
+    const auto group = group_of(self->volume_tag, ref->group_bits, ref->id);
     const auto began = clock.now();
     for (;;) {
-        auto bytes = co_await self->storage.get(place, ref->id, clock.now() + self->config.get_timeout);
+        auto bytes = co_await self->storage.get(group, ref->id, clock.now() + self->config.get_timeout);
         const bool again = !bytes && may_succeed_later(bytes.error().code()) && flight->waiting > 0 &&
                            clock.now() - began < self->patience;
         if (!again) co_return bytes;
@@ -129,7 +129,7 @@ base::Task<void> BlockReader::State::fetch(std::shared_ptr<State> self, BlockRef
         flight->failure = std::current_exception();
     }
     self->flights.erase(ref->id);
-    flight->landed.set();
+    flight->arrived.set();
 }
 
 std::shared_ptr<BlockReader::State::Flight> BlockReader::State::start(const std::shared_ptr<State>& self,
@@ -156,7 +156,7 @@ base::Task<base::Result<OpenedPtr>> BlockReader::read(BlockRefPtr ref) {
     if (block == nullptr) {
         const auto flight = state->start(state, ref);
         const Waiting waiting{flight->waiting};
-        co_await flight->landed.wait();
+        co_await flight->arrived.wait();
         if (flight->failure) std::rethrow_exception(flight->failure);
         if (!*flight->result) co_return flight->result->error();
         block = **flight->result;

@@ -35,7 +35,7 @@ struct BlockWriter::State {
         spare_context.dedup_key = base::derive_key(context.dedup_key, "pelago spare block");
     }
 
-    static base::Task<void> send(std::shared_ptr<State> self, base::Guid place, Batch batch);
+    static base::Task<void> send(std::shared_ptr<State> self, base::Guid group, Batch batch);
     void dispatch(const std::shared_ptr<State>& self, std::map<base::Guid, Batch>::iterator at);
     void dispatch_largest(const std::shared_ptr<State>& self);
     void dispatch_all(const std::shared_ptr<State>& self);
@@ -52,7 +52,7 @@ struct BlockWriter::State {
     past::Wait wait;
     WriterConfig config;
 
-    std::map<base::Guid, Batch> queued;  // by place
+    std::map<base::Guid, Batch> queued;  // by group
     std::size_t queued_bytes = 0;
     std::size_t flying_bytes = 0;
     WriteTotals totals;
@@ -63,11 +63,11 @@ struct BlockWriter::State {
     base::TaskGroup sending;
 };
 
-base::Task<void> BlockWriter::State::send(std::shared_ptr<State> self, base::Guid place, Batch batch) {
+base::Task<void> BlockWriter::State::send(std::shared_ptr<State> self, base::Guid group, Batch batch) {
     const auto bytes = batch.bytes;
     const auto deadline = self->env.clock.now() + self->config.put_timeout;
     try {
-        auto outcome = co_await self->storage.put(place, self->tag, std::move(batch.blocks), self->wait, deadline);
+        auto outcome = co_await self->storage.put(group, self->tag, std::move(batch.blocks), self->wait, deadline);
         self->note(outcome);
     } catch (...) {
         if (!self->failure) self->failure = std::current_exception();
@@ -94,12 +94,12 @@ bool BlockWriter::State::stopped() const {
 }
 
 void BlockWriter::State::dispatch(const std::shared_ptr<State>& self, std::map<base::Guid, Batch>::iterator at) {
-    const auto place = at->first;
+    const auto group = at->first;
     auto batch = std::move(at->second);
     queued.erase(at);
     queued_bytes -= batch.bytes;
     flying_bytes += batch.bytes;
-    sending.spawn(send(self, place, std::move(batch)));
+    sending.spawn(send(self, group, std::move(batch)));
 }
 
 void BlockWriter::State::dispatch_largest(const std::shared_ptr<State>& self) {
@@ -157,11 +157,11 @@ base::Task<base::Result<void>> BlockWriter::put(SealedBlock block) {
     }
     if (state->stopped()) co_return *state->error;
 
-    const auto place = place_of(state->context.volume_tag, block.ref.place_bits, block.ref.id);
-    auto at = state->queued.try_emplace(place).first;
+    const auto group = group_of(state->context.volume_tag, block.ref.group_bits, block.ref.id);
+    auto at = state->queued.try_emplace(group).first;
     if (at->second.bytes + size > base::kMaxPayloadBytes) {
         state->dispatch(state, at);
-        at = state->queued.try_emplace(place).first;
+        at = state->queued.try_emplace(group).first;
     }
     past::Block out;
     out.id = block.ref.id;
@@ -176,7 +176,7 @@ base::Task<base::Result<void>> BlockWriter::put(SealedBlock block) {
     if (full || at->second.bytes >= state->config.batch_bytes) {
         state->dispatch(state, at);
     } else if (state->queued_bytes > state->config.max_pending_bytes / 2) {
-        state->dispatch_largest(state);  // many places, none full: keep the network busy
+        state->dispatch_largest(state);  // many groups, none full: keep the network busy
     }
     co_return base::ok();
 }

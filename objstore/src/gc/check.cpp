@@ -21,7 +21,7 @@ constexpr base::Duration kReadTimeout = std::chrono::seconds{60};
 struct Wanted {
     base::Guid id;
     std::uint32_t bytes = 0;
-    std::uint8_t place_bits = kMinPlaceBits;
+    std::uint8_t group_bits = kMinGroupBits;
 };
 
 class Check {
@@ -74,7 +74,7 @@ base::Task<base::Result<void>> Check::ask_holders() {
     PageFunction page = [this](base::Guid, std::vector<past::TaggedBlock> blocks) {
         return take_page(std::move(blocks));
     };
-    BASE_CO_CHECK(co_await list_blocks(volume_, kMinPlaceBits, Slice(), std::move(page), false));
+    BASE_CO_CHECK(co_await list_blocks(volume_, kMinGroupBits, Slice(), std::move(page), false));
     co_return base::ok();
 }
 
@@ -104,7 +104,7 @@ bool Check::meet(const BlockRef& ref) {
     if (!met_.insert(ref.id)) return false;
     ++report_.blocks;
     report_.bytes += ref.sealed_bytes;
-    const Wanted wanted{ref.id, ref.sealed_bytes, ref.place_bits};
+    const Wanted wanted{ref.id, ref.sealed_bytes, ref.group_bits};
     if (held_.contains(ref.id)) {
         --report_.blocks_unneeded;
         report_.bytes_unneeded -= std::min<std::uint64_t>(report_.bytes_unneeded, ref.sealed_bytes);
@@ -129,7 +129,7 @@ void Check::choose_data() {
         while (which.bytes && keep != data_.end() && bytes < *which.bytes) bytes += (keep++)->bytes;
         data_.erase(keep, data_.end());
     } else {
-        // Not the first bytes: they decide the place.
+        // Not the first bytes: they decide the group.
         std::erase_if(data_, [&](const Wanted& one) {
             const auto& id = one.id.bytes();
             const std::uint32_t number = std::uint32_t{id[16]} << 16U | std::uint32_t{id[17]} << 8U | id[18];
@@ -144,8 +144,9 @@ base::Task<void> Check::read_some(std::vector<Wanted>* wanted, bool count) {
     while (!wanted->empty() && !failed_) {
         const auto one = wanted->back();
         wanted->pop_back();
-        const auto place = place_of(volume_.keys().tag, one.place_bits, one.id);
-        const auto bytes = co_await volume_.storage().get(place, one.id, volume_.env().clock.now() + kReadTimeout);
+        const auto placement_group = group_of(volume_.keys().tag, one.group_bits, one.id);
+        const auto bytes =
+            co_await volume_.storage().get(placement_group, one.id, volume_.env().clock.now() + kReadTimeout);
         if (bytes && count) {
             ++report_.blocks_read;
             report_.bytes_read += bytes->size();
@@ -172,7 +173,7 @@ base::Task<base::Result<void>> Check::read(std::vector<Wanted> wanted, bool coun
 /// What befalls one block; any other error befalls them all.
 base::Result<void> Check::note(const base::Guid& id, const base::Error& error) {
     const bool lost =
-        costs_only_itself(error.code()) || error == past::Errc::block_not_found || error == past::Errc::corrupt_block;
+        is_isolated_damage(error.code()) || error == past::Errc::block_not_found || error == past::Errc::corrupt_block;
     const bool silent =
         error == past::Errc::holders_unreachable || error == base::Errc::timed_out || error == base::Errc::unreachable;
     if (!lost && !silent) return error;
@@ -202,7 +203,7 @@ base::Task<base::Result<void>> Check::name_in(Snapshot snapshot) {
         if (bad) add(path);
     };
     const auto seen = co_await archive::visit_files(volume_, snapshot, "/", true, std::move(visit));
-    if (!seen && !costs_only_itself(seen.error().code()) && !(seen.error() == past::Errc::holders_unreachable))
+    if (!seen && !is_isolated_damage(seen.error().code()) && !(seen.error() == past::Errc::holders_unreachable))
         co_return seen.error();
     hurt.unreadable = !seen || seen->count() > 0;
     if (seen) {

@@ -1,4 +1,4 @@
-// What the holders of a volume's blocks have of it, place by place.
+// What the holders of a volume's blocks have of it, group by group.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@ struct Slice {
     }
 };
 
-/// Given the blocks of a place, up to 4096 at a time; none twice. Several places at a time.
+/// Given the blocks of a group, up to 4096 at a time; none twice. Several groups at a time.
 using PageFunction =
-    std::function<base::Task<base::Result<void>>(base::Guid place, std::vector<past::TaggedBlock> blocks)>;
+    std::function<base::Task<base::Result<void>>(base::Guid group, std::vector<past::TaggedBlock> blocks)>;
 
-/// All blocks of the volume in the slice: places of k bits for each k up to `least_bits`, and on until there are none.
-/// `all`: also what reclaims wait to take. Returns of how many places
+/// All blocks of the volume in the slice: groups of k bits for each k up to `least_bits`, and on until there are none.
+/// `all`: also what reclaims wait to take. Returns of how many groups
 /// a holder did not answer. Errors: those of past::Storage::list() and of `page`.
 [[nodiscard]] base::Task<base::Result<unsigned>> list_blocks(Volume& volume, unsigned least_bits, Slice slice,
                                                              PageFunction page, bool all);

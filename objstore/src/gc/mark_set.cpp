@@ -7,7 +7,7 @@ namespace objstore::gc {
 
 std::uint64_t MarkSet::key_of(const base::Guid& id) {
     std::uint64_t key = 0;
-    // From the end: the first bits of an id say which place it has, so those of a walk may agree.
+    // From the end: the first bits of an id say which group it has, so those of a walk may agree.
     for (std::size_t i = base::Guid::kBytes - 8; i < base::Guid::kBytes; ++i) key = key << 8U | id.bytes()[i];
     return std::max<std::uint64_t>(key, 1);
 }

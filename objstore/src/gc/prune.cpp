@@ -25,15 +25,15 @@ class Prune {
   private:
     base::Task<base::Result<bool>> mark(Slice slice);
     base::Task<base::Result<void>> sweep(Slice slice);
-    base::Task<base::Result<void>> sweep_page(base::Guid place, std::vector<past::TaggedBlock> blocks);
-    base::Task<void> release(base::Guid place, std::vector<base::Guid> dead);
+    base::Task<base::Result<void>> sweep_page(base::Guid group, std::vector<past::TaggedBlock> blocks);
+    base::Task<void> release(base::Guid group, std::vector<base::Guid> dead);
     void tell(bool sweeping);
 
     Volume& volume_;
     const PruneOptions options_;
     std::function<void(const PruneProgress&)> progress_;
     MarkSet marked_{0};
-    std::uint8_t most_place_bits_ = kMinPlaceBits;
+    std::uint8_t most_group_bits_ = kMinGroupBits;
     std::uint64_t generation_ = 0;
     PruneReport report_;
     PruneProgress shown_;
@@ -74,7 +74,7 @@ base::Task<base::Result<bool>> Prune::mark(Slice slice) {
     bool full = false;
     WalkHooks hooks;
     hooks.meet = [&](const BlockRef& ref) {
-        most_place_bits_ = std::max(most_place_bits_, ref.place_bits);
+        most_group_bits_ = std::max(most_group_bits_, ref.group_bits);
         // Tree nodes are met in every slice, or shared ones would be read once for each tree.
         if (full || (!ref.has_references() && !slice.holds(ref.id))) return false;
         const bool fresh = marked_.insert(ref.id);
@@ -91,16 +91,16 @@ base::Task<base::Result<bool>> Prune::mark(Slice slice) {
 
 base::Task<base::Result<void>> Prune::sweep(Slice slice) {
     shown_.blocks = 0;
-    PageFunction page = [this](base::Guid place, std::vector<past::TaggedBlock> blocks) {
-        return sweep_page(place, std::move(blocks));
+    PageFunction page = [this](base::Guid group, std::vector<past::TaggedBlock> blocks) {
+        return sweep_page(group, std::move(blocks));
     };
     BASE_CO_TRY(const auto in_part,
-                co_await list_blocks(volume_, most_place_bits_, slice, std::move(page), report_.at_once));
-    report_.places_in_part = std::max(report_.places_in_part, in_part);
+                co_await list_blocks(volume_, most_group_bits_, slice, std::move(page), report_.at_once));
+    report_.groups_in_part = std::max(report_.groups_in_part, in_part);
     co_return base::ok();
 }
 
-base::Task<base::Result<void>> Prune::sweep_page(base::Guid place, std::vector<past::TaggedBlock> blocks) {
+base::Task<base::Result<void>> Prune::sweep_page(base::Guid group, std::vector<past::TaggedBlock> blocks) {
     std::vector<base::Guid> dead;
     for (const auto& block : blocks) {
         if (marked_.contains(block.id)) {
@@ -115,17 +115,17 @@ base::Task<base::Result<void>> Prune::sweep_page(base::Guid place, std::vector<p
             report_.bytes_released += block.bytes;
         }
     }
-    if (!dead.empty()) co_await release(place, std::move(dead));
+    if (!dead.empty()) co_await release(group, std::move(dead));
     tell(true);
     co_return base::ok();
 }
 
-base::Task<void> Prune::release(base::Guid place, std::vector<base::Guid> dead) {
+base::Task<void> Prune::release(base::Guid group, std::vector<base::Guid> dead) {
     const auto count = dead.size();
     shown_.blocks += count;
     if (options_.dry_run) co_return;
     past::Reclaim reclaim;
-    reclaim.place = place;
+    reclaim.group = group;
     reclaim.tag = {.volume = volume_.keys().tag, .generation = generation_};
     reclaim.owner = volume_.owner().public_key();
     reclaim.name_digest = name_digest(volume_.name());

@@ -36,8 +36,8 @@ struct Walk {
 };
 
 base::Task<base::Result<std::vector<BlockRef>>> Walk::children_of(std::shared_ptr<Walk> self, BlockRef ref) {
-    const auto place = place_of(self->volume_tag, ref.place_bits, ref.id);
-    const auto bytes = co_await self->storage.get(place, ref.id, self->env.clock.now() + kReadTimeout);
+    const auto placement_group = group_of(self->volume_tag, ref.group_bits, ref.id);
+    const auto bytes = co_await self->storage.get(placement_group, ref.id, self->env.clock.now() + kReadTimeout);
     if (!bytes && (bytes.error() == past::Errc::block_not_found || bytes.error() == past::Errc::corrupt_block))
         co_return base::Error{Errc::damaged, ref.id.hex() + ": " + bytes.error().message()};
     if (!bytes) co_return bytes.error();

@@ -140,7 +140,7 @@ base::Task<base::Result<void>> WorkingTree::State::refresh(State* self) {
     if (!self->dirty.empty()) co_return co_await commit(self);
     const auto of = self->base_number;
     const auto foreign = co_await compare(self, newest.root);
-    if (!foreign && costs_only_itself(foreign.error().code()))
+    if (!foreign && is_isolated_damage(foreign.error().code()))
         co_return co_await start_afresh(self, newest, foreign.error());
     if (!foreign) co_return foreign.error();
     // Something was changed, or committed, meanwhile: the next commit or the next look takes it in.
@@ -160,7 +160,7 @@ base::Task<base::Result<void>> WorkingTree::State::start_afresh(State* self, Liv
     for (const auto& [number, node] : self->inodes) (node->gone ? nameless : forgotten).push_back(number);
     for (const auto number : std::vector<InodeNumber>{nameless}) {
         const auto there = co_await find_inode(after, number);
-        if (!there && !costs_only_itself(there.error().code())) co_return there.error();
+        if (!there && !is_isolated_damage(there.error().code())) co_return there.error();
         if (there && !*there) continue;
         forgotten.push_back(number);  // others brought it back, or nobody knows
         std::erase(nameless, number);
@@ -189,7 +189,7 @@ base::Task<base::Result<void>> WorkingTree::State::start_afresh(State* self, Liv
 
 base::Task<base::Result<void>> WorkingTree::State::adopt_rebased(State* self, Frozen frozen, Ordered ordered) {
     auto done = co_await take_in(self, &frozen, &ordered);
-    if (!done && costs_only_itself(done.error().code()))
+    if (!done && is_isolated_damage(done.error().code()))
         done = co_await start_afresh(self, ordered.version, done.error());
     if (!done) {
         self->unadopted.emplace(std::move(frozen), std::move(ordered));

@@ -421,7 +421,7 @@ base::Task<void> WorkingTree::State::refresh_on(State* self) {
         if (done || done.error() == past::Errc::holders_unreachable) continue;
         auto text =
             "volume '" + self->volume.name() + "': changes of other mounts are not seen: " + done.error().message();
-        const bool is_news = costs_only_itself(done.error().code()) && text != told;
+        const bool is_news = is_isolated_damage(done.error().code()) && text != told;
         self->env.log.write(is_news ? base::Log::Level::warning : base::Log::Level::debug, "objstore", text);
         if (is_news) told = std::move(text);
     }

@@ -9,7 +9,7 @@ namespace objstore {
 namespace {
 
 void add_block(std::vector<BlockName>& names, const Extent& extent) {
-    if (extent.block) names.push_back({extent.block->id, extent.block->place_bits});
+    if (extent.block) names.push_back({extent.block->id, extent.block->group_bits});
 }
 
 /// All that it takes to read the inode in that version: its nodes, and the content.

@@ -102,7 +102,7 @@ class Rebaser {
             if (was.size != is.size) theirs.data = true;
         };
         const auto done = co_await diff_trees(base_, newest_, note);
-        if (!done && !costs_only_itself(done.error().code())) co_return done.error();
+        if (!done && !is_isolated_damage(done.error().code())) co_return done.error();
         unknown_ = !done;
         co_return base::ok();
     }

@@ -134,7 +134,7 @@ base::Task<base::Result<Salvage>> Tree::salvage() const {
 
 base::Task<base::Result<std::vector<BlockName>>> Tree::nodes() const {
     const auto state = state_;
-    std::vector<BlockName> names{{state->root->id, state->root->place_bits}};
+    std::vector<BlockName> names{{state->root->id, state->root->group_bits}};
     BASE_CO_TRY(const auto root, co_await load_node(state, state->root, std::nullopt));
     std::vector<TreeNodePtr> inner;
     if (!root->leaf()) inner.push_back(root);
@@ -142,7 +142,7 @@ base::Task<base::Result<std::vector<BlockName>>> Tree::nodes() const {
         const auto node = std::move(inner.back());
         inner.pop_back();
         for (std::size_t i = 0; i < node->children.size(); ++i) {
-            names.push_back({node->children[i].ref->id, node->children[i].ref->place_bits});
+            names.push_back({node->children[i].ref->id, node->children[i].ref->group_bits});
             if (node->level == 1) continue;
             BASE_CO_TRY(auto child, co_await load_child(state, node, i));
             inner.push_back(std::move(child));

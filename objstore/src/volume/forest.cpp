@@ -68,7 +68,7 @@ base::Task<base::Result<Forest>> read_forest(BlockReader& reader, VolumeState st
     Forest out;
     Tree root{reader, state.forest};
     auto whole = co_await read_items(std::move(root));
-    if (!whole && costs_only_itself(whole.error().code())) {
+    if (!whole && is_isolated_damage(whole.error().code())) {
         out.damage = ForestDamage{whole.error(), true};
     }
     if (!whole && out.damage && state.spare) {

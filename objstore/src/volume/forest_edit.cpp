@@ -136,7 +136,7 @@ base::Task<base::Result<std::vector<BlockName>>> what_is_new(base::NodeEnv env, 
             return is_known || !ours.insert(block.id).second;
         });
         std::erase_if(known, [&](const BlockRef& block) { return shared.contains(block.id); });
-        for (const auto& block : fresh) names.push_back({block.id, block.place_bits});
+        for (const auto& block : fresh) names.push_back({block.id, block.group_bits});
         BASE_CO_TRY(fresh, co_await children_of(env, storage, volume, std::move(fresh)));
         auto next = co_await children_of(env, storage, volume, std::move(known));
         known = next ? *std::move(next) : std::vector<BlockRef>{};  // then more is taken for new than is

@@ -35,7 +35,7 @@ base::Bytes vote_message(const HeartbeatBody& body, std::uint64_t view, Phase ph
 base::Bytes encode_root(const BlockRef& root) {
     base::Writer out;
     out.guid(root.id).raw(root.ref_key).raw(root.body_key).u32(root.sealed_bytes);
-    out.u8(static_cast<std::uint8_t>(root.type)).u8(root.place_bits).u32(root.key_epoch).u64(root.birth);
+    out.u8(static_cast<std::uint8_t>(root.type)).u8(root.group_bits).u32(root.key_epoch).u64(root.birth);
     return out.take();
 }
 
@@ -48,10 +48,10 @@ std::optional<BlockRef> decode_root(base::ByteView bytes) {
     out.body_key = in.array<32>();
     out.sealed_bytes = in.u32();
     out.type = static_cast<BlockType>(in.u8());
-    out.place_bits = in.u8();
+    out.group_bits = in.u8();
     out.key_epoch = in.u32();
     out.birth = in.u64();
-    if (out.place_bits < kMinPlaceBits || out.place_bits > kMaxPlaceBits) return std::nullopt;
+    if (out.group_bits < kMinGroupBits || out.group_bits > kMaxGroupBits) return std::nullopt;
     return out;
 }
 

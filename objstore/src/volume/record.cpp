@@ -32,7 +32,7 @@ SealContext Volume::State::seal_context(std::uint64_t birth, std::uint64_t volum
     context.volume_tag = keys.tag;
     context.key_epoch = keys.epoch.epoch;
     context.birth = birth;
-    context.place_bits = place_bits_for(volume_bytes);
+    context.group_bits = group_bits_for(volume_bytes);
     return context;
 }
 
@@ -71,7 +71,7 @@ base::Result<Heartbeat> Volume::State::verified(const past::Record& record) cons
     return Heartbeat::decode(record.body);
 }
 
-base::Result<void> Volume::State::compare(const Shown& shown, const Mark& mark) const {
+base::Result<void> Volume::State::compare(const Observed& shown, const Mark& mark) const {
     const auto seen = " (" + high_water.where(keys.aguid) + ")";
     if (!shown)
         return base::Error{Errc::stale, "volume " + name + " was seen before" + seen + ", and now there is none"};
@@ -102,11 +102,11 @@ base::Result<void> Volume::State::adopt(const Heartbeat& heartbeat) {
     return base::ok();
 }
 
-base::Task<base::Result<Shown>> Volume::State::ask_holders(State* self) {
+base::Task<base::Result<Observed>> Volume::State::ask_holders(State* self) {
     BASE_CO_TRY(const auto record, co_await self->storage.read_record(self->keys.aguid, self->deadline()));
-    if (!record) co_return Shown{};
+    if (!record) co_return Observed{};
     BASE_CO_TRY(auto heartbeat, self->verified(*record));
-    co_return Shown{std::move(heartbeat)};
+    co_return Observed{std::move(heartbeat)};
 }
 
 // Whether the store was ever that of this state, or of the few before it that it names.
@@ -127,7 +127,7 @@ base::Task<bool> Volume::State::holds_a_root(State* self, HeartbeatBody body) {
 
 // A holder that is the only one may have lost its newest record (a disk that flips a bit), and it alone had it, but for
 // the marks of its clients. True if it took the record of `mark` back, or has a later one by now: ask it again.
-base::Task<base::Result<bool>> Volume::State::give_back(State* self, Mark mark, std::string had) {
+base::Task<base::Result<bool>> Volume::State::restore(State* self, Mark mark, std::string had) {
     past::Record lost;
     lost.sequence = mark.sequence;
     lost.body = std::move(mark.record);
@@ -156,17 +156,17 @@ base::Task<base::Result<bool>> Volume::State::read_newest(State* self) {
     const bool older = mark && shown && *shown && (*shown)->body.sequence < mark->sequence;
     if (mark && (damaged || none || older)) {
         std::string had = damaged ? "a damaged one" : none ? "none" : std::to_string((*shown)->body.sequence);
-        BASE_CO_TRY(const bool given, co_await give_back(self, *mark, std::move(had)));
+        BASE_CO_TRY(const bool given, co_await restore(self, *mark, std::move(had)));
         if (given) shown = co_await ask_holders(self);
     }
     if (!shown) co_return shown.error();
     if (mark) BASE_CO_CHECK(self->compare(*shown, *mark));
     if (!*shown) co_return false;
-    BASE_CO_CHECK(co_await believe(self, std::move(**shown), mark));
+    BASE_CO_CHECK(co_await adopt(self, std::move(**shown), mark));
     co_return true;
 }
 
-base::Task<base::Result<void>> Volume::State::believe(State* self, Heartbeat heartbeat, std::optional<Mark> mark) {
+base::Task<base::Result<void>> Volume::State::adopt(State* self, Heartbeat heartbeat, std::optional<Mark> mark) {
     BASE_CO_CHECK(self->adopt(heartbeat));
     auto seen = mark_of(heartbeat);
     if (seen.adds_to(mark)) BASE_CO_CHECK(co_await self->high_water.raise(self->keys.aguid, std::move(seen)));
@@ -181,10 +181,10 @@ base::Task<base::Result<bool>> Volume::State::read_any(State* self, base::Error 
     auto heartbeat = self->verified(shown->record);
     if (!heartbeat) co_return heartbeat.error();
     BASE_CO_TRY(const auto mark, co_await self->high_water.load(self->keys.aguid));
-    const Shown seen{*heartbeat};
+    const Observed seen{*heartbeat};
     if (mark) BASE_CO_CHECK(self->compare(seen, *mark));
     if (shown->agreed()) {  // the others answer again
-        BASE_CO_CHECK(co_await believe(self, std::move(*heartbeat), mark));
+        BASE_CO_CHECK(co_await adopt(self, std::move(*heartbeat), mark));
         co_return true;
     }
     BASE_CO_CHECK(self->adopt(*heartbeat));

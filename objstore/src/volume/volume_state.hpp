@@ -15,7 +15,7 @@
 namespace objstore {
 
 /// What the holders answered: the newest state, or that there is no such volume.
-using Shown = std::optional<Heartbeat>;
+using Observed = std::optional<Heartbeat>;
 
 struct NewForest {
     BlockRefPtr root;
@@ -87,16 +87,16 @@ struct Volume::State {
     /// What a record says, if its signature is good.
     [[nodiscard]] base::Result<Heartbeat> verified(const past::Record& record) const;
     /// Errc::stale if `shown` is older than what this client has seen, or another state of that number.
-    [[nodiscard]] base::Result<void> compare(const Shown& shown, const Mark& mark) const;
+    [[nodiscard]] base::Result<void> compare(const Observed& shown, const Mark& mark) const;
     base::Result<void> adopt(const Heartbeat& heartbeat);
 
-    static base::Task<base::Result<Shown>> ask_holders(State* self);
+    static base::Task<base::Result<Observed>> ask_holders(State* self);
     static base::Task<bool> holds_a_root(State* self, HeartbeatBody body);
-    static base::Task<base::Result<bool>> give_back(State* self, Mark mark, std::string had);
+    static base::Task<base::Result<bool>> restore(State* self, Mark mark, std::string had);
     static base::Task<base::Result<bool>> read_newest(State* self);
     static base::Task<base::Result<bool>> read_any(State* self, base::Error why);
     static base::Task<base::Result<bool>> read_to_look(State* self);
-    static base::Task<base::Result<void>> believe(State* self, Heartbeat heartbeat, std::optional<Mark> mark);
+    static base::Task<base::Result<void>> adopt(State* self, Heartbeat heartbeat, std::optional<Mark> mark);
     static base::Task<base::Result<Forest>> read_list(State* self);
     static base::Task<base::Result<bool>> list_is_held(State* self, past::Tag tag);
     static base::Task<base::Result<NewForest>> write_list(State* self, BlockWriter& writer, Forest list);

@@ -35,20 +35,20 @@ struct Block {
 /// A block whose copy here turned out to be damaged and was dropped.
 struct LostBlock {
     base::Guid id;
-    base::Guid place;
+    base::Guid group;
     std::vector<Tag> tags;  ///< of those who wanted it kept, and still do
     friend bool operator==(const LostBlock&, const LostBlock&) = default;
 };
 
 /// Blocks of one place on this node. `digest` is the exclusive or of SHA-256(block id) over them, so that two nodes see
 /// with one comparison that they hold the same set.
-struct PlaceSummary {
-    base::Guid place;
+struct GroupSummary {
+    base::Guid group;
     std::uint64_t blocks = 0;
     std::uint64_t bytes = 0;
     base::Guid digest;
-    std::uint64_t in_doubt = 0;  ///< of these blocks: kept in our stead by a node that is away
-    friend bool operator==(const PlaceSummary&, const PlaceSummary&) = default;
+    std::uint64_t unconfirmed = 0;  ///< of these blocks: kept in our stead by a node that is away
+    friend bool operator==(const GroupSummary&, const GroupSummary&) = default;
 };
 
 struct StoreUsage {
@@ -72,10 +72,10 @@ class BlockStore {
     /// gets the tag only. Errc::no_space: none of them was stored (refused before acknowledging; what was there is
     /// intact). Errc::too_many_tags: likewise, as one of them is held under kMaxTagsPerBlock tags of other volumes (or
     /// fewer, if it is held elsewhere). base::Errc::io_failed: the store is read-only from now on.
-    virtual base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) = 0;
+    virtual base::Task<base::Result<void>> put(base::Guid group, Tag tag, std::vector<Block> blocks) = 0;
     /// The same where no client waits: what it asks of other nodes, if anything, gives way to their clients.
-    virtual base::Task<base::Result<void>> put_for_repair(base::Guid place, Tag tag, std::vector<Block> blocks) {
-        return put(place, tag, std::move(blocks));
+    virtual base::Task<base::Result<void>> put_for_repair(base::Guid group, Tag tag, std::vector<Block> blocks) {
+        return put(group, tag, std::move(blocks));
     }
     /// The bytes, hashed and equal to `id`. Errc::block_not_found; Errc::corrupt_block (the damaged copy is dropped, so
     /// that repair puts a good one; until then this stays the answer, see lost()). base::Errc::io_failed: it is not
@@ -98,12 +98,12 @@ class BlockStore {
     [[nodiscard]] virtual std::uint32_t length(const base::Guid& id) const = 0;
     /// Tags of a held block; empty if it is not held.
     [[nodiscard]] virtual std::vector<Tag> tags(const base::Guid& id) const = 0;
-    /// Sorted by place; a copy of all, so nothing to ask for because of one.
-    [[nodiscard]] virtual std::vector<PlaceSummary> places() const = 0;
+    /// Sorted by group; a copy of all, so nothing to ask for because of one.
+    [[nodiscard]] virtual std::vector<GroupSummary> groups() const = 0;
     /// Of one place; with no blocks if none of it are held.
-    [[nodiscard]] virtual PlaceSummary summary(const base::Guid& place) const = 0;
-    /// Ids of a place after `after` in order, at most `limit`.
-    [[nodiscard]] virtual std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
+    [[nodiscard]] virtual GroupSummary summary(const base::Guid& group) const = 0;
+    /// Ids of a group after `after` in order, at most `limit`.
+    [[nodiscard]] virtual std::vector<base::Guid> list(const base::Guid& group, const base::Guid& after,
                                                        std::size_t limit) const = 0;
     /// Blocks that were dropped for damage, the latest last: until they are put again, forget_lost() names them, or
     /// nobody wants them any more (untag drops their tags too). Durable; as many as fit into 64 KiB, about 600.

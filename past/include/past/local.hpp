@@ -14,11 +14,11 @@ class LocalClient final : public Storage {
   public:
     LocalClient(base::Transport& transport, base::Clock& clock, base::Address daemon);
 
-    base::Task<base::Result<PutOutcome>> put(base::Guid place, Tag tag, std::vector<Block> blocks, Wait wait,
+    base::Task<base::Result<PutOutcome>> put(base::Guid group, Tag tag, std::vector<Block> blocks, Wait wait,
                                              base::TimePoint deadline) override;
     /// Hashed on this side too: the answer crossed a process.
-    base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id, base::TimePoint deadline) override;
-    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
+    base::Task<base::Result<base::SharedBytes>> get(base::Guid group, base::Guid id, base::TimePoint deadline) override;
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid group, Tag tag, std::vector<base::Guid> ids,
                                                       base::TimePoint deadline) override;
     base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) override;
     base::Task<base::Result<TaggedBlocks>> list(BlockQuery query, base::Guid after, base::TimePoint deadline) override;
@@ -27,7 +27,7 @@ class LocalClient final : public Storage {
     base::Task<base::Result<void>> write_record(base::Guid key, std::uint64_t expected, Record next,
                                                 base::TimePoint deadline) override;
     base::Task<base::Result<void>> restore_record(base::Guid key, Record lost, base::TimePoint deadline) override;
-    base::Task<base::Result<std::vector<Holder>>> holders(base::Guid place, base::TimePoint deadline);
+    base::Task<base::Result<std::vector<Holder>>> holders(base::Guid group, base::TimePoint deadline);
 
   private:
     base::Task<base::Result<base::Message>> call(LocalVerb verb, base::Bytes header, base::SharedBytes payload,
@@ -43,7 +43,7 @@ class LocalClient final : public Storage {
 class LocalServer {
   public:
     using FindHolders =
-        std::function<base::Task<base::Result<std::vector<Holder>>>(base::Guid place, base::TimePoint deadline)>;
+        std::function<base::Task<base::Result<std::vector<Holder>>>(base::Guid group, base::TimePoint deadline)>;
 
     /// `storage` outlives every handle() under way. Without `find_holders` that verb is answered with unsupported.
     LocalServer(base::NodeEnv env, Storage& storage, FindHolders find_holders = {});

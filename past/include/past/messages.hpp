@@ -72,10 +72,10 @@ constexpr std::size_t kGenesisMembers = 5;
 constexpr std::size_t kMaxPromises = 256;  ///< about keys without a value
 constexpr std::size_t kRanges = 256;
 constexpr std::size_t kMaxElsewhere = 4;
-constexpr std::size_t kMaxHintsPerPlace = 16;
+constexpr std::size_t kMaxHintsPerGroup = 16;
 
 struct StoreRequest {
-    base::Guid place;
+    base::Guid group;
     std::vector<Tag> tags;
     std::vector<base::Guid> ids;
     std::vector<std::uint32_t> lengths;
@@ -93,7 +93,7 @@ struct StoreReply {
 [[nodiscard]] base::Bytes receipt_body(const base::NodeId& holder, const StoreRequest& request, std::int64_t time_ns);
 
 struct FetchRequest {
-    base::Guid place;
+    base::Guid group;
     base::Guid id;
     friend bool operator==(const FetchRequest&, const FetchRequest&) = default;
 };
@@ -103,7 +103,7 @@ struct FetchReply {
     friend bool operator==(const FetchReply&, const FetchReply&) = default;
 };
 struct TouchRequest {
-    base::Guid place;
+    base::Guid group;
     Tag tag;
     std::vector<base::Guid> ids;
     friend bool operator==(const TouchRequest&, const TouchRequest&) = default;
@@ -113,7 +113,7 @@ struct BitsReply {
     friend bool operator==(const BitsReply&, const BitsReply&) = default;
 };
 struct HoldersRequest {
-    base::Guid place;
+    base::Guid group;
     std::uint32_t count = 0;
     friend bool operator==(const HoldersRequest&, const HoldersRequest&) = default;
 };
@@ -129,7 +129,7 @@ struct HoldersReply {
 };
 struct CompareRequest {
     struct Entry {
-        base::Guid place;
+        base::Guid group;
         std::uint64_t blocks = 0;
         base::Guid digest;
         friend bool operator==(const Entry&, const Entry&) = default;
@@ -141,14 +141,14 @@ struct CompareReply {
     struct Entry {
         std::uint64_t blocks = 0;
         base::Guid digest;
-        std::uint64_t in_doubt = 0;  ///< of these blocks: diverted to a node that is away
+        std::uint64_t unconfirmed = 0;  ///< of these blocks: diverted to a node that is away
         friend bool operator==(const Entry&, const Entry&) = default;
     };
     std::vector<Entry> entries;
     friend bool operator==(const CompareReply&, const CompareReply&) = default;
 };
 struct RangesRequest {
-    base::Guid place;
+    base::Guid group;
     friend bool operator==(const RangesRequest&, const RangesRequest&) = default;
 };
 using RangeDigest = std::array<std::uint8_t, 16>;
@@ -157,7 +157,7 @@ struct RangesReply {
     friend bool operator==(const RangesReply&, const RangesReply&) = default;
 };
 struct OfferRequest {
-    base::Guid place;
+    base::Guid group;
     Tag tag;
     std::vector<base::Guid> ids;
     friend bool operator==(const OfferRequest&, const OfferRequest&) = default;
@@ -167,20 +167,22 @@ struct RoomReply {
     std::uint64_t free_bytes = 0;
     friend bool operator==(const RoomReply&, const RoomReply&) = default;
 };
-/// About the guests that are kept for the asker; answered by a CompareReply. What it expects it does not say.
+/// About the diverted replicas that are kept for the asker; answered by a CompareReply. What it expects it does not
+/// say.
 struct ReviewRequest {
-    std::vector<base::Guid> places;  ///< ascending
+    std::vector<base::Guid> groups;  ///< ascending
     friend bool operator==(const ReviewRequest&, const ReviewRequest&) = default;
 };
-/// All guests of the asker in (after, up_to] of the place: what is kept for it there and not listed is unclaimed.
+/// All diverted replicas of the asker in (after, up_to] of the group: what is kept for it there and not listed is
+/// unclaimed.
 struct ClaimRequest {
-    base::Guid place;
+    base::Guid group;
     base::Guid after;
     base::Guid up_to;
     std::vector<base::Guid> ids;  ///< may be empty
     friend bool operator==(const ClaimRequest&, const ClaimRequest&) = default;
 };
-/// Of guests that are kept for the asker.
+/// Of diverted replicas that are kept for the asker.
 struct RetagRequest {
     TouchRequest request;
     bool untag = false;  ///< they lose the tag, as far as its generation goes
@@ -272,7 +274,7 @@ struct PullReply {
 };
 
 struct LocalPut {
-    base::Guid place;
+    base::Guid group;
     Tag tag;
     std::vector<base::Guid> ids;
     std::vector<std::uint32_t> lengths;
@@ -281,7 +283,7 @@ struct LocalPut {
     friend bool operator==(const LocalPut&, const LocalPut&) = default;
 };
 struct LocalGet {
-    base::Guid place;
+    base::Guid group;
     base::Guid id;
     std::uint64_t deadline_ms = 0;
     friend bool operator==(const LocalGet&, const LocalGet&) = default;
@@ -320,11 +322,11 @@ struct LocalRestoreRecord {
     std::uint64_t deadline_ms = 0;
 };
 struct LocalHolders {
-    base::Guid place;
+    base::Guid group;
     std::uint64_t deadline_ms = 0;
     friend bool operator==(const LocalHolders&, const LocalHolders&) = default;
 };
-/// One node that keeps, or will keep, the blocks of a place.
+/// One node that keeps, or will keep, the blocks of a group.
 struct Holder {
     pastry::NodeHandle node;
     bool live = true;

@@ -63,7 +63,7 @@ struct Config {
     Milliseconds call_timeout{3'000};   ///< small questions
     Milliseconds suspect_after{1'000};  ///< without an answer: the ring looks whether that node lives
     Milliseconds holders_cached_for{30'000};
-    std::size_t max_cached_places = 4096;
+    std::size_t max_cached_groups = 4096;
     std::size_t max_put_bytes_in_flight = 64U << 20U;  ///< of this node's own puts; more wait
     std::size_t max_lagging_bytes =
         64U << 20U;                 ///< copies still on their way after a put returned; more are left to repair
@@ -81,15 +81,16 @@ struct Config {
     // Diverted and cached copies
     double divert_primary =
         0.1;  ///< a new block is kept here if it is at most this share of what is free (PAST's t_pri)
-    double divert_guest = 0.05;           ///< the same for what a neighbour has no room for (t_div)
+    double keep_diverted = 0.05;          ///< the same for what a neighbour has no room for (t_div)
     std::size_t divert_tries = 4;         ///< neighbours asked in turn for one block
     std::size_t divert_strangers = 32;    ///< peers anywhere, asked for room where no neighbour takes a block that does
                                           ///< not fit here
     Milliseconds room_known_for{10'000};  ///< what neighbours said of their room
     Milliseconds review_period{60'000};   ///< of asking neighbours whether they still keep what we diverted; jittered
-    Milliseconds guest_forgiveness{120'000};  ///< a guest this young need not be claimed: its pointer may be on its way
-    Milliseconds off_place_period{10'000};    ///< of telling the DOLR which places we keep copies of off their holders
-    Milliseconds off_place_cached_for{60'000};  ///< what it told us of others
+    Milliseconds diverted_forgiveness{
+        120'000};  ///< a diverted replica this young need not be claimed: its pointer may be on its way
+    Milliseconds misplaced_period{10'000};  ///< of telling the DOLR which groups we keep copies of off their holders
+    Milliseconds misplaced_cached_for{60'000};  ///< what it told us of others
     std::uint64_t max_cache_bytes =
         1U << 30U;  ///< of blocks that passed by; at most half of what is free, at most this. 0: none are kept
     std::size_t max_cache_writes_bytes = 8U << 20U;        ///< under way; what passes by meanwhile is not cached
@@ -105,7 +106,7 @@ struct Config {
     Milliseconds discard_grace{60'000};  ///< handed-over blocks are kept as long after all holders had them
     std::uint64_t repair_bytes_per_second = 64U << 20U;
     std::uint64_t repair_burst_bytes = 8U << 20U;
-    std::size_t repair_jobs = 4;                 ///< (place, peer) pairs pushed at one time
+    std::size_t repair_jobs = 4;                 ///< (group, peer) pairs pushed at one time
     std::size_t repair_batch_bytes = 1U << 20U;  ///< sent at once; a single block may be larger
     /// While clients are served, sent and taken each: then they go first, but repair goes on.
     std::uint64_t repair_floor_bytes_per_second = 4U << 20U;
@@ -119,7 +120,7 @@ struct Config {
     Milliseconds keep_surplus{24 * 3'600'000};
     Milliseconds surplus_check{600'000};  ///< how often these are compared block by block
     Milliseconds hints_kept_for{240'000};
-    std::size_t max_hinted_places = 1U << 16U;
+    std::size_t max_hinted_groups = 1U << 16U;
     std::size_t max_remembered_nodes = 4096;  ///< of which we know how long they have been here
 
     /// Every block kept here is read and hashed once within it; zero: only when somebody asks for it.
@@ -139,11 +140,11 @@ struct NodeStatus {
     unsigned copies = 0;         ///< effective
     unsigned copies_wanted = 0;  ///< by the policy
     unsigned min_copies = 0;
-    std::uint64_t places = 0;  ///< of which blocks are held here
+    std::uint64_t groups = 0;  ///< of which blocks are held here
     std::uint64_t blocks = 0;
     std::uint64_t bytes = 0;
     std::uint64_t blocks_ours =
-        0;  ///< held here, and this node is among the holders of their place, or all of them are away
+        0;  ///< held here, and this node is among the holders of their group, or all of them are away
     std::uint64_t blocks_whole = 0;   ///< of those: as many live nodes as there shall be copies were seen to have them
     std::uint64_t blocks_moving = 0;  ///< of those: not yet on all the nodes where they belong
     std::uint64_t blocks_short = 0;   ///< of those: a holder, or who keeps a copy in its stead,
@@ -157,13 +158,13 @@ struct NodeStatus {
     std::uint64_t bytes_for_others = 0;
     std::uint64_t blocks_cached = 0;  ///< that passed by; not in `blocks`
     std::uint64_t bytes_cached = 0;
-    std::uint64_t places_published = 0;  ///< of which something is kept here off its holders
+    std::uint64_t groups_published = 0;  ///< of which something is kept here off its holders
     std::uint64_t blocks_lost = 0;       ///< our copy was damaged, and no good one has come yet
     std::uint64_t registers = 0;
     std::uint64_t registers_without_majority = 0;  ///< of those: too few of the nodes that keep them answer
     std::vector<base::NodeId> registers_missing;   ///< the nodes that keep those and do not answer
     std::uint64_t pending_reclaims = 0;
-    std::chrono::seconds oldest_short{};  ///< how long blocks of some place have been short of copies; zero: none are
+    std::chrono::seconds oldest_short{};  ///< how long blocks of some group have been short of copies; zero: none are
 
     bool draining = false;               ///< this node empties itself before it leaves; it is done once these are zero:
     std::uint64_t blocks_to_drain = 0;   ///< held here, and not seen to have all their copies on others
@@ -173,7 +174,7 @@ struct NodeStatus {
 
     std::uint64_t puts = 0, gets = 0, hedged_gets = 0;
     std::uint64_t cache_hits = 0;         ///< gets answered from our own cache
-    std::uint64_t gets_off_place = 0;     ///< gets answered by a copy that was found through the DOLR
+    std::uint64_t gets_of_misplaced = 0;  ///< gets answered by a copy that was found through the DOLR
     std::uint64_t bytes_put = 0;          ///< received from clients
     std::uint64_t bytes_repaired = 0;     ///< sent to holders that lacked them
     std::uint64_t bytes_handed_over = 0;  ///< sent by a node that is no longer a holder
@@ -206,10 +207,10 @@ class Node final : public Storage {
     /// Ends service and background work, and waits for what runs.
     base::Task<void> stop();
 
-    base::Task<base::Result<PutOutcome>> put(base::Guid place, Tag tag, std::vector<Block> blocks, Wait wait,
+    base::Task<base::Result<PutOutcome>> put(base::Guid group, Tag tag, std::vector<Block> blocks, Wait wait,
                                              base::TimePoint deadline) override;
-    base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id, base::TimePoint deadline) override;
-    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
+    base::Task<base::Result<base::SharedBytes>> get(base::Guid group, base::Guid id, base::TimePoint deadline) override;
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid group, Tag tag, std::vector<base::Guid> ids,
                                                       base::TimePoint deadline) override;
     base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline) override;
     base::Task<base::Result<TaggedBlocks>> list(BlockQuery query, base::Guid after, base::TimePoint deadline) override;
@@ -219,15 +220,15 @@ class Node final : public Storage {
                                                 base::TimePoint deadline) override;
     base::Task<base::Result<void>> restore_record(base::Guid key, Record lost, base::TimePoint deadline) override;
 
-    /// Who keeps the blocks of a place, nearest first, absent ones and their stand-ins too.
-    base::Task<base::Result<std::vector<Holder>>> holders(base::Guid place, base::TimePoint deadline);
+    /// Who keeps the blocks of a group, nearest first, absent ones and their stand-ins too.
+    base::Task<base::Result<std::vector<Holder>>> holders(base::Guid group, base::TimePoint deadline);
     [[nodiscard]] NodeStatus status() const;
     /// Where copies off their holders are told of and found; outlives this, or is taken back with nullptr.
     void use(tapestry::Dolr* dolr);
-    /// Places of which this node has blocks without being one of their holders, as of its last look; sorted.
-    [[nodiscard]] std::vector<base::Guid> off_place() const;
-    /// Who told us lately that it has blocks of this place, who has most first. Any of them may be down by now.
-    [[nodiscard]] std::vector<base::Address> said_to_have(const base::Guid& place) const;
+    /// Groups of which this node has blocks without being one of their holders, as of its last look; sorted.
+    [[nodiscard]] std::vector<base::Guid> misplaced() const;
+    /// Who told us lately that it has blocks of this group, who has most first. Any of them may be down by now.
+    [[nodiscard]] std::vector<base::Address> said_to_have(const base::Guid& group) const;
     /// Compares with the other holders now instead of at the next period.
     void check_now();
 

@@ -60,7 +60,7 @@ class SegmentStore final : public BlockStore {
     /// Lets what is under way end, background work too; later calls get base::Errc::stopped.
     base::Task<void> close();
 
-    base::Task<base::Result<void>> put(base::Guid place, Tag tag, std::vector<Block> blocks) override;
+    base::Task<base::Result<void>> put(base::Guid group, Tag tag, std::vector<Block> blocks) override;
     base::Task<base::Result<base::SharedBytes>> get(base::Guid id) override;
     base::Task<base::Result<std::vector<bool>>> touch(Tag tag, std::vector<base::Guid> ids) override;
     base::Task<base::Result<std::uint64_t>> untag(Tag tag, std::vector<base::Guid> ids) override;
@@ -70,9 +70,9 @@ class SegmentStore final : public BlockStore {
     [[nodiscard]] bool has(const base::Guid& id) const override;
     [[nodiscard]] std::uint32_t length(const base::Guid& id) const override;
     [[nodiscard]] std::vector<Tag> tags(const base::Guid& id) const override;
-    [[nodiscard]] std::vector<PlaceSummary> places() const override;
-    [[nodiscard]] PlaceSummary summary(const base::Guid& place) const override;
-    [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
+    [[nodiscard]] std::vector<GroupSummary> groups() const override;
+    [[nodiscard]] GroupSummary summary(const base::Guid& group) const override;
+    [[nodiscard]] std::vector<base::Guid> list(const base::Guid& group, const base::Guid& after,
                                                std::size_t limit) const override;
     [[nodiscard]] std::vector<LostBlock> lost() const override;
     [[nodiscard]] StoreUsage usage() const override;

@@ -1,4 +1,4 @@
-// What the layers above see of PAST: immutable blocks at places, and one small mutable record a volume.
+// What the layers above see of PAST: immutable blocks at groups, and one small mutable record a volume.
 //
 // Implemented by past::Node (this process is a peer, or a network of one) and by the client of a daemon's local socket.
 // Paper: Rowstron & Druschel, SOSP 2001. Where we differ: docs/papers.md#past.
@@ -32,7 +32,7 @@ struct PutOutcome {
 
 /// Asks the holders to drop a tag. Signed by the owner of the volume, domain "pelago reclaim".
 struct Reclaim {
-    base::Guid place;
+    base::Guid group;
     Tag tag;  ///< drops tags of this volume up to this generation
     base::PublicKey owner{};
     base::Guid name_digest;          ///< with `owner` it proves the tag: see volume_tag()
@@ -43,10 +43,10 @@ struct Reclaim {
     [[nodiscard]] base::Bytes body() const;  ///< what is signed
 };
 
-/// Asks which blocks of a place carry a tag. Signed by the owner of the volume, domain "pelago list": whoever knows ids
+/// Asks which blocks of a group carry a tag. Signed by the owner of the volume, domain "pelago list": whoever knows ids
 /// can tag the blocks, so they are told to nobody else.
 struct BlockQuery {
-    base::Guid place;
+    base::Guid group;
     Tag tag;  ///< of this volume, up to this generation
     base::PublicKey owner{};
     base::Guid name_digest;  ///< with `owner` it proves the tag
@@ -112,18 +112,18 @@ class Storage {
   public:
     virtual ~Storage() = default;
 
-    /// Stores blocks at the n closest nodes of `place`, of distinct failure domains as far as there are enough. At most
+    /// Stores blocks at the n closest nodes of `group`, of distinct failure domains as far as there are enough. At most
     /// kMaxPayloadBytes in all. Idempotent. Errors: below_min_copies, too_few_copies, no_space, too_large.
-    virtual base::Task<base::Result<PutOutcome>> put(base::Guid place, Tag tag, std::vector<Block> blocks, Wait wait,
+    virtual base::Task<base::Result<PutOutcome>> put(base::Guid group, Tag tag, std::vector<Block> blocks, Wait wait,
                                                      base::TimePoint deadline) = 0;
     /// From the nearest holder that answers; a slow one is hedged, a wrong one skipped and reported.
     /// Errors: block_not_found, holders_unreachable, corrupt_block (only where every copy is).
-    virtual base::Task<base::Result<base::SharedBytes>> get(base::Guid place, base::Guid id,
+    virtual base::Task<base::Result<base::SharedBytes>> get(base::Guid group, base::Guid id,
                                                             base::TimePoint deadline) = 0;
     /// For each id whether a majority of its holders has it; those are tagged anew. At most 4096 ids. A holder that
     /// does not answer has nothing, so false may be said of what is there. Errors: holders_unreachable if none answers
     /// but ourselves.
-    virtual base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
+    virtual base::Task<base::Result<std::vector<bool>>> touch(base::Guid group, Tag tag, std::vector<base::Guid> ids,
                                                               base::TimePoint deadline) = 0;
     /// Executed by each holder after the policy's grace time, or now if the reclaim asks for none. Errors: not_owner;
     /// base::Errc::busy where holders have no room for one more that waits.

@@ -15,13 +15,13 @@ namespace {
 constexpr std::string_view kDirectory = "cache";
 
 struct Found {
-    Guid place;
+    Guid group;
     Guid id;
     std::uint64_t bytes = 0;
 };
 
-std::string path_of(const Guid& place, const Guid& id) {
-    return std::string{kDirectory} + "/" + id.hex() + "." + place.hex();
+std::string path_of(const Guid& group, const Guid& id) {
+    return std::string{kDirectory} + "/" + id.hex() + "." + group.hex();
 }
 
 /// Whatever is in the directory and looks like a block.
@@ -33,11 +33,11 @@ std::vector<Found> list_blocks(base::Disk& disk) {
         const auto dot = entry.name.find('.');
         if (dot == std::string::npos) continue;
         const auto id = Guid::from_hex(entry.name.substr(0, dot));
-        const auto place = Guid::from_hex(entry.name.substr(dot + 1));
-        if (!id || !place) continue;
-        const auto file = disk.open(path_of(*place, *id), base::Disk::Mode::read);
+        const auto group = Guid::from_hex(entry.name.substr(dot + 1));
+        if (!id || !group) continue;
+        const auto file = disk.open(path_of(*group, *id), base::Disk::Mode::read);
         if (!file) continue;
-        if (const auto size = (*file)->size()) found.push_back({*place, *id, *size});
+        if (const auto size = (*file)->size()) found.push_back({*group, *id, *size});
     }
     return found;
 }
@@ -56,26 +56,26 @@ Task<void> BlockCache::load() {
     auto job = [&disk] { return list_blocks(disk); };
     const auto found = co_await context_.env.workers.run(std::move(job));
     std::vector<std::string> unwanted;
-    for (const auto& [place, id, bytes] : found) {
-        if (const auto known = places_of_.find(id);
-            known != places_of_.end()) {  // of another place, or written just now
-            if (known->second != place) unwanted.push_back(path_of(place, id));
+    for (const auto& [group, id, bytes] : found) {
+        if (const auto known = groups_of_.find(id);
+            known != groups_of_.end()) {  // of another place, or written just now
+            if (known->second != group) unwanted.push_back(path_of(group, id));
             continue;
         }
         forget(policy_.insert(id, bytes));
         if (policy_.contains(id)) {
-            places_of_[id] = place;
-            ++blocks_of_[place];
+            groups_of_[id] = group;
+            ++blocks_of_[group];
         } else {
-            unwanted.push_back(path_of(place, id));
+            unwanted.push_back(path_of(group, id));
         }
     }
     co_await remove_files(std::move(unwanted));
 }
 
 Task<std::optional<base::SharedBytes>> BlockCache::get(Guid id) {
-    const auto at = places_of_.find(id);
-    if (at == places_of_.end()) co_return std::nullopt;
+    const auto at = groups_of_.find(id);
+    if (at == groups_of_.end()) co_return std::nullopt;
     policy_.touch(id);
     if (const auto written = being_written_.find(id); written != being_written_.end()) co_return written->second;
     auto& disk = context_.env.disk;
@@ -89,29 +89,29 @@ Task<std::optional<base::SharedBytes>> BlockCache::get(Guid id) {
     co_return bytes;
 }
 
-void BlockCache::offer(Guid place, Guid id, base::SharedBytes bytes) {
-    if (place == id) return;  // a raw block: its owner may remove it, and nobody reads more of its place
+void BlockCache::offer(Guid group, Guid id, base::SharedBytes bytes) {
+    if (group == id) return;  // a raw block: its owner may remove it, and nobody reads more of its group
     if (has(id) || writing_bytes_ + bytes.size() > context_.config.max_cache_writes_bytes) return;
     const auto evicted = policy_.insert(id, bytes.size());
     forget(evicted);
     if (!policy_.contains(id)) return;
-    places_of_[id] = place;
-    ++blocks_of_[place];
+    groups_of_[id] = group;
+    ++blocks_of_[group];
     writing_bytes_ += bytes.size();
-    context_.work.spawn(write(place, id, std::move(bytes)));
+    context_.work.spawn(write(group, id, std::move(bytes)));
 }
 
-Task<void> BlockCache::write(Guid place, Guid id, base::SharedBytes bytes) {
+Task<void> BlockCache::write(Guid group, Guid id, base::SharedBytes bytes) {
     const auto size = bytes.size();
     being_written_[id] = bytes;
     auto& disk = context_.env.disk;
-    auto job = [&disk, path = path_of(place, id), bytes] { return write_block(disk, path, bytes); };
+    auto job = [&disk, path = path_of(group, id), bytes] { return write_block(disk, path, bytes); };
     const auto written = co_await context_.env.workers.run(std::move(job));
     writing_bytes_ -= size;
     being_written_.erase(id);
     if (!written || !has(id)) {  // no room after all, or evicted while it was written
         drop(id);
-        co_await remove_files(std::vector<std::string>(1, path_of(place, id)));
+        co_await remove_files(std::vector<std::string>(1, path_of(group, id)));
     }
 }
 
@@ -125,11 +125,11 @@ void BlockCache::fit(std::uint64_t limit_bytes) { forget(policy_.set_limit(limit
 void BlockCache::forget(const std::vector<Guid>& evicted) {
     std::vector<std::string> paths;
     for (const auto& id : evicted) {
-        const auto at = places_of_.find(id);
-        if (at == places_of_.end()) continue;
+        const auto at = groups_of_.find(id);
+        if (at == groups_of_.end()) continue;
         paths.push_back(path_of(at->second, id));
         if (--blocks_of_[at->second] == 0) blocks_of_.erase(at->second);
-        places_of_.erase(at);
+        groups_of_.erase(at);
     }
     if (!paths.empty()) context_.work.spawn(remove_files(std::move(paths)));
 }
@@ -142,8 +142,8 @@ Task<void> BlockCache::remove_files(std::vector<std::string> paths) {
     co_await context_.env.workers.run(std::move(job));
 }
 
-void BlockCache::add_places(std::set<Guid>& places) const {
-    for (const auto& [place, count] : blocks_of_) places.insert(places.end(), place);
+void BlockCache::add_groups(std::set<Guid>& groups) const {
+    for (const auto& [group, count] : blocks_of_) groups.insert(groups.end(), group);
 }
 
 }  // namespace past

@@ -26,7 +26,7 @@ Diverter::Diverter(Context& context, Holders& holders, DivertingStore& store)
 // --- finding a neighbour with room
 
 struct Diverter::Diversion {
-    Guid place;
+    Guid group;
     std::vector<Tag> tags;
     std::vector<Block> blocks;
     std::vector<std::optional<NodeId>> kept_by;
@@ -35,16 +35,16 @@ struct Diverter::Diversion {
     Cause cause = Cause::diversion;
 };
 
-/// Neighbours that are no holders of the place: a second copy on one of those would not be a second copy.
+/// Neighbours that are no holders of the group: a second copy on one of those would not be a second copy.
 struct Diverter::Candidates {
     std::vector<NodeHandle> nodes;
     std::set<std::string> domains;  // of the other copies
 };
 
-Task<Diverter::Candidates> Diverter::candidates(Guid place, Among among, TimePoint deadline) {
+Task<Diverter::Candidates> Diverter::candidates(Guid group, Among among, TimePoint deadline) {
     Candidates found;
     const auto attempt = context_.attempt(deadline, context_.config.call_timeout);
-    const auto set = co_await holders_.find(place, context_.membership.copies(), attempt);
+    const auto set = co_await holders_.find(group, context_.membership.copies(), attempt);
     if (!set) co_return found;
     for (const auto& writer : set->writers) {
         if (writer.id() != context_.self()) found.domains.insert(writer.failure_domain);
@@ -108,12 +108,12 @@ Task<void> Diverter::ask_room(NodeHandle node, TimePoint deadline) {
     rooms_[id] = Room{reply ? reply->free_bytes : 0, context_.now() + context_.config.room_known_for};
 }
 
-Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> tags, std::vector<Block> blocks,
+Task<Result<std::vector<NodeId>>> Diverter::keep(Guid group, std::vector<Tag> tags, std::vector<Block> blocks,
                                                  Among among, Cause cause) {
-    const DiversionThresholds configured{context_.config.divert_primary, context_.config.divert_guest};
+    const DiversionThresholds configured{context_.config.divert_primary, context_.config.keep_diverted};
     const auto thresholds = among == Among::neighbours ? configured : kWhateverFits;
     const auto diversion = std::make_shared<Diversion>();
-    diversion->place = place;
+    diversion->group = group;
     diversion->cause = cause;
     diversion->tags = std::move(tags);
     diversion->blocks = std::move(blocks);
@@ -122,7 +122,7 @@ Task<Result<std::vector<NodeId>>> Diverter::keep(Guid place, std::vector<Tag> ta
     // still fit here: that is to be done in this time too.
     const auto attempt = context_.config.store_timeout;
     diversion->deadline = context_.now() + (among == Among::neighbours ? attempt * 2 / 3 : attempt);
-    const auto [nodes, domains] = co_await candidates(place, among, diversion->deadline);
+    const auto [nodes, domains] = co_await candidates(group, among, diversion->deadline);
     for (auto tries = context_.config.divert_tries; tries > 0; --tries) {
         co_await learn_rooms(nodes, diversion->deadline);
         std::map<NodeId, std::vector<std::size_t>> shares;
@@ -165,11 +165,11 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     std::vector<Block> blocks;
     for (const auto i : which) blocks.push_back(diversion->blocks[i]);
     const auto id = to.id();
-    auto batch = make_batch(diversion->place, diversion->tags, std::move(blocks), diversion->cause);
+    auto batch = make_batch(diversion->group, diversion->tags, std::move(blocks), diversion->cause);
     Result<void> stored = batch ? Result<void>{base::ok()} : Result<void>{batch.error()};
     if (batch) stored = co_await store_at(context_, *batch, std::move(to.address), deadline);
     // Whatever it said: it may have some, and if nothing will point to them it has to hear that.
-    to_review_.emplace(id, diversion->place);
+    to_review_.emplace(id, diversion->group);
     if (!stored) {
         context_.log(base::Log::Level::debug, "{} does not take a copy: {}", id.short_hex(), stored.error().message());
         diversion->refused.insert(id);
@@ -177,22 +177,22 @@ Task<void> Diverter::send(std::shared_ptr<Diversion> diversion, NodeHandle to, s
     }
     for (const auto i : which) diversion->kept_by[i] = id;
     context_.counters.bytes_diverted += (*batch)->bytes;
-    heard_from_keeper(id);
+    heard_from_diversion_host(id);
 }
 
 // --- asking for what was diverted
 
-Task<Result<base::SharedBytes>> Diverter::fetch(NodeId node, Guid place, Guid id) {
+Task<Result<base::SharedBytes>> Diverter::fetch(NodeId node, Guid group, Guid id) {
     const auto deadline = context_.now() + context_.config.fetch_timeout;
     auto address = co_await holders_.resolve(node, deadline);
     if (!address) co_return base::Error{base::Errc::unreachable, node.short_hex()};
-    auto answer = co_await fetch_at(context_, std::move(*address), place, id, deadline);
+    auto answer = co_await fetch_at(context_, std::move(*address), group, id, deadline);
     if (!answer) co_return std::move(answer).error();
     if (!answer->header.empty()) co_return Errc::block_not_found;  // it names others: it has lost it
     co_return std::move(answer->payload);
 }
 
-Task<Result<std::vector<bool>>> Diverter::retag(NodeId node, Guid place, Tag tag, std::vector<Guid> ids, bool untag) {
+Task<Result<std::vector<bool>>> Diverter::retag(NodeId node, Guid group, Tag tag, std::vector<Guid> ids, bool untag) {
     // Whoever touches gives us call_timeout for all of it.
     const auto deadline = context_.now() + context_.config.call_timeout * 2 / 3;
     const auto address = co_await holders_.resolve(node, deadline);
@@ -201,7 +201,7 @@ Task<Result<std::vector<bool>>> Diverter::retag(NodeId node, Guid place, Tag tag
     for (std::size_t begin = 0; begin < ids.size(); begin += kMaxBlocksPerRequest) {
         const auto end = std::min(ids.size(), begin + kMaxBlocksPerRequest);
         RetagRequest request;
-        request.request.place = place;
+        request.request.group = group;
         request.request.tag = tag;
         request.request.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(begin),
                                    ids.begin() + static_cast<std::ptrdiff_t>(end));
@@ -224,7 +224,7 @@ Task<void> Diverter::run() {
     for (;;) {
         co_await sleep_a_period();
         co_await review_all();
-        co_await let_guests_go();
+        co_await let_diverted_go();
     }
 }
 
@@ -235,22 +235,22 @@ Task<void> Diverter::sleep_a_period() {
 }
 
 Task<void> Diverter::review_all() {
-    for (const auto& [place, entries] : store_.pointers().by_place()) {
-        for (const auto& [node, total] : store_.pointers().totals(place)) to_review_.emplace(node, place);
+    for (const auto& [group, entries] : store_.pointers().by_group()) {
+        for (const auto& [node, total] : store_.pointers().totals(group)) to_review_.emplace(node, group);
     }
     // What is sent from now on is asked about the next time, whatever is answered until then.
     std::map<NodeId, std::vector<Guid>> by_node;
-    for (const auto& [node, place] : std::exchange(to_review_, {})) by_node[node].push_back(place);
-    for (const auto& [node, places] : by_node) {
+    for (const auto& [node, group] : std::exchange(to_review_, {})) by_node[node].push_back(group);
+    for (const auto& [node, groups] : by_node) {
         answered_at_.try_emplace(node, context_.now());
-        co_await review(node, places);
+        co_await review(node, groups);
     }
     std::erase_if(answered_at_, [&](const auto& entry) { return !by_node.contains(entry.first); });
     std::erase_if(silent_, [&](const auto& entry) { return !by_node.contains(entry.first); });
     std::erase_if(missed_, [&](const auto& entry) { return !by_node.contains(entry.first); });
 }
 
-void Diverter::heard_from_keeper(const NodeId& node) {
+void Diverter::heard_from_diversion_host(const NodeId& node) {
     answered_at_[node] = context_.now();
     missed_.erase(node);
 }
@@ -268,38 +268,39 @@ bool Diverter::is_away(const NodeId& node) const {
     return missed != missed_.end() && missed->second >= kMissesOfTheAbsent;
 }
 
-/// A place is asked about again until it is heard that nothing lies there: a guest that is young is not freed yet.
-Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
+/// A group is asked about again until it is heard that nothing lies there: a diverted replica that is young is not
+/// freed yet.
+Task<void> Diverter::review(NodeId node, std::vector<Guid> groups) {
     const auto address = co_await holders_.resolve(node, context_.now() + context_.config.call_timeout);
     bool answered = address.has_value();
     bool heard = false;
-    for (std::size_t begin = 0; answered && begin < places.size(); begin += kMaxCompareEntries) {
+    for (std::size_t begin = 0; answered && begin < groups.size(); begin += kMaxCompareEntries) {
         ReviewRequest request;
         std::vector<Ledger::Total> expected;
-        for (auto i = begin; i < std::min(places.size(), begin + kMaxCompareEntries); ++i) {
-            request.places.push_back(places[i]);
-            expected.push_back(store_.pointers().total(places[i], node));
+        for (auto i = begin; i < std::min(groups.size(), begin + kMaxCompareEntries); ++i) {
+            request.groups.push_back(groups[i]);
+            expected.push_back(store_.pointers().total(groups[i], node));
         }
         auto header = encode(request);
         auto to = *address;
         const auto deadline = context_.now() + context_.config.call_timeout;
         const auto answer = co_await context_.call(std::move(to), Verb::review, std::move(header), deadline);
-        if (answer) heard_from_keeper(node);
+        if (answer) heard_from_diversion_host(node);
         heard = heard || answer.has_value();
         const auto reply = answer ? decode<CompareReply>(answer->header) : Result<CompareReply>{answer.error()};
-        answered = reply && reply->entries.size() == request.places.size();
-        for (std::size_t i = 0; answered && i < request.places.size(); ++i) {
+        answered = reply && reply->entries.size() == request.groups.size();
+        for (std::size_t i = 0; answered && i < request.groups.size(); ++i) {
             const auto& theirs = reply->entries[i];
-            if (theirs.blocks > 0) to_review_.emplace(node, request.places[i]);
+            if (theirs.blocks > 0) to_review_.emplace(node, request.groups[i]);
             if (expected[i].blocks == theirs.blocks && expected[i].digest == theirs.digest) continue;
-            answered = co_await claim(*address, request.places[i]);
+            answered = co_await claim(*address, request.groups[i]);
         }
     }
     if (!heard) missed_a_review(node);
     if (answered) {
         co_await audit(node);
     } else {
-        for (const auto& place : places) to_review_.emplace(node, place);
+        for (const auto& group : groups) to_review_.emplace(node, group);
     }
     const bool away = context_.now() - answered_at_[node] >= context_.membership.policy().repair_after ||
                       context_.membership.roster().removed(node);
@@ -313,19 +314,19 @@ Task<void> Diverter::review(NodeId node, std::vector<Guid> places) {
 /// Lists are cheap to keep without the blocks: one of them, whichever, has to be there in full. What it says it has not
 /// is dropped.
 Task<void> Diverter::audit(NodeId node) {
-    std::vector<std::pair<Guid, std::uint64_t>> places;
+    std::vector<std::pair<Guid, std::uint64_t>> groups;
     std::uint64_t blocks = 0;
-    for (const auto& [place, entries] : store_.pointers().by_place()) {
-        const auto here = store_.pointers().total(place, node).blocks;
-        if (here > 0) places.emplace_back(place, blocks += here);
+    for (const auto& [group, entries] : store_.pointers().by_group()) {
+        const auto here = store_.pointers().total(group, node).blocks;
+        if (here > 0) groups.emplace_back(group, blocks += here);
     }
     if (blocks == 0) co_return;
     const auto drawn = context_.env.rng.below(blocks);
-    const auto at = std::ranges::upper_bound(places, drawn, {}, &std::pair<Guid, std::uint64_t>::second);
+    const auto at = std::ranges::upper_bound(groups, drawn, {}, &std::pair<Guid, std::uint64_t>::second);
     const auto entries = store_.pointers().of_node(node, at->first);
     const auto nth = drawn - (at->second - entries.size());
     const auto& [id, entry] = *std::next(entries.begin(), static_cast<std::ptrdiff_t>(nth));
-    co_await context_.foreground.give_way(entry.bytes);
+    co_await context_.priority_throttle.yield_to_clients(entry.bytes);
     const auto bytes = co_await store_.get(id);
     const bool lost = !bytes && (bytes.error() == Errc::block_not_found || bytes.error() == Errc::corrupt_block);
     if (bytes || lost) {
@@ -346,21 +347,21 @@ bool Diverter::shows_nothing(const NodeId& node) const {
            context_.now() - silence->second.since >= context_.membership.policy().repair_after;
 }
 
-/// Names all that we diverted to `node` of the place; what it does not keep is lost, and what we do not name is free.
-/// Where that place became the keeper's own it says that it lost all, and keeps its marks until we no longer name it:
-/// what counts here and there counts twice.
-Task<bool> Diverter::claim(base::Address node, Guid place) {
+/// Names all that we diverted to `node` of the group; what it does not keep is lost, and what we do not name is free.
+/// Where that group became the diversion host's own it says that it lost all, and keeps its marks until we no longer
+/// name it: what counts here and there counts twice.
+Task<bool> Diverter::claim(base::Address node, Guid group) {
     Ledger::Entries lost;
-    if (!co_await claim_all(node, place, lost)) co_return false;
+    if (!co_await claim_all(node, group, lost)) co_return false;
     if (lost.empty()) co_return true;
     context_.log(base::Log::Level::info, "{} lost what it kept for us: blocks {}", node.id.short_hex(), lost.size());
     if (!co_await store_.drop_pointers(std::move(lost))) co_return true;  // found again by the next review
     Ledger::Entries lost_since;
-    co_return co_await claim_all(std::move(node), place, lost_since);
+    co_return co_await claim_all(std::move(node), group, lost_since);
 }
 
-Task<bool> Diverter::claim_all(base::Address node, Guid place, Ledger::Entries& lost) {
-    const auto asked = store_.pointers().of_node(node.id, place);  // as they are before the question
+Task<bool> Diverter::claim_all(base::Address node, Guid group, Ledger::Entries& lost) {
+    const auto asked = store_.pointers().of_node(node.id, group);  // as they are before the question
     std::vector<Guid> ids;
     for (const auto& [id, entry] : asked) ids.push_back(id);
     Guid::Array ones;
@@ -368,7 +369,7 @@ Task<bool> Diverter::claim_all(base::Address node, Guid place, Ledger::Entries& 
     Guid after;
     for (std::size_t begin = 0; begin == 0 || begin < ids.size(); begin += kMaxBlocksPerRequest) {
         const auto end = std::min(ids.size(), begin + kMaxBlocksPerRequest);
-        ClaimRequest request{place, after, end == ids.size() ? Guid{ones} : ids[end - 1], {}};
+        ClaimRequest request{group, after, end == ids.size() ? Guid{ones} : ids[end - 1], {}};
         request.ids.assign(ids.begin() + static_cast<std::ptrdiff_t>(begin),
                            ids.begin() + static_cast<std::ptrdiff_t>(end));
         after = request.up_to;
@@ -408,7 +409,7 @@ Task<void> Diverter::take_home() {
     TokenBucket bucket{context_.env.clock, context_.config.take_home_bytes_per_second,
                        context_.config.take_home_bytes_per_second};
     std::vector<std::pair<Guid, std::uint32_t>> all;
-    for (const auto& [place, entries] : store_.pointers().by_place()) {
+    for (const auto& [group, entries] : store_.pointers().by_group()) {
         for (const auto& [id, entry] : entries) all.emplace_back(id, entry.bytes);
     }
     std::set<NodeId> away;  // the next time is soon enough
@@ -417,7 +418,7 @@ Task<void> Diverter::take_home() {
         if (pointer == nullptr || away.contains(pointer->node) || !store_.could_take_home(bytes, room)) continue;
         const auto node = pointer->node;
         co_await bucket.take(bytes);
-        co_await context_.foreground.give_way(bytes);
+        co_await context_.priority_throttle.yield_to_clients(bytes);
         const auto taken = co_await store_.take_home(id);
         if (taken) ++context_.counters.blocks_taken_home;
         if (!taken && is_absence(taken.error())) away.insert(node);
@@ -425,54 +426,56 @@ Task<void> Diverter::take_home() {
     }
 }
 
-// --- guests
+// --- diverted replicas
 
-bool Diverter::is_placed_here(const Guid& place) const {
-    const auto set = holders_.local(place, context_.membership.copies());
+bool Diverter::is_placed_here(const Guid& group) const {
+    const auto set = holders_.local(group, context_.membership.copies());
     return set && set->placed_on(context_.self());
 }
 
-bool Diverter::takes_writes(const Guid& place) const {
-    const auto set = holders_.local(place, context_.membership.copies());
+bool Diverter::takes_writes(const Guid& group) const {
+    const auto set = holders_.local(group, context_.membership.copies());
     return set && (set->placed_on(context_.self()) || set->written_by(context_.self()));
 }
 
 Task<Result<void>> Diverter::on_store(NodeId primary, StoreRequest request, std::vector<Block> blocks) {
-    if (takes_writes(request.place)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
-    BASE_CO_CHECK(co_await store_.keep_for(primary, request.place, std::move(request.tags), std::move(blocks)));
+    if (takes_writes(request.group)) co_return base::Error{base::Errc::denied, "a holder of that place itself"};
+    BASE_CO_CHECK(co_await store_.keep_for(primary, request.group, std::move(request.tags), std::move(blocks)));
     // What is refused leaves no trace. Until here it was under way, and so not free either.
-    for (const auto& id : request.ids) young_[id] = context_.now() + context_.config.guest_forgiveness;
-    heard_from_[{primary, request.place}] = context_.now();
+    for (const auto& id : request.ids) young_[id] = context_.now() + context_.config.diverted_forgiveness;
+    heard_from_[{primary, request.group}] = context_.now();
     co_return base::ok();
 }
 
 CompareReply Diverter::on_review(const NodeId& primary, const ReviewRequest& request) {
     CompareReply reply;
-    for (const auto& place : request.places) {
-        if (store_.guests().total(place, primary).blocks > 0) heard_from_[{primary, place}] = context_.now();
-        auto total = store_.kept_for(primary, place);
-        if (is_placed_here(place)) total.digest = {};  // that of no blocks: whoever diverted some has to claim them
+    for (const auto& group : request.groups) {
+        if (store_.diverted_replicas().total(group, primary).blocks > 0) heard_from_[{primary, group}] = context_.now();
+        auto total = store_.kept_for(primary, group);
+        if (is_placed_here(group)) total.digest = {};  // that of no blocks: whoever diverted some has to claim them
         reply.entries.push_back({total.blocks, total.digest});
     }
     return reply;
 }
 
 Task<Result<BitsReply>> Diverter::on_claim(NodeId primary, ClaimRequest request) {
-    // What became ours by a change of the ring is a guest until its primary has stopped to count it. While we stand in
-    // for somebody it stays one: we take no puts of it, and will be none of the holders again.
-    const bool ours = is_placed_here(request.place);
+    // What became ours by a change of the ring is a diverted replica until its primary has stopped to count it. While
+    // we stand in for somebody it stays one: we take no puts of it, and will be none of the holders again.
+    const bool ours = is_placed_here(request.group);
     BitsReply reply;
     for (const auto& id : request.ids) {
-        const auto* guest = store_.guests().find(id);
-        const bool kept = !ours && guest != nullptr && guest->node == primary && store_.holds_bytes(id);
+        const auto* diverted_replica = store_.diverted_replicas().find(id);
+        const bool kept =
+            !ours && diverted_replica != nullptr && diverted_replica->node == primary && store_.holds_bytes(id);
         reply.bits.push_back(kept ? 1 : 0);
     }
     const std::set<Guid> claimed{request.ids.begin(), request.ids.end()};
     std::vector<Guid> free;
-    const auto entries = store_.guests().by_place().find(request.place);
-    if (entries != store_.guests().by_place().end()) {
-        const auto& guests = entries->second;
-        for (auto at = guests.upper_bound(request.after); at != guests.end() && at->first <= request.up_to; ++at) {
+    const auto entries = store_.diverted_replicas().by_group().find(request.group);
+    if (entries != store_.diverted_replicas().by_group().end()) {
+        const auto& diverted_replicas = entries->second;
+        for (auto at = diverted_replicas.upper_bound(request.after);
+             at != diverted_replicas.end() && at->first <= request.up_to; ++at) {
             if (at->second.node != primary || claimed.contains(at->first) || store_.is_under_way(at->first)) continue;
             const auto young = young_.find(at->first);
             if (young == young_.end() || young->second <= context_.now()) free.push_back(at->first);
@@ -488,23 +491,23 @@ Task<Result<BitsReply>> Diverter::on_retag(NodeId primary, RetagRequest request)
     BitsReply reply;
     for (const bool one : kept) reply.bits.push_back(one ? 1 : 0);
     for (const auto& id : what.ids) {
-        if (!store_.guests().contains(id)) young_.erase(id);
+        if (!store_.diverted_replicas().contains(id)) young_.erase(id);
     }
     co_return reply;
 }
 
-/// Of whoever did not ask about their place for so long that what it diverted there was given up, or forgotten.
-Task<void> Diverter::let_guests_go() {
+/// Of whoever did not ask about their group for so long that what it diverted there was given up, or forgotten.
+Task<void> Diverter::let_diverted_go() {
     const auto now = context_.now();
     std::erase_if(young_, [&](const auto& entry) { return entry.second <= now; });
     std::set<Whose> all;
     std::vector<Guid> forgotten;
     const auto patience = context_.membership.policy().repair_after + 3 * context_.config.review_period;
-    for (const auto& [place, entries] : store_.guests().by_place()) {
+    for (const auto& [group, entries] : store_.diverted_replicas().by_group()) {
         std::set<NodeId> silent;
-        for (const auto& [node, total] : store_.guests().totals(place)) {
-            all.emplace(node, place);
-            const auto heard = heard_from_.try_emplace({node, place}, now).first->second;
+        for (const auto& [node, total] : store_.diverted_replicas().totals(group)) {
+            all.emplace(node, group);
+            const auto heard = heard_from_.try_emplace({node, group}, now).first->second;
             if (now - heard >= patience) silent.insert(node);
         }
         if (silent.empty()) continue;

@@ -10,16 +10,16 @@
 
 namespace past {
 
-class Diverter final : public Elsewhere {
+class Diverter final : public DivertTarget {
   public:
     Diverter(Context& context, Holders& holders, DivertingStore& store);
 
     // Elsewhere
-    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid place, std::vector<Tag> tags,
+    base::Task<base::Result<std::vector<base::NodeId>>> keep(base::Guid group, std::vector<Tag> tags,
                                                              std::vector<Block> blocks, Among among,
                                                              Cause cause) override;
-    base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid place, base::Guid id) override;
-    base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid place, Tag tag,
+    base::Task<base::Result<base::SharedBytes>> fetch(base::NodeId node, base::Guid group, base::Guid id) override;
+    base::Task<base::Result<std::vector<bool>>> retag(base::NodeId node, base::Guid group, Tag tag,
                                                       std::vector<base::Guid> ids, bool untag) override;
     [[nodiscard]] bool is_away(const base::NodeId& node) const override;
 
@@ -40,16 +40,16 @@ class Diverter final : public Elsewhere {
         std::uint64_t free_bytes = 0;
         base::TimePoint until;
     };
-    /// A keeper that answers reviews, and did not show a block when it was asked for one.
+    /// A diversion host that answers reviews, and did not show a block when it was asked for one.
     struct Silence {
         base::TimePoint since;
         unsigned times = 0;  ///< in a row
     };
     struct Diversion;  // of one put
     struct Candidates;
-    using Whose = std::pair<base::NodeId, base::Guid>;  // node and place
+    using Whose = std::pair<base::NodeId, base::Guid>;  // node and group
 
-    base::Task<Candidates> candidates(base::Guid place, Among among, base::TimePoint deadline);
+    base::Task<Candidates> candidates(base::Guid group, Among among, base::TimePoint deadline);
     base::Task<void> find_strangers(base::TimePoint deadline);
     base::Task<void> find_stranger(base::NodeId id, std::string failure_domain, base::TimePoint deadline);
     base::Task<void> learn_rooms(std::vector<pastry::NodeHandle> nodes, base::TimePoint deadline);
@@ -59,21 +59,21 @@ class Diverter final : public Elsewhere {
 
     base::Task<void> sleep_a_period();
     base::Task<void> review_all();
-    base::Task<void> review(base::NodeId node, std::vector<base::Guid> places);
-    void heard_from_keeper(const base::NodeId& node);
+    base::Task<void> review(base::NodeId node, std::vector<base::Guid> groups);
+    void heard_from_diversion_host(const base::NodeId& node);
     void missed_a_review(const base::NodeId& node);
     base::Task<void> audit(base::NodeId node);
     [[nodiscard]] bool shows_nothing(const base::NodeId& node) const;
-    base::Task<bool> claim(base::Address node, base::Guid place);
+    base::Task<bool> claim(base::Address node, base::Guid group);
     /// One round; adds to `lost`, which outlives it.
-    base::Task<bool> claim_all(base::Address node, base::Guid place, Ledger::Entries& lost);
+    base::Task<bool> claim_all(base::Address node, base::Guid group, Ledger::Entries& lost);
     base::Task<void> give_up(base::NodeId node);
-    base::Task<void> let_guests_go();
+    base::Task<void> let_diverted_go();
     base::Task<void> take_home_always();
     base::Task<void> take_home();
-    [[nodiscard]] bool is_placed_here(const base::Guid& place) const;
+    [[nodiscard]] bool is_placed_here(const base::Guid& group) const;
     /// Or stands in for a holder that is away.
-    [[nodiscard]] bool takes_writes(const base::Guid& place) const;
+    [[nodiscard]] bool takes_writes(const base::Guid& group) const;
 
     Context& context_;
     Holders& holders_;
@@ -88,8 +88,8 @@ class Diverter final : public Elsewhere {
     std::set<Whose> to_review_;  ///< beside those of our pointers: where something may lie that was diverted, until it
                                  ///< was heard that nothing does
     std::map<Whose, base::TimePoint>
-        heard_from_;  ///< for whom we keep guests of a place: its last review of that place
-    std::map<base::Guid, base::TimePoint> young_;  ///< guests that need not be claimed yet
+        heard_from_;  ///< for whom we keep diverted replicas of a group: its last review of that group
+    std::map<base::Guid, base::TimePoint> young_;  ///< diverted replicas that need not be claimed yet
 };
 
 }  // namespace past

@@ -35,25 +35,25 @@ using ByTag = std::map<std::pair<Guid, std::uint64_t>, std::vector<Guid>>;  // v
 
 void DivertingStore::load() {
     pointers_.load();
-    guests_.load();
+    diverted_.load();
 }
 
 /// What became of a block between two records, the crash decided: whoever has the bytes is right.
 Task<void> DivertingStore::tidy() {
     std::vector<Guid> home, gone;
-    for (const auto& [place, entries] : pointers_.by_place()) {
+    for (const auto& [group, entries] : pointers_.by_group()) {
         for (const auto& [id, entry] : entries) {
             if (inner_.has(id)) home.push_back(id);
         }
     }
-    for (const auto& [place, entries] : guests_.by_place()) {
+    for (const auto& [group, entries] : diverted_.by_group()) {
         for (const auto& [id, entry] : entries) {
             if (!inner_.has(id)) gone.push_back(id);
         }
     }
     // Not being able to write this down now costs nothing: the next start finds it again.
     if (!home.empty()) (void)co_await settle(std::move(home));
-    if (!gone.empty()) (void)co_await guests_.erase(std::move(gone));
+    if (!gone.empty()) (void)co_await diverted_.erase(std::move(gone));
 }
 
 std::uint64_t DivertingStore::free_bytes(const StoreUsage& usage) {
@@ -61,9 +61,9 @@ std::uint64_t DivertingStore::free_bytes(const StoreUsage& usage) {
     return usage.read_only || taken >= usage.capacity_bytes ? 0 : usage.capacity_bytes - taken;
 }
 
-/// A quarter of the reserve each. A pointer with one tag takes 141 bytes in a slot, a guest fewer, and a slot lies in
-/// two checkpoints and in logs of up to twice one. Four million of them with all their tags are a checkpoint that can
-/// still be read.
+/// A quarter of the reserve each. A pointer with one tag takes 141 bytes in a slot, a diverted replica fewer, and a
+/// slot lies in two checkpoints and in logs of up to twice one. Four million of them with all their tags are a
+/// checkpoint that can still be read.
 std::uint64_t DivertingStore::max_entries() const {
     constexpr std::uint64_t kBytesOnDisk = 4ULL * 141;
     constexpr std::uint64_t kMost = 4U << 20U;
@@ -72,7 +72,7 @@ std::uint64_t DivertingStore::max_entries() const {
 
 std::uint64_t DivertingStore::room() const { return free_bytes(inner_.usage()); }
 
-std::uint64_t DivertingStore::room_for_others() const { return guests_.blocks() < max_entries() ? room() : 0; }
+std::uint64_t DivertingStore::room_for_others() const { return diverted_.blocks() < max_entries() ? room() : 0; }
 
 // --- what we answer for
 
@@ -107,39 +107,39 @@ void DivertingStore::weigh(Block block, Sorted& sorted) const {
 }
 
 /// Waits until nobody else has any of them to itself.
-Task<DivertingStore::Alone> DivertingStore::alone_with(std::vector<Guid> ids) {
+Task<DivertingStore::KeyLock> DivertingStore::lock_keys(std::vector<Guid> ids) {
     while (is_any_under_way(ids)) co_await one_less_.wait();
-    co_return Alone{*this, std::move(ids)};
+    co_return KeyLock{*this, std::move(ids)};
 }
 
 bool DivertingStore::is_any_under_way(const std::vector<Guid>& ids) const {
     return std::ranges::any_of(ids, [&](const Guid& id) { return is_under_way(id); });
 }
 
-DivertingStore::Alone::Alone(DivertingStore& store, std::vector<Guid> ids) : store_{&store}, ids_{std::move(ids)} {
+DivertingStore::KeyLock::KeyLock(DivertingStore& store, std::vector<Guid> ids) : store_{&store}, ids_{std::move(ids)} {
     store_->under_way_.insert(ids_.begin(), ids_.end());
 }
 
-DivertingStore::Alone::Alone(Alone&& other) noexcept
+DivertingStore::KeyLock::KeyLock(KeyLock&& other) noexcept
     : store_{std::exchange(other.store_, nullptr)}, ids_{std::move(other.ids_)} {}
 
-DivertingStore::Alone::~Alone() {
+DivertingStore::KeyLock::~KeyLock() {
     if (store_ == nullptr) return;
     for (const auto& id : ids_) store_->under_way_.erase(id);
     store_->one_less_.pulse();
 }
 
-Task<Result<void>> DivertingStore::put_for(Cause cause, Guid place, Tag tag, std::vector<Block> blocks) {
-    const auto alone = co_await alone_with(ids_of(blocks));
+Task<Result<void>> DivertingStore::put_for(Cause cause, Guid group, Tag tag, std::vector<Block> blocks) {
+    const auto lock = co_await lock_keys(ids_of(blocks));
     // For whom we keep it counts it, and may just have acknowledged it to whoever asks us now: one disk is one copy.
-    if (std::ranges::any_of(blocks, [&](const Block& block) { return guests_.contains(block.id); }))
+    if (std::ranges::any_of(blocks, [&](const Block& block) { return diverted_.contains(block.id); }))
         co_return base::Error{base::Errc::busy, "it is kept here for another holder"};
-    co_return co_await put_alone(cause, place, tag, std::move(blocks));
+    co_return co_await put_alone(cause, group, tag, std::move(blocks));
 }
 
-Task<Result<void>> DivertingStore::put_alone(Cause cause, Guid place, Tag tag, std::vector<Block> blocks) {
+Task<Result<void>> DivertingStore::put_alone(Cause cause, Guid group, Tag tag, std::vector<Block> blocks) {
     // A disk that failed takes no pointer either: a copy elsewhere would be nobody's. It says so itself.
-    if (inner_.usage().read_only) co_return co_await inner_.put(place, tag, std::move(blocks));
+    if (inner_.usage().read_only) co_return co_await inner_.put(group, tag, std::move(blocks));
     auto sorted = sort_out(std::move(blocks));
     if (!sorted.pointed.empty()) {
         // Whom we cannot ask now may have lost them: then we take them, or somebody else does.
@@ -154,18 +154,18 @@ Task<Result<void>> DivertingStore::put_alone(Cause cause, Guid place, Tag tag, s
     if (!sorted.too_much.empty()) {
         const auto takes_tag = [&](const Block& block) { return has_room_for(block.id, tag); };
         if (!std::ranges::all_of(sorted.here, takes_tag)) co_return Errc::too_many_tags;
-        const auto diverted = co_await divert(cause, place, tag, sorted.too_much, Elsewhere::Among::neighbours);
+        const auto diverted = co_await divert(cause, group, tag, sorted.too_much, DivertTarget::Among::neighbours);
         if (!diverted) sorted.here.insert(sorted.here.end(), sorted.too_much.begin(), sorted.too_much.end());
     }
     if (sorted.here.empty()) co_return base::ok();
-    const auto stored = co_await put_here(place, tag, sorted.here);
+    const auto stored = co_await put_here(group, tag, sorted.here);
     if (stored || !(stored.error() == Errc::no_space)) co_return stored;
     // It does not fit, or somebody else was faster: whoever has room. What is here already needs none, only its tag.
     std::vector<Block> held, fresh;
     for (auto& block : sorted.here) (inner_.has(block.id) ? held : fresh).push_back(std::move(block));
-    BASE_CO_CHECK(co_await divert(cause, place, tag, std::move(fresh), Elsewhere::Among::anybody));
+    BASE_CO_CHECK(co_await divert(cause, group, tag, std::move(fresh), DivertTarget::Among::anybody));
     if (held.empty()) co_return base::ok();
-    co_return co_await put_here(place, tag, std::move(held));
+    co_return co_await put_here(group, tag, std::move(held));
 }
 
 /// Of what is here.
@@ -174,9 +174,9 @@ bool DivertingStore::has_room_for(const Guid& id, const Tag& tag) const {
     return tags.size() < kMaxTagsPerBlock || std::ranges::find(tags, tag.volume, &Tag::volume) != tags.end();
 }
 
-Task<Result<void>> DivertingStore::put_here(Guid place, Tag tag, std::vector<Block> blocks) {
+Task<Result<void>> DivertingStore::put_here(Guid group, Tag tag, std::vector<Block> blocks) {
     auto ids = ids_of(blocks);
-    BASE_CO_CHECK(co_await inner_.put(place, tag, std::move(blocks)));
+    BASE_CO_CHECK(co_await inner_.put(group, tag, std::move(blocks)));
     co_return co_await settle(std::move(ids));
 }
 
@@ -202,17 +202,18 @@ Task<Result<void>> DivertingStore::settle(std::vector<Guid> ids) {
     co_return base::ok();
 }
 
-/// The pointer is written last: a crash before it leaves guests that nobody claims, and those are handed over.
-Task<Result<void>> DivertingStore::divert(Cause cause, Guid place, Tag tag, std::vector<Block> blocks,
-                                          Elsewhere::Among among) {
+/// The pointer is written last: a crash before it leaves diverted replicas that nobody claims, and those are handed
+/// over.
+Task<Result<void>> DivertingStore::divert(Cause cause, Guid group, Tag tag, std::vector<Block> blocks,
+                                          DivertTarget::Among among) {
     const auto ids = ids_of(blocks);
     const auto fresh = std::ranges::count_if(ids, [&](const Guid& id) { return !pointers_.contains(id); });
     if (fresh > 0 && pointers_.blocks() + static_cast<std::uint64_t>(fresh) > max_entries()) co_return Errc::no_space;
     Ledger::Entries entries;
     std::vector<std::pair<std::vector<Tag>, std::vector<Block>>> batches;  // of equal tags; seldom more than one
     for (auto& block : blocks) {
-        Ledger::Entry entry{place, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
-        if (const auto* old = pointers_.find(block.id)) {  // its keeper cannot be asked
+        Ledger::Entry entry{group, {}, static_cast<std::uint32_t>(block.bytes.size()), {tag}};
+        if (const auto* old = pointers_.find(block.id)) {  // its diversion host cannot be asked
             entry.tags = old->tags;
             if (!raise_tag(entry.tags, tag)) co_return Errc::too_many_tags;
         }
@@ -223,7 +224,7 @@ Task<Result<void>> DivertingStore::divert(Cause cause, Guid place, Tag tag, std:
     }
     for (auto& [tags, batch] : batches) {
         const auto kept = ids_of(batch);
-        BASE_CO_TRY(const auto nodes, co_await elsewhere_.keep(place, tags, std::move(batch), among, cause));
+        BASE_CO_TRY(const auto nodes, co_await target_.keep(group, tags, std::move(batch), among, cause));
         for (std::size_t i = 0; i < kept.size(); ++i) entries.at(kept[i]).node = nodes[i];
     }
     BASE_CO_CHECK(co_await point(std::move(entries)));
@@ -231,23 +232,24 @@ Task<Result<void>> DivertingStore::divert(Cause cause, Guid place, Tag tag, std:
     co_return base::ok();
 }
 
-/// Each to its new keeper, which hears first of what a touch meanwhile told the one before.
+/// Each to its new diversion host, which hears first of what a touch meanwhile told the one before.
 Task<Result<void>> DivertingStore::point(Ledger::Entries entries) {
     for (;;) {
-        std::map<std::tuple<NodeId, Guid, Guid, std::uint64_t>, std::vector<Guid>> missed;  // keeper, place and tag
+        std::map<std::tuple<NodeId, Guid, Guid, std::uint64_t>, std::vector<Guid>>
+            missed;  // diversion host, group and tag
         for (const auto& [id, entry] : entries) {
             const auto* old = pointers_.find(id);
             if (old == nullptr) continue;
             for (const auto& tag : old->tags) {
                 if (!covers(entry.tags, tag))
-                    missed[{entry.node, entry.place, tag.volume, tag.generation}].push_back(id);
+                    missed[{entry.node, entry.group, tag.volume, tag.generation}].push_back(id);
             }
         }
         if (missed.empty()) co_return co_await pointers_.add(std::move(entries));
         for (const auto& [key, ids] : missed) {
-            const auto [node, place, volume, generation] = key;
+            const auto [node, group, volume, generation] = key;
             const Tag tag{volume, generation};
-            BASE_CO_TRY(const auto kept, co_await elsewhere_.retag(node, place, tag, ids, /*untag=*/false));
+            BASE_CO_TRY(const auto kept, co_await target_.retag(node, group, tag, ids, /*untag=*/false));
             bool all = std::ranges::find(kept, false) == kept.end();
             for (const auto& id : ids) all = raise_tag(entries.at(id).tags, tag) && all;
             if (!all) co_return Errc::no_space;
@@ -265,14 +267,14 @@ Task<Result<base::SharedBytes>> DivertingStore::get(Guid id) {
     const auto* pointer = inner_.has(id) ? nullptr : pointers_.find(id);
     if (pointer == nullptr) {
         auto own = co_await inner_.get(id);
-        if (!own && guests_.contains(id) && !inner_.has(id)) {
-            co_await forget(guests_, id);
+        if (!own && diverted_.contains(id) && !inner_.has(id)) {
+            co_await forget(diverted_, id);
             co_await forget_loss(std::vector<Guid>(1, id));  // whose copy it was hears of it by a review
         }
         co_return own;
     }
     const auto node = pointer->node;
-    auto bytes = co_await elsewhere_.fetch(node, pointer->place, id);
+    auto bytes = co_await target_.fetch(node, pointer->group, id);
     if (bytes) co_return bytes;
     const bool lost = bytes.error() == Errc::block_not_found || bytes.error() == Errc::corrupt_block;
     const auto* now = pointers_.find(id);
@@ -293,7 +295,7 @@ struct DivertingStore::Touching {
     std::vector<bool> tagged;  // in that order
 };
 
-/// Of pointers; in the order of `ids`. All keepers at once: one that hangs is waited for beside the others.
+/// Of pointers; in the order of `ids`. All diversion hosts at once: one that hangs is waited for beside the others.
 Task<std::vector<bool>> DivertingStore::touch_elsewhere(Tag tag, std::vector<Guid> ids) {
     const auto touching = std::make_shared<Touching>();
     touching->tag = tag;
@@ -301,7 +303,7 @@ Task<std::vector<bool>> DivertingStore::touch_elsewhere(Tag tag, std::vector<Gui
     std::map<std::pair<NodeId, Guid>, std::vector<std::size_t>> by_node;
     for (std::size_t i = 0; i < ids.size(); ++i) {
         const auto* pointer = pointers_.find(ids[i]);
-        if (pointer != nullptr) by_node[{pointer->node, pointer->place}].push_back(i);
+        if (pointer != nullptr) by_node[{pointer->node, pointer->group}].push_back(i);
     }
     touching->ids = std::move(ids);
     base::TaskGroup asking{executor_};
@@ -313,11 +315,11 @@ Task<std::vector<bool>> DivertingStore::touch_elsewhere(Tag tag, std::vector<Gui
 }
 
 /// `which`: indices into the ids.
-Task<void> DivertingStore::touch_at(NodeId node, Guid place, std::shared_ptr<Touching> touching,
+Task<void> DivertingStore::touch_at(NodeId node, Guid group, std::shared_ptr<Touching> touching,
                                     std::vector<std::size_t> which) {
     std::vector<Guid> asked;
     for (const auto i : which) asked.push_back(touching->ids[i]);
-    const auto kept = co_await elsewhere_.retag(node, place, touching->tag, asked, /*untag=*/false);
+    const auto kept = co_await target_.retag(node, group, touching->tag, asked, /*untag=*/false);
     if (!kept || kept->size() != asked.size()) co_return;
     std::vector<std::size_t> tagged;
     Ledger::Entries changed;
@@ -337,7 +339,7 @@ Task<Result<std::vector<bool>>> DivertingStore::touch(Tag tag, std::vector<Guid>
     std::vector<std::size_t> at_home, away;
     std::vector<Guid> home_ids, away_ids;
     for (std::size_t i = 0; i < ids.size(); ++i) {
-        if (guests_.contains(ids[i])) continue;  // not ours to speak for
+        if (diverted_.contains(ids[i])) continue;  // not ours to speak for
         const bool pointed = !inner_.has(ids[i]) && pointers_.contains(ids[i]);
         (pointed ? away : at_home).push_back(i);
         (pointed ? away_ids : home_ids).push_back(ids[i]);
@@ -357,21 +359,22 @@ Task<Result<std::vector<bool>>> DivertingStore::touch(Tag tag, std::vector<Guid>
 Task<Result<std::uint64_t>> DivertingStore::untag(Tag tag, std::vector<Guid> ids) {
     Told told;
     BASE_CO_TRY(const auto gone, co_await untag_alone(tag, std::move(ids), told));
-    // Whoever does not hear this keeps guests that nobody claims, offers them, and learns of the reclaim then.
+    // Whoever does not hear this keeps diverted replicas that nobody claims, offers them, and learns of the reclaim
+    // then.
     base::TaskGroup telling{executor_};
     for (auto& [whose, asked] : told) telling.spawn(untag_at(whose.first, whose.second, tag, std::move(asked)));
     co_await telling.join();
     co_return gone;
 }
 
-Task<void> DivertingStore::untag_at(NodeId node, Guid place, Tag tag, std::vector<Guid> ids) {
-    (void)co_await elsewhere_.retag(node, place, tag, std::move(ids), /*untag=*/true);
+Task<void> DivertingStore::untag_at(NodeId node, Guid group, Tag tag, std::vector<Guid> ids) {
+    (void)co_await target_.retag(node, group, tag, std::move(ids), /*untag=*/true);
 }
 
-/// Not the guests: the holders for whom we keep them say when they lose a tag.
+/// Not the diverted replicas: the holders for whom we keep them say when they lose a tag.
 Task<Result<std::uint64_t>> DivertingStore::untag_alone(Tag tag, std::vector<Guid> ids, Told& told) {
-    const auto alone = co_await alone_with(ids);
-    std::erase_if(ids, [&](const Guid& id) { return guests_.contains(id); });
+    const auto lock = co_await lock_keys(ids);
+    std::erase_if(ids, [&](const Guid& id) { return diverted_.contains(id); });
     BASE_CO_TRY(const auto gone, co_await inner_.untag(tag, ids));
     const auto left = [&](Ledger::Entry entry) {
         std::erase_if(entry.tags,
@@ -383,7 +386,7 @@ Task<Result<std::uint64_t>> DivertingStore::untag_alone(Tag tag, std::vector<Gui
     for (const auto& id : ids) {
         const auto* pointer = pointers_.find(id);
         if (pointer == nullptr) continue;
-        told[{pointer->node, pointer->place}].push_back(id);
+        told[{pointer->node, pointer->group}].push_back(id);
         if (left(*pointer).tags.empty()) dropped.push_back(id);
     }
     const auto gone_elsewhere = dropped.size();
@@ -403,7 +406,7 @@ Task<Result<void>> DivertingStore::discard(std::vector<Guid> ids) {
     std::vector<Guid> home, away;
     for (const auto& id : ids) {
         if (pointers_.contains(id)) away.push_back(id);
-        if (!guests_.contains(id)) home.push_back(id);  // lost ones too
+        if (!diverted_.contains(id)) home.push_back(id);  // lost ones too
     }
     // The pointers are off the list, and the others in the store's queue, before anything is awaited: no touch is
     // granted meanwhile of what goes. Whoever decides what goes looks at their tags just before.
@@ -415,81 +418,81 @@ Task<Result<void>> DivertingStore::discard(std::vector<Guid> ids) {
 }
 
 bool DivertingStore::has(const Guid& id) const {
-    return inner_.has(id) ? !guests_.contains(id) : pointers_.contains(id);
+    return inner_.has(id) ? !diverted_.contains(id) : pointers_.contains(id);
 }
 
 std::uint32_t DivertingStore::length(const Guid& id) const {
-    if (guests_.contains(id)) return 0;
+    if (diverted_.contains(id)) return 0;
     if (inner_.has(id)) return inner_.length(id);
     const auto* pointer = pointers_.find(id);
     return pointer != nullptr ? pointer->bytes : 0;
 }
 
 std::vector<Tag> DivertingStore::tags(const Guid& id) const {
-    if (guests_.contains(id)) return {};
+    if (diverted_.contains(id)) return {};
     if (inner_.has(id)) return inner_.tags(id);
     const auto* pointer = pointers_.find(id);
     return pointer != nullptr ? pointer->tags : std::vector<Tag>{};
 }
 
-std::vector<PlaceSummary> DivertingStore::places() const {
-    auto places = inner_.places();
-    if (pointers_.empty() && guests_.empty()) return places;
-    std::map<Guid, PlaceSummary> by_place;
-    for (auto& summary : places) by_place.emplace(summary.place, summary);
-    for (const auto& [place, entries] : guests_.by_place()) {
-        const auto total = guests_.total(place);
-        auto& summary = by_place[place];
+std::vector<GroupSummary> DivertingStore::groups() const {
+    auto groups = inner_.groups();
+    if (pointers_.empty() && diverted_.empty()) return groups;
+    std::map<Guid, GroupSummary> by_group;
+    for (auto& summary : groups) by_group.emplace(summary.group, summary);
+    for (const auto& [group, entries] : diverted_.by_group()) {
+        const auto total = diverted_.total(group);
+        auto& summary = by_group[group];
         summary.blocks -= std::min(summary.blocks, total.blocks);
         summary.bytes -= std::min(summary.bytes, total.bytes);
         toggle_all(summary.digest, total.digest);
     }
-    for (const auto& [place, entries] : pointers_.by_place()) {
-        const auto total = pointers_.total(place);
-        auto& summary = by_place[place];
+    for (const auto& [group, entries] : pointers_.by_group()) {
+        const auto total = pointers_.total(group);
+        auto& summary = by_group[group];
         summary.blocks += total.blocks;
         summary.bytes += total.bytes;
         toggle_all(summary.digest, total.digest);
-        summary.in_doubt = in_doubt(place);
+        summary.unconfirmed = unconfirmed(group);
     }
-    places.clear();
-    for (auto& [place, summary] : by_place) {
-        summary.place = place;
-        if (summary.blocks > 0) places.push_back(summary);
+    groups.clear();
+    for (auto& [group, summary] : by_group) {
+        summary.group = group;
+        if (summary.blocks > 0) groups.push_back(summary);
     }
-    return places;
+    return groups;
 }
 
-PlaceSummary DivertingStore::summary(const Guid& place) const {
-    auto summary = inner_.summary(place);
-    const auto guests = guests_.total(place), pointers = pointers_.total(place);
-    summary.blocks += pointers.blocks - std::min(summary.blocks, guests.blocks);
-    summary.bytes += pointers.bytes - std::min(summary.bytes, guests.bytes);
-    toggle_all(summary.digest, guests.digest);
+GroupSummary DivertingStore::summary(const Guid& group) const {
+    auto summary = inner_.summary(group);
+    const auto diverted_replicas = diverted_.total(group), pointers = pointers_.total(group);
+    summary.blocks += pointers.blocks - std::min(summary.blocks, diverted_replicas.blocks);
+    summary.bytes += pointers.bytes - std::min(summary.bytes, diverted_replicas.bytes);
+    toggle_all(summary.digest, diverted_replicas.digest);
     toggle_all(summary.digest, pointers.digest);
-    summary.in_doubt = in_doubt(place);
+    summary.unconfirmed = unconfirmed(group);
     return summary;
 }
 
-/// How many of our blocks of the place are kept by nodes that are away.
-std::uint64_t DivertingStore::in_doubt(const Guid& place) const {
+/// How many of our blocks of the group are kept by nodes that are away.
+std::uint64_t DivertingStore::unconfirmed(const Guid& group) const {
     std::uint64_t blocks = 0;
-    for (const auto& [node, total] : pointers_.totals(place)) blocks += elsewhere_.is_away(node) ? total.blocks : 0;
+    for (const auto& [node, total] : pointers_.totals(group)) blocks += target_.is_away(node) ? total.blocks : 0;
     return blocks;
 }
 
-std::vector<Guid> DivertingStore::list(const Guid& place, const Guid& after, std::size_t limit) const {
+std::vector<Guid> DivertingStore::list(const Guid& group, const Guid& after, std::size_t limit) const {
     std::vector<Guid> ids;
     for (Guid from = after; ids.size() < limit;) {
-        const auto some = inner_.list(place, from, limit);
+        const auto some = inner_.list(group, from, limit);
         for (const auto& id : some) {
-            if (!guests_.contains(id) && ids.size() < limit) ids.push_back(id);
+            if (!diverted_.contains(id) && ids.size() < limit) ids.push_back(id);
         }
         if (some.size() < limit) break;
         from = some.back();
     }
-    const auto pointed = pointers_.by_place().find(place);
-    if (pointed == pointers_.by_place().end()) return ids;
+    const auto pointed = pointers_.by_group().find(group);
+    if (pointed == pointers_.by_group().end()) return ids;
     std::vector<Guid> merged;
     auto at = pointed->second.upper_bound(after);
     for (std::size_t i = 0; merged.size() < limit && (i < ids.size() || at != pointed->second.end());) {
@@ -506,9 +509,9 @@ std::vector<Guid> DivertingStore::list(const Guid& place, const Guid& after, std
 /// Blocks that we answer for; bytes of the disk as they are.
 StoreUsage DivertingStore::usage() const {
     auto usage = inner_.usage();
-    usage.blocks = usage.blocks + pointers_.blocks() - std::min(usage.blocks + pointers_.blocks(), guests_.blocks());
+    usage.blocks = usage.blocks + pointers_.blocks() - std::min(usage.blocks + pointers_.blocks(), diverted_.blocks());
     usage.block_bytes =
-        usage.block_bytes + pointers_.bytes() - std::min(usage.block_bytes + pointers_.bytes(), guests_.bytes());
+        usage.block_bytes + pointers_.bytes() - std::min(usage.block_bytes + pointers_.bytes(), diverted_.bytes());
     return usage;
 }
 
@@ -528,54 +531,54 @@ bool DivertingStore::could_take_home(std::uint64_t bytes, std::uint64_t room) co
 
 Task<Result<void>> DivertingStore::take_home(Guid id) {
     BASE_CO_TRY(auto bytes, co_await get(id));
-    const auto alone = co_await alone_with(std::vector<Guid>(1, id));
+    const auto lock = co_await lock_keys(std::vector<Guid>(1, id));
     const auto* pointer = pointers_.find(id);
     if (pointer == nullptr) co_return Errc::block_not_found;
     const auto entry = *pointer;
     std::vector<Block> blocks(1, Block{id, std::move(bytes)});
-    BASE_CO_CHECK(co_await put_tagged(inner_, entry.place, entry.tags, std::move(blocks)));
+    BASE_CO_CHECK(co_await put_tagged(inner_, entry.group, entry.tags, std::move(blocks)));
     co_return co_await settle(std::vector<Guid>(1, id));
 }
 
 // --- what we keep for others
 
-Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid place, std::vector<Tag> tags,
+Task<Result<void>> DivertingStore::keep_for(NodeId primary, Guid group, std::vector<Tag> tags,
                                             std::vector<Block> blocks) {
     const base::Error kept_already{base::Errc::denied, "a copy of it is kept here already"};
     auto ids = ids_of(blocks);
     if (is_any_under_way(ids)) co_return kept_already;  // or will be
-    const Alone alone{*this, ids};
+    const KeyLock lock{*this, ids};
     auto free = room();
     std::uint64_t fresh = 0;
     Ledger::Entries entries;
     for (const auto& block : blocks) {
-        const auto* guest = guests_.find(block.id);
-        const bool for_another = guest != nullptr && guest->node != primary;
+        const auto* diverted_replica = diverted_.find(block.id);
+        const bool for_another = diverted_replica != nullptr && diverted_replica->node != primary;
         if (for_another || has(block.id)) co_return kept_already;
         const auto size = block.bytes.size();
-        if (guest == nullptr && !accepts_diverted(size, free, kWhateverFits)) co_return Errc::no_space;
+        if (diverted_replica == nullptr && !accepts_diverted(size, free, kWhateverFits)) co_return Errc::no_space;
         free -= std::min<std::uint64_t>(free, size);
-        if (guest == nullptr) ++fresh;
-        entries.emplace(block.id, Ledger::Entry{place, primary, static_cast<std::uint32_t>(size), {}});
+        if (diverted_replica == nullptr) ++fresh;
+        entries.emplace(block.id, Ledger::Entry{group, primary, static_cast<std::uint32_t>(size), {}});
     }
-    if (fresh > 0 && guests_.blocks() + fresh > max_entries()) co_return Errc::no_space;
-    // Marked before they are there: a guest that was taken for a copy of our own would count twice.
-    BASE_CO_CHECK(co_await guests_.add(entries));
-    const auto stored = co_await put_tagged(inner_, place, std::move(tags), std::move(blocks));
+    if (fresh > 0 && diverted_.blocks() + fresh > max_entries()) co_return Errc::no_space;
+    // Marked before they are there: a diverted replica that was taken for a copy of our own would count twice.
+    BASE_CO_CHECK(co_await diverted_.add(entries));
+    const auto stored = co_await put_tagged(inner_, group, std::move(tags), std::move(blocks));
     if (stored) {
-        const bool marked = std::ranges::all_of(ids, [&](const Guid& id) { return guests_.contains(id); });
+        const bool marked = std::ranges::all_of(ids, [&](const Guid& id) { return diverted_.contains(id); });
         if (!marked) co_return base::Error{base::Errc::denied, "it was let go of meanwhile"};
         co_return stored;
     }
     std::erase_if(ids, [&](const Guid& id) { return inner_.has(id); });
-    (void)co_await guests_.erase(std::move(ids));
+    (void)co_await diverted_.erase(std::move(ids));
     co_return stored;
 }
 
-Ledger::Total DivertingStore::kept_for(const NodeId& primary, const Guid& place) const {
-    auto total = guests_.total(place, primary);
+Ledger::Total DivertingStore::kept_for(const NodeId& primary, const Guid& group) const {
+    auto total = diverted_.total(group, primary);
     if (total.blocks == 0) return total;
-    for (const auto& [id, entry] : guests_.by_place().at(place)) {
+    for (const auto& [id, entry] : diverted_.by_group().at(group)) {
         if (entry.node != primary || inner_.has(id)) continue;
         --total.blocks;
         total.bytes -= entry.bytes;
@@ -588,8 +591,8 @@ Task<Result<std::vector<bool>>> DivertingStore::retag_for(NodeId primary, Tag ta
     std::vector<Guid> kept;
     std::vector<bool> bits;
     for (const auto& id : ids) {
-        const auto* guest = guests_.find(id);
-        bits.push_back(guest != nullptr && guest->node == primary && inner_.has(id));
+        const auto* diverted_replica = diverted_.find(id);
+        bits.push_back(diverted_replica != nullptr && diverted_replica->node == primary && inner_.has(id));
         if (bits.back()) kept.push_back(id);
     }
     if (!untag) {
@@ -602,7 +605,7 @@ Task<Result<std::vector<bool>>> DivertingStore::retag_for(NodeId primary, Tag ta
     }
     BASE_CO_CHECK(co_await inner_.untag(tag, kept));
     std::erase_if(kept, [&](const Guid& id) { return inner_.has(id); });
-    BASE_CO_CHECK(co_await guests_.erase(std::move(kept)));
+    BASE_CO_CHECK(co_await diverted_.erase(std::move(kept)));
     co_return bits;
 }
 

@@ -46,7 +46,7 @@ Bytes Ledger::encode_slot(Kind kind, Slot slot, const Entries& entries) {
     base::Writer out;
     out.u8(static_cast<std::uint8_t>(kind)).u32(slot).u16(static_cast<std::uint16_t>(entries.size()));
     for (const auto& [id, entry] : entries) {
-        out.guid(id).guid(entry.place).guid(entry.node).u32(entry.bytes);
+        out.guid(id).guid(entry.group).guid(entry.node).u32(entry.bytes);
         out.u8(static_cast<std::uint8_t>(entry.tags.size()));
         for (const auto& tag : entry.tags) out.guid(tag.volume).u64(tag.generation);
     }
@@ -82,39 +82,39 @@ Result<std::pair<Ledger::Slot, Ledger::Entries>> Ledger::decode_slot(Kind kind, 
 // --- what is listed
 
 void Ledger::list(Slot slot, const Guid& id, Entry entry) {
-    auto& total = totals_[entry.place][entry.node];
+    auto& total = totals_[entry.group][entry.node];
     ++total.blocks;
     total.bytes += entry.bytes;
     toggle(total.digest, id);
     ++blocks_;
     bytes_ += entry.bytes;
-    places_of_[id] = entry.place;
+    groups_of_[id] = entry.group;
     slots_of_[id] = slot;
     slots_[slot].insert(id);
     if (slots_[slot].size() >= kSlotEntries) roomy_.erase(slot);
-    const auto place = entry.place;
-    places_[place].insert_or_assign(id, std::move(entry));
+    const auto group = entry.group;
+    groups_[group].insert_or_assign(id, std::move(entry));
 }
 
 Ledger::Slot Ledger::unlist(const Guid& id) {
-    const auto place = places_of_.at(id);
-    auto& entries = places_.at(place);
+    const auto group = groups_of_.at(id);
+    auto& entries = groups_.at(group);
     const auto node = entries.at(id).node;
     const auto bytes = entries.at(id).bytes;
-    auto& total = totals_.at(place).at(node);
+    auto& total = totals_.at(group).at(node);
     --total.blocks;
     total.bytes -= bytes;
     toggle(total.digest, id);
-    if (total.blocks == 0) totals_.at(place).erase(node);
+    if (total.blocks == 0) totals_.at(group).erase(node);
     entries.erase(id);
     if (entries.empty()) {
-        places_.erase(place);
-        totals_.erase(place);
+        groups_.erase(group);
+        totals_.erase(group);
     }
     --blocks_;
     bytes_ -= bytes;
     const auto slot = slots_of_.at(id);
-    places_of_.erase(id);
+    groups_of_.erase(id);
     slots_of_.erase(id);
     slots_[slot].erase(id);
     roomy_.insert(slot);
@@ -148,13 +148,13 @@ void Ledger::load() {
 }
 
 const Ledger::Entry* Ledger::find(const Guid& id) const {
-    const auto place = places_of_.find(id);
-    return place == places_of_.end() ? nullptr : &places_.at(place->second).at(id);
+    const auto group = groups_of_.find(id);
+    return group == groups_of_.end() ? nullptr : &groups_.at(group->second).at(id);
 }
 
-Ledger::Total Ledger::total(const Guid& place) const {
+Ledger::Total Ledger::total(const Guid& group) const {
     Total all;
-    for (const auto& [node, total] : totals(place)) {
+    for (const auto& [node, total] : totals(group)) {
         all.blocks += total.blocks;
         all.bytes += total.bytes;
         toggle_all(all.digest, total.digest);
@@ -162,31 +162,31 @@ Ledger::Total Ledger::total(const Guid& place) const {
     return all;
 }
 
-const std::map<base::NodeId, Ledger::Total>& Ledger::totals(const Guid& place) const {
+const std::map<base::NodeId, Ledger::Total>& Ledger::totals(const Guid& group) const {
     static const std::map<base::NodeId, Total> kNone;
-    const auto found = totals_.find(place);
+    const auto found = totals_.find(group);
     return found == totals_.end() ? kNone : found->second;
 }
 
-Ledger::Total Ledger::total(const Guid& place, const base::NodeId& node) const {
-    const auto& by_node = totals(place);
+Ledger::Total Ledger::total(const Guid& group, const base::NodeId& node) const {
+    const auto& by_node = totals(group);
     const auto found = by_node.find(node);
     return found == by_node.end() ? Total{} : found->second;
 }
 
 Ledger::Entries Ledger::of_node(const base::NodeId& node) const {
     Entries all;
-    for (const auto& [place, entries] : places_) all.merge(of_node(node, place));
+    for (const auto& [group, entries] : groups_) all.merge(of_node(node, group));
     return all;
 }
 
-Ledger::Entries Ledger::of_node(const base::NodeId& node, const Guid& place) const {
-    Entries of_place;
-    if (!totals(place).contains(node)) return of_place;
-    for (const auto& [id, entry] : places_.at(place)) {
-        if (entry.node == node) of_place.emplace_hint(of_place.end(), id, entry);
+Ledger::Entries Ledger::of_node(const base::NodeId& node, const Guid& group) const {
+    Entries of_group;
+    if (!totals(group).contains(node)) return of_group;
+    for (const auto& [id, entry] : groups_.at(group)) {
+        if (entry.node == node) of_group.emplace_hint(of_group.end(), id, entry);
     }
-    return of_place;
+    return of_group;
 }
 
 // --- made durable

@@ -1,7 +1,7 @@
 // Which blocks lie elsewhere than they belong: a durable list in the small records of a block store.
 //
-// A node has two: of the blocks that it diverted (pointers), and of those that it keeps for others (guests). Format:
-// docs/formats/diversion.md. About 350 bytes of memory an entry, its record included. On the node's executor.
+// A node has two: of the blocks that it diverted (pointers), and of those that it keeps for others (diverted replicas).
+// Format: docs/formats/diversion.md. About 350 bytes of memory an entry, its record included. On the node's executor.
 #pragma once
 
 #include <map>
@@ -18,12 +18,12 @@ namespace past {
 
 class Ledger {
   public:
-    enum class Kind : std::uint8_t { pointers = 16, guests = 17 };
+    enum class Kind : std::uint8_t { pointers = 16, diverted_replicas = 17 };
     static constexpr std::size_t kMaxTags = 16;
 
     struct Entry {
-        base::Guid place;
-        base::NodeId node;  ///< pointers: who keeps it; guests: for whom we keep it
+        base::Guid group;
+        base::NodeId node;  ///< pointers: who keeps it; diverted replicas: for whom we keep it
         std::uint32_t bytes = 0;
         std::vector<Tag> tags;  ///< pointers only: one a volume, ascending
         friend bool operator==(const Entry&, const Entry&) = default;
@@ -49,14 +49,14 @@ class Ledger {
     base::Task<base::Result<void>> erase(std::vector<base::Guid> ids);
 
     [[nodiscard]] const Entry* find(const base::Guid& id) const;
-    [[nodiscard]] bool contains(const base::Guid& id) const { return places_of_.contains(id); }
-    [[nodiscard]] const std::map<base::Guid, Entries>& by_place() const { return places_; }
-    [[nodiscard]] Total total(const base::Guid& place) const;
+    [[nodiscard]] bool contains(const base::Guid& id) const { return groups_of_.contains(id); }
+    [[nodiscard]] const std::map<base::Guid, Entries>& by_group() const { return groups_; }
+    [[nodiscard]] Total total(const base::Guid& group) const;
     /// Of one place, as far as they concern `node`.
-    [[nodiscard]] Total total(const base::Guid& place, const base::NodeId& node) const;
-    [[nodiscard]] const std::map<base::NodeId, Total>& totals(const base::Guid& place) const;
+    [[nodiscard]] Total total(const base::Guid& group, const base::NodeId& node) const;
+    [[nodiscard]] const std::map<base::NodeId, Total>& totals(const base::Guid& group) const;
     [[nodiscard]] Entries of_node(const base::NodeId& node) const;
-    [[nodiscard]] Entries of_node(const base::NodeId& node, const base::Guid& place) const;
+    [[nodiscard]] Entries of_node(const base::NodeId& node, const base::Guid& group) const;
     [[nodiscard]] std::uint64_t blocks() const { return blocks_; }
     [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
     [[nodiscard]] bool empty() const { return blocks_ == 0; }
@@ -83,9 +83,9 @@ class Ledger {
     base::Executor executor_;
     BlockStore& store_;
     const Kind kind_;
-    std::map<base::Guid, Entries> places_;
-    std::map<base::Guid, std::map<base::NodeId, Total>> totals_;  // by place and node
-    std::unordered_map<base::Guid, base::Guid> places_of_;        // looked up, never iterated
+    std::map<base::Guid, Entries> groups_;
+    std::map<base::Guid, std::map<base::NodeId, Total>> totals_;  // by group and node
+    std::unordered_map<base::Guid, base::Guid> groups_of_;        // looked up, never iterated
     std::unordered_map<base::Guid, Slot> slots_of_;               // likewise
     std::vector<std::set<base::Guid>> slots_;
     std::set<Slot> roomy_;  // slots with fewer than kSlotEntries

@@ -45,7 +45,7 @@ TaggedBlocks united(const std::vector<std::optional<Result<ListReply>>>& answers
 
 Result<ListReply> Lister::page(const BlockQuery& query, const Guid& after) const {
     BASE_CHECK(check_query(query));
-    const auto ids = context_.store.list(query.place, after, kMaxBlocksPerRequest);
+    const auto ids = context_.store.list(query.group, after, kMaxBlocksPerRequest);
     ListReply reply;
     reply.more = ids.size() == kMaxBlocksPerRequest;
     if (!ids.empty()) reply.up_to = ids.back();
@@ -73,7 +73,7 @@ Task<Result<ListReply>> Lister::page_of(NodeHandle holder, ListRequest request, 
 Task<Result<TaggedBlocks>> Lister::list(BlockQuery query, Guid after, TimePoint deadline) {
     BASE_CO_CHECK(check_query(query));
     const auto copies = context_.membership.copies();
-    const auto set = co_await holders_.find(query.place, copies, deadline);
+    const auto set = co_await holders_.find(query.group, copies, deadline);
     if (!set) co_return set.error();
     const auto gather = std::make_shared<Gather<Result<ListReply>>>(context_.env.executor);
     const auto attempt = context_.attempt(deadline, context_.config.call_timeout);
@@ -86,7 +86,7 @@ Task<Result<TaggedBlocks>> Lister::list(BlockQuery query, Guid after, TimePoint 
     auto page = united(gather->answers, after);
     page.holders = std::max(copies, static_cast<unsigned>(set->writers.size()));
     if (page.answered > 0) co_return page;
-    holders_.forget(query.place);
+    holders_.forget(query.group);
     for (const auto& answer : gather->answers) {
         if (answer && !is_absence(answer->error())) co_return answer->error();
     }

@@ -1,4 +1,4 @@
-// list: which blocks a volume has at the holders of a place, told to its owner.
+// list: which blocks a volume has at the holders of a group, told to its owner.
 #pragma once
 
 #include "reclaim/reclaims.hpp"

@@ -157,7 +157,7 @@ Task<Result<void>> ReclaimSlots::save_head(const StoredReclaim& one) {
     co_return co_await store_.put_record(key, std::move(head));
 }
 
-void ReclaimSlots::give_back(StoredReclaim& one) {
+void ReclaimSlots::release(StoredReclaim& one) {
     to_clear_.insert(to_clear_.end(), one.slots.begin(), one.slots.end());
     one.slots.clear();
 }

@@ -32,7 +32,7 @@ class ReclaimSlots {
     /// What has changed of it: the time that is left, whether it was executed. Requires: saved.
     base::Task<base::Result<void>> save_head(const StoredReclaim& one);
     /// Its slots are others' as soon as clear() has emptied them.
-    void give_back(StoredReclaim& one);
+    void release(StoredReclaim& one);
     /// What cannot be emptied now is when this is called again.
     base::Task<void> clear();
 

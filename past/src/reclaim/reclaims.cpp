@@ -135,7 +135,7 @@ void Reclaims::unindex(const Entry& entry, Named& where) {
 void Reclaims::forget(Entry& entry) {
     const auto digest = entry.digest;
     entry.forgotten = true;
-    slots_.give_back(entry);
+    slots_.release(entry);
     count(entry, false);
     unindex(entry, entry.executed ? taken_ : to_take_);
     entries_.erase(digest);  // and with it `entry`, unless somebody works on it

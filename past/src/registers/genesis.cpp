@@ -66,7 +66,7 @@ std::size_t Genesis::needed(const std::vector<NodeId>& members) const {
     return quorum(members.size(), members.size() - counting(members).size());
 }
 
-std::vector<NodeId> Genesis::teachers() const {
+std::vector<NodeId> Genesis::bootstrap_quorum() const {
     const auto count = earlier_.size();
     if (count <= 2 * kGenesisMembers) return earlier_;
     std::vector<NodeId> around;
@@ -80,7 +80,7 @@ std::vector<NodeId> Genesis::teachers() const {
 bool Genesis::taught_by_quorum(const std::vector<NodeId>& members) const {
     const auto taught_of = [&](const std::vector<NodeId>& some) {
         return static_cast<std::size_t>(
-            std::ranges::count_if(some, [&](const NodeId& id) { return taught_.contains(id); }));
+            std::ranges::count_if(some, [&](const NodeId& id) { return transferred_.contains(id); }));
     };
     // A lesson counts also if who gave it was removed later. Where all were removed, nobody can teach any more.
     return taught_of(members) >= majority(members.size()) || taught_of(counting(members)) >= needed(members);

@@ -37,10 +37,10 @@ class Genesis {
     [[nodiscard]] std::size_t needed(const std::vector<base::NodeId>& members) const;
 
     /// Whom a latecomer has to ask: up to five earlier members on either side of it. Empty for the first member.
-    [[nodiscard]] std::vector<base::NodeId> teachers() const;
+    [[nodiscard]] std::vector<base::NodeId> bootstrap_quorum() const;
     /// `teacher` told us all it has.
-    void taught_by(const base::NodeId& teacher) { taught_.insert(teacher); }
-    [[nodiscard]] const std::set<base::NodeId>& taught() const { return taught_; }
+    void transferred_from(const base::NodeId& teacher) { transferred_.insert(teacher); }
+    [[nodiscard]] const std::set<base::NodeId>& transferred() const { return transferred_; }
     /// Our "none" counts for `key`: a quorum of those who answered for it before we came has taught us.
     [[nodiscard]] bool settled(const base::Guid& key) const;
     /// For every key that we may be asked about.
@@ -57,7 +57,7 @@ class Genesis {
     std::set<base::NodeId> removed_;
     bool joined_ = false;
     bool admitted_ = true;  // as a storage member; others never answer
-    std::set<base::NodeId> taught_;
+    std::set<base::NodeId> transferred_;
 };
 
 }  // namespace past

@@ -1,4 +1,5 @@
-// How many of the keepers of a record are enough, also after some of them were removed from the network for good.
+// How many of the diversion hosts of a record are enough, also after some of them were removed from the network for
+// good.
 //
 // docs/formats/register.md#removed-members, docs/decisions/removal.md.
 #pragma once

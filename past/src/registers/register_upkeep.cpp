@@ -18,20 +18,20 @@ namespace {
 
 constexpr std::size_t kPullBytes = 128U << 10U;  // of a page; one register more may follow
 constexpr std::chrono::seconds kAskAgain{30};    // those who did not answer when most were away
-constexpr std::uint8_t kTaught = 4;              // first byte of the record that lists our teachers
+constexpr std::uint8_t kTransferred = 4;         // first byte of the record that lists our teachers
 
-Guid taught_key() { return base::sha256(base::as_bytes("pelago past teachers")); }
+Guid transferred_key() { return base::sha256(base::as_bytes("pelago past teachers")); }
 
 }  // namespace
 
 void Registers::load() {
     genesis_.replace(context_.membership.roster());
     acceptor_.load();
-    const auto record = context_.store.record(taught_key());
+    const auto record = context_.store.record(transferred_key());
     if (!record) return;
     base::Reader in{*record};
-    if (in.u8() != kTaught) return;
-    while (in.ok() && in.remaining() > 0) genesis_.taught_by(in.guid());
+    if (in.u8() != kTransferred) return;
+    while (in.ok() && in.remaining() > 0) genesis_.transferred_from(in.guid());
 }
 
 void Registers::membership_changed() { genesis_.replace(context_.membership.roster()); }
@@ -114,9 +114,9 @@ Task<bool> Registers::pull_from(NodeId teacher) {
 Task<void> Registers::settle() {
     for (auto pause = std::chrono::milliseconds{200}; genesis_.admitted() && !genesis_.settled();) {
         bool learned = false;
-        for (const auto& teacher : genesis_.teachers()) {
-            if (genesis_.taught().contains(teacher) || !co_await pull_from(teacher)) continue;
-            genesis_.taught_by(teacher);
+        for (const auto& teacher : genesis_.bootstrap_quorum()) {
+            if (genesis_.transferred().contains(teacher) || !co_await pull_from(teacher)) continue;
+            genesis_.transferred_from(teacher);
             learned = true;
         }
         if (learned) co_await save_taught();
@@ -129,11 +129,11 @@ Task<void> Registers::settle() {
 
 Task<void> Registers::save_taught() {
     base::Writer out;
-    out.u8(kTaught);
-    for (const auto& teacher : genesis_.taught()) out.guid(teacher);
+    out.u8(kTransferred);
+    for (const auto& teacher : genesis_.transferred()) out.guid(teacher);
     auto bytes = out.take();
     // Lost, it costs asking again after the next start.
-    (void)co_await context_.store.put_record(taught_key(), std::move(bytes));
+    (void)co_await context_.store.put_record(transferred_key(), std::move(bytes));
 }
 
 // --- members

@@ -34,17 +34,18 @@ bool same_members(const std::vector<Address>& a, const std::vector<Address>& b) 
 
 /// One phase of one attempt: whom we asked, and what they said.
 struct Registers::Round {
-    Round(base::Executor executor, Verb verb_in, const Guid& key_in, Ballot ballot_in, const Genesis& keepers_in)
+    Round(base::Executor executor, Verb verb_in, const Guid& key_in, Ballot ballot_in,
+          const Genesis& diversion_hosts_in)
         : verb{verb_in},
           key{key_in},
           ballot{ballot_in},
-          keepers{keepers_in},
+          diversion_hosts{diversion_hosts_in},
           gather{std::make_shared<Gather<Result<RegisterReply>>>(std::move(executor))} {}
 
     Verb verb;
     Guid key;
     Ballot ballot;
-    const Genesis& keepers;  // who counts
+    const Genesis& diversion_hosts;  // who counts
     std::vector<NodeId> genesis;
     std::vector<Address> named;  // who should be asked
     std::vector<NodeId> asked;   // by the index of the answer
@@ -57,7 +58,7 @@ struct Registers::Round {
     void name(const std::vector<Address>& nodes) {
         for (const auto& node : nodes) {
             const bool known = std::ranges::any_of(named, [&](const Address& other) { return other.id == node.id; });
-            if (!known && !keepers.removed(node.id)) named.push_back(node);
+            if (!known && !diversion_hosts.removed(node.id)) named.push_back(node);
         }
     }
     /// A quorum of `members` gave answers that `counts`. Who was removed was not asked.
@@ -67,7 +68,7 @@ struct Registers::Round {
             const auto found = answers.find(id);
             return found != answers.end() && counts(found->second);
         });
-        const auto needed = keepers.needed(members);
+        const auto needed = diversion_hosts.needed(members);
         return needed > 0 && static_cast<std::size_t>(votes) >= needed;
     }
 };

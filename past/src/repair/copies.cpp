@@ -11,7 +11,7 @@ using pastry::NodeHandle;
 
 // --- one other node
 
-void PeerCopy::answered(const PlaceSummary& mine, const CompareReply::Entry& theirs_now, TimePoint now) {
+void PeerCopy::answered(const GroupSummary& mine, const CompareReply::Entry& theirs_now, TimePoint now) {
     const bool unchanged = asked && ours == mine.digest && theirs == theirs_now.digest;
     if (theirs_now.blocks > their_blocks) progress_at = now;
     has_all_of_ours = theirs_now.digest == mine.digest || (unchanged && has_all_of_ours);
@@ -21,7 +21,7 @@ void PeerCopy::answered(const PlaceSummary& mine, const CompareReply::Entry& the
     our_blocks = mine.blocks;
     theirs = theirs_now.digest;
     their_blocks = theirs_now.blocks;
-    in_doubt = theirs_now.in_doubt;
+    unconfirmed = theirs_now.unconfirmed;
     if (!has_all_of_ours) return;
     lacking.clear();
     lasts = false;
@@ -71,22 +71,22 @@ bool PeerCopy::has(const Guid& digest, const Guid& id) const {
     return has_something() && lacking_known(digest) && !std::ranges::binary_search(lacking, id);
 }
 
-bool taken_to_have_its_blocks(const PeerCopy& peer, bool visitor) {
-    if (!peer.asked) return !visitor;
+bool taken_to_have_its_blocks(const PeerCopy& peer, bool transient) {
+    if (!peer.asked) return !transient;
     if (!peer.newcomer) return peer.has_something();
     return peer.has_all_of_ours || 2 * peer.their_blocks >= peer.our_blocks;
 }
 
 // --- all of them
 
-std::vector<NodeId> PlaceCopies::placed() const {
+std::vector<NodeId> GroupCopies::placed() const {
     std::vector<NodeId> ids;
     for (const auto& holder : set.placement) ids.push_back(holder.node.id());
     std::ranges::sort(ids);
     return ids;
 }
 
-bool PlaceCopies::wanting() const {
+bool GroupCopies::under_replicated() const {
     return std::ranges::any_of(peers, [&](const auto& entry) {
         const auto& peer = entry.second;
         if (!peer.placed) return false;
@@ -96,32 +96,32 @@ bool PlaceCopies::wanting() const {
 }
 
 /// Which of its blocks are in doubt a node does not say: to be sure, none of them count.
-bool PlaceCopies::counts(std::uint64_t in_doubt, Counting counting) {
-    return in_doubt == 0 || counting == Counting::expected;
+bool GroupCopies::counts(std::uint64_t unconfirmed, Counting counting) {
+    return unconfirmed == 0 || counting == Counting::expected;
 }
 
-bool PlaceCopies::counts_as_having_all(const PeerCopy& peer, Counting counting) const {
+bool GroupCopies::counts_as_having_all(const PeerCopy& peer, Counting counting) const {
     if (peer.draining) return false;
-    if (peer.live && peer.has_all(summary.digest) && counts(peer.in_doubt, counting)) return true;
+    if (peer.live && peer.has_all(summary.digest) && counts(peer.unconfirmed, counting)) return true;
     if (counting == Counting::seen) return false;
     return peer.live ? peer.placed && !peer.waits : peer.counts;
 }
 
-std::size_t PlaceCopies::holding_all(Counting counting) const {
+std::size_t GroupCopies::holding_all(Counting counting) const {
     const auto others =
         std::ranges::count_if(peers, [&](const auto& entry) { return counts_as_having_all(entry.second, counting); });
-    return static_cast<std::size_t>(others) + (!draining && counts(summary.in_doubt, counting) ? 1 : 0);
+    return static_cast<std::size_t>(others) + (!draining && counts(summary.unconfirmed, counting) ? 1 : 0);
 }
 
-std::size_t PlaceCopies::holding(const Guid& id, std::size_t holding_all, Counting counting) const {
+std::size_t GroupCopies::holding(const Guid& id, std::size_t holding_all, Counting counting) const {
     return holding_all + static_cast<std::size_t>(std::ranges::count_if(peers, [&](const auto& entry) {
                const auto& peer = entry.second;
-               return peer.live && !peer.draining && counts(peer.in_doubt, counting) &&
+               return peer.live && !peer.draining && counts(peer.unconfirmed, counting) &&
                       !counts_as_having_all(peer, counting) && peer.has(summary.digest, id);
            }));
 }
 
-std::vector<Guid> PlaceCopies::held_by_few(const std::vector<Guid>& ids, std::size_t copies, Counting counting) const {
+std::vector<Guid> GroupCopies::held_by_few(const std::vector<Guid>& ids, std::size_t copies, Counting counting) const {
     const auto all = holding_all(counting);
     std::vector<Guid> found;
     if (all >= copies) return found;
@@ -130,13 +130,13 @@ std::vector<Guid> PlaceCopies::held_by_few(const std::vector<Guid>& ids, std::si
     return found;
 }
 
-std::vector<std::pair<NodeHandle, std::vector<Guid>>> PlaceCopies::shares(const std::vector<Guid>& ids,
+std::vector<std::pair<NodeHandle, std::vector<Guid>>> GroupCopies::shares(const std::vector<Guid>& ids,
                                                                           std::size_t copies) const {
     std::vector<std::pair<NodeHandle, std::vector<Guid>>> all;
     const auto add = [&](const NodeHandle& node) {
         const auto peer = peers.find(node.id());
         const bool there = std::ranges::any_of(all, [&](const auto& one) { return one.first.id() == node.id(); });
-        if (!there && peer != peers.end() && peer->second.live && peer->second.steady) all.push_back({node, {}});
+        if (!there && peer != peers.end() && peer->second.live && peer->second.stable) all.push_back({node, {}});
     };
     for (const auto& holder : set.placement) add(holder.node);
     for (const auto& writer : set.writers) add(writer);
@@ -157,7 +157,7 @@ std::vector<std::pair<NodeHandle, std::vector<Guid>>> PlaceCopies::shares(const 
     return all;
 }
 
-std::size_t PlaceCopies::rank(const NodeId& self, const NodeId& target) const {
+std::size_t GroupCopies::rank(const NodeId& self, const NodeId& target) const {
     const bool holder = ours(self);
     return static_cast<std::size_t>(std::ranges::count_if(peers, [&](const auto& entry) {
         const auto& [id, peer] = entry;
@@ -165,43 +165,43 @@ std::size_t PlaceCopies::rank(const NodeId& self, const NodeId& target) const {
         // Whom nobody has asked yet may have more than we do; who is known to have nothing cannot act.
         if (peer.asked && !peer.has_something()) return false;
         if (peer.placed != holder) return peer.placed;
-        return base::closer(summary.place, id, self);
+        return base::closer(summary.group, id, self);
     }));
 }
 
-bool PlaceCopies::handed_over(const NodeId& self, std::size_t copies) const {
+bool GroupCopies::handed_over(const NodeId& self, std::size_t copies) const {
     if (set.placement.size() < copies || set.placed_on(self)) return false;
     return std::ranges::all_of(set.placement, [&](const Holder& holder) {
         const auto found = peers.find(holder.node.id());
         if (found == peers.end() || !holder.live) return false;
         const auto& peer = found->second;
-        return peer.offered && peer.has_all_of_ours && peer.in_doubt == 0 && peer.ours == summary.digest;
+        return peer.offered && peer.has_all_of_ours && peer.unconfirmed == 0 && peer.ours == summary.digest;
     });
 }
 
-bool PlaceCopies::let_go_safely(const NodeId& self, std::size_t copies) const {
+bool GroupCopies::let_go_safely(const NodeId& self, std::size_t copies) const {
     const auto compared = [&](const Holder& holder) { return peers.at(holder.node.id()).compared; };
     return handed_over(self, copies) && std::ranges::all_of(set.placement, compared);
 }
 
-bool PlaceCopies::lacking_somewhere() const {
+bool GroupCopies::lacking_somewhere() const {
     return std::ranges::any_of(peers, [](const auto& entry) {
         const auto& peer = entry.second;
         return peer.placed && peer.live && !peer.waits && !peer.lacking.empty();
     });
 }
 
-bool PlaceCopies::any_holder_lives() const {
+bool GroupCopies::any_holder_lives() const {
     return std::ranges::any_of(set.placement, [](const Holder& holder) { return holder.live; });
 }
 
-void PlaceCopies::look_again() {
+void GroupCopies::look_again() {
     offered_at = {};
     look_at = {};
     look_pause = {};
 }
 
-std::vector<Guid> PlaceCopies::looked_at_all(std::vector<Guid> few_now, std::uint64_t short_now, TimePoint now,
+std::vector<Guid> GroupCopies::looked_at_all(std::vector<Guid> few_now, std::uint64_t short_now, TimePoint now,
                                              base::Duration pause) {
     std::vector<Guid> lasting;
     std::ranges::set_intersection(few, few_now, std::back_inserter(lasting));
@@ -214,7 +214,7 @@ std::vector<Guid> PlaceCopies::looked_at_all(std::vector<Guid> few_now, std::uin
     return lasting;
 }
 
-void PlaceCopies::look_wide(bool on, TimePoint now) {
+void GroupCopies::look_wide(bool on, TimePoint now) {
     wide = on;
     wide_since = now;
     few.clear();

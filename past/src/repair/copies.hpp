@@ -1,4 +1,4 @@
-// What one node knows of the copies of one place that it has blocks of, and what follows. Decides, never acts.
+// What one node knows of the copies of one group that it has blocks of, and what follows. Decides, never acts.
 #pragma once
 
 #include <map>
@@ -13,10 +13,10 @@ namespace past {
 struct PeerCopy {
     // From the ring, anew in each round.
     pastry::NodeHandle node;
-    bool placed = false;  ///< it is one of the place's holders
+    bool placed = false;  ///< it is one of the group's holders
     bool live = false;
     bool newcomer = false;
-    bool steady = false;    ///< it may be sent something at all: it stays, and did not refuse what it was sent last
+    bool stable = false;    ///< it may be sent something at all: it stays, and did not refuse what it was sent last
     bool waits = false;     ///< for one of these reasons it is sent only what too few nodes have
     bool counts = false;    ///< absent, not for long, and by all we know it has what it should
     bool draining = false;  ///< a source like any other, but what it has counts for no copy
@@ -28,7 +28,7 @@ struct PeerCopy {
     base::Guid theirs;
     std::uint64_t our_blocks = 0;
     std::uint64_t their_blocks = 0;
-    std::uint64_t in_doubt = 0;       ///< of theirs: with keepers that are away
+    std::uint64_t unconfirmed = 0;    ///< of theirs: with diversion hosts that are away
     bool has_all_of_ours = false;     ///< for these digests
     bool offered = false;             ///< tags too
     bool gave_some_up = false;        ///< its owner took some of these back there: it tells us by which reclaims
@@ -38,7 +38,7 @@ struct PeerCopy {
     base::TimePoint progress_at;      ///< somebody sent it something
     base::TimePoint refused_until;    ///< it would refuse again: no room, a broken disk
 
-    void answered(const PlaceSummary& mine, const CompareReply::Entry& theirs_now, base::TimePoint now);
+    void answered(const GroupSummary& mine, const CompareReply::Entry& theirs_now, base::TimePoint now);
     /// Takes in which of our blocks it lacks; `all_told`: our tags were offered with all of them, and are no others
     /// now. Returns those that it lacked the time before as well: they are not merely on their way.
     std::vector<base::Guid> found_lacking(std::vector<base::Guid> ids, bool all_told, base::TimePoint now);
@@ -65,19 +65,19 @@ struct PeerCopy {
     base::Duration refusal_pause_{};
 };
 
-struct PlaceCopies {
-    PlaceSummary summary;
+struct GroupCopies {
+    GroupSummary summary;
     HolderSet set;
     base::TimePoint set_at;  ///< when that was found out
     bool draining = false;   ///< we are: what we have counts for no copy
-    /// The placed ones; in a wide place everybody who may have blocks of it.
+    /// The placed ones; in a wide group everybody who may have blocks of it.
     std::map<base::NodeId, PeerCopy> peers;
     base::TimePoint changed_at;
     std::uint64_t tag_changes = 0;  ///< how often tags of our blocks may have been raised
     base::TimePoint worked_at;      ///< last time that its differences were looked into; at first, when we saw it
 
     // Who else has it? Asked while a holder lacks blocks and is not simply sent them.
-    std::optional<base::TimePoint> wanting_since;
+    std::optional<base::TimePoint> short_since;
     bool wide = false;
     base::TimePoint wide_since;
     base::TimePoint wanted_at;    ///< last
@@ -85,8 +85,8 @@ struct PlaceCopies {
     std::vector<base::Guid> few;  ///< sorted: not enough nodes have them, nor are about to be sent them
     base::TimePoint few_since;
     std::optional<base::TimePoint> missing_since;  ///< copies of ours were missing at the end of each round since then
-    std::uint64_t short_blocks = 0;              ///< held by fewer than `copies` live nodes when we looked
-    base::TimePoint look_at;                     ///< again
+    std::uint64_t short_blocks = 0;                ///< held by fewer than `copies` live nodes when we looked
+    base::TimePoint look_at;                       ///< again
     base::Duration look_pause{};
 
     // Where we are no holder:
@@ -98,7 +98,7 @@ struct PlaceCopies {
     [[nodiscard]] bool ours(const base::NodeId& self) const { return set.placed_on(self); }
     [[nodiscard]] std::vector<base::NodeId> placed() const;
     /// A holder is not known to have what it should.
-    [[nodiscard]] bool wanting() const;
+    [[nodiscard]] bool under_replicated() const;
 
     /// Who counts as having a block: live nodes that were seen to have it, none of theirs in doubt (seen); or those,
     /// doubts or not, absent holders that count, and holders that are sent whatever they lack (expected).
@@ -131,13 +131,13 @@ struct PlaceCopies {
     [[nodiscard]] bool lacking_somewhere() const;
 
   private:
-    [[nodiscard]] static bool counts(std::uint64_t in_doubt, Counting counting);
+    [[nodiscard]] static bool counts(std::uint64_t unconfirmed, Counting counting);
     [[nodiscard]] bool counts_as_having_all(const PeerCopy& peer, Counting counting) const;
     [[nodiscard]] std::size_t holding(const base::Guid& id, std::size_t holding_all, Counting counting) const;
 };
 
 /// Whether an absent holder is taken to have its blocks. One that was here for long is, unless it said that it has
 /// nothing; of others what they said decides, and of who said nothing, only a visitor has none.
-[[nodiscard]] bool taken_to_have_its_blocks(const PeerCopy& peer, bool visitor);
+[[nodiscard]] bool taken_to_have_its_blocks(const PeerCopy& peer, bool transient);
 
 }  // namespace past

@@ -26,7 +26,7 @@ Task<void> Losses::settle() {
 
 Task<void> Losses::settle_one(LostBlock lost) {
     const auto deadline = context_.now() + context_.config.call_timeout;
-    const auto set = co_await holders_.find(lost.place, context_.membership.copies(), deadline);
+    const auto set = co_await holders_.find(lost.group, context_.membership.copies(), deadline);
     if (!set) co_return;
     const auto other = std::ranges::find_if(
         set->placement, [&](const Holder& holder) { return holder.live && holder.node.id() != context_.self(); });
@@ -35,7 +35,7 @@ Task<void> Losses::settle_one(LostBlock lost) {
     bool all_taken_over = true;
     for (const auto& tag : lost.tags) {
         OfferRequest request;
-        request.place = lost.place;
+        request.group = lost.group;
         request.tag = tag;
         request.ids = {lost.id};
         const auto answer = co_await offer(other->node, std::move(request), deadline);

@@ -1,5 +1,5 @@
 // What became of blocks that damage took from our store. A holder gets good copies from the others, by repair; here is
-// seen to the rest: where the place is others' by now, they have the block, and where its owner gave it up while we
+// seen to the rest: where the group is others' by now, they have the block, and where its owner gave it up while we
 // were away, nobody misses it.
 #pragma once
 

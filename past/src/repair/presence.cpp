@@ -85,12 +85,12 @@ bool Presence::newcomer(const NodeId& node) const {
     return seen == nullptr || (!seen->known && clock_.now() < known_at(node));
 }
 
-bool Presence::visitor(const NodeId& node) const {
+bool Presence::transient(const NodeId& node) const {
     const auto* seen = find(node);
     return seen != nullptr && !seen->live && seen->came && !seen->known;
 }
 
-TimePoint Presence::steady_at(const NodeId& node) const {
+TimePoint Presence::stable_at(const NodeId& node) const {
     const auto* seen = find(node);
     if (seen == nullptr || !seen->live) return clock_.now() + config_.settle;
     const auto doublings = std::min(seen->left > 0 ? seen->left - 1 : 0U, kMostDoublings);

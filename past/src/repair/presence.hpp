@@ -19,15 +19,15 @@ class Presence {
 
     /// Takes in who is near and who was declared dead. To be called whenever that changed.
     void refresh();
-    /// Named as a live holder of a place, near or far.
+    /// Named as a live holder of a group, near or far.
     void met(const base::NodeId& node);
 
     /// Never here for migrate_after in a row. At our own start everybody is.
     [[nodiscard]] bool newcomer(const base::NodeId& node) const;
     /// Came in our time, never stayed, and is away: it has nothing but what was written meanwhile.
-    [[nodiscard]] bool visitor(const base::NodeId& node) const;
+    [[nodiscard]] bool transient(const base::NodeId& node) const;
     /// From when on it may be sent copies: settle after it came, twice as long for each time that it left lately.
-    [[nodiscard]] base::TimePoint steady_at(const base::NodeId& node) const;
+    [[nodiscard]] base::TimePoint stable_at(const base::NodeId& node) const;
     /// Declared dead less than repair_after ago.
     [[nodiscard]] bool just_left(const base::NodeId& node) const;
     /// When it will be no newcomer any more, if it stays.

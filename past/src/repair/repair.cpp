@@ -22,15 +22,15 @@ Repair::Repair(Context& context, Holders& holders, Registers& registers, const L
       bucket_{context.env.clock, context.config.repair_bytes_per_second, context.config.repair_burst_bytes},
       wake_{std::make_shared<base::Event>(context.env.executor)},
       full_check_at_{context.now()} {
-    context_.tags_raised = [this](const Guid& place) { tags_raised(place); };
+    context_.tags_raised = [this](const Guid& group) { tags_raised(group); };
 }
 
 /// The holders have not heard of these tags from us: before we let go, they will.
 void Repair::tags_raised(const Guid& key) {
-    const auto place = places_.find(key);
-    if (place == places_.end()) return;
-    ++place->second.tag_changes;  // an offer that is on its way did not name them either
-    for (auto& [id, peer] : place->second.peers) peer.offered = false;
+    const auto group = groups_.find(key);
+    if (group == groups_.end()) return;
+    ++group->second.tag_changes;  // an offer that is on its way did not name them either
+    for (auto& [id, peer] : group->second.peers) peer.offered = false;
 }
 
 void Repair::kick() {
@@ -81,7 +81,7 @@ Task<void> Repair::round() {
         const auto jitter = 0.5 + context_.env.rng.unit();
         full_check_at_ = now + std::chrono::duration_cast<base::Duration>(context_.config.check_period * jitter);
     }
-    take_in_places(full);
+    take_in_groups(full);
     const auto changes = changes_;
     find_sets();
     co_await compare_all();
@@ -95,47 +95,47 @@ Task<void> Repair::round() {
 }
 
 /// `full`: all holders are asked again.
-void Repair::take_in_places(bool full) {
-    std::map<Guid, PlaceCopies> fresh;
-    for (const auto& summary : context_.store.places()) {
-        auto known = places_.extract(summary.place);
+void Repair::take_in_groups(bool full) {
+    std::map<Guid, GroupCopies> fresh;
+    for (const auto& summary : context_.store.groups()) {
+        auto known = groups_.extract(summary.group);
         const bool first = !known;
-        auto& place = known ? fresh.insert(std::move(known)).position->second : fresh[summary.place];
-        if (first) place.worked_at = context_.now();
-        if (place.summary.digest != summary.digest) place.changed_at = context_.now();
-        place.summary = summary;
+        auto& group = known ? fresh.insert(std::move(known)).position->second : fresh[summary.group];
+        if (first) group.worked_at = context_.now();
+        if (group.summary.digest != summary.digest) group.changed_at = context_.now();
+        group.summary = summary;
         if (!full) continue;
-        for (auto& [id, peer] : place.peers) peer.compared = peer.compared && !peer.placed;
+        for (auto& [id, peer] : group.peers) peer.compared = peer.compared && !peer.placed;
     }
-    places_ = std::move(fresh);
+    groups_ = std::move(fresh);
 }
 
 TimePoint Repair::next_work() const {
     auto next = TimePoint::max();
-    for (const auto& [key, place] : places_) next = std::min(next, next_work(place));
+    for (const auto& [key, group] : groups_) next = std::min(next, next_work(group));
     return next;
 }
 
-/// When a place needs another round, if nothing changes before; max(): never. Full checks come all the same.
-TimePoint Repair::next_work(const PlaceCopies& place) const {
-    if (place.set.placement.empty()) return context_.now();
+/// When a group needs another round, if nothing changes before; max(): never. Full checks come all the same.
+TimePoint Repair::next_work(const GroupCopies& group) const {
+    if (group.set.placement.empty()) return context_.now();
     auto next = TimePoint::max();
-    if (place.wide) {
-        next = std::min(next, place.look_at);
-    } else if (place.wanting_since) {
-        next = std::min(next, *place.wanting_since + 2 * context_.config.settle);
+    if (group.wide) {
+        next = std::min(next, group.look_at);
+    } else if (group.short_since) {
+        next = std::min(next, *group.short_since + 2 * context_.config.settle);
     }
-    for (const auto& [id, peer] : place.peers) {
+    for (const auto& [id, peer] : group.peers) {
         if (!peer.placed || !peer.live) continue;
-        const bool well = peer.well(!ours(place)) && peer.ours == place.summary.digest;
-        if (well && (ours(place) || !peer.gave_some_up)) continue;
-        auto at = std::max(context_.now(), quiet_until(place));
-        if (peer.compared && peer.waits) at = std::max({at, presence_.steady_at(id), peer.refused_until});
+        const bool well = peer.well(!ours(group)) && peer.ours == group.summary.digest;
+        if (well && (ours(group) || !peer.gave_some_up)) continue;
+        auto at = std::max(context_.now(), quiet_until(group));
+        if (peer.compared && peer.waits) at = std::max({at, presence_.stable_at(id), peer.refused_until});
         if (peer.compared && peer.waits && presence_.newcomer(id)) at = std::max(at, presence_.known_at(id));
         next = std::min(next, at);
     }
-    if (!ours(place) && place.let_go_safely(context_.self(), context_.membership.copies())) {
-        const auto since = place.surplus_since.value_or(context_.now());
+    if (!ours(group) && group.let_go_safely(context_.self(), context_.membership.copies())) {
+        const auto since = group.surplus_since.value_or(context_.now());
         const auto due = since + (short_of_space() ? context_.config.discard_grace : context_.config.keep_surplus);
         next = std::min(next, std::max(due, since + context_.config.discard_grace));
     }

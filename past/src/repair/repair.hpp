@@ -2,13 +2,13 @@
 // others hold in our stead.
 //
 // Periodic and paced, never a burst on every suspicion (Rhea et al. 2004; classical.md rule 1 is why). Summaries per
-// place instead of exact holder lists per block (Carbonite's authors went back to those as well). Who has just come,
+// group instead of exact holder lists per block (Carbonite's authors went back to those as well). Who has just come,
 // and who comes and goes, is sent only what too few nodes have: docs/decisions/change.md.
 #pragma once
 
 #include "divert/ledger.hpp"
 #include "repair/copies.hpp"
-#include "repair/far_places.hpp"
+#include "repair/far_groups.hpp"
 #include "repair/losses.hpp"
 #include "repair/presence.hpp"
 #include "replication/batch.hpp"
@@ -29,13 +29,13 @@ class Repair {
     void kick();
     void report(NodeStatus& status) const;
 
-    /// Places of which we have blocks without being one of their holders: earlier holder, stand-in, surplus. Sorted.
-    [[nodiscard]] std::vector<base::Guid> off_place() const;
+    /// Groups of which we have blocks without being one of their holders: earlier holder, stand-in, surplus. Sorted.
+    [[nodiscard]] std::vector<base::Guid> misplaced() const;
 
   private:
     /// Of one place: what a holder lacks and should have (peer), or what too few nodes have (no peer).
     struct Job {
-        base::Guid place;
+        base::Guid group;
         std::optional<pastry::NodeHandle> peer;
     };
     using Jobs = std::vector<Job>;
@@ -50,25 +50,25 @@ class Repair {
     void tags_raised(const base::Guid& key);
     base::Task<void> pause();
     base::Task<void> round();
-    void take_in_places(bool full);
+    void take_in_groups(bool full);
     [[nodiscard]] base::TimePoint next_work() const;
-    [[nodiscard]] base::TimePoint next_work(const PlaceCopies& place) const;
+    [[nodiscard]] base::TimePoint next_work(const GroupCopies& group) const;
 
     // repair_compare.cpp: who has what
     void find_sets();
-    void take_set(PlaceCopies& place, HolderSet set, base::TimePoint when);
-    void know_peers(PlaceCopies& place);
-    void know_holders(PlaceCopies& place);
-    void know_others(PlaceCopies& place);
-    PeerCopy& peer_of(PlaceCopies& place, const pastry::NodeHandle& node);
+    void take_set(GroupCopies& group, HolderSet set, base::TimePoint when);
+    void know_peers(GroupCopies& group);
+    void know_holders(GroupCopies& group);
+    void know_others(GroupCopies& group);
+    PeerCopy& peer_of(GroupCopies& group, const pastry::NodeHandle& node);
     bool widen();
     base::Task<void> compare_all();
-    [[nodiscard]] bool worth_comparing(const PlaceCopies& place, const PeerCopy& peer) const;
-    base::Task<base::Result<CompareReply>> compare_with(pastry::NodeHandle peer, std::vector<base::Guid> places);
+    [[nodiscard]] bool worth_comparing(const GroupCopies& group, const PeerCopy& peer) const;
+    base::Task<base::Result<CompareReply>> compare_with(pastry::NodeHandle peer, std::vector<base::Guid> groups);
 
     // repair_send.cpp: sending what others lack
     [[nodiscard]] Jobs jobs();
-    [[nodiscard]] base::TimePoint quiet_until(const PlaceCopies& place) const;
+    [[nodiscard]] base::TimePoint quiet_until(const GroupCopies& group) const;
     base::Task<void> run_jobs();
     base::Task<void> work_through(std::shared_ptr<Jobs> jobs, std::shared_ptr<std::size_t> next);
     base::Task<void> help(base::Guid key, pastry::NodeHandle node);
@@ -84,29 +84,29 @@ class Repair {
 
     // repair_keep.cpp: letting go, and what people want to know
     base::Task<void> let_go(std::uint64_t changes);
-    void note_surplus(PlaceCopies& place);
+    void note_surplus(GroupCopies& group);
     base::Task<void> discard(base::Guid key, std::uint64_t changes);
     [[nodiscard]] bool short_of_space() const;
-    [[nodiscard]] bool may_go(const PlaceCopies& place) const;
-    [[nodiscard]] bool holders_are_old_news(const PlaceCopies& place) const;
-    base::Task<void> compare_again(std::vector<base::Guid> places);
-    void report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const;
+    [[nodiscard]] bool may_go(const GroupCopies& group) const;
+    [[nodiscard]] bool holders_are_old_news(const GroupCopies& group) const;
+    base::Task<void> compare_again(std::vector<base::Guid> groups);
+    void report(NodeStatus& status, const GroupSummary& summary, const GroupCopies& group) const;
     void report_times(NodeStatus& status) const;
     void report_drain(NodeStatus& status) const;
     void note_short();
 
-    [[nodiscard]] bool ours(const PlaceCopies& place) const { return place.ours(context_.self()); }
+    [[nodiscard]] bool ours(const GroupCopies& group) const { return group.ours(context_.self()); }
 
     Context& context_;
     Holders& holders_;
     Registers& registers_;
     const Ledger& pointers_;
-    FarPlaces far_;
+    FarGroups far_;
     Losses losses_;
     Presence presence_;
     TokenBucket bucket_;
-    std::map<base::Guid, PlaceCopies> places_;
-    std::set<base::NodeId> keepers_away_;  ///< found out in this round
+    std::map<base::Guid, GroupCopies> groups_;
+    std::set<base::NodeId> diversion_hosts_away_;  ///< found out in this round
     std::shared_ptr<base::Event> wake_;
     bool kicked_ = false;
     std::uint64_t changes_ = 0;  ///< of the ring, or of who may be in it

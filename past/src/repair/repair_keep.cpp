@@ -18,29 +18,29 @@ bool Repair::short_of_space() const {
 }
 
 /// Not before a while has passed, so that somebody who left for a moment finds us as we were.
-bool Repair::may_go(const PlaceCopies& place) const {
-    if (!place.surplus_since) return false;
+bool Repair::may_go(const GroupCopies& group) const {
+    if (!group.surplus_since) return false;
     const auto& config = context_.config;
-    const auto kept = context_.now() - *place.surplus_since;
+    const auto kept = context_.now() - *group.surplus_since;
     return kept >= config.discard_grace && (kept >= config.keep_surplus || short_of_space());
 }
 
-/// Copies that all holders of their place have, where we are none of them, are surplus. They stay so while these
+/// Copies that all holders of their group have, where we are none of them, are surplus. They stay so while these
 /// holders come and go and take more; they are none any more once we take more, another node is to hold, or one lacks
 /// blocks.
-void Repair::note_surplus(PlaceCopies& place) {
-    if (place.let_go_safely(context_.self(), context_.membership.copies())) {
-        place.surplus_of = place.placed();
-        place.surplus_digest = place.summary.digest;
-        if (!place.surplus_since) place.surplus_since = context_.now();
-    } else if (ours(place) || place.placed() != place.surplus_of || place.summary.digest != place.surplus_digest) {
-        place.surplus_since.reset();
+void Repair::note_surplus(GroupCopies& group) {
+    if (group.let_go_safely(context_.self(), context_.membership.copies())) {
+        group.surplus_of = group.placed();
+        group.surplus_digest = group.summary.digest;
+        if (!group.surplus_since) group.surplus_since = context_.now();
+    } else if (ours(group) || group.placed() != group.surplus_of || group.summary.digest != group.surplus_digest) {
+        group.surplus_since.reset();
     }
 }
 
-/// Of a place outside our leaf set, where nobody tells us of changes.
-bool Repair::holders_are_old_news(const PlaceCopies& place) const {
-    return context_.now() - place.set_at > context_.config.check_period;
+/// Of a group outside our leaf set, where nobody tells us of changes.
+bool Repair::holders_are_old_news(const GroupCopies& group) const {
+    return context_.now() - group.set_at > context_.config.check_period;
 }
 
 /// Drops surplus copies once they are old, or to make room, the oldest first; and only while every holder was seen,
@@ -49,11 +49,11 @@ bool Repair::holders_are_old_news(const PlaceCopies& place) const {
 Task<void> Repair::let_go(std::uint64_t changes) {
     std::vector<std::pair<base::TimePoint, Guid>> going;
     std::vector<Guid> doubtful;
-    for (auto& [key, place] : places_) {
-        note_surplus(place);
-        const bool safe = place.let_go_safely(context_.self(), context_.membership.copies());
-        if (!safe || !may_go(place) || holders_are_old_news(place)) continue;
-        going.emplace_back(*place.surplus_since, key);
+    for (auto& [key, group] : groups_) {
+        note_surplus(group);
+        const bool safe = group.let_go_safely(context_.self(), context_.membership.copies());
+        if (!safe || !may_go(group) || holders_are_old_news(group)) continue;
+        going.emplace_back(*group.surplus_since, key);
         doubtful.push_back(key);
     }
     if (going.empty()) co_return;
@@ -66,10 +66,10 @@ Task<void> Repair::let_go(std::uint64_t changes) {
     }
 }
 
-/// What we know of the holders of these places may be as old as the last full check.
-Task<void> Repair::compare_again(std::vector<Guid> places) {
-    for (const auto& key : places) {
-        for (auto& [id, peer] : places_.at(key).peers) peer.compared = peer.compared && !peer.placed;
+/// What we know of the holders of these groups may be as old as the last full check.
+Task<void> Repair::compare_again(std::vector<Guid> groups) {
+    for (const auto& key : groups) {
+        for (auto& [id, peer] : groups_.at(key).peers) peer.compared = peer.compared && !peer.placed;
     }
     co_await compare_all();
 }
@@ -78,8 +78,8 @@ Task<void> Repair::compare_again(std::vector<Guid> places) {
 Task<void> Repair::discard(Guid key, std::uint64_t changes) {
     // What arrived since we compared stays: the digest says whether something did.
     const auto current = context_.store.summary(key);
-    if (current.blocks == 0 || current.digest != places_.at(key).summary.digest) co_return;
-    if (!places_.at(key).let_go_safely(context_.self(), context_.membership.copies())) co_return;
+    if (current.blocks == 0 || current.digest != groups_.at(key).summary.digest) co_return;
+    if (!groups_.at(key).let_go_safely(context_.self(), context_.membership.copies())) co_return;
     auto left = current.digest;
     for (;;) {
         auto ids = context_.store.list(key, Guid{}, kMaxBlocksPerRequest);
@@ -89,30 +89,30 @@ Task<void> Repair::discard(Guid key, std::uint64_t changes) {
         if (!co_await context_.store.discard(std::move(ids))) co_return;
         context_.counters.blocks_discarded += count;
         if (changes_ == changes && context_.store.summary(key).digest == left) continue;
-        places_.at(key).peers.clear();  // what came meanwhile, and the rest, once it was compared again
+        groups_.at(key).peers.clear();  // what came meanwhile, and the rest, once it was compared again
         co_return;
     }
-    places_.at(key).peers.clear();
-    places_.at(key).surplus_since.reset();
+    groups_.at(key).peers.clear();
+    groups_.at(key).surplus_since.reset();
 }
 
 // --- what people want to know
 
-std::vector<Guid> Repair::off_place() const {
+std::vector<Guid> Repair::misplaced() const {
     std::vector<Guid> off;
-    for (const auto& [key, place] : places_) {
-        if (!place.set.placement.empty() && !ours(place)) off.push_back(key);
+    for (const auto& [key, group] : groups_) {
+        if (!group.set.placement.empty() && !ours(group)) off.push_back(key);
     }
     return off;
 }
 
 void Repair::report(NodeStatus& status) const {
     const auto copies = context_.membership.copies();
-    for (const auto& summary : context_.store.places()) {
-        ++status.places;
-        const auto found = places_.find(summary.place);
-        if (found == places_.end() || found->second.set.placement.empty()) {
-            const auto set = holders_.local(summary.place, copies);
+    for (const auto& summary : context_.store.groups()) {
+        ++status.groups;
+        const auto found = groups_.find(summary.group);
+        if (found == groups_.end() || found->second.set.placement.empty()) {
+            const auto set = holders_.local(summary.group, copies);
             const bool alone = set && set->placement.size() == 1 && copies == 1 && set->placed_on(context_.self());
             status.blocks_ours += summary.blocks;
             (alone ? status.blocks_whole : status.blocks_unchecked) += summary.blocks;
@@ -129,28 +129,29 @@ void Repair::report(NodeStatus& status) const {
 void Repair::report_times(NodeStatus& status) const {
     const auto now = context_.now();
     std::set<base::NodeId> refusing;
-    for (const auto& [key, place] : places_) {
-        if (place.missing_since) {
-            status.oldest_short = std::max(status.oldest_short,
-                                           std::chrono::duration_cast<std::chrono::seconds>(now - *place.missing_since));
+    for (const auto& [key, group] : groups_) {
+        if (group.missing_since) {
+            status.oldest_short = std::max(
+                status.oldest_short, std::chrono::duration_cast<std::chrono::seconds>(now - *group.missing_since));
         }
-        for (const auto& [id, peer] : place.peers) {
+        for (const auto& [id, peer] : group.peers) {
             if (peer.placed && peer.live && peer.refused_until > now) refusing.insert(id);
         }
     }
     status.refusing.assign(refusing.begin(), refusing.end());
 }
 
-/// What is still to be done before this node may go. Guests are their primaries' to move: until then they count.
+/// What is still to be done before this node may go. Diverted replicas are their primaries' to move: until then they
+/// count.
 void Repair::report_drain(NodeStatus& status) const {
     status.draining = true;
     status.records_to_drain = registers_.left_to_drain();
     status.blocks_to_drain = status.blocks_for_others;
     status.bytes_to_drain = status.bytes_for_others;
     const auto copies = context_.membership.copies();
-    for (const auto& summary : context_.store.places()) {
-        const auto found = places_.find(summary.place);
-        const bool current = found != places_.end() && found->second.summary.digest == summary.digest;
+    for (const auto& summary : context_.store.groups()) {
+        const auto found = groups_.find(summary.group);
+        const bool current = found != groups_.end() && found->second.summary.digest == summary.digest;
         if (current && found->second.handed_over(context_.self(), copies)) continue;
         status.blocks_to_drain += summary.blocks;
         status.bytes_to_drain += summary.bytes;
@@ -160,53 +161,53 @@ void Repair::report_drain(NodeStatus& status) const {
 /// At the end of a round: what is short then is not merely on its way.
 void Repair::note_short() {
     NodeStatus sum;
-    for (auto& [key, place] : places_) {
+    for (auto& [key, group] : groups_) {
         const auto before = sum.blocks_short;
-        if (ours(place) && !place.set.placement.empty()) report(sum, place.summary, place);
+        if (ours(group) && !group.set.placement.empty()) report(sum, group.summary, group);
         if (sum.blocks_short == before) {
-            place.missing_since.reset();
-        } else if (!place.missing_since) {
-            place.missing_since = context_.now();
+            group.missing_since.reset();
+        } else if (!group.missing_since) {
+            group.missing_since = context_.now();
         }
     }
 }
 
-/// Of a place that we are a holder of, or stand in for all of them. Whole is what as many live nodes have as there
+/// Of a group that we are a holder of, or stand in for all of them. Whole is what as many live nodes have as there
 /// shall be copies, wherever.
-void Repair::report(NodeStatus& status, const PlaceSummary& summary, const PlaceCopies& place) const {
+void Repair::report(NodeStatus& status, const GroupSummary& summary, const GroupCopies& group) const {
     const auto copies = context_.membership.copies();
     const auto& self = context_.self();
-    bool current = place.summary.digest == summary.digest && place.summary.in_doubt >= summary.in_doubt;
-    bool away = place.set.placement.size() < copies;
+    bool current = group.summary.digest == summary.digest && group.summary.unconfirmed >= summary.unconfirmed;
+    bool away = group.set.placement.size() < copies;
     bool uncertain = false;  // somebody else than the holders may have what one of them lacks
     std::uint64_t gap = 0;   // blocks that a holder lacks
-    auto in_doubt = summary.in_doubt;
-    std::uint64_t to_send = place.rank(self, self) == 0 ? place.few.size() : 0;
-    for (const auto& [id, peer] : place.peers) {
+    auto unconfirmed = summary.unconfirmed;
+    std::uint64_t to_send = group.rank(self, self) == 0 ? group.few.size() : 0;
+    for (const auto& [id, peer] : group.peers) {
         if (!peer.placed) continue;
         away = away || (!peer.live && peer.counts);
         uncertain = uncertain || (peer.live ? peer.waits && !peer.has_all(summary.digest) : !peer.counts);
         if (!peer.live) continue;
-        in_doubt = std::max(in_doubt, peer.in_doubt);
+        unconfirmed = std::max(unconfirmed, peer.unconfirmed);
         current = current && peer.compared && (peer.waits || peer.ours == summary.digest);
         if (peer.has_all(summary.digest)) continue;
         gap = std::max(gap, peer.has_something() ? std::max<std::uint64_t>(1, peer.lacking.size()) : summary.blocks);
-        if (!peer.waits && place.rank(self, id) == 0) to_send += peer.lacking.size();
+        if (!peer.waits && group.rank(self, id) == 0) to_send += peer.lacking.size();
     }
     gap = std::min(gap, summary.blocks);
-    in_doubt = std::min(in_doubt, summary.blocks);
+    unconfirmed = std::min(unconfirmed, summary.blocks);
 
     status.blocks_ours += summary.blocks;
     std::uint64_t missing = 0;
-    if (current && place.holding_all(PlaceCopies::Counting::seen) >= copies) {
+    if (current && group.holding_all(GroupCopies::Counting::seen) >= copies) {
         missing = 0;
     } else if (away) {
         missing = summary.blocks;
-    } else if (!current || (uncertain && !place.looked)) {
+    } else if (!current || (uncertain && !group.looked)) {
         status.blocks_unchecked += summary.blocks;
         return;
     } else {
-        missing = std::max(place.looked ? std::min(place.short_blocks, gap) : gap, in_doubt);
+        missing = std::max(group.looked ? std::min(group.short_blocks, gap) : gap, unconfirmed);
     }
     status.blocks_short += missing;
     status.blocks_whole += summary.blocks - missing;

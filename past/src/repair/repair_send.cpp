@@ -18,9 +18,9 @@ using pastry::NodeHandle;
 // --- what there is to do
 
 /// Where we are no holder and nobody lacks anything, there is no hurry to find that out again after every write.
-base::TimePoint Repair::quiet_until(const PlaceCopies& place) const {
-    if (ours(place) || may_go(place) || place.lacking_somewhere()) return {};
-    return place.offered_at + (place.surplus_since ? context_.config.surplus_check : context_.config.check_period);
+base::TimePoint Repair::quiet_until(const GroupCopies& group) const {
+    if (ours(group) || may_go(group) || group.lacking_somewhere()) return {};
+    return group.offered_at + (group.surplus_since ? context_.config.surplus_check : context_.config.check_period);
 }
 
 /// What too few nodes have comes first.
@@ -30,35 +30,35 @@ Repair::Jobs Repair::jobs() {
     const auto now = context_.now();
     const auto& config = context_.config;
     const auto copies = context_.membership.copies();
-    for (auto& [key, place] : places_) {
-        // While a place is being written to, copies on their way look like differences. But a backup may last for days.
-        if (now - place.changed_at < config.settle && now - place.worked_at < config.patience) continue;
-        place.worked_at = now;
-        if (place.wide && now >= place.look_at) {
-            if (place.holding_all(PlaceCopies::Counting::seen) >= copies) {
-                place.looked_at_all({}, 0, now, config.check_period);
+    for (auto& [key, group] : groups_) {
+        // While a group is being written to, copies on their way look like differences. But a backup may last for days.
+        if (now - group.changed_at < config.settle && now - group.worked_at < config.patience) continue;
+        group.worked_at = now;
+        if (group.wide && now >= group.look_at) {
+            if (group.holding_all(GroupCopies::Counting::seen) >= copies) {
+                group.looked_at_all({}, 0, now, config.check_period);
             } else {
                 urgent.push_back({key, {}});
             }
         }
-        if (now < quiet_until(place)) continue;
+        if (now < quiet_until(group)) continue;
         bool all_done = true;
-        for (const auto& [id, peer] : place.peers) {
+        for (const auto& [id, peer] : group.peers) {
             if (!peer.placed || !peer.live) continue;
-            const bool well = peer.well(!ours(place));
+            const bool well = peer.well(!ours(group));
             if (!well) all_done = false;
             // Of what it gave up we may have missed what it sent us: it is asked again, now and then.
-            if (well && (ours(place) || !peer.gave_some_up)) continue;
-            if (peer.compared && peer.steady && !peer.waits) others.push_back({key, peer.node});
+            if (well && (ours(group) || !peer.gave_some_up)) continue;
+            if (peer.compared && peer.stable && !peer.waits) others.push_back({key, peer.node});
         }
-        if (all_done) place.offered_at = now;
+        if (all_done) group.offered_at = now;
     }
     urgent.insert(urgent.end(), std::make_move_iterator(others.begin()), std::make_move_iterator(others.end()));
     return urgent;
 }
 
 Task<void> Repair::run_jobs() {
-    keepers_away_.clear();
+    diversion_hosts_away_.clear();
     const auto all = std::make_shared<Jobs>(jobs());
     const auto next = std::make_shared<std::size_t>(0);
     const auto gather = std::make_shared<Gather<int>>(context_.env.executor);
@@ -78,9 +78,9 @@ Task<void> Repair::work_through(std::shared_ptr<Jobs> jobs, std::shared_ptr<std:
     while (*next < jobs->size()) {
         auto job = (*jobs)[(*next)++];
         if (job.peer) {
-            co_await help(job.place, std::move(*job.peer));
+            co_await help(job.group, std::move(*job.peer));
         } else {
-            co_await look(job.place);
+            co_await look(job.group);
         }
     }
 }
@@ -88,34 +88,34 @@ Task<void> Repair::work_through(std::shared_ptr<Jobs> jobs, std::shared_ptr<std:
 // --- a holder that should have them
 
 Task<void> Repair::help(Guid key, NodeHandle node) {
-    auto& place = places_.at(key);
-    auto& peer = place.peers.at(node.id());
-    const bool everything = !ours(place);
-    const auto tags = place.tag_changes;
+    auto& group = groups_.at(key);
+    auto& peer = group.peers.at(node.id());
+    const bool everything = !ours(group);
+    const auto tags = group.tag_changes;
     auto lacking = co_await find_lacking(key, node, everything);
     if (!lacking) co_return;
-    const bool all_told = everything && place.tag_changes == tags;
+    const bool all_told = everything && group.tag_changes == tags;
     auto lasting = peer.found_lacking(std::move(lacking->ids), all_told, context_.now());
     peer.gave_some_up = lacking->gave_some_up;
-    if (!peer.lacking.empty()) place.surplus_since.reset();
+    if (!peer.lacking.empty()) group.surplus_since.reset();
     std::erase_if(lasting, [&](const Guid& id) { return lacking->kept.contains(id); });
     // Earlier holders know of each other only once they have asked around: else all of them would send.
-    if (lasting.empty() || (everything && !place.wide)) co_return;
+    if (lasting.empty() || (everything && !group.wide)) co_return;
     const auto& config = context_.config;
-    const auto rank = place.rank(context_.self(), node.id());
+    const auto rank = group.rank(context_.self(), node.id());
     const auto turn = config.settle + static_cast<int>(rank) * config.patience;
     const auto since = rank == 0 ? peer.lacking_since : std::max(peer.lacking_since, peer.progress_at);
     if (context_.now() - since < turn) co_return;
     (void)co_await push(key, std::move(node), std::move(lasting));
 }
 
-/// Which of our blocks of the place the peer does not have. `everything`: also where digests say that it has them, so
+/// Which of our blocks of the group the peer does not have. `everything`: also where digests say that it has them, so
 /// that their tags are brought up to ours before we let the blocks go. Few blocks are named at once: asking for digests
 /// would cost more.
 Task<Result<Repair::Lacking>> Repair::find_lacking(Guid key, NodeHandle node, bool everything) {
     std::array<bool, kRanges> differs{};
     differs.fill(true);
-    if (!everything && places_.at(key).summary.blocks > kRanges / 2) {
+    if (!everything && groups_.at(key).summary.blocks > kRanges / 2) {
         auto header = encode(RangesRequest{key});
         const auto deadline = context_.now() + context_.config.call_timeout;
         auto to = node.address;
@@ -158,7 +158,7 @@ Task<Result<Repair::Lacking>> Repair::offer(Guid key, base::Address to, std::vec
         for (std::size_t begin = 0; begin < members.size(); begin += kMaxBlocksPerRequest) {
             const auto end = std::min(members.size(), begin + kMaxBlocksPerRequest);
             OfferRequest request;
-            request.place = key;
+            request.group = key;
             request.tag = Tag{tag.first, tag.second};
             request.ids.assign(members.begin() + static_cast<std::ptrdiff_t>(begin),
                                members.begin() + static_cast<std::ptrdiff_t>(end));
@@ -185,13 +185,13 @@ Task<Result<Repair::Lacking>> Repair::offer(Guid key, base::Address to, std::vec
 
 /// Block by block: who has it? Moves what not enough nodes have or are sent anyway, and nothing else.
 Task<void> Repair::look(Guid key) {
-    auto& place = places_.at(key);
+    auto& group = groups_.at(key);
     const auto now = context_.now();
     const auto& config = context_.config;
-    for (auto& [id, peer] : place.peers) {
+    for (auto& [id, peer] : group.peers) {
         if (!peer.live) continue;
-        if (!peer.asked && now - place.wide_since < config.patience) co_return;  // it may have them all
-        if (!peer.has_something() || peer.has_all(place.summary.digest) || peer.lacking_known(place.summary.digest))
+        if (!peer.asked && now - group.wide_since < config.patience) co_return;  // it may have them all
+        if (!peer.has_something() || peer.has_all(group.summary.digest) || peer.lacking_known(group.summary.digest))
             continue;
         auto lacking = co_await find_lacking(key, peer.node, false);
         if (!lacking) co_return;
@@ -205,25 +205,25 @@ Task<void> Repair::look(Guid key) {
         if (more.size() < kMaxBlocksPerRequest) break;
         after = more.back();
     }
-    using Counting = PlaceCopies::Counting;
-    const auto seen = place.held_by_few(ids, copies, Counting::seen).size();
+    using Counting = GroupCopies::Counting;
+    const auto seen = group.held_by_few(ids, copies, Counting::seen).size();
     const auto lasting =
-        place.looked_at_all(place.held_by_few(ids, copies, Counting::expected), seen, now, config.check_period);
-    auto since = place.few_since;
-    const auto rank = place.rank(context_.self(), context_.self());
-    for (const auto& [id, peer] : place.peers) {
+        group.looked_at_all(group.held_by_few(ids, copies, Counting::expected), seen, now, config.check_period);
+    auto since = group.few_since;
+    const auto rank = group.rank(context_.self(), context_.self());
+    for (const auto& [id, peer] : group.peers) {
         if (rank > 0) since = std::max(since, peer.progress_at);
     }
     if (lasting.empty() || context_.now() - since < config.settle + static_cast<int>(rank) * config.patience) co_return;
     bool sent = false;
-    for (auto& [node, share] : place.shares(lasting, copies)) {
+    for (auto& [node, share] : group.shares(lasting, copies)) {
         auto to = node.address;
         auto wanted = co_await offer(key, std::move(to), std::move(share));  // some may have been reclaimed there
         if (!wanted) continue;
         std::erase_if(wanted->ids, [&](const Guid& id) { return wanted->kept.contains(id); });
         if (!wanted->ids.empty()) sent = co_await push(key, node, std::move(wanted->ids)) || sent;
     }
-    if (!sent) place.look_at = context_.now() + config.check_period;
+    if (!sent) group.look_at = context_.now() + config.check_period;
 }
 
 // --- bytes
@@ -239,12 +239,12 @@ bool is_refusal(const base::Error& error) {
 
 Task<bool> Repair::push(Guid key, NodeHandle node, std::vector<Guid> ids) {
     const auto pushed = co_await push_all(key, node, std::move(ids));
-    const auto peer = places_.at(key).peers.find(node.id());
+    const auto peer = groups_.at(key).peers.find(node.id());
     if (!pushed) {
         context_.log(base::Log::Level::debug, "repair of {}: {}", node.id().short_hex(), pushed.error().message());
     }
     const bool took_some = pushed && *pushed > 0;
-    if (peer == places_.at(key).peers.end()) co_return took_some;
+    if (peer == groups_.at(key).peers.end()) co_return took_some;
     if (took_some) {
         peer->second.forget_refusals();
     } else if (!pushed && is_refusal(pushed.error())) {
@@ -254,7 +254,7 @@ Task<bool> Repair::push(Guid key, NodeHandle node, std::vector<Guid> ids) {
 }
 
 Task<Result<std::size_t>> Repair::push_all(Guid key, NodeHandle node, std::vector<Guid> ids) {
-    const bool holder = ours(places_.at(key));
+    const bool holder = ours(groups_.at(key));
     const auto cause = holder ? Cause::repair : Cause::handover;
     std::size_t next = 0, sent = 0;
     std::optional<Block> ahead;  // the next one, too large for the batch before
@@ -285,7 +285,7 @@ Task<Result<std::size_t>> Repair::push_all(Guid key, NodeHandle node, std::vecto
         if (blocks.empty()) continue;
         const auto count = blocks.size();
         co_await bucket_.take(bytes);
-        co_await context_.foreground.give_way(bytes);
+        co_await context_.priority_throttle.yield_to_clients(bytes);
         BASE_CO_TRY(auto batch, make_batch(key, std::move(tags), std::move(blocks), cause));
         const auto deadline = context_.now() + context_.config.store_timeout;
         auto to = node.address;
@@ -298,22 +298,23 @@ Task<Result<std::size_t>> Repair::push_all(Guid key, NodeHandle node, std::vecto
     co_return sent;
 }
 
-/// A block of ours, be it from who keeps it in our stead. A keeper that is away costs a round one question, not one a
-/// block.
+/// A block of ours, be it from who keeps it in our stead. A diversion host that is away costs a round one question, not
+/// one a block.
 Task<Result<base::SharedBytes>> Repair::read(Guid id) {
     const auto* pointer = pointers_.find(id);
-    const auto keeper = pointer != nullptr ? pointer->node : context_.self();
-    if (keepers_away_.contains(keeper)) co_return base::Error{base::Errc::unreachable, keeper.short_hex()};
+    const auto diversion_host = pointer != nullptr ? pointer->node : context_.self();
+    if (diversion_hosts_away_.contains(diversion_host))
+        co_return base::Error{base::Errc::unreachable, diversion_host.short_hex()};
     auto bytes = co_await context_.store.get(id);
     if (bytes) co_return bytes;
     if (bytes.error() == Errc::corrupt_block) ++context_.counters.corrupt_blocks;
-    if (pointer != nullptr && is_absence(bytes.error())) keepers_away_.insert(keeper);
+    if (pointer != nullptr && is_absence(bytes.error())) diversion_hosts_away_.insert(diversion_host);
     co_return bytes;
 }
 
 void Repair::arrived(const Guid& key, const NodeId& node, const std::vector<Guid>& ids) {
-    const auto found = places_.find(key);
-    if (found == places_.end()) return;
+    const auto found = groups_.find(key);
+    if (found == groups_.end()) return;
     const auto peer = found->second.peers.find(node);
     if (peer == found->second.peers.end()) return;
     for (auto* list : {&peer->second.lacking, &found->second.few}) {

@@ -28,12 +28,12 @@ void Scrub::load() {
     if (!stored) return;
     base::Reader in{*stored};
     if (in.u8() != kFormat) return;
-    const auto place = in.guid(), after = in.guid();
+    const auto group = in.guid(), after = in.guid();
     const auto began = in.i64(), ended = in.i64();
     const auto blocks = in.u64(), damaged = in.u64();
     const auto under_way = in.u8();
     if (!in.complete()) return;  // from the beginning, then
-    place_ = place;
+    group_ = group;
     after_ = after;
     began_ns_ = began;
     ended_ns_ = ended;
@@ -45,7 +45,7 @@ void Scrub::load() {
 // A position that is not written down costs reading a little once more.
 Task<void> Scrub::save() {
     base::Writer out;
-    out.u8(kFormat).guid(place_).guid(after_).i64(began_ns_).i64(ended_ns_).u64(blocks_).u64(damaged_);
+    out.u8(kFormat).guid(group_).guid(after_).i64(began_ns_).i64(ended_ns_).u64(blocks_).u64(damaged_);
     out.u8(under_way_ ? 1 : 0);
     saved_at_ = context_.now();
     std::ignore = co_await disk_.put_record(record_key(), out.take());
@@ -69,7 +69,7 @@ Task<void> Scrub::run() {
             while (disk_.usage().blocks == 0 || until_next_round() > base::Duration::zero())
                 co_await context_.env.clock.sleep_for(std::min<base::Duration>(kLook, context_.config.scrub_period));
             under_way_ = true;
-            place_ = after_ = Guid{};
+            group_ = after_ = Guid{};
             blocks_ = damaged_ = 0;
             began_ns_ = context_.env.clock.wall_ns();
         }
@@ -81,13 +81,13 @@ Task<void> Scrub::run() {
 }
 
 Task<void> Scrub::round() {
-    // Places that come meanwhile have just been written, and wait for the next round.
-    for (const auto& summary : disk_.places()) {
-        if (summary.place < place_) continue;
-        if (summary.place != place_) after_ = Guid{};
-        place_ = summary.place;
+    // Groups that come meanwhile have just been written, and wait for the next round.
+    for (const auto& summary : disk_.groups()) {
+        if (summary.group < group_) continue;
+        if (summary.group != group_) after_ = Guid{};
+        group_ = summary.group;
         for (;;) {
-            const auto page = disk_.list(place_, after_, kPage);
+            const auto page = disk_.list(group_, after_, kPage);
             if (page.empty()) break;
             for (const auto& id : page) {
                 co_await check(id);
@@ -101,7 +101,7 @@ Task<void> Scrub::round() {
 Task<void> Scrub::check(Guid id) {
     const double bytes = disk_.length(id);
     if (bytes == 0 && !disk_.has(id)) co_return;
-    co_await context_.foreground.give_way(static_cast<std::uint64_t>(bytes));
+    co_await context_.priority_throttle.yield_to_clients(static_cast<std::uint64_t>(bytes));
     const auto read = co_await store_.get(id);
     ++blocks_;
     if (!read && read.error() == Errc::corrupt_block) {

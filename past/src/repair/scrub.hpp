@@ -28,8 +28,8 @@ class Scrub {
     Context& context_;
     BlockStore& disk_;
     BlockStore& store_;
-    // Where it is: blocks of this place up to `after_` are read, and all of the places before it.
-    base::Guid place_, after_;
+    // Where it is: blocks of this group up to `after_` are read, and all of the groups before it.
+    base::Guid group_, after_;
     std::int64_t began_ns_ = 0;  // wall clock, of the present round or the last; 0: none has begun
     std::int64_t ended_ns_ = 0;  // of the last round that came to its end; 0: none has
     bool under_way_ = false;

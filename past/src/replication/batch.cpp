@@ -28,13 +28,13 @@ const base::SharedBytes& Batch::payload() const {
     return payload_;
 }
 
-Result<std::shared_ptr<const Batch>> make_batch(const base::Guid& place, std::vector<Tag> tags,
+Result<std::shared_ptr<const Batch>> make_batch(const base::Guid& group, std::vector<Tag> tags,
                                                 std::vector<Block> blocks, Cause cause) {
     if (blocks.empty() || blocks.size() > kMaxBlocksPerRequest) {
         return base::Error{base::Errc::bad_argument, "a put takes 1 to 4096 blocks"};
     }
     auto batch = std::make_shared<Batch>();
-    batch->request.place = place;
+    batch->request.group = group;
     batch->request.tags = std::move(tags);
     batch->request.cause = cause;
     for (const auto& block : blocks) {
@@ -63,9 +63,9 @@ Task<Result<void>> store_at(Context& context, std::shared_ptr<const Batch> batch
     co_return base::ok();
 }
 
-Task<Result<base::Message>> fetch_at(Context& context, base::Address holder, base::Guid place, base::Guid id,
+Task<Result<base::Message>> fetch_at(Context& context, base::Address holder, base::Guid group, base::Guid id,
                                      base::TimePoint deadline) {
-    const FetchRequest request{place, id};
+    const FetchRequest request{group, id};
     const auto peer = holder.id;
     auto header = encode(request);
     auto answer = co_await context.call(std::move(holder), Verb::fetch, std::move(header), deadline);

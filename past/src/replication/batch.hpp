@@ -20,7 +20,7 @@ struct Batch {
 };
 
 /// Errc::too_large above the limit of a block or of all together; bad_argument if there is none.
-[[nodiscard]] base::Result<std::shared_ptr<const Batch>> make_batch(const base::Guid& place, std::vector<Tag> tags,
+[[nodiscard]] base::Result<std::shared_ptr<const Batch>> make_batch(const base::Guid& group, std::vector<Tag> tags,
                                                                     std::vector<Block> blocks, Cause cause);
 
 /// Stores the batch at `holder` and checks its receipt. Errc::no_space, base::Errc::bad_signature, or what broke.
@@ -29,7 +29,7 @@ base::Task<base::Result<void>> store_at(Context& context, std::shared_ptr<const 
 
 /// Asks `holder` for a block. An answer without a header has the block as its payload, hashed; one with a header
 /// (FetchReply) names others. Errors: block_not_found, corrupt_block (counted and logged), or what broke.
-base::Task<base::Result<base::Message>> fetch_at(Context& context, base::Address holder, base::Guid place,
+base::Task<base::Result<base::Message>> fetch_at(Context& context, base::Address holder, base::Guid group,
                                                  base::Guid id, base::TimePoint deadline);
 
 /// Errc::corrupt_block unless every block hashes to its id. Hashes on the pool.

@@ -51,9 +51,9 @@ Task<Result<HolderSet>> Holders::find(Guid key, std::size_t count, TimePoint dea
     if (cached == cache_.end() || cached->second.until <= context_.now()) {
         auto asked = co_await ask(key, count, deadline);
         if (!asked) co_return std::move(asked).error();
-        if (cache_.size() >= context_.config.max_cached_places) {
+        if (cache_.size() >= context_.config.max_cached_groups) {
             std::erase_if(cache_, [&](const auto& entry) { return entry.second.until <= context_.now(); });
-            if (cache_.size() >= context_.config.max_cached_places) cache_.erase(cache_.begin());
+            if (cache_.size() >= context_.config.max_cached_groups) cache_.erase(cache_.begin());
         }
         cache_[key] = std::move(*asked);
     }
@@ -90,7 +90,7 @@ Task<Result<Holders::Known>> Holders::ask(Guid key, std::size_t count, TimePoint
 
 Result<HoldersReply> Holders::serve(const HoldersRequest& request) const {
     HoldersReply reply;
-    reply.live = context_.kbr.replica_set(request.place, request.count);
+    reply.live = context_.kbr.replica_set(request.group, request.count);
     if (reply.live.empty()) return Errc::holders_unreachable;
     for (const auto& absent : context_.kbr.absent()) {
         if (reply.absent.size() == kMaxHolders) break;

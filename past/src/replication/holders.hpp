@@ -1,4 +1,4 @@
-// Finds the nodes that keep a place or a record, and remembers answers of others for a while.
+// Finds the nodes that keep a group or a record, and remembers answers of others for a while.
 #pragma once
 
 #include <map>

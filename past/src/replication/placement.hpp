@@ -1,4 +1,4 @@
-// Which nodes keep a place: a pure function of who is near it.
+// Which nodes keep a group: a pure function of who is near it.
 #pragma once
 
 #include <vector>
@@ -16,7 +16,7 @@ struct HolderSet {
     std::vector<pastry::NodeHandle> writers;
     /// Live ones beyond these, nearest first.
     std::vector<pastry::NodeHandle> spare;
-    /// Live ones near the place that empty themselves before they leave: they may have blocks, and take none.
+    /// Live ones near the group that empty themselves before they leave: they may have blocks, and take none.
     std::vector<pastry::NodeHandle> draining;
     /// How many would be placed here but are away for longer than repair_after. What nobody else has may be with them:
     /// unreachable, not gone.

@@ -24,7 +24,7 @@ constexpr std::chrono::milliseconds kDiskPatience{50};
 struct Reader::Attempt {
     base::NodeId peer;
     bool holder = true;
-    bool keeper = false;
+    bool diversion_host = false;
     bool own = false;  ///< our own store, which may have to ask whoever keeps the block in our stead
     TimePoint begun;
     bool seen = false;
@@ -32,13 +32,13 @@ struct Reader::Attempt {
 
 /// One get: whom to ask, who was asked, and what they said.
 struct Reader::Search {
-    Search(base::Executor executor, Guid place_in, Guid id_in)
-        : place{place_in}, id{id_in}, attempts{executor}, gather{std::make_shared<Gather<Answer>>(executor)} {}
+    Search(base::Executor executor, Guid group_in, Guid id_in)
+        : group{group_in}, id{id_in}, attempts{executor}, gather{std::make_shared<Gather<Answer>>(executor)} {}
 
     struct Candidate {
         base::Address address;
-        bool holder = true;   ///< of the place: what it says counts. Others may have the block, and need not
-        bool keeper = false;  ///< found through the DOLR
+        bool holder = true;           ///< of the group: what it says counts. Others may have the block, and need not
+        bool diversion_host = false;  ///< found through the DOLR
     };
     [[nodiscard]] bool asked(const base::NodeId& node) const {
         return std::ranges::any_of(asks, [&](const Attempt& ask) { return ask.peer == node; });
@@ -47,14 +47,14 @@ struct Reader::Search {
         return std::ranges::all_of(asks, [](const Attempt& ask) { return ask.seen; });
     }
 
-    Guid place;
+    Guid group;
     Guid id;
     std::deque<Candidate> queue;
     std::vector<Attempt> asks;  // by the index of the answer; our own store is the first
     std::size_t unreachable = 0;
     std::size_t wrong = 0;
     std::optional<base::Error> own_error;  ///< why our own store cannot say whether it has it
-    bool looked_off_place = false;
+    bool looked_for_misplaced = false;
     std::size_t at_once = 2;  ///< how many are asked, our own store included, without waiting for one of them
     bool held = false;        ///< the bytes are ours, by what our store says
     bool read_here = false;   ///< our own store had them
@@ -62,16 +62,16 @@ struct Reader::Search {
     std::shared_ptr<Gather<Answer>> gather;
 };
 
-Task<Result<SharedBytes>> Reader::get(Guid place, Guid id, TimePoint deadline) {
+Task<Result<SharedBytes>> Reader::get(Guid group, Guid id, TimePoint deadline) {
     ++context_.counters.gets;
-    const auto search = std::make_shared<Search>(context_.env.executor, place, id);
+    const auto search = std::make_shared<Search>(context_.env.executor, group, id);
     auto own = co_await read_here(search, deadline);
     if (own) co_return std::move(*own);
     if (auto cached = co_await cache_.get(id)) {
         ++context_.counters.cache_hits;
         co_return std::move(*cached);
     }
-    auto set = co_await holders_.find(place, context_.membership.copies(), deadline);
+    auto set = co_await holders_.find(group, context_.membership.copies(), deadline);
     if (!set && search->all_answered()) co_return std::move(set).error();
     if (set) {
         line_up(*search, *set);
@@ -79,12 +79,12 @@ Task<Result<SharedBytes>> Reader::get(Guid place, Guid id, TimePoint deadline) {
         ++search->unreachable;
     }
     auto bytes = co_await run(search, deadline);
-    if (bytes && !search->read_here) cache_.offer(place, id, *bytes);
+    if (bytes && !search->read_here) cache_.offer(group, id, *bytes);
     co_return bytes;
 }
 
-/// From our own store, which hashes what it reads; guests are there too. Not waited for longer than a holder before a
-/// second one is asked: whoever keeps the block in our stead may be slow, and so may a disk.
+/// From our own store, which hashes what it reads; diverted replicas are there too. Not waited for longer than a holder
+/// before a second one is asked: whoever keeps the block in our stead may be slow, and so may a disk.
 Task<std::optional<SharedBytes>> Reader::read_here(std::shared_ptr<Search> search, TimePoint deadline) {
     search->held = context_.store.has(search->id);
     search->asks.push_back({context_.self(), true, false, true, context_.now(), false});
@@ -113,39 +113,41 @@ void Reader::line_up(Search& search, const HolderSet& set) {
     for (const auto& holder : set.placement) search.unreachable += holder.live ? 0 : 1;
     const auto nearest =
         search.queue.empty() ? base::Duration::max() : context_.latencies.expected(search.queue.front().address.id);
-    auto keepers = off_place_.known(search.place);
-    std::erase_if(keepers, [&](const auto& keeper) { return set.written_by(keeper.address.id); });
-    std::ranges::stable_sort(keepers, std::greater{}, [&](const auto& keeper) { return takes(keeper); });
-    for (auto& keeper : keepers) {
-        const auto id = keeper.address.id;
+    auto diversion_hosts = misplaced_.known(search.group);
+    std::erase_if(diversion_hosts,
+                  [&](const auto& diversion_host) { return set.written_by(diversion_host.address.id); });
+    std::ranges::stable_sort(diversion_hosts, std::greater{},
+                             [&](const auto& diversion_host) { return takes(diversion_host); });
+    for (auto& diversion_host : diversion_hosts) {
+        const auto id = diversion_host.address.id;
         const bool timed = context_.latencies.knows(id) || search.queue.empty();
         // How far an untimed one is from us only trying tells: beside the nearest holder, not before it.
-        if (takes(keeper) / (timed ? 1 : 2) >= nearest) continue;
+        if (takes(diversion_host) / (timed ? 1 : 2) >= nearest) continue;
         const auto spare = std::ranges::find(search.queue, id, [](const auto& one) { return one.address.id; });
         const bool counts = spare != search.queue.end();  // it may be one of those that may have taken writes, too
         if (counts) search.queue.erase(spare);
         const auto at = timed || search.queue.empty() ? 0 : 1;
-        search.queue.insert(search.queue.begin() + at, {std::move(keeper.address), counts, true});
+        search.queue.insert(search.queue.begin() + at, {std::move(diversion_host.address), counts, true});
         if (!timed) search.at_once = 3;
     }
 }
 
 /// As far as can be told before it was asked: the overlay's measurement, or the way that its announcement took.
-base::Duration Reader::takes(const OffPlace::Keeper& keeper) const {
-    const auto& id = keeper.address.id;
+base::Duration Reader::takes(const MisplacedCopies::DiversionHost& diversion_host) const {
+    const auto& id = diversion_host.address.id;
     if (context_.latencies.knows(id)) return context_.latencies.expected(id);
     const auto hops = context_.kbr.next_hops(id, 1);
     const bool measured = !hops.empty() && hops[0].node.id() == id && hops[0].rtt > base::Duration{};
-    return measured ? hops[0].rtt : keeper.round_trip;
+    return measured ? hops[0].rtt : diversion_host.round_trip;
 }
 
 void Reader::ask_next(Search& search, TimePoint deadline) {
     if (!search.all_answered()) ++context_.counters.hedged_gets;
     auto next = std::move(search.queue.front());
     search.queue.pop_front();
-    search.asks.push_back({next.address.id, next.holder, next.keeper, false, context_.now(), false});
+    search.asks.push_back({next.address.id, next.holder, next.diversion_host, false, context_.now(), false});
     const auto attempt = context_.attempt(deadline, context_.config.fetch_timeout);
-    spawn(search.attempts, search.gather, counted(fetch(std::move(next.address), search.place, search.id, attempt)));
+    spawn(search.attempts, search.gather, counted(fetch(std::move(next.address), search.group, search.id, attempt)));
 }
 
 Task<Reader::Answer> Reader::counted(Task<Answer> attempt) {
@@ -170,12 +172,12 @@ std::variant<bool, SharedBytes> Reader::look(Search& search) {
         const auto& answer = search.gather->answers[i];
         if (!answer || ask.seen) continue;
         ask.seen = news = true;
-        if (ask.keeper) off_place_.heard(search.place, ask.peer, answer->has_value());
+        if (ask.diversion_host) misplaced_.heard(search.group, ask.peer, answer->has_value());
         if (!*answer) {
             note_failure(search, ask, answer->error());
             continue;
         }
-        if (ask.keeper) ++context_.counters.gets_off_place;
+        if (ask.diversion_host) ++context_.counters.gets_of_misplaced;
         if (ask.own) search.read_here = true;
         if (!ask.own) note_times(search, ask);
         return **answer;
@@ -211,12 +213,12 @@ Task<Reader::Answer> Reader::run(std::shared_ptr<Search> search, TimePoint deadl
         if (auto* bytes = std::get_if<SharedBytes>(&found)) co_return std::move(*bytes);
         if (std::get<bool>(found)) next_start = context_.now();  // one less to wait for: ask the next at once
         if (search->queue.empty() && search->all_answered()) {
-            if (std::exchange(search->looked_off_place, true)) break;
+            if (std::exchange(search->looked_for_misplaced, true)) break;
             // No holder has it, or can say: somebody else may.
             const auto attempt = context_.attempt(deadline, context_.config.call_timeout);
-            for (auto& keeper : co_await off_place_.find(search->place, attempt)) {
-                if (!search->asked(keeper.address.id))
-                    search->queue.push_back({std::move(keeper.address), false, true});
+            for (auto& diversion_host : co_await misplaced_.find(search->group, attempt)) {
+                if (!search->asked(diversion_host.address.id))
+                    search->queue.push_back({std::move(diversion_host.address), false, true});
             }
             continue;
         }
@@ -233,21 +235,21 @@ Task<Reader::Answer> Reader::run(std::shared_ptr<Search> search, TimePoint deadl
     // Only we could not say: then why we could not is what helps.
     if (search->unreachable == 1 && search->own_error) co_return *search->own_error;
     if (search->unreachable > 0) {
-        holders_.forget(search->place);
+        holders_.forget(search->group);
         co_return base::Error{Errc::holders_unreachable, search->id.short_hex()};
     }
     if (search->wrong > 0) co_return base::Error{Errc::corrupt_block, search->id.short_hex()};
     co_return base::Error{Errc::block_not_found, search->id.short_hex()};
 }
 
-Task<Reader::Answer> Reader::fetch(base::Address holder, Guid place, Guid id, TimePoint deadline) {
-    auto answer = co_await fetch_at(context_, holder, place, id, deadline);
+Task<Reader::Answer> Reader::fetch(base::Address holder, Guid group, Guid id, TimePoint deadline) {
+    auto answer = co_await fetch_at(context_, holder, group, id, deadline);
     if (!answer || answer->header.empty()) co_return answer ? Answer{std::move(answer->payload)} : answer.error();
     // It had no room and says who keeps it: one step, not a chain. Several "no" count less than one who cannot say.
     BASE_CO_TRY(const auto elsewhere, decode<FetchReply>(answer->header));
     base::Error said{Errc::block_not_found};
     for (const auto& node : elsewhere.elsewhere) {
-        auto there = co_await fetch_at(context_, node, place, id, deadline);
+        auto there = co_await fetch_at(context_, node, group, id, deadline);
         if (there && there->header.empty()) co_return std::move(there->payload);
         const bool says_no = there || there.error() == Errc::block_not_found;
         if (!says_no && (said == Errc::block_not_found || is_absence(there.error()))) said = std::move(there).error();

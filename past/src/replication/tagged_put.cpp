@@ -6,14 +6,14 @@
 
 namespace past {
 
-base::Task<base::Result<void>> put_tagged(BlockStore& store, base::Guid place, std::vector<Tag> tags,
+base::Task<base::Result<void>> put_tagged(BlockStore& store, base::Guid group, std::vector<Tag> tags,
                                           std::vector<Block> blocks, Cause cause) {
     std::vector<base::Guid> ids;
     for (const auto& block : blocks) ids.push_back(block.id);
     if (a_client_waits(cause)) {
-        BASE_CO_CHECK(co_await store.put(place, tags.front(), std::move(blocks)));
+        BASE_CO_CHECK(co_await store.put(group, tags.front(), std::move(blocks)));
     } else {
-        BASE_CO_CHECK(co_await store.put_for_repair(place, tags.front(), std::move(blocks)));
+        BASE_CO_CHECK(co_await store.put_for_repair(group, tags.front(), std::move(blocks)));
     }
     for (std::size_t i = 1; i < tags.size(); ++i) BASE_CO_CHECK(co_await touch_all(store, tags[i], ids));
     co_return base::ok();

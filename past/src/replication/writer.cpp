@@ -20,9 +20,9 @@ std::size_t Writer::needed_for_majority(unsigned copies) const {
     return context_.config.testing.acknowledge_one_copy_early && needed > 1 ? needed - 1 : needed;
 }
 
-Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {
+Task<Result<PutOutcome>> Writer::put(Guid group, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {
     const auto copies = context_.membership.copies();
-    const auto set = co_await holders_.find(place, copies, deadline);
+    const auto set = co_await holders_.find(group, copies, deadline);
     if (!set) co_return set.error();
     if (set->live() < context_.membership.min_copies()) {
         ++context_.counters.puts_refused;
@@ -36,10 +36,10 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
                               fmt::format("{} of {}{}", set->live(), context_.membership.min_copies(), away)};
     }
     std::vector<Tag> tags{tag};
-    BASE_CO_TRY(auto batch, make_batch(place, std::move(tags), std::move(blocks), Cause::put));
+    BASE_CO_TRY(auto batch, make_batch(group, std::move(tags), std::move(blocks), Cause::put));
     ++context_.counters.puts;
     if (copies == 1 && set->writers.size() == 1 && set->writers[0].id() == context_.self()) {
-        BASE_CO_CHECK(co_await context_.store.put(place, tag, batch->blocks));  // a network of one: nothing to wait for
+        BASE_CO_CHECK(co_await context_.store.put(group, tag, batch->blocks));  // a network of one: nothing to wait for
         co_return PutOutcome{context_.membership.copies_wanted(), 1, copies};
     }
     const auto room = co_await room_for(batch->bytes, deadline);
@@ -58,7 +58,7 @@ Task<Result<PutOutcome>> Writer::put(Guid place, Tag tag, std::vector<Block> blo
         co_await base::wait_until(context_.env.clock, changed, deadline);
     }
     if (put->stored < needed) {
-        holders_.forget(place);
+        holders_.forget(group);
         if (put->no_space) co_return Errc::no_space;
         co_return base::Error{Errc::too_few_copies,
                               fmt::format("{} of {}: {}", put->stored, copies, put->last.message())};
@@ -120,7 +120,7 @@ Task<void> Writer::fill_slot(std::shared_ptr<Put> put, NodeHandle holder) {
 Task<Result<void>> Writer::store(std::shared_ptr<Put> put, NodeHandle holder) {
     if (holder.id() == context_.self()) {
         const auto& request = put->batch->request;
-        co_return co_await context_.put(request.place, request.tags, put->batch->blocks, request.cause);
+        co_return co_await context_.put(request.group, request.tags, put->batch->blocks, request.cause);
     }
     // A copy that goes on behind a put gets the time of an attempt even if the caller was in a hurry.
     const auto attempt = context_.now() + context_.config.store_timeout;
@@ -136,16 +136,16 @@ Task<Result<void>> Writer::store(std::shared_ptr<Put> put, NodeHandle holder) {
 
 // --- touch
 
-Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
+Task<Result<std::vector<bool>>> Writer::touch(Guid group, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
     if (ids.empty()) co_return std::vector<bool>{};
     if (ids.size() > kMaxBlocksPerRequest) {
         co_return base::Error{base::Errc::bad_argument, "a touch takes at most 4096 ids"};
     }
     const auto copies = context_.membership.copies();
-    const auto set = co_await holders_.find(place, copies, deadline);
+    const auto set = co_await holders_.find(group, copies, deadline);
     if (!set) co_return set.error();
     auto request = std::make_shared<TouchRequest>();
-    request->place = place;
+    request->group = group;
     request->tag = tag;
     request->ids = std::move(ids);
     const auto count = request->ids.size();
@@ -174,7 +174,7 @@ Task<Result<std::vector<bool>>> Writer::touch(Guid place, Tag tag, std::vector<G
         if (context_.now() >= patience.value_or(attempt)) break;
         co_await next_answer(context_.env.clock, gather, patience.value_or(attempt));
     }
-    if (answered < needed) holders_.forget(place);
+    if (answered < needed) holders_.forget(group);
     std::size_t others = 0;  // that answered, beside ourselves
     for (std::size_t i = 0; i < set->writers.size(); ++i) {
         const auto& answer = gather->answers[i];
@@ -200,7 +200,7 @@ Task<std::size_t> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, 
                                           std::size_t needed, std::vector<std::size_t>& held, bool patiently,
                                           TimePoint deadline) {
     auto request = std::make_shared<TouchRequest>();
-    request->place = all.place;
+    request->group = all.group;
     request->tag = all.tag;
     std::vector<std::size_t> which;
     for (std::size_t i = 0; i < held.size(); ++i) {
@@ -225,7 +225,7 @@ Task<std::size_t> Writer::touch_elsewhere(const std::vector<NodeHandle>& nodes, 
 
 Task<Result<std::vector<bool>>> Writer::touch_at(NodeHandle holder, std::shared_ptr<const TouchRequest> request,
                                                  TimePoint deadline) {
-    if (holder.id() == context_.self()) co_return co_await context_.touch(request->place, request->tag, request->ids);
+    if (holder.id() == context_.self()) co_return co_await context_.touch(request->group, request->tag, request->ids);
     auto header = encode(*request);
     auto answer = co_await context_.call(std::move(holder.address), Verb::touch, std::move(header), deadline);
     if (!answer) co_return std::move(answer).error();
@@ -241,7 +241,7 @@ Task<Result<std::vector<bool>>> Writer::touch_at(NodeHandle holder, std::shared_
 Task<Result<void>> Writer::remove(Reclaim reclaim, TimePoint deadline) {
     BASE_CO_CHECK(check_reclaim(reclaim));
     const auto copies = context_.membership.copies();
-    const auto set = co_await holders_.find(reclaim.place, copies, deadline);
+    const auto set = co_await holders_.find(reclaim.group, copies, deadline);
     if (!set) co_return set.error();
     const auto shared = std::make_shared<const Reclaim>(std::move(reclaim));
     const auto gather = std::make_shared<Gather<Result<void>>>(context_.env.executor);

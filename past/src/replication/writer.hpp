@@ -1,4 +1,4 @@
-// put, touch and remove: what is asked of all holders of a place.
+// put, touch and remove: what is asked of all holders of a group.
 #pragma once
 
 #include "replication/batch.hpp"
@@ -13,9 +13,9 @@ class Writer {
     Writer(Context& context, Holders& holders, Reclaims& reclaims)
         : context_{context}, holders_{holders}, reclaims_{reclaims} {}
 
-    base::Task<base::Result<PutOutcome>> put(base::Guid place, Tag tag, std::vector<Block> blocks, Wait wait,
+    base::Task<base::Result<PutOutcome>> put(base::Guid group, Tag tag, std::vector<Block> blocks, Wait wait,
                                              base::TimePoint deadline);
-    base::Task<base::Result<std::vector<bool>>> touch(base::Guid place, Tag tag, std::vector<base::Guid> ids,
+    base::Task<base::Result<std::vector<bool>>> touch(base::Guid group, Tag tag, std::vector<base::Guid> ids,
                                                       base::TimePoint deadline);
     base::Task<base::Result<void>> remove(Reclaim reclaim, base::TimePoint deadline);
 

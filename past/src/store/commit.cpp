@@ -39,7 +39,7 @@ std::vector<Guid> named_by(const Request& request) {
 
 std::optional<Op> operation_of(const Group::Part& part) {
     const auto& request = *part.request;
-    if (request.kind == Request::Kind::record) return RecordOp{request.place, request.value};
+    if (request.kind == Request::Kind::record) return RecordOp{request.group, request.value};
     if (part.locations.empty()) return std::nullopt;
     switch (request.kind) {
         case Request::Kind::put:
@@ -170,7 +170,7 @@ PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedB
     PutRecord record;
     for (auto& part : group.parts) {
         if (part.fresh.empty()) continue;
-        record.batches.push_back({part.request->place, part.request->tag, part.entries});
+        record.batches.push_back({part.request->group, part.request->tag, part.entries});
         const bool sets_left = state.tag_sets.size() + group.parts.size() < TagSets::kMax;
         // Blocks of a few bytes would fill our memory long before the disk.
         const bool memory_left = state.index.memory_bytes() + state.tag_sets.memory_bytes() < config.max_index_bytes;
@@ -336,7 +336,7 @@ void SegmentStore::Core::apply(Group& group) {
             case Request::Kind::untag:
             case Request::Kind::discard:
             case Request::Kind::forget_lost: apply_ids(part); break;
-            case Request::Kind::record: state.records[part.request->place] = std::move(part.request->value); break;
+            case Request::Kind::record: state.records[part.request->group] = std::move(part.request->value); break;
             case Request::Kind::drop_damaged: break;  // get() has done it
             case Request::Kind::relocate: apply_relocation(part); break;
         }
@@ -348,7 +348,7 @@ void SegmentStore::Core::apply_put(Group::Part& part) {
     const auto& request = *part.request;
     const auto tags = state.tag_sets.intern({request.tag});
     for (const auto& entry : part.entries) {
-        state.insert(entry.id, {state.active, entry.unit, entry.length}, request.place, state.tag_sets.share(tags));
+        state.insert(entry.id, {state.active, entry.unit, entry.length}, request.group, state.tag_sets.share(tags));
         state.lost.erase(entry.id);
     }
     state.tag_sets.release(tags);

@@ -22,7 +22,7 @@ constexpr std::uint64_t kMostOverhead = 176;
 constexpr unsigned kTries = 3;  // a segment may have blocks that change under our hands, or that cannot be moved
 
 struct Living {
-    Guid place;
+    Guid group;
     Tag tag;
     std::uint32_t unit = 0;
     Guid id;
@@ -77,10 +77,10 @@ Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::ui
         if (state.index.where(block).slot != slot) return;
         const auto& tags = state.tag_sets.tags(state.index.tags(block));
         if (tags.size() == 1)
-            living.push_back({state.index.place(block), tags[0], state.index.where(block).unit, state.index.id(block)});
+            living.push_back({state.index.group(block), tags[0], state.index.where(block).unit, state.index.id(block)});
     });
     std::ranges::sort(living, {}, [](const Living& one) {
-        return std::tuple(one.place, one.tag.volume, one.tag.generation, one.unit);
+        return std::tuple(one.group, one.tag.volume, one.tag.generation, one.unit);
     });
     for (std::size_t at = 0; at < living.size();) {
         std::vector<std::shared_ptr<Request>> requests;
@@ -89,9 +89,9 @@ Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::ui
             auto read = co_await self->read(self, one.id);
             if (!read) continue;  // gone by now, or damaged and dropped
             const auto* last = requests.empty() ? nullptr : requests.back().get();
-            if (last == nullptr || last->place != one.place || !(last->tag == one.tag)) {
+            if (last == nullptr || last->group != one.group || !(last->tag == one.tag)) {
                 requests.push_back(std::make_shared<Request>(self->env.executor, Request::Kind::relocate));
-                requests.back()->place = one.place;
+                requests.back()->group = one.group;
                 requests.back()->tag = one.tag;
                 requests.back()->from = slot;
             }

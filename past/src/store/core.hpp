@@ -26,7 +26,7 @@ struct Request {
     Request(base::Executor executor, Kind what) : kind{what}, done{std::move(executor)} {}
 
     Kind kind;
-    base::Guid place;  ///< put; record: the key
+    base::Guid group;  ///< put; record: the key
     Tag tag;
     std::vector<Block> blocks;
     std::vector<base::Guid> ids;

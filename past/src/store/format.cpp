@@ -157,7 +157,7 @@ Bytes PutRecord::encode(const StoreId& store) const {
     out.u32(static_cast<std::uint32_t>(head_bytes() - kPutHeadBytes)).u32(static_cast<std::uint32_t>(payload_bytes()));
     out.u32(static_cast<std::uint32_t>(batches.size())).u32(count);
     for (const auto& batch : batches) {
-        out.guid(batch.place).guid(batch.tag.volume).u64(batch.tag.generation);
+        out.guid(batch.group).guid(batch.tag.volume).u64(batch.tag.generation);
         out.u32(static_cast<std::uint32_t>(batch.blocks.size()));
         for (const auto& block : batch.blocks) out.guid(block.id).u32(block.length);
     }
@@ -199,7 +199,7 @@ Result<PutRecord> decode_put(ByteView bytes, const StoreId& store, std::uint32_t
     std::uint64_t seen = 0;
     for (std::uint32_t i = 0; i < batches; ++i) {
         PutBatch batch;
-        batch.place = in.guid();
+        batch.group = in.guid();
         batch.tag.volume = in.guid();
         batch.tag.generation = in.u64();
         const auto count = in.u32();

@@ -43,8 +43,8 @@ std::size_t Index::memory_bytes() const {
             shard.slots.capacity() * 4 + shard.chunks.capacity() * 8 + shard.chunks.size() * kChunk * sizeof(Entry);
     }
     constexpr std::size_t node_bytes = 80;  // of place_numbers_
-    return bytes + places_.capacity() * sizeof(Place) + free_places_.capacity() * 4 +
-           place_numbers_.size() * node_bytes;
+    return bytes + groups_.capacity() * sizeof(Group) + free_groups_.capacity() * 4 +
+           group_numbers_.size() * node_bytes;
 }
 
 Index::Handle Index::find(const base::Guid& id) const {
@@ -101,7 +101,7 @@ void Index::grow(std::size_t number) {
     }
 }
 
-void Index::insert(const base::Guid& id, const Where& where, const base::Guid& place, TagSets::Ref tags) {
+void Index::insert(const base::Guid& id, const Where& where, const base::Guid& group, TagSets::Ref tags) {
     const auto h = hash(id);
     const auto number = static_cast<std::size_t>(h >> 56U);
     auto& shard = shards_[number];
@@ -121,7 +121,7 @@ void Index::insert(const base::Guid& id, const Where& where, const base::Guid& p
     entry(block).id = id;
     move(block, where);
     set_tags(block, tags);
-    add_to_place(block, place_of(place));
+    add_to_group(block, group_of(group));
     ++size_;
     block_bytes_ += where.length;
 }
@@ -132,10 +132,10 @@ TagSets::Ref Index::erase(Handle block) {
     const auto number = static_cast<std::size_t>(block >> 24U);
     auto& shard = shards_[number];
     erase_slot(number, hash(e.id), block & kItemMask);
-    take_from_place(block);
+    take_from_group(block);
     --size_;
     block_bytes_ -= e.length;
-    e.place = kNone;
+    e.group = kNone;
     e.smaller = shard.free;
     shard.free = block & kItemMask;
     --shard.used;
@@ -158,27 +158,27 @@ void Index::erase_slot(std::size_t number, std::uint64_t h, std::uint32_t item) 
     shard.slots[hole] = kEmptySlot;
 }
 
-std::uint32_t Index::place_of(const base::Guid& guid) {
-    const auto [at, added] = place_numbers_.try_emplace(guid, 0U);
+std::uint32_t Index::group_of(const base::Guid& guid) {
+    const auto [at, added] = group_numbers_.try_emplace(guid, 0U);
     if (!added) return at->second;
-    if (free_places_.empty()) {
-        at->second = static_cast<std::uint32_t>(places_.size());
-        places_.emplace_back();
+    if (free_groups_.empty()) {
+        at->second = static_cast<std::uint32_t>(groups_.size());
+        groups_.emplace_back();
     } else {
-        at->second = free_places_.back();
-        free_places_.pop_back();
+        at->second = free_groups_.back();
+        free_groups_.pop_back();
     }
-    places_[at->second].guid = guid;
+    groups_[at->second].guid = guid;
     return at->second;
 }
 
 // A treap (Seidel & Aragon 1996): a search tree by id, a heap by hash. Nobody without the salt can choose its shape.
-void Index::add_to_place(Handle block, std::uint32_t number) {
-    auto& place = places_[number];
+void Index::add_to_group(Handle block, std::uint32_t number) {
+    auto& group = groups_[number];
     auto& e = entry(block);
-    e.place = number;
+    e.group = number;
     const auto priority = hash(e.id);
-    Handle* link = &place.root;
+    Handle* link = &group.root;
     while (*link != kNone && hash(entry(*link).id) >= priority)
         link = entry(*link).id < e.id ? &entry(*link).greater : &entry(*link).smaller;
     auto below = std::exchange(*link, block);  // is split between both sides of the new one
@@ -196,15 +196,15 @@ void Index::add_to_place(Handle block, std::uint32_t number) {
         below = other.id < e.id ? other.greater : other.smaller;
     }
     *smaller = *greater = kNone;
-    ++place.blocks;
-    place.bytes += e.length;
-    toggle(place.digest, e.id);
+    ++group.blocks;
+    group.bytes += e.length;
+    toggle(group.digest, e.id);
 }
 
-void Index::take_from_place(Handle block) {
+void Index::take_from_group(Handle block) {
     const auto& e = entry(block);
-    auto& place = places_[e.place];
-    Handle* link = &place.root;
+    auto& group = groups_[e.group];
+    Handle* link = &group.root;
     while (*link != block) link = entry(*link).id < e.id ? &entry(*link).greater : &entry(*link).smaller;
     auto smaller = e.smaller, greater = e.greater;  // are merged where it was
     while (smaller != kNone && greater != kNone) {
@@ -219,38 +219,38 @@ void Index::take_from_place(Handle block) {
         }
     }
     *link = smaller != kNone ? smaller : greater;
-    --place.blocks;
-    place.bytes -= e.length;
-    toggle(place.digest, e.id);
-    if (place.blocks > 0) return;
-    place_numbers_.erase(place.guid);
-    free_places_.push_back(e.place);
-    place = Place{};
+    --group.blocks;
+    group.bytes -= e.length;
+    toggle(group.digest, e.id);
+    if (group.blocks > 0) return;
+    group_numbers_.erase(group.guid);
+    free_groups_.push_back(e.group);
+    group = Group{};
 }
 
-std::vector<PlaceSummary> Index::places() const {
-    std::vector<PlaceSummary> all;
-    all.reserve(place_numbers_.size());
-    for (const auto& [guid, number] : place_numbers_) {
-        const auto& place = places_[number];
-        all.push_back({guid, place.blocks, place.bytes, place.digest});
+std::vector<GroupSummary> Index::groups() const {
+    std::vector<GroupSummary> all;
+    all.reserve(group_numbers_.size());
+    for (const auto& [guid, number] : group_numbers_) {
+        const auto& group = groups_[number];
+        all.push_back({guid, group.blocks, group.bytes, group.digest});
     }
     return all;
 }
 
-PlaceSummary Index::summary(const base::Guid& guid) const {
-    const auto number = place_numbers_.find(guid);
-    if (number == place_numbers_.end()) return {.place = guid};
-    const auto& place = places_[number->second];
-    return {guid, place.blocks, place.bytes, place.digest};
+GroupSummary Index::summary(const base::Guid& guid) const {
+    const auto number = group_numbers_.find(guid);
+    if (number == group_numbers_.end()) return {.group = guid};
+    const auto& group = groups_[number->second];
+    return {guid, group.blocks, group.bytes, group.digest};
 }
 
-std::vector<base::Guid> Index::list(const base::Guid& place, const base::Guid& after, std::size_t limit) const {
+std::vector<base::Guid> Index::list(const base::Guid& group, const base::Guid& after, std::size_t limit) const {
     std::vector<base::Guid> ids;
-    const auto number = place_numbers_.find(place);
-    if (number == place_numbers_.end()) return ids;
+    const auto number = group_numbers_.find(group);
+    if (number == group_numbers_.end()) return ids;
     std::vector<Handle> ahead;  // of the way down: those still to come, the next one last
-    for (auto at = places_[number->second].root; at != kNone;) {
+    for (auto at = groups_[number->second].root; at != kNone;) {
         const auto& e = entry(at);
         if (e.id > after) ahead.push_back(at);
         at = e.id > after ? e.smaller : e.greater;

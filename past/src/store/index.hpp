@@ -1,7 +1,7 @@
 // Which blocks are held, where, for whom: about 62 bytes a block in memory.
 //
 // 256 shards of an entry pool in small chunks and a table of 4-byte slots that grows by an eighth at a time: no growth
-// copies more than a shard's slots, and at most a quarter of them is empty. Blocks of a place are a treap, in the order
+// copies more than a shard's slots, and at most a quarter of them is empty. Blocks of a group are a treap, in the order
 // of their ids, so that a page of them costs what it lists. A plain value: no clock, no disk. Not thread safe.
 #pragma once
 
@@ -43,19 +43,19 @@ class Index {
     [[nodiscard]] Where where(Handle block) const;
     [[nodiscard]] TagSets::Ref tags(Handle block) const;
     [[nodiscard]] const base::Guid& id(Handle block) const { return entry(block).id; }
-    [[nodiscard]] const base::Guid& place(Handle block) const { return places_[entry(block).place].guid; }
+    [[nodiscard]] const base::Guid& group(Handle block) const { return groups_[entry(block).group].guid; }
 
     /// Requires: not held. Takes over the reference to `tags`.
-    void insert(const base::Guid& id, const Where& where, const base::Guid& place, TagSets::Ref tags);
+    void insert(const base::Guid& id, const Where& where, const base::Guid& group, TagSets::Ref tags);
     /// Takes over the new reference; the old one is the caller's to release (TagSets::with does).
     void set_tags(Handle block, TagSets::Ref tags);
     void move(Handle block, const Where& where);
     /// The reference to its tags is the caller's from now on.
     TagSets::Ref erase(Handle block);
 
-    [[nodiscard]] std::vector<PlaceSummary> places() const;
-    [[nodiscard]] PlaceSummary summary(const base::Guid& place) const;
-    [[nodiscard]] std::vector<base::Guid> list(const base::Guid& place, const base::Guid& after,
+    [[nodiscard]] std::vector<GroupSummary> groups() const;
+    [[nodiscard]] GroupSummary summary(const base::Guid& group) const;
+    [[nodiscard]] std::vector<base::Guid> list(const base::Guid& group, const base::Guid& after,
                                                std::size_t limit) const;
 
     template <class Visitor>
@@ -63,7 +63,7 @@ class Index {
         for (std::size_t shard = 0; shard < shards_.size(); ++shard) {
             for (std::uint32_t i = 0; i < shards_[shard].made; ++i) {
                 const auto block = static_cast<Handle>(shard << 24U | i);
-                if (entry(block).place != kNone) visit(block);
+                if (entry(block).group != kNone) visit(block);
             }
         }
     }
@@ -79,7 +79,7 @@ class Index {
         std::uint32_t tags_middle : 11;
         std::uint32_t slot : 22;
         std::uint32_t tags_low : 10;
-        std::uint32_t place;      // kNone: free
+        std::uint32_t group;      // kNone: free
         Handle smaller, greater;  // of the same place; smaller: also the free chain
     };
     static_assert(sizeof(Entry) == 56);
@@ -90,7 +90,7 @@ class Index {
         std::uint32_t free = kEmptySlot;   // chain of entries to use again
         std::vector<std::uint32_t> slots;  // 8 bits of the hash, 24 bits of the entry
     };
-    struct Place {
+    struct Group {
         base::Guid guid;
         base::Guid digest;
         std::uint64_t blocks = 0;
@@ -105,17 +105,17 @@ class Index {
     static void put_slot(Shard& shard, std::uint64_t hash, std::uint32_t item);
     void grow(std::size_t shard);
     void erase_slot(std::size_t shard, std::uint64_t hash, std::uint32_t item);
-    std::uint32_t place_of(const base::Guid& guid);
-    void add_to_place(Handle block, std::uint32_t place);
-    void take_from_place(Handle block);
+    std::uint32_t group_of(const base::Guid& guid);
+    void add_to_group(Handle block, std::uint32_t group);
+    void take_from_group(Handle block);
 
     std::uint64_t salt_;
     std::size_t size_ = 0;
     std::uint64_t block_bytes_ = 0;
     std::array<Shard, 256> shards_;
-    std::vector<Place> places_;
-    std::vector<std::uint32_t> free_places_;
-    std::map<base::Guid, std::uint32_t> place_numbers_;  // ordered: a hash table would be the callers' to attack
+    std::vector<Group> groups_;
+    std::vector<std::uint32_t> free_groups_;
+    std::map<base::Guid, std::uint32_t> group_numbers_;  // ordered: a hash table would be the callers' to attack
 };
 
 }  // namespace past::store

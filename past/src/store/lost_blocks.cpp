@@ -74,7 +74,7 @@ base::Bytes LostBlocks::encode() const {
     out.u8(kKind);
     for (const auto* entry : in_order()) {
         const auto& block = entry->block;
-        out.guid(block.id).guid(block.place).u16(static_cast<std::uint16_t>(block.tags.size()));
+        out.guid(block.id).guid(block.group).u16(static_cast<std::uint16_t>(block.tags.size()));
         for (const auto& tag : block.tags) out.guid(tag.volume).u64(tag.generation);
     }
     return out.take();
@@ -88,7 +88,7 @@ LostBlocks LostBlocks::decode(base::ByteView bytes) {
     while (in.remaining() > 0) {
         LostBlock block;
         block.id = in.guid();
-        block.place = in.guid();
+        block.group = in.guid();
         block.tags.resize(in.u16());
         if (block.tags.empty() || block.tags.size() > kMaxTags || out.contains(block.id)) in.fail();
         for (auto& tag : block.tags) tag = {in.guid(), in.u64()};

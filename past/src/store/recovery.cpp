@@ -144,7 +144,7 @@ class Recovery {
                 if (moved && is_torn) {
                     sets.release(tags);
                 } else {
-                    state().insert(block.id, {slot, block.unit, block.length}, batch.place, tags);
+                    state().insert(block.id, {slot, block.unit, block.length}, batch.group, tags);
                 }
             }
             sets.release(as_put);

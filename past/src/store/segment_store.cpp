@@ -57,7 +57,7 @@ Task<void> SegmentStore::give_back() {
     co_await Core::give_back(core);
 }
 
-Task<Result<void>> SegmentStore::put(Guid place, Tag tag, std::vector<Block> blocks) {
+Task<Result<void>> SegmentStore::put(Guid group, Tag tag, std::vector<Block> blocks) {
     const auto core = core_;
     const auto request = std::make_shared<Request>(core->env.executor, Request::Kind::put);
     for (const auto& block : blocks) {
@@ -67,7 +67,7 @@ Task<Result<void>> SegmentStore::put(Guid place, Tag tag, std::vector<Block> blo
     if (blocks.size() > kMaxBlocks || request->bytes > store::kMaxPayloadsBytes)
         co_return base::Error{base::Errc::bad_argument, "more than 65536 blocks or 128 MiB in one put"};
     if (blocks.empty()) co_return base::ok();
-    request->place = place;
+    request->group = group;
     request->tag = tag;
     request->blocks = std::move(blocks);
     const auto room = co_await core->queue_room.acquire(request->bytes);
@@ -121,7 +121,7 @@ Task<Result<void>> SegmentStore::put_record(Guid key, base::Bytes value) {
     const auto core = core_;
     if (value.size() > store::kMaxRecordBytes) co_return base::Error{Errc::too_large, key.hex()};
     const auto request = std::make_shared<Request>(core->env.executor, Request::Kind::record);
-    request->place = key;
+    request->group = key;
     request->value = std::move(value);
     co_await Core::submit(core, request);
     co_return request->result;
@@ -142,12 +142,12 @@ std::vector<Tag> SegmentStore::tags(const Guid& id) const {
     return state.tag_sets.tags(state.index.tags(block));
 }
 
-std::vector<PlaceSummary> SegmentStore::places() const { return core_->state.index.places(); }
+std::vector<GroupSummary> SegmentStore::groups() const { return core_->state.index.groups(); }
 
-PlaceSummary SegmentStore::summary(const Guid& place) const { return core_->state.index.summary(place); }
+GroupSummary SegmentStore::summary(const Guid& group) const { return core_->state.index.summary(group); }
 
-std::vector<Guid> SegmentStore::list(const Guid& place, const Guid& after, std::size_t limit) const {
-    return core_->state.index.list(place, after, limit);
+std::vector<Guid> SegmentStore::list(const Guid& group, const Guid& after, std::size_t limit) const {
+    return core_->state.index.list(group, after, limit);
 }
 
 std::vector<LostBlock> SegmentStore::lost() const { return core_->state.lost.all(); }

@@ -25,14 +25,14 @@ void State::remove_segment(std::uint32_t slot) {
     if (active == slot) active = kNoSlot;
 }
 
-void State::insert(const base::Guid& id, const Index::Where& where, const base::Guid& place, TagSets::Ref tags) {
+void State::insert(const base::Guid& id, const Index::Where& where, const base::Guid& group, TagSets::Ref tags) {
     if (const auto older = index.find(id); older != Index::kNone) {
         const auto joined = tag_sets.join(index.tags(older), tags);
         tag_sets.release(tags);
         tags = joined;
         erase(older);
     }
-    index.insert(id, where, place, tags);
+    index.insert(id, where, group, tags);
     ++segments[where.slot].live_blocks;
     segments[where.slot].live_bytes += where.length;
 }
@@ -54,7 +54,7 @@ void State::move(Index::Handle block, const Index::Where& where) {
 }
 
 void State::lose(Index::Handle block) {
-    lost.add({index.id(block), index.place(block), tag_sets.tags(index.tags(block))});
+    lost.add({index.id(block), index.group(block), tag_sets.tags(index.tags(block))});
     erase(block);
 }
 

@@ -52,7 +52,7 @@ struct State {
     void remove_segment(std::uint32_t slot);
 
     /// A new copy of a block. If it is held already (recovery after damage only) the new copy wins and tags are joined.
-    void insert(const base::Guid& id, const Index::Where& where, const base::Guid& place, TagSets::Ref tags);
+    void insert(const base::Guid& id, const Index::Where& where, const base::Guid& group, TagSets::Ref tags);
     void erase(Index::Handle block);
     /// It has another copy from now on.
     void move(Index::Handle block, const Index::Where& where);

@@ -12,7 +12,7 @@ Bytes receipt_body(const base::NodeId& holder, const StoreRequest& request, std:
     base::Sha256 ids;
     for (const auto& id : request.ids) ids.update(id.view());
     base::Writer out;
-    out.u8(1).guid(holder).guid(request.place).varint(request.tags.size());
+    out.u8(1).guid(holder).guid(request.group).varint(request.tags.size());
     for (const auto& tag : request.tags) out.guid(tag.volume).u64(tag.generation);
     out.guid(ids.finish()).i64(time_ns);
     return out.take();
@@ -22,7 +22,7 @@ Bytes receipt_body(const base::NodeId& holder, const StoreRequest& request, std:
 
 Bytes encode(const StoreRequest& request) {
     pb::StoreRequest out;
-    put(out.mutable_place(), request.place);
+    put(out.mutable_group(), request.group);
     for (const auto& tag : request.tags) put(out.add_tags(), tag);
     put(out.mutable_ids(), request.ids);
     out.mutable_lengths()->Add(request.lengths.begin(), request.lengths.end());
@@ -33,7 +33,7 @@ template <>
 base::Result<StoreRequest> decode(ByteView bytes) {
     pb::StoreRequest in;
     StoreRequest out;
-    if (!parse(in, bytes) || !get(in.place(), out.place)) return bad("store request");
+    if (!parse(in, bytes) || !get(in.group(), out.group)) return bad("store request");
     if (in.tags_size() < 1 || static_cast<std::size_t>(in.tags_size()) > kMaxTagsPerRequest) return bad("tags");
     for (const auto& tag : in.tags()) {
         if (!get(tag, out.tags.emplace_back())) return bad("tag");
@@ -67,7 +67,7 @@ base::Result<StoreReply> decode(ByteView bytes) {
 
 Bytes encode(const FetchRequest& request) {
     pb::FetchRequest out;
-    put(out.mutable_place(), request.place);
+    put(out.mutable_group(), request.group);
     put(out.mutable_id(), request.id);
     return serialize(out);
 }
@@ -75,7 +75,7 @@ template <>
 base::Result<FetchRequest> decode(ByteView bytes) {
     pb::FetchRequest in;
     FetchRequest out;
-    if (!parse(in, bytes) || !get(in.place(), out.place) || !get(in.id(), out.id)) return bad("fetch request");
+    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.id(), out.id)) return bad("fetch request");
     return out;
 }
 
@@ -163,7 +163,7 @@ base::Result<Reclaim> decode(ByteView bytes) {
 
 Bytes encode(const HoldersRequest& request) {
     pb::HoldersRequest out;
-    put(out.mutable_place(), request.place);
+    put(out.mutable_group(), request.group);
     out.set_count(request.count);
     return serialize(out);
 }
@@ -171,7 +171,7 @@ template <>
 base::Result<HoldersRequest> decode(ByteView bytes) {
     pb::HoldersRequest in;
     HoldersRequest out;
-    if (!parse(in, bytes) || !get(in.place(), out.place)) return bad("holders request");
+    if (!parse(in, bytes) || !get(in.group(), out.group)) return bad("holders request");
     if (in.count() < 1 || in.count() > kMaxHolders) return bad("count");
     out.count = in.count();
     return out;
@@ -211,7 +211,7 @@ Bytes encode(const CompareRequest& request) {
     pb::CompareRequest out;
     for (const auto& entry : request.entries) {
         auto* field = out.add_entries();
-        put(field->mutable_place(), entry.place);
+        put(field->mutable_group(), entry.group);
         field->set_blocks(entry.blocks);
         put(field->mutable_digest(), entry.digest);
     }
@@ -225,7 +225,7 @@ base::Result<CompareRequest> decode(ByteView bytes) {
     for (const auto& entry : in.entries()) {
         auto& value = out.entries.emplace_back();
         value.blocks = entry.blocks();
-        if (!get(entry.place(), value.place) || !get(entry.digest(), value.digest)) return bad("compare");
+        if (!get(entry.group(), value.group) || !get(entry.digest(), value.digest)) return bad("compare");
     }
     return out;
 }
@@ -236,7 +236,7 @@ Bytes encode(const CompareReply& reply) {
         auto* field = out.add_entries();
         field->set_blocks(entry.blocks);
         put(field->mutable_digest(), entry.digest);
-        field->set_in_doubt(entry.in_doubt);
+        field->set_unconfirmed(entry.unconfirmed);
     }
     return serialize(out);
 }
@@ -248,22 +248,22 @@ base::Result<CompareReply> decode(ByteView bytes) {
     for (const auto& entry : in.entries()) {
         auto& value = out.entries.emplace_back();
         value.blocks = entry.blocks();
-        value.in_doubt = entry.in_doubt();
-        if (!get(entry.digest(), value.digest) || value.in_doubt > value.blocks) return bad("compare");
+        value.unconfirmed = entry.unconfirmed();
+        if (!get(entry.digest(), value.digest) || value.unconfirmed > value.blocks) return bad("compare");
     }
     return out;
 }
 
 Bytes encode(const RangesRequest& request) {
     pb::RangesRequest out;
-    put(out.mutable_place(), request.place);
+    put(out.mutable_group(), request.group);
     return serialize(out);
 }
 template <>
 base::Result<RangesRequest> decode(ByteView bytes) {
     pb::RangesRequest in;
     RangesRequest out;
-    if (!parse(in, bytes) || !get(in.place(), out.place)) return bad("ranges request");
+    if (!parse(in, bytes) || !get(in.group(), out.group)) return bad("ranges request");
     return out;
 }
 
@@ -307,23 +307,23 @@ base::Result<RoomReply> decode(ByteView bytes) {
 
 Bytes encode(const ReviewRequest& request) {
     pb::ReviewRequest out;
-    put(out.mutable_places(), request.places);
+    put(out.mutable_groups(), request.groups);
     return serialize(out);
 }
 template <>
 base::Result<ReviewRequest> decode(ByteView bytes) {
     pb::ReviewRequest in;
     ReviewRequest out;
-    if (!parse(in, bytes) || !get(in.places(), out.places, kMaxCompareEntries) || out.places.empty()) {
+    if (!parse(in, bytes) || !get(in.groups(), out.groups, kMaxCompareEntries) || out.groups.empty()) {
         return bad("review");
     }
-    if (!ascending(out.places)) return bad("review");
+    if (!ascending(out.groups)) return bad("review");
     return out;
 }
 
 Bytes encode(const ClaimRequest& request) {
     pb::ClaimRequest out;
-    put(out.mutable_place(), request.place);
+    put(out.mutable_group(), request.group);
     put(out.mutable_after(), request.after);
     put(out.mutable_up_to(), request.up_to);
     put(out.mutable_ids(), request.ids);
@@ -333,7 +333,7 @@ template <>
 base::Result<ClaimRequest> decode(ByteView bytes) {
     pb::ClaimRequest in;
     ClaimRequest out;
-    if (!parse(in, bytes) || !get(in.place(), out.place) || !get(in.after(), out.after) ||
+    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.after(), out.after) ||
         !get(in.up_to(), out.up_to) || !get(in.ids(), out.ids, kMaxBlocksPerRequest)) {
         return bad("claim");
     }
@@ -359,7 +359,7 @@ base::Result<RetagRequest> decode(ByteView bytes) {
 
 Bytes encode(const OfferRequest& request) {
     pb::OfferRequest out;
-    put(out.mutable_place(), request.place);
+    put(out.mutable_group(), request.group);
     put(out.mutable_tag(), request.tag);
     put(out.mutable_ids(), request.ids);
     return serialize(out);
@@ -368,7 +368,7 @@ template <>
 base::Result<OfferRequest> decode(ByteView bytes) {
     pb::OfferRequest in;
     OfferRequest out;
-    if (!parse(in, bytes) || !get(in.place(), out.place) || !get(in.tag(), out.tag) ||
+    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.tag(), out.tag) ||
         !get(in.ids(), out.ids, kMaxBlocksPerRequest, 1)) {
         return bad("offer");
     }

@@ -60,12 +60,12 @@ inline void put(pb::RegisterState* field, const RegisterState& state) {
     if (state.value) put(field->mutable_value(), *state.value);
 }
 inline void put(pb::TouchRequest* field, const TouchRequest& request) {
-    put(field->mutable_place(), request.place);
+    put(field->mutable_group(), request.group);
     put(field->mutable_tag(), request.tag);
     put(field->mutable_ids(), request.ids);
 }
 inline void put(pb::RemoveRequest* field, const Reclaim& reclaim) {
-    put(field->mutable_place(), reclaim.place);
+    put(field->mutable_group(), reclaim.group);
     put(field->mutable_tag(), reclaim.tag);
     put(field->mutable_owner(), ByteView{reclaim.owner});
     put(field->mutable_name_digest(), reclaim.name_digest);
@@ -76,7 +76,7 @@ inline void put(pb::RemoveRequest* field, const Reclaim& reclaim) {
 
 inline void put(pb::ListRequest* field, const ListRequest& request) {
     const auto& query = request.query;
-    put(field->mutable_place(), query.place);
+    put(field->mutable_group(), query.group);
     put(field->mutable_tag(), query.tag);
     put(field->mutable_owner(), ByteView{query.owner});
     put(field->mutable_name_digest(), query.name_digest);
@@ -160,12 +160,12 @@ inline bool get(const pb::RegisterState& field, RegisterState& out) {
     return get(field.value(), out.value.emplace()) && out.accepted != Ballot{};
 }
 inline bool get(const pb::TouchRequest& field, TouchRequest& out) {
-    return get(field.place(), out.place) && get(field.tag(), out.tag) &&
+    return get(field.group(), out.group) && get(field.tag(), out.tag) &&
            get(field.ids(), out.ids, kMaxBlocksPerRequest, 1);
 }
 inline bool get(const pb::RemoveRequest& field, Reclaim& out) {
     out.at_once = field.at_once();
-    return get(field.place(), out.place) && get(field.tag(), out.tag) && get(field.owner(), out.owner) &&
+    return get(field.group(), out.group) && get(field.tag(), out.tag) && get(field.owner(), out.owner) &&
            get(field.name_digest(), out.name_digest) && get(field.ids(), out.blocks, kMaxBlocksPerRequest, 1) &&
            get(field.signature(), out.signature);
 }
@@ -184,7 +184,7 @@ inline bool get_lengths(const google::protobuf::RepeatedField<std::uint32_t>& fi
 inline bool get(const pb::ListRequest& field, ListRequest& out) {
     auto& query = out.query;
     query.all = field.all();
-    return get(field.place(), query.place) && get(field.tag(), query.tag) && get(field.owner(), query.owner) &&
+    return get(field.group(), query.group) && get(field.tag(), query.tag) && get(field.owner(), query.owner) &&
            get(field.name_digest(), query.name_digest) && get(field.signature(), query.signature) &&
            get(field.after(), out.after);
 }

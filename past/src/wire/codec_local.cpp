@@ -6,7 +6,7 @@ namespace past {
 
 Bytes encode(const LocalPut& request) {
     pb::LocalPut out;
-    put(out.mutable_place(), request.place);
+    put(out.mutable_group(), request.group);
     put(out.mutable_tag(), request.tag);
     put(out.mutable_ids(), request.ids);
     out.mutable_lengths()->Add(request.lengths.begin(), request.lengths.end());
@@ -18,7 +18,7 @@ template <>
 base::Result<LocalPut> decode(ByteView bytes) {
     pb::LocalPut in;
     LocalPut out;
-    if (!parse(in, bytes) || !get(in.place(), out.place) || !get(in.tag(), out.tag) ||
+    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.tag(), out.tag) ||
         !get(in.ids(), out.ids, kMaxBlocksPerRequest, 1) || !get_lengths(in.lengths(), out.ids.size(), out.lengths)) {
         return bad("put");
     }
@@ -47,7 +47,7 @@ base::Result<PutOutcome> decode(ByteView bytes) {
 
 Bytes encode(const LocalGet& request) {
     pb::LocalGet out;
-    put(out.mutable_place(), request.place);
+    put(out.mutable_group(), request.group);
     put(out.mutable_id(), request.id);
     out.set_deadline_ms(request.deadline_ms);
     return serialize(out);
@@ -56,7 +56,7 @@ template <>
 base::Result<LocalGet> decode(ByteView bytes) {
     pb::LocalGet in;
     LocalGet out;
-    if (!parse(in, bytes) || !get(in.place(), out.place) || !get(in.id(), out.id)) return bad("get");
+    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.id(), out.id)) return bad("get");
     out.deadline_ms = in.deadline_ms();
     return out;
 }
@@ -226,7 +226,7 @@ base::Result<LocalRestoreRecord> decode(ByteView bytes) {
 
 Bytes encode(const LocalHolders& request) {
     pb::LocalHolders out;
-    put(out.mutable_place(), request.place);
+    put(out.mutable_group(), request.group);
     out.set_deadline_ms(request.deadline_ms);
     return serialize(out);
 }
@@ -234,7 +234,7 @@ template <>
 base::Result<LocalHolders> decode(ByteView bytes) {
     pb::LocalHolders in;
     LocalHolders out;
-    if (!parse(in, bytes) || !get(in.place(), out.place)) return bad("holders");
+    if (!parse(in, bytes) || !get(in.group(), out.group)) return bad("holders");
     out.deadline_ms = in.deadline_ms();
     return out;
 }

@@ -130,14 +130,15 @@ Task<std::vector<Guid>> Node::Impl::published(std::vector<Guid> objects, TimePoi
     co_return missing;
 }
 
-void Node::Impl::landed(const std::vector<Landing>& landings) {
-    for (const auto& landing : landings) {
-        const auto at = on_their_way_.find(landing.stamp);
+void Node::Impl::acknowledged(const std::vector<Acknowledgement>& acknowledgements) {
+    for (const auto& acknowledgement : acknowledgements) {
+        const auto at = on_their_way_.find(acknowledgement.stamp);
         if (at == on_their_way_.end()) continue;
         const auto awaited = at->second.awaited.lock();
         if (!awaited) continue;
         const auto& announcement = at->second.announcement;
-        for (std::size_t i = landing.range.begin; i < std::min(landing.range.end, announcement.size()); ++i) {
+        for (std::size_t i = acknowledgement.range.begin; i < std::min(acknowledgement.range.end, announcement.size());
+             ++i) {
             const auto object = announcement.object(i);
             const auto missing = awaited->missing.find(object);
             if (missing == awaited->missing.end()) continue;

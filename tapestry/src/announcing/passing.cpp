@@ -83,7 +83,7 @@ std::vector<NextHop> Node::Impl::way(const Guid& key, unsigned hops, const Effor
 
 void Node::Impl::pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Effort& effort) {
     std::vector<Parcel> stranded;
-    std::map<NodeId, std::vector<Landing>> here;
+    std::map<NodeId, std::vector<Acknowledgement>> here;
     for (const auto& parcel : parcels) {
         if (parcel.hops >= kMaxHops) continue;
         const auto way_of = [&](std::size_t i) { return way(parcel.announcement.key(i), parcel.hops, effort); };
@@ -118,7 +118,7 @@ void Node::Impl::pass_on(std::vector<Parcel> parcels, Bundles& bundles, const Ef
             }
         }
     }
-    for (const auto& [publisher, landings] : here) confirm(publisher, landings);
+    for (const auto& [publisher, acknowledgements] : here) confirm(publisher, acknowledgements);
     if (!stranded.empty()) tasks_.spawn(pass_on_later(std::move(stranded), effort));
 }
 
@@ -128,11 +128,11 @@ void Node::Impl::pass_on(std::vector<Parcel> parcels, const Effort& effort) {
     leave(bundles, effort);
 }
 
-void Node::Impl::confirm(const NodeId& publisher, const std::vector<Landing>& landings) {
-    for (std::size_t at = 0; at < landings.size(); at += kMaxParcels) {
-        const auto count = static_cast<std::ptrdiff_t>(std::min(kMaxParcels, landings.size() - at));
-        const auto first = landings.begin() + static_cast<std::ptrdiff_t>(at);
-        tell(publisher, encode(std::vector<Landing>{first, first + count}));
+void Node::Impl::confirm(const NodeId& publisher, const std::vector<Acknowledgement>& acknowledgements) {
+    for (std::size_t at = 0; at < acknowledgements.size(); at += kMaxParcels) {
+        const auto count = static_cast<std::ptrdiff_t>(std::min(kMaxParcels, acknowledgements.size() - at));
+        const auto first = acknowledgements.begin() + static_cast<std::ptrdiff_t>(at);
+        tell(publisher, encode(std::vector<Acknowledgement>{first, first + count}));
     }
 }
 

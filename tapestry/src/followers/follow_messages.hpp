@@ -78,7 +78,7 @@ struct Hung {
 struct Digest {
     base::Guid object;
     Standing standing;
-    bool crowded = false;  ///< the place was given to one with children: find another
+    bool evicted = false;  ///< the place was given to one with children: find another
     friend bool operator==(const Digest&, const Digest&) = default;
 };
 

@@ -122,15 +122,15 @@ bool FollowTree::take_child(base::Address child, std::uint64_t sequence, std::ui
     kept = {.address = std::move(child),
             .sequence = std::max(sequence, kept.sequence),
             .children = children,
-            .crowded = kept.crowded};
+            .evicted = kept.evicted};
     if (!full) return false;
     // The nearest gives way: it has the least to lose, for others are near here too.
     Child* nearest = nullptr;
     for (auto& [other, each] : children_) {
-        if (each.children > 0 || each.crowded || other == id) continue;
+        if (each.children > 0 || each.evicted || other == id) continue;
         if (nearest == nullptr || each.rtt < nearest->rtt) nearest = &each;
     }
-    if (nearest != nullptr) nearest->crowded = true;
+    if (nearest != nullptr) nearest->evicted = true;
     return nearest != nullptr;
 }
 
@@ -141,17 +141,17 @@ FollowTree::Child* FollowTree::child(const NodeId& node) {
 
 unsigned FollowTree::room() const {
     if (!placed()) return 0;
-    const auto crowded = std::ranges::count_if(children_, [](const auto& each) { return each.second.crowded; });
-    const auto taken = static_cast<unsigned>(children_.size()) - static_cast<unsigned>(crowded);
+    const auto evicted = std::ranges::count_if(children_, [](const auto& each) { return each.second.evicted; });
+    const auto taken = static_cast<unsigned>(children_.size()) - static_cast<unsigned>(evicted);
     return limits_.children - std::min(taken, limits_.children);
 }
 
 /// Those crowded out stay until they have found another place, so of them there are never many.
 unsigned FollowTree::yielding() const {
-    unsigned crowded = 0;
+    unsigned evicted = 0;
     unsigned without = 0;
-    for (const auto& [id, each] : children_) (each.crowded ? crowded : without) += each.crowded || each.children == 0;
-    return std::min(without, kMostCrowded - std::min(crowded, kMostCrowded));
+    for (const auto& [id, each] : children_) (each.evicted ? evicted : without) += each.evicted || each.children == 0;
+    return std::min(without, kMostCrowded - std::min(evicted, kMostCrowded));
 }
 
 }  // namespace tapestry

@@ -31,7 +31,7 @@ class FollowTree {
         std::uint64_t sequence = 0;  ///< of what it has, as far as we know
         std::uint32_t children = 0;  ///< that it has itself
         base::Duration rtt{};        ///< 0: not measured yet
-        bool crowded = false;        ///< another has its place; it was told to find one
+        bool evicted = false;        ///< another has its place; it was told to find one
         unsigned missed = 0;         ///< digests in a row that it did not answer
     };
     enum class Heard {

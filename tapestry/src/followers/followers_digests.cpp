@@ -50,7 +50,7 @@ Task<void> Followers::Impl::digest_to(FollowedPtr followed, Address child) {
     bool again = true;
     while (again && !followed->gone && followed->tree.child(id) != nullptr) {
         followed->digesting[id] = false;
-        auto message = encode(Digest{followed->object, standing(*followed), followed->tree.child(id)->crowded});
+        auto message = encode(Digest{followed->object, standing(*followed), followed->tree.child(id)->evicted});
         const auto began = now();
         const auto answer = co_await call(child, std::move(message), config_.call_timeout);
         if (take_answer(*followed, id, answer, now() - began)) pump(followed, child);
@@ -91,7 +91,7 @@ Result<Message> Followers::Impl::on_digest(const Address& from, const Message& m
         case FollowTree::Heard::outdated:
         case FollowTree::Heard::same: break;
     }
-    if (digested.yours && digest.crowded) crowded_out(*followed);
+    if (digested.yours && digest.evicted) crowded_out(*followed);
     if (digested.yours) pump(followed, from);  // what it does not have, if anything
     return encode(digested);
 }

@@ -55,9 +55,9 @@ class Followers::Impl {
         base::Duration seek_after{};
         base::TimePoint look_at{};  // for a place, or as a top for other trees
         base::Duration look_after{};
-        bool better_homeless = false;  // somebody without a place, too, should rather become the top
+        bool better_orphan = false;  // somebody without a place, too, should rather become the top
         base::TimePoint improve_at{};
-        bool crowded = false;  // any other place is better than this
+        bool evicted = false;  // any other place is better than this
         base::Duration improve_after{};
         base::TimePoint compare_at{};
         std::vector<base::Address> hints;                 // to ask first

@@ -66,7 +66,7 @@ void Followers::Impl::lose_parent(Followed& followed) {
 
 /// Our parent gave our place to somebody with children; it keeps us until we have another.
 void Followers::Impl::crowded_out(Followed& followed) {
-    if (std::exchange(followed.crowded, true)) return;
+    if (std::exchange(followed.evicted, true)) return;
     followed.improve_at = now();
     followed.place_wake->pulse();
 }
@@ -136,7 +136,7 @@ Task<void> Followers::Impl::find_place(FollowedPtr followed) {
 bool Followers::Impl::may_become_top(const Followed& followed) const {
     const auto since = now() - followed.tree.patient_until();
     if (since < Duration{}) return false;
-    return !followed.better_homeless || since > config_.digest_period * 2;
+    return !followed.better_orphan || since > config_.digest_period * 2;
 }
 
 /// Below the best that takes us, of those that can be found from `begin`; who has a place leaves it only for another
@@ -148,8 +148,8 @@ Task<bool> Followers::Impl::hang_near(FollowedPtr followed, std::vector<Address>
     const std::pair ours{tree.rank(), self()};
     for (const auto& one : seen) {
         const auto& there = one.view.standing;
-        const bool homeless = there.parent.id.is_zero() && there.rank.top != one.address.id;
-        if (homeless && std::pair{there.rank, one.address.id} > ours) followed->better_homeless = true;
+        const bool orphaned = there.parent.id.is_zero() && there.rank.top != one.address.id;
+        if (orphaned && std::pair{there.rank, one.address.id} > ours) followed->better_orphan = true;
     }
     std::erase_if(seen, [&](const Seen& one) {
         const auto& there = one.view.standing;
@@ -194,7 +194,7 @@ Task<void> Followers::Impl::improve(FollowedPtr followed) {
     }
     const double present = cost(*at);
     std::erase_if(seen, [&](const Seen& one) {
-        const bool worth = followed->crowded ? one.address.id != parent.id : cost(one) < kGain * present;
+        const bool worth = followed->evicted ? one.address.id != parent.id : cost(one) < kGain * present;
         return !worth || !has_room(*followed, one) || !tree.eligible(one.address.id, one.view.standing);
     });
     const auto best = std::ranges::min_element(seen, {}, [](const Seen& one) { return cost(one); });

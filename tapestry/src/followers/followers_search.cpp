@@ -140,7 +140,7 @@ Task<std::optional<Verdict>> Followers::Impl::hang(FollowedPtr followed, Address
     tree.hang_below(now(), to, std::move(standing), rtt);
     if (!old.id.is_zero() && old.id != to.id) tell_left(*followed, old, to);
     followed->withheld = 0;
-    followed->crowded = false;
+    followed->evicted = false;
     followed->improve_after = config_.improve_first;
     followed->improve_at = now() + followed->improve_after;
     followed->digest_wake->pulse();

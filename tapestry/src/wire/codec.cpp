@@ -96,13 +96,13 @@ Message encode(const Delivered& delivered) {
     return wrap(Verb::deliver, out, delivered.withdrawal ? delivered.withdrawal->sealed() : base::SharedBytes{});
 }
 
-Message encode(const std::vector<Landing>& landings) {
+Message encode(const std::vector<Acknowledgement>& acknowledgements) {
     v1::Arrived out;
-    for (const auto& landing : landings) {
-        auto* one = out.add_landings();
-        one->set_stamp(landing.stamp);
-        one->set_begin(static_cast<std::uint32_t>(landing.range.begin));
-        one->set_end(static_cast<std::uint32_t>(landing.range.end));
+    for (const auto& acknowledgement : acknowledgements) {
+        auto* one = out.add_acknowledgements();
+        one->set_stamp(acknowledgement.stamp);
+        one->set_begin(static_cast<std::uint32_t>(acknowledgement.range.begin));
+        one->set_end(static_cast<std::uint32_t>(acknowledgement.range.end));
     }
     return wrap(Verb::arrived, out);
 }
@@ -244,15 +244,16 @@ Result<Guid> decode_beside(base::ByteView header) {
     return object;
 }
 
-Result<std::vector<Landing>> decode_arrived(base::ByteView header) {
+Result<std::vector<Acknowledgement>> decode_arrived(base::ByteView header) {
     v1::Arrived in;
-    if (!parse(in, header) || static_cast<std::size_t>(in.landings_size()) > kMaxParcels) return Errc::bad_format;
-    std::vector<Landing> landings;
-    for (const auto& one : in.landings()) {
+    if (!parse(in, header) || static_cast<std::size_t>(in.acknowledgements_size()) > kMaxParcels)
+        return Errc::bad_format;
+    std::vector<Acknowledgement> acknowledgements;
+    for (const auto& one : in.acknowledgements()) {
         if (one.begin() >= one.end() || one.end() > kMaxObjects) return Errc::bad_format;
-        landings.push_back({one.stamp(), {one.begin(), one.end()}});
+        acknowledgements.push_back({one.stamp(), {one.begin(), one.end()}});
     }
-    return landings;
+    return acknowledgements;
 }
 
 }  // namespace tapestry

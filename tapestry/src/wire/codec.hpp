@@ -17,7 +17,7 @@ namespace tapestry {
 [[nodiscard]] base::Message encode_handed_over(bool fresh);
 [[nodiscard]] base::Message encode_beside(const base::Guid& object);
 /// At most kMaxParcels.
-[[nodiscard]] base::Message encode(const std::vector<Landing>& landings);
+[[nodiscard]] base::Message encode(const std::vector<Acknowledgement>& acknowledgements);
 /// To a request that has nothing else to say.
 [[nodiscard]] base::Message encode_done(Verb verb);
 
@@ -31,6 +31,6 @@ namespace tapestry {
 [[nodiscard]] base::Result<std::uint64_t> decode_hand_over(base::ByteView header);
 [[nodiscard]] base::Result<bool> decode_handed_over(base::ByteView header);
 [[nodiscard]] base::Result<base::Guid> decode_beside(base::ByteView header);
-[[nodiscard]] base::Result<std::vector<Landing>> decode_arrived(base::ByteView header);
+[[nodiscard]] base::Result<std::vector<Acknowledgement>> decode_arrived(base::ByteView header);
 
 }  // namespace tapestry

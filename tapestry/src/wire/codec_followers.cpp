@@ -138,7 +138,7 @@ Message encode(const Digest& digest) {
     wire::Digest out;
     out.set_object(bytes_of(digest.object.view()));
     put(out.mutable_standing(), digest.standing);
-    out.set_crowded(digest.crowded);
+    out.set_evicted(digest.evicted);
     return wrap(FollowVerb::digest, out);
 }
 
@@ -199,7 +199,7 @@ Result<Hung> decode_hung(const Message& message) {
 
 Result<Digest> decode_digest(const Message& message) {
     return decode<wire::Digest>(message, 0, [](Taker& take, const wire::Digest& in) {
-        return Digest{take.guid(in.object()), take_standing(take, in.standing()), in.crowded()};
+        return Digest{take.guid(in.object()), take_standing(take, in.standing()), in.evicted()};
     });
 }
 

@@ -15,11 +15,11 @@
 namespace objstore::archive {
 
 /// A chunk within a block of the index.
-struct ChunkPlace {
+struct ChunkLocation {
     std::uint32_t block = 0;
     std::uint32_t offset = 0;
     std::uint32_t length = 0;
-    friend bool operator==(const ChunkPlace&, const ChunkPlace&) = default;
+    friend bool operator==(const ChunkLocation&, const ChunkLocation&) = default;
 };
 
 class DedupIndex {
@@ -35,8 +35,8 @@ class DedupIndex {
     [[nodiscard]] std::uint32_t blocks() const { return static_cast<std::uint32_t>(blocks_.size()); }
 
     /// A later place of the same chunk replaces an earlier one.
-    void add(const ChunkHash& hash, ChunkPlace place);
-    [[nodiscard]] std::optional<ChunkPlace> find(const ChunkHash& hash) const;
+    void add(const ChunkHash& hash, ChunkLocation place);
+    [[nodiscard]] std::optional<ChunkLocation> find(const ChunkHash& hash) const;
     [[nodiscard]] std::size_t chunks() const { return entries_.size(); }
     /// Of the chunks; the blocks come on top.
     [[nodiscard]] std::size_t chunk_memory_bytes() const;
@@ -44,7 +44,7 @@ class DedupIndex {
   private:
     struct Entry {
         ChunkHash hash;
-        ChunkPlace place;
+        ChunkLocation place;
     };
     struct Block {
         BlockRefPtr ref;

@@ -62,7 +62,7 @@ class Warnings {
     std::map<WarningKind, Kind> kinds_;
 };
 
-/// A warning that `path` is damaged, if the error costs only what it names (costs_only_itself()); else the error.
+/// A warning that `path` is damaged, if the error costs only what it names (is_isolated_damage()); else the error.
 [[nodiscard]] base::Result<void> leave_out_damaged(Warnings& warnings, std::string path, const base::Error& error);
 
 /// Where an operation is. Totals are estimates; 0 as long as nothing is known.

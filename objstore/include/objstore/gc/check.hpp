@@ -67,7 +67,7 @@ struct CheckProgress {
     std::uint64_t bytes = 0;  ///< read, of data
 };
 
-/// Errors: those of the volume's record; past::Errc::holders_unreachable where no holder of a place answers.
+/// Errors: those of the volume's record; past::Errc::holders_unreachable where no holder of a group answers.
 [[nodiscard]] base::Task<base::Result<CheckReport>> check(Volume& volume, CheckOptions options,
                                                           std::function<void(const CheckProgress&)> progress = {});
 

@@ -1,7 +1,7 @@
 // What no snapshot needs any more is given back, beside writers and readers, without a lock.
 //
 // Why it is safe: docs/decisions/garbage-collection.md. On the node's executor. Reads every tree node of every snapshot
-// once, asks the holders of every place what they have, and says of each block that nothing leads to that it may go.
+// once, asks the holders of every group what they have, and says of each block that nothing leads to that it may go.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct PruneReport {
     bool at_once = false;               ///< they are gone; else they go when the policy's grace is over
     std::uint64_t nodes_read = 0;
     std::uint64_t passes = 1;
-    unsigned places_in_part = 0;  ///< of which a holder did not answer: what only it has is still to be asked for
+    unsigned groups_in_part = 0;  ///< of which a holder did not answer: what only it has is still to be asked for
     /// Of releasing some, while the others were released: base::Errc::busy where too many wait for their grace.
     std::optional<base::Error> refused;
     std::uint64_t blocks_refused = 0;

@@ -61,7 +61,7 @@ class Network {
     /// Nodes lie on the plane [0, 1000]^2 (seeded, or place()); latency = floor + distance * per_unit.
     void use_plane_latency(Duration per_unit, Duration floor = {});
     void place(NodeIndex node, Point point);
-    [[nodiscard]] Point place_of(NodeIndex node) const;
+    [[nodiscard]] Point group_of(NodeIndex node) const;
     /// one_way[from][to]; nodes beyond the matrix wrap around.
     void use_latency_matrix(std::vector<std::vector<Duration>> one_way);
     /// For one pair, in both directions, whatever the model says.

@@ -1,4 +1,4 @@
-#include "repair/far_places.hpp"
+#include "repair/far_groups.hpp"
 
 #include <algorithm>
 
@@ -26,19 +26,19 @@ void take_in_turn(const std::vector<Guid>& all, std::size_t count, Guid& last, s
 
 }  // namespace
 
-void FarPlaces::look_up(const std::vector<Guid>& urgent, const std::vector<Guid>& others) {
+void FarGroups::look_up(const std::vector<Guid>& urgent, const std::vector<Guid>& others) {
     if (working_ > 0) return;
-    const auto places = std::make_shared<std::vector<Guid>>();
-    take_in_turn(urgent, kOfUrgent, last_urgent_, *places);
-    take_in_turn(others, kInAll - places->size(), last_other_, *places);
+    const auto groups = std::make_shared<std::vector<Guid>>();
+    take_in_turn(urgent, kOfUrgent, last_urgent_, *groups);
+    take_in_turn(others, kInAll - groups->size(), last_other_, *groups);
     const auto next = std::make_shared<std::size_t>(0);
-    working_ = std::min(kAtOnce, places->size());
-    for (std::size_t i = 0; i < working_; ++i) context_.work.spawn(work_through(places, next));
+    working_ = std::min(kAtOnce, groups->size());
+    for (std::size_t i = 0; i < working_; ++i) context_.work.spawn(work_through(groups, next));
 }
 
-Task<void> FarPlaces::work_through(std::shared_ptr<std::vector<Guid>> places, std::shared_ptr<std::size_t> next) {
-    while (*next < places->size()) {
-        const auto key = (*places)[(*next)++];
+Task<void> FarGroups::work_through(std::shared_ptr<std::vector<Guid>> groups, std::shared_ptr<std::size_t> next) {
+    while (*next < groups->size()) {
+        const auto key = (*groups)[(*next)++];
         const auto deadline = context_.now() + context_.config.call_timeout;
         auto set = co_await holders_.find(key, context_.membership.copies(), deadline);
         if (set) found_.insert_or_assign(key, Found{std::move(*set), context_.now()});

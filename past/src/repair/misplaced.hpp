@@ -1,7 +1,7 @@
 // Copies that lie where nobody would look for them (diverted, cached, left by a change of the ring): this node tells
-// the DOLR of its own, one name a place, and asks it for those of others.
+// the DOLR of its own, one name a group, and asks it for those of others.
 //
-// A name a place and not one a block: a publish per block is what drowned Pond and IPFS, and whoever reads a place
+// A name a group and not one a block: a publish per block is what drowned Pond and IPFS, and whoever reads a group
 // reads many blocks of it. docs/decisions/diversion.md.
 #pragma once
 
@@ -18,15 +18,15 @@ class Dolr;
 
 namespace past {
 
-/// What is published for copies of this place: SHA-256("pelago off place", place).
-[[nodiscard]] base::Guid off_place_name(const base::Guid& place);
+/// What is published for copies of this group: SHA-256("pelago off place", group).
+[[nodiscard]] base::Guid misplaced_name(const base::Guid& group);
 
-class OffPlace {
+class MisplacedCopies {
   public:
-    /// Adds the places of which something is kept here off its holders.
-    using Source = std::function<void(std::set<base::Guid>& places)>;
+    /// Adds the groups of which something is kept here off its holders.
+    using Source = std::function<void(std::set<base::Guid>& groups)>;
 
-    explicit OffPlace(Context& context) : context_{context} {}
+    explicit MisplacedCopies(Context& context) : context_{context} {}
     void add_source(Source source) { sources_.push_back(std::move(source)); }
     /// `dolr` outlives this, or is taken back with nullptr: then until what goes on behind a call has ended, a question
     /// being with it. Without one nothing is told and nobody found.
@@ -35,30 +35,30 @@ class OffPlace {
     /// Tells what changed, for as long as the node runs.
     base::Task<void> run();
 
-    /// One that keeps some blocks of a place; not all, maybe not the one that is wanted.
-    struct Keeper {
+    /// One that keeps some blocks of a group; not all, maybe not the one that is wanted.
+    struct DiversionHost {
         base::Address address;
         base::Duration round_trip{};  ///< an estimate from the way of its announcement
     };
     /// As far as known; asks for them in the background if that was not done lately.
-    [[nodiscard]] std::vector<Keeper> known(const base::Guid& place);
+    [[nodiscard]] std::vector<DiversionHost> known(const base::Guid& group);
     /// Asks now, for all: who missed other blocks may have this one. Who was known before if the DOLR could not tell.
-    base::Task<std::vector<Keeper>> find(base::Guid place, base::TimePoint deadline);
-    /// Whether a keeper had what was asked; one that never does is left out until the DOLR is asked again, and
+    base::Task<std::vector<DiversionHost>> find(base::Guid group, base::TimePoint deadline);
+    /// Whether a diversion host had what was asked; one that never does is left out until the DOLR is asked again, and
     /// named to it as asked in vain.
-    void heard(const base::Guid& place, const base::NodeId& keeper, bool had_it);
+    void heard(const base::Guid& group, const base::NodeId& diversion_host, bool had_it);
 
     [[nodiscard]] std::size_t published() const { return published_.size(); }
 
   private:
     struct Known {
         base::TimePoint until;
-        std::vector<Keeper> keepers;
+        std::vector<DiversionHost> diversion_hosts;
         std::map<base::NodeId, unsigned> misses;  // in a row
         bool asking = false;
     };
-    base::Task<void> ask(base::Guid place, std::vector<base::NodeId> without, base::TimePoint deadline);
-    [[nodiscard]] std::vector<base::NodeId> asked_in_vain(const base::Guid& place) const;
+    base::Task<void> ask(base::Guid group, std::vector<base::NodeId> without, base::TimePoint deadline);
+    [[nodiscard]] std::vector<base::NodeId> asked_in_vain(const base::Guid& group) const;
     void tell();
 
     Context& context_;

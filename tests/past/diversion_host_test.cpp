@@ -6,23 +6,23 @@ namespace {
 
 constexpr std::uint64_t kBlocks = 10;
 
-/// Nine peers. The nearest to the place diverts all that it is to hold, and all of it to one neighbour.
-class Keeper : public testing::Test {
+/// Nine peers. The nearest to the group diverts all that it is to hold, and all of it to one neighbour.
+class DiversionHost : public testing::Test {
   protected:
-    Keeper() {
+    DiversionHost() {
         auto options = quick_options();
         options.repair_after = 5min;
-        options.peer.config.guest_forgiveness = Config{}.guest_forgiveness;
+        options.peer.config.diverted_forgiveness = Config{}.diverted_forgiveness;
         {  // who is how near follows from the seed
             sim::World probe{1};
             Cluster first{probe, options};
             for (std::size_t rank = 0; rank < options.peers; ++rank) by_rank_.push_back(index_of(first, rank));
         }
         full_ = by_rank_[0];
-        keeper_ = by_rank_[3];
+        diversion_host_ = by_rank_[3];
         options.adjust = [this](std::size_t index, PeerProcess::Options& peer) {
             if (index == full_) peer.config.divert_primary = -1.0;
-            if (index != keeper_) return;
+            if (index != diversion_host_) return;
             peer.store.capacity_bytes *= 2;  // so it has most room
             peer.config.repair_floor_bytes_per_second = 100;
         };
@@ -31,14 +31,14 @@ class Keeper : public testing::Test {
     void SetUp() override {
         std::vector<Block> blocks;
         for (std::uint64_t number = 1; number <= kBlocks; ++number) blocks.push_back(make_block(number));
-        ASSERT_TRUE(cluster_->put(by_rank_[8], kPlace, blocks, Wait::full));
+        ASSERT_TRUE(cluster_->put(by_rank_[8], kGroup, blocks, Wait::full));
         ASSERT_EQ(cluster_->node(full_).status().blocks_diverted, kBlocks);
-        ASSERT_EQ(cluster_->node(keeper_).status().blocks_for_others, kBlocks);
+        ASSERT_EQ(cluster_->node(diversion_host_).status().blocks_for_others, kBlocks);
         ASSERT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 1min));
         world_.run_for(10s);  // a review at least
     }
     static std::size_t index_of(Cluster& cluster, std::size_t rank) {
-        const auto node = cluster.ring.nearest(kPlace, rank + 1)[rank];
+        const auto node = cluster.ring.nearest(kGroup, rank + 1)[rank];
         std::size_t index = 0;
         while (cluster.handle(index) != node) ++index;
         return index;
@@ -47,7 +47,7 @@ class Keeper : public testing::Test {
         std::vector<Block> blocks;
         for (auto number = first; number < first + count; ++number) blocks.push_back(make_block(number));
         auto& store = *cluster_->peer(peer).store;
-        ASSERT_TRUE(*cluster_->machine(peer).run(store.put(kPlace, test_tag(), std::move(blocks))));
+        ASSERT_TRUE(*cluster_->machine(peer).run(store.put(kGroup, test_tag(), std::move(blocks))));
     }
     std::uint64_t bytes_moved() {
         const auto sum = cluster_->total();
@@ -67,11 +67,11 @@ class Keeper : public testing::Test {
         return count;
     }
 
-    /// Of one that the keeper has nothing to do with.
-    std::uint64_t number_of_place(const std::function<bool(const std::vector<pastry::NodeHandle>&)>& is_wanted) {
+    /// Of one that the diversion host has nothing to do with.
+    std::uint64_t number_of_group(const std::function<bool(const std::vector<pastry::NodeHandle>&)>& is_wanted) {
         for (std::uint64_t number = 2;; ++number) {
-            const auto holders = cluster_->ring.nearest(place_of(number), 3);
-            if (is_wanted(holders) && std::ranges::find(holders, cluster_->handle(keeper_)) == holders.end())
+            const auto holders = cluster_->ring.nearest(group_of(number), 3);
+            if (is_wanted(holders) && std::ranges::find(holders, cluster_->handle(diversion_host_)) == holders.end())
                 return number;
         }
     }
@@ -79,11 +79,11 @@ class Keeper : public testing::Test {
     sim::World world_{1};
     std::vector<std::size_t> by_rank_;
     std::unique_ptr<Cluster> cluster_;
-    std::size_t full_ = 0, keeper_ = 0;
+    std::size_t full_ = 0, diversion_host_ = 0;
 };
 
-TEST_F(Keeper, ThatIsAwayMakesNobodyLetGoOfACopy) {
-    cluster_->kill(keeper_);
+TEST_F(DiversionHost, ThatIsAwayMakesNobodyLetGoOfACopy) {
+    cluster_->kill(diversion_host_);
     const auto surplus = by_rank_[4];
     put_on_disk(surplus, 1, kBlocks);
     world_.run_for(4min);
@@ -94,13 +94,13 @@ TEST_F(Keeper, ThatIsAwayMakesNobodyLetGoOfACopy) {
     for (std::uint64_t number = 1; number <= kBlocks; ++number) EXPECT_GE(cluster_->copies(number), 3U);
 }
 
-TEST_F(Keeper, ThatIsAwayHasCopiesThatAreShortUntilItIsBackAndNothingMoves) {
+TEST_F(DiversionHost, ThatIsAwayHasCopiesThatAreShortUntilItIsBackAndNothingMoves) {
     const auto before = bytes_moved();
-    cluster_->kill(keeper_);
+    cluster_->kill(diversion_host_);
     EXPECT_TRUE(world_.run_until([&] { return each_holder_says_short(kBlocks); }, 10s));
     world_.run_for(4min);
     EXPECT_TRUE(each_holder_says_short(kBlocks));
-    cluster_->restart(keeper_);
+    cluster_->restart(diversion_host_);
     EXPECT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 30s));
     world_.run_for(5min);
     EXPECT_TRUE(cluster_->whole());
@@ -108,18 +108,18 @@ TEST_F(Keeper, ThatIsAwayHasCopiesThatAreShortUntilItIsBackAndNothingMoves) {
 }
 
 // Far away there is no ring that would notice.
-TEST_F(Keeper, ThatOnlyHangsIsFoundOutByTwoReviews) {
-    cluster_->machine(keeper_).pause();
+TEST_F(DiversionHost, ThatOnlyHangsIsFoundOutByTwoReviews) {
+    cluster_->machine(diversion_host_).pause();
     world_.run_for(3s);
     EXPECT_TRUE(each_holder_says_short(0));
     EXPECT_TRUE(world_.run_until([&] { return each_holder_says_short(kBlocks); }, 45s));
-    cluster_->machine(keeper_).resume();
+    cluster_->machine(diversion_host_).resume();
     EXPECT_TRUE(world_.run_until([&] { return cluster_->whole(); }, 45s));
 }
 
-TEST_F(Keeper, ThatHangsDoesNotHoldUpTheRepairOfOtherPlaces) {
-    const auto other = number_of_place([&](const auto& holders) { return holders[0] == cluster_->handle(full_); });
-    cluster_->machine(keeper_).pause();
+TEST_F(DiversionHost, ThatHangsDoesNotHoldUpTheRepairOfOtherGroups) {
+    const auto other = number_of_group([&](const auto& holders) { return holders[0] == cluster_->handle(full_); });
+    cluster_->machine(diversion_host_).pause();
     const auto loser = by_rank_[2];
     std::vector<base::Guid> ids;
     for (std::uint64_t number = 1; number <= kBlocks; ++number) ids.push_back(make_block(number).id);
@@ -127,7 +127,7 @@ TEST_F(Keeper, ThatHangsDoesNotHoldUpTheRepairOfOtherPlaces) {
     world_.run_for(8s);  // it is to send them, and must ask for each
     auto& store = *cluster_->peer(full_).store;
     const std::vector<Block> alone{make_block(401)};
-    ASSERT_TRUE(*cluster_->machine(full_).run(store.put(place_of(other), test_tag(), alone)));
+    ASSERT_TRUE(*cluster_->machine(full_).run(store.put(group_of(other), test_tag(), alone)));
     EXPECT_TRUE(world_.run_until([&] { return cluster_->copies(401) == 3; }, 25s));
 }
 
@@ -140,42 +140,42 @@ std::optional<StoreRequest> store_request(const sim::Letter& letter) {
 }
 
 // Until the one for whom it keeps them has stopped to count them, which may take as long as that one is away.
-TEST_F(Keeper, ThatBecomesAHolderIsSentAllButWhatItKeeps) {
+TEST_F(DiversionHost, ThatBecomesAHolderIsSentAllButWhatItKeeps) {
     for (const auto holder : std::span{by_rank_}.first(3)) put_on_disk(holder, 101, kBlocks);
     std::set<base::Guid> kept;
     for (std::uint64_t number = 1; number <= kBlocks; ++number) kept.insert(make_block(number).id);
     std::size_t in_vain = 0;
-    world_.network().set_liar(cluster_->nodes[keeper_], [&](sim::Letter& letter) {
+    world_.network().set_liar(cluster_->nodes[diversion_host_], [&](sim::Letter& letter) {
         const auto request = store_request(letter);
-        if (!request || letter.to != cluster_->nodes[keeper_]) return;
+        if (!request || letter.to != cluster_->nodes[diversion_host_]) return;
         in_vain += std::ranges::any_of(request->ids, [&](const auto& id) { return kept.contains(id); }) ? 1 : 0;
     });
     cluster_->kill(by_rank_[1]);
     world_.run_for(4min);
-    world_.network().cut(cluster_->nodes[full_], cluster_->nodes[keeper_]);
-    EXPECT_TRUE(world_.run_until([&] { return on_disk(keeper_, 101) == kBlocks; }, 2min));
+    world_.network().cut(cluster_->nodes[full_], cluster_->nodes[diversion_host_]);
+    EXPECT_TRUE(world_.run_until([&] { return on_disk(diversion_host_, 101) == kBlocks; }, 2min));
     world_.run_for(1min);
-    EXPECT_EQ(cluster_->node(keeper_).status().blocks_for_others, kBlocks);
+    EXPECT_EQ(cluster_->node(diversion_host_).status().blocks_for_others, kBlocks);
     EXPECT_EQ(in_vain, 0U);
     world_.network().heal();
-    EXPECT_TRUE(world_.run_until([&] { return cluster_->node(keeper_).status().blocks == 2 * kBlocks; }, 2min));
-    EXPECT_EQ(cluster_->node(keeper_).status().blocks_for_others, 0U) << "they are its own now";
+    EXPECT_TRUE(world_.run_until([&] { return cluster_->node(diversion_host_).status().blocks == 2 * kBlocks; }, 2min));
+    EXPECT_EQ(cluster_->node(diversion_host_).status().blocks_for_others, 0U) << "they are its own now";
     EXPECT_EQ(in_vain, 0U);
 }
 
 base::Task<void> keep_asking(Cluster* cluster, std::size_t peer, base::TimePoint until) {
     const auto missing = make_block(999).id;
-    while (cluster->world.now() < until) (void)co_await cluster->node(peer).get(kPlace, missing, until);
+    while (cluster->world.now() < until) (void)co_await cluster->node(peer).get(kGroup, missing, until);
 }
 
-TEST_F(Keeper, TakesWhatRepairBroughtAfterItsClients) {
+TEST_F(DiversionHost, TakesWhatRepairBroughtAfterItsClients) {
     std::vector<Cause> causes;
-    world_.network().set_liar(cluster_->nodes[keeper_], [&](sim::Letter& letter) {
+    world_.network().set_liar(cluster_->nodes[diversion_host_], [&](sim::Letter& letter) {
         const auto request = store_request(letter);
-        if (request && letter.to == cluster_->nodes[keeper_]) causes.push_back(request->cause);
+        if (request && letter.to == cluster_->nodes[diversion_host_]) causes.push_back(request->cause);
     });
     const auto store = [&](std::size_t from, std::size_t to, std::uint64_t number, Cause cause) {
-        const StoreRequest request{kPlace, {test_tag()}, {make_block(number).id}, {1000}, cause};
+        const StoreRequest request{kGroup, {test_tag()}, {make_block(number).id}, {1000}, cause};
         const auto before = world_.now();
         EXPECT_TRUE(ask_as(*cluster_, from, to, Verb::store, encode(request), make_block(number).bytes));
         return world_.now() - before;
@@ -185,11 +185,11 @@ TEST_F(Keeper, TakesWhatRepairBroughtAfterItsClients) {
     EXPECT_EQ(causes, (std::vector{Cause::diversion, Cause::diverted_repair, Cause::diverted_repair}));
 
     cluster_->machine(by_rank_[1]).pause();  // so a client's question lasts
-    cluster_->machine(keeper_).spawn(keep_asking(cluster_.get(), keeper_, cluster_->in(1min)));
+    cluster_->machine(diversion_host_).spawn(keep_asking(cluster_.get(), diversion_host_, cluster_->in(1min)));
     world_.run_for(1s);
-    store(full_, keeper_, number++, Cause::diverted_repair);  // the next is not before the floor allows it
-    EXPECT_LT(store(full_, keeper_, number++, Cause::diversion), 1s);
-    EXPECT_GT(store(full_, keeper_, number++, Cause::diverted_repair), 5s);
+    store(full_, diversion_host_, number++, Cause::diverted_repair);  // the next is not before the floor allows it
+    EXPECT_LT(store(full_, diversion_host_, number++, Cause::diversion), 1s);
+    EXPECT_GT(store(full_, diversion_host_, number++, Cause::diverted_repair), 5s);
 }
 
 }  // namespace

@@ -10,26 +10,26 @@
 
 namespace past {
 
-class Foreground {
+class PriorityThrottle {
   public:
-    Foreground(base::Clock& clock, const Config& config) : clock_{clock}, config_{config} {}
+    PriorityThrottle(base::Clock& clock, const Config& config) : clock_{clock}, config_{config} {}
 
     /// A client's call, for as long as it lives.
     class Call {
       public:
-        explicit Call(Foreground& foreground);
+        explicit Call(PriorityThrottle& priority_throttle);
         ~Call();
         Call(const Call&) = delete;
         Call& operator=(const Call&) = delete;
 
       private:
-        Foreground& foreground_;
+        PriorityThrottle& foreground_;
     };
 
     [[nodiscard]] bool busy() const { return under_way_ > 0 || clock_.now() < quiet_at_; }
     /// Before so many bytes are moved in the background: resumes at once while no client is served.
-    base::Task<void> give_way(std::uint64_t bytes);
-    /// Of those that wait in give_way().
+    base::Task<void> yield_to_clients(std::uint64_t bytes);
+    /// Of those that wait in yield_to_clients().
     [[nodiscard]] std::uint64_t waiting_bytes() const { return waiting_bytes_; }
 
   private:

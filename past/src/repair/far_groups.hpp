@@ -1,6 +1,6 @@
-// Who keeps the places that lie outside our leaf set, of which we have blocks all the same (guests whose holder died,
-// copies left by a change of the ring): looked up in turns, a few at once, beside the rounds of repair. So thousands of
-// such places all have their turn, and those whose holders cannot be found delay nobody else.
+// Who keeps the groups that lie outside our leaf set, of which we have blocks all the same (diverted replicas whose
+// holder died, copies left by a change of the ring): looked up in turns, a few at once, beside the rounds of repair. So
+// thousands of such groups all have their turn, and those whose holders cannot be found delay nobody else.
 #pragma once
 
 #include <map>
@@ -11,14 +11,14 @@
 
 namespace past {
 
-class FarPlaces {
+class FarGroups {
   public:
     struct Found {
         HolderSet set;
         base::TimePoint when;
     };
 
-    FarPlaces(Context& context, Holders& holders) : context_{context}, holders_{holders} {}
+    FarGroups(Context& context, Holders& holders) : context_{context}, holders_{holders} {}
 
     /// Begins to look up some of these, unless some are being looked up: of the `urgent` ones most, of the `others`
     /// what room they leave and a few at any rate. Both sorted; each goes on where the last call stopped, and around.
@@ -28,7 +28,7 @@ class FarPlaces {
     [[nodiscard]] std::map<base::Guid, Found> take_found() { return std::exchange(found_, {}); }
 
   private:
-    base::Task<void> work_through(std::shared_ptr<std::vector<base::Guid>> places, std::shared_ptr<std::size_t> next);
+    base::Task<void> work_through(std::shared_ptr<std::vector<base::Guid>> groups, std::shared_ptr<std::size_t> next);
 
     Context& context_;
     Holders& holders_;

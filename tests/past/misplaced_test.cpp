@@ -1,16 +1,16 @@
-// Copies off their holders: kept because they passed by or because a holder had no room, told to the DOLR a place at a
+// Copies off their holders: kept because they passed by or because a holder had no room, told to the DOLR a group at a
 // time, found there, and preferred where they are nearer.
 #include <gmock/gmock.h>
 
 #include "cache/block_cache.hpp"
 #include "cluster.hpp"
-#include "repair/off_place.hpp"
+#include "repair/misplaced.hpp"
 #include "tapestry/error.hpp"
 
 namespace past::test {
 namespace {
 
-const base::Guid kPlace = place_of(1);
+const base::Guid kGroup = group_of(1);
 
 ClusterOptions with_location() {
     ClusterOptions options;
@@ -20,16 +20,16 @@ ClusterOptions with_location() {
     overlay.heartbeat_interval = 3s;
     overlay.probe_timeout = 1s;
     options.peer.overlay = overlay;
-    options.peer.config.off_place_period = 2s;
-    options.peer.config.off_place_cached_for = 5s;
+    options.peer.config.misplaced_period = 2s;
+    options.peer.config.misplaced_cached_for = 5s;
     return options;
 }
 
-class OffPlaceTest : public testing::Test {
+class MisplacedTest : public testing::Test {
   protected:
-    explicit OffPlaceTest(ClusterOptions options = with_location()) : cluster_{world_, std::move(options)} {
+    explicit MisplacedTest(ClusterOptions options = with_location()) : cluster_{world_, std::move(options)} {
         std::vector<std::size_t> order;
-        for (const auto& node : cluster_.ring.nearest(kPlace, cluster_.nodes.size())) {
+        for (const auto& node : cluster_.ring.nearest(kGroup, cluster_.nodes.size())) {
             for (std::size_t i = 0; i < cluster_.nodes.size(); ++i) {
                 if (cluster_.handle(i).id() == node.id()) order.push_back(i);
             }
@@ -39,16 +39,16 @@ class OffPlaceTest : public testing::Test {
     void put(std::uint64_t count) {
         std::vector<Block> blocks;
         for (std::uint64_t number = 1; number <= count; ++number) blocks.push_back(make_block(number));
-        const auto outcome = cluster_.put(reader(0), kPlace, std::move(blocks), Wait::full);
+        const auto outcome = cluster_.put(reader(0), kGroup, std::move(blocks), Wait::full);
         ASSERT_TRUE(outcome) << outcome.error().message();
         ASSERT_EQ(outcome->copies_stored, 3U);
     }
     base::Result<base::SharedBytes> get(std::size_t from, std::uint64_t number) {
         auto& machine = cluster_.machine(from);
-        return *machine.run(cluster_.node(from).get(kPlace, make_block(number).id, cluster_.in(30s)));
+        return *machine.run(cluster_.node(from).get(kGroup, make_block(number).id, cluster_.in(30s)));
     }
     std::size_t holder(std::size_t rank) const { return by_distance_[rank]; }
-    /// Keeps nothing of the place.
+    /// Keeps nothing of the group.
     std::size_t reader(std::size_t number) const { return by_distance_[by_distance_.size() - 1 - number]; }
     void everybody_far_from_all_but_readers() {
         for (std::size_t a = 0; a < cluster_.nodes.size(); ++a) {
@@ -64,7 +64,7 @@ class OffPlaceTest : public testing::Test {
     std::vector<std::size_t> by_distance_;
 };
 
-TEST_F(OffPlaceTest, WhatPassedByIsReadAgainWithoutAskingAnybody) {
+TEST_F(MisplacedTest, WhatPassedByIsReadAgainWithoutAskingAnybody) {
     put(5);
     ASSERT_TRUE(get(reader(0), 1));
     const auto before = cluster_.node(reader(0)).status();
@@ -77,22 +77,22 @@ TEST_F(OffPlaceTest, WhatPassedByIsReadAgainWithoutAskingAnybody) {
 }
 
 // PAST section 4: a copy that is nearer than the holders is found and preferred.
-TEST_F(OffPlaceTest, ACachedCopyThatIsNearerIsFoundAndPreferred) {
+TEST_F(MisplacedTest, ACachedCopyThatIsNearerIsFoundAndPreferred) {
     everybody_far_from_all_but_readers();
     put(20);
     for (std::uint64_t number = 1; number <= 20; ++number) ASSERT_TRUE(get(reader(0), number));
     world_.run_for(5s);  // it is told
-    EXPECT_EQ(cluster_.node(reader(0)).status().places_published, 1U);
+    EXPECT_EQ(cluster_.node(reader(0)).status().groups_published, 1U);
     ASSERT_TRUE(get(reader(1), 1)) << "the first of a place asks the holders, and the DOLR beside";
     world_.run_for(10s);
-    EXPECT_EQ(cluster_.node(reader(1)).status().places_published, 1U) << "it keeps some of the place itself by now";
+    EXPECT_EQ(cluster_.node(reader(1)).status().groups_published, 1U) << "it keeps some of the place itself by now";
     const auto begun = world_.now();
     for (std::uint64_t number = 2; number <= 20; ++number) ASSERT_TRUE(get(reader(1), number)) << number;
-    EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 19U);
+    EXPECT_EQ(cluster_.node(reader(1)).status().gets_of_misplaced, 19U);
     EXPECT_LT(world_.now() - begun, 19 * 120ms) << "the holders are a round trip of 120 ms away";
 }
 
-TEST_F(OffPlaceTest, WhereNoHolderCanBeReachedACachedCopyStillServes) {
+TEST_F(MisplacedTest, WhereNoHolderCanBeReachedACachedCopyStillServes) {
     put(3);
     ASSERT_TRUE(get(reader(0), 2));
     world_.run_for(5s);
@@ -102,7 +102,7 @@ TEST_F(OffPlaceTest, WhereNoHolderCanBeReachedACachedCopyStillServes) {
     EXPECT_EQ(get(reader(1), 3).error(), Errc::holders_unreachable) << "nobody kept it; that is not 'not found'";
 }
 
-TEST_F(OffPlaceTest, AKeeperThatNeverHasWhatIsAskedIsAskedNoMore) {
+TEST_F(MisplacedTest, ADiversionHostThatNeverHasWhatIsAskedIsAskedNoMore) {
     everybody_far_from_all_but_readers();
     put(40);
     ASSERT_TRUE(get(reader(0), 1));
@@ -110,18 +110,19 @@ TEST_F(OffPlaceTest, AKeeperThatNeverHasWhatIsAskedIsAskedNoMore) {
     ASSERT_TRUE(get(reader(1), 2));
     world_.run_for(1s);
     std::size_t asked = 0;
-    const auto keeper = cluster_.nodes[reader(0)];
-    world_.network().set_liar(keeper, [&asked, keeper, by = cluster_.nodes[reader(1)]](sim::Letter& letter) {
-        if (letter.from != by || letter.to != keeper || letter.kind != sim::Letter::Kind::request) return;
-        if (letter.content && letter.content->service() == base::Service::past) ++asked;
-    });
+    const auto diversion_host = cluster_.nodes[reader(0)];
+    world_.network().set_liar(
+        diversion_host, [&asked, diversion_host, by = cluster_.nodes[reader(1)]](sim::Letter& letter) {
+            if (letter.from != by || letter.to != diversion_host || letter.kind != sim::Letter::Kind::request) return;
+            if (letter.content && letter.content->service() == base::Service::past) ++asked;
+        });
     for (std::uint64_t number = 3; number <= 40; ++number) {
         ASSERT_TRUE(get(reader(1), number)) << number;
         world_.run_for(500ms);
     }
     EXPECT_GE(asked, 2 * 4U) << "four misses each time that the DOLR was asked again, every five seconds";
     EXPECT_LE(asked, 6 * 4U);
-    EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 0U);
+    EXPECT_EQ(cluster_.node(reader(1)).status().gets_of_misplaced, 0U);
 }
 
 /// Remembers who was said to have been asked in vain, and who was found.
@@ -168,7 +169,7 @@ class RecordingDolr final : public tapestry::Dolr {
     tapestry::Dolr& below_;
 };
 
-TEST_F(OffPlaceTest, AKeeperThatNeverHasWhatIsAskedIsNamedToTheDolrWhenItIsAskedAgain) {
+TEST_F(MisplacedTest, ADiversionHostThatNeverHasWhatIsAskedIsNamedToTheDolrWhenItIsAskedAgain) {
     everybody_far_from_all_but_readers();
     put(40);
     ASSERT_TRUE(get(reader(0), 1));
@@ -180,14 +181,14 @@ TEST_F(OffPlaceTest, AKeeperThatNeverHasWhatIsAskedIsNamedToTheDolrWhenItIsAsked
         world_.run_for(500ms);
         EXPECT_TRUE(number > 4 || dolr.failed.empty());
     }
-    const auto keeper = cluster_.handle(reader(0)).id();
-    EXPECT_EQ(dolr.failed, std::set{keeper});
+    const auto diversion_host = cluster_.handle(reader(0)).id();
+    EXPECT_EQ(dolr.failed, std::set{diversion_host});
     EXPECT_GE(dolr.found.size(), 1U);
-    EXPECT_EQ(std::ranges::count(dolr.found, keeper), std::ssize(dolr.found)) << "never the reader itself";
+    EXPECT_EQ(std::ranges::count(dolr.found, diversion_host), std::ssize(dolr.found)) << "never the reader itself";
     cluster_.node(reader(1)).use(nullptr);
 }
 
-TEST_F(OffPlaceTest, WhereTheDolrCannotTellThoseKnownBeforeAreAskedStill) {
+TEST_F(MisplacedTest, WhereTheDolrCannotTellThoseKnownBeforeAreAskedStill) {
     everybody_far_from_all_but_readers();
     put(20);
     for (std::uint64_t number = 1; number <= 20; ++number) ASSERT_TRUE(get(reader(0), number));
@@ -201,42 +202,42 @@ TEST_F(OffPlaceTest, WhereTheDolrCannotTellThoseKnownBeforeAreAskedStill) {
         ASSERT_TRUE(get(reader(1), number)) << number;
         world_.run_for(3s);
     }
-    EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 19U);
+    EXPECT_EQ(cluster_.node(reader(1)).status().gets_of_misplaced, 19U);
     cluster_.node(reader(1)).use(nullptr);
 }
 
-TEST_F(OffPlaceTest, AQuestionThatBeginsWhenTheDolrIsGoneIsNotAsked) {
+TEST_F(MisplacedTest, AQuestionThatBeginsWhenTheDolrIsGoneIsNotAsked) {
     auto& peer = cluster_.peer(reader(0));
     auto& machine = cluster_.machine(reader(0));
     Context context{machine.env(),   *peer.kbr,      *peer.store, {machine.key(), machine.certificate().salt},
                     peer.membership, &verify_record, Config{}};
-    OffPlace off_place{context};
+    MisplacedCopies misplaced{context};
     RecordingDolr dolr{*machine.root<PeerProcess>().location};
-    off_place.use(&dolr);
-    EXPECT_TRUE(off_place.known(kPlace).empty());  // asks behind it
-    off_place.use(nullptr);
+    misplaced.use(&dolr);
+    EXPECT_TRUE(misplaced.known(kGroup).empty());  // asks behind it
+    misplaced.use(nullptr);
     world_.run_for(5s);
     EXPECT_EQ(dolr.asked, 0U);
-    off_place.use(&dolr);
-    EXPECT_TRUE(off_place.known(kPlace).empty());
+    misplaced.use(&dolr);
+    EXPECT_TRUE(misplaced.known(kGroup).empty());
     world_.run_for(5s);
     EXPECT_EQ(dolr.asked, 1U) << "once there is one";
-    off_place.use(nullptr);
+    misplaced.use(nullptr);
 }
 
 ClusterOptions long_known() {
     auto options = with_location();
     options.peers = 40;  // so that not everybody may have taken writes for a dead holder
-    options.peer.config.off_place_cached_for = 1h;
+    options.peer.config.misplaced_cached_for = 1h;
     return options;
 }
 
-class LongKnown : public OffPlaceTest {
+class LongKnown : public MisplacedTest {
   protected:
-    LongKnown() : OffPlaceTest{long_known()} {}
+    LongKnown() : MisplacedTest{long_known()} {}
 };
 
-TEST_F(LongKnown, AKeeperThatMissedOtherBlocksIsStillTheLastResort) {
+TEST_F(LongKnown, ADiversionHostThatMissedOtherBlocksIsStillTheLastResort) {
     everybody_far_from_all_but_readers();
     put(20);
     for (std::uint64_t number = 1; number <= 2; ++number) ASSERT_TRUE(get(reader(0), number));
@@ -247,7 +248,7 @@ TEST_F(LongKnown, AKeeperThatMissedOtherBlocksIsStillTheLastResort) {
         ASSERT_TRUE(get(reader(1), number)) << number;
         world_.run_for(100ms);
     }
-    EXPECT_EQ(cluster_.node(reader(1)).status().gets_off_place, 0U);
+    EXPECT_EQ(cluster_.node(reader(1)).status().gets_of_misplaced, 0U);
     for (std::size_t rank = 0; rank < 3; ++rank) cluster_.machine(holder(rank)).kill();
     world_.run_for(30s);
     const auto before = dolr.asked;
@@ -257,13 +258,13 @@ TEST_F(LongKnown, AKeeperThatMissedOtherBlocksIsStillTheLastResort) {
     cluster_.node(reader(1)).use(nullptr);
 }
 
-TEST_F(OffPlaceTest, TheCacheOutlivesItsProcessAndBelievesNoByte) {
+TEST_F(MisplacedTest, TheCacheOutlivesItsProcessAndBelievesNoByte) {
     put(3);
     for (std::uint64_t number = 1; number <= 3; ++number) ASSERT_TRUE(get(reader(0), number));
     world_.run_for(1s);
     auto& machine = cluster_.machine(reader(0));
     machine.kill();
-    const auto path = "cache/" + make_block(2).id.hex() + "." + kPlace.hex();
+    const auto path = "cache/" + make_block(2).id.hex() + "." + kGroup.hex();
     machine.disk().flip_bit(path, 500, 3);
     machine.restart();
     world_.run_for(2min);
@@ -275,7 +276,7 @@ TEST_F(OffPlaceTest, TheCacheOutlivesItsProcessAndBelievesNoByte) {
     EXPECT_EQ(cluster_.node(reader(0)).status().cache_hits, 3U) << "a good copy took its place";
 }
 
-TEST_F(OffPlaceTest, AFullDiskCostsTheCacheAndNothingElse) {
+TEST_F(MisplacedTest, AFullDiskCostsTheCacheAndNothingElse) {
     put(3);
     cluster_.machine(reader(0)).disk().set_capacity(1);
     for (std::uint64_t number = 1; number <= 3; ++number) EXPECT_TRUE(get(reader(0), number));
@@ -290,9 +291,9 @@ ClusterOptions a_small_cache() {
     return options;
 }
 
-class SmallCache : public OffPlaceTest {
+class SmallCache : public MisplacedTest {
   protected:
-    SmallCache() : OffPlaceTest{a_small_cache()} {}
+    SmallCache() : MisplacedTest{a_small_cache()} {}
 };
 
 TEST_F(SmallCache, IsNeverLargerThanItMayBe) {
@@ -310,10 +311,10 @@ TEST_F(SmallCache, IsNeverLargerThanItMayBe) {
 
 TEST_F(SmallCache, CountsWholePages) {
     for (std::uint64_t number = 1; number <= 20; ++number) {
-        ASSERT_TRUE(cluster_.put(reader(0), kPlace, {make_block(number, 4'500)}, Wait::full));
+        ASSERT_TRUE(cluster_.put(reader(0), kGroup, {make_block(number, 4'500)}, Wait::full));
         const auto id = make_block(number, 4'500).id;
         auto& machine = cluster_.machine(reader(0));
-        ASSERT_TRUE(*machine.run(cluster_.node(reader(0)).get(kPlace, id, cluster_.in(30s))));
+        ASSERT_TRUE(*machine.run(cluster_.node(reader(0)).get(kGroup, id, cluster_.in(30s))));
     }
     world_.run_for(5s);
     EXPECT_EQ(cluster_.node(reader(0)).status().blocks_cached, 5U) << "of two pages each";
@@ -324,7 +325,7 @@ TEST_F(SmallCache, OfTwoFilesOfABlockOneGoes) {
     for (std::uint64_t number = 1; number <= 2; ++number) ASSERT_TRUE(get(reader(0), number));
     world_.run_for(1s);
     auto& machine = cluster_.machine(reader(0));
-    const auto twin = "cache/" + make_block(2).id.hex() + "." + place_of(2).hex();
+    const auto twin = "cache/" + make_block(2).id.hex() + "." + group_of(2).hex();
     ASSERT_TRUE(machine.env().disk.open(twin, base::Disk::Mode::create));
     machine.kill();
     machine.restart();
@@ -343,11 +344,11 @@ TEST_F(SmallCache, WhatIsOfferedAtOnceIsBoundedBeforeItsWritesBegin) {
     BlockCache cache{context};
     cache.fit(1U << 20U);
     for (std::uint64_t number = 1; number <= 10; ++number) {
-        cache.offer(kPlace, make_block(number).id, make_block(number).bytes);
+        cache.offer(kGroup, make_block(number).id, make_block(number).bytes);
     }
     EXPECT_EQ(cache.blocks(), 3U);
     world_.run_for(1s);
-    cache.offer(kPlace, make_block(11).id, make_block(11).bytes);
+    cache.offer(kGroup, make_block(11).id, make_block(11).bytes);
     EXPECT_EQ(cache.blocks(), 4U) << "once these are written";
     world_.run_for(1s);
 }
@@ -373,9 +374,9 @@ ClusterOptions no_cache() {
     return options;
 }
 
-class NoCache : public OffPlaceTest {
+class NoCache : public MisplacedTest {
   protected:
-    NoCache() : OffPlaceTest{no_cache()} {}
+    NoCache() : MisplacedTest{no_cache()} {}
 };
 
 TEST_F(NoCache, KeepsNothingAndTellsNobody) {
@@ -384,7 +385,7 @@ TEST_F(NoCache, KeepsNothingAndTellsNobody) {
     world_.run_for(10s);
     const auto status = cluster_.node(reader(0)).status();
     EXPECT_EQ(status.blocks_cached, 0U);
-    EXPECT_EQ(status.places_published, 0U);
+    EXPECT_EQ(status.groups_published, 0U);
     EXPECT_FALSE(cluster_.machine(reader(0)).env().disk.list("cache"));
 }
 
@@ -396,7 +397,7 @@ ClusterOptions a_full_holder() {
     {
         sim::World world{1};
         Cluster cluster{world, std::move(probe)};
-        const auto id = cluster.ring.nearest(kPlace, 1)[0].id();
+        const auto id = cluster.ring.nearest(kGroup, 1)[0].id();
         for (std::size_t i = 0; i < cluster.nodes.size(); ++i) {
             if (cluster.handle(i).id() == id) full = i;
         }
@@ -407,9 +408,9 @@ ClusterOptions a_full_holder() {
     return options;
 }
 
-class DivertedCopies : public OffPlaceTest {
+class DivertedCopies : public MisplacedTest {
   protected:
-    DivertedCopies() : OffPlaceTest{a_full_holder()} {}
+    DivertedCopies() : MisplacedTest{a_full_holder()} {}
 };
 
 TEST_F(DivertedCopies, AreFoundThoughNobodyIsLeftWhoPointsToThem) {
@@ -417,7 +418,7 @@ TEST_F(DivertedCopies, AreFoundThoughNobodyIsLeftWhoPointsToThem) {
     ASSERT_EQ(cluster_.node(holder(0)).status().blocks_diverted, 5U);
     ASSERT_TRUE(get(reader(1), 1));
     world_.run_for(5s);
-    EXPECT_EQ(cluster_.node(reader(1)).status().places_published, 1U) << "the reader itself keeps one of them";
+    EXPECT_EQ(cluster_.node(reader(1)).status().groups_published, 1U) << "the reader itself keeps one of them";
     for (std::size_t rank = 0; rank < 3; ++rank) cluster_.machine(holder(rank)).kill();
     world_.run_for(30s);
     for (std::uint64_t number = 1; number <= 5; ++number) EXPECT_TRUE(get(reader(1), number)) << number;

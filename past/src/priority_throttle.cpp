@@ -1,4 +1,4 @@
-#include "foreground.hpp"
+#include "priority_throttle.hpp"
 
 #include <algorithm>
 
@@ -12,18 +12,18 @@ constexpr base::Duration kLook = std::chrono::milliseconds{50};  // how often th
 
 }  // namespace
 
-Foreground::Call::Call(Foreground& foreground) : foreground_{foreground} {
-    if (!foreground.busy()) foreground.busy_since_ = foreground.clock_.now();
-    ++foreground.under_way_;
+PriorityThrottle::Call::Call(PriorityThrottle& priority_throttle) : foreground_{priority_throttle} {
+    if (!priority_throttle.busy()) priority_throttle.busy_since_ = priority_throttle.clock_.now();
+    ++priority_throttle.under_way_;
 }
 
-Foreground::Call::~Call() {
+PriorityThrottle::Call::~Call() {
     const auto now = foreground_.clock_.now();
     --foreground_.under_way_;
     foreground_.quiet_at_ = now + std::min(kAsLongAgain * (now - foreground_.busy_since_), kMoment);
 }
 
-base::Task<void> Foreground::give_way(std::uint64_t bytes) {
+base::Task<void> PriorityThrottle::yield_to_clients(std::uint64_t bytes) {
     struct Waiting {
         std::uint64_t& total;
         std::uint64_t bytes;
