@@ -103,7 +103,7 @@ base::Result<void> wait_until_drained(Context& context) {
         auto asked = ask(context, nlohmann::json::object());
         if (!asked) return asked.error().with("the node does not answer any more; when it runs it goes on draining");
         const auto& left = *asked;
-        if (!left.draining) return base::Error{base::Errc::conflict, "somebody took the draining back"};
+        if (!left.draining) return base::Error{base::Errc::denied, "somebody took the draining back"};
         if (left.nothing()) return base::ok();
         shown.show(left);
         if (left.blocks + left.records < least) progress_at = Clock::now();
