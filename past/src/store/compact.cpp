@@ -60,9 +60,15 @@ std::uint32_t SegmentStore::Core::next_to_compact() const {
 }
 
 Task<void> SegmentStore::Core::compact(std::shared_ptr<Core> self) {
-    while (!self->closing && !self->failed_) {
-        const auto slot = self->next_to_compact();
+    for (bool emptied = false; !self->closing && !self->failed_;) {
+        auto slot = self->next_to_compact();
+        if (slot == State::kNoSlot &&
+            emptied) {  // the file of what was emptied may be the room that the next one needs
+            co_await until_upkeep_is_done(self);
+            slot = self->next_to_compact();
+        }
         if (slot == State::kNoSlot || !co_await empty_segment(self, slot)) break;
+        emptied = true;
     }
     self->compacting_ = false;
     self->compacted_.pulse();
@@ -109,12 +115,16 @@ Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::ui
     co_return true;
 }
 
-Task<void> SegmentStore::Core::give_back(std::shared_ptr<Core> self) {
-    // The second is taken up when the upkeep behind the first is done.
+/// Of two requests the second is taken up when the upkeep behind the first is done.
+Task<void> SegmentStore::Core::until_upkeep_is_done(std::shared_ptr<Core> self) {
     for (int i = 0; i < 2; ++i) {
         const auto nothing = std::make_shared<Request>(self->env.executor, Request::Kind::touch);
         co_await submit(self, nothing);
     }
+}
+
+Task<void> SegmentStore::Core::give_back(std::shared_ptr<Core> self) {
+    co_await until_upkeep_is_done(self);
     while (self->compacting_) co_await self->compacted_.wait();
 }
 

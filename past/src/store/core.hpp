@@ -120,6 +120,7 @@ class SegmentStore::Core {
 
     // compact.cpp
     static base::Task<void> compact(std::shared_ptr<Core> self);
+    static base::Task<void> until_upkeep_is_done(std::shared_ptr<Core> self);
     static base::Task<bool> empty_segment(std::shared_ptr<Core> self, std::uint32_t slot);
     [[nodiscard]] std::uint64_t garbage_in(std::uint32_t slot) const;
     [[nodiscard]] std::uint64_t moved_at_once() const;
