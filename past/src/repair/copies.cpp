@@ -169,19 +169,20 @@ std::size_t GroupCopies::rank(const NodeId& self, const NodeId& target) const {
     }));
 }
 
-bool GroupCopies::handed_over(const NodeId& self, std::size_t copies) const {
+bool GroupCopies::let_go_safely(const NodeId& self, std::size_t copies) const {
     if (set.placement.size() < copies || set.placed_on(self)) return false;
     return std::ranges::all_of(set.placement, [&](const Holder& holder) {
         const auto found = peers.find(holder.node.id());
         if (found == peers.end() || !holder.live) return false;
         const auto& peer = found->second;
-        return peer.offered && peer.has_all_of_ours && peer.unconfirmed == 0 && peer.ours == summary.digest;
+        const bool whole = peer.has_all_of_ours && peer.unconfirmed == 0 && peer.ours == summary.digest;
+        return peer.compared && peer.offered && whole;
     });
 }
 
-bool GroupCopies::let_go_safely(const NodeId& self, std::size_t copies) const {
-    const auto compared = [&](const Holder& holder) { return peers.at(holder.node.id()).compared; };
-    return handed_over(self, copies) && std::ranges::all_of(set.placement, compared);
+bool GroupCopies::handed_over(const GroupSummary& now) const {
+    const bool all_live = std::ranges::all_of(set.placement, [](const Holder& holder) { return holder.live; });
+    return surplus_since && surplus_digest == now.digest && placed() == surplus_of && all_live;
 }
 
 bool GroupCopies::lacking_somewhere() const {

@@ -114,10 +114,11 @@ struct GroupCopies {
         const std::vector<base::Guid>& ids, std::size_t copies) const;
     /// How many that have something come before us to send it to `peer`: holders first, the nearest first.
     [[nodiscard]] std::size_t rank(const base::NodeId& self, const base::NodeId& peer) const;
-    /// All holders live and had all of ours, with our tags, none in doubt, when they were asked last.
-    [[nodiscard]] bool handed_over(const base::NodeId& self, std::size_t copies) const;
-    /// The same, and they were asked since the last full check: nothing depends on our copies.
+    /// All holders live and have all of ours, with our tags, none in doubt: nothing depends on our copies.
     [[nodiscard]] bool let_go_safely(const base::NodeId& self, std::size_t copies) const;
+    /// That was so once for all that is here `now`, no holder was found to lack any since, and all are up: others may
+    /// write to the group meanwhile.
+    [[nodiscard]] bool handed_over(const GroupSummary& now) const;
     void look_wide(bool on, base::TimePoint now);
     /// Takes in what was found; the next look comes at once if there is something to send, else after a pause that
     /// doubles from `pause`. Returns those of `few` that were so the time before as well.

@@ -31,6 +31,7 @@ void Repair::tags_raised(const Guid& key) {
     if (group == groups_.end()) return;
     ++group->second.tag_changes;  // an offer that is on its way did not name them either
     for (auto& [id, peer] : group->second.peers) peer.offered = false;
+    if (context_.draining()) group->second.surplus_since.reset();  // until they were told
 }
 
 void Repair::kick() {

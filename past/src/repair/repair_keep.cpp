@@ -148,11 +148,9 @@ void Repair::report_drain(NodeStatus& status) const {
     status.records_to_drain = registers_.left_to_drain();
     status.blocks_to_drain = status.blocks_for_others;
     status.bytes_to_drain = status.bytes_for_others;
-    const auto copies = context_.membership.copies();
     for (const auto& summary : context_.store.groups()) {
         const auto found = groups_.find(summary.group);
-        const bool current = found != groups_.end() && found->second.summary.digest == summary.digest;
-        if (current && found->second.handed_over(context_.self(), copies)) continue;
+        if (found != groups_.end() && found->second.handed_over(summary)) continue;
         status.blocks_to_drain += summary.blocks;
         status.bytes_to_drain += summary.bytes;
     }
