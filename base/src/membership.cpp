@@ -171,11 +171,23 @@ Result<void> Policy::check() const {
 // --- Roster
 // -----------------------------------------------------------------------------------------------------------
 
+namespace {
+
+constexpr std::uint8_t kRevoked = 1;
+constexpr std::uint8_t kDraining = 2;
+
+std::uint8_t state_of(const Roster::Member& member) {
+    if (member.revoked) return kRevoked;
+    return member.draining ? kDraining : 0;
+}
+
+}  // namespace
+
 Bytes Roster::body() const {
     Writer out;
     out.u8(kRosterVersion).guid(network).u64(version).guid(seat).u32(static_cast<std::uint32_t>(members.size()));
     for (const auto& member : members) {
-        out.guid(member.id).u8(static_cast<std::uint8_t>(member.role)).u8(member.revoked ? 1 : 0).u64(member.serial);
+        out.guid(member.id).u8(static_cast<std::uint8_t>(member.role)).u8(state_of(member)).u64(member.serial);
         out.text(member.failure_domain);
     }
     return out.take();
@@ -197,13 +209,14 @@ Result<Roster> Roster::decode(ByteView bytes) {
         Member member;
         member.id = in.guid();
         const auto role = in.u8();
-        const auto revoked = in.u8();
+        const auto state = in.u8();
         member.serial = in.u64();
         member.failure_domain = in.text(kMaxFailureDomainBytes);
         const bool sorted = roster.members.empty() || roster.members.back().id < member.id;
-        if (!valid_role(role) || revoked > 1 || !sorted) return malformed("network roster");
+        if (!valid_role(role) || state > kDraining || !sorted) return malformed("network roster");
         member.role = static_cast<Role>(role);
-        member.revoked = revoked == 1;
+        member.revoked = state == kRevoked;
+        member.draining = state == kDraining;
         roster.members.push_back(std::move(member));
     }
     roster.signature = in.array<64>();
@@ -216,6 +229,12 @@ std::size_t Roster::storage_peers() const {
         members, [](const Member& member) { return member.role == Role::storage && !member.revoked; }));
 }
 
+std::size_t Roster::holders() const {
+    return static_cast<std::size_t>(std::ranges::count_if(members, [](const Member& member) {
+        return member.role == Role::storage && !member.revoked && !member.draining;
+    }));
+}
+
 const Roster::Member* Roster::find(const NodeId& id) const {
     const auto found = std::ranges::lower_bound(members, id, {}, &Member::id);
     return found != members.end() && found->id == id ? &*found : nullptr;
@@ -226,8 +245,13 @@ bool Roster::removed(const NodeId& id) const {
     return member != nullptr && member->revoked;
 }
 
+bool Roster::draining(const NodeId& id) const {
+    const auto* member = find(id);
+    return member != nullptr && member->draining;
+}
+
 unsigned effective_copies(const Policy& policy, const Roster& roster) {
-    const auto peers = std::max<std::size_t>(roster.storage_peers(), 1);
+    const auto peers = std::max<std::size_t>(roster.holders(), 1);
     return static_cast<unsigned>(std::min<std::size_t>(policy.copies, peers));
 }
 

@@ -11,7 +11,7 @@ namespace {
 
 using std::chrono::seconds;
 
-enum class Verb : std::uint8_t { join = 1, versions = 2, fetch = 3, hand_over = 4, leave = 5 };
+enum class Verb : std::uint8_t { join = 1, versions = 2, fetch = 3, hand_over = 4, leave = 5, drain = 6 };
 
 constexpr seconds kGossipPeriod{30};
 constexpr seconds kFetchTimeout{10};
@@ -208,6 +208,17 @@ Task<Result<Message>> MembershipService::on_request(Peer from, Message message) 
             }
             break;
         }
+        case Verb::drain: {
+            Reader in{message.payload};
+            const auto on = in.u8();
+            if (!in.complete() || on > 1) co_return Errc::bad_format;
+            const auto before = directory_.roster().version;
+            BASE_CO_CHECK(directory_.drain(from.address.id, on == 1));
+            if (directory_.roster().version == before) break;
+            if (on_change_) on_change_();
+            spread();
+            break;
+        }
         default: co_return Errc::unsupported;
     }
     co_return message_of(Verb::fetch, {}, state_of(directory_));
@@ -239,6 +250,23 @@ Task<Result<void>> MembershipService::take_seat() {
         take_state(answer.payload);
     }
     if (!directory_.acts_here()) co_return Error{Errc::busy, "another node acts for the network at this moment"};
+    co_return ok();
+}
+
+Task<Result<void>> MembershipService::drain(bool on) {
+    const auto& us = directory_.certificate().id();
+    if (directory_.acts_here()) {
+        BASE_CO_CHECK(directory_.drain(us, on));
+        if (on_change_) on_change_();
+        spread();
+        co_return ok();
+    }
+    Writer wish;
+    wish.u8(on ? 1 : 0);
+    auto request = message_of(Verb::drain, {}, wish.take());
+    BASE_CO_TRY(const auto answer, co_await ask_seat(std::move(request)));
+    take_state(answer.payload);
+    if (directory_.roster().draining(us) != on) co_return Error{Errc::denied, "the authority did not say so"};
     co_return ok();
 }
 

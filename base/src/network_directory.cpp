@@ -304,9 +304,32 @@ Result<void> NetworkDirectory::remove(const NodeId& node) {
     if (member->revoked && !takes_over) return ok();
     if (takes_over) BASE_CHECK(take_over());
     Roster next = roster_;
-    std::ranges::lower_bound(next.members, node, {}, &Roster::Member::id)->revoked = true;
+    const auto removed = std::ranges::lower_bound(next.members, node, {}, &Roster::Member::id);
+    removed->revoked = true;
+    removed->draining = false;
     next.version += takes_over ? kTakeOverStep : 1;
     next.seat = certificate_.id();
+    sign(next);
+    return keep(std::move(next));
+}
+
+Result<void> NetworkDirectory::drain(const NodeId& node, bool on) {
+    if (!acts_here()) return not_here("cannot drain a member");
+    const auto* member = roster_.find(node);
+    if (member == nullptr || member->revoked)
+        return Error{Errc::not_found, "node " + node.short_hex() + " is no member"};
+    if (member->role != Role::storage) return Error{Errc::bad_argument, "a client keeps nothing that could be moved"};
+    if (member->draining == on) return ok();
+    const auto left = roster_.holders() - (on ? 1 : 0);
+    if (on && left < policy_.min_copies) {
+        return Error{Errc::denied, std::to_string(left) + " of the members would be left to hold copies, and " +
+                                       std::to_string(policy_.min_copies) +
+                                       " copies are the least ('pelago network policy --min-copies'): add a machine "
+                                       "first"};
+    }
+    Roster next = roster_;
+    std::ranges::lower_bound(next.members, node, {}, &Roster::Member::id)->draining = on;
+    ++next.version;
     sign(next);
     return keep(std::move(next));
 }

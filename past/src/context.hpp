@@ -57,6 +57,8 @@ struct Context {
 
     [[nodiscard]] const base::NodeId& self() const { return kbr.self().id(); }
     [[nodiscard]] base::TimePoint now() const { return env.clock.now(); }
+    /// We empty ourselves before we leave: we take no copies, and are asked for what we have.
+    [[nodiscard]] bool draining() const { return membership.roster().draining(self()); }
     /// `deadline`, or sooner: one attempt does not use up the time for all.
     [[nodiscard]] base::TimePoint attempt(base::TimePoint deadline, Config::Milliseconds timeout) const {
         return std::min(deadline, now() + timeout);

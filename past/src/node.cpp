@@ -44,6 +44,25 @@ void MembershipView::replace(base::Policy policy, base::Roster roster) {
 
 // --- the parts
 
+namespace {
+
+RequestKind kind_of(const base::Message& message) {
+    switch (static_cast<Verb>(message.verb())) {
+        case Verb::store: return RequestKind::peer_store;
+        case Verb::fetch: return RequestKind::peer_fetch;
+        case Verb::touch: return RequestKind::peer_touch;
+        case Verb::query:
+        case Verb::prepare:
+        case Verb::accept: return RequestKind::peer_record;
+        case Verb::compare:
+        case Verb::ranges:
+        case Verb::offer: return RequestKind::peer_repair;
+        default: return RequestKind::peer_other;
+    }
+}
+
+}  // namespace
+
 struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Node::Parts> {
     Parts(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& disk, Identity identity, MembershipView& membership,
           RecordVerifier verifier, Config config)
@@ -124,6 +143,22 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
         repair.kick();
     }
 
+    /// Counts how long it lived as the time of one request.
+    class Timed {
+      public:
+        Timed(Parts& parts, RequestKind kind) : parts_{parts}, kind_{kind}, began_{parts.context.now()} {}
+        ~Timed() {
+            parts_.context.counters.times[static_cast<std::size_t>(kind_)].count(parts_.context.now() - began_);
+        }
+        Timed(const Timed&) = delete;
+        Timed& operator=(const Timed&) = delete;
+
+      private:
+        Parts& parts_;
+        RequestKind kind_;
+        TimePoint began_;
+    };
+
     /// Keeps the parts alive while a request of another peer is worked on.
     static Task<Result<base::Message>> answer(std::shared_ptr<Parts> parts, base::Peer from, base::Message message) {
         if (!parts || parts->stopped) co_return base::Errc::stopped;
@@ -131,6 +166,7 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
         std::exception_ptr failure;
         std::optional<Result<base::Message>> answered;
         try {
+            const Timed timed{*parts, kind_of(message)};
             answered = co_await parts->server.answer(std::move(from), std::move(message));
         } catch (...) {
             failure = std::current_exception();
@@ -145,10 +181,16 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     static Task<T> keep([[maybe_unused]] std::shared_ptr<Parts> parts, Task<T> task) {
         co_return co_await std::move(task);
     }
+    template <class T>
+    static Task<T> keep_time(std::shared_ptr<Parts> parts, RequestKind kind, Task<T> task) {
+        const Timed timed{*parts, kind};
+        co_return co_await std::move(task);
+    }
 
     /// The same, and repair gives way to it.
     template <class T>
-    static Task<T> for_client(std::shared_ptr<Parts> parts, Task<T> task) {
+    static Task<T> for_client(std::shared_ptr<Parts> parts, RequestKind kind, Task<T> task) {
+        const Timed timed{*parts, kind};
         const PriorityThrottle::Call call{parts->context.priority_throttle};
         co_return co_await std::move(task);
     }
@@ -201,13 +243,14 @@ Task<void> Node::stop() {
 }
 
 Task<Result<PutOutcome>> Node::put(Guid group, Tag tag, std::vector<Block> blocks, Wait wait, TimePoint deadline) {
-    return Parts::for_client(parts_, parts_->writer.put(group, tag, std::move(blocks), wait, deadline));
+    return Parts::for_client(parts_, RequestKind::put,
+                             parts_->writer.put(group, tag, std::move(blocks), wait, deadline));
 }
 Task<Result<base::SharedBytes>> Node::get(Guid group, Guid id, TimePoint deadline) {
-    return Parts::for_client(parts_, parts_->reader.get(group, id, deadline));
+    return Parts::for_client(parts_, RequestKind::get, parts_->reader.get(group, id, deadline));
 }
 Task<Result<std::vector<bool>>> Node::touch(Guid group, Tag tag, std::vector<Guid> ids, TimePoint deadline) {
-    return Parts::for_client(parts_, parts_->writer.touch(group, tag, std::move(ids), deadline));
+    return Parts::for_client(parts_, RequestKind::touch, parts_->writer.touch(group, tag, std::move(ids), deadline));
 }
 Task<Result<void>> Node::remove(Reclaim reclaim, TimePoint deadline) {
     return Parts::keep(parts_, parts_->writer.remove(std::move(reclaim), deadline));
@@ -216,13 +259,14 @@ Task<Result<TaggedBlocks>> Node::list(BlockQuery query, Guid after, TimePoint de
     return Parts::keep(parts_, parts_->lister.list(query, after, deadline));
 }
 Task<Result<std::optional<Record>>> Node::read_record(Guid key, TimePoint deadline) {
-    return Parts::keep(parts_, parts_->registers.read(key, deadline));
+    return Parts::keep_time(parts_, RequestKind::read_record, parts_->registers.read(key, deadline));
 }
 Task<Result<ShownRecord>> Node::read_any_record(Guid key, TimePoint deadline) {
     return Parts::keep(parts_, parts_->registers.read_any(key, deadline));
 }
 Task<Result<void>> Node::write_record(Guid key, std::uint64_t expected, Record next, TimePoint deadline) {
-    return Parts::keep(parts_, parts_->registers.write(key, expected, std::move(next), deadline));
+    return Parts::keep_time(parts_, RequestKind::write_record,
+                            parts_->registers.write(key, expected, std::move(next), deadline));
 }
 Task<Result<void>> Node::restore_record(Guid key, Record lost, TimePoint /*deadline: nobody else is asked*/) {
     return Parts::keep(parts_, parts_->registers.restore(key, std::move(lost)));

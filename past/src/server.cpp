@@ -109,6 +109,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
     if (is_diversion(request.cause) && is_client(from)) {
         co_return base::Error{base::Errc::denied, "only storage peers divert"};
     }
+    if (context_.draining()) co_return base::Error{base::Errc::busy, "this node is about to leave"};
     if (bytes_in_flight_ + bytes > context_.config.max_served_bytes_in_flight) {
         ++context_.counters.puts_refused;
         co_return base::Error{base::Errc::busy, "too many blocks are being stored"};
@@ -254,7 +255,7 @@ Task<Result<Message>> Server::offer(Peer from, Message message) {
         behind.push_back(id);
         which.push_back(bits.bits.size() - 1);
     }
-    if (!missed.empty() && !sending_reclaims_ && !from.address.endpoint.empty()) {
+    if (!missed.empty() && !sending_reclaims_.contains(from.address.id) && !from.address.endpoint.empty()) {
         context_.work.spawn(send_reclaims(from.address, some_of(std::move(missed))));
     }
     if (behind.empty()) co_return reply(encode(bits));
@@ -279,7 +280,8 @@ std::vector<Reclaim> Server::some_of(std::vector<const Reclaim*> reclaims) {
 
 /// To who was away when their owner asked. The signatures speak for themselves.
 Task<void> Server::send_reclaims(base::Address to, std::vector<Reclaim> reclaims) {
-    sending_reclaims_ = true;
+    const auto id = to.id;
+    sending_reclaims_.insert(id);
     for (const auto& reclaim : reclaims) {
         auto header = encode(reclaim);
         auto address = to;
@@ -287,7 +289,7 @@ Task<void> Server::send_reclaims(base::Address to, std::vector<Reclaim> reclaims
         const auto done = co_await context_.call(std::move(address), Verb::remove, std::move(header), attempt);
         if (!done) break;
     }
-    sending_reclaims_ = false;
+    sending_reclaims_.erase(id);
 }
 
 RangesReply range_digests(const BlockStore& store, const base::Guid& group) {

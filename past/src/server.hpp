@@ -1,6 +1,8 @@
 // What other peers ask of us: Service::past.
 #pragma once
 
+#include <set>
+
 #include "reclaim/lister.hpp"
 #include "reclaim/reclaims.hpp"
 #include "replication/batch.hpp"
@@ -52,7 +54,7 @@ class Server {
     Diverter& diverter_;
     BlockCache& cache_;
     std::size_t bytes_in_flight_ = 0;
-    bool sending_reclaims_ = false;
+    std::set<base::NodeId> sending_reclaims_;  ///< to these
 };
 
 /// Exclusive or of the first half of SHA-256(id) over the ids of each range; the range is the last byte of the id,

@@ -98,6 +98,39 @@ TEST(Membership, EffectiveCopiesCountStorageMembersOfTheRosterOnly) {
     EXPECT_EQ(decoded->find(Guid{}), nullptr);
 }
 
+TEST(Membership, AMemberThatDrainsIsAMemberAndCountsForNoCopies) {
+    Roster roster;
+    for (std::uint8_t i = 1; i <= 4; ++i) {
+        Roster::Member member;
+        member.id = *Guid::from_prefix(std::string(1, static_cast<char>('0' + i)));
+        member.draining = i == 2;
+        roster.members.push_back(member);
+    }
+    EXPECT_EQ(roster.storage_peers(), 4U);
+    EXPECT_EQ(roster.holders(), 3U);
+    Policy policy;
+    policy.copies = 4;
+    EXPECT_EQ(effective_copies(policy, roster), 3U);
+    const auto decoded = Roster::decode(roster.encode());
+    ASSERT_TRUE(decoded);
+    EXPECT_TRUE(decoded->draining(roster.members[1].id));
+    EXPECT_FALSE(decoded->draining(roster.members[0].id));
+    EXPECT_FALSE(decoded->removed(roster.members[1].id));
+    EXPECT_EQ(decoded->encode(), roster.encode());
+}
+
+TEST(Membership, AStateOfAMemberThatNobodyKnowsIsMalformed) {
+    Roster roster;
+    roster.members.resize(1);
+    auto bytes = roster.encode();
+    const auto state = 1 + 32 + 8 + 32 + 4 + 32 + 1;
+    ASSERT_EQ(bytes[state], 0);
+    bytes[state] = 2;
+    EXPECT_TRUE(Roster::decode(bytes)->members[0].draining);
+    bytes[state] = 3;
+    EXPECT_EQ(Roster::decode(bytes).error(), Errc::bad_format);
+}
+
 TEST(Membership, ARosterThatPromisesMoreThanItHoldsIsMalformed) {
     auto bytes = Roster{}.encode();
     bytes[73] = 0xff;  // the count, far above what follows

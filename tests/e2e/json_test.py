@@ -151,6 +151,7 @@ def in_a_network(w):
     check(other["node"] == joined and other["endpoint"] and other["pid"] == w.running[-1].pid, str(other))
     wait_until(lambda: len(m.json("node", "status")["overlay"]["neighbours"]) == 1, "they have met")
     w.say("node", "status")
+    w.say("node", "drain", "--cancel")
     w.say("network", "policy", "--copies", "2")
     w.say("network", "authority", "export", m.path("authority"))
     w.say("network", "authority", "import", m.path("authority"))

@@ -24,11 +24,11 @@ class Machine:
     def __call__(self, *args, **options):
         return pelago(*args, directory=self.home, **options)
 
-    def up(self):
+    def up(self, *options):
         self.home.mkdir(exist_ok=True)
         with open(self.home / "node.log", "ab") as log:
             self.process = subprocess.Popen([PELAGO, "--dir", str(self.home), "node", "run", "--listen", "127.0.0.1:0",
-                                             "--heartbeat", "1s"], stderr=log, env=environment(self.home))
+                                             "--heartbeat", "1s", *options], stderr=log, env=environment(self.home))
         Machine.running.append(self.process)
         wait_until(lambda: self.process.poll() is not None or self.status() is not None, "the node answers")
         return self

@@ -214,6 +214,33 @@ TEST(NetworkDirectory, AMemberThatWasRemovedStaysListedAndCountsNoMore) {
     EXPECT_TRUE(removed.was_removed());
 }
 
+TEST(NetworkDirectory, AMemberDrainsAndTakesItBackAsLongAsEnoughAreLeft) {
+    sim::World world{1};
+    Founder founder{world};
+    auto network = founder.found();
+    const Guest first{world, network, founder.env};
+    const auto id = first.directory->certificate().id();
+    const auto refused = network.drain(id, true);
+    EXPECT_EQ(refused.error(), Errc::denied) << "one would be left, and two copies are the least";
+    EXPECT_NE(refused.error().message().find("min-copies"), std::string::npos) << refused.error().message();
+    const Guest second{world, network, founder.env};
+    const auto before = network.roster().version;
+    ASSERT_TRUE(network.drain(id, true));
+    ASSERT_TRUE(network.drain(id, true)) << "once more is no error, and no other version";
+    EXPECT_EQ(network.roster().version, before + 1);
+    EXPECT_EQ(network.drain(second.directory->certificate().id(), true).error(), Errc::denied) << "not both";
+    EXPECT_TRUE(NetworkDirectory::open(founder.env.disk)->roster().draining(id));
+    ASSERT_TRUE(network.drain(id, false));
+    EXPECT_FALSE(network.roster().draining(id));
+    EXPECT_EQ(network.drain(NodeId{}, true).error(), Errc::not_found);
+    ASSERT_TRUE(network.drain(id, true));
+    ASSERT_TRUE(network.remove(id));
+    EXPECT_FALSE(network.roster().draining(id)) << "it is gone now";
+    EXPECT_EQ(network.drain(id, true).error(), Errc::not_found);
+    auto other = *second.directory;
+    EXPECT_EQ(other.drain(other.certificate().id(), true).error(), Errc::denied) << "where the authority acts only";
+}
+
 TEST(NetworkDirectory, AMemberDoesNotJoinAgain) {
     sim::World world{1};
     Founder founder{world};

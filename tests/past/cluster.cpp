@@ -205,8 +205,16 @@ void Cluster::spread_roster() {
 
 base::Roster Cluster::roster() const {
     auto roster = world.roster();
-    for (auto& member : roster.members) member.revoked = removed_.contains(member.id);
+    for (auto& member : roster.members) {
+        member.revoked = removed_.contains(member.id);
+        member.draining = draining_.contains(member.id) && !member.revoked;
+    }
     return roster;
+}
+
+bool Cluster::drained(std::size_t index) {
+    const auto status = node(index).status();
+    return status.draining && status.blocks_to_drain == 0 && status.records_to_drain == 0;
 }
 
 void Cluster::kill(std::size_t index) {

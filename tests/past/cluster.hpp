@@ -153,6 +153,13 @@ class Cluster {
     std::size_t add_peer(std::string domain = {});
     /// Removed from the network for good: from the next tell() on, others know it.
     void remove(std::size_t index) { removed_.insert(handle(index).id()); }
+    /// Marked as draining, or no more: from the next tell() on, others know it.
+    void drain(std::size_t index, bool on = true) {
+        on ? (void)draining_.insert(handle(index).id()) : (void)draining_.erase(handle(index).id());
+    }
+    void tell_all() { spread_roster(); }
+    /// It keeps nothing that has not all its copies on others.
+    [[nodiscard]] bool drained(std::size_t index);
     /// This peer adopts the newest roster.
     void tell(std::size_t index) { peer(index).membership.replace(policy_, roster()); }
     void kill(std::size_t index);
@@ -185,6 +192,7 @@ class Cluster {
     base::Task<void> watch();
     base::Policy policy_;
     std::set<base::NodeId> removed_;
+    std::set<base::NodeId> draining_;
     std::vector<bool> seen_up_;
 };
 

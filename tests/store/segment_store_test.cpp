@@ -457,6 +457,39 @@ TEST_F(Compaction, SmallBlocksAreNotTakenForGarbage) {
     EXPECT_EQ(node_.disk().calls(sim::DiskCall::write), writes);
 }
 
+// A small disk whose segments are as large as on a great one: what lives beside the garbage would find no room to go
+// to.
+TEST_F(Compaction, AStoreAtItsLimitGivesRoomBackHoweverSmallItIs) {
+    for (const std::uint64_t capacity : {std::uint64_t{88} << 20U, std::uint64_t{6} << 20U}) {
+        SCOPED_TRACE(capacity);
+        store_.reset();
+        config_ = {};
+        config_.directory = "of-" + std::to_string(capacity);
+        config_.capacity_bytes = capacity;
+        config_.state_ahead_bytes = capacity / 100;
+        open();
+        const std::size_t size = capacity / 1000;
+        std::vector<std::uint64_t> held;
+        std::uint64_t next = 0;
+        for (int round = 0; round < 4; ++round) {
+            const auto first = next;
+            while (put(next, size)) held.push_back(next++);
+            EXPECT_GE(next - first, 100U) << "round " << round;
+            std::vector<Guid> ids;
+            std::vector<std::uint64_t> left;
+            for (std::size_t i = 0; i < held.size(); ++i) {
+                i % 3 == 0 ? ids.push_back(id_of(held[i], size)) : left.push_back(held[i]);
+            }
+            ASSERT_TRUE(run(store_->untag(kTag, ids)));
+            held = left;
+            node_.run(store_->give_back());
+            const auto usage = store_->usage();
+            EXPECT_LE(usage.disk_bytes, usage.block_bytes * 14 / 10 + capacity / 20) << "round " << round;
+        }
+        for (const auto one : held) EXPECT_TRUE(run(store_->get(id_of(one, size)))) << one;
+    }
+}
+
 TEST_F(Compaction, ABlockOfSeveralVolumesStaysWhereItIs) {
     const auto most = [](std::uint64_t i) { return i != 100; };
     open();

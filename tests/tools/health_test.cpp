@@ -74,6 +74,16 @@ TEST(Health, EachTroubleHasItsExitCodeAndItsSentence) {
     }
 }
 
+TEST(Health, WhyCopiesAreMissingIsNamed) {
+    auto status = all_well();
+    status["past"]["blocks_short"] = 7;
+    EXPECT_NE(diagnose(status)->sentence.find("being made"), std::string::npos) << diagnose(status)->sentence;
+    status["overlay"]["absent"] = {{{"id", "3f2a9c01ffff"}}};
+    EXPECT_NE(diagnose(status)->sentence.find("away: 3f2a9c01"), std::string::npos) << diagnose(status)->sentence;
+    status["past"]["refusing"] = {"0badcafe"};
+    EXPECT_NE(diagnose(status)->sentence.find("0badcafe took nothing more"), std::string::npos);
+}
+
 TEST(Health, LostBlocksAreToldBeforeThoseThatAreShortOfCopies) {
     auto status = all_well();
     status["past"]["blocks_short"] = 7;

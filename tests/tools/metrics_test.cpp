@@ -7,7 +7,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <fstream>
+#include <list>
 #include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
 #include <thread>
 
 #include "base/error.hpp"
@@ -35,10 +39,55 @@ TEST(Metrics, EachFigureHasItsTypeAndWhatIsNotThereIsLeftOut) {
     EXPECT_THAT(text, Not(HasSubstr("pelago_gets_total")));
 }
 
+TEST(Metrics, RequestsAreAHistogramByKindWhoseBucketsAddUp) {
+    const nlohmann::json status{
+        {"past",
+         {{"requests", {{"put", {{"counts", {1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 1}}, {"sum_us", 12'500'000}}}}}}}};
+    const auto text = metrics_text(status);
+    EXPECT_THAT(text, HasSubstr("\n# TYPE pelago_request_duration_seconds histogram\n"));
+    EXPECT_THAT(text, HasSubstr("_bucket{kind=\"put\",le=\"0.001\"} 1\n"));
+    EXPECT_THAT(text, HasSubstr("_bucket{kind=\"put\",le=\"0.02\"} 3\n"));
+    EXPECT_THAT(text, HasSubstr("_bucket{kind=\"put\",le=\"10\"} 3\n"));
+    EXPECT_THAT(text, HasSubstr("_bucket{kind=\"put\",le=\"+Inf\"} 4\n"));
+    EXPECT_THAT(text, HasSubstr("_sum{kind=\"put\"} 12.5\n"));
+    EXPECT_THAT(text, HasSubstr("_count{kind=\"put\"} 4\n"));
+}
+
+/// The names of a text that begin like ours.
+std::set<std::string> names_in(const std::string& text) {
+    static const std::regex kName{"pelago_[a-z_]+"};
+    std::set<std::string> names;
+    for (std::sregex_iterator at{text.begin(), text.end(), kName}; at != std::sregex_iterator{}; ++at) {
+        names.insert(at->str());
+    }
+    return names;
+}
+
+// A panel that asks for what nobody exports is empty for ever, and nobody notices.
+TEST(Metrics, TheDashboardAsksForNothingThatIsNotExported) {
+    std::ifstream file{PELAGO_DOCS_DIR "/grafana.json"};
+    const auto dashboard = nlohmann::json::parse(file);
+    std::set<std::string> asked;
+    for (const auto& panel : dashboard.at("panels")) {
+        for (const auto& target : panel.value("targets", nlohmann::json::array())) {
+            asked.merge(names_in(target.at("expr").get<std::string>()));
+        }
+    }
+    EXPECT_GE(asked.size(), 15U);
+    for (auto name : asked) {
+        for (const auto* suffix : {"_bucket", "_sum", "_count"}) {
+            const bool of_histogram = name == std::string{"pelago_request_duration_seconds"} + suffix;
+            if (of_histogram) name = "pelago_request_duration_seconds";
+        }
+        EXPECT_TRUE(metric_names().contains(name)) << name;
+    }
+}
+
 /// Serves "page" on any port while a stranger talks to it from a thread of his own.
 class MetricsPage : public testing::Test {
   protected:
-    std::string ask(const std::string& request) {
+    /// `idle`: others that connected before and say nothing.
+    std::string ask(const std::string& request, std::size_t idle = 0) {
         base::host::HostRuntime runtime{base::Log::Level::error, 1};
         std::string answer;
         auto serving = [&]() -> base::Task<base::Result<void>> {
@@ -49,7 +98,7 @@ class MetricsPage : public testing::Test {
             const auto port = base::host::parse_host_port(server->endpoint())->port;
             bool done = false;
             std::thread stranger{[&] {
-                answer = talk(port, request);
+                answer = talk(port, request, idle);
                 boost::asio::post(runtime.executor(), [&done] { done = true; });
             }};
             while (!done) co_await runtime.clock().sleep_for(std::chrono::milliseconds{5});
@@ -62,11 +111,15 @@ class MetricsPage : public testing::Test {
     }
 
   private:
-    static std::string talk(std::uint16_t port, const std::string& request) {
+    static std::string talk(std::uint16_t port, const std::string& request, std::size_t idle) {
         using boost::asio::ip::tcp;
         boost::asio::io_context context;
-        tcp::socket socket{context};
         boost::system::error_code error;
+        std::list<tcp::socket> others;
+        for (std::size_t i = 0; i < idle; ++i) {
+            others.emplace_back(context).connect({boost::asio::ip::make_address("127.0.0.1"), port}, error);
+        }
+        tcp::socket socket{context};
         socket.connect({boost::asio::ip::make_address("127.0.0.1"), port}, error);
         boost::asio::write(socket, boost::asio::buffer(request), error);
         std::string answer;
@@ -82,6 +135,12 @@ TEST_F(MetricsPage, IsAnsweredToGetOfMetricsAndNothingElse) {
     EXPECT_THAT(ask("GET /metrics?name=x HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 200"));
     EXPECT_THAT(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 404"));
     EXPECT_THAT(ask("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), StartsWith("HTTP/1.1 405"));
+}
+
+TEST_F(MetricsPage, WhoeverConnectsAndSaysNothingKeepsNobodyOut) {
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_THAT(ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", 40), HasSubstr("the page\n"));
+    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds{5}) << "it waited until they were tired";
 }
 
 TEST_F(MetricsPage, NonsenseAndEndlessHeadersEndTheConnection) {

@@ -193,7 +193,7 @@ base::Task<base::Result<ExitCode>> Daemon::serve(std::stop_token stop) {
     blocks = std::make_unique<past::LocalServer>(env, stack->past(), find_holders);
     watch.emplace(env, *stack);
     watching.spawn(watch->run());
-    add_questions(control, env, *stack, *watch, options.name);
+    watching.spawn(add_questions(control, env, *stack, *watch, options.name));
     socket->serve(base::Service::local,
                   [this](base::Peer, base::Message message) { return answer(std::move(message)); }, {});
 

@@ -9,12 +9,16 @@ namespace tools {
 
 namespace {
 
+std::string listed(const nlohmann::json& nodes) {
+    std::string names;
+    for (const auto& node : nodes) names += (names.empty() ? "" : ", ") + node.get<std::string>();
+    return names;
+}
+
 /// Who is missing, and the way on without them.
 std::string without(const nlohmann::json& missing) {
     if (missing.empty()) return "";
-    std::string names;
-    for (const auto& node : missing) names += (names.empty() ? "" : ", ") + node.get<std::string>();
-    return "; no answer from " + names + " ('pelago network remove NODE' for one that is gone for good)";
+    return "; no answer from " + listed(missing) + " ('pelago network remove NODE' for one that is gone for good)";
 }
 
 nlohmann::json away(const nlohmann::json& status) {
@@ -24,6 +28,14 @@ nlohmann::json away(const nlohmann::json& status) {
         names.push_back(node.at("id").get<std::string>().substr(0, 8));
     }
     return names;
+}
+
+/// Why copies that are missing are not there yet.
+std::string because(const nlohmann::json& status) {
+    const auto refusing = status.at("past").value("refusing", nlohmann::json::array());
+    if (!refusing.empty()) return "; " + listed(refusing) + " took nothing more: no room, or a disk that failed";
+    const auto missing = away(status);
+    return missing.empty() ? "; they are being made" : "; away: " + listed(missing);
 }
 
 }  // namespace
@@ -66,7 +78,7 @@ std::optional<Trouble> diagnose(const nlohmann::json& status) {
     }
     if (past.at("blocks_short").get<std::uint64_t>() != 0) {
         return Trouble{ExitCode::partial, plural(past.at("blocks_short"), "block has", "blocks have") +
-                                              " fewer copies than there should be"};
+                                              " fewer copies than there should be" + because(status)};
     }
     if (silent > 0) {
         return Trouble{ExitCode::partial, plural(silent, "member does", "members do") +

@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::seconds kPatience{2};
+constexpr std::chrono::seconds kMeet{2};
 constexpr std::size_t kMostAsked = 64;
 
 std::int64_t seconds_between(base::TimePoint from, base::TimePoint to) {
@@ -89,6 +90,18 @@ base::Task<void> Members::ask(Members* self, std::shared_ptr<Asked> asked, base:
     asked->answered.insert(id);
 }
 
+base::Task<void> Members::meet_neighbours() {
+    for (;;) {
+        co_await env_.clock.sleep_for(kMeet);
+        const auto asked = std::make_shared<Asked>();
+        base::TaskGroup asking{env_.executor};
+        for (const auto& node : stack_.overlay().neighbours()) {
+            if (!seen_.contains(node.id())) asking.spawn(ask(this, asked, node.address, env_.clock.now() + kPatience));
+        }
+        co_await asking.join();
+    }
+}
+
 namespace {
 
 base::Task<void> ask_where(base::NodeEnv env, base::NodeId id, base::Address member, base::TimePoint deadline,
@@ -145,6 +158,7 @@ base::Task<json> Members::list() {
     for (const auto& member : stack_.network().roster().members) {
         if (member.revoked || member.role != base::Role::storage) continue;
         json entry{{"id", member.id.hex()}, {"failure_domain", member.failure_domain}};
+        if (member.draining) entry["draining"] = true;
         if (member.id == self) {
             portray(entry, ours());
             entry["up_s"] = ours().uptime_s;

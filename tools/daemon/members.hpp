@@ -41,6 +41,8 @@ class Members {
     /// and waits two seconds at most. A neighbour that does not answer is suspected, so that the ring looks after it.
     /// Of one that does not, name and room are those that it told last.
     base::Task<nlohmann::json> list();
+    /// For as long as the node runs: asks each neighbour once, so that one that dies has a name.
+    base::Task<void> meet_neighbours();
     /// Of those that list() asked last, one that refuses us as removed from the network; nobody if any answered.
     [[nodiscard]] std::optional<base::NodeId> removed_by() const { return removed_by_; }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -9,11 +10,13 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <list>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "base/host/tcp_transport.hpp"
 #include "base/task_group.hpp"
+#include "past/latency.hpp"
 
 namespace tools {
 namespace {
@@ -43,6 +46,7 @@ constexpr std::array kMetrics{
     Metric{"pelago_block_bytes", "gauge", "/store/block_bytes", "Their bytes"},
     Metric{"pelago_disk_bytes", "gauge", "/store/disk_bytes", "Files of the store, garbage included"},
     Metric{"pelago_capacity_bytes", "gauge", "/store/capacity_bytes", "What they may come to"},
+    Metric{"pelago_reserve_bytes", "gauge", "/store/reserve_bytes", "Of that, kept for deletes and records"},
     Metric{"pelago_index_bytes", "gauge", "/store/index_bytes", "Memory of the index"},
     Metric{"pelago_unreadable_segments", "gauge", "/store/unreadable_segments", "Files of the store that fail to read"},
     Metric{"pelago_read_only", "gauge", "/store/read_only", "1: the disk failed, and the store takes nothing"},
@@ -51,6 +55,12 @@ constexpr std::array kMetrics{
     Metric{"pelago_blocks_unchecked", "gauge", "/past/blocks_unchecked", "Blocks not compared since they changed"},
     Metric{"pelago_blocks_lost", "gauge", "/past/blocks_lost", "Blocks damaged here that wait for a good copy"},
     Metric{"pelago_repair_backlog_blocks", "gauge", "/past/backlog_blocks", "Blocks that this node has to send"},
+    Metric{"pelago_repair_backlog_bytes", "gauge", "/repair/bytes", "Their bytes, by the average of what is kept here"},
+    Metric{"pelago_repair_oldest_seconds", "gauge", "/past/oldest_short_s",
+           "For how long copies have been missing somewhere; 0: none are"},
+    Metric{"pelago_draining", "gauge", "/past/draining", "1: the node empties itself before it leaves"},
+    Metric{"pelago_drain_left_blocks", "gauge", "/past/blocks_to_drain", "Blocks that are still to go to others"},
+    Metric{"pelago_drain_left_bytes", "gauge", "/past/bytes_to_drain", "Their bytes"},
     Metric{"pelago_blocks_diverted", "gauge", "/past/blocks_diverted", "Blocks that neighbours keep for this node"},
     Metric{"pelago_blocks_for_others", "gauge", "/past/blocks_for_others", "Blocks kept for neighbours"},
     Metric{"pelago_volumes_without_majority", "gauge", "/past/registers_without_majority",
@@ -79,6 +89,9 @@ constexpr std::array kMetrics{
     Metric{"pelago_sent_bytes_total", "counter", "/process/sent_bytes", "Their bytes"},
 };
 
+constexpr const char* kRequestTimes = "pelago_request_duration_seconds";
+constexpr const char* kMemberUp = "pelago_member_up";
+
 http::response<http::string_body> answer_to(const http::request<http::empty_body>& request,
                                             const base::Result<std::string>& page) {
     http::response<http::string_body> answer{http::status::ok, request.version()};
@@ -100,7 +113,31 @@ http::response<http::string_body> answer_to(const http::request<http::empty_body
     return answer;
 }
 
+/// Its buckets add up, as Prometheus wants them.
+void add_request_times(std::string& out, const nlohmann::json& requests) {
+    constexpr const char* kName = kRequestTimes;
+    out += fmt::format("# HELP {0} Time of requests, by kind.\n# TYPE {0} histogram\n", kName);
+    for (const auto& [kind, times] : requests.items()) {
+        const auto& counts = times.at("counts");
+        std::uint64_t sum = 0;
+        for (std::size_t i = 0; i < counts.size(); ++i) {
+            sum += counts[i].get<std::uint64_t>();
+            const auto& bounds = past::LatencyHistogram::kBoundsMs;
+            const auto bound = i < bounds.size() ? fmt::format("{}", bounds[i] / 1000.0) : std::string{"+Inf"};
+            out += fmt::format("{}_bucket{{kind=\"{}\",le=\"{}\"}} {}\n", kName, kind, bound, sum);
+        }
+        out += fmt::format("{0}_sum{{kind=\"{1}\"}} {2}\n{0}_count{{kind=\"{1}\"}} {3}\n", kName, kind,
+                           static_cast<double>(times.at("sum_us").get<std::uint64_t>()) / 1e6, sum);
+    }
+}
+
 }  // namespace
+
+std::set<std::string> metric_names() {
+    std::set<std::string> names{kRequestTimes, kMemberUp};
+    for (const auto& metric : kMetrics) names.insert(metric.name);
+    return names;
+}
 
 std::string metrics_text(const nlohmann::json& status) {
     std::string out;
@@ -112,7 +149,10 @@ std::string metrics_text(const nlohmann::json& status) {
         const auto shown = value.is_boolean() ? std::string{value.get<bool>() ? "1" : "0"} : value.dump();
         out += fmt::format("# HELP {0} {1}.\n# TYPE {0} {2}\n{0} {3}\n", metric.name, metric.help, metric.type, shown);
     }
-    constexpr const char* kUp = "pelago_member_up";
+    if (const nlohmann::json::json_pointer requests{"/past/requests"}; status.contains(requests)) {
+        add_request_times(out, status.at(requests));
+    }
+    constexpr const char* kUp = kMemberUp;
     out += fmt::format("# HELP {0} 1 if the storage member answers.\n# TYPE {0} gauge\n", kUp);
     for (const auto& member : status.value("members", nlohmann::json::array())) {
         const auto state = member.value("state", std::string{});
@@ -121,6 +161,17 @@ std::string metrics_text(const nlohmann::json& status) {
     }
     return out;
 }
+
+namespace {
+
+struct Connection {
+    explicit Connection(boost::beast::tcp_stream stream_in) : stream{std::move(stream_in)} {}
+
+    boost::beast::tcp_stream stream;
+    bool answering = false;
+};
+
+}  // namespace
 
 struct MetricsServer::State : std::enable_shared_from_this<State> {
     State(base::Executor executor, Page made) : acceptor{executor}, page{std::move(made)}, work{executor} {}
@@ -134,22 +185,38 @@ struct MetricsServer::State : std::enable_shared_from_this<State> {
                 co_await timer.async_wait(kAwait);
                 continue;
             }
-            if (self->connections >= kMostConnections) continue;  // it is closed
-            self->work.spawn(serve(self, boost::beast::tcp_stream{std::move(socket)}));
+            if (!self->makes_room()) continue;  // it is closed
+            auto connection = std::make_shared<Connection>(boost::beast::tcp_stream{std::move(socket)});
+            self->connections.push_back(connection);
+            self->work.spawn(serve(self, std::move(connection)));
         }
     }
 
-    static base::Task<void> serve(std::shared_ptr<State> self, boost::beast::tcp_stream stream) {
-        struct Counted {
-            std::size_t& count;
-            ~Counted() { --count; }
-        } const counted{++self->connections};
+    /// Of those that have asked nothing yet the oldest goes, so that idle ones keep nobody out. False if all are being
+    /// answered.
+    bool makes_room() {
+        if (connections.size() < kMostConnections) return true;
+        const auto idle = std::ranges::find(connections, false, &Connection::answering);
+        if (idle == connections.end()) return false;
+        (*idle)->stream.cancel();
+        connections.erase(idle);
+        return true;
+    }
+
+    static base::Task<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
+        struct AtEnd {
+            State& state;
+            const std::shared_ptr<Connection>& connection;
+            ~AtEnd() { state.connections.remove(connection); }
+        } const at_end{*self, connection};
+        auto& stream = connection->stream;
         boost::beast::flat_buffer buffer{kMostRequestBytes};
         http::request_parser<http::empty_body> request;
         request.header_limit(kMostRequestBytes);
         stream.expires_after(kPatience);
         const auto [error, size] = co_await http::async_read(stream, buffer, request, kAwait);
         if (error) co_return;
+        connection->answering = true;
         const auto page = co_await self->page();
         const auto answer = answer_to(request.get(), page);
         stream.expires_after(kPatience);
@@ -160,7 +227,7 @@ struct MetricsServer::State : std::enable_shared_from_this<State> {
 
     Tcp::acceptor acceptor;
     Page page;
-    std::size_t connections = 0;
+    std::list<std::shared_ptr<Connection>> connections;  // the oldest first
     base::TaskGroup work;
 };
 

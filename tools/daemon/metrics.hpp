@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <string>
 
 #include "base/result.hpp"
@@ -14,6 +15,9 @@ namespace tools {
 
 /// Prometheus text format 0.0.4, of the document that the node answers to "status".
 [[nodiscard]] std::string metrics_text(const nlohmann::json& status);
+
+/// All that may be in it; of a histogram the name without its suffixes.
+[[nodiscard]] std::set<std::string> metric_names();
 
 class MetricsServer {
   public:

@@ -79,6 +79,16 @@ json short_ids(const std::vector<base::NodeId>& nodes) {
     return list;
 }
 
+json describe(const past::RequestTimes& times) {
+    json all = json::object();
+    for (std::size_t kind = 0; kind < times.size(); ++kind) {
+        const auto& one = times[kind];
+        all[std::string{past::name(static_cast<past::RequestKind>(kind))}] = {{"counts", one.counts},
+                                                                              {"sum_us", one.sum_us}};
+    }
+    return all;
+}
+
 json describe(const past::NodeStatus& status, std::size_t live_holders) {
     return {{"copies", status.copies},
             {"copies_wanted", status.copies_wanted},
@@ -106,6 +116,13 @@ json describe(const past::NodeStatus& status, std::size_t live_holders) {
             {"registers_without_majority", status.registers_without_majority},
             {"registers_missing", short_ids(status.registers_missing)},
             {"pending_reclaims", status.pending_reclaims},
+            {"oldest_short_s", status.oldest_short.count()},
+            {"refusing", short_ids(status.refusing)},
+            {"draining", status.draining},
+            {"blocks_to_drain", status.blocks_to_drain},
+            {"bytes_to_drain", status.bytes_to_drain},
+            {"records_to_drain", status.records_to_drain},
+            {"requests", describe(status.times)},
             {"puts", status.puts},
             {"gets", status.gets},
             {"hedged_gets", status.hedged_gets},
@@ -339,6 +356,28 @@ class Questions {
         co_return json{{"node", member.id.hex()}, {"storage_peers", network.roster().storage_peers()}};
     }
 
+    /// "on": true begins, false ends; without it nothing changes. Always answers how far it is.
+    Answer<json> drain(json arguments) {
+        const auto& us = stack_.network().certificate().id();
+        if (arguments.contains("on")) {
+            const auto on = arguments["on"].get<bool>();
+            if (on && !stack_.network().roster().draining(us)) BASE_CO_CHECK(co_await room_elsewhere());
+            BASE_CO_CHECK(co_await stack_.membership().drain(on));
+        }
+        const auto status = stack_.past().status();
+        json away = json::array();
+        for (const auto& gone : stack_.overlay().absent()) {
+            if (!stack_.network().roster().removed(gone.node.id())) away.push_back(gone.node.id().short_hex());
+        }
+        co_return json{{"node", us.hex()},
+                       {"draining", status.draining},
+                       {"blocks", status.blocks_to_drain},
+                       {"bytes", status.bytes_to_drain},
+                       {"records", status.records_to_drain},
+                       {"refusing", short_ids(status.refusing)},
+                       {"away", std::move(away)}};
+    }
+
     Answer<json> leave() {
         auto& network = stack_.network();
         if (!stack_.overlay().active()) {
@@ -347,8 +386,13 @@ class Questions {
             if (by) co_return base::Error{base::Errc::removed, "this machine, as node " + by->short_hex() + " says"};
         }
         BASE_CO_CHECK(may_leave());
+        const auto& roster = network.roster();
+        const auto status = stack_.past().status();
+        const bool copies_go = !status.draining && !stack_.is_client() && roster.holders() > network.policy().copies;
         BASE_CO_CHECK(co_await stack_.membership().leave());
-        co_return json{{"node", network.certificate().id().hex()}, {"network_name", network.name()}};
+        co_return json{{"node", network.certificate().id().hex()},
+                       {"network_name", network.name()},
+                       {"blocks_short", copies_go ? status.blocks_ours + status.blocks_for_others : 0}};
     }
 
     Answer<json> address(json arguments) {
@@ -377,6 +421,8 @@ class Questions {
         co_return json{
             {"network_name", network.name()}, {"acts_here", network.acts_here()}, {"why_not", std::move(why_not)}};
     }
+
+    base::Task<void> meet_neighbours() { return members_.meet_neighbours(); }
 
   private:
     /// What is being copied, how fast, and how long it will take.
@@ -421,10 +467,14 @@ class Questions {
                                "it on the machine that shall go on with it"};
         }
         const bool kept = status.blocks > 0 || status.blocks_for_others > 0;
+        if (status.draining) {
+            if (status.blocks_to_drain == 0 && status.records_to_drain == 0) return base::ok();
+            return base::Error{base::Errc::denied,
+                               "the node is not drained yet: 'pelago node drain' waits until it is"};
+        }
         if (kept && status.copies < 2) {
             return base::Error{base::Errc::denied,
-                               "each block has one copy, and this node may have it; raise 'pelago "
-                               "network policy --copies' first"};
+                               "each block has one copy, and this node may have it: 'pelago network leave --drain'"};
         }
         if (kept && (status.blocks_short > 0 || status.backlog_blocks > 0 || status.blocks_unchecked > 0)) {
             return base::Error{base::Errc::denied,
@@ -432,6 +482,24 @@ class Questions {
                                "status' says so, or let the others remove this node"};
         }
         return base::ok();
+    }
+
+    /// For what this node keeps, if others have to make copies of it: as far as they say how much they have.
+    base::Task<base::Result<void>> room_elsewhere() {
+        const auto& network = stack_.network();
+        if (network.roster().holders() <= network.policy().copies) co_return base::ok();  // they have all of it
+        std::uint64_t room = 0;
+        for (const auto& member : co_await members_.list()) {
+            const bool takes = member["state"] == "up" && !member.value("draining", false);
+            const auto used = member.value("used_bytes", std::uint64_t{0});
+            const auto capacity = member.value("capacity_bytes", std::uint64_t{0});
+            if (takes && capacity > used) room += capacity - used;
+        }
+        const auto bytes = stack_.store().usage().block_bytes;
+        if (bytes <= room) co_return base::ok();
+        co_return base::Error{past::Errc::no_space, "this node keeps " + human_size(bytes) +
+                                                        ", and the others have room for " + human_size(room) +
+                                                        ": add a machine or room first"};
     }
 
     base::Result<base::Roster::Member> find_member(const std::string& digits) {
@@ -476,8 +544,8 @@ class Questions {
 
 }  // namespace
 
-void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack, const Watch& watch,
-                   std::string machine_name) {
+base::Task<void> add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack, const Watch& watch,
+                               std::string machine_name) {
     const auto questions = std::make_shared<Questions>(env, stack, watch, std::move(machine_name));
     table.add("status", [questions](json) { return questions->status(); });
     table.add("network", [questions](json) { return questions->network(); });
@@ -490,11 +558,14 @@ void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack, con
     table.add("send", [questions](json arguments) { return questions->send(std::move(arguments)); });
     table.add("invite", [questions](json arguments) { return questions->invite(std::move(arguments)); });
     table.add("remove", [questions](json arguments) { return questions->remove(std::move(arguments)); });
+    table.add("drain", [questions](json arguments) { return questions->drain(std::move(arguments)); });
     table.add("leave", [questions](json) { return questions->leave(); });
     table.add("address", [questions](json arguments) { return questions->address(std::move(arguments)); });
     table.add("import_authority",
               [questions](json arguments) { return questions->import_authority(std::move(arguments)); });
     table.add("policy", [questions](json arguments) { return questions->policy(std::move(arguments)); });
+    constexpr auto meet = [](std::shared_ptr<Questions> held) -> base::Task<void> { co_await held->meet_neighbours(); };
+    return meet(questions);
 }
 
 }  // namespace tools

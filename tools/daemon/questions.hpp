@@ -12,8 +12,9 @@ namespace tools {
 
 constexpr std::chrono::seconds kLongestInvitation{365 * 86'400};
 
-/// The references outlive the table. `machine_name`: what other members are told.
-void add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack, const Watch& watch,
-                   std::string machine_name);
+/// The references outlive the table. `machine_name`: what other members are told. To be run for as long as the node
+/// does: neighbours are asked for theirs.
+[[nodiscard]] base::Task<void> add_questions(ControlTable& table, base::NodeEnv env, PeerStack& stack,
+                                             const Watch& watch, std::string machine_name);
 
 }  // namespace tools

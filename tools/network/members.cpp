@@ -15,6 +15,7 @@
 #include "cli/text.hpp"
 #include "daemon/control.hpp"
 #include "daemon/daemon.hpp"
+#include "node/drain.hpp"
 #include "session/data_directory.hpp"
 
 namespace tools {
@@ -114,10 +115,15 @@ base::Result<void> wait_until_it_ended(const DataDirectory& directory) {
     return base::ok();
 }
 
-base::Result<ExitCode> told_of_leaving(Context& context, const std::string& node, const std::string& aside) {
+base::Result<ExitCode> told_of_leaving(Context& context, const std::string& node, const std::string& aside,
+                                       std::uint64_t blocks_short = 0) {
     if (context.console.output().json) {
-        context.console.print_json({{"node", node}, {"moved_to", aside}});
+        context.console.print_json({{"node", node}, {"moved_to", aside}, {"blocks_short", blocks_short}});
         return ExitCode::done;
+    }
+    if (blocks_short > 0) {
+        context.console.note(plural(blocks_short, "block has", "blocks have") +
+                             " one copy less until the others have made it again; --drain makes them first");
     }
     context.console.print("this machine left its network; what it kept for it lies in " + printable(aside) + "\n");
     context.console.note("nobody needs that any more once the others have made their copies: it can be deleted");
@@ -145,15 +151,16 @@ base::Result<ExitCode> forget(Context& context, const DataDirectory& directory) 
     return told_of_leaving(context, node, aside);
 }
 
-base::Result<ExitCode> leave(Context& context, bool force) {
+base::Result<ExitCode> leave(Context& context, bool force, bool drain) {
     const DataDirectory directory{context.settings.get("dir")};
     if (force) return forget(context, directory);
+    if (drain) BASE_CHECK(drain_node(context));
     auto answer = ask_daemon(directory, "leave", nlohmann::json::object(), kAskPatience);
     if (!answer) return answer.error().with("cannot leave");
     const auto node = (*answer)["node"].get<std::string>();
     BASE_CHECK(wait_until_it_ended(directory));
     BASE_TRY(const auto aside, put_aside(directory, node.substr(0, 8)));
-    return told_of_leaving(context, node, aside);
+    return told_of_leaving(context, node, aside, answer->value("blocks_short", std::uint64_t{0}));
 }
 
 // --- address
@@ -267,23 +274,27 @@ void add_member_verbs(Verbs& verbs, CLI::App& group) {
     CLI::App& remove_verb = verbs.add(
         group,
         {"remove", "Remove a node that is gone for good", "network remove 3f2a9c01",
-         "It never counts again: what it kept is copied again, volumes no longer wait for it, and should it come back "
-         "it "
-         "is refused. Only where the authority's key is; 'network authority' brings that to another machine. A node "
-         "that "
-         "is only away for a while needs no removing."},
+         "Also called 'revoke': for a machine that is lost, and for one that is not to be trusted any more. It never "
+         "counts again: within seconds its connections are closed, and whoever asks with its certificate is refused; "
+         "what "
+         "it kept is copied again, and volumes no longer wait for it. Only where the authority's key is; 'network "
+         "authority' brings that to another machine. A node that is only away for a while needs no removing."},
         [remove_flags](Context& context) { return remove(context, remove_flags->node, remove_flags->force); });
     remove_verb.alias("revoke");
     remove_verb.add_option("node", remove_flags->node, "Its id, or how that begins")->required()->type_name("NODE");
     remove_verb.add_flag("--force", remove_flags->force, "Also if it is up");
 
     auto force = std::make_shared<bool>(false);
-    CLI::App& leave_verb = verbs.add(
-        group,
-        {"leave", "Take this machine out of its network", "network leave",
-         "The others go on without it at once. What it kept is put aside in the data directory; your key stays."},
-        [force](Context& context) { return leave(context, *force); });
-    leave_verb.add_flag("--force", *force, "Ask nobody: only forget the network here");
+    auto drain = std::make_shared<bool>(false);
+    CLI::App& leave_verb =
+        verbs.add(group,
+                  {"leave", "Take this machine out of its network", "network leave\nnetwork leave --drain",
+                   "The others go on without it at once, and make again what it kept; with --drain they have made it "
+                   "before. What "
+                   "it kept is put aside in the data directory; your key stays."},
+                  [force, drain](Context& context) { return leave(context, *force, *drain); });
+    leave_verb.add_flag("--drain", *drain, "First wait until others have all copies of what this node keeps");
+    leave_verb.add_flag("--force", *force, "Ask nobody: only forget the network here")->excludes("--drain");
 
     struct AddressFlags {
         std::string node;

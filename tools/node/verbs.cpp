@@ -13,6 +13,7 @@
 #include "daemon/control.hpp"
 #include "daemon/daemon.hpp"
 #include "daemon/health.hpp"
+#include "node/drain.hpp"
 
 namespace tools {
 
@@ -120,9 +121,10 @@ std::string members_table(const nlohmann::json& members) {
         const auto state = member["state"].get<std::string>();
         const auto* since = member.contains("up_s") ? "up_s" : "away_s";
         table.add({member["id"].get<std::string>().substr(0, 8), printable(member.value("name", std::string{"-"})),
-                   state == "silent"    ? "no answer"
-                   : state == "unknown" ? "not met yet"
-                                        : state,
+                   state == "up" && member.contains("draining") ? "draining"
+                   : state == "silent"                          ? "no answer"
+                   : state == "unknown"                         ? "not met yet"
+                                                                : state,
                    member.contains(since) ? show_duration(member[since]) : "-", size(member, "used_bytes"),
                    size(member, "capacity_bytes"),
                    state == "here" || state == "up" ? "now"
@@ -190,6 +192,14 @@ void print_status(Console& console, const nlohmann::json& status) {
     if (blocks["blocks_short"] != 0 || blocks["backlog_blocks"] != 0) {
         table.add({"repair", plural(blocks["blocks_short"], "block", "blocks") + " short of copies, " +
                                  human_count(blocks["backlog_blocks"]) + " to send" + time_left(status)});
+    }
+    if (blocks["draining"].get<bool>()) {
+        const bool done = blocks["blocks_to_drain"] == 0 && blocks["records_to_drain"] == 0;
+        table.add({"drain", done ? "done: leave now, 'pelago network leave'"
+                                 : plural(blocks["blocks_to_drain"], "block", "blocks") + ", " +
+                                       human_size(blocks["bytes_to_drain"]) + ", and " +
+                                       plural(blocks["records_to_drain"], "record", "records") +
+                                       " are still to go to others"});
     }
     if (blocks["blocks_moving"] != 0 || blocks["blocks_to_hand_over"] != 0) {
         table.add({"moving", plural(blocks["blocks_moving"], "block is", "blocks are") + " not yet in place, " +
@@ -275,6 +285,7 @@ void add_node_verbs(Verbs& verbs) {
                   {"status", "Show the health of the running node, and whether every block has its copies",
                    "node status\nnode status --check --quiet || echo needs attention"},
                   [check](Context& context) { return status(context, *check); });
+    add_drain_verb(verbs, group);
     status_verb.add_flag("--check", *check, "Exit non-zero if something needs attention, and name it");
 }
 

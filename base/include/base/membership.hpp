@@ -81,7 +81,8 @@ struct Roster {
         Role role = Role::storage;
         std::string failure_domain;
         std::uint64_t serial = 0;
-        bool revoked = false;  ///< removed: it counts for nothing any more, and never will
+        bool revoked = false;   ///< removed: it counts for nothing any more, and never will
+        bool draining = false;  ///< it is about to leave: given no copies, its own count for none; never with `revoked`
     };
     Guid network;
     std::uint64_t version = 0;
@@ -89,16 +90,19 @@ struct Roster {
     std::vector<Member> members;  ///< sorted by id, no duplicates, at most kMaxRosterMembers
     Signature signature{};        ///< domain "pelago roster"
 
-    /// Members that store and are not revoked: what effective copies are counted from.
+    /// Members that store and are not revoked.
     [[nodiscard]] std::size_t storage_peers() const;
+    /// Of those, the ones that are not draining: what effective copies are counted from.
+    [[nodiscard]] std::size_t holders() const;
     [[nodiscard]] const Member* find(const NodeId& id) const;
     [[nodiscard]] bool removed(const NodeId& id) const;
+    [[nodiscard]] bool draining(const NodeId& id) const;
     [[nodiscard]] Bytes body() const;
     [[nodiscard]] Bytes encode() const;
     [[nodiscard]] static Result<Roster> decode(ByteView bytes);
 };
 
-/// min(copies, storage peers in the roster), at least 1.
+/// min(copies, holders in the roster), at least 1.
 [[nodiscard]] unsigned effective_copies(const Policy& policy, const Roster& roster);
 
 /// What `network invite` prints: names one issuer, is spent once. Text form: "pelago1-" and base64url.

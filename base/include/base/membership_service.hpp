@@ -51,6 +51,9 @@ class MembershipService {
     /// Makes this the node where the authority, whose key must be here, acts: the one where it acts now is asked to let
     /// go. Done at once if it acts here. Errors: denied without the key; unreachable naming that node.
     Task<Result<void>> take_seat();
+    /// Has the authority mark this node as draining, or take that back. Errors: unreachable, and those of
+    /// NetworkDirectory::drain().
+    Task<Result<void>> drain(bool on);
     /// Has the authority remove this node. Errors: unreachable, denied.
     Task<Result<void>> leave();
 

@@ -76,6 +76,10 @@ class NetworkDirectory {
     /// acts: then it acts here from now on. Errc::not_found: no such member. Once more is no error.
     Result<void> remove(const NodeId& node);
 
+    /// Marks a storage member as draining, or takes that back. Where the authority acts only. Errc::denied, naming the
+    /// remedy, if fewer members than min_copies would be left to hold copies; Errc::not_found: no such member.
+    Result<void> drain(const NodeId& node, bool on);
+
     /// The roster that moves the seat to this node, for the member where the authority acts now. It is in force, and
     /// to be adopted, once that member has taken it. Errc::denied without the authority's key.
     [[nodiscard]] Result<Roster> propose_seat() const;

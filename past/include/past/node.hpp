@@ -12,6 +12,7 @@
 #include "base/env.hpp"
 #include "base/membership.hpp"
 #include "past/block_store.hpp"
+#include "past/latency.hpp"
 #include "past/messages.hpp"
 #include "past/storage.hpp"
 #include "pastry/kbr.hpp"
@@ -37,7 +38,7 @@ class MembershipView {
 
     [[nodiscard]] const base::Policy& policy() const { return policy_; }
     [[nodiscard]] const base::Roster& roster() const { return roster_; }
-    /// Effective: min(policy's copies, storage peers in the roster), at least 1; 1 without a roster.
+    /// Effective: min(policy's copies, members that hold copies), at least 1; 1 without a roster.
     [[nodiscard]] unsigned copies() const { return copies_; }
     [[nodiscard]] unsigned min_copies() const;
     /// What the policy asks for: more than copies() while there are fewer storage peers than that. 1 without a roster.
@@ -163,6 +164,13 @@ struct NodeStatus {
     std::uint64_t registers_without_majority = 0;  ///< of those: too few of the nodes that keep them answer
     std::vector<base::NodeId> registers_missing;   ///< the nodes that keep those and do not answer
     std::uint64_t pending_reclaims = 0;
+    std::chrono::seconds oldest_short{};  ///< how long blocks of some group have been short of copies; zero: none are
+
+    bool draining = false;               ///< this node empties itself before it leaves; it is done once these are zero:
+    std::uint64_t blocks_to_drain = 0;   ///< held here, and not seen to have all their copies on others
+    std::uint64_t bytes_to_drain = 0;    ///< of these
+    std::uint64_t records_to_drain = 0;  ///< held here, and not seen to be kept by others without this node
+    std::vector<base::NodeId> refusing;  ///< nodes that take nothing of what they should have: no room, a broken disk
 
     std::uint64_t puts = 0, gets = 0, hedged_gets = 0;
     std::uint64_t cache_hits = 0;         ///< gets answered from our own cache
@@ -177,6 +185,7 @@ struct NodeStatus {
     std::uint64_t wrong_blocks = 0;    ///< bytes that did not hash to their id, from peers
     std::uint64_t corrupt_blocks = 0;  ///< in our own store
     std::uint64_t requests_sent = 0;
+    RequestTimes times;  ///< by RequestKind
 
     std::chrono::milliseconds scrub_period{};  ///< zero: off
     std::int64_t scrub_began_ns = 0;           ///< wall clock, of the present round, or the last; 0: none yet

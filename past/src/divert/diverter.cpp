@@ -60,8 +60,8 @@ Task<Diverter::Candidates> Diverter::candidates(Guid group, Among among, TimePoi
     }
     std::erase_if(found.nodes, [&](const NodeHandle& node) {
         const auto* member = context_.membership.roster().find(node.id());
-        const bool revoked = member != nullptr && member->revoked;
-        return revoked || silent_.contains(node.id()) || set->placed_on(node.id()) || set->written_by(node.id());
+        const bool leaves = member != nullptr && (member->revoked || member->draining);
+        return leaves || silent_.contains(node.id()) || set->placed_on(node.id()) || set->written_by(node.id());
     });
     co_return found;
 }
@@ -77,8 +77,8 @@ Task<void> Diverter::find_strangers(TimePoint deadline) {
     base::TaskGroup finding{context_.env.executor};
     for (std::size_t i = 0; i < context_.config.divert_strangers && !members.empty(); ++i) {
         const auto& member = members[context_.env.rng.below(members.size())];
-        const bool stores = member.role == base::Role::storage && !member.revoked && member.id != context_.self();
-        if (stores && chosen.insert(member.id).second)
+        const bool stores = member.role == base::Role::storage && !member.revoked && !member.draining;
+        if (stores && member.id != context_.self() && chosen.insert(member.id).second)
             finding.spawn(find_stranger(member.id, member.failure_domain, deadline));
     }
     co_await finding.join();
@@ -304,7 +304,9 @@ Task<void> Diverter::review(NodeId node, std::vector<Guid> groups) {
     }
     const bool away = context_.now() - answered_at_[node] >= context_.membership.policy().repair_after ||
                       context_.membership.roster().removed(node);
-    if (away || shows_nothing(node)) co_await give_up(node);
+    // One that drains is given up while it still has everything: it hands over itself what nobody claims there.
+    const bool drains = context_.membership.roster().draining(node);
+    if (away || drains || shows_nothing(node)) co_await give_up(node);
     // Who hears nothing for so long frees them by itself.
     if (away) std::erase_if(to_review_, [&](const Whose& whose) { return whose.first == node; });
 }

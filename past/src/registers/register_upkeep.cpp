@@ -145,6 +145,26 @@ Task<void> Registers::maintain() {
         auto stored = acceptor_.state(key);
         if (stored && stored->state.value) co_await maintain_one(key, std::move(*stored));
     }
+    if (!context_.draining()) kept_by_others_.clear();
+    for (const auto& key : keys) {
+        if (context_.draining() && !kept_by_others_.contains(key)) co_await look_who_keeps(key);
+    }
+}
+
+/// Our own state may be an older one: a change of members ends where we are asked no more.
+Task<void> Registers::look_who_keeps(Guid key) {
+    const auto learned = co_await learn(Verb::query, key, Ballot{}, context_.now() + context_.config.call_timeout);
+    if (!learned.enough || !learned.best || !learned.chosen) co_return;
+    const auto& value = learned.best->second;
+    const bool ours = std::ranges::binary_search(ids_of(value.members), context_.self());
+    if (!ours && value.previous.empty()) kept_by_others_.insert(key);
+}
+
+std::size_t Registers::left_to_drain() const {
+    if (!context_.draining()) return 0;
+    const auto keys = acceptor_.keys();
+    return static_cast<std::size_t>(
+        std::ranges::count_if(keys, [&](const Guid& key) { return !kept_by_others_.contains(key); }));
 }
 
 std::vector<NodeId> Registers::missing() const {
@@ -176,7 +196,9 @@ Task<void> Registers::maintain_one(Guid key, StoredRegister stored) {
     const auto near = co_await holders_.find(key, width, deadline);
     if (!near) co_return;
     const auto live = [&](const NodeId& id) {
-        return near->written_by(id) || std::ranges::any_of(near->spare, [&](const auto& n) { return n.id() == id; });
+        const auto is_it = [&](const auto& node) { return node.id() == id; };
+        return near->written_by(id) || std::ranges::any_of(near->spare, is_it) ||
+               std::ranges::any_of(near->draining, is_it);
     };
     const bool majority_seen = std::ranges::all_of(quorums(value), [&](const auto& members) {
         const auto needed = genesis_.needed(members);

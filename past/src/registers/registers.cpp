@@ -338,6 +338,7 @@ Task<std::vector<Address>> Registers::starting_points(Guid key, TimePoint deadli
         for (const auto& node : near->writers) points.push_back(node.address);
         for (const auto& holder : near->placement) known.push_back(holder.node.address);
         for (const auto& node : near->spare) known.push_back(node.address);
+        for (const auto& node : near->draining) known.push_back(node.address);
     }
     for (const auto& id : genesis_.members(key)) {
         const auto found = std::ranges::find(known, id, &Address::id);

@@ -102,6 +102,8 @@ class Registers {
     [[nodiscard]] std::size_t count() const { return acceptor_.keys().size(); }
     /// Of which no majority answered when they were last asked: they can be neither read for certain nor written.
     [[nodiscard]] std::size_t without_majority() const { return without_majority_.size(); }
+    /// While this node drains: of which it is not known yet that others keep them without it.
+    [[nodiscard]] std::size_t left_to_drain() const;
     /// Who keeps these, and did not answer.
     [[nodiscard]] std::vector<base::NodeId> missing() const;
 
@@ -153,6 +155,7 @@ class Registers {
     base::Task<base::Result<base::Message>> pull(base::Peer from, base::Message message);
     [[nodiscard]] bool changes_members(const AcceptRequest& request) const;
     base::Task<void> maintain_one(base::Guid key, StoredRegister stored);
+    base::Task<void> look_who_keeps(base::Guid key);
     base::Task<void> look_for_majority(base::Guid key, bool seen, base::TimePoint deadline);
     [[nodiscard]] Ballot new_ballot(std::uint64_t above);
     [[nodiscard]] std::vector<std::vector<base::NodeId>> quorums(const RegisterValue& value) const;
@@ -168,6 +171,7 @@ class Registers {
         std::vector<base::NodeId> silent;
     };
     std::map<base::Guid, Asked> without_majority_;
+    std::set<base::Guid> kept_by_others_;  // while we drain
 };
 
 }  // namespace past

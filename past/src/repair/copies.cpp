@@ -101,6 +101,7 @@ bool GroupCopies::counts(std::uint64_t unconfirmed, Counting counting) {
 }
 
 bool GroupCopies::counts_as_having_all(const PeerCopy& peer, Counting counting) const {
+    if (peer.draining) return false;
     if (peer.live && peer.has_all(summary.digest) && counts(peer.unconfirmed, counting)) return true;
     if (counting == Counting::seen) return false;
     return peer.live ? peer.placed && !peer.waits : peer.counts;
@@ -109,14 +110,14 @@ bool GroupCopies::counts_as_having_all(const PeerCopy& peer, Counting counting) 
 std::size_t GroupCopies::holding_all(Counting counting) const {
     const auto others =
         std::ranges::count_if(peers, [&](const auto& entry) { return counts_as_having_all(entry.second, counting); });
-    return static_cast<std::size_t>(others) + (counts(summary.unconfirmed, counting) ? 1 : 0);
+    return static_cast<std::size_t>(others) + (!draining && counts(summary.unconfirmed, counting) ? 1 : 0);
 }
 
 std::size_t GroupCopies::holding(const Guid& id, std::size_t holding_all, Counting counting) const {
     return holding_all + static_cast<std::size_t>(std::ranges::count_if(peers, [&](const auto& entry) {
                const auto& peer = entry.second;
-               return peer.live && counts(peer.unconfirmed, counting) && !counts_as_having_all(peer, counting) &&
-                      peer.has(summary.digest, id);
+               return peer.live && !peer.draining && counts(peer.unconfirmed, counting) &&
+                      !counts_as_having_all(peer, counting) && peer.has(summary.digest, id);
            }));
 }
 
@@ -177,6 +178,11 @@ bool GroupCopies::let_go_safely(const NodeId& self, std::size_t copies) const {
         const bool whole = peer.has_all_of_ours && peer.unconfirmed == 0 && peer.ours == summary.digest;
         return peer.compared && peer.offered && whole;
     });
+}
+
+bool GroupCopies::handed_over(const GroupSummary& now) const {
+    const bool all_live = std::ranges::all_of(set.placement, [](const Holder& holder) { return holder.live; });
+    return surplus_since && surplus_digest == now.digest && placed() == surplus_of && all_live;
 }
 
 bool GroupCopies::lacking_somewhere() const {

@@ -16,9 +16,10 @@ struct PeerCopy {
     bool placed = false;  ///< it is one of the group's holders
     bool live = false;
     bool newcomer = false;
-    bool stable = false;  ///< it may be sent something at all: it stays, and did not refuse what it was sent last
-    bool waits = false;   ///< for one of these reasons it is sent only what too few nodes have
-    bool counts = false;  ///< absent, not for long, and by all we know it has what it should
+    bool stable = false;    ///< it may be sent something at all: it stays, and did not refuse what it was sent last
+    bool waits = false;     ///< for one of these reasons it is sent only what too few nodes have
+    bool counts = false;    ///< absent, not for long, and by all we know it has what it should
+    bool draining = false;  ///< a source like any other, but what it has counts for no copy
 
     // From what it said.
     bool asked = false;     ///< it answered a comparison, ever
@@ -68,6 +69,7 @@ struct GroupCopies {
     GroupSummary summary;
     HolderSet set;
     base::TimePoint set_at;  ///< when that was found out
+    bool draining = false;   ///< we are: what we have counts for no copy
     /// The placed ones; in a wide group everybody who may have blocks of it.
     std::map<base::NodeId, PeerCopy> peers;
     base::TimePoint changed_at;
@@ -82,8 +84,9 @@ struct GroupCopies {
     bool looked = false;          ///< block by block
     std::vector<base::Guid> few;  ///< sorted: not enough nodes have them, nor are about to be sent them
     base::TimePoint few_since;
-    std::uint64_t short_blocks = 0;  ///< held by fewer than `copies` live nodes when we looked
-    base::TimePoint look_at;         ///< again
+    std::optional<base::TimePoint> missing_since;  ///< copies of ours were missing at the end of each round since then
+    std::uint64_t short_blocks = 0;                ///< held by fewer than `copies` live nodes when we looked
+    base::TimePoint look_at;                       ///< again
     base::Duration look_pause{};
 
     // Where we are no holder:
@@ -113,6 +116,9 @@ struct GroupCopies {
     [[nodiscard]] std::size_t rank(const base::NodeId& self, const base::NodeId& peer) const;
     /// All holders live and have all of ours, with our tags, none in doubt: nothing depends on our copies.
     [[nodiscard]] bool let_go_safely(const base::NodeId& self, std::size_t copies) const;
+    /// That was so once for all that is here `now`, no holder was found to lack any since, and all are up: others may
+    /// write to the group meanwhile.
+    [[nodiscard]] bool handed_over(const GroupSummary& now) const;
     void look_wide(bool on, base::TimePoint now);
     /// Takes in what was found; the next look comes at once if there is something to send, else after a pause that
     /// doubles from `pause`. Returns those of `few` that were so the time before as well.

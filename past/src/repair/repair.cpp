@@ -31,6 +31,7 @@ void Repair::tags_raised(const Guid& key) {
     if (group == groups_.end()) return;
     ++group->second.tag_changes;  // an offer that is on its way did not name them either
     for (auto& [id, peer] : group->second.peers) peer.offered = false;
+    if (context_.draining()) group->second.surplus_since.reset();  // until they were told
 }
 
 void Repair::kick() {
@@ -90,7 +91,8 @@ Task<void> Repair::round() {
     co_await let_go(changes);
     co_await losses_.settle();
     co_await registers_.maintain();
-    next_work_ = next_work();
+    note_short();
+    next_work_ = registers_.left_to_drain() > 0 ? context_.now() : next_work();
 }
 
 /// `full`: all holders are asked again.

@@ -91,6 +91,9 @@ class Repair {
     [[nodiscard]] bool holders_are_old_news(const GroupCopies& group) const;
     base::Task<void> compare_again(std::vector<base::Guid> groups);
     void report(NodeStatus& status, const GroupSummary& summary, const GroupCopies& group) const;
+    void report_times(NodeStatus& status) const;
+    void report_drain(NodeStatus& status) const;
+    void note_short();
 
     [[nodiscard]] bool ours(const GroupCopies& group) const { return group.ours(context_.self()); }
 

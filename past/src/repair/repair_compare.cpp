@@ -34,7 +34,7 @@ void Repair::find_sets() {
 }
 
 void Repair::take_set(GroupCopies& group, HolderSet set, base::TimePoint when) {
-    for (const auto* nodes : {&set.writers, &set.spare}) {
+    for (const auto* nodes : {&set.writers, &set.spare, &set.draining}) {
         for (const auto& node : *nodes) presence_.met(node.id());
     }
     const auto before = group.placed();
@@ -55,8 +55,9 @@ void Repair::know_peers(GroupCopies& group) {
     std::vector<NodeId> had;
     for (auto& [id, peer] : group.peers) {
         if (peer.counts || (peer.live && peer.has_something())) had.push_back(id);
-        peer.placed = peer.live = peer.counts = false;
+        peer.placed = peer.live = peer.counts = peer.draining = false;
     }
+    group.draining = context_.draining();
     know_holders(group);
     if (group.wide) know_others(group);
     const bool fewer = std::ranges::any_of(had, [&](const NodeId& id) {
@@ -91,6 +92,11 @@ void Repair::know_others(GroupCopies& group) {
         for (const auto& node : *nodes) {
             if (node.id() != context_.self()) peer_of(group, node).live = true;
         }
+    }
+    for (const auto& node : group.set.draining) {
+        if (node.id() == context_.self()) continue;
+        auto& peer = peer_of(group, node);
+        peer.live = peer.draining = true;
     }
     for (auto& [id, peer] : group.peers) {
         if (peer.live || peer.placed) continue;

@@ -1,6 +1,8 @@
 // Letting go of what others hold in our stead, and what people want to know of all copies.
 #include <algorithm>
+#include <set>
 
+#include "registers/registers.hpp"
 #include "repair/repair.hpp"
 #include "repair/set_digest.hpp"
 
@@ -118,6 +120,52 @@ void Repair::report(NodeStatus& status) const {
             (found->second.surplus_since ? status.blocks_surplus : status.blocks_to_hand_over) += summary.blocks;
         } else {
             report(status, summary, found->second);
+        }
+    }
+    report_times(status);
+    if (context_.draining()) report_drain(status);
+}
+
+void Repair::report_times(NodeStatus& status) const {
+    const auto now = context_.now();
+    std::set<base::NodeId> refusing;
+    for (const auto& [key, group] : groups_) {
+        if (group.missing_since) {
+            status.oldest_short = std::max(
+                status.oldest_short, std::chrono::duration_cast<std::chrono::seconds>(now - *group.missing_since));
+        }
+        for (const auto& [id, peer] : group.peers) {
+            if (peer.placed && peer.live && peer.refused_until > now) refusing.insert(id);
+        }
+    }
+    status.refusing.assign(refusing.begin(), refusing.end());
+}
+
+/// What is still to be done before this node may go. Diverted replicas are their primaries' to move: until then they
+/// count.
+void Repair::report_drain(NodeStatus& status) const {
+    status.draining = true;
+    status.records_to_drain = registers_.left_to_drain();
+    status.blocks_to_drain = status.blocks_for_others;
+    status.bytes_to_drain = status.bytes_for_others;
+    for (const auto& summary : context_.store.groups()) {
+        const auto found = groups_.find(summary.group);
+        if (found != groups_.end() && found->second.handed_over(summary)) continue;
+        status.blocks_to_drain += summary.blocks;
+        status.bytes_to_drain += summary.bytes;
+    }
+}
+
+/// At the end of a round: what is short then is not merely on its way.
+void Repair::note_short() {
+    NodeStatus sum;
+    for (auto& [key, group] : groups_) {
+        const auto before = sum.blocks_short;
+        if (ours(group) && !group.set.placement.empty()) report(sum, group.summary, group);
+        if (sum.blocks_short == before) {
+            group.missing_since.reset();
+        } else if (!group.missing_since) {
+            group.missing_since = context_.now();
         }
     }
 }

@@ -54,7 +54,8 @@ Task<void> Scrub::save() {
 // A clock that was wrong makes it a period at most.
 base::Duration Scrub::until_next_round() const {
     const base::Duration period = context_.config.scrub_period;
-    if (began_ns_ == 0) return std::max<base::Duration>(started_at_ + kFirst - context_.now(), {});
+    const auto first = std::min<base::Duration>(kFirst, period);
+    if (began_ns_ == 0) return std::max<base::Duration>(started_at_ + first - context_.now(), {});
     const std::chrono::nanoseconds since{context_.env.clock.wall_ns() - began_ns_};
     return std::clamp<base::Duration>(period - since, {}, period);
 }
@@ -66,7 +67,7 @@ Task<void> Scrub::run() {
     for (;;) {
         if (!under_way_) {
             while (disk_.usage().blocks == 0 || until_next_round() > base::Duration::zero())
-                co_await context_.env.clock.sleep_for(kLook);
+                co_await context_.env.clock.sleep_for(std::min<base::Duration>(kLook, context_.config.scrub_period));
             under_way_ = true;
             group_ = after_ = Guid{};
             blocks_ = damaged_ = 0;

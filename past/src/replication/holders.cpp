@@ -10,26 +10,39 @@ using base::Result;
 using base::Task;
 using base::TimePoint;
 
-bool Holders::usable(const NodeId& node) const {
-    const auto* member = context_.membership.roster().find(node);
-    return member == nullptr || !member->revoked;
+/// Members that were removed hold nothing; those that are draining hold nothing more, and are asked all the same.
+void Holders::leave_out(Known& known) const {
+    const auto& roster = context_.membership.roster();
+    const auto drains = [&](const auto& node) { return roster.draining(node.id()); };
+    std::ranges::copy_if(known.live, std::back_inserter(known.draining), drains);
+    std::ranges::copy_if(known.absent, std::back_inserter(known.gone), drains);
+    for (auto* nodes : {&known.live, &known.absent}) {
+        std::erase_if(*nodes, [&](const auto& node) { return drains(node) || roster.removed(node.id()); });
+    }
+    std::erase_if(known.gone, [&](const auto& node) { return roster.removed(node.id()); });
+}
+
+HolderSet Holders::choose(const Guid& key, std::size_t count, const Known& known) {
+    auto set = choose_holders(key, count, known.live, known.absent, known.gone);
+    set.draining = known.draining;
+    return set;
 }
 
 Holders::Known Holders::local_candidates(const Guid& key, std::size_t count) const {
     Known known;
     known.live = context_.kbr.replica_set(key, candidates_for(count));
-    std::erase_if(known.live, [&](const auto& node) { return !usable(node.id()); });
     for (const auto& absent : context_.kbr.absent()) {
         const bool recent = context_.now() - absent.since < context_.membership.policy().repair_after;
-        if (usable(absent.node.id())) (recent ? known.absent : known.gone).push_back(absent.node);
+        (recent ? known.absent : known.gone).push_back(absent.node);
     }
+    leave_out(known);
     return known;
 }
 
 std::optional<HolderSet> Holders::local(const Guid& key, std::size_t count) const {
     const auto known = local_candidates(key, count);
     if (known.live.empty()) return std::nullopt;
-    return choose_holders(key, count, known.live, known.absent, known.gone);
+    return choose(key, count, known);
 }
 
 Task<Result<HolderSet>> Holders::find(Guid key, std::size_t count, TimePoint deadline) {
@@ -45,7 +58,7 @@ Task<Result<HolderSet>> Holders::find(Guid key, std::size_t count, TimePoint dea
         cache_[key] = std::move(*asked);
     }
     const auto& known = cache_[key];
-    co_return choose_holders(key, count, known.live, known.absent, known.gone);
+    co_return choose(key, count, known);
 }
 
 Task<Result<Holders::Known>> Holders::ask(Guid key, std::size_t count, TimePoint deadline) {
@@ -71,9 +84,7 @@ Task<Result<Holders::Known>> Holders::ask(Guid key, std::size_t count, TimePoint
         }
         break;
     }
-    std::erase_if(known.live, [&](const auto& node) { return !usable(node.id()); });
-    std::erase_if(known.absent, [&](const auto& node) { return !usable(node.id()); });
-    std::erase_if(known.gone, [&](const auto& node) { return !usable(node.id()); });
+    leave_out(known);
     co_return known;
 }
 

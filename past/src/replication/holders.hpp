@@ -31,10 +31,12 @@ class Holders {
         base::TimePoint until;
         std::vector<pastry::NodeHandle> live;
         std::vector<pastry::NodeHandle> absent;
-        std::vector<pastry::NodeHandle> gone;  // away for repair_after and longer
+        std::vector<pastry::NodeHandle> gone;      // away for repair_after and longer, or draining and away
+        std::vector<pastry::NodeHandle> draining;  // and live
     };
+    [[nodiscard]] static HolderSet choose(const base::Guid& key, std::size_t count, const Known& known);
+    void leave_out(Known& known) const;
     [[nodiscard]] Known local_candidates(const base::Guid& key, std::size_t count) const;
-    [[nodiscard]] bool usable(const base::NodeId& node) const;
     base::Task<base::Result<Known>> ask(base::Guid key, std::size_t count, base::TimePoint deadline);
 
     Context& context_;

@@ -16,6 +16,8 @@ struct HolderSet {
     std::vector<pastry::NodeHandle> writers;
     /// Live ones beyond these, nearest first.
     std::vector<pastry::NodeHandle> spare;
+    /// Live ones near the group that empty themselves before they leave: they may have blocks, and take none.
+    std::vector<pastry::NodeHandle> draining;
     /// How many would be placed here but are away for longer than repair_after. What nobody else has may be with them:
     /// unreachable, not gone.
     std::size_t gone = 0;

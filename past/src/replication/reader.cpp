@@ -105,6 +105,7 @@ void Reader::line_up(Search& search, const HolderSet& set) {
     auto writers = set.writers;
     std::ranges::stable_sort(writers, {}, [&](const auto& node) { return context_.latencies.expected(node.id()); });
     writers.insert(writers.end(), set.spare.begin(), set.spare.end());
+    writers.insert(writers.end(), set.draining.begin(), set.draining.end());
     for (auto& node : writers) {
         if (node.id() != context_.self()) search.queue.push_back({std::move(node.address), true, false});
     }

@@ -202,8 +202,7 @@ Task<void> SegmentStore::Core::write_blocks(Group& group) {
     SegmentWrite write;
     auto record = admit_puts(group, write.payloads);
     if (record.batches.empty()) co_return;
-    if (state.active != State::kNoSlot &&
-        state.segments[state.active].bytes + record.total_bytes() > config.segment_bytes)
+    if (state.active != State::kNoSlot && state.segments[state.active].bytes + record.total_bytes() > segment_limit_)
         seal_active();
 
     write.directory = config.directory;

@@ -1,7 +1,8 @@
 // The room of dropped blocks, given back to the file system: what lives in a segment that is a quarter garbage is
 // written once more elsewhere, and the file goes.
 //
-// Beside the commits, through the same queue, two megabytes at a time: nobody waits longer than for a put of that size.
+// Beside the commits, through the same queue, two megabytes at most at a time: nobody waits longer than for a put of
+// that size.
 #include <algorithm>
 #include <tuple>
 
@@ -15,7 +16,7 @@ using base::Guid;
 using base::Task;
 using namespace store;  // NOLINT: the pieces this file puts together
 
-constexpr std::uint64_t kMovedAtOnce = 2U << 20U;
+constexpr std::uint64_t kMostMovedAtOnce = 2U << 20U;
 /// Of a block in a record of its own, padding included, at most: a segment without garbage never seems to have any.
 constexpr std::uint64_t kMostOverhead = 176;
 constexpr unsigned kTries = 3;  // a segment may have blocks that change under our hands, or that cannot be moved
@@ -35,16 +36,19 @@ std::uint64_t SegmentStore::Core::garbage_in(std::uint32_t slot) const {
     return segment.bytes - std::min(segment.bytes, needed);
 }
 
+/// A small store has no more to spare.
+std::uint64_t SegmentStore::Core::moved_at_once() const { return std::min(kMostMovedAtOnce, segment_limit_ / 4); }
+
 /// Three bytes are written for one that comes back, at most.
 bool SegmentStore::Core::is_worth_compacting(std::uint32_t slot) const {
     const auto garbage = garbage_in(slot);
-    return 4 * garbage >= state.segments[slot].bytes && garbage >= config.segment_bytes / 256;
+    return 4 * garbage >= state.segments[slot].bytes && garbage >= segment_limit_ / 256;
 }
 
 /// The one with most garbage. Empty ones go anyway.
 std::uint32_t SegmentStore::Core::next_to_compact() const {
     auto best = State::kNoSlot;
-    if (unreadable_ || !has_room(2 * kMovedAtOnce, reserve_bytes_ / 2)) return best;
+    if (unreadable_ || !has_room(2 * moved_at_once(), reserve_bytes_ / 2)) return best;
     for (std::uint32_t slot = 0; slot < state.segments.size(); ++slot) {
         const auto& segment = state.segments[slot];
         const bool fit = segment.number != 0 && !segment.removing && slot != state.active && segment.live_blocks > 0 &&
@@ -56,9 +60,15 @@ std::uint32_t SegmentStore::Core::next_to_compact() const {
 }
 
 Task<void> SegmentStore::Core::compact(std::shared_ptr<Core> self) {
-    while (!self->closing && !self->failed_) {
-        const auto slot = self->next_to_compact();
+    for (bool emptied = false; !self->closing && !self->failed_;) {
+        auto slot = self->next_to_compact();
+        if (slot == State::kNoSlot &&
+            emptied) {  // the file of what was emptied may be the room that the next one needs
+            co_await until_upkeep_is_done(self);
+            slot = self->next_to_compact();
+        }
         if (slot == State::kNoSlot || !co_await empty_segment(self, slot)) break;
+        emptied = true;
     }
     self->compacting_ = false;
     self->compacted_.pulse();
@@ -80,7 +90,7 @@ Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::ui
     });
     for (std::size_t at = 0; at < living.size();) {
         std::vector<std::shared_ptr<Request>> requests;
-        for (std::uint64_t bytes = 0; at < living.size() && bytes < kMovedAtOnce; ++at) {
+        for (std::uint64_t bytes = 0; at < living.size() && bytes < self->moved_at_once(); ++at) {
             const auto& one = living[at];
             auto read = co_await self->read(self, one.id);
             if (!read) continue;  // gone by now, or damaged and dropped
@@ -105,12 +115,16 @@ Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::ui
     co_return true;
 }
 
-Task<void> SegmentStore::Core::give_back(std::shared_ptr<Core> self) {
-    // The second is taken up when the upkeep behind the first is done.
+/// Of two requests the second is taken up when the upkeep behind the first is done.
+Task<void> SegmentStore::Core::until_upkeep_is_done(std::shared_ptr<Core> self) {
     for (int i = 0; i < 2; ++i) {
         const auto nothing = std::make_shared<Request>(self->env.executor, Request::Kind::touch);
         co_await submit(self, nothing);
     }
+}
+
+Task<void> SegmentStore::Core::give_back(std::shared_ptr<Core> self) {
+    co_await until_upkeep_is_done(self);
     while (self->compacting_) co_await self->compacted_.wait();
 }
 

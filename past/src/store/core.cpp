@@ -13,6 +13,8 @@ using base::Result;
 using base::Task;
 using namespace store;  // NOLINT: the pieces this file puts together
 
+constexpr std::uint64_t kLeastSegment = 64U << 10U;
+
 std::uint64_t auto_reserve(std::uint64_t capacity) {
     return std::min(std::max<std::uint64_t>(64U << 20U, capacity / 20), capacity / 2);
 }
@@ -44,6 +46,8 @@ SegmentStore::Core::Core(base::NodeEnv environment, Config settings, Recovered r
     reserve_bytes_ = config.reserve_bytes;
     if (reserve_bytes_ == Config::kAuto)
         reserve_bytes_ = auto_reserve(config.capacity_bytes == 0 ? space_.total_bytes : config.capacity_bytes);
+    segment_limit_ = config.segment_bytes;
+    if (reserve_bytes_ > 0) segment_limit_ = std::min(segment_limit_, std::max(reserve_bytes_ / 4, kLeastSegment));
     if (config.read_only) failed_ = Error{base::Errc::read_only, "block store in " + config.directory};
     const auto last = checkpoints_.empty() ? 0 : checkpoints_.rbegin()->second;
     rotate_at_ = std::max(config.checkpoint_bytes, 2 * last);

@@ -120,8 +120,10 @@ class SegmentStore::Core {
 
     // compact.cpp
     static base::Task<void> compact(std::shared_ptr<Core> self);
+    static base::Task<void> until_upkeep_is_done(std::shared_ptr<Core> self);
     static base::Task<bool> empty_segment(std::shared_ptr<Core> self, std::uint32_t slot);
     [[nodiscard]] std::uint64_t garbage_in(std::uint32_t slot) const;
+    [[nodiscard]] std::uint64_t moved_at_once() const;
     [[nodiscard]] bool is_worth_compacting(std::uint32_t slot) const;
     [[nodiscard]] std::uint32_t next_to_compact() const;
 
@@ -147,6 +149,7 @@ class SegmentStore::Core {
     base::DiskSpace space_;
     std::uint64_t segment_bytes_ = 0;  // of all segments and index files
     std::uint64_t reserve_bytes_ = 0;
+    std::uint64_t segment_limit_ = 0;  // of a segment's bytes: what lives in one finds room in the reserve
 
     std::deque<std::shared_ptr<store::Request>> queue_;
     bool running_ = false;
