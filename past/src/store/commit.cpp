@@ -294,7 +294,7 @@ std::uint64_t SegmentStore::Core::zeros_behind(std::uint64_t offset, std::uint64
     const bool small = record_bytes <= config.segment_ahead_bytes / 16;
     if (record_bytes <= written || !small || end >= config.segment_bytes) return 0;
     const auto zeros = std::min(config.segment_ahead_bytes, config.segment_bytes - end);
-    return has_room(record_bytes + 2 * zeros) ? zeros : 0;
+    return has_room(record_bytes + 64 * zeros) ? zeros : 0;  // nobody is to miss it
 }
 
 void SegmentStore::Core::take_written(const PutRecord& record, SegmentWritten written, Group& group) {
