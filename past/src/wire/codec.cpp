@@ -1,5 +1,5 @@
 // What nodes say to each other.
-#include "wire/tables.hpp"
+#include "wire/codec_tables.hpp"
 
 namespace past {
 

@@ -1,5 +1,5 @@
 // What a command says to the node of its machine.
-#include "wire/tables.hpp"
+#include "wire/codec_tables.hpp"
 
 namespace past {
 namespace {
