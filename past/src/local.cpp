@@ -169,10 +169,7 @@ Task<Result<Message>> LocalServer::put(Message message) {
     if (bytes != message.payload.size()) co_return base::Error{base::Errc::bad_format, "payload"};
     auto blocks = cut_blocks(request.ids, request.lengths, message.payload);
     // The ids come from another process; here they become our word.
-    auto job = [blocks] {
-        return std::ranges::all_of(blocks, [](const Block& block) { return base::sha256(block.bytes) == block.id; });
-    };
-    if (!co_await env_.workers.run(std::move(job))) co_return Errc::corrupt_block;
+    BASE_CO_CHECK(co_await verify_blocks(env_.workers, blocks));
     const auto until = deadline(request.deadline_ms);
     BASE_CO_TRY(const auto outcome,
                 co_await storage_.put(request.group, request.tag, std::move(blocks), request.wait, until));

@@ -124,7 +124,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
         co_await context_.priority_throttle.yield_to_clients(bytes);
     }
     auto blocks = cut_blocks(request.ids, request.lengths, message.payload);
-    auto verified = co_await verify_blocks(context_, blocks);
+    auto verified = co_await verify_blocks(context_.env.workers, blocks);
     if (!verified) {
         ++context_.counters.wrong_blocks;
         co_return std::move(verified).error();
@@ -140,13 +140,7 @@ Task<Result<Message>> Server::store(Peer from, Message message) {
         co_return std::move(stored).error();
     }
     if (request.cause == Cause::put) context_.counters.bytes_put += bytes;
-    StoreReply receipt;
-    receipt.time_ns = context_.env.clock.wall_ns();
-    receipt.key = context_.identity.key.public_key();
-    receipt.salt = context_.identity.salt;
-    const auto body = receipt_body(context_.self(), request, receipt.time_ns);
-    receipt.signature = context_.identity.key.sign("pelago receipt", body);
-    co_return reply(encode(receipt));
+    co_return reply({});
 }
 
 Task<Result<Message>> Server::fetch(Peer from, Message message) {

@@ -185,6 +185,23 @@ TEST_F(AbuseTest, WhoReadsSlowlyIsAnsweredWithinItsWindowAndInTheEndWhole) {
     }
 }
 
+TEST_F(AbuseTest, TlsRecordsAreFullHoweverAMessageIsCut) {
+    constexpr std::uint64_t kOverhead = 22;  // of a record: header, tag, type
+    const auto sent = [&](const std::vector<std::size_t>& sizes) {
+        std::vector<Bytes> held;
+        for (const auto size : sizes) held.emplace_back(size);
+        const std::vector<base::ByteView> parts{held.begin(), held.end()};
+        const auto before = stream->bytes_written();
+        EXPECT_TRUE(runtime.run(stream->write(parts)));
+        return stream->bytes_written() - before;
+    };
+    const std::size_t frame = FrameHeader::kBytes;
+    EXPECT_EQ(sent({frame, 150, 4096}), frame + 150 + 4096 + kOverhead);
+    EXPECT_EQ(sent({frame, 150, 16384 - 150 - frame}), 16384 + kOverhead);
+    EXPECT_EQ(sent({frame, 150, 65536}), frame + 150 + 65536 + 5 * kOverhead);
+    EXPECT_EQ(sent({frame, 150, 4096, frame, 150, 4096, frame}), 3 * frame + 2 * (150 + 4096) + kOverhead);
+}
+
 TEST_F(AbuseTest, APeerThatStopsAnsweringIsPingedAndGivenUp) {
     limits.silence_timeout = 200ms;
     auto impatient = open(30);

@@ -136,6 +136,7 @@ struct ClusterOptions {
 [[nodiscard]] base::Guid group_of(std::uint64_t number);
 [[nodiscard]] Record make_record(std::uint64_t sequence, std::string_view text);
 [[nodiscard]] base::Result<std::uint64_t> verify_record(const base::Guid& key, base::ByteView body);
+[[nodiscard]] std::size_t& records_verified();  ///< calls of that
 constexpr std::uint64_t kGeneration = 7;
 [[nodiscard]] Tag test_tag();
 

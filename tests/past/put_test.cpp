@@ -255,23 +255,6 @@ TEST(Put, TwoOfFiveKilledAfterAFullPutLoseNothing) {
     }
 }
 
-TEST(Put, ReceiptsThatTheHolderDidNotSignDoNotCount) {
-    sim::World world{32};
-    Cluster cluster{world};
-    for (std::size_t i = 1; i < 5; ++i) {
-        world.network().set_liar(cluster.nodes[i], [](sim::Letter& letter) {
-            if (letter.kind != sim::Letter::Kind::answer || !letter.content) return;
-            auto reply = decode<StoreReply>(letter.content->header);
-            if (!reply) return;
-            reply->signature[5] ^= 1;
-            letter.content->header = encode(*reply);
-        });
-    }
-    const auto outcome = cluster.put(0, 1);
-    ASSERT_FALSE(outcome);
-    EXPECT_EQ(outcome.error(), Errc::too_few_copies);
-}
-
 TEST(Put, AHolderRefusesBytesThatDoNotHashToTheirId) {
     sim::World world{33};
     Cluster cluster{world};

@@ -38,6 +38,16 @@ TEST(Register, BeginsEmptyAndCountsUp) {
     }
 }
 
+TEST(Register, WhatAllShowIsVerifiedOnce) {
+    sim::World world{1};
+    Cluster cluster{world};
+    ASSERT_TRUE(write(cluster, 0, kKey, 0, "first"));
+    world.run_for(1s);  // whoever was slow has it too
+    records_verified() = 0;
+    ASSERT_TRUE(read(cluster, 1, kKey));
+    EXPECT_EQ(records_verified(), 1U);
+}
+
 TEST(Register, TheSecondOfTwoWritersIsTold) {
     sim::World world{2};
     Cluster cluster{world};

@@ -237,6 +237,7 @@ TEST_F(StoreDamage, AReaderThatDoesNotHashIsFoundOut) {
 }
 
 TEST_F(StoreDamage, AnyBitOfASegmentMayFlipAndCostsAtMostItsRecord) {
+    config_.segment_ahead_bytes = 4096;  // of zeros, whose bits flip, too
     open();
     const auto blocks = fill(3, 40);
     close();

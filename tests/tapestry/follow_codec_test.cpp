@@ -114,7 +114,9 @@ TEST(FollowCodec, LimitsAreKept) {
     EXPECT_FALSE(decode_digest(encode(Digest{sample_guid(1), standing})));
     standing = sample_standing();
     standing.delay = std::chrono::hours{2};
-    EXPECT_FALSE(decode_digest(encode(Digest{sample_guid(1), standing})));
+    const auto sent = decode_digest(encode(Digest{sample_guid(1), standing}));
+    ASSERT_TRUE(sent);
+    EXPECT_EQ(sent->standing.delay, std::chrono::hours{1}) << "no more is sent";
     auto view = sample_view();
     view.children.assign(kMaxChildren + 1, {sample_guid(1), "h:1"});
     EXPECT_FALSE(decode_view(encode(view, {})));

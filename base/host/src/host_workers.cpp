@@ -78,6 +78,7 @@ struct HostWorkers::Pool {
         bool seen = false;
         {
             const std::lock_guard lock{mutex};
+            if (queue.empty()) jobs_follow = std::chrono::steady_clock::now() - idle_since < kWatch;
             queue.push_back(std::move(task));
             waiting.store(queue.size(), std::memory_order_relaxed);
             seen = watched && queue.size() == 1;
@@ -99,12 +100,15 @@ struct HostWorkers::Pool {
             task = nullptr;
             under_way.fetch_sub(1, std::memory_order_relaxed);
             lock.lock();
-            if (queue.empty() && !watched && !stopping) watch(lock);
+            if (!queue.empty()) continue;
+            idle_since = std::chrono::steady_clock::now();
+            if (jobs_follow && !watched && !stopping) watch(lock);
         }
     }
 
     /// Waking a thread takes longer than many a job: of the idle workers, one keeps looking for a moment before it
-    /// sleeps. Jobs that come one after the other, as cold reads do, then cost one wake-up instead of two.
+    /// sleeps. Jobs that come one after the other, as cold reads do, then cost one wake-up instead of two. Where the
+    /// last one came later than that, as behind a sync, it sleeps at once.
     void watch(std::unique_lock<std::mutex>& lock) {
         watched = true;
         lock.unlock();
@@ -122,7 +126,9 @@ struct HostWorkers::Pool {
     std::deque<Job> queue;
     std::atomic<std::size_t> waiting = 0;  // the queue's length, for the one who looks without the lock
     std::atomic<unsigned> under_way = 0;   // queued or running
-    bool watched = false;                  // somebody looks, and will look once more under the lock
+    std::chrono::steady_clock::time_point idle_since{};
+    bool jobs_follow = false;  // the last job came within kWatch of that
+    bool watched = false;      // somebody looks, and will look once more under the lock
     bool stopping = false;
     std::vector<std::thread> threads;
 };

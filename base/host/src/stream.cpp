@@ -18,9 +18,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t kCopyBelow = 4U << 10U;  // smaller parts are joined into one TLS record
-constexpr std::size_t kRecordBytes = 16U << 10U;
-constexpr std::size_t kSmallBuffer = 8U << 10U;  // before the peer is known
+constexpr std::size_t kRecordBytes = 16U << 10U;  // of TLS, at most
+constexpr std::size_t kSmallBuffer = 8U << 10U;   // before the peer is known
 constexpr std::size_t kLargeBuffer = 256U << 10U;
 constexpr std::size_t kMostDrained = 64U << 10U;
 
@@ -122,22 +121,22 @@ class TlsOverTcp final : public SocketStream<asio::ip::tcp::socket, TlsStream> {
     }
 
     Task<Result<void>> write(std::vector<ByteView> parts) override {
+        // Full records, however the parts are cut: each costs a header, a tag and a call. Only what fills one up with
+        // what went before is copied.
         Bytes joined;
-        for (const auto part : parts) {
-            const bool join = part.size() < kCopyBelow && joined.size() + part.size() <= kRecordBytes;
-            if (join) {
-                joined.insert(joined.end(), part.begin(), part.end());
-                continue;
-            }
-            if (auto done = encrypt(joined); !done) co_return done;
-            joined.clear();
-            if (part.size() < kCopyBelow) {
-                joined.assign(part.begin(), part.end());
-            } else if (auto done = encrypt(part); !done) {
-                co_return done;
+        for (auto part : parts) {
+            while (!part.empty()) {
+                const bool whole = joined.empty() && part.size() >= kRecordBytes;
+                const auto take = whole ? part.size() / kRecordBytes * kRecordBytes
+                                        : std::min(part.size(), kRecordBytes - joined.size());
+                if (!whole) joined.insert(joined.end(), part.begin(), part.begin() + static_cast<std::ptrdiff_t>(take));
+                const bool full = whole || joined.size() == kRecordBytes;
+                if (full) BASE_CO_CHECK(encrypt(whole ? part.first(take) : ByteView{joined}));
+                if (full) joined.clear();
+                part = part.subspan(take);
             }
         }
-        if (auto done = encrypt(joined); !done) co_return done;
+        BASE_CO_CHECK(encrypt(joined));
         co_return co_await flush();
     }
 

@@ -115,7 +115,10 @@ base::Task<base::Result<OpenedPtr>> BlockReader::State::fetch_and_open(std::shar
         co_return error.with("block " + ref->id.hex());
     }
     ++self->fetched;
-    auto job = [ref, tag = self->volume_tag, sealed = *std::move(bytes)] { return open_block(*ref, tag, sealed); };
+    // Storage has compared them with the id.
+    auto job = [ref, tag = self->volume_tag, sealed = *std::move(bytes)] {
+        return open_block(*ref, tag, sealed, /*check_id=*/false);
+    };
     BASE_CO_TRY(auto opened, co_await self->env.workers.run(std::move(job)));
     co_return std::make_shared<const OpenedBlock>(std::move(opened));
 }

@@ -26,13 +26,14 @@ class SegmentStore final : public BlockStore {
         std::uint64_t capacity_bytes = 0;     ///< 0: what the device has room for
         std::uint64_t reserve_bytes = kAuto;  ///< default: the greater of 64 MiB and 5 %, at most half
         std::uint64_t segment_bytes = 256U << 20U;
-        std::uint64_t group_bytes = 8U << 20U;        ///< puts that share a sync, together
-        std::uint64_t state_ahead_bytes = 1U << 20U;  ///< of the log, written in advance
-        std::uint64_t checkpoint_bytes = 4U << 20U;   ///< of the log, before its state is written anew
-        std::uint64_t max_index_bytes = 1U << 30U;    ///< of memory, about 17 million blocks; then puts are refused
-        std::size_t queue_bytes = 64U << 20U;         ///< payloads waiting; above it put() waits
-        std::size_t open_files = 128;                 ///< segments open for reading, at most
-        bool read_only = false;                       ///< nothing is written; what changes something is refused
+        std::uint64_t group_bytes = 8U << 20U;          ///< puts that share a sync, together
+        std::uint64_t state_ahead_bytes = 1U << 20U;    ///< of the log, written in advance
+        std::uint64_t segment_ahead_bytes = 1U << 20U;  ///< of a segment, behind a small put that did not fit there
+        std::uint64_t checkpoint_bytes = 4U << 20U;     ///< of the log, before its state is written anew
+        std::uint64_t max_index_bytes = 1U << 30U;      ///< of memory, about 17 million blocks; then puts are refused
+        std::size_t queue_bytes = 64U << 20U;           ///< payloads waiting; above it put() waits
+        std::size_t open_files = 128;                   ///< segments open for reading, at most
+        bool read_only = false;                         ///< nothing is written; what changes something is refused
         Testing testing;
 
         static constexpr std::uint64_t kAuto = ~std::uint64_t{0};

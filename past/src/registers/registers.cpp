@@ -52,7 +52,8 @@ struct Registers::Round {
     std::shared_ptr<Gather<Result<RegisterReply>>> gather;
     std::vector<bool> seen;
     std::map<NodeId, RegisterReply> answers;
-    std::set<NodeId> unreachable;  // the call failed; a slow one has not
+    std::set<NodeId> unreachable;       // the call failed; a slow one has not
+    std::optional<Record> signed_well;  // mostly all show the same: it is verified once
     Learned learned;
 
     void name(const std::vector<Address>& nodes) {
@@ -123,11 +124,15 @@ Task<Result<RegisterReply>> Registers::ask_once(Address member, Verb verb, Guid 
 }
 
 /// What no honest node would say counts as not said.
-bool Registers::credible(const Guid& key, const RegisterState& state) const {
+bool Registers::credible(Round& round, const RegisterState& state) const {
     if (!state.value) return true;
     const auto& record = state.value->record;
-    const auto sequence = context_.verify(key, record.body);
-    if (!sequence || *sequence != record.sequence) return false;
+    const auto& shown = round.signed_well;
+    if (!shown || shown->sequence != record.sequence || shown->body != record.body) {
+        const auto sequence = context_.verify(round.key, record.body);
+        if (!sequence || *sequence != record.sequence) return false;
+        round.signed_well = record;
+    }
     const auto known = [&](const Address& member) { return genesis_.knows(member.id); };
     return std::ranges::all_of(state.value->members, known) && std::ranges::all_of(state.value->previous, known);
 }
@@ -168,7 +173,7 @@ void Registers::take_answers(Round& round) const {
         if (!answer || round.seen[i]) continue;
         round.seen[i] = true;
         if (!*answer && answer->error() == base::Errc::unreachable) round.unreachable.insert(round.asked[i]);
-        if (!*answer || !credible(round.key, (*answer)->state)) continue;
+        if (!*answer || !credible(round, (*answer)->state)) continue;
         const auto& reply = **answer;
         round.answers[round.asked[i]] = reply;
         if (!reply.state.value) continue;

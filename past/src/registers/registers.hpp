@@ -140,7 +140,7 @@ class Registers {
     base::Task<Learned> learn(Verb verb, base::Guid key, Ballot ballot, base::TimePoint deadline);
     void ask_newly_named(Round& round, base::TimePoint deadline);
     void take_answers(Round& round) const;
-    [[nodiscard]] bool credible(const base::Guid& key, const RegisterState& state) const;
+    [[nodiscard]] bool credible(Round& round, const RegisterState& state) const;
     void count_the_unreachable(Round& round) const;
     [[nodiscard]] bool outbid(const Round& round) const;
     void look_for_what_was_begun(Round& round) const;

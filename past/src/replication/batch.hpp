@@ -23,7 +23,7 @@ struct Batch {
 [[nodiscard]] base::Result<std::shared_ptr<const Batch>> make_batch(const base::Guid& group, std::vector<Tag> tags,
                                                                     std::vector<Block> blocks, Cause cause);
 
-/// Stores the batch at `holder` and checks its receipt. Errc::no_space, base::Errc::bad_signature, or what broke.
+/// Stores the batch at `holder`: durable there when it returns. Errc::no_space, or what broke.
 base::Task<base::Result<void>> store_at(Context& context, std::shared_ptr<const Batch> batch, base::Address holder,
                                         base::TimePoint deadline);
 
@@ -32,8 +32,9 @@ base::Task<base::Result<void>> store_at(Context& context, std::shared_ptr<const 
 base::Task<base::Result<base::Message>> fetch_at(Context& context, base::Address holder, base::Guid group,
                                                  base::Guid id, base::TimePoint deadline);
 
-/// Errc::corrupt_block unless every block hashes to its id. Hashes on the pool.
-base::Task<base::Result<void>> verify_blocks(Context& context, std::vector<Block> blocks);
+/// Errc::corrupt_block unless every block hashes to its id. Hashes on the pool, but for a few KiB: that takes no longer
+/// than waking a thread.
+base::Task<base::Result<void>> verify_blocks(base::Workers& workers, std::vector<Block> blocks);
 /// Cuts a payload into the blocks that ids and lengths name. Requires: the lengths add up to its size.
 [[nodiscard]] std::vector<Block> cut_blocks(const std::vector<base::Guid>& ids,
                                             const std::vector<std::uint32_t>& lengths,

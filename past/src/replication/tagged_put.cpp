@@ -1,8 +1,10 @@
 #include "replication/tagged_put.hpp"
 
 #include <algorithm>
+#include <boost/asio/this_coro.hpp>
 
 #include "base/error.hpp"
+#include "replication/gather.hpp"
 
 namespace past {
 
@@ -15,7 +17,14 @@ base::Task<base::Result<void>> put_tagged(BlockStore& store, base::Guid group, s
     } else {
         BASE_CO_CHECK(co_await store.put_for_repair(group, tags.front(), std::move(blocks)));
     }
-    for (std::size_t i = 1; i < tags.size(); ++i) BASE_CO_CHECK(co_await touch_all(store, tags[i], ids));
+    if (tags.size() == 1) co_return base::ok();
+    // All at once: they share a sync.
+    const auto executor = co_await boost::asio::this_coro::executor;
+    const auto gather = std::make_shared<Gather<base::Result<void>>>(executor);
+    base::TaskGroup touching{executor};
+    for (std::size_t i = 1; i < tags.size(); ++i) spawn(touching, gather, touch_all(store, tags[i], ids));
+    co_await touching.join();
+    for (const auto& done : gather->answers) BASE_CO_CHECK(*done);
     co_return base::ok();
 }
 

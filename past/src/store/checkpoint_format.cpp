@@ -11,23 +11,6 @@ using base::Writer;
 
 base::Error corrupt() { return {base::Errc::corrupt, "checkpoint"}; }
 
-std::vector<Tag> read_tag_set(Reader& in) {
-    const auto count = in.u16();
-    if (count == 0 || !in.fits(count, 40)) {
-        in.fail();
-        return {};
-    }
-    std::vector<Tag> tags(count);
-    const base::Guid* before = nullptr;
-    for (auto& tag : tags) {
-        tag.volume = in.guid();
-        tag.generation = in.u64();
-        if (before != nullptr && !(*before < tag.volume)) in.fail();
-        before = &tag.volume;
-    }
-    return tags;
-}
-
 std::vector<Checkpoint::Live> read_live(Reader& in, std::size_t tag_sets) {
     const auto count = in.u32();
     if (!in.fits(count, 2)) return {};
@@ -73,10 +56,7 @@ void read_body(Reader& in, Checkpoint& checkpoint) {
 base::Bytes Checkpoint::encode(const StoreId& store, std::uint32_t number) const {
     Writer body;
     body.u32(static_cast<std::uint32_t>(tag_sets.size()));
-    for (const auto& set : tag_sets) {
-        body.u16(static_cast<std::uint16_t>(set.size()));
-        for (const auto& tag : set) body.guid(tag.volume).u64(tag.generation);
-    }
+    for (const auto& set : tag_sets) write_tag_set(body, set);
     body.u32(static_cast<std::uint32_t>(segments.size()));
     for (const auto& [segment, blocks] : segments) {
         body.u32(segment).u32(static_cast<std::uint32_t>(blocks.size()));

@@ -20,6 +20,9 @@ constexpr std::size_t kGroupBlocks = 16384;
 constexpr std::size_t kGroupIds = 65536;
 constexpr std::size_t kSmallPutBytes = 48U << 10U;
 constexpr std::size_t kGroupRecordBytes = 1U << 20U;
+// Sequences kept for records that are committed while blocks are written. Theirs are less than that of the blocks:
+// a greater one would say that the blocks were complete.
+constexpr std::uint64_t kSequencesBeside = 1U << 16U;
 
 /// Whoever still waits when the loop ends early (cancelled, or an exception) is told so.
 struct AnswerOnExit {
@@ -37,21 +40,24 @@ std::vector<Guid> named_by(const Request& request) {
     return ids;
 }
 
-std::optional<Op> operation_of(const Group::Part& part) {
+std::vector<Op> operations_of(const Group::Part& part) {
     const auto& request = *part.request;
-    if (request.kind == Request::Kind::record) return RecordOp{request.group, request.value};
-    if (part.locations.empty()) return std::nullopt;
+    std::vector<Op> ops;
+    if (request.kind == Request::Kind::record) ops.emplace_back(RecordOp{request.group, request.value});
+    if (part.locations.empty()) return ops;
     switch (request.kind) {
         case Request::Kind::put:
-        case Request::Kind::touch: return TagOp{request.tag, part.locations};
-        case Request::Kind::untag: return UntagOp{request.tag, part.locations};
+            for (const auto& tag : request.tags) ops.emplace_back(TagOp{tag, part.locations});
+            break;
+        case Request::Kind::touch: ops.emplace_back(TagOp{request.tag, part.locations}); break;
+        case Request::Kind::untag: ops.emplace_back(UntagOp{request.tag, part.locations}); break;
         case Request::Kind::discard:
-        case Request::Kind::relocate: return DropOp{part.locations};
+        case Request::Kind::relocate: ops.emplace_back(DropOp{part.locations}); break;
         case Request::Kind::forget_lost:
         case Request::Kind::drop_damaged:
         case Request::Kind::record: break;
     }
-    return std::nullopt;
+    return ops;
 }
 
 /// Lost blocks that somebody gives up.
@@ -71,10 +77,11 @@ Task<void> SegmentStore::Core::run(std::shared_ptr<Core> self) {
     } const at_end{*self};
     // Who stores several groups at once sends them in one turn of the executor: they share a sync.
     co_await boost::asio::post(self->env.executor, boost::asio::use_awaitable);
-    while (!self->queue_.empty()) {
+    while (!self->queue_.empty() || !self->records_.empty()) {
         auto group = self->take_group();
         const AnswerOnExit answer{group};
         if (!self->failed_) co_await self->write_blocks(group);
+        self->take_records(group);
         if (!self->failed_) co_await self->write_ops(group);
         self->apply(group);
         if (!self->failed_) co_await self->upkeep();
@@ -83,20 +90,25 @@ Task<void> SegmentStore::Core::run(std::shared_ptr<Core> self) {
 
 Group SegmentStore::Core::take_group() {
     Group group;
-    std::set<Guid> named;
+    std::map<Guid, Request::Kind> named;
     std::uint64_t ids_in_group = 0;
-    std::uint64_t record_bytes = 0;
     while (!queue_.empty()) {
         const auto& next = *queue_.front();
         const auto ids = named_by(next);
         ids_in_group += next.ids.size();
-        record_bytes += next.value.size();
         const bool full = group.block_bytes + next.bytes > config.group_bytes ||
-                          group.blocks + next.blocks.size() > kGroupBlocks || ids_in_group > kGroupIds ||
-                          record_bytes > kGroupRecordBytes;
-        const auto is_named = [&](const Guid& id) { return named.contains(id); };
-        if (!group.parts.empty() && (full || std::any_of(ids.begin(), ids.end(), is_named))) break;
-        named.insert(ids.begin(), ids.end());
+                          group.blocks + next.blocks.size() > kGroupBlocks || ids_in_group > kGroupIds;
+        // Touches of one block do not depend on each other, as long as there is room for all their tags.
+        const auto clashes = [&](const Guid& id) {
+            const auto at = named.find(id);
+            if (at == named.end()) return false;
+            if (next.kind != Request::Kind::touch || at->second != Request::Kind::touch) return true;
+            const auto held = state.index.find(id);
+            return held != Index::kNone &&
+                   state.tag_sets.tags(state.index.tags(held)).size() + group.parts.size() >= kMaxTagsPerBlock;
+        };
+        if (!group.parts.empty() && (full || std::ranges::any_of(ids, clashes))) break;
+        for (const auto& id : ids) named.emplace(id, next.kind);
         group.blocks += next.blocks.size();
         group.block_bytes += next.bytes;
         group.parts.push_back(plan(std::move(queue_.front())));
@@ -105,11 +117,22 @@ Group SegmentStore::Core::take_group() {
     return group;
 }
 
-/// A held block of a put that can take no tag of this volume.
-std::optional<Guid> SegmentStore::Core::without_room_for_tag(const Request& put) const {
+/// Adds records that wait, as many as one operations record is to hold.
+void SegmentStore::Core::take_records(Group& group) {
+    std::uint64_t bytes = 0;
+    while (!records_.empty() && (bytes == 0 || bytes + records_.front()->value.size() <= kGroupRecordBytes)) {
+        bytes += std::max<std::size_t>(records_.front()->value.size(), 1);
+        group.parts.emplace_back().request = std::move(records_.front());
+        records_.pop_front();
+    }
+}
+
+/// A block of a put that cannot take all the tags.
+std::optional<Guid> SegmentStore::Core::without_room_for_tags(const Request& put) const {
     for (const auto& block : put.blocks) {
         const auto held = state.index.find(block.id);
-        if (held != Index::kNone && !state.tag_sets.has_room(state.index.tags(held), put.tag)) return block.id;
+        const auto tags = held == Index::kNone ? TagSets::kEmpty : state.index.tags(held);
+        if (!state.tag_sets.has_room(tags, put.tags)) return block.id;
     }
     return std::nullopt;
 }
@@ -118,7 +141,7 @@ std::optional<Guid> SegmentStore::Core::without_room_for_tag(const Request& put)
 Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
     if (request->kind == Request::Kind::relocate) return plan_relocation(std::move(request));
     Group::Part part;
-    if (const auto full = without_room_for_tag(*request)) {
+    if (const auto full = without_room_for_tags(*request)) {
         request->finish(Error{Errc::too_many_tags, full->hex()});
         return part;
     }
@@ -130,7 +153,9 @@ Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
         if (held == Index::kNone) {
             part.fresh.push_back(i);
             part.entries.push_back({block.id, static_cast<std::uint32_t>(block.bytes.size()), 0});
-        } else if (state.tag_sets.would_change(state.index.tags(held), request->tag)) {
+        } else if (std::ranges::any_of(request->tags, [&](const Tag& tag) {
+                       return state.tag_sets.would_change(state.index.tags(held), tag);
+                   })) {
             part.locations.push_back(state.location(held));
         }
     }
@@ -149,14 +174,14 @@ Group::Part SegmentStore::Core::plan(std::shared_ptr<Request> request) {
     return part;
 }
 
-/// Those that are where they were, under that tag and no other: a put record has room for one.
+/// Those that are where they were, under those tags.
 Group::Part SegmentStore::Core::plan_relocation(std::shared_ptr<Request> request) {
     Group::Part part;
     for (std::size_t i = 0; i < request->blocks.size(); ++i) {
         const auto& block = request->blocks[i];
         const auto held = state.index.find(block.id);
         if (held == Index::kNone || state.index.where(held).slot != request->from) continue;
-        if (state.tag_sets.tags(state.index.tags(held)) != std::vector<Tag>{request->tag}) continue;
+        if (state.tag_sets.tags(state.index.tags(held)) != request->tags) continue;
         part.fresh.push_back(i);
         part.entries.push_back({block.id, static_cast<std::uint32_t>(block.bytes.size()), 0});
         part.locations.push_back(state.location(held));
@@ -168,9 +193,10 @@ Group::Part SegmentStore::Core::plan_relocation(std::shared_ptr<Request> request
 /// One record of all the puts there is room for; the others are refused.
 PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedBytes>& payloads) {
     PutRecord record;
+    const auto ahead = state.active == State::kNoSlot ? 0 : state.segments[state.active].ahead_bytes;
     for (auto& part : group.parts) {
         if (part.fresh.empty()) continue;
-        record.batches.push_back({part.request->group, part.request->tag, part.entries});
+        record.batches.push_back({part.request->group, part.request->tags, part.entries});
         const bool sets_left = state.tag_sets.size() + group.parts.size() < TagSets::kMax;
         // Blocks of a few bytes would fill our memory long before the disk.
         const bool memory_left = state.index.memory_bytes() + state.tag_sets.memory_bytes() < config.max_index_bytes;
@@ -179,7 +205,8 @@ PutRecord SegmentStore::Core::admit_puts(Group& group, std::vector<base::SharedB
         const bool moves = part.request->kind == Request::Kind::relocate;
         const bool small = part.fresh_bytes() <= kSmallPutBytes;
         const auto reserve = moves ? reserve_bytes_ / 2 : small ? reserve_bytes_ / 4 * 3 : reserve_bytes_;
-        if (!sets_left || (!memory_left && !moves) || !has_room(record.total_bytes() + kFileHeaderBytes, reserve)) {
+        const auto grows = record.total_bytes() + kFileHeaderBytes;
+        if (!sets_left || (!memory_left && !moves) || !has_room(grows - std::min(grows, ahead), reserve)) {
             record.batches.pop_back();
             part.answer(Error{Errc::no_space, "block store in " + config.directory});
             continue;
@@ -216,16 +243,57 @@ Task<void> SegmentStore::Core::write_blocks(Group& group) {
         write.file = segment.file;
         write.offset = segment.bytes;
     }
-    record.sequence = state.next_sequence++;
+    record.sequence = state.next_sequence + kSequencesBeside;
     record.segment = write.number;
     record.unit = static_cast<std::uint32_t>(write.offset / kUnit);
     record.place_payloads();
     write.head = record.encode(state.store);
+    write.ahead_bytes = zeros_behind(write.offset, record.total_bytes());
 
-    auto& disk = env.disk;
+    const auto written = std::make_shared<std::optional<SegmentWritten>>();
+    tasks.spawn(write_beside(self_.lock(), std::move(write), written));
+    while (!*written) {
+        turn_.reset();
+        if (!records_.empty() && !failed_ && state.next_sequence + 1 < record.sequence) {
+            co_await commit_records();
+        } else {
+            co_await turn_.wait();
+        }
+    }
+    state.next_sequence = record.sequence + 1;
+    take_written(record, std::move(**written), group);
+    // The log failed meanwhile: whether these blocks are there the next opening will show.
+    for (auto& part : group.parts) {
+        if (failed_ && part.request && !part.fresh.empty())
+            part.answer(Error{base::Errc::io_failed, failed_->detail()});
+    }
+}
+
+Task<void> SegmentStore::Core::write_beside(std::shared_ptr<Core> self, SegmentWrite write,
+                                            std::shared_ptr<std::optional<SegmentWritten>> written) {
+    auto& disk = self->env.disk;
     auto job = [&disk, write = std::move(write)]() mutable { return write_segment(disk, std::move(write)); };
-    auto written = co_await env.workers.run(std::move(job));
-    take_written(record, std::move(written), group);
+    *written = co_await self->env.workers.run(std::move(job));
+    self->turn_.set();
+}
+
+Task<void> SegmentStore::Core::commit_records() {
+    Group group;
+    const AnswerOnExit answer{group};
+    take_records(group);
+    co_await write_ops(group);
+    apply(group);
+}
+
+/// How many zeros to write behind a record that goes to `offset`. What is written over them changes no metadata, so
+/// that its sync is one of data only. Large records are left alone: every byte would be written twice.
+std::uint64_t SegmentStore::Core::zeros_behind(std::uint64_t offset, std::uint64_t record_bytes) const {
+    const auto end = offset + record_bytes;
+    const auto written = state.active == State::kNoSlot ? 0 : state.segments[state.active].ahead_bytes;
+    const bool small = record_bytes <= config.segment_ahead_bytes / 16;
+    if (record_bytes <= written || !small || end >= config.segment_bytes) return 0;
+    const auto zeros = std::min(config.segment_ahead_bytes, config.segment_bytes - end);
+    return has_room(record_bytes + 64 * zeros) ? zeros : 0;  // nobody is to miss it
 }
 
 void SegmentStore::Core::take_written(const PutRecord& record, SegmentWritten written, Group& group) {
@@ -237,6 +305,8 @@ void SegmentStore::Core::take_written(const PutRecord& record, SegmentWritten wr
             if (part.request && !part.fresh.empty())
                 part.answer(Error{Errc::no_space, "block store in " + config.directory});
         }
+        if (state.active != State::kNoSlot)
+            segment_bytes_ -= std::exchange(state.segments[state.active].ahead_bytes, 0);  // they were cut
         if (written.give_up) {
             seal_active();
             sealed_.reset();  // no index file: its end is to be checked when the store is opened
@@ -252,8 +322,10 @@ void SegmentStore::Core::take_written(const PutRecord& record, SegmentWritten wr
         ++open_files_;
     }
     auto& segment = state.segments[state.active];
+    const auto before = segment.bytes + segment.ahead_bytes;
     segment.bytes += record.total_bytes();
-    segment_bytes_ += record.total_bytes();
+    segment.ahead_bytes = std::max(written.ahead_bytes, before - std::min(before, segment.bytes));
+    segment_bytes_ += segment.bytes + segment.ahead_bytes - before;
     put_is_last_ = true;
     auto batch = record.batches.begin();
     for (auto& part : group.parts) {
@@ -265,7 +337,7 @@ Task<void> SegmentStore::Core::write_ops(Group& group) {
     std::vector<Op> ops;
     for (const auto& part : group.parts) {
         if (!part.request) continue;
-        if (auto op = operation_of(part)) ops.push_back(std::move(*op));
+        for (auto& op : operations_of(part)) ops.push_back(std::move(op));
     }
     const auto damaged = damaged_.size();
     if (damaged > 0) ops.push_back(DropOp{damaged_});
@@ -279,7 +351,7 @@ Task<void> SegmentStore::Core::write_ops(Group& group) {
         if (lost_changed) lost_recorded_ = std::move(lost);
     } else if (done.error() == base::Errc::no_space) {
         for (auto& part : group.parts) {
-            if (part.request && operation_of(part))
+            if (part.request && !operations_of(part).empty())
                 part.answer(Error{Errc::no_space, "block store in " + config.directory});
         }
     } else {
@@ -346,7 +418,7 @@ void SegmentStore::Core::apply(Group& group) {
 
 void SegmentStore::Core::apply_put(Group::Part& part) {
     const auto& request = *part.request;
-    const auto tags = state.tag_sets.intern({request.tag});
+    const auto tags = state.tag_sets.intern(request.tags);
     for (const auto& entry : part.entries) {
         state.insert(entry.id, {state.active, entry.unit, entry.length}, request.group, state.tag_sets.share(tags));
         state.lost.erase(entry.id);
@@ -356,7 +428,7 @@ void SegmentStore::Core::apply_put(Group::Part& part) {
     for (const auto& block : request.blocks) {
         const auto held = state.index.find(block.id);
         if (held != Index::kNone) {
-            state.tag(held, request.tag);
+            for (const auto& tag : request.tags) state.tag(held, tag);
         } else {
             complete = false;  // it was there, and get() has found it damaged meanwhile
         }

@@ -23,7 +23,7 @@ constexpr unsigned kTries = 3;  // a segment may have blocks that change under o
 
 struct Living {
     Guid group;
-    Tag tag;
+    TagSets::Ref tags = TagSets::kEmpty;
     std::uint32_t unit = 0;
     Guid id;
 };
@@ -43,6 +43,10 @@ std::uint64_t SegmentStore::Core::moved_at_once() const { return std::min(kMostM
 bool SegmentStore::Core::is_worth_compacting(std::uint32_t slot) const {
     const auto garbage = garbage_in(slot);
     return 4 * garbage >= state.segments[slot].bytes && garbage >= segment_limit_ / 256;
+}
+
+bool SegmentStore::Core::can_compact() const {
+    return !compacting_ && !closing && !unreadable_ && has_room(2 * moved_at_once(), reserve_bytes_ / 2);
 }
 
 /// The one with most garbage. Empty ones go anyway.
@@ -74,20 +78,17 @@ Task<void> SegmentStore::Core::compact(std::shared_ptr<Core> self) {
     self->compacted_.pulse();
 }
 
-/// False if it cannot go on now: no room, or the store ends. Blocks with several tags stay; a put record has one.
+/// False if it cannot go on now: no room, or the store ends.
 Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::uint32_t slot) {
     auto& state = self->state;
     ++state.segments[slot].compactions;
     std::vector<Living> living;
     state.index.for_each([&](Index::Handle block) {
         if (state.index.where(block).slot != slot) return;
-        const auto& tags = state.tag_sets.tags(state.index.tags(block));
-        if (tags.size() == 1)
-            living.push_back({state.index.group(block), tags[0], state.index.where(block).unit, state.index.id(block)});
+        living.push_back(
+            {state.index.group(block), state.index.tags(block), state.index.where(block).unit, state.index.id(block)});
     });
-    std::ranges::sort(living, {}, [](const Living& one) {
-        return std::tuple(one.group, one.tag.volume, one.tag.generation, one.unit);
-    });
+    std::ranges::sort(living, {}, [](const Living& one) { return std::tuple(one.group, one.tags, one.unit); });
     for (std::size_t at = 0; at < living.size();) {
         std::vector<std::shared_ptr<Request>> requests;
         for (std::uint64_t bytes = 0; at < living.size() && bytes < self->moved_at_once(); ++at) {
@@ -95,10 +96,13 @@ Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::ui
             auto read = co_await self->read(self, one.id);
             if (!read) continue;  // gone by now, or damaged and dropped
             const auto* last = requests.empty() ? nullptr : requests.back().get();
-            if (last == nullptr || last->group != one.group || !(last->tag == one.tag)) {
+            const auto block = state.index.find(one.id);
+            if (block == Index::kNone) continue;
+            const auto& tags = state.tag_sets.tags(state.index.tags(block));
+            if (last == nullptr || last->group != one.group || last->tags != tags) {
                 requests.push_back(std::make_shared<Request>(self->env.executor, Request::Kind::relocate));
                 requests.back()->group = one.group;
-                requests.back()->tag = one.tag;
+                requests.back()->tags = tags;
                 requests.back()->from = slot;
             }
             const auto span = payload_span(static_cast<std::uint32_t>(read->size()));

@@ -32,6 +32,7 @@ SegmentStore::Core::Core(base::NodeEnv environment, Config settings, Recovered r
       logs_{std::move(recovered.logs)},
       checkpoints_{std::move(recovered.checkpoints)},
       space_{recovered.space},
+      turn_{environment.executor},
       put_is_last_{recovered.put_is_last},
       lost_recorded_{state.lost.encode()},
       unreadable_{std::move(recovered.unreadable)},
@@ -64,8 +65,10 @@ StoreUsage SegmentStore::Core::usage() const {
     StoreUsage out;
     out.blocks = state.index.size();
     out.block_bytes = state.index.block_bytes();
-    out.disk_bytes = segment_bytes_ + state_bytes();
-    const auto device = out.disk_bytes + space_.free_bytes;  // it may have less than we were promised
+    // Zeros written ahead are room.
+    const auto ahead = state.active == State::kNoSlot ? 0 : state.segments[state.active].ahead_bytes;
+    out.disk_bytes = segment_bytes_ + state_bytes() - ahead;
+    const auto device = out.disk_bytes + ahead + space_.free_bytes;  // it may have less than we were promised
     out.capacity_bytes = config.capacity_bytes == 0 ? device : std::min(config.capacity_bytes, device);
     out.reserve_bytes = reserve_bytes_;
     out.index_bytes = state.index.memory_bytes() + state.tag_sets.memory_bytes();
@@ -91,7 +94,9 @@ Task<void> SegmentStore::Core::submit(std::shared_ptr<Core> self, std::shared_pt
 }
 
 void SegmentStore::Core::enqueue(std::shared_ptr<Core> self, std::shared_ptr<Request> request) {
-    queue_.push_back(std::move(request));
+    const bool is_record = request->kind == Request::Kind::record;
+    (is_record ? records_ : queue_).push_back(std::move(request));
+    if (is_record) turn_.set();
     if (running_) return;
     running_ = true;
     tasks.spawn(run(std::move(self)));
@@ -100,7 +105,8 @@ void SegmentStore::Core::enqueue(std::shared_ptr<Core> self, std::shared_ptr<Req
 void SegmentStore::Core::stop() {
     closing = true;
     const Error stopped{base::Errc::stopped, "block store in " + config.directory};
-    for (auto& request : std::exchange(queue_, {})) request->finish(stopped);
+    for (auto* waiting : {&queue_, &records_})
+        for (auto& request : std::exchange(*waiting, {})) request->finish(stopped);
     tasks.cancel();
 }
 

@@ -1,5 +1,6 @@
 // The running store: requests wait in a queue, one loop commits them in groups, each with one sync of the segment (if
-// it brings blocks) and one of the log (if it changes tags, drops or records).
+// it brings blocks) and one of the log (if it changes tags, drops or records). Records (votes of a register) do not
+// wait until the blocks of a group are written: they go to the log meanwhile.
 //
 // On the node's executor. State changes only after the group is durable, between two suspensions of the loop; only
 // get(), meeting a damaged copy, erases at other times. Hence apply() looks everything up again.
@@ -26,8 +27,9 @@ struct Request {
     Request(base::Executor executor, Kind what) : kind{what}, done{std::move(executor)} {}
 
     Kind kind;
-    base::Guid group;  ///< put; record: the key
-    Tag tag;
+    base::Guid group;       ///< put, relocate; record: the key
+    std::vector<Tag> tags;  ///< put, relocate: of each block, a set
+    Tag tag;                ///< touch, untag
     std::vector<Block> blocks;
     std::vector<base::Guid> ids;
     base::Bytes value;
@@ -45,7 +47,7 @@ struct Request {
     }
 };
 
-/// Requests that are committed together. No two of them name the same block.
+/// Requests that are committed together. No two of them name the same block, unless they are touches.
 struct Group {
     struct Part {
         std::shared_ptr<Request> request;  ///< null: answered
@@ -99,12 +101,17 @@ class SegmentStore::Core {
     static base::Task<void> run(std::shared_ptr<Core> self);
     void enqueue(std::shared_ptr<Core> self, std::shared_ptr<store::Request> request);
     store::Group take_group();
-    [[nodiscard]] std::optional<base::Guid> without_room_for_tag(const store::Request& put) const;
+    void take_records(store::Group& group);
+    [[nodiscard]] std::optional<base::Guid> without_room_for_tags(const store::Request& put) const;
     store::Group::Part plan(std::shared_ptr<store::Request> request);
     store::Group::Part plan_relocation(std::shared_ptr<store::Request> request);
     store::PutRecord admit_puts(store::Group& group, std::vector<base::SharedBytes>& payloads);
     base::Task<void> refresh_space();
     base::Task<void> write_blocks(store::Group& group);
+    [[nodiscard]] std::uint64_t zeros_behind(std::uint64_t offset, std::uint64_t record_bytes) const;
+    static base::Task<void> write_beside(std::shared_ptr<Core> self, store::SegmentWrite write,
+                                         std::shared_ptr<std::optional<store::SegmentWritten>> written);
+    base::Task<void> commit_records();
     void take_written(const store::PutRecord& record, store::SegmentWritten written, store::Group& group);
     base::Task<void> write_ops(store::Group& group);
     void apply(store::Group& group);
@@ -125,6 +132,7 @@ class SegmentStore::Core {
     [[nodiscard]] std::uint64_t garbage_in(std::uint32_t slot) const;
     [[nodiscard]] std::uint64_t moved_at_once() const;
     [[nodiscard]] bool is_worth_compacting(std::uint32_t slot) const;
+    [[nodiscard]] bool can_compact() const;
     [[nodiscard]] std::uint32_t next_to_compact() const;
 
     // upkeep.cpp
@@ -147,12 +155,14 @@ class SegmentStore::Core {
     store::LogFile log_;
     std::map<std::uint32_t, std::uint64_t> logs_, checkpoints_;
     base::DiskSpace space_;
-    std::uint64_t segment_bytes_ = 0;  // of all segments and index files
+    std::uint64_t segment_bytes_ = 0;  // of all segments and index files, with what is written ahead
     std::uint64_t reserve_bytes_ = 0;
     std::uint64_t segment_limit_ = 0;  // of a segment's bytes: what lives in one finds room in the reserve
 
-    std::deque<std::shared_ptr<store::Request>> queue_;
+    std::deque<std::shared_ptr<store::Request>> queue_;    // but for records
+    std::deque<std::shared_ptr<store::Request>> records_;  // need the log only, and wait for no block
     bool running_ = false;
+    base::Event turn_;                             // while blocks are written: they are, or there are records
     bool put_is_last_ = false;                     // no operation was written after the last put record
     std::optional<base::Bytes> lost_recorded_;     // of the lost blocks, as on disk; nullopt: log and checkpoint differ
     std::vector<store::Location> damaged_;         // copies that were dropped, which the log does not say yet
@@ -160,6 +170,7 @@ class SegmentStore::Core {
     std::optional<base::Error> failed_;            // read-only since then
     std::optional<std::uint32_t> sealed_;          // slot whose index file is still to be written
     std::vector<std::uint32_t> maybe_empty_;
+    bool look_for_garbage_ = true;  // there is more since next_to_compact() found none
     bool checkpointing_ = false;
     bool compacting_ = false;
     base::Event compacted_;

@@ -18,18 +18,34 @@ using base::Result;
 
 constexpr std::array<std::uint8_t, kUnit> kZeros{};
 
-/// Head and payloads as they follow one another on disk, without copying a payload.
-std::vector<ByteView> gather(ByteView header, ByteView head, const std::vector<base::SharedBytes>& payloads) {
+/// Head, payloads and zeros as they follow one another on disk, without copying a payload.
+std::vector<ByteView> gather(ByteView header, const SegmentWrite& write) {
     std::vector<ByteView> parts;
-    parts.reserve(2 + payloads.size() * 2);
+    parts.reserve(3 + write.payloads.size() * 2);
     if (!header.empty()) parts.push_back(header);
-    parts.push_back(head);
-    for (const auto& payload : payloads) {
+    parts.push_back(write.head);
+    for (const auto& payload : write.payloads) {
         if (!payload.empty()) parts.push_back(payload.view());
         const auto pad = payload_span(static_cast<std::uint32_t>(payload.size())) - payload.size();
         if (pad > 0) parts.push_back(ByteView{kZeros}.first(pad));
     }
     return parts;
+}
+
+/// From `offset`. What is written ahead is no reason to refuse a put.
+Result<void> write_record(File& file, std::uint64_t offset, ByteView header, const SegmentWrite& write,
+                          SegmentWritten& out) {
+    auto parts = gather(header, write);
+    if (write.ahead_bytes > 0) {
+        const Bytes zeros(write.ahead_bytes);
+        auto with_zeros = parts;
+        with_zeros.push_back(zeros);
+        const auto done = file.write_at(offset, with_zeros);
+        if (done) out.ahead_bytes = write.ahead_bytes;
+        if (done || !(done.error() == base::Errc::no_space)) return done;
+        BASE_CHECK(file.truncate(offset));
+    }
+    return file.write_at(offset, parts);
 }
 
 Bytes file_header(FileKind kind, std::uint32_t number, const StoreId& store) {
@@ -49,7 +65,7 @@ Result<void> begin_segment(Disk& disk, SegmentWrite& write, SegmentWritten& out)
         if (!disk.remove(path) && error == base::Errc::no_space) return base::Error{base::Errc::io_failed, path};
         return error;
     };
-    if (auto done = file->write_at(0, gather(header, write.head, write.payloads)); !done) return undo(done.error());
+    if (auto done = write_record(*file, 0, header, write, out); !done) return undo(done.error());
     if (!write.testing.skip_segment_sync) {
         if (auto done = file->sync(); !done) return undo(done.error());
     }
@@ -62,13 +78,14 @@ Result<void> begin_segment(Disk& disk, SegmentWrite& write, SegmentWritten& out)
 
 Result<void> append_segment(SegmentWrite& write, SegmentWritten& out) {
     auto& file = *write.file;
-    auto done = file.write_at(write.offset, gather({}, write.head, write.payloads));
+    auto done = write_record(file, write.offset, {}, write, out);
     if (done && !write.testing.skip_segment_sync) {
         done = file.sync();
         out.give_up = !done;
     }
     if (done || done.error() != base::Errc::no_space) return done;
     // Refused for want of room: nobody may find half of it later.
+    out.ahead_bytes = 0;
     BASE_CHECK(file.truncate(write.offset));
     return done;
 }

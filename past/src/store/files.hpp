@@ -20,12 +20,14 @@ struct SegmentWrite {
     StoreId store{};
     std::shared_ptr<base::File> file;  ///< null: the segment is begun with this record
     std::uint64_t offset = 0;
+    std::uint64_t ahead_bytes = 0;  ///< zeros to be written behind it, if there is room
     base::Bytes head;
     std::vector<base::SharedBytes> payloads;
     SegmentStore::Testing testing;
 };
 struct SegmentWritten {
     std::shared_ptr<base::File> file;
+    std::uint64_t ahead_bytes = 0;  ///< that were written
     base::Result<void> result = base::ok();
     /// After no_space from a sync: what was synced before is safe, but nothing may be appended.
     bool give_up = false;
@@ -55,7 +57,7 @@ base::Result<std::uint64_t> write_checkpoint(base::Disk& disk, const std::string
 base::Result<std::uint64_t> write_index(base::Disk& disk, const std::string& directory, std::uint32_t number,
                                         const StoreId& store, std::uint64_t segment_bytes,
                                         const std::vector<PutRecord>& records);
-/// The same for a segment that nobody has the records of: they are read back.
+/// The same for a segment that nobody has the records of: they are read back. What lies behind them is cut off.
 base::Result<std::uint64_t> index_segment(base::Disk& disk, const std::string& directory, std::uint32_t number,
                                           const StoreId& store, std::uint64_t segment_bytes);
 base::Result<void> remove_segment(base::Disk& disk, const std::string& directory, std::uint32_t number);

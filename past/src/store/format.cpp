@@ -57,6 +57,21 @@ Error corrupt(const char* what) { return {Errc::corrupt, what}; }
 
 }  // namespace
 
+void write_tag_set(Writer& out, const std::vector<Tag>& tags) {
+    out.u16(static_cast<std::uint16_t>(tags.size()));
+    for (const auto& tag : tags) out.guid(tag.volume).u64(tag.generation);
+}
+
+std::vector<Tag> read_tag_set(Reader& in) {
+    const auto count = in.u16();
+    if (count == 0) in.fail();
+    if (!in.fits(count, kTagBytes)) return {};
+    std::vector<Tag> tags(count);
+    for (auto& tag : tags) tag = {in.guid(), in.u64()};
+    if (!std::ranges::is_sorted(tags, std::less_equal{}, &Tag::volume)) in.fail();
+    return tags;
+}
+
 // --- files ---------------------------------------------------------------------------------------------------------
 
 Bytes FileHeader::encode() const {
@@ -128,7 +143,8 @@ std::uint32_t number_in(std::string_view name, FileKind kind) {
 
 std::uint64_t PutRecord::head_bytes() const {
     std::uint64_t bytes = kPutHeadBytes;
-    for (const auto& batch : batches) bytes += kBatchBytes + batch.blocks.size() * kBlockBytes;
+    for (const auto& batch : batches)
+        bytes += 32 + tag_set_bytes(batch.tags.size()) + 4 + batch.blocks.size() * kBlockBytes;
     return padded(bytes);
 }
 
@@ -157,7 +173,8 @@ Bytes PutRecord::encode(const StoreId& store) const {
     out.u32(static_cast<std::uint32_t>(head_bytes() - kPutHeadBytes)).u32(static_cast<std::uint32_t>(payload_bytes()));
     out.u32(static_cast<std::uint32_t>(batches.size())).u32(count);
     for (const auto& batch : batches) {
-        out.guid(batch.group).guid(batch.tag.volume).u64(batch.tag.generation);
+        out.guid(batch.group);
+        write_tag_set(out, batch.tags);
         out.u32(static_cast<std::uint32_t>(batch.blocks.size()));
         for (const auto& block : batch.blocks) out.guid(block.id).u32(block.length);
     }
@@ -200,8 +217,7 @@ Result<PutRecord> decode_put(ByteView bytes, const StoreId& store, std::uint32_t
     for (std::uint32_t i = 0; i < batches; ++i) {
         PutBatch batch;
         batch.group = in.guid();
-        batch.tag.volume = in.guid();
-        batch.tag.generation = in.u64();
+        batch.tags = read_tag_set(in);
         const auto count = in.u32();
         if (count == 0 || !in.fits(count, kBlockBytes)) return corrupt("put record");
         seen += count;

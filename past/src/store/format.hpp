@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/codec.hpp"
 #include "base/guid.hpp"
 #include "base/result.hpp"
 #include "past/block_store.hpp"
@@ -25,7 +26,8 @@ constexpr std::size_t kMaxDirectoryBytes = 8U << 20U;
 constexpr std::size_t kMaxPayloadsBytes = 128U << 20U;
 constexpr std::size_t kMaxOpsBytes = 16U << 20U;
 constexpr std::size_t kMaxRecordBytes = 64U << 10U;
-constexpr std::size_t kBatchBytes = 32 + 40 + 4;
+constexpr std::size_t kTagBytes = 32 + 8;
+constexpr std::size_t kBatchBytes = 32 + 2 + kTagBytes + 4;  ///< with one tag, without blocks
 constexpr std::size_t kBlockBytes = 32 + 4;
 
 [[nodiscard]] constexpr std::uint64_t padded(std::uint64_t bytes) { return (bytes + kUnit - 1) / kUnit * kUnit; }
@@ -35,6 +37,12 @@ constexpr std::size_t kBlockBytes = 32 + 4;
 }
 
 using StoreId = std::array<std::uint8_t, 16>;
+
+/// Count (2 bytes), then each tag.
+void write_tag_set(base::Writer& out, const std::vector<Tag>& tags);
+[[nodiscard]] constexpr std::size_t tag_set_bytes(std::size_t tags) { return 2 + tags * kTagBytes; }
+/// At least one, ascending by volume; else `in` fails.
+[[nodiscard]] std::vector<Tag> read_tag_set(base::Reader& in);
 
 // --- files ---------------------------------------------------------------------------------------------------------
 
@@ -72,7 +80,7 @@ struct PutEntry {
 
 struct PutBatch {
     base::Guid group;
-    Tag tag;
+    std::vector<Tag> tags;  ///< of each of the blocks: at least one, ascending by volume
     std::vector<PutEntry> blocks;
 };
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint8_t kKind = 0;
 
-std::size_t encoded_bytes(const LostBlock& block) { return 32 + 32 + 2 + block.tags.size() * 40; }
+std::size_t encoded_bytes(const LostBlock& block) { return 32 + 32 + tag_set_bytes(block.tags.size()); }
 
 }  // namespace
 
@@ -74,8 +74,8 @@ base::Bytes LostBlocks::encode() const {
     out.u8(kKind);
     for (const auto* entry : in_order()) {
         const auto& block = entry->block;
-        out.guid(block.id).guid(block.group).u16(static_cast<std::uint16_t>(block.tags.size()));
-        for (const auto& tag : block.tags) out.guid(tag.volume).u64(tag.generation);
+        out.guid(block.id).guid(block.group);
+        write_tag_set(out, block.tags);
     }
     return out.take();
 }
@@ -89,10 +89,8 @@ LostBlocks LostBlocks::decode(base::ByteView bytes) {
         LostBlock block;
         block.id = in.guid();
         block.group = in.guid();
-        block.tags.resize(in.u16());
-        if (block.tags.empty() || block.tags.size() > kMaxTags || out.contains(block.id)) in.fail();
-        for (auto& tag : block.tags) tag = {in.guid(), in.u64()};
-        if (!std::ranges::is_sorted(block.tags, std::less_equal{}, &Tag::volume)) in.fail();
+        block.tags = read_tag_set(in);
+        if (block.tags.size() > kMaxTags || out.contains(block.id)) in.fail();
         if (in.ok()) out.add(std::move(block));
     }
     return in.complete() ? out : LostBlocks{};

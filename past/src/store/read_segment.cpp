@@ -102,6 +102,19 @@ Result<void> scan_segment(Window& window, const StoreId& store, SegmentFile& out
     return base::ok();
 }
 
+/// Behind the last record, up to the last byte that is not zero: zeros are written ahead.
+Result<std::uint64_t> torn_bytes(Window& window, std::uint64_t end) {
+    std::uint64_t torn = 0;
+    for (auto at = end; at < window.size();) {
+        BASE_TRY(const auto part, window.at(at, kWindow));
+        if (part.empty()) break;
+        const auto last = std::find_if(part.rbegin(), part.rend(), [](std::uint8_t byte) { return byte != 0; });
+        if (last != part.rend()) torn = at + static_cast<std::uint64_t>(part.rend() - last) - end;
+        at += part.size();
+    }
+    return torn;
+}
+
 /// Blocks of the last record that do not match their ids; forgets the record if none does and it may never have been
 /// complete.
 Result<void> check_last(File& file, SegmentFile& out) {
@@ -203,7 +216,8 @@ Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& 
         damage.skipped_bytes += skipped;
         log.write(base::Log::Level::error, "past", fmt::format("{}: damaged, {} B skipped", path, skipped));
     }
-    damage.torn_bytes += size > out.bytes ? size - out.bytes : 0;
+    BASE_TRY(const auto torn, torn_bytes(window, out.bytes));
+    damage.torn_bytes += torn;
     damage.corrupt_blocks += out.torn.size();
     out.appendable = mine && checked && access == Access::full;
     if (out.appendable) BASE_CHECK(settle(*out.file, size, out));
@@ -212,7 +226,9 @@ Result<SegmentFile> read_segment(Disk& disk, base::Log& log, const std::string& 
 
 Result<std::uint64_t> index_segment(Disk& disk, const std::string& directory, std::uint32_t number,
                                     const StoreId& store, std::uint64_t segment_bytes) {
-    BASE_TRY(auto file, disk.open(file_name(directory, FileKind::segment, number), Disk::Mode::read));
+    BASE_TRY(auto file, disk.open(file_name(directory, FileKind::segment, number), Disk::Mode::read_write));
+    BASE_TRY(const auto size, file->size());
+    if (size > segment_bytes) BASE_CHECK(file->truncate(segment_bytes));
     Window window{*file, segment_bytes};
     SegmentFile found;
     found.number = number;

@@ -126,7 +126,7 @@ class Recovery {
         const auto* listed = record.sequence <= files_.base.sequence ? listed_in(record.segment) : nullptr;
         auto& sets = state().tag_sets;
         for (const auto& batch : record.batches) {
-            const auto as_put = sets.intern({batch.tag});
+            const auto as_put = sets.intern(batch.tags);
             for (const auto& block : batch.blocks) {
                 auto tags = TagSets::kEmpty;
                 if (record.sequence > files_.base.sequence) {

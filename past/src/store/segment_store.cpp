@@ -68,7 +68,7 @@ Task<Result<void>> SegmentStore::put(Guid group, Tag tag, std::vector<Block> blo
         co_return base::Error{base::Errc::bad_argument, "more than 65536 blocks or 128 MiB in one put"};
     if (blocks.empty()) co_return base::ok();
     request->group = group;
-    request->tag = tag;
+    request->tags = {tag};
     request->blocks = std::move(blocks);
     const auto room = co_await core->queue_room.acquire(request->bytes);
     co_await Core::submit(core, request);

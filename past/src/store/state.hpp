@@ -19,8 +19,9 @@
 namespace past::store {
 
 struct Segment {
-    std::uint32_t number = 0;  ///< 0: this slot is free
-    std::uint64_t bytes = 0;   ///< where the next record goes
+    std::uint32_t number = 0;       ///< 0: this slot is free
+    std::uint64_t bytes = 0;        ///< where the next record goes
+    std::uint64_t ahead_bytes = 0;  ///< zeros written behind that
     std::uint64_t index_bytes = 0;
     std::uint64_t live_blocks = 0;
     std::uint64_t live_bytes = 0;

@@ -24,6 +24,12 @@ void raise(std::vector<Tag>& tags, const Tag& tag) {
 
 }  // namespace
 
+std::vector<Tag> as_set(const std::vector<Tag>& tags) {
+    std::vector<Tag> set;
+    for (const auto& tag : tags) raise(set, tag);
+    return set;
+}
+
 bool TagSets::Less::operator()(const std::vector<Tag>* a, const std::vector<Tag>* b) const {
     return std::lexicographical_compare(a->begin(), a->end(), b->begin(), b->end(), [](const Tag& x, const Tag& y) {
         return std::tie(x.volume, x.generation) < std::tie(y.volume, y.generation);
@@ -71,9 +77,11 @@ void TagSets::release(Ref set) {
     free_.push_back(set);
 }
 
-bool TagSets::has_room(Ref set, const Tag& tag) const {
-    const auto& tags = sets_[set].tags;
-    return tags.size() < kMaxTagsPerBlock || find(tags, tag.volume) != nullptr;
+bool TagSets::has_room(Ref set, std::span<const Tag> tags) const {
+    const auto& had = sets_[set].tags;
+    const auto fresh = static_cast<std::size_t>(
+        std::ranges::count_if(tags, [&](const Tag& tag) { return find(had, tag.volume) == nullptr; }));
+    return fresh == 0 || had.size() + fresh <= kMaxTagsPerBlock;
 }
 
 bool TagSets::would_change(Ref set, const Tag& tag) const {

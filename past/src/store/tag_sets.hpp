@@ -4,11 +4,15 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "past/block_store.hpp"
 
 namespace past::store {
+
+/// Ascending by volume, each once at its greatest generation.
+[[nodiscard]] std::vector<Tag> as_set(const std::vector<Tag>& tags);
 
 /// At most one tag a volume in a set, ascending by volume. Sets are named by small numbers, counted, and forgotten with
 /// their last user.
@@ -34,7 +38,8 @@ class TagSets {
     /// Of both, each volume at its greater generation; a new reference, neither is released.
     Ref join(Ref a, Ref b);
     /// with() gives no set of more than kMaxTagsPerBlock. What is on disk from before there was a limit may have more.
-    [[nodiscard]] bool has_room(Ref set, const Tag& tag) const;
+    [[nodiscard]] bool has_room(Ref set, std::span<const Tag> tags) const;
+    [[nodiscard]] bool has_room(Ref set, const Tag& tag) const { return has_room(set, std::span{&tag, 1}); }
     [[nodiscard]] bool would_change(Ref set, const Tag& tag) const;  ///< with() gives another set
     [[nodiscard]] bool would_drop(Ref set, const Tag& tag) const;    ///< without() does
 

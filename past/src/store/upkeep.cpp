@@ -32,10 +32,13 @@ Task<void> SegmentStore::Core::upkeep() {
     if (log_.ahead - log_.end < config.state_ahead_bytes / 2) co_await extend_log();
     const bool due = unreadable_ ? log_.end >= kMaxLogBesideUnreadable : checkpoint_now_ || log_.end >= rotate_at_;
     if (due && !checkpointing_) co_await rotate_log();
-    if (!maybe_empty_.empty()) co_await remove_empty_segments();
-    if (!compacting_ && !closing && next_to_compact() != State::kNoSlot) {
-        compacting_ = true;
-        tasks.spawn(compact(self_.lock()));
+    if (!maybe_empty_.empty()) {
+        look_for_garbage_ = true;
+        co_await remove_empty_segments();
+    }
+    if (look_for_garbage_ && can_compact()) {
+        look_for_garbage_ = compacting_ = next_to_compact() != State::kNoSlot;
+        if (compacting_) tasks.spawn(compact(self_.lock()));
     }
 }
 
@@ -52,7 +55,7 @@ Task<void> SegmentStore::Core::write_sealed_index(std::shared_ptr<Core> self, st
     auto& segment = self->state.segments[slot];
     if (!written || segment.number != number) co_return;
     segment.index_bytes = *written;
-    self->segment_bytes_ += *written;
+    self->segment_bytes_ += *written - std::exchange(segment.ahead_bytes, 0);
 }
 
 Task<void> SegmentStore::Core::extend_log() {
@@ -140,7 +143,8 @@ Task<void> SegmentStore::Core::remove_empty_segments() {
         const auto done = co_await env.workers.run(std::move(job));
         // Not removed: the next open sees it again, without a live block.
         if (!done) continue;
-        segment_bytes_ -= state.segments[slot].bytes + state.segments[slot].index_bytes;
+        const auto& gone = state.segments[slot];
+        segment_bytes_ -= gone.bytes + gone.ahead_bytes + gone.index_bytes;
         state.remove_segment(slot);
     }
 }

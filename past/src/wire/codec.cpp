@@ -1,5 +1,5 @@
 // What nodes say to each other.
-#include "wire/codec_fields.hpp"
+#include "wire/codec_tables.hpp"
 
 namespace past {
 
@@ -18,272 +18,6 @@ Bytes receipt_body(const base::NodeId& holder, const StoreRequest& request, std:
     return out.take();
 }
 
-// --- blocks
-
-Bytes encode(const StoreRequest& request) {
-    pb::StoreRequest out;
-    put(out.mutable_group(), request.group);
-    for (const auto& tag : request.tags) put(out.add_tags(), tag);
-    put(out.mutable_ids(), request.ids);
-    out.mutable_lengths()->Add(request.lengths.begin(), request.lengths.end());
-    out.set_cause(static_cast<std::uint32_t>(request.cause));
-    return serialize(out);
-}
-template <>
-base::Result<StoreRequest> decode(ByteView bytes) {
-    pb::StoreRequest in;
-    StoreRequest out;
-    if (!parse(in, bytes) || !get(in.group(), out.group)) return bad("store request");
-    if (in.tags_size() < 1 || static_cast<std::size_t>(in.tags_size()) > kMaxTagsPerRequest) return bad("tags");
-    for (const auto& tag : in.tags()) {
-        if (!get(tag, out.tags.emplace_back())) return bad("tag");
-    }
-    if (!get(in.ids(), out.ids, kMaxBlocksPerRequest, 1)) return bad("ids");
-    if (!get_lengths(in.lengths(), out.ids.size(), out.lengths)) return bad("lengths");
-    if (in.cause() > static_cast<std::uint32_t>(Cause::diverted_repair)) return bad("cause");
-    out.cause = static_cast<Cause>(in.cause());
-    return out;
-}
-
-Bytes encode(const StoreReply& reply) {
-    pb::StoreReply out;
-    out.set_time_ns(reply.time_ns);
-    put(out.mutable_key(), ByteView{reply.key});
-    put(out.mutable_salt(), ByteView{reply.salt});
-    put(out.mutable_signature(), ByteView{reply.signature});
-    return serialize(out);
-}
-template <>
-base::Result<StoreReply> decode(ByteView bytes) {
-    pb::StoreReply in;
-    StoreReply out;
-    if (!parse(in, bytes) || !get(in.key(), out.key) || !get(in.salt(), out.salt) ||
-        !get(in.signature(), out.signature)) {
-        return bad("receipt");
-    }
-    out.time_ns = in.time_ns();
-    return out;
-}
-
-Bytes encode(const FetchRequest& request) {
-    pb::FetchRequest out;
-    put(out.mutable_group(), request.group);
-    put(out.mutable_id(), request.id);
-    return serialize(out);
-}
-template <>
-base::Result<FetchRequest> decode(ByteView bytes) {
-    pb::FetchRequest in;
-    FetchRequest out;
-    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.id(), out.id)) return bad("fetch request");
-    return out;
-}
-
-Bytes encode(const FetchReply& reply) {
-    pb::FetchReply out;
-    for (const auto& node : reply.elsewhere) put(out.add_elsewhere(), node);
-    return serialize(out);
-}
-template <>
-base::Result<FetchReply> decode(ByteView bytes) {
-    pb::FetchReply in;
-    FetchReply out;
-    if (!parse(in, bytes) || static_cast<std::size_t>(in.elsewhere_size()) > kMaxElsewhere) return bad("fetch reply");
-    if (!get(in.elsewhere(), out.elsewhere)) return bad("fetch reply");
-    return out;
-}
-
-Bytes encode(const TouchRequest& request) {
-    pb::TouchRequest out;
-    put(&out, request);
-    return serialize(out);
-}
-template <>
-base::Result<TouchRequest> decode(ByteView bytes) {
-    pb::TouchRequest in;
-    TouchRequest out;
-    if (!parse(in, bytes) || !get(in, out)) return bad("touch request");
-    return out;
-}
-
-Bytes encode(const BitsReply& reply) {
-    pb::BitsReply out;
-    put(out.mutable_bits(), ByteView{reply.bits});
-    return serialize(out);
-}
-template <>
-base::Result<BitsReply> decode(ByteView bytes) {
-    pb::BitsReply in;
-    if (!parse(in, bytes) || in.bits().size() > kMaxBlocksPerRequest) return bad("bits");
-    BitsReply out{base::to_bytes(in.bits())};
-    if (std::ranges::any_of(out.bits, [](std::uint8_t bit) { return bit > 3; })) return bad("bits");
-    return out;
-}
-
-Bytes encode(const ListRequest& request) {
-    pb::ListRequest out;
-    put(&out, request);
-    return serialize(out);
-}
-template <>
-base::Result<ListRequest> decode(ByteView bytes) {
-    pb::ListRequest in;
-    ListRequest out;
-    if (!parse(in, bytes) || !get(in, out)) return bad("list");
-    return out;
-}
-
-Bytes encode(const ListReply& reply) {
-    pb::ListReply out;
-    put(&out, reply.blocks, reply.up_to, reply.more);
-    return serialize(out);
-}
-template <>
-base::Result<ListReply> decode(ByteView bytes) {
-    pb::ListReply in;
-    ListReply out;
-    if (!parse(in, bytes) || !get(in, out.blocks, out.up_to, out.more)) return bad("list reply");
-    return out;
-}
-
-Bytes encode(const Reclaim& reclaim) {
-    pb::RemoveRequest out;
-    put(&out, reclaim);
-    return serialize(out);
-}
-template <>
-base::Result<Reclaim> decode(ByteView bytes) {
-    pb::RemoveRequest in;
-    Reclaim out;
-    if (!parse(in, bytes) || !get(in, out)) return bad("reclaim");
-    return out;
-}
-
-// --- holders and repair
-
-Bytes encode(const HoldersRequest& request) {
-    pb::HoldersRequest out;
-    put(out.mutable_group(), request.group);
-    out.set_count(request.count);
-    return serialize(out);
-}
-template <>
-base::Result<HoldersRequest> decode(ByteView bytes) {
-    pb::HoldersRequest in;
-    HoldersRequest out;
-    if (!parse(in, bytes) || !get(in.group(), out.group)) return bad("holders request");
-    if (in.count() < 1 || in.count() > kMaxHolders) return bad("count");
-    out.count = in.count();
-    return out;
-}
-
-Bytes encode(const HoldersReply& reply) {
-    pb::HoldersReply out;
-    for (const auto& node : reply.live) put(out.add_live(), node);
-    for (const auto& absent : reply.absent) {
-        auto* entry = out.add_absent();
-        put(entry->mutable_node(), absent.node);
-        entry->set_age_ms(absent.age_ms);
-    }
-    return serialize(out);
-}
-template <>
-base::Result<HoldersReply> decode(ByteView bytes) {
-    pb::HoldersReply in;
-    HoldersReply out;
-    if (!parse(in, bytes)) return bad("holders");
-    if (static_cast<std::size_t>(in.live_size()) > kMaxHolders ||
-        static_cast<std::size_t>(in.absent_size()) > kMaxHolders) {
-        return bad("too many holders");
-    }
-    for (const auto& node : in.live()) {
-        if (!get(node, out.live.emplace_back())) return bad("holder");
-    }
-    for (const auto& entry : in.absent()) {
-        auto& absent = out.absent.emplace_back();
-        if (!get(entry.node(), absent.node)) return bad("holder");
-        absent.age_ms = std::min<std::uint64_t>(entry.age_ms(), std::uint64_t{1} << 40U);
-    }
-    return out;
-}
-
-Bytes encode(const CompareRequest& request) {
-    pb::CompareRequest out;
-    for (const auto& entry : request.entries) {
-        auto* field = out.add_entries();
-        put(field->mutable_group(), entry.group);
-        field->set_blocks(entry.blocks);
-        put(field->mutable_digest(), entry.digest);
-    }
-    return serialize(out);
-}
-template <>
-base::Result<CompareRequest> decode(ByteView bytes) {
-    pb::CompareRequest in;
-    CompareRequest out;
-    if (!parse(in, bytes) || static_cast<std::size_t>(in.entries_size()) > kMaxCompareEntries) return bad("compare");
-    for (const auto& entry : in.entries()) {
-        auto& value = out.entries.emplace_back();
-        value.blocks = entry.blocks();
-        if (!get(entry.group(), value.group) || !get(entry.digest(), value.digest)) return bad("compare");
-    }
-    return out;
-}
-
-Bytes encode(const CompareReply& reply) {
-    pb::CompareReply out;
-    for (const auto& entry : reply.entries) {
-        auto* field = out.add_entries();
-        field->set_blocks(entry.blocks);
-        put(field->mutable_digest(), entry.digest);
-        field->set_unconfirmed(entry.unconfirmed);
-    }
-    return serialize(out);
-}
-template <>
-base::Result<CompareReply> decode(ByteView bytes) {
-    pb::CompareReply in;
-    CompareReply out;
-    if (!parse(in, bytes) || static_cast<std::size_t>(in.entries_size()) > kMaxCompareEntries) return bad("compare");
-    for (const auto& entry : in.entries()) {
-        auto& value = out.entries.emplace_back();
-        value.blocks = entry.blocks();
-        value.unconfirmed = entry.unconfirmed();
-        if (!get(entry.digest(), value.digest) || value.unconfirmed > value.blocks) return bad("compare");
-    }
-    return out;
-}
-
-Bytes encode(const RangesRequest& request) {
-    pb::RangesRequest out;
-    put(out.mutable_group(), request.group);
-    return serialize(out);
-}
-template <>
-base::Result<RangesRequest> decode(ByteView bytes) {
-    pb::RangesRequest in;
-    RangesRequest out;
-    if (!parse(in, bytes) || !get(in.group(), out.group)) return bad("ranges request");
-    return out;
-}
-
-Bytes encode(const RangesReply& reply) {
-    pb::RangesReply out;
-    for (const auto& digest : reply.digests) out.mutable_digests()->append(base::as_text(digest));
-    return serialize(out);
-}
-template <>
-base::Result<RangesReply> decode(ByteView bytes) {
-    pb::RangesReply in;
-    RangesReply out;
-    if (!parse(in, bytes) || in.digests().size() != sizeof out.digests) return bad("ranges");
-    base::Reader reader{base::as_bytes(in.digests())};
-    for (auto& digest : out.digests) digest = reader.array<sizeof(RangeDigest)>();
-    return out;
-}
-
-// --- diverted copies
-
 namespace {
 
 /// None twice: who answers looks all of them up.
@@ -292,216 +26,131 @@ bool ascending(const std::vector<Guid>& ids) {
 }
 
 }  // namespace
+}  // namespace past
 
-Bytes encode(const RoomReply& reply) {
-    pb::RoomReply out;
-    out.set_free_bytes(reply.free_bytes);
-    return serialize(out);
-}
-template <>
-base::Result<RoomReply> decode(ByteView bytes) {
-    pb::RoomReply in;
-    if (!parse(in, bytes)) return bad("room");
-    return RoomReply{std::min<std::uint64_t>(in.free_bytes(), std::uint64_t{1} << 60U)};
-}
+namespace base::proto {
 
-Bytes encode(const ReviewRequest& request) {
-    pb::ReviewRequest out;
-    put(out.mutable_groups(), request.groups);
-    return serialize(out);
-}
-template <>
-base::Result<ReviewRequest> decode(ByteView bytes) {
-    pb::ReviewRequest in;
-    ReviewRequest out;
-    if (!parse(in, bytes) || !get(in.groups(), out.groups, kMaxCompareEntries) || out.groups.empty()) {
-        return bad("review");
-    }
-    if (!ascending(out.groups)) return bad("review");
-    return out;
-}
+constexpr Count kHolders{0, kMaxHolders};
+constexpr Count kEntries{0, kMaxCompareEntries};
+constexpr Count kGenesis{0, kGenesisMembers};
+constexpr Count kAsManyAsFit{0, kMaxHeaderBytes};
 
-Bytes encode(const ClaimRequest& request) {
-    pb::ClaimRequest out;
-    put(out.mutable_group(), request.group);
-    put(out.mutable_after(), request.after);
-    put(out.mutable_up_to(), request.up_to);
-    put(out.mutable_ids(), request.ids);
-    return serialize(out);
-}
-template <>
-base::Result<ClaimRequest> decode(ByteView bytes) {
-    pb::ClaimRequest in;
-    ClaimRequest out;
-    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.after(), out.after) ||
-        !get(in.up_to(), out.up_to) || !get(in.ids(), out.ids, kMaxBlocksPerRequest)) {
-        return bad("claim");
-    }
-    const bool inside = out.ids.empty() || (out.ids.front() > out.after && out.ids.back() <= out.up_to);
-    if (!ascending(out.ids) || !inside) return bad("claim");
-    return out;
-}
+// --- blocks
 
-Bytes encode(const RetagRequest& request) {
-    pb::RetagRequest out;
-    put(out.mutable_request(), request.request);
-    out.set_untag(request.untag);
-    return serialize(out);
-}
-template <>
-base::Result<RetagRequest> decode(ByteView bytes) {
-    pb::RetagRequest in;
-    RetagRequest out;
-    if (!parse(in, bytes) || !get(in.request(), out.request)) return bad("retag");
-    out.untag = in.untag();
-    return out;
-}
+PROTO_TABLE(StoreRequest, pb::StoreRequest, PROTO_FIELD(group), PROTO_FIELD(tags, Count{1, kMaxTagsPerRequest}),
+            PROTO_FIELD(ids, kIds), PROTO_FIELD(lengths, kIds), rule(lengths_fit),
+            PROTO_FIELD(cause, AtMost{Cause::diverted_repair}))
 
-Bytes encode(const OfferRequest& request) {
-    pb::OfferRequest out;
-    put(out.mutable_group(), request.group);
-    put(out.mutable_tag(), request.tag);
-    put(out.mutable_ids(), request.ids);
-    return serialize(out);
-}
-template <>
-base::Result<OfferRequest> decode(ByteView bytes) {
-    pb::OfferRequest in;
-    OfferRequest out;
-    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.tag(), out.tag) ||
-        !get(in.ids(), out.ids, kMaxBlocksPerRequest, 1)) {
-        return bad("offer");
-    }
-    return out;
-}
+PROTO_TABLE(StoreReply, pb::StoreReply, PROTO_FIELD(time_ns), PROTO_FIELD(key), PROTO_FIELD(salt),
+            PROTO_FIELD(signature))
+
+PROTO_TABLE(FetchRequest, pb::FetchRequest, PROTO_FIELD(group), PROTO_FIELD(id))
+
+PROTO_TABLE(FetchReply, pb::FetchReply, PROTO_FIELD(elsewhere, Count{0, kMaxElsewhere}),
+            rule([](const FetchReply& reply) { return members_once(reply.elsewhere); }))
+
+PROTO_TABLE(BitsReply, pb::BitsReply, PROTO_FIELD(bits, AtMost{kMaxBlocksPerRequest}), rule([](const BitsReply& reply) {
+                return std::ranges::all_of(reply.bits, [](std::uint8_t bit) { return bit <= 3; });
+            }))
+
+// --- holders and repair
+
+PROTO_TABLE(HoldersRequest, pb::HoldersRequest, PROTO_FIELD(group), PROTO_FIELD(count, Between{1, kMaxHolders}))
+
+PROTO_TABLE(HoldersReply::Absent, pb::HoldersReply::Absent, PROTO_FIELD(node),
+            PROTO_FIELD(age_ms, Capped{std::uint64_t{1} << 40U}))
+PROTO_TABLE(HoldersReply, pb::HoldersReply, PROTO_FIELD(live, kHolders), PROTO_FIELD(absent, kHolders))
+
+PROTO_TABLE(CompareRequest::Entry, pb::CompareRequest::Entry, PROTO_FIELD(group), PROTO_FIELD(blocks),
+            PROTO_FIELD(digest))
+PROTO_TABLE(CompareRequest, pb::CompareRequest, PROTO_FIELD(entries, kEntries))
+
+PROTO_TABLE(CompareReply::Entry, pb::CompareReply::Entry, PROTO_FIELD(blocks), PROTO_FIELD(digest),
+            PROTO_FIELD(unconfirmed),
+            rule([](const CompareReply::Entry& entry) { return entry.unconfirmed <= entry.blocks; }))
+PROTO_TABLE(CompareReply, pb::CompareReply, PROTO_FIELD(entries, kEntries))
+
+PROTO_TABLE(RangesRequest, pb::RangesRequest, PROTO_FIELD(group))
+PROTO_TABLE(RangesReply, pb::RangesReply, PROTO_FIELD(digests))
+
+PROTO_TABLE(OfferRequest, pb::OfferRequest, PROTO_FIELD(group), PROTO_FIELD(tag), PROTO_FIELD(ids, kIds))
+
+// --- diverted copies
+
+PROTO_TABLE(RoomReply, pb::RoomReply, PROTO_FIELD(free_bytes, Capped{std::uint64_t{1} << 60U}))
+
+PROTO_TABLE(ReviewRequest, pb::ReviewRequest, PROTO_FIELD(groups, Count{1, kMaxCompareEntries}),
+            rule([](const ReviewRequest& request) { return ascending(request.groups); }))
+
+PROTO_TABLE(ClaimRequest, pb::ClaimRequest, PROTO_FIELD(group), PROTO_FIELD(after), PROTO_FIELD(up_to),
+            PROTO_FIELD(ids, kIdsOrNone), rule([](const ClaimRequest& request) {
+                const auto& ids = request.ids;
+                return ascending(ids) && (ids.empty() || (ids.front() > request.after && ids.back() <= request.up_to));
+            }))
+
+PROTO_TABLE(RetagRequest, pb::RetagRequest, PROTO_FIELD(request), PROTO_FIELD(untag))
 
 // --- records
 
-Bytes encode(const QueryRequest& request) {
-    pb::QueryRequest out;
-    put(out.mutable_key(), request.key);
-    put(out.mutable_genesis(), request.genesis);
-    return serialize(out);
-}
-template <>
-base::Result<QueryRequest> decode(ByteView bytes) {
-    pb::QueryRequest in;
-    QueryRequest out;
-    if (!parse(in, bytes) || !get(in.key(), out.key) || !get(in.genesis(), out.genesis, kGenesisMembers)) {
-        return bad("query");
-    }
-    return out;
-}
+PROTO_TABLE(QueryRequest, pb::QueryRequest, PROTO_FIELD(key), PROTO_FIELD(genesis, kGenesis))
+PROTO_TABLE(PrepareRequest, pb::PrepareRequest, PROTO_FIELD(key), PROTO_FIELD(genesis, kGenesis), PROTO_FIELD(ballot))
+PROTO_TABLE(AcceptRequest, pb::AcceptRequest, PROTO_FIELD(key), PROTO_FIELD(genesis, kGenesis), PROTO_FIELD(ballot),
+            PROTO_FIELD(value))
+PROTO_TABLE(RegisterReply, pb::RegisterReply, PROTO_FIELD(done), PROTO_FIELD(settled), PROTO_FIELD(state))
+PROTO_TABLE(PullRequest, pb::PullRequest, PROTO_FIELD(after))
+PROTO_TABLE(PullReply::Entry, pb::PullReply::Entry, PROTO_FIELD(key), PROTO_FIELD(state))
+PROTO_TABLE(PullReply, pb::PullReply, PROTO_FIELD(known), PROTO_FIELD(settled), PROTO_FIELD(more),
+            PROTO_FIELD(entries, kAsManyAsFit))
+PROTO_TABLE(StoredRegister, pb::PullReply::Entry, PROTO_FIELD(key), PROTO_FIELD(state))
 
-Bytes encode(const PrepareRequest& request) {
-    pb::PrepareRequest out;
-    put(out.mutable_key(), request.key);
-    put(out.mutable_genesis(), request.genesis);
-    put(out.mutable_ballot(), request.ballot);
-    return serialize(out);
-}
-template <>
-base::Result<PrepareRequest> decode(ByteView bytes) {
-    pb::PrepareRequest in;
-    PrepareRequest out;
-    if (!parse(in, bytes) || !get(in.key(), out.key) || !get(in.genesis(), out.genesis, kGenesisMembers) ||
-        !get(in.ballot(), out.ballot)) {
-        return bad("prepare");
-    }
-    return out;
-}
+}  // namespace base::proto
 
-Bytes encode(const AcceptRequest& request) {
-    pb::AcceptRequest out;
-    put(out.mutable_key(), request.key);
-    put(out.mutable_genesis(), request.genesis);
-    put(out.mutable_ballot(), request.ballot);
-    put(out.mutable_value(), request.value);
-    return serialize(out);
-}
-template <>
-base::Result<AcceptRequest> decode(ByteView bytes) {
-    pb::AcceptRequest in;
-    AcceptRequest out;
-    if (!parse(in, bytes) || !get(in.key(), out.key) || !get(in.genesis(), out.genesis, kGenesisMembers) ||
-        !get(in.ballot(), out.ballot) || !in.has_value() || !get(in.value(), out.value)) {
-        return bad("accept");
-    }
-    return out;
-}
+namespace past {
 
-Bytes encode(const RegisterReply& reply) {
-    pb::RegisterReply out;
-    out.set_done(reply.done);
-    out.set_settled(reply.settled);
-    put(out.mutable_state(), reply.state);
-    return serialize(out);
-}
-template <>
-base::Result<RegisterReply> decode(ByteView bytes) {
-    pb::RegisterReply in;
-    RegisterReply out;
-    if (!parse(in, bytes) || !get(in.state(), out.state)) return bad("register");
-    out.done = in.done();
-    out.settled = in.settled();
-    return out;
-}
+PAST_CODEC(StoreRequest, pb::StoreRequest, "store request")
+PAST_CODEC(StoreReply, pb::StoreReply, "receipt")
+PAST_CODEC(FetchRequest, pb::FetchRequest, "fetch request")
+PAST_CODEC(FetchReply, pb::FetchReply, "fetch reply")
+PAST_CODEC(TouchRequest, pb::TouchRequest, "touch request")
+PAST_CODEC(BitsReply, pb::BitsReply, "bits")
+PAST_CODEC(ListRequest, pb::ListRequest, "list")
+PAST_CODEC(Reclaim, pb::RemoveRequest, "reclaim")
+PAST_CODEC(HoldersRequest, pb::HoldersRequest, "holders request")
+PAST_CODEC(HoldersReply, pb::HoldersReply, "holders")
+PAST_CODEC(CompareRequest, pb::CompareRequest, "compare")
+PAST_CODEC(CompareReply, pb::CompareReply, "compare")
+PAST_CODEC(RangesRequest, pb::RangesRequest, "ranges request")
+PAST_CODEC(RangesReply, pb::RangesReply, "ranges")
+PAST_CODEC(OfferRequest, pb::OfferRequest, "offer")
+PAST_CODEC(RoomReply, pb::RoomReply, "room")
+PAST_CODEC(ReviewRequest, pb::ReviewRequest, "review")
+PAST_CODEC(ClaimRequest, pb::ClaimRequest, "claim")
+PAST_CODEC(RetagRequest, pb::RetagRequest, "retag")
+PAST_CODEC(QueryRequest, pb::QueryRequest, "query")
+PAST_CODEC(PrepareRequest, pb::PrepareRequest, "prepare")
+PAST_CODEC(AcceptRequest, pb::AcceptRequest, "accept")
+PAST_CODEC(RegisterReply, pb::RegisterReply, "register")
+PAST_CODEC(PullRequest, pb::PullRequest, "pull")
+PAST_CODEC(PullReply, pb::PullReply, "pull")
 
-Bytes encode(const PullRequest& request) {
-    pb::PullRequest out;
-    put(out.mutable_after(), request.after);
-    return serialize(out);
-}
+Bytes encode(const ListReply& reply) { return base::proto::encode<pb::ListReply>(columns_of(reply)); }
 template <>
-base::Result<PullRequest> decode(ByteView bytes) {
-    pb::PullRequest in;
-    PullRequest out;
-    if (!parse(in, bytes) || !get(in.after(), out.after)) return bad("pull");
-    return out;
-}
-
-Bytes encode(const PullReply& reply) {
-    pb::PullReply out;
-    out.set_known(reply.known);
-    out.set_settled(reply.settled);
-    out.set_more(reply.more);
-    for (const auto& entry : reply.entries) {
-        auto* field = out.add_entries();
-        put(field->mutable_key(), entry.key);
-        put(field->mutable_state(), entry.state);
-    }
-    return serialize(out);
-}
-template <>
-base::Result<PullReply> decode(ByteView bytes) {
-    pb::PullReply in;
-    PullReply out;
-    if (!parse(in, bytes)) return bad("pull");
-    out.known = in.known();
-    out.settled = in.settled();
-    out.more = in.more();
-    for (const auto& entry : in.entries()) {
-        auto& value = out.entries.emplace_back();
-        if (!get(entry.key(), value.key) || !get(entry.state(), value.state)) return bad("pull");
-    }
+base::Result<ListReply> decode(ByteView bytes) {
+    BASE_TRY(const auto columns, base::proto::decode<ListColumns, pb::ListReply>(bytes, "list reply"));
+    ListReply out;
+    if (!take_columns(columns, out)) return bad("list reply");
     return out;
 }
 
 Bytes encode_stored(const StoredRegister& stored) {
-    pb::PullReply::Entry out;
-    put(out.mutable_key(), stored.key);
-    put(out.mutable_state(), stored.state);
-    const auto body = serialize(out);
     base::Writer framed;
-    framed.u8(1).u8(stored.exists ? 1 : 0).raw(body);
+    framed.u8(1).u8(stored.exists ? 1 : 0).raw(base::proto::encode<pb::PullReply::Entry>(stored));
     return framed.take();
 }
 base::Result<StoredRegister> decode_stored_register(ByteView bytes) {
     if (bytes.size() < 2 || bytes[0] != 1 || bytes[1] > 1) return base::Error{base::Errc::unsupported, "register"};
-    pb::PullReply::Entry in;
-    StoredRegister out;
+    BASE_TRY(auto out, base::proto::decode<StoredRegister, pb::PullReply::Entry>(bytes.subspan(2), "register"));
     out.exists = bytes[1] == 1;
-    if (!parse(in, bytes.subspan(2)) || !get(in.key(), out.key) || !get(in.state(), out.state)) return bad("register");
     return out;
 }
 

@@ -1,265 +1,89 @@
 // What a command says to the node of its machine.
-#include "wire/codec_fields.hpp"
+#include "wire/codec_tables.hpp"
 
 namespace past {
-// --- the local socket
+namespace {
 
-Bytes encode(const LocalPut& request) {
-    pb::LocalPut out;
-    put(out.mutable_group(), request.group);
-    put(out.mutable_tag(), request.tag);
-    put(out.mutable_ids(), request.ids);
-    out.mutable_lengths()->Add(request.lengths.begin(), request.lengths.end());
-    out.set_full(request.wait == Wait::full);
-    out.set_deadline_ms(request.deadline_ms);
-    return serialize(out);
-}
-template <>
-base::Result<LocalPut> decode(ByteView bytes) {
-    pb::LocalPut in;
-    LocalPut out;
-    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.tag(), out.tag) ||
-        !get(in.ids(), out.ids, kMaxBlocksPerRequest, 1) || !get_lengths(in.lengths(), out.ids.size(), out.lengths)) {
-        return bad("put");
-    }
-    out.wait = in.full() ? Wait::full : Wait::majority;
-    out.deadline_ms = in.deadline_ms();
-    return out;
-}
+/// As LocalRecord travels.
+struct MaybeRecord {
+    bool present = false;
+    Record record;
+};
+struct LocalPage {
+    base::proto::ListColumns reply;
+    unsigned answered = 0;
+    unsigned holders = 0;
+};
 
-Bytes encode(const PutOutcome& outcome) {
-    pb::LocalPutReply out;
-    out.set_copies_wanted(outcome.copies_wanted);
-    out.set_copies_stored(outcome.copies_stored);
-    out.set_copies_possible(outcome.copies_possible);
-    return serialize(out);
-}
-template <>
-base::Result<PutOutcome> decode(ByteView bytes) {
-    pb::LocalPutReply in;
-    if (!parse(in, bytes)) return bad("put outcome");
-    PutOutcome out;
-    out.copies_wanted = in.copies_wanted();
-    out.copies_stored = in.copies_stored();
-    out.copies_possible = in.copies_possible();
-    return out;
-}
+}  // namespace
+}  // namespace past
 
-Bytes encode(const LocalGet& request) {
-    pb::LocalGet out;
-    put(out.mutable_group(), request.group);
-    put(out.mutable_id(), request.id);
-    out.set_deadline_ms(request.deadline_ms);
-    return serialize(out);
-}
-template <>
-base::Result<LocalGet> decode(ByteView bytes) {
-    pb::LocalGet in;
-    LocalGet out;
-    if (!parse(in, bytes) || !get(in.group(), out.group) || !get(in.id(), out.id)) return bad("get");
-    out.deadline_ms = in.deadline_ms();
-    return out;
-}
+namespace base::proto {
 
-Bytes encode(const LocalTouch& request) {
-    pb::LocalTouch out;
-    put(out.mutable_request(), request.request);
-    out.set_deadline_ms(request.deadline_ms);
-    return serialize(out);
-}
-template <>
-base::Result<LocalTouch> decode(ByteView bytes) {
-    pb::LocalTouch in;
-    LocalTouch out;
-    if (!parse(in, bytes) || !get(in.request(), out.request)) return bad("touch");
-    out.deadline_ms = in.deadline_ms();
-    return out;
-}
+constexpr AtMost kBody{kMaxRecordBytes};
 
-Bytes encode(const LocalRemove& request) {
-    pb::LocalRemove out;
-    put(out.mutable_request(), request.reclaim);
-    out.set_deadline_ms(request.deadline_ms);
-    return serialize(out);
-}
-template <>
-base::Result<LocalRemove> decode(ByteView bytes) {
-    pb::LocalRemove in;
-    LocalRemove out;
-    if (!parse(in, bytes) || !get(in.request(), out.reclaim)) return bad("remove");
-    out.deadline_ms = in.deadline_ms();
-    return out;
-}
+PROTO_TABLE(LocalPut, pb::LocalPut, PROTO_FIELD(group), PROTO_FIELD(tag), PROTO_FIELD(ids, kIds),
+            PROTO_FIELD(lengths, kIds), rule(lengths_fit), PROTO_FIELD_AS(wait, full), PROTO_FIELD(deadline_ms))
+PROTO_TABLE(PutOutcome, pb::LocalPutReply, PROTO_FIELD(copies_wanted), PROTO_FIELD(copies_stored),
+            PROTO_FIELD(copies_possible))
+PROTO_TABLE(LocalGet, pb::LocalGet, PROTO_FIELD(group), PROTO_FIELD(id), PROTO_FIELD(deadline_ms))
+PROTO_TABLE(LocalTouch, pb::LocalTouch, PROTO_FIELD(request), PROTO_FIELD(deadline_ms))
+PROTO_TABLE(LocalRemove, pb::LocalRemove, PROTO_FIELD_AS(reclaim, request), PROTO_FIELD(deadline_ms))
+PROTO_TABLE(LocalList, pb::LocalList, PROTO_FIELD(request), PROTO_FIELD(deadline_ms))
+PROTO_TABLE(LocalPage, pb::LocalListReply, PROTO_FIELD(reply), PROTO_FIELD(answered),
+            PROTO_FIELD(holders, AtMost{kMaxHolders}), rule(answered_of_holders))
+PROTO_TABLE(LocalReadRecord, pb::LocalReadRecord, PROTO_FIELD(key), PROTO_FIELD(deadline_ms))
+PROTO_TABLE(MaybeRecord, pb::LocalRecord, PROTO_FIELD(present), PROTO_FIELD_AS(record.sequence, sequence),
+            PROTO_FIELD_AS(record.body, body, kBody))
+PROTO_TABLE(ShownRecord, pb::LocalShownRecord, PROTO_FIELD_AS(record.sequence, sequence),
+            PROTO_FIELD_AS(record.body, body, kBody), PROTO_FIELD(answered),
+            PROTO_FIELD(holders, AtMost{kMaxRegisterMembers}), rule(answered_of_holders))
+PROTO_TABLE(LocalWriteRecord, pb::LocalWriteRecord, PROTO_FIELD(key), PROTO_FIELD(expected),
+            PROTO_FIELD_AS(next.sequence, sequence), PROTO_FIELD_AS(next.body, body, kBody), PROTO_FIELD(deadline_ms))
+PROTO_TABLE(LocalRestoreRecord, pb::LocalRestoreRecord, PROTO_FIELD(key), PROTO_FIELD_AS(lost.sequence, sequence),
+            PROTO_FIELD_AS(lost.body, body, kBody), PROTO_FIELD(deadline_ms))
+PROTO_TABLE(LocalHolders, pb::LocalHolders, PROTO_FIELD(group), PROTO_FIELD(deadline_ms))
+PROTO_TABLE(Holder, pb::LocalHoldersReply::Holder, PROTO_FIELD(node), PROTO_FIELD(live), PROTO_FIELD(stand_in))
+PROTO_TABLE(LocalHoldersReply, pb::LocalHoldersReply, PROTO_FIELD(holders, Count{0, 2 * kMaxHolders}))
 
-Bytes encode(const LocalList& request) {
-    pb::LocalList out;
-    put(out.mutable_request(), request.request);
-    out.set_deadline_ms(request.deadline_ms);
-    return serialize(out);
-}
-template <>
-base::Result<LocalList> decode(ByteView bytes) {
-    pb::LocalList in;
-    LocalList out;
-    if (!parse(in, bytes) || !get(in.request(), out.request)) return bad("list");
-    out.deadline_ms = in.deadline_ms();
-    return out;
-}
+}  // namespace base::proto
+
+namespace past {
+
+PAST_CODEC(LocalPut, pb::LocalPut, "put")
+PAST_CODEC(PutOutcome, pb::LocalPutReply, "put outcome")
+PAST_CODEC(LocalGet, pb::LocalGet, "get")
+PAST_CODEC(LocalTouch, pb::LocalTouch, "touch")
+PAST_CODEC(LocalRemove, pb::LocalRemove, "remove")
+PAST_CODEC(LocalList, pb::LocalList, "list")
+PAST_CODEC(LocalReadRecord, pb::LocalReadRecord, "read record")
+PAST_CODEC(ShownRecord, pb::LocalShownRecord, "shown record")
+PAST_CODEC(LocalWriteRecord, pb::LocalWriteRecord, "write record")
+PAST_CODEC(LocalRestoreRecord, pb::LocalRestoreRecord, "restore record")
+PAST_CODEC(LocalHolders, pb::LocalHolders, "holders")
+PAST_CODEC(LocalHoldersReply, pb::LocalHoldersReply, "holders")
 
 Bytes encode(const TaggedBlocks& page) {
-    pb::LocalListReply out;
-    put(out.mutable_reply(), page.blocks, page.up_to, page.more);
-    out.set_answered(page.answered);
-    out.set_holders(page.holders);
-    return serialize(out);
+    return base::proto::encode<pb::LocalListReply>(LocalPage{columns_of(page), page.answered, page.holders});
 }
 template <>
 base::Result<TaggedBlocks> decode(ByteView bytes) {
-    pb::LocalListReply in;
+    BASE_TRY(const auto page, base::proto::decode<LocalPage, pb::LocalListReply>(bytes, "list reply"));
     TaggedBlocks out;
-    if (!parse(in, bytes) || !get(in.reply(), out.blocks, out.up_to, out.more)) return bad("list reply");
-    if (in.holders() > kMaxHolders || in.answered() > in.holders()) return bad("list reply");
-    out.answered = in.answered();
-    out.holders = in.holders();
-    return out;
-}
-
-Bytes encode(const LocalReadRecord& request) {
-    pb::LocalReadRecord out;
-    put(out.mutable_key(), request.key);
-    out.set_deadline_ms(request.deadline_ms);
-    return serialize(out);
-}
-template <>
-base::Result<LocalReadRecord> decode(ByteView bytes) {
-    pb::LocalReadRecord in;
-    LocalReadRecord out;
-    if (!parse(in, bytes) || !get(in.key(), out.key)) return bad("read record");
-    out.deadline_ms = in.deadline_ms();
+    out.answered = page.answered;
+    out.holders = page.holders;
+    if (!take_columns(page.reply, out)) return bad("list reply");
     return out;
 }
 
 Bytes encode(const LocalRecord& reply) {
-    pb::LocalRecord out;
-    out.set_present(reply.record.has_value());
-    if (reply.record) {
-        out.set_sequence(reply.record->sequence);
-        put(out.mutable_body(), ByteView{reply.record->body});
-    }
-    return serialize(out);
+    return base::proto::encode<pb::LocalRecord>(MaybeRecord{reply.record.has_value(), reply.record.value_or(Record{})});
 }
 template <>
 base::Result<LocalRecord> decode(ByteView bytes) {
-    pb::LocalRecord in;
-    if (!parse(in, bytes) || in.body().size() > kMaxRecordBytes) return bad("record");
+    BASE_TRY(auto maybe, base::proto::decode<MaybeRecord, pb::LocalRecord>(bytes, "record"));
     LocalRecord out;
-    if (in.present()) {
-        auto& record = out.record.emplace();
-        record.sequence = in.sequence();
-        record.body = base::to_bytes(in.body());
-    }
-    return out;
-}
-
-Bytes encode(const ShownRecord& shown) {
-    pb::LocalShownRecord out;
-    out.set_sequence(shown.record.sequence);
-    put(out.mutable_body(), ByteView{shown.record.body});
-    out.set_answered(shown.answered);
-    out.set_holders(shown.holders);
-    return serialize(out);
-}
-template <>
-base::Result<ShownRecord> decode(ByteView bytes) {
-    pb::LocalShownRecord in;
-    if (!parse(in, bytes) || in.body().size() > kMaxRecordBytes) return bad("shown record");
-    if (in.holders() > kMaxRegisterMembers || in.answered() > in.holders()) return bad("shown record");
-    ShownRecord out;
-    out.record.sequence = in.sequence();
-    out.record.body = base::to_bytes(in.body());
-    out.answered = in.answered();
-    out.holders = in.holders();
-    return out;
-}
-
-Bytes encode(const LocalWriteRecord& request) {
-    pb::LocalWriteRecord out;
-    put(out.mutable_key(), request.key);
-    out.set_expected(request.expected);
-    out.set_sequence(request.next.sequence);
-    put(out.mutable_body(), ByteView{request.next.body});
-    out.set_deadline_ms(request.deadline_ms);
-    return serialize(out);
-}
-template <>
-base::Result<LocalWriteRecord> decode(ByteView bytes) {
-    pb::LocalWriteRecord in;
-    LocalWriteRecord out;
-    if (!parse(in, bytes) || !get(in.key(), out.key) || in.body().size() > kMaxRecordBytes) return bad("write record");
-    out.expected = in.expected();
-    out.next.sequence = in.sequence();
-    out.next.body = base::to_bytes(in.body());
-    out.deadline_ms = in.deadline_ms();
-    return out;
-}
-
-Bytes encode(const LocalRestoreRecord& request) {
-    pb::LocalRestoreRecord out;
-    put(out.mutable_key(), request.key);
-    out.set_sequence(request.lost.sequence);
-    put(out.mutable_body(), ByteView{request.lost.body});
-    out.set_deadline_ms(request.deadline_ms);
-    return serialize(out);
-}
-template <>
-base::Result<LocalRestoreRecord> decode(ByteView bytes) {
-    pb::LocalRestoreRecord in;
-    LocalRestoreRecord out;
-    if (!parse(in, bytes) || !get(in.key(), out.key) || in.body().size() > kMaxRecordBytes) {
-        return bad("restore record");
-    }
-    out.lost.sequence = in.sequence();
-    out.lost.body = base::to_bytes(in.body());
-    out.deadline_ms = in.deadline_ms();
-    return out;
-}
-
-Bytes encode(const LocalHolders& request) {
-    pb::LocalHolders out;
-    put(out.mutable_group(), request.group);
-    out.set_deadline_ms(request.deadline_ms);
-    return serialize(out);
-}
-template <>
-base::Result<LocalHolders> decode(ByteView bytes) {
-    pb::LocalHolders in;
-    LocalHolders out;
-    if (!parse(in, bytes) || !get(in.group(), out.group)) return bad("holders");
-    out.deadline_ms = in.deadline_ms();
-    return out;
-}
-
-Bytes encode(const LocalHoldersReply& reply) {
-    pb::LocalHoldersReply out;
-    for (const auto& holder : reply.holders) {
-        auto* field = out.add_holders();
-        put(field->mutable_node(), holder.node);
-        field->set_live(holder.live);
-        field->set_stand_in(holder.stand_in);
-    }
-    return serialize(out);
-}
-template <>
-base::Result<LocalHoldersReply> decode(ByteView bytes) {
-    pb::LocalHoldersReply in;
-    LocalHoldersReply out;
-    if (!parse(in, bytes) || static_cast<std::size_t>(in.holders_size()) > 2 * kMaxHolders) return bad("holders");
-    for (const auto& field : in.holders()) {
-        auto& holder = out.holders.emplace_back();
-        if (!get(field.node(), holder.node)) return bad("holder");
-        holder.live = field.live();
-        holder.stand_in = field.stand_in();
-    }
+    if (maybe.present) out.record = std::move(maybe.record);
     return out;
 }
 

@@ -6,6 +6,35 @@
 #include "tapestry.pb.h"
 #include "wire/codec_parts.hpp"
 
+namespace base::proto {
+
+using namespace tapestry;  // NOLINT: whose tables these are
+
+constexpr AtMost kRoot{kMaxRoots - 1};
+constexpr Count kNodesOfAWay{0, kMaxWay};
+
+PROTO_TABLE(Address, v1::Node, PROTO_FIELD(id), PROTO_FIELD(endpoint, AtMost{kMaxEndpointBytes}), rule(is_somebody))
+/// But for the announcement, whose bytes are in the payload.
+PROTO_TABLE(Parcel, v1::Parcel, PROTO_FIELD_AS(range.begin, begin), PROTO_FIELD_AS(range.end, end),
+            PROTO_FIELD(hops, AtMost{kMaxHops}), PROTO_FIELD_AS(delay, delay_us, kDelay), PROTO_FIELD(last),
+            PROTO_FIELD_AS(age, age_s, In<std::chrono::seconds>{kMaxLease}), PROTO_FIELD(confirm))
+PROTO_TABLE(Find, v1::Find, PROTO_FIELD(object), PROTO_FIELD(root, kRoot), PROTO_FIELD(count, Between{1, kMaxReplicas}),
+            PROTO_FIELD(send), PROTO_FIELD(asker), PROTO_FIELD(number), PROTO_FIELD(tried, Count{0, kMaxTried}),
+            PROTO_FIELD(trace), PROTO_FIELD(way, kNodesOfAWay), PROTO_FIELD(message),
+            PROTO_FIELD(round, AtMost{kMaxRounds - 1}), PROTO_FIELD(doubt))
+PROTO_TABLE(Place, v1::Place, PROTO_FIELD(holder), PROTO_FIELD_AS(delay, delay_us, kDelay))
+PROTO_TABLE(Found, v1::Found, PROTO_FIELD(number), PROTO_FIELD(root, kRoot), PROTO_FIELD(places, Count{0, kMaxPlaces}),
+            PROTO_FIELD(last), PROTO_FIELD(certain), PROTO_FIELD(way, kNodesOfAWay))
+PROTO_TABLE(Deliver, v1::Deliver, PROTO_FIELD(object), PROTO_FIELD(asker, OrNone{}), PROTO_FIELD(root, kRoot),
+            PROTO_FIELD(message))
+PROTO_TABLE(Delivered, v1::Delivered, PROTO_FIELD(taken), PROTO_FIELD(held), PROTO_FIELD(born))
+PROTO_TABLE(Acknowledgement, v1::Acknowledgement, PROTO_FIELD(stamp), PROTO_FIELD_AS(range.begin, begin),
+            PROTO_FIELD_AS(range.end, end, AtMost{kMaxObjects}), rule([](const Acknowledgement& acknowledgement) {
+                return acknowledgement.range.begin < acknowledgement.range.end;
+            }))
+
+}  // namespace base::proto
+
 namespace tapestry {
 
 using base::Errc;
@@ -15,14 +44,13 @@ using base::Result;
 
 namespace {
 
-template <class Proto>
-Message wrap(Verb verb, const Proto& proto, base::SharedBytes payload = {}) {
-    return tapestry::wrap(base::Service::tapestry, static_cast<std::uint8_t>(verb), proto, std::move(payload));
+Message wrap(Verb verb, base::Bytes header, base::SharedBytes payload = {}) {
+    return {base::Service::tapestry, static_cast<std::uint8_t>(verb), std::move(header), std::move(payload)};
 }
 
-/// What adds up from hop to hop stops at the limit: a message must not be refused for it further on.
-std::uint64_t microseconds_within_limit(base::Duration delay) {
-    return microseconds(std::clamp(delay, base::Duration{}, kMaxDelay));
+template <class T, class Proto>
+Result<T> take(base::ByteView header) {
+    return base::proto::decode<T, Proto>(header, "a message of Tapestry");
 }
 
 }  // namespace
@@ -32,191 +60,85 @@ Message encode(const std::vector<Parcel>& parcels, Verb verb) {
     base::Bytes payload;
     for (const auto& parcel : parcels) {
         auto* one = out.add_parcels();
-        const auto sealed = parcel.announcement.sealed().view();
-        one->set_bytes(static_cast<std::uint32_t>(sealed.size()));
-        one->set_begin(static_cast<std::uint32_t>(parcel.range.begin));
-        one->set_end(static_cast<std::uint32_t>(parcel.range.end));
+        base::proto::put(*one, parcel);
+        // What adds up from hop to hop stops at the limit: a message must not be refused for it further on.
         one->set_hops(std::min(parcel.hops, kMaxHops));
-        one->set_delay_us(microseconds_within_limit(parcel.delay));
-        one->set_last(parcel.last);
         const auto age = std::clamp<base::Duration>(parcel.age, base::Duration{}, kMaxLease);
         one->set_age_s(static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(age).count()));
-        one->set_confirm(parcel.confirm);
+        const auto sealed = parcel.announcement.sealed().view();
+        one->set_bytes(static_cast<std::uint32_t>(sealed.size()));
         payload.insert(payload.end(), sealed.begin(), sealed.end());
     }
-    return wrap(verb, out, std::move(payload));
+    return wrap(verb, base::proto::serialize(out), std::move(payload));
 }
 
 Message encode(const Find& find, base::SharedBytes payload) {
-    v1::Find out;
-    out.set_object(bytes_of(find.object.view()));
-    out.set_root(find.root);
-    out.set_count(find.count);
-    out.set_send(find.send);
-    put(out.mutable_asker(), find.asker);
-    out.set_number(find.number);
-    for (const auto& id : find.tried) out.add_tried(bytes_of(id.view()));
-    out.set_trace(find.trace);
-    for (const auto& node : find.way) put(out.add_way(), node);
-    out.set_message(find.message);
-    out.set_round(find.round);
-    out.set_doubt(find.doubt);
-    return wrap(Verb::find, out, std::move(payload));
+    return wrap(Verb::find, base::proto::encode<v1::Find>(find), std::move(payload));
 }
 
-Message encode(const Found& found) {
-    v1::Found out;
-    out.set_number(found.number);
-    out.set_root(found.root);
-    for (const auto& place : found.places) {
-        auto* one = out.add_places();
-        put(one->mutable_holder(), place.holder);
-        one->set_delay_us(microseconds_within_limit(place.delay));
-    }
-    out.set_last(found.last);
-    out.set_certain(found.certain);
-    for (const auto& node : found.way) put(out.add_way(), node);
-    return wrap(Verb::found, out);
-}
+Message encode(const Found& found) { return wrap(Verb::found, base::proto::encode<v1::Found>(found)); }
 
 Message encode(const Deliver& deliver, base::SharedBytes payload, Verb verb) {
-    v1::Deliver out;
-    out.set_object(bytes_of(deliver.object.view()));
-    if (!deliver.asker.id.is_zero()) put(out.mutable_asker(), deliver.asker);  // verb have: nobody
-    out.set_root(deliver.root);
-    out.set_message(deliver.message);
-    return wrap(verb, out, std::move(payload));
+    return wrap(verb, base::proto::encode<v1::Deliver>(deliver), std::move(payload));
 }
 
 Message encode(const Delivered& delivered) {
-    v1::Delivered out;
-    out.set_taken(delivered.taken);
-    out.set_held(delivered.held);
-    out.set_born(delivered.born);
-    return wrap(Verb::deliver, out, delivered.withdrawal ? delivered.withdrawal->sealed() : base::SharedBytes{});
+    return wrap(Verb::deliver, base::proto::encode<v1::Delivered>(delivered),
+                delivered.withdrawal ? delivered.withdrawal->sealed() : base::SharedBytes{});
 }
 
 Message encode(const std::vector<Acknowledgement>& acknowledgements) {
     v1::Arrived out;
-    for (const auto& acknowledgement : acknowledgements) {
-        auto* one = out.add_acknowledgements();
-        one->set_stamp(acknowledgement.stamp);
-        one->set_begin(static_cast<std::uint32_t>(acknowledgement.range.begin));
-        one->set_end(static_cast<std::uint32_t>(acknowledgement.range.end));
-    }
-    return wrap(Verb::arrived, out);
+    base::proto::put(*out.mutable_acknowledgements(), acknowledgements);
+    return wrap(Verb::arrived, base::proto::serialize(out));
 }
 
 Message encode_hand_over(std::uint64_t born) {
     v1::HandOver out;
     out.set_born(born);
-    return wrap(Verb::hand_over, out);
+    return wrap(Verb::hand_over, base::proto::serialize(out));
 }
 
 Message encode_handed_over(bool fresh) {
     v1::HandedOver out;
     out.set_fresh(fresh);
-    return wrap(Verb::hand_over, out);
+    return wrap(Verb::hand_over, base::proto::serialize(out));
 }
 
 Message encode_beside(const Guid& object) {
     v1::Beside out;
-    out.set_object(bytes_of(object.view()));
-    return wrap(Verb::beside, out);
+    base::proto::put(*out.mutable_object(), object);
+    return wrap(Verb::beside, base::proto::serialize(out));
 }
 
-Message encode_done(Verb verb) { return {base::Service::tapestry, static_cast<std::uint8_t>(verb), {}}; }
+Message encode_done(Verb verb) { return wrap(verb, {}); }
 
 Result<std::vector<Parcel>> decode_publish(const Message& message) {
     v1::Publish in;
-    if (!parse(in, message.header) || static_cast<std::size_t>(in.parcels_size()) > kMaxParcels) {
+    if (!base::proto::parse(in, message.header) || static_cast<std::size_t>(in.parcels_size()) > kMaxParcels) {
         return Errc::bad_format;
     }
-    Taker take;
     std::vector<Parcel> parcels;
     std::size_t at = 0;
     for (const auto& one : in.parcels()) {
         if (one.bytes() > message.payload.size() - at) return Errc::bad_format;
         BASE_TRY(auto announcement, Announcement::decode(message.payload.slice(at, one.bytes())));
         at += one.bytes();
-        take.require(one.begin() < one.end() && one.end() <= announcement.size() && one.hops() <= kMaxHops);
-        take.require(one.age_s() <= kMaxLease.count());
-        parcels.push_back({.announcement = std::move(announcement),
-                           .range = {one.begin(), one.end()},
-                           .hops = one.hops(),
-                           .delay = take.delay(one.delay_us()),
-                           .last = one.last(),
-                           .age = std::chrono::seconds{one.age_s()},
-                           .confirm = one.confirm()});
+        const auto objects = announcement.size();
+        auto& parcel = parcels.emplace_back(Parcel{.announcement = std::move(announcement)});
+        if (!base::proto::get(one, parcel)) return Errc::bad_format;
+        if (parcel.range.begin >= parcel.range.end || parcel.range.end > objects) return Errc::bad_format;
     }
-    if (!take.ok() || at != message.payload.size()) return Errc::bad_format;
+    if (at != message.payload.size()) return Errc::bad_format;
     return parcels;
 }
 
-Result<Find> decode_find(base::ByteView header) {
-    v1::Find in;
-    if (!parse(in, header)) return Errc::bad_format;
-    Taker take;
-    take.require(in.root() < kMaxRoots && in.count() >= 1 && in.count() <= kMaxReplicas);
-    take.require(in.round() < kMaxRounds);
-    take.require(static_cast<std::size_t>(in.tried_size()) <= kMaxTried);
-    if (!take.ok()) return Errc::bad_format;
-    Find find;
-    find.object = take.guid(in.object());
-    find.root = in.root();
-    find.count = in.count();
-    find.send = in.send();
-    find.asker = take.node(in.asker());
-    find.number = in.number();
-    for (const auto& id : in.tried()) find.tried.push_back(take.guid(id));
-    find.trace = in.trace();
-    find.way = take.nodes(in.way(), kMaxWay);
-    find.message = in.message();
-    find.round = in.round();
-    find.doubt = in.doubt();
-    if (!take.ok()) return Errc::bad_format;
-    return find;
-}
-
-Result<Found> decode_found(base::ByteView header) {
-    v1::Found in;
-    if (!parse(in, header)) return Errc::bad_format;
-    Taker take;
-    take.require(in.root() < kMaxRoots);
-    take.require(static_cast<std::size_t>(in.places_size()) <= kMaxPlaces);
-    if (!take.ok()) return Errc::bad_format;
-    Found found;
-    found.number = in.number();
-    found.root = in.root();
-    for (const auto& place : in.places()) {
-        auto holder = take.node(place.holder());
-        found.places.push_back({std::move(holder), take.delay(place.delay_us())});
-    }
-    found.last = in.last();
-    found.certain = in.certain();
-    found.way = take.nodes(in.way(), kMaxWay);
-    if (!take.ok()) return Errc::bad_format;
-    return found;
-}
-
-Result<Deliver> decode_deliver(base::ByteView header) {
-    v1::Deliver in;
-    if (!parse(in, header)) return Errc::bad_format;
-    Taker take;
-    Deliver deliver;
-    deliver.object = take.guid(in.object());
-    if (in.has_asker()) deliver.asker = take.node(in.asker());
-    take.require(in.root() < kMaxRoots);
-    deliver.root = in.root();
-    deliver.message = in.message();
-    if (!take.ok()) return Errc::bad_format;
-    return deliver;
-}
+Result<Find> decode_find(base::ByteView header) { return take<Find, v1::Find>(header); }
+Result<Found> decode_found(base::ByteView header) { return take<Found, v1::Found>(header); }
+Result<Deliver> decode_deliver(base::ByteView header) { return take<Deliver, v1::Deliver>(header); }
 
 Result<Delivered> decode_delivered(const Message& message) {
-    v1::Delivered in;
-    if (!parse(in, message.header)) return Errc::bad_format;
-    Delivered delivered{.taken = in.taken(), .held = in.held(), .born = in.born(), .withdrawal = {}};
+    BASE_TRY(auto delivered, (take<Delivered, v1::Delivered>(message.header)));
     if (!message.payload.empty()) {
         BASE_TRY(delivered.withdrawal, Announcement::decode(message.payload));
     }
@@ -225,34 +147,29 @@ Result<Delivered> decode_delivered(const Message& message) {
 
 Result<std::uint64_t> decode_hand_over(base::ByteView header) {
     v1::HandOver in;
-    if (!parse(in, header)) return Errc::bad_format;
+    if (!base::proto::parse(in, header)) return Errc::bad_format;
     return in.born();
 }
 
 Result<bool> decode_handed_over(base::ByteView header) {
     v1::HandedOver in;
-    if (!parse(in, header)) return Errc::bad_format;
+    if (!base::proto::parse(in, header)) return Errc::bad_format;
     return in.fresh();
 }
 
 Result<Guid> decode_beside(base::ByteView header) {
     v1::Beside in;
-    Taker take;
-    if (!parse(in, header)) return Errc::bad_format;
-    const auto object = take.guid(in.object());
-    if (!take.ok()) return Errc::bad_format;
+    Guid object;
+    if (!base::proto::parse(in, header) || !base::proto::get(in.object(), object)) return Errc::bad_format;
     return object;
 }
 
 Result<std::vector<Acknowledgement>> decode_arrived(base::ByteView header) {
     v1::Arrived in;
-    if (!parse(in, header) || static_cast<std::size_t>(in.acknowledgements_size()) > kMaxParcels)
-        return Errc::bad_format;
     std::vector<Acknowledgement> acknowledgements;
-    for (const auto& one : in.acknowledgements()) {
-        if (one.begin() >= one.end() || one.end() > kMaxObjects) return Errc::bad_format;
-        acknowledgements.push_back({one.stamp(), {one.begin(), one.end()}});
-    }
+    const base::proto::Count limit{0, kMaxParcels};
+    if (!base::proto::parse(in, header) || !base::proto::get(in.acknowledgements(), acknowledgements, limit))
+        return Errc::bad_format;
     return acknowledgements;
 }
 
