@@ -22,12 +22,11 @@
 namespace past {
 
 struct Context {
-    Context(base::NodeEnv env_in, pastry::Kbr& kbr_in, BlockStore& store_in, Identity identity_in,
-            MembershipView& membership_in, RecordVerifier verifier, Config config_in)
+    Context(base::NodeEnv env_in, pastry::Kbr& kbr_in, BlockStore& store_in, MembershipView& membership_in,
+            RecordVerifier verifier, Config config_in)
         : env{env_in},
           kbr{kbr_in},
           store{store_in},
-          identity{std::move(identity_in)},
           membership{membership_in},
           verify{std::move(verifier)},
           config{config_in},
@@ -41,7 +40,6 @@ struct Context {
     base::NodeEnv env;
     pastry::Kbr& kbr;
     BlockStore& store;
-    Identity identity;
     MembershipView& membership;
     RecordVerifier verify;
     const Config config;

@@ -64,10 +64,10 @@ RequestKind kind_of(const base::Message& message) {
 }  // namespace
 
 struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Node::Parts> {
-    Parts(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& disk, Identity identity, MembershipView& membership,
-          RecordVerifier verifier, Config config)
+    Parts(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& disk, MembershipView& membership, RecordVerifier verifier,
+          Config config)
         : store{env.executor, disk, diverter, {config.divert_primary, config.keep_diverted}},
-          context{env, kbr, store, std::move(identity), membership, std::move(verifier), config},
+          context{env, kbr, store, membership, std::move(verifier), config},
           holders{context},
           diverter{context, holders, store},
           reclaims{context},
@@ -226,9 +226,9 @@ struct Node::Parts final : pastry::Application, std::enable_shared_from_this<Nod
     bool stopped = false;
 };
 
-Node::Node(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, Identity identity, MembershipView& membership,
-           RecordVerifier verifier, Config config)
-    : parts_{std::make_shared<Parts>(env, kbr, store, std::move(identity), membership, std::move(verifier), config)} {
+Node::Node(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, MembershipView& membership, RecordVerifier verifier,
+           Config config)
+    : parts_{std::make_shared<Parts>(env, kbr, store, membership, std::move(verifier), config)} {
     parts_->start();
 }
 

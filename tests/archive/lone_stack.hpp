@@ -46,13 +46,12 @@ struct Stack {
         config.state_ahead_bytes = 4'096;
         config.reserve_bytes = 0;
         BASE_CO_TRY(stack->store, co_await past::SegmentStore::open(env, config));
-        const past::Identity identity{owner_key(), base::Key{9}};
-        const base::Address self{base::node_id(identity.key.public_key(), identity.salt), ""};
+        const base::Address self{base::node_id(owner_key().public_key(), base::Key{9}), ""};
         const pastry::NodeHandle handle{self, ""};
         stack->overlay.emplace(env, handle);
         past::Config alone;
         alone.repair = false;
-        stack->past = std::make_unique<past::Node>(env, *stack->overlay, *stack->store, identity, stack->membership,
+        stack->past = std::make_unique<past::Node>(env, *stack->overlay, *stack->store, stack->membership,
                                                    past::RecordVerifier{verify_heartbeat}, alone);
         stack->storage = std::make_unique<WatchedStorage>(*stack->past);
         stack->marks = make_disk_high_water(env, "client/marks");

@@ -22,7 +22,6 @@ void check(base::ByteView input) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const base::ByteView input{data, size};
     check<past::StoreRequest>(input);
-    check<past::StoreReply>(input);
     check<past::FetchRequest>(input);
     check<past::TouchRequest>(input);
     check<past::BitsReply>(input);

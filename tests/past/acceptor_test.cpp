@@ -12,11 +12,9 @@ class AcceptorTest : public ::testing::Test {
         SegmentStore::Config config;
         config.capacity_bytes = 1U << 30U;
         store = **machine.run(SegmentStore::open(machine.env(), std::move(config)));
-        Identity identity{base::SigningKey{base::Key{9}}, {}};
-        pastry::NodeHandle self{{base::node_id(identity.key.public_key(), identity.salt), ""}, ""};
+        pastry::NodeHandle self{{base::node_id(base::SigningKey{base::Key{9}}.public_key(), {}), ""}, ""};
         kbr = std::make_unique<pastry::Alone>(machine.env(), std::move(self));
-        context = std::make_unique<Context>(machine.env(), *kbr, *store, std::move(identity), membership,
-                                            &verify_record, Config{});
+        context = std::make_unique<Context>(machine.env(), *kbr, *store, membership, &verify_record, Config{});
         genesis.emplace(context->self());
         genesis->replace({});  // it is the only one
         acceptor.emplace(*context, *genesis);

@@ -22,11 +22,10 @@ base::Task<std::unique_ptr<Embedded>> open_embedded(base::NodeEnv env, RecordVer
     auto opened = co_await SegmentStore::open(env, std::move(config));
     if (!opened) co_return nullptr;
     embedded->store = std::move(*opened);
-    Identity identity{base::SigningKey{base::Key{9}}, {}};
-    pastry::NodeHandle self{{base::node_id(identity.key.public_key(), identity.salt), ""}, ""};
+    pastry::NodeHandle self{{base::node_id(base::SigningKey{base::Key{9}}.public_key(), {}), ""}, ""};
     embedded->kbr = std::make_unique<pastry::Alone>(env, std::move(self));
-    embedded->node = std::make_unique<Node>(env, *embedded->kbr, *embedded->store, std::move(identity),
-                                            embedded->membership, std::move(verify));
+    embedded->node =
+        std::make_unique<Node>(env, *embedded->kbr, *embedded->store, embedded->membership, std::move(verify));
     co_return embedded;
 }
 

@@ -84,24 +84,23 @@ PeerProcess::PeerProcess(base::NodeEnv& env, std::shared_ptr<FixedRing> ring, co
     } else {
         kbr = std::make_unique<FixedKbr>(env, std::move(ring), self, options.reach);
     }
-    Identity identity{machine.key(), machine.certificate().salt};
+    tapestry::Identity identity{machine.key(), machine.certificate().salt, membership.roster().network};
     tasks_.spawn(open(std::move(options), std::move(identity), std::move(seeds)));
 }
 
 PeerProcess::~PeerProcess() = default;
 
-Task<void> PeerProcess::open(Options options, Identity identity, std::vector<base::Address> seeds) {
+Task<void> PeerProcess::open(Options options, tapestry::Identity identity, std::vector<base::Address> seeds) {
     auto opened = co_await SegmentStore::open(env_, std::move(options.store));
     if (!opened) {
         failure = opened.error().message();
         co_return;
     }
     store = std::move(*opened);
-    const tapestry::Identity signs{identity.key, identity.salt, membership.roster().network};
-    node = std::make_unique<Node>(env_, *kbr, *store, std::move(identity), membership, &verify_record, options.config);
+    node = std::make_unique<Node>(env_, *kbr, *store, membership, &verify_record, options.config);
     if (!options.overlay) co_return;
     const auto is_member = [this](const base::NodeId& other) { return membership.roster().find(other) != nullptr; };
-    location = std::make_unique<tapestry::Node>(env_, *kbr, signs, is_member);
+    location = std::make_unique<tapestry::Node>(env_, *kbr, identity, is_member);
     node->use(location.get());
     const auto deadline = env_.clock.now() + 1h;
     auto& overlay = static_cast<pastry::Node&>(*kbr);

@@ -110,7 +110,7 @@ class PeerProcess {
     std::string failure;  ///< of opening the store
 
   private:
-    base::Task<void> open(Options options, Identity identity, std::vector<base::Address> seeds);
+    base::Task<void> open(Options options, tapestry::Identity identity, std::vector<base::Address> seeds);
 
     base::NodeEnv& env_;
     base::TaskGroup tasks_;

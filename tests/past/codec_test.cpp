@@ -25,7 +25,6 @@ base::Result<base::Bytes> again_stored(base::ByteView bytes) {
 using Again = base::Result<base::Bytes> (*)(base::ByteView);
 const std::map<std::string, Again> kDecoders{
     {"store_request", &again<StoreRequest>},
-    {"store_reply", &again<StoreReply>},
     {"fetch_request", &again<FetchRequest>},
     {"touch_request", &again<TouchRequest>},
     {"bits_reply", &again<BitsReply>},

@@ -40,11 +40,6 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
     Ballot ballot;
     ballot.counter = 12;
     ballot.nonce.fill(6);
-    StoreReply receipt;
-    receipt.time_ns = -5;
-    receipt.key.fill(1);
-    receipt.salt.fill(2);
-    receipt.signature.fill(3);
     Reclaim reclaim;
     reclaim.group = group;
     reclaim.tag = tag;
@@ -78,7 +73,6 @@ inline std::vector<std::pair<std::string, base::Bytes>> samples() {
     const std::vector<TaggedBlock> tagged{{ids[0], 3, 100}, {ids[1], 2, 200}};
     return {
         {"store_request", encode(StoreRequest{group, {tag}, ids, {100, 200}, Cause::repair})},
-        {"store_reply", encode(receipt)},
         {"fetch_request", encode(FetchRequest{group, ids[0]})},
         {"touch_request", encode(TouchRequest{group, tag, ids})},
         {"bits_reply", encode(BitsReply{{0, 1, 2, 3}})},

@@ -56,9 +56,8 @@ base::Task<base::Result<std::unique_ptr<PeerStack>>> PeerStack::start(base::Node
     self.overlay_.know_members([&network](const base::NodeId& node) { return network.roster().find(node) != nullptr; });
     if (self.is_client()) self.config_.past.repair = false;  // it keeps nothing
     BASE_CO_TRY(self.store_, co_await past::SegmentStore::open(env, self.config_.store));
-    past::Identity identity{network.key(), network.certificate().salt};
-    self.past_ = std::make_unique<past::Node>(env, self.overlay_, *self.store_, std::move(identity), self.view_,
-                                              &objstore::verify_heartbeat, self.config_.past);
+    self.past_ = std::make_unique<past::Node>(env, self.overlay_, *self.store_, self.view_, &objstore::verify_heartbeat,
+                                              self.config_.past);
     self.past_->use(&self.location_);
     self.membership_ = std::make_unique<base::MembershipService>(
         env, network, [&self] { return self.neighbours(); }, [&self] { self.adopted(); },

@@ -35,7 +35,7 @@ base::Task<base::Result<std::unique_ptr<past::SegmentStore>>> open_store(base::N
     co_return opened;
 }
 
-base::Address address_of(const past::Identity& identity) {
+base::Address address_of(const LoneIdentity& identity) {
     return {base::node_id(identity.key.public_key(), identity.salt), ""};
 }
 
@@ -55,7 +55,7 @@ base::Task<base::Result<void>> LoneNode::find_identity(LoneNode* self) {
     const bool have_file = file && *file;
     const auto key = base::sha256(base::as_bytes(kIdentityRecord));
     const auto record = self->store_->record(key);
-    std::optional<past::Identity> kept;
+    std::optional<LoneIdentity> kept;
     if (record) {
         BASE_CO_TRY(kept, decode_lone_identity(*record));
     }
@@ -95,8 +95,8 @@ base::Task<base::Result<std::unique_ptr<LoneNode>>> LoneNode::open(base::host::H
     node->transport_.become(address_of(*node->identity_));
     node->overlay_.emplace(node->env_, pastry::NodeHandle{node->transport_.self(), ""});
     past::RecordVerifier verifier = objstore::verify_heartbeat;
-    node->past_ = std::make_unique<past::Node>(node->env_, *node->overlay_, *node->store_, *node->identity_,
-                                               node->membership_, std::move(verifier), lone_config());
+    node->past_ = std::make_unique<past::Node>(node->env_, *node->overlay_, *node->store_, node->membership_,
+                                               std::move(verifier), lone_config());
     co_return node;
 }
 

@@ -46,7 +46,7 @@ class LoneNode {
     base::Task<base::Result<base::Message>> answer(base::Message message);
     static base::Task<base::Result<void>> find_identity(LoneNode* self);
 
-    std::optional<past::Identity> identity_;
+    std::optional<LoneIdentity> identity_;
     LoneTransport transport_;
     base::NodeEnv env_;
     past::MembershipView membership_;

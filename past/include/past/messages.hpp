@@ -82,16 +82,6 @@ struct StoreRequest {
     Cause cause = Cause::put;
     friend bool operator==(const StoreRequest&, const StoreRequest&) = default;
 };
-/// A holder's word that a batch is synced: the signature covers receipt_body(). Domain "pelago receipt".
-struct StoreReply {
-    std::int64_t time_ns = 0;
-    base::PublicKey key{};
-    base::Key salt{};
-    base::Signature signature{};
-    friend bool operator==(const StoreReply&, const StoreReply&) = default;
-};
-[[nodiscard]] base::Bytes receipt_body(const base::NodeId& holder, const StoreRequest& request, std::int64_t time_ns);
-
 struct FetchRequest {
     base::Guid group;
     base::Guid id;
@@ -339,7 +329,6 @@ struct LocalHoldersReply {
 };
 
 [[nodiscard]] base::Bytes encode(const StoreRequest&);
-[[nodiscard]] base::Bytes encode(const StoreReply&);
 [[nodiscard]] base::Bytes encode(const FetchRequest&);
 [[nodiscard]] base::Bytes encode(const TouchRequest&);
 [[nodiscard]] base::Bytes encode(const BitsReply&);

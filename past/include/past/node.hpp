@@ -23,12 +23,6 @@ class Dolr;
 
 namespace past {
 
-/// How a node signs receipts. node_id(key, salt) is its id, so a receipt proves itself.
-struct Identity {
-    base::SigningKey key;
-    base::Key salt{};
-};
-
 /// The policy and roster in force. The wiring calls replace() whenever a newer one was adopted; versions never go back,
 /// also over restarts, and serials in the roster rise in the order of admission (docs/formats/register.md).
 class MembershipView {
@@ -197,8 +191,8 @@ struct NodeStatus {
 class Node final : public Storage {
   public:
     /// Serves Service::past at once. Everything given by reference outlives this; `verifier` may not be empty.
-    Node(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, Identity identity, MembershipView& membership,
-         RecordVerifier verifier, Config config = {});
+    Node(base::NodeEnv env, pastry::Kbr& kbr, BlockStore& store, MembershipView& membership, RecordVerifier verifier,
+         Config config = {});
     /// Without stop() before it the executor must not run any more (a killed process).
     ~Node() override;
     Node(const Node&) = delete;

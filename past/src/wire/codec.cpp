@@ -8,16 +8,6 @@ bool operator==(const RegisterValue& a, const RegisterValue& b) {
            a.previous == b.previous;
 }
 
-Bytes receipt_body(const base::NodeId& holder, const StoreRequest& request, std::int64_t time_ns) {
-    base::Sha256 ids;
-    for (const auto& id : request.ids) ids.update(id.view());
-    base::Writer out;
-    out.u8(1).guid(holder).guid(request.group).varint(request.tags.size());
-    for (const auto& tag : request.tags) out.guid(tag.volume).u64(tag.generation);
-    out.guid(ids.finish()).i64(time_ns);
-    return out.take();
-}
-
 namespace {
 
 /// None twice: who answers looks all of them up.
@@ -40,9 +30,6 @@ constexpr Count kAsManyAsFit{0, kMaxHeaderBytes};
 PROTO_TABLE(StoreRequest, pb::StoreRequest, PROTO_FIELD(group), PROTO_FIELD(tags, Count{1, kMaxTagsPerRequest}),
             PROTO_FIELD(ids, kIds), PROTO_FIELD(lengths, kIds), rule(lengths_fit),
             PROTO_FIELD(cause, AtMost{Cause::diverted_repair}))
-
-PROTO_TABLE(StoreReply, pb::StoreReply, PROTO_FIELD(time_ns), PROTO_FIELD(key), PROTO_FIELD(salt),
-            PROTO_FIELD(signature))
 
 PROTO_TABLE(FetchRequest, pb::FetchRequest, PROTO_FIELD(group), PROTO_FIELD(id))
 
@@ -108,7 +95,6 @@ PROTO_TABLE(StoredRegister, pb::PullReply::Entry, PROTO_FIELD(key), PROTO_FIELD(
 namespace past {
 
 PAST_CODEC(StoreRequest, pb::StoreRequest, "store request")
-PAST_CODEC(StoreReply, pb::StoreReply, "receipt")
 PAST_CODEC(FetchRequest, pb::FetchRequest, "fetch request")
 PAST_CODEC(FetchReply, pb::FetchReply, "fetch reply")
 PAST_CODEC(TouchRequest, pb::TouchRequest, "touch request")
