@@ -15,6 +15,7 @@
 #include "past/segment_store.hpp"
 #include "past/storage.hpp"
 #include "pastry/alone.hpp"
+#include "session/lone_identity.hpp"
 #include "session/lone_transport.hpp"
 
 namespace tools {
