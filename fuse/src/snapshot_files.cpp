@@ -11,6 +11,7 @@
 #include "base/hash.hpp"
 #include "base/task_group.hpp"
 #include "file_system_state.hpp"
+#include "objstore/error.hpp"
 
 namespace fusefs {
 
@@ -614,8 +615,16 @@ SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId nod
             DirectoryEntry entry{each->second, place.number(), base::FileType::directory, each->first, std::nullopt};
             if (!place.place->is_directory()) entry.type = base::FileType::symlink;
             if (with_attributes || place.is_inside()) {
-                BASE_CO_TRY(entry.attributes, co_await State::attributes_of(&state, place));
-                if (!entry.attributes) continue;
+                auto known = co_await State::attributes_of(&state, place);
+                // A version that lost a block is listed: it can be removed, and the others be seen.
+                const bool lost = !known && objstore::is_isolated_damage(known.error().code());
+                if (!known && !lost) co_return known.error();
+                if (known && !*known) continue;
+                if (known) entry.attributes = *known;
+                if (lost) {
+                    listed.push_back(std::move(entry));
+                    continue;
+                }
                 if (with_attributes) state.offer(entry, place);
             }
             listed.push_back(std::move(entry));

@@ -209,8 +209,7 @@ TEST_F(MisplacedTest, WhereTheDolrCannotTellThoseKnownBeforeAreAskedStill) {
 TEST_F(MisplacedTest, AQuestionThatBeginsWhenTheDolrIsGoneIsNotAsked) {
     auto& peer = cluster_.peer(reader(0));
     auto& machine = cluster_.machine(reader(0));
-    Context context{machine.env(),   *peer.kbr,      *peer.store, {machine.key(), machine.certificate().salt},
-                    peer.membership, &verify_record, Config{}};
+    Context context{machine.env(), *peer.kbr, *peer.store, peer.membership, &verify_record, Config{}};
     MisplacedCopies misplaced{context};
     RecordingDolr dolr{*machine.root<PeerProcess>().location};
     misplaced.use(&dolr);
@@ -339,8 +338,7 @@ TEST_F(SmallCache, WhatIsOfferedAtOnceIsBoundedBeforeItsWritesBegin) {
     auto& machine = cluster_.machine(reader(0));
     Config config;
     config.max_cache_writes_bytes = 3'500;
-    Context context{machine.env(),   *peer.kbr,      *peer.store, {machine.key(), machine.certificate().salt},
-                    peer.membership, &verify_record, config};
+    Context context{machine.env(), *peer.kbr, *peer.store, peer.membership, &verify_record, config};
     BlockCache cache{context};
     cache.fit(1U << 20U);
     for (std::uint64_t number = 1; number <= 10; ++number) {

@@ -99,7 +99,8 @@ base::Result<Target> open_target(Context& context, const VolumeAccess& source, c
             return usage_error("cannot copy volume '" + name + "' to itself; give --to-volume NAME or --to-dir DIR");
         return target;
     }
-    BASE_TRY(auto access, open_volume_beside(there, *source.session, name, IfAbsent::make_default));
+    BASE_TRY(auto access, open_volume_beside(there, *source.session, name,
+                                             options.dry_run ? IfAbsent::refuse : IfAbsent::make_default));
     target.own_session = std::move(access.session);
     target.session = target.own_session.get();
     target.volume = std::move(access.volume);

@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -67,15 +68,34 @@ base::Result<void> copy_xattrs(const std::string& from, const std::string& to) {
 base::Result<void> copy_attributes(const struct stat& like, const std::string& from, const std::string& to) {
     const int owned = ::lchown(to.c_str(), like.st_uid, like.st_gid);
     if (owned != 0 && !is_denied(errno)) return failed("cannot set the owner of " + to);
+    BASE_CHECK(copy_xattrs(from, to));  // before a mode that forbids it
     if (!S_ISLNK(like.st_mode)) {
         auto mode = like.st_mode & 07777U;
         if (owned != 0) mode &= ~static_cast<unsigned>(S_ISUID | S_ISGID);  // they would be another's
         if (::chmod(to.c_str(), mode) != 0) return failed("cannot set the mode of " + to);
     }
-    BASE_CHECK(copy_xattrs(from, to));
     const std::array<timespec, 2> times{like.st_atim, like.st_mtim};
     if (::utimensat(AT_FDCWD, to.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0)
         return failed("cannot set the times of " + to);
+    return base::ok();
+}
+
+base::Result<void> read_and_write(int from, int to, off_t begin, off_t end, const std::string& name) {
+    std::vector<char> buffer(std::size_t{1} << 20U);
+    for (auto at = begin; at < end;) {
+        const auto most = std::min<off_t>(end - at, static_cast<off_t>(buffer.size()));
+        const auto got = ::pread(from, buffer.data(), static_cast<std::size_t>(most), at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return failed("cannot read " + name);
+        if (got == 0) return base::Error{base::Errc::io_failed, name + " is shorter than it was"};
+        for (ssize_t done = 0; done < got;) {
+            const auto written = ::pwrite(to, buffer.data() + done, static_cast<std::size_t>(got - done), at + done);
+            if (written < 0 && errno == EINTR) continue;
+            if (written < 0) return failed("cannot write the copy of " + name);
+            done += written;
+        }
+        at += got;
+    }
     return base::ok();
 }
 
@@ -85,8 +105,10 @@ base::Result<void> copy_stretch(int from, int to, off_t begin, off_t end, const 
     while (in < end) {
         const auto copied = ::copy_file_range(from, &in, to, &out, static_cast<std::size_t>(end - in), 0);
         if (copied < 0 && errno == EINTR) continue;
+        if (copied < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP))
+            return read_and_write(from, to, in, end, name);
         if (copied < 0) return failed("cannot copy " + name);
-        if (copied == 0) break;  // it is shorter than was said
+        if (copied == 0) return base::Error{base::Errc::io_failed, name + " is shorter than it was"};
     }
     return base::ok();
 }

@@ -57,7 +57,7 @@ struct Place {
     }
 };
 
-base::Result<Place> group_of(const std::string& path) {
+base::Result<Place> place_of(const std::string& path) {
     Place place;
     auto rest = path;
     while (rest.size() > 1 && rest.back() == '/') rest.pop_back();
@@ -115,17 +115,27 @@ struct Found {
     std::string path;
 };
 
-/// The newest version that has it, and not as it is.
-base::Result<Found> find(const Place& place, const std::optional<struct stat>& present, const Options& options) {
-    BASE_TRY(const auto versions, versions_of(place.directory));
-    for (const auto& version : versions) {
-        if (!options.version.empty() && version.name != options.version) continue;
-        Found found;
-        found.version = version.name;
-        found.top = join_path(join_path(place.directory, fusefs::kSnapshotsName), version.name);
-        found.path = place.below(found.top);
-        BASE_TRY(const auto was, look_at(found.path));
-        if (was && !(options.version.empty() && present && same_file(*was, *present))) return found;
+/// The newest version that has it, and not as it is. Where the nearest directory was made anew since, those above it
+/// know of the one before: up to the root of the mount. `place` is then as seen from there.
+base::Result<Found> find(Place* place, const std::optional<struct stat>& present, const Options& options) {
+    for (auto seen = *place;;) {
+        BASE_TRY(const auto versions, versions_of(seen.directory));
+        for (const auto& version : versions) {
+            if (!options.version.empty() && version.name != options.version) continue;
+            Found found;
+            found.version = version.name;
+            found.top = join_path(join_path(seen.directory, fusefs::kSnapshotsName), version.name);
+            found.path = seen.below(found.top);
+            BASE_TRY(const auto was, look_at(found.path));
+            if (!was || (options.version.empty() && present && same_file(*was, *present))) continue;
+            *place = std::move(seen);
+            return found;
+        }
+        const auto mounted = mount_of(seen.directory);
+        const auto above = parent_path(seen.directory);
+        if (!mounted || above.empty() || mounted->directory == seen.directory) break;
+        seen.names.insert(seen.names.begin(), seen.directory.substr(seen.directory.rfind('/') + 1));
+        seen.directory = above;
     }
     const auto which = options.version.empty() ? std::string{"no version that is kept"} : "version " + options.version;
     return base::Error{base::Errc::not_found, options.path + (present ? " in another state" : "") + " is in " + which +
@@ -143,7 +153,7 @@ base::Result<CopiedTree> bring_back(const std::string& from, const std::string& 
 }
 
 base::Result<ExitCode> undelete(Context& context, const Options& options) {
-    BASE_TRY(const auto place, group_of(options.path));
+    BASE_TRY(auto place, place_of(options.path));
     const auto mounted = mount_of(place.directory);
     if (!mounted || mounted->type != kMountType)
         return base::Error{Errc::not_mounted,
@@ -154,13 +164,13 @@ base::Result<ExitCode> undelete(Context& context, const Options& options) {
         return base::Error{base::Errc::exists,
                            path + " is there; give --to another name to have an earlier state of it"};
     }
-    BASE_TRY(const auto target, group_of(options.to.empty() ? path : options.to));
+    BASE_TRY(const auto target, place_of(options.to.empty() ? path : options.to));
     const auto to = target.below(target.directory);
     BASE_TRY(const auto taken, look_at(to));
     if (taken) return base::Error{base::Errc::exists, to + " is there; nothing was done"};
     if (!options.to.empty() && target.names.size() > 1)
         return base::Error{base::Errc::not_found, "there is no directory " + parent_path(to)};
-    BASE_TRY(const auto found, find(place, present, options));
+    BASE_TRY(const auto found, find(&place, present, options));
     // Directories that went with it come back as they were, without what else was in them.
     if (options.to.empty()) {
         auto from = found.top;
@@ -168,7 +178,8 @@ base::Result<ExitCode> undelete(Context& context, const Options& options) {
         for (std::size_t i = 0; i + 1 < place.names.size(); ++i) {
             from = join_path(from, place.names[i]);
             above = join_path(above, place.names[i]);
-            BASE_CHECK(copy_directory_alone(from, above));
+            BASE_TRY(const auto there, look_at(above));
+            if (!there) BASE_CHECK(copy_directory_alone(from, above));
         }
     }
     BASE_TRY(const auto copied, bring_back(found.path, to));

@@ -400,6 +400,7 @@ base::Task<base::Result<void>> CopyRun::commit(BlockRefPtr root) {
     auto next = snapshot_;
     next.root = std::move(root);
     next.first_root.reset();
+    next.name.clear();  // it would be looked for in the past of a live tree that it is not of
     next.original = origin_of(snapshot_);
     next.parent = base_ ? std::optional{base_->id} : std::nullopt;
     if (kept_) kept_->count(next);

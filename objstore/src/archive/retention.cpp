@@ -185,6 +185,7 @@ std::vector<Judged> apply_policy(const RetentionPolicy& policy, std::vector<Snap
     std::vector<Judged> judged;
     for (std::size_t i = 0; i < group.size(); ++i) {
         Judged one{std::move(group[i]), {}};
+        if (!one.snapshot.name.empty()) one.reasons.emplace_back("named");  // it goes by its name only
         for (const auto& tags : policy.tags) {
             if (has_all(one.snapshot, tags)) one.reasons.push_back(text_of(tags));
         }

@@ -181,8 +181,11 @@ bool GroupCopies::let_go_safely(const NodeId& self, std::size_t copies) const {
 }
 
 bool GroupCopies::handed_over(const GroupSummary& now) const {
-    const bool all_live = std::ranges::all_of(set.placement, [](const Holder& holder) { return holder.live; });
-    return surplus_since && surplus_digest == now.digest && placed() == surplus_of && all_live;
+    const bool all_have_it = std::ranges::all_of(set.placement, [&](const Holder& holder) {
+        const auto peer = peers.find(holder.node.id());
+        return holder.live && peer != peers.end() && peer->second.unconfirmed == 0 && peer->second.has_all(now.digest);
+    });
+    return surplus_since && surplus_digest == now.digest && placed() == surplus_of && all_have_it;
 }
 
 bool GroupCopies::lacking_somewhere() const {

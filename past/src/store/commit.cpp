@@ -92,12 +92,15 @@ Group SegmentStore::Core::take_group() {
     Group group;
     std::map<Guid, Request::Kind> named;
     std::uint64_t ids_in_group = 0;
+    std::uint64_t directory_bytes = 0;
     while (!queue_.empty()) {
         const auto& next = *queue_.front();
         const auto ids = named_by(next);
         ids_in_group += next.ids.size();
+        directory_bytes += 32 + tag_set_bytes(next.tags.size()) + 4 + kBlockBytes * next.blocks.size();
         const bool full = group.block_bytes + next.bytes > config.group_bytes ||
-                          group.blocks + next.blocks.size() > kGroupBlocks || ids_in_group > kGroupIds;
+                          group.blocks + next.blocks.size() > kGroupBlocks || ids_in_group > kGroupIds ||
+                          directory_bytes > kMaxDirectoryBytes / 2;
         // Touches of one block do not depend on each other, as long as there is room for all their tags.
         const auto clashes = [&](const Guid& id) {
             const auto at = named.find(id);
@@ -271,10 +274,15 @@ Task<void> SegmentStore::Core::write_blocks(Group& group) {
 
 Task<void> SegmentStore::Core::write_beside(std::shared_ptr<Core> self, SegmentWrite write,
                                             std::shared_ptr<std::optional<SegmentWritten>> written) {
+    // Also if the job throws: who waits for it would wait for ever.
+    const auto tell = [self](std::optional<SegmentWritten>* result) {
+        if (!*result) result->emplace().result = Error{base::Errc::io_failed, "a segment's writer ended"};
+        self->turn_.set();
+    };
+    const std::unique_ptr<std::optional<SegmentWritten>, decltype(tell)> told{written.get(), tell};
     auto& disk = self->env.disk;
     auto job = [&disk, write = std::move(write)]() mutable { return write_segment(disk, std::move(write)); };
     *written = co_await self->env.workers.run(std::move(job));
-    self->turn_.set();
 }
 
 Task<void> SegmentStore::Core::commit_records() {
@@ -291,8 +299,8 @@ std::uint64_t SegmentStore::Core::zeros_behind(std::uint64_t offset, std::uint64
     const auto end = offset + record_bytes;
     const auto written = state.active == State::kNoSlot ? 0 : state.segments[state.active].ahead_bytes;
     const bool small = record_bytes <= config.segment_ahead_bytes / 16;
-    if (record_bytes <= written || !small || end >= config.segment_bytes) return 0;
-    const auto zeros = std::min(config.segment_ahead_bytes, config.segment_bytes - end);
+    if (record_bytes <= written || !small || end >= segment_limit_) return 0;
+    const auto zeros = std::min(config.segment_ahead_bytes, segment_limit_ - end);
     return has_room(record_bytes + 64 * zeros) ? zeros : 0;  // nobody is to miss it
 }
 

@@ -19,6 +19,9 @@ using namespace store;  // NOLINT: the pieces this file puts together
 constexpr std::uint64_t kMostMovedAtOnce = 2U << 20U;
 /// Of a block in a record of its own, padding included, at most: a segment without garbage never seems to have any.
 constexpr std::uint64_t kMostOverhead = 176;
+/// Of a block's own bytes: what its tags beyond the first may take in a record, if it is to be moved. A segment of
+/// blocks with more would itself seem to be garbage, and be moved for ever.
+constexpr std::uint64_t kMostTags = 8;
 constexpr unsigned kTries = 3;  // a segment may have blocks that change under our hands, or that cannot be moved
 
 struct Living {
@@ -84,9 +87,11 @@ Task<bool> SegmentStore::Core::empty_segment(std::shared_ptr<Core> self, std::ui
     ++state.segments[slot].compactions;
     std::vector<Living> living;
     state.index.for_each([&](Index::Handle block) {
-        if (state.index.where(block).slot != slot) return;
-        living.push_back(
-            {state.index.group(block), state.index.tags(block), state.index.where(block).unit, state.index.id(block)});
+        const auto where = state.index.where(block);
+        if (where.slot != slot) return;
+        const auto tags = state.tag_sets.tags(state.index.tags(block)).size();
+        if (tags > 1 && (tags - 1) * kTagBytes * kMostTags > where.length) return;
+        living.push_back({state.index.group(block), state.index.tags(block), where.unit, state.index.id(block)});
     });
     std::ranges::sort(living, {}, [](const Living& one) { return std::tuple(one.group, one.tags, one.unit); });
     for (std::size_t at = 0; at < living.size();) {

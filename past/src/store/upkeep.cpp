@@ -131,6 +131,7 @@ Task<void> SegmentStore::Core::write_checkpoint(std::shared_ptr<Core> self, std:
 
 /// Whoever reads from such a segment holds its file open until done.
 Task<void> SegmentStore::Core::remove_empty_segments() {
+    bool removed = false;
     for (const auto slot : std::exchange(maybe_empty_, {})) {
         auto& segment = state.segments[slot];
         if (segment.number == 0 || segment.live_blocks > 0 || slot == state.active || segment.removing) continue;
@@ -143,10 +144,12 @@ Task<void> SegmentStore::Core::remove_empty_segments() {
         const auto done = co_await env.workers.run(std::move(job));
         // Not removed: the next open sees it again, without a live block.
         if (!done) continue;
+        removed = true;
         const auto& gone = state.segments[slot];
         segment_bytes_ -= gone.bytes + gone.ahead_bytes + gone.index_bytes;
         state.remove_segment(slot);
     }
+    if (removed) co_await refresh_space();
 }
 
 }  // namespace past
