@@ -189,7 +189,15 @@ TEST_F(AbuseTest, TlsRecordsAreFullHoweverAMessageIsCut) {
     constexpr std::uint64_t kOverhead = 22;  // of a record: header, tag, type
     const auto sent = [&](const std::vector<std::size_t>& sizes) {
         std::vector<Bytes> held;
-        for (const auto size : sizes) held.emplace_back(size);
+        for (std::size_t i = 0; i < sizes.size(); i += 3) {  // frames: head, header, payload
+            const auto header = i + 1 < sizes.size() ? sizes[i + 1] : 0,
+                       payload = i + 2 < sizes.size() ? sizes[i + 2] : 0;
+            held.push_back(FrameHeader{FrameType::notify, 0x0201, 0, static_cast<std::uint32_t>(header),
+                                       static_cast<std::uint32_t>(payload)}
+                               .encode());
+            if (header > 0) held.emplace_back(header);
+            if (payload > 0) held.emplace_back(payload);
+        }
         const std::vector<base::ByteView> parts{held.begin(), held.end()};
         const auto before = stream->bytes_written();
         EXPECT_TRUE(runtime.run(stream->write(parts)));

@@ -94,7 +94,10 @@ base::Result<ExitCode> show_difference(Context& context, const VolumeAccess& acc
                                        bool metadata) {
     Console& console = context.console;
     const bool json = console.output().json;
-    if (!json && !console.output().quiet) console.print("comparing " + before.shown + " to " + after.shown + ":\n\n");
+    constexpr std::string_view kSnapshot = "snapshot ";  // once is enough
+    std::string_view to = after.shown;
+    if (before.shown.starts_with(kSnapshot) && to.starts_with(kSnapshot)) to.remove_prefix(kSnapshot.size());
+    if (!json && !console.output().quiet) console.print(fmt::format("comparing {} to {}:\n\n", before.shown, to));
     const auto show = [&console, json](const Difference& one) {
         if (json) {
             console.print_json({{"message_type", "change"}, {"path", one.path}, {"modifier", modifier(one)}});

@@ -250,30 +250,36 @@ CLI::Option* add_new_passphrase_options(CLI::App& verb, PassphraseOptions& optio
 }  // namespace
 
 void add_passphrase_verbs(Verbs& verbs, CLI::App& group) {
+    // The same verbs are there as 'key' and, where restic's users look for them, as 'archive key'.
+    const auto above = group.get_parent()->get_name();
+    const std::string words = above == "archive" ? "archive key " : "key ";
     const auto changed = std::make_shared<PassphraseOptions>();
-    CLI::App& change = verbs.add(group,
-                                 {"passwd", "Change, set or remove the passphrase of the key",
-                                  "key passwd\nkey passwd --new-password-file /root/new-passphrase",
-                                  "Of a key with several, the one that was given."},
-                                 [changed](Context& context) { return passwd(context, *changed); });
+    CLI::App& change =
+        verbs.add(group,
+                  {"passwd", "Change, set or remove the passphrase of the key",
+                   (words + "passwd\n" + words + "passwd --new-password-file /root/new-passphrase").c_str(),
+                   "Of a key with several, the one that was given."},
+                  [changed](Context& context) { return passwd(context, *changed); });
     auto* file = add_new_passphrase_options(change, *changed);
     change.add_flag("--no-password", changed->no_password, "Remove the passphrase")->excludes(file);
 
     const auto added = std::make_shared<PassphraseOptions>();
     add_new_passphrase_options(
-        verbs.add(group,
-                  {"add", "Let another passphrase open the key, too",
-                   "key add --label ann\nkey add --label backup-service --new-password-file /root/passphrase",
-                   "A key has up to 8; each opens all of it. They are tried in their order, about half a second each."},
-                  [added](Context& context) { return add(context, *added); }),
+        verbs.add(
+            group,
+            {"add", "Let another passphrase open the key, too",
+             (words + "add --label ann\n" + words + "add --label backup-service --new-password-file /root/passphrase")
+                 .c_str(),
+             "A key has up to 8; each opens all of it. They are tried in their order, about half a second each."},
+            [added](Context& context) { return add(context, *added); }),
         *added);
 
-    verbs.add(group, {"list", "List the passphrases of the key", "key list"}, list);
+    verbs.add(group, {"list", "List the passphrases of the key", (words + "list").c_str()}, list);
 
     const auto removed = std::make_shared<std::string>();
     verbs
         .add(group,
-             {"remove", "Remove a passphrase of the key", "key remove ann\nkey remove 2",
+             {"remove", "Remove a passphrase of the key", (words + "remove ann\n" + words + "remove 2").c_str(),
               "Another one is asked for, and stays. Whoever kept a copy of the key file can still open that."},
              [removed](Context& context) { return remove(context, *removed); })
         .add_option("PASSPHRASE", *removed, "Its label or number, as 'key list' shows them")
