@@ -23,6 +23,9 @@ def change(root, seed, files, of):
             out.write(rng.randbytes(600_000))
 
 
+AHEAD = 1 << 20  # zeros that a store writes ahead, and cuts when it is opened again: they come and go
+
+
 def snapshot_ids(m):
     return [one["id"] for one in json.loads(m.run("archive", "snapshots", "--json").stdout)]
 
@@ -37,7 +40,7 @@ def test_room_comes_back_and_what_is_kept_stays_whole(m):
     before = m.stored_bytes()
     m.run("archive", "forget", "--keep-last", "1")
     check(len(snapshot_ids(m)) == 1, "one is left")
-    check(m.stored_bytes() >= before, "forgetting alone gives nothing back")
+    check(m.stored_bytes() >= before - AHEAD, "forgetting alone gives nothing back")
     said = m.json("archive", "prune", "--dry-run")
     check(m.stored_bytes() >= before and said["bytes_released"] > 20_000_000, str(said))
     done = m.json("archive", "prune")
@@ -69,7 +72,7 @@ def test_the_room_of_deleted_small_files_comes_back(m):
     before = m.stored_bytes()
     done = m.json("archive", "prune")
     check(done["packs_replaced"] > 0, str(done))
-    check(m.stored_bytes() < 0.6 * before, f"{before} -> {m.stored_bytes()}: {done}")
+    check(m.stored_bytes() < 0.6 * before + AHEAD, f"{before} -> {m.stored_bytes()}: {done}")
     check(snapshot_ids(m) == kept, "a snapshot keeps its id")
     m.run("archive", "check", "--read-data")
     m.restore(m.path("out"))
@@ -92,7 +95,7 @@ def test_while_others_use_the_store_what_goes_waits(m):
     before = m.stored_bytes()
     waits = m.json("archive", "prune")
     check(not waits["at_once"] and waits["bytes_released"] > 10_000_000, str(waits))
-    check(m.stored_bytes() >= before, "somebody may be reading what was forgotten")
+    check(m.stored_bytes() >= before - AHEAD, "somebody may be reading what was forgotten")
     check(m.json("archive", "prune")["blocks_released"] <= 2, "it waits already")
     os.close(other)
     now = m.json("archive", "prune")
