@@ -42,7 +42,7 @@ def test_room_comes_back_and_what_is_kept_stays_whole(m):
     check(len(snapshot_ids(m)) == 1, "one is left")
     check(m.stored_bytes() >= before - AHEAD, "forgetting alone gives nothing back")
     said = m.json("archive", "prune", "--dry-run")
-    check(m.stored_bytes() >= before and said["bytes_released"] > 20_000_000, str(said))
+    check(m.stored_bytes() >= before - AHEAD and said["bytes_released"] > 20_000_000, str(said))
     done = m.json("archive", "prune")
     check(done["packs_replaced"] == said["packs_replaced"] and done["blocks_refused"] == 0, f"{said}\n{done}")
     # Beside what it said, the packs that were repacked, and a list and a tree of old.
