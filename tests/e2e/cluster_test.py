@@ -165,8 +165,8 @@ def test_a_full_peer_has_its_neighbours_keep_its_copies(scratch):
         of_node_2 = next(node for node in cluster.live() if node["name"] == "node-2")["status"]
         check(of_node_2["past"]["blocks_diverted"] > 0, f"nothing was diverted: {of_node_2['past']}")
         check(of_node_2["store"]["disk_bytes"] <= 8 << 20, "the cap is not kept")
-        diverted replicas = sum(node["status"]["past"]["blocks_for_others"] for node in cluster.live())
-        check(diverted replicas == of_node_2["past"]["blocks_diverted"], f"{diverted replicas} diverted replicas")
+        diverted = sum(node["status"]["past"]["blocks_for_others"] for node in cluster.live())
+        check(diverted == of_node_2["past"]["blocks_diverted"], f"{diverted} diverted replicas")
         wait_until(lambda: cluster.whole(3), "every block is at three copies")
         cluster.kill(4, 5)
         check(restored(cluster, 1, scratch, source, "back") == picture(source), "two peers gone: not whole")
@@ -402,7 +402,7 @@ def test_strangers_get_no_further_than_the_handshake(scratch):
     cluster = Cluster(scratch, 2, "--copies", "2", "--min-copies", "1")
     try:
         token = pelago("network", "invite", directory=cluster.node(1)).stdout
-        pelago("network", "join", directory=scratch / "diverted replica", stdin=token)
+        pelago("network", "join", directory=scratch / "guest", stdin=token)
         done = pelago("network", "join", directory=scratch / "thief", stdin=token, expect=1)
         check(b"used already" in done.stderr, f"a spent token: {done.stderr.decode()}")
         damaged = token[:40] + (b"A" if token[40:41] != b"A" else b"B") + token[41:]

@@ -166,7 +166,7 @@ def test_two_machines_invite_in_turn(scratch):
     bert("network", "authority", "import", copy)
     machines = [ada, bert]
     for number, host in enumerate((bert, ada, bert)):
-        machines.append(host.invite(Machine(scratch, f"diverted replica-{number}")))
+        machines.append(host.invite(Machine(scratch, f"guest-{number}")))
         together(*machines)
     versions = {machine.status()["roster_version"] for machine in machines}
     check(len(versions) == 1 and ada.status()["storage_peers"] == 5, f"not one line of rosters: {versions}")

@@ -48,11 +48,11 @@ def test_who_uses_the_store_of_a_command_that_ends_goes_on_without_it(m):
         os.mkdir(user.scratch)
         holder = begin_backup(user, "source", files=300)
         random_tree(user.path("other"), 2, 100, 1 << 20)
-        diverted replica = user.start("archive", "backup", user.path("other"), "--volume", "second")
+        guest = user.start("archive", "backup", user.path("other"), "--volume", "second")
         time.sleep(0.3)
         holder.send_signal(harm)
         holder.communicate(timeout=PATIENCE_S)
-        ended(diverted replica)
+        ended(guest)
         user.restore(user.path("out"), "latest", "--volume", "second", "--verify")
         same(user.path("other"), user.path("out") + user.path("other"))
 
