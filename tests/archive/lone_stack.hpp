@@ -74,8 +74,8 @@ struct Stack {
     }
     [[nodiscard]] std::set<base::Guid> held() const {
         std::set<base::Guid> ids;
-        for (const auto& group : store->groups()) {
-            for (const auto& id : store->list(group.group, base::Guid{}, SIZE_MAX)) ids.insert(id);
+        for (const auto& summary : store->groups()) {
+            for (const auto& id : store->list(summary.group, base::Guid{}, SIZE_MAX)) ids.insert(id);
         }
         return ids;
     }

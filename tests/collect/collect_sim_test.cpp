@@ -151,8 +151,8 @@ class Story {
         std::set<base::Guid> ids;
         for (std::size_t i = 0; i < kPeers; ++i) {
             const auto& store = *cluster.peer(i).store;
-            for (const auto& group : store.groups()) {
-                for (const auto& id : store.list(group.group, base::Guid{}, SIZE_MAX)) ids.insert(id);
+            for (const auto& summary : store.groups()) {
+                for (const auto& id : store.list(summary.group, base::Guid{}, SIZE_MAX)) ids.insert(id);
             }
         }
         return ids;
@@ -187,11 +187,11 @@ class Story {
         std::map<base::Guid, std::string> where;
         for (std::size_t i = 0; i < kPeers; ++i) {
             auto& peer = cluster.peer(i);
-            for (const auto& group : peer.store->groups()) {
-                const auto holders = cluster.shared_ring->nearest(group.group, 3);
+            for (const auto& summary : peer.store->groups()) {
+                const auto holders = cluster.shared_ring->nearest(summary.group, 3);
                 const bool ours =
                     std::ranges::any_of(holders, [&](const auto& node) { return node.id() == cluster.handle(i).id(); });
-                for (const auto& id : peer.store->list(group.group, base::Guid{}, SIZE_MAX)) {
+                for (const auto& id : peer.store->list(summary.group, base::Guid{}, SIZE_MAX)) {
                     if (needed.contains(id)) continue;
                     auto& line = where[id];
                     line += " peer " + std::to_string(i) + (ours ? "" : " (off its place)");

@@ -317,12 +317,12 @@ TEST_P(BlockStoreContract, GroupsAreSummedUpWithADigestOfTheirBlocks) {
     const auto together = store_->groups();
     ASSERT_EQ(together.size(), 2U);
     EXPECT_LT(together[0].group, together[1].group);
-    for (const auto& placement_group : together) {
-        const bool here = placement_group.group == guid_of("here");
-        EXPECT_EQ(placement_group.blocks, here ? 2U : 1U);
-        EXPECT_EQ(placement_group.bytes, 30U);
+    for (const auto& summary : together) {
+        const bool here = summary.group == guid_of("here");
+        EXPECT_EQ(summary.blocks, here ? 2U : 1U);
+        EXPECT_EQ(summary.bytes, 30U);
         if (!here) {
-            EXPECT_EQ(placement_group.digest, base::sha256(c.id.view()));
+            EXPECT_EQ(summary.digest, base::sha256(c.id.view()));
         }
     }
     std::vector<base::Guid> ids{b.id, c.id};

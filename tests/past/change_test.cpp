@@ -246,17 +246,17 @@ TEST(Change, SurplusMakesRoomOnceHalfOfTheStoreIsUsed) {
     Story story{world, options};
     go_away(story, 15min, 10min);
     auto& cluster = story.cluster;
-    std::set<std::size_t> diversion_hosts;
+    std::set<std::size_t> with_surplus;
     for (std::size_t i = 0; i < options.peers; ++i) {
-        if (cluster.node(i).status().blocks_surplus > 0) diversion_hosts.insert(i);
+        if (cluster.node(i).status().blocks_surplus > 0) with_surplus.insert(i);
     }
-    EXPECT_FALSE(diversion_hosts.empty());
+    EXPECT_FALSE(with_surplus.empty());
     for (std::uint64_t number = 10'000; number < 10'500; ++number) {
         ASSERT_TRUE(cluster.put(0, number, Wait::full, 128U << 10U)) << number;
     }
     story.live(5min);
     std::size_t made_room = 0;
-    for (const auto index : diversion_hosts) {
+    for (const auto index : with_surplus) {
         const auto usage = cluster.peer(index).store->usage();
         const bool kept = cluster.node(index).status().blocks_surplus > 0;
         EXPECT_EQ(kept, usage.disk_bytes <= usage.capacity_bytes / 2) << "peer " << index;

@@ -186,16 +186,16 @@ class FixedDolr final : public tapestry::Dolr {
     void on_message(OnMessage) override {}
 };
 
-TEST(Get, WhereNoHolderIsLeftDiversionHostsAreHedgedLikeHolders) {
+TEST(Get, WhereNoHolderIsLeftCopyHoldersAreHedgedLikeHolders) {
     FixedDolr dolr;
     sim::World world{2};
     Cluster cluster{world};
     const auto block = make_block(1);
-    for (const std::size_t diversion_host : {1, 2}) {
-        auto& store = *cluster.peer(diversion_host).store;
+    for (const std::size_t copy_holder : {1, 2}) {
+        auto& store = *cluster.peer(copy_holder).store;
         const std::vector<Block> blocks{block};
-        ASSERT_TRUE(*cluster.machine(diversion_host).run(store.put(group_of(1), test_tag(), blocks)));
-        dolr.holders.push_back({cluster.machine(diversion_host).address(), 1ms, false});
+        ASSERT_TRUE(*cluster.machine(copy_holder).run(store.put(group_of(1), test_tag(), blocks)));
+        dolr.holders.push_back({cluster.machine(copy_holder).address(), 1ms, false});
     }
     for (std::size_t i = 1; i < 5; ++i) cluster.ring.leave(cluster.handle(i), world.now());
     auto& node = cluster.node(0);

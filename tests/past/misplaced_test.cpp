@@ -102,7 +102,7 @@ TEST_F(MisplacedTest, WhereNoHolderCanBeReachedACachedCopyStillServes) {
     EXPECT_EQ(get(reader(1), 3).error(), Errc::holders_unreachable) << "nobody kept it; that is not 'not found'";
 }
 
-TEST_F(MisplacedTest, ADiversionHostThatNeverHasWhatIsAskedIsAskedNoMore) {
+TEST_F(MisplacedTest, ACopyHolderThatNeverHasWhatIsAskedIsAskedNoMore) {
     everybody_far_from_all_but_readers();
     put(40);
     ASSERT_TRUE(get(reader(0), 1));
@@ -110,12 +110,11 @@ TEST_F(MisplacedTest, ADiversionHostThatNeverHasWhatIsAskedIsAskedNoMore) {
     ASSERT_TRUE(get(reader(1), 2));
     world_.run_for(1s);
     std::size_t asked = 0;
-    const auto diversion_host = cluster_.nodes[reader(0)];
-    world_.network().set_liar(
-        diversion_host, [&asked, diversion_host, by = cluster_.nodes[reader(1)]](sim::Letter& letter) {
-            if (letter.from != by || letter.to != diversion_host || letter.kind != sim::Letter::Kind::request) return;
-            if (letter.content && letter.content->service() == base::Service::past) ++asked;
-        });
+    const auto copy_holder = cluster_.nodes[reader(0)];
+    world_.network().set_liar(copy_holder, [&asked, copy_holder, by = cluster_.nodes[reader(1)]](sim::Letter& letter) {
+        if (letter.from != by || letter.to != copy_holder || letter.kind != sim::Letter::Kind::request) return;
+        if (letter.content && letter.content->service() == base::Service::past) ++asked;
+    });
     for (std::uint64_t number = 3; number <= 40; ++number) {
         ASSERT_TRUE(get(reader(1), number)) << number;
         world_.run_for(500ms);
@@ -169,7 +168,7 @@ class RecordingDolr final : public tapestry::Dolr {
     tapestry::Dolr& below_;
 };
 
-TEST_F(MisplacedTest, ADiversionHostThatNeverHasWhatIsAskedIsNamedToTheDolrWhenItIsAskedAgain) {
+TEST_F(MisplacedTest, ACopyHolderThatNeverHasWhatIsAskedIsNamedToTheDolrWhenItIsAskedAgain) {
     everybody_far_from_all_but_readers();
     put(40);
     ASSERT_TRUE(get(reader(0), 1));
@@ -181,10 +180,10 @@ TEST_F(MisplacedTest, ADiversionHostThatNeverHasWhatIsAskedIsNamedToTheDolrWhenI
         world_.run_for(500ms);
         EXPECT_TRUE(number > 4 || dolr.failed.empty());
     }
-    const auto diversion_host = cluster_.handle(reader(0)).id();
-    EXPECT_EQ(dolr.failed, std::set{diversion_host});
+    const auto copy_holder = cluster_.handle(reader(0)).id();
+    EXPECT_EQ(dolr.failed, std::set{copy_holder});
     EXPECT_GE(dolr.found.size(), 1U);
-    EXPECT_EQ(std::ranges::count(dolr.found, diversion_host), std::ssize(dolr.found)) << "never the reader itself";
+    EXPECT_EQ(std::ranges::count(dolr.found, copy_holder), std::ssize(dolr.found)) << "never the reader itself";
     cluster_.node(reader(1)).use(nullptr);
 }
 
@@ -236,7 +235,7 @@ class LongKnown : public MisplacedTest {
     LongKnown() : MisplacedTest{long_known()} {}
 };
 
-TEST_F(LongKnown, ADiversionHostThatMissedOtherBlocksIsStillTheLastResort) {
+TEST_F(LongKnown, ACopyHolderThatMissedOtherBlocksIsStillTheLastResort) {
     everybody_far_from_all_but_readers();
     put(20);
     for (std::uint64_t number = 1; number <= 2; ++number) ASSERT_TRUE(get(reader(0), number));

@@ -45,7 +45,7 @@ TEST(Index, AgreesWithAMapThroughInsertionsAndDeletions) {
     std::size_t visited = 0;
     std::uint64_t listed = 0;
     index.for_each([&](Index::Handle block) { visited += reference.contains(index.id(block)) ? 1 : 0; });
-    for (const auto& group : index.groups()) listed += index.list(group.group, base::Guid{}, 1U << 20U).size();
+    for (const auto& summary : index.groups()) listed += index.list(summary.group, base::Guid{}, 1U << 20U).size();
     EXPECT_EQ(visited, reference.size());
     EXPECT_EQ(listed, reference.size());
 }

@@ -176,11 +176,11 @@ TEST(Archive, OnlyTheDefaultVolumeIsMadeByItself) {
     const auto outcome = user({"archive", "backup", user.source.path(), "--volume", "phtos"});
     EXPECT_EQ(outcome.code, 10);
     EXPECT_EQ(user({"volume", "create", "photos"}).code, 0);
-    user.environment.environment["PELAGO_VOLUME"] = "photos";
+    user.environment.variables["PELAGO_VOLUME"] = "photos";
     user.backup();
-    user.environment.environment["PELAGO_VOLUME"] = "";
+    user.environment.variables["PELAGO_VOLUME"] = "";
     EXPECT_EQ(user({"archive", "backup", user.source.path()}).code, 2) << "a script whose variable is unset";
-    user.environment.environment.erase("PELAGO_VOLUME");
+    user.environment.variables.erase("PELAGO_VOLUME");
     EXPECT_EQ(user({"archive", "snapshots", "--volume", "photos", "--json"}).json().size(), 1U);
     EXPECT_EQ(user({"archive", "snapshots"}).code, 10);
 }

@@ -67,16 +67,16 @@ TEST(Arguments, AFileOfAPassphraseThatCannotBeReadIsNamedWithItsReason) {
         EXPECT_EQ(by_flag.code, 2);
         EXPECT_EQ(by_flag.err, "pelago: cannot take a passphrase from " + path + " (--password-file): " + reason +
                                    "; 'pelago config show' prints the effective settings and where each comes from\n");
-        user.environment.environment["PELAGO_PASSWORD_FILE"] = path;
+        user.environment.variables["PELAGO_PASSWORD_FILE"] = path;
         const auto by_variable = user({"--key-file", key, "archive", "snapshots"});
         EXPECT_EQ(by_variable.code, 2);
         EXPECT_THAT(by_variable.err, HasSubstr(path + " (PELAGO_PASSWORD_FILE): " + reason));
-        user.environment.environment.erase("PELAGO_PASSWORD_FILE");
-        user.environment.environment["PELAGO_PASSWORD"] = "correct horse";
+        user.environment.variables.erase("PELAGO_PASSWORD_FILE");
+        user.environment.variables["PELAGO_PASSWORD"] = "correct horse";
         const auto changed = user({"--key-file", key, "key", "passwd", "--new-password-file", path});
         EXPECT_EQ(changed.code, 2);
         EXPECT_THAT(changed.err, HasSubstr(path + " (--new-password-file): " + reason));
-        user.environment.environment.erase("PELAGO_PASSWORD");
+        user.environment.variables.erase("PELAGO_PASSWORD");
     }
 }
 

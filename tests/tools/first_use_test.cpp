@@ -15,8 +15,8 @@ using ::testing::Not;
 using testing::Scratch;
 using testing::User;
 
-struct DiversionHost : User {
-    DiversionHost() { source.write("a.txt", "first"); }
+struct FirstUser : User {
+    FirstUser() { source.write("a.txt", "first"); }
 
     testing::Outcome backup(std::vector<std::string> more = {}) {
         std::vector<std::string> args{"archive", "backup", source.path()};
@@ -40,7 +40,7 @@ struct DiversionHost : User {
 };
 
 TEST(FirstUse, ALostKeyIsNotReplacedByAnother) {
-    DiversionHost user;
+    FirstUser user;
     ASSERT_EQ(user.backup().code, 0);
     ASSERT_EQ(user({"key", "export", user.home.path("recovery")}).code, 0);
     std::filesystem::remove(user.data("owner.key"));
@@ -58,7 +58,7 @@ TEST(FirstUse, ALostKeyIsNotReplacedByAnother) {
 }
 
 TEST(FirstUse, ADryRunAsTheVeryFirstCommandSaysWhatABackupWouldDoAndMakesNothing) {
-    DiversionHost user;
+    FirstUser user;
     const auto before = user.home.path("");
     const auto outcome = user.backup({"--dry-run", "--json"});
     EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -72,7 +72,7 @@ TEST(FirstUse, ADryRunAsTheVeryFirstCommandSaysWhatABackupWouldDoAndMakesNothing
 }
 
 TEST(FirstUse, ALostKeyIsNoticedByTheBlocksAlone) {
-    DiversionHost user;
+    FirstUser user;
     ASSERT_EQ(user.backup().code, 0);
     std::filesystem::remove(user.data("owner.key"));
     std::filesystem::remove_all(user.data("client"));
@@ -80,7 +80,7 @@ TEST(FirstUse, ALostKeyIsNoticedByTheBlocksAlone) {
 }
 
 TEST(FirstUse, AKeyFileThatWasNamedIsNeverMadeByABackup) {
-    DiversionHost user;
+    FirstUser user;
     const auto named = user.home.path("my.key");
     const auto outcome = user.backup({"--key-file", named});
     EXPECT_EQ(outcome.code, 12);
@@ -91,20 +91,20 @@ TEST(FirstUse, AKeyFileThatWasNamedIsNeverMadeByABackup) {
 }
 
 TEST(FirstUse, AnEmptyPathIsNoPath) {
-    DiversionHost user;
+    FirstUser user;
     for (const auto* flag : {"--dir", "--key-file"}) {
         const auto outcome = user.backup({flag, ""});
         EXPECT_EQ(outcome.code, 2) << outcome.err;
         EXPECT_THAT(outcome.err, HasSubstr(std::string{"from "} + flag));
     }
-    user.environment.environment["PELAGO_DIR"] = "";
+    user.environment.variables["PELAGO_DIR"] = "";
     const auto outcome = user.backup();
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr("from PELAGO_DIR: it must be a path"));
 }
 
 TEST(FirstUse, ADamagedKeyIsDamageAndTheRecoveryFileMendsIt) {
-    DiversionHost user;
+    FirstUser user;
     ASSERT_EQ(user.backup().code, 0);
     ASSERT_EQ(user({"key", "export", user.home.path("recovery")}).code, 0);
     user.damage(user.data("owner.key"));
@@ -118,7 +118,7 @@ TEST(FirstUse, ADamagedKeyIsDamageAndTheRecoveryFileMendsIt) {
 }
 
 TEST(FirstUse, ADamagedMarkIsDamageAndNamesItsFile) {
-    DiversionHost user;
+    FirstUser user;
     ASSERT_EQ(user.backup().code, 0);
     user.damage(user.mark());
     const auto outcome = user({"archive", "snapshots"});
@@ -129,7 +129,7 @@ TEST(FirstUse, ADamagedMarkIsDamageAndNamesItsFile) {
 }
 
 TEST(FirstUse, AnIdentityThatIsLostOrDamagedComesBackFromTheStore) {
-    DiversionHost user;
+    FirstUser user;
     ASSERT_EQ(user.backup().code, 0);
     const auto identity = user.data("node/lone.id");
     const auto before = user.home.read(".local/share/pelago/node/lone.id");
@@ -149,7 +149,7 @@ TEST(FirstUse, AnIdentityThatIsLostOrDamagedComesBackFromTheStore) {
 }
 
 TEST(FirstUse, ADamagedIdentityIsNotTakenForOneOfALaterVersion) {
-    DiversionHost user;
+    FirstUser user;
     ASSERT_EQ(user.backup().code, 0);
     for (const int at : {0, 1, 2, 3, 40, 71}) {
         user.damage(user.data("node/lone.id"), at);
@@ -171,8 +171,8 @@ TEST(FirstUse, ADamagedIdentityIsNotTakenForOneOfALaterVersion) {
 }
 
 TEST(FirstUse, AnIdentityOfAnotherStoreIsRefused) {
-    DiversionHost user;
-    DiversionHost other;
+    FirstUser user;
+    FirstUser other;
     ASSERT_EQ(user.backup().code, 0);
     ASSERT_EQ(other.backup().code, 0);
     const auto replace = std::filesystem::copy_options::overwrite_existing;
@@ -186,7 +186,7 @@ TEST(FirstUse, AnIdentityOfAnotherStoreIsRefused) {
 }
 
 TEST(FirstUse, AnEmptyKeyFileIsDamageAndNotMistakenForAKeyOfOldOrNoKey) {
-    DiversionHost user;
+    FirstUser user;
     ASSERT_EQ(user.backup().code, 0);
     ASSERT_EQ(user({"key", "export", user.home.path("recovery")}).code, 0);
     std::filesystem::resize_file(user.data("owner.key"), 0);
@@ -203,7 +203,7 @@ TEST(FirstUse, AnEmptyKeyFileIsDamageAndNotMistakenForAKeyOfOldOrNoKey) {
 }
 
 TEST(FirstUse, AFileThatIsNoKeyIsToldApartFromADamagedOne) {
-    DiversionHost user;
+    FirstUser user;
     user.home.write(".local/share/pelago/owner.key", "dear ada\n");
     const auto outcome = user({"key", "show"});
     EXPECT_EQ(outcome.code, 1);
@@ -213,7 +213,7 @@ TEST(FirstUse, AFileThatIsNoKeyIsToldApartFromADamagedOne) {
 }
 
 TEST(FirstUse, ADamagedMarkIsNamedWithItsWholePath) {
-    DiversionHost user;
+    FirstUser user;
     ASSERT_EQ(user.backup().code, 0);
     const auto mark = user.mark();
     for (const bool empty : {false, true}) {

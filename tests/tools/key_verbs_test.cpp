@@ -71,7 +71,7 @@ TEST(Keys, APassphraseIsChangedWhereTheKeyIsNotWhereItIsNamed) {
     EXPECT_EQ(std::distance(fs::directory_iterator{user.home.path("elsewhere")}, {}), 1);
 
     user.home.write("other.key", recovery_file(0x43));
-    user.environment.environment["PELAGO_PASSWORD"] = "correct horse";
+    user.environment.variables["PELAGO_PASSWORD"] = "correct horse";
     EXPECT_EQ(user({"key", "import", user.home.path("other.key"), "--replace"}).code, 0);
     EXPECT_TRUE(fs::is_symlink(user.key_path()));
     EXPECT_EQ(user.home.read("elsewhere/the.key"), user.home.read("other.key"));
@@ -162,9 +162,9 @@ TEST(Keys, APassphraseCanBeSetChangedAndRemoved) {
     EXPECT_NE(refused.err.find("PELAGO_PASSWORD_FILE"), std::string::npos) << refused.err;
     EXPECT_FALSE(user.home.has("out.key"));
 
-    user.environment.environment["PELAGO_PASSWORD"] = "wrong horse";
+    user.environment.variables["PELAGO_PASSWORD"] = "wrong horse";
     EXPECT_EQ(user({"key", "export", user.home.path("out.key")}).code, 12);
-    user.environment.environment["PELAGO_PASSWORD"] = "correct horse";
+    user.environment.variables["PELAGO_PASSWORD"] = "correct horse";
     EXPECT_EQ(user({"key", "passwd", "--no-password"}).code, 0);
     EXPECT_FALSE(user({"key", "show", "--json"}).json().at("passphrase"));
 }
@@ -196,14 +196,14 @@ TEST(Passphrases, ComeFromFileCommandOrDescriptor) {
     EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
     const auto opens = [&](int n) { return user({"key", "export", user.home.path("out" + std::to_string(n))}).code; };
 
-    user.environment.environment["PELAGO_PASSWORD_FILE"] = user.home.path("pass");
+    user.environment.variables["PELAGO_PASSWORD_FILE"] = user.home.path("pass");
     EXPECT_EQ(opens(1), 0);
-    user.environment.environment.erase("PELAGO_PASSWORD_FILE");
-    user.environment.environment["PELAGO_PASSWORD_COMMAND"] = "echo correct horse";
+    user.environment.variables.erase("PELAGO_PASSWORD_FILE");
+    user.environment.variables["PELAGO_PASSWORD_COMMAND"] = "echo correct horse";
     EXPECT_EQ(opens(2), 0);
-    user.environment.environment["PELAGO_PASSWORD_COMMAND"] = "exit 3";
+    user.environment.variables["PELAGO_PASSWORD_COMMAND"] = "exit 3";
     EXPECT_NE(opens(3), 0);
-    user.environment.environment["PELAGO_PASSWORD"] = "correct horse";
+    user.environment.variables["PELAGO_PASSWORD"] = "correct horse";
     EXPECT_EQ(opens(4), 2) << "two at one level";
 }
 
@@ -211,7 +211,7 @@ TEST(Passphrases, AFlagGoesBeforeTheEnvironment) {
     KeyOwner user;
     user.home.write("pass", "correct horse\n");
     EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
-    user.environment.environment["PELAGO_PASSWORD"] = "wrong";
+    user.environment.variables["PELAGO_PASSWORD"] = "wrong";
     EXPECT_EQ(user({"key", "export", user.home.path("out"), "--password-file", user.home.path("pass")}).code, 0);
 }
 

@@ -114,7 +114,7 @@ struct Outcome {
 class User {
   public:
     User() {
-        environment.environment = {{"HOME", home.path()}};
+        environment.variables = {{"HOME", home.path()}};
         environment.host = "testhost";
         environment.user = "ann";
         environment.user_id = 1000;

@@ -145,10 +145,10 @@ TEST(Run, ColoursAreForTerminalsThatWantThem) {
     };
     EXPECT_FALSE(colored({"key", "show"}));
     user.environment.err_is_terminal = true;
-    user.environment.environment["TERM"] = "xterm";
+    user.environment.variables["TERM"] = "xterm";
     EXPECT_TRUE(colored({"key", "show"}));
     EXPECT_FALSE(colored({"key", "show", "--no-color"}));
-    user.environment.environment["NO_COLOR"] = "1";
+    user.environment.variables["NO_COLOR"] = "1";
     EXPECT_FALSE(colored({"key", "show"}));
 }
 

@@ -22,7 +22,7 @@ TEST(Settings, RootKeepsItsDataInVarLib) {
     User user;
     user.environment.user_id = 0;
     EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("dir").at("value"), "/var/lib/pelago");
-    user.environment.environment["XDG_DATA_HOME"] = "/data";
+    user.environment.variables["XDG_DATA_HOME"] = "/data";
     EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("dir").at("value"), "/data/pelago");
 }
 
@@ -32,7 +32,7 @@ TEST(Settings, FlagsGoBeforeTheEnvironmentAndThatBeforeTheFile) {
     auto value = [&](std::vector<std::string> args) { return user(std::move(args)).json().at("settings").at("dir"); };
     EXPECT_EQ(value({"config", "show", "--json"}).at("value"), "/from/file");
     EXPECT_EQ(value({"config", "show", "--json"}).at("source"), user.home.path(".config/pelago/pelago.toml"));
-    user.environment.environment["PELAGO_DIR"] = "/from/env";
+    user.environment.variables["PELAGO_DIR"] = "/from/env";
     EXPECT_EQ(value({"config", "show", "--json"}).at("value"), "/from/env");
     EXPECT_EQ(value({"config", "show", "--json"}).at("source"), "PELAGO_DIR");
     EXPECT_EQ(value({"--dir", "/from/flag", "config", "show", "--json"}).at("value"), "/from/flag");
@@ -41,7 +41,7 @@ TEST(Settings, FlagsGoBeforeTheEnvironmentAndThatBeforeTheFile) {
 
 TEST(Settings, TheFileLivesWhereXdgSays) {
     User user;
-    user.environment.environment["XDG_CONFIG_HOME"] = user.home.path("xdg");
+    user.environment.variables["XDG_CONFIG_HOME"] = user.home.path("xdg");
     user.home.write("xdg/pelago/pelago.toml", "volume = 'x'\n");
     EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("volume").at("value"), "x");
 }
@@ -73,7 +73,7 @@ TEST(Settings, AFileThatIsNoTomlIsRefusedWithItsLine) {
 
 TEST(Settings, AValueOfTheWrongKindIsRefusedWithItsSource) {
     User user;
-    user.environment.environment["PELAGO_CAPACITY"] = "lots";
+    user.environment.variables["PELAGO_CAPACITY"] = "lots";
     const auto outcome = user({"volume", "list"});
     EXPECT_EQ(outcome.code, 2);
     EXPECT_NE(outcome.err.find("capacity = 'lots' from PELAGO_CAPACITY"), std::string::npos) << outcome.err;
@@ -81,15 +81,15 @@ TEST(Settings, AValueOfTheWrongKindIsRefusedWithItsSource) {
 
 TEST(Settings, ACacheOfNothingIsASize) {
     User user;
-    user.environment.environment["PELAGO_CACHE"] = "0";
+    user.environment.variables["PELAGO_CACHE"] = "0";
     EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("cache").at("value"), "0");
-    user.environment.environment["PELAGO_CACHE"] = "off";
+    user.environment.variables["PELAGO_CACHE"] = "off";
     EXPECT_EQ(user({"volume", "list"}).code, 2);
 }
 
 TEST(Settings, ANamedFileMustExist) {
     User user;
-    user.environment.environment["PELAGO_CONFIG"] = user.home.path("none.toml");
+    user.environment.variables["PELAGO_CONFIG"] = user.home.path("none.toml");
     EXPECT_EQ(user({"volume", "list"}).code, 2);
 }
 

@@ -135,7 +135,7 @@ Environment read_environment() {
         const std::string_view text{*entry};
         const auto equals = text.find('=');
         if (equals == std::string_view::npos) continue;
-        environment.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+        environment.variables.emplace(text.substr(0, equals), text.substr(equals + 1));
     }
     std::array<char, 256> name{};
     if (gethostname(name.data(), name.size() - 1) == 0) environment.host = name.data();
@@ -145,7 +145,7 @@ Environment read_environment() {
     passwd* found = nullptr;
     if (getpwuid_r(environment.user_id, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) {
         environment.user = found->pw_name;
-        if (!environment.variable("HOME")) environment.environment["HOME"] = found->pw_dir;
+        if (!environment.variable("HOME")) environment.variables["HOME"] = found->pw_dir;
     }
     environment.in_is_terminal = isatty(STDIN_FILENO) == 1;
     environment.out_is_terminal = isatty(STDOUT_FILENO) == 1;
@@ -252,8 +252,8 @@ class HostIo final : public Io {
 }  // namespace
 
 std::optional<std::string> Environment::variable(std::string_view name) const {
-    const auto found = environment.find(name);
-    if (found == environment.end() || found->second.empty()) return std::nullopt;
+    const auto found = variables.find(name);
+    if (found == variables.end() || found->second.empty()) return std::nullopt;
     return found->second;
 }
 

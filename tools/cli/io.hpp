@@ -16,7 +16,7 @@ namespace tools {
 
 /// Fixed for the life of the process.
 struct Environment {
-    std::map<std::string, std::string, std::less<>> environment;
+    std::map<std::string, std::string, std::less<>> variables;
     std::string host;  ///< this machine's name, recorded in snapshots
     std::string user;  ///< likewise
     std::uint32_t user_id = 0;
@@ -32,7 +32,7 @@ struct Environment {
 
 class Io {
   public:
-    explicit Io(Environment surroundings) : environment_{std::move(surroundings)} {}
+    explicit Io(Environment environment) : environment_{std::move(environment)} {}
     virtual ~Io() = default;
 
     [[nodiscard]] const Environment& environment() const { return environment_; }

@@ -136,11 +136,11 @@ base::Result<Settings> load_settings(const std::map<std::string, std::string, st
         settings.files_.push_back(file.path);
     }
     for (const SettingSpec& spec : kSpecs) {
-        const auto variable = environment.environment.find(spec.variable);
+        const auto variable = environment.variables.find(spec.variable);
         // An empty variable says nothing, but for a path or a name: a script whose own variable is unset is to hear of
         // it.
         const bool never_empty = spec.kind == Kind::path || spec.kind == Kind::name;
-        if (variable != environment.environment.end() && (!variable->second.empty() || never_empty))
+        if (variable != environment.variables.end() && (!variable->second.empty() || never_empty))
             settings.values_[spec.key] = {variable->second, spec.variable};
         if (const auto flag = flags.find(spec.key); flag != flags.end()) {
             settings.values_[spec.key] = {flag->second, spec.flag != nullptr ? spec.flag : "the command line"};

@@ -139,10 +139,10 @@ class Link : public std::enable_shared_from_this<Link> {
     Task<void> dial_and_attach(Channel channel);
     Task<void> wait_for_bulk();
     void dial_failed(Channel channel, const Error& why);
-    void flush_lane(Channel channel, const std::shared_ptr<Connection>& connection);
-    void drop_lane(Channel channel, const Error& why);
+    void send_pending(Channel channel, const std::shared_ptr<Connection>& connection);
+    void drop_pending(Channel channel, const Error& why);
     /// No connection of its own to be had: what there is must do.
-    void settle_lane(Channel channel, const Error& why);
+    void send_or_drop_pending(Channel channel, const Error& why);
 
     void on_frame(const std::shared_ptr<Connection>& from, Frame frame);
     void on_request(const std::shared_ptr<Connection>& from, Frame frame);

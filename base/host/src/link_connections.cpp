@@ -39,7 +39,7 @@ std::size_t Link::queued_bytes() const {
 void Link::want_connection(Channel channel) {
     auto& waiting = pending_queue(channel);
     if (waiting.dialling || waiting.asked) return;
-    if (context_->stopped) return drop_lane(channel, Error{Errc::stopped});
+    if (context_->stopped) return drop_pending(channel, Error{Errc::stopped});
     const bool they_dialled = !connections_.empty() && std::none_of(connections_.begin(), connections_.end(),
                                                                     [](const auto& c) { return c->we_dialled(); });
     if (they_dialled && channel == Channel::bulk) {
@@ -50,11 +50,12 @@ void Link::want_connection(Channel channel) {
             return;
         }
     }
-    if (!dial_ || endpoint_.empty()) return settle_lane(channel, Error{Errc::unreachable, "not connected to us"});
+    if (!dial_ || endpoint_.empty())
+        return send_or_drop_pending(channel, Error{Errc::unreachable, "not connected to us"});
     if (context_->clock.now() < waiting.not_before) {
         const bool removed = waiting.last_failure == Errc::removed;  // which is known, not a state of the network
         const auto why = removed ? waiting.last_failure : Error{Errc::unreachable, waiting.last_failure.detail()};
-        return settle_lane(channel, why);
+        return send_or_drop_pending(channel, why);
     }
     waiting.dialling = true;
     context_->tasks.spawn(dial_and_attach(channel));
@@ -66,7 +67,7 @@ Task<void> Link::wait_for_bulk() {
     auto& waiting = pending_queue(Channel::bulk);
     if (!waiting.asked) co_return;
     waiting.asked = false;
-    settle_lane(Channel::bulk, Error{Errc::unreachable, "no bulk connection"});
+    send_or_drop_pending(Channel::bulk, Error{Errc::unreachable, "no bulk connection"});
 }
 
 Task<void> Link::dial_and_attach(Channel channel) {
@@ -95,18 +96,18 @@ void Link::dial_failed(Channel channel, const Error& why) {
                           Duration{context_->rng.below(static_cast<std::uint64_t>(waiting.backoff.count() / 2 + 1))};
     waiting.not_before = context_->clock.now() + jittered;
     waiting.last_failure = why;
-    settle_lane(channel, why);
+    send_or_drop_pending(channel, why);
 }
 
-void Link::settle_lane(Channel channel, const Error& why) {
+void Link::send_or_drop_pending(Channel channel, const Error& why) {
     if (const auto connection = pick_any()) {
-        flush_lane(channel, connection);
+        send_pending(channel, connection);
     } else {
-        drop_lane(channel, why);
+        drop_pending(channel, why);
     }
 }
 
-void Link::flush_lane(Channel channel, const std::shared_ptr<Connection>& connection) {
+void Link::send_pending(Channel channel, const std::shared_ptr<Connection>& connection) {
     auto& waiting = pending_queue(channel);
     waiting.bytes = 0;
     for (auto& frame : std::exchange(waiting.frames, {})) {
@@ -115,7 +116,7 @@ void Link::flush_lane(Channel channel, const std::shared_ptr<Connection>& connec
     }
 }
 
-void Link::drop_lane(Channel channel, const Error& why) {
+void Link::drop_pending(Channel channel, const Error& why) {
     auto& waiting = pending_queue(channel);
     waiting.bytes = 0;
     for (const auto& frame : std::exchange(waiting.frames, {})) {
@@ -170,7 +171,7 @@ void Link::attach(std::shared_ptr<Connection> connection, Peer peer) {
     connection->start(context_->tasks, std::move(events));
     const auto channel = connection->channel();
     pending_queue(channel).asked = false;
-    flush_lane(channel, connection);
+    send_pending(channel, connection);
 }
 
 /// After a break nobody knows which answers are lost, also those that would have come on another connection: all fail.
@@ -190,7 +191,7 @@ void Link::on_closed(const std::shared_ptr<Connection>& connection, const Error&
     serve_held();
     if (connections_.empty() && pending_queue(Channel::bulk).asked) {
         pending_queue(Channel::bulk).asked = false;
-        settle_lane(Channel::bulk, why);
+        send_or_drop_pending(Channel::bulk, why);
     }
 }
 
@@ -217,8 +218,8 @@ bool Link::disposable(TimePoint now) const {
 void Link::close(const Error& why) {
     for (const auto& connection : std::vector{connections_}) connection->close(why);
     fail_all(why);
-    drop_lane(Channel::control, why);
-    drop_lane(Channel::bulk, why);
+    drop_pending(Channel::control, why);
+    drop_pending(Channel::bulk, why);
 }
 
 }  // namespace base::host

@@ -62,7 +62,7 @@ HandshakeLimiter::Permit HandshakeLimiter::admit(const asio::ip::address& from) 
     }
     ++here;
     ++size;
-    // Owns the crowd: compilers differ in which parameter of a coroutine goes first, the transport or the place.
+    // Owns the counts: compilers differ in which parameter of a coroutine goes first, the transport or the permit.
     return Permit{counts_.get(), [counts = counts_, from](void*) {
                       --counts->size;
                       const auto found = counts->by_address.find(from);

@@ -21,7 +21,7 @@ class HandshakeLimiter {
 
     /// Held by a connection until it is proven or gone. May outlive the HandshakeLimiter.
     using Permit = std::shared_ptr<void>;
-    /// Null if the doorstep is full.
+    /// Null if as many are there as may be.
     [[nodiscard]] Permit admit(const boost::asio::ip::address& from);
     [[nodiscard]] std::size_t size() const { return counts_->size; }
 

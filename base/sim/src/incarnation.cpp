@@ -159,12 +159,12 @@ void Incarnation::spawn(Task<void> task) {
     if (alive) tasks().spawn(watch(world, std::move(task)));
 }
 
-void Incarnation::run_last_words() {
+void Incarnation::run_unwind_queue() {
     while (!unwind_queue.empty()) {
-        auto word = std::move(unwind_queue.front());
+        auto step = std::move(unwind_queue.front());
         unwind_queue.pop_front();
         try {
-            word();
+            step();
         } catch (...) {
             if (!is_cancellation(std::current_exception())) world.fail(std::current_exception());
         }
@@ -174,7 +174,7 @@ void Incarnation::run_last_words() {
 bool Incarnation::end_coroutines() {
     constexpr int kRounds = 1'000;
     for (int round = 0; round < kRounds; ++round) {
-        run_last_words();
+        run_unwind_queue();
         const std::size_t asleep = boost::asio::use_service<Sleepers>(context).abort_all();
         if (asleep + transport.abort_all() + workers.abort_all() == 0 && unwind_queue.empty()) return true;
     }

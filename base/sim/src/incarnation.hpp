@@ -182,7 +182,7 @@ struct Incarnation {
     std::shared_ptr<void> root;
 
   private:
-    void run_last_words();
+    void run_unwind_queue();
     bool end_coroutines();  ///< false if one goes on for ever
 };
 

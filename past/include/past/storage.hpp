@@ -1,4 +1,4 @@
-// What the layers above see of PAST: immutable blocks at groups, and one small mutable record a volume.
+// What the layers above see of PAST: immutable blocks in groups, and one small mutable record a volume.
 //
 // Implemented by past::Node (this process is a peer, or a network of one) and by the client of a daemon's local socket.
 // Paper: Rowstron & Druschel, SOSP 2001. Where we differ: docs/papers.md#past.

@@ -58,7 +58,7 @@ Task<void> BlockCache::load() {
     std::vector<std::string> unwanted;
     for (const auto& [group, id, bytes] : found) {
         if (const auto known = groups_of_.find(id);
-            known != groups_of_.end()) {  // of another place, or written just now
+            known != groups_of_.end()) {  // of another group, or written just now
             if (known->second != group) unwanted.push_back(path_of(group, id));
             continue;
         }

@@ -1,5 +1,4 @@
-// How many of the diversion hosts of a record are enough, also after some of them were removed from the network for
-// good.
+// How many of the members of a record are enough, also after some of them were removed from the network for good.
 //
 // docs/formats/register.md#removed-members, docs/decisions/removal.md.
 #pragma once

@@ -34,18 +34,17 @@ bool same_members(const std::vector<Address>& a, const std::vector<Address>& b) 
 
 /// One phase of one attempt: whom we asked, and what they said.
 struct Registers::Round {
-    Round(base::Executor executor, Verb verb_in, const Guid& key_in, Ballot ballot_in,
-          const Genesis& diversion_hosts_in)
+    Round(base::Executor executor, Verb verb_in, const Guid& key_in, Ballot ballot_in, const Genesis& counting_in)
         : verb{verb_in},
           key{key_in},
           ballot{ballot_in},
-          diversion_hosts{diversion_hosts_in},
+          counting{counting_in},
           gather{std::make_shared<Gather<Result<RegisterReply>>>(std::move(executor))} {}
 
     Verb verb;
     Guid key;
     Ballot ballot;
-    const Genesis& diversion_hosts;  // who counts
+    const Genesis& counting;  // who counts
     std::vector<NodeId> genesis;
     std::vector<Address> named;  // who should be asked
     std::vector<NodeId> asked;   // by the index of the answer
@@ -59,7 +58,7 @@ struct Registers::Round {
     void name(const std::vector<Address>& nodes) {
         for (const auto& node : nodes) {
             const bool known = std::ranges::any_of(named, [&](const Address& other) { return other.id == node.id; });
-            if (!known && !diversion_hosts.removed(node.id)) named.push_back(node);
+            if (!known && !counting.removed(node.id)) named.push_back(node);
         }
     }
     /// A quorum of `members` gave answers that `counts`. Who was removed was not asked.
@@ -69,7 +68,7 @@ struct Registers::Round {
             const auto found = answers.find(id);
             return found != answers.end() && counts(found->second);
         });
-        const auto needed = diversion_hosts.needed(members);
+        const auto needed = counting.needed(members);
         return needed > 0 && static_cast<std::size_t>(votes) >= needed;
     }
 };

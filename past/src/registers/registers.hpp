@@ -1,7 +1,7 @@
 // Small records that never go back: one register a key, kept by the members that its own value names.
 //
 // A register in the manner of CASPaxos (Rystsov 2018): no log, the state is the value; what is new here is that the set
-// of its diversion hosts is part of the value. Protocol and proof: docs/formats/register.md.
+// of its members is part of the value. Protocol and proof: docs/formats/register.md.
 #pragma once
 
 #include <map>

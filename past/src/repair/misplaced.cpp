@@ -52,36 +52,36 @@ void MisplacedCopies::tell() {
     published_ = std::move(now);
 }
 
-std::vector<MisplacedCopies::DiversionHost> MisplacedCopies::known(const Guid& group) {
+std::vector<MisplacedCopies::CopyHolder> MisplacedCopies::known(const Guid& group) {
     if (dolr_ == nullptr) return {};
     auto& known = known_[group];
     if (!known.asking && known.until <= context_.now()) {
         known.asking = true;
         context_.work.spawn(ask(group, asked_in_vain(group), context_.now() + context_.config.call_timeout));
     }
-    auto diversion_hosts = known.diversion_hosts;
-    std::erase_if(diversion_hosts, [&](const DiversionHost& diversion_host) {
-        const auto misses = known.misses.find(diversion_host.address.id);
+    auto copy_holders = known.copy_holders;
+    std::erase_if(copy_holders, [&](const CopyHolder& copy_holder) {
+        const auto misses = known.misses.find(copy_holder.address.id);
         return misses != known.misses.end() && misses->second >= kMissesInARow;
     });
-    return diversion_hosts;
+    return copy_holders;
 }
 
-Task<std::vector<MisplacedCopies::DiversionHost>> MisplacedCopies::find(Guid group, TimePoint deadline) {
-    if (dolr_ == nullptr) co_return std::vector<DiversionHost>{};
+Task<std::vector<MisplacedCopies::CopyHolder>> MisplacedCopies::find(Guid group, TimePoint deadline) {
+    if (dolr_ == nullptr) co_return std::vector<CopyHolder>{};
     std::vector<base::NodeId> nobody;
     co_await ask(group, std::move(nobody), deadline);
-    co_return known_[group].diversion_hosts;
+    co_return known_[group].copy_holders;
 }
 
 std::vector<base::NodeId> MisplacedCopies::asked_in_vain(const Guid& group) const {
-    std::vector<base::NodeId> diversion_hosts;
+    std::vector<base::NodeId> copy_holders;
     const auto known = known_.find(group);
-    if (known == known_.end()) return diversion_hosts;
-    for (const auto& [diversion_host, misses] : known->second.misses) {
-        if (misses >= kMissesInARow && diversion_hosts.size() < kMostNamed) diversion_hosts.push_back(diversion_host);
+    if (known == known_.end()) return copy_holders;
+    for (const auto& [copy_holder, misses] : known->second.misses) {
+        if (misses >= kMissesInARow && copy_holders.size() < kMostNamed) copy_holders.push_back(copy_holder);
     }
-    return diversion_hosts;
+    return copy_holders;
 }
 
 // Who is left out as asked in vain whoever leads there looks for himself: if it is gone, nobody else is led there.
@@ -105,16 +105,15 @@ Task<void> MisplacedCopies::ask(Guid group, std::vector<base::NodeId> without, T
     known.until = context_.now() + context_.config.misplaced_cached_for;
     known.misses.clear();
     if (!located && !(located.error() == tapestry::Errc::not_published)) co_return;  // whoever was known may be there
-    known.diversion_hosts.clear();
+    known.copy_holders.clear();
     if (!located) co_return;
-    for (const auto& location : located->holders)
-        known.diversion_hosts.push_back({location.holder, 2 * location.delay});
+    for (const auto& location : located->holders) known.copy_holders.push_back({location.holder, 2 * location.delay});
 }
 
-void MisplacedCopies::heard(const Guid& group, const base::NodeId& diversion_host, bool had_it) {
+void MisplacedCopies::heard(const Guid& group, const base::NodeId& copy_holder, bool had_it) {
     const auto known = known_.find(group);
     if (known == known_.end()) return;
-    auto& misses = known->second.misses[diversion_host];
+    auto& misses = known->second.misses[copy_holder];
     misses = had_it ? 0 : misses + 1;
 }
 

@@ -35,25 +35,26 @@ class MisplacedCopies {
     /// Tells what changed, for as long as the node runs.
     base::Task<void> run();
 
-    /// One that keeps some blocks of a group; not all, maybe not the one that is wanted.
-    struct DiversionHost {
+    /// A node that keeps some blocks of a group without being its holder (diverted, cached, surplus); not all, maybe
+    /// not the one that is wanted.
+    struct CopyHolder {
         base::Address address;
         base::Duration round_trip{};  ///< an estimate from the way of its announcement
     };
     /// As far as known; asks for them in the background if that was not done lately.
-    [[nodiscard]] std::vector<DiversionHost> known(const base::Guid& group);
+    [[nodiscard]] std::vector<CopyHolder> known(const base::Guid& group);
     /// Asks now, for all: who missed other blocks may have this one. Who was known before if the DOLR could not tell.
-    base::Task<std::vector<DiversionHost>> find(base::Guid group, base::TimePoint deadline);
-    /// Whether a diversion host had what was asked; one that never does is left out until the DOLR is asked again, and
+    base::Task<std::vector<CopyHolder>> find(base::Guid group, base::TimePoint deadline);
+    /// Whether a copy holder had what was asked; one that never does is left out until the DOLR is asked again, and
     /// named to it as asked in vain.
-    void heard(const base::Guid& group, const base::NodeId& diversion_host, bool had_it);
+    void heard(const base::Guid& group, const base::NodeId& copy_holder, bool had_it);
 
     [[nodiscard]] std::size_t published() const { return published_.size(); }
 
   private:
     struct Known {
         base::TimePoint until;
-        std::vector<DiversionHost> diversion_hosts;
+        std::vector<CopyHolder> copy_holders;
         std::map<base::NodeId, unsigned> misses;  // in a row
         bool asking = false;
     };

@@ -24,7 +24,7 @@ constexpr std::chrono::milliseconds kDiskPatience{50};
 struct Reader::Attempt {
     base::NodeId peer;
     bool holder = true;
-    bool diversion_host = false;
+    bool copy_holder = false;
     bool own = false;  ///< our own store, which may have to ask whoever keeps the block in our stead
     TimePoint begun;
     bool seen = false;
@@ -37,8 +37,8 @@ struct Reader::Search {
 
     struct Candidate {
         base::Address address;
-        bool holder = true;           ///< of the group: what it says counts. Others may have the block, and need not
-        bool diversion_host = false;  ///< found through the DOLR
+        bool holder = true;        ///< of the group: what it says counts. Others may have the block, and need not
+        bool copy_holder = false;  ///< found through the DOLR
     };
     [[nodiscard]] bool asked(const base::NodeId& node) const {
         return std::ranges::any_of(asks, [&](const Attempt& ask) { return ask.peer == node; });
@@ -113,39 +113,37 @@ void Reader::line_up(Search& search, const HolderSet& set) {
     for (const auto& holder : set.placement) search.unreachable += holder.live ? 0 : 1;
     const auto nearest =
         search.queue.empty() ? base::Duration::max() : context_.latencies.expected(search.queue.front().address.id);
-    auto diversion_hosts = misplaced_.known(search.group);
-    std::erase_if(diversion_hosts,
-                  [&](const auto& diversion_host) { return set.written_by(diversion_host.address.id); });
-    std::ranges::stable_sort(diversion_hosts, std::greater{},
-                             [&](const auto& diversion_host) { return takes(diversion_host); });
-    for (auto& diversion_host : diversion_hosts) {
-        const auto id = diversion_host.address.id;
+    auto copy_holders = misplaced_.known(search.group);
+    std::erase_if(copy_holders, [&](const auto& copy_holder) { return set.written_by(copy_holder.address.id); });
+    std::ranges::stable_sort(copy_holders, std::greater{}, [&](const auto& copy_holder) { return takes(copy_holder); });
+    for (auto& copy_holder : copy_holders) {
+        const auto id = copy_holder.address.id;
         const bool timed = context_.latencies.knows(id) || search.queue.empty();
         // How far an untimed one is from us only trying tells: beside the nearest holder, not before it.
-        if (takes(diversion_host) / (timed ? 1 : 2) >= nearest) continue;
+        if (takes(copy_holder) / (timed ? 1 : 2) >= nearest) continue;
         const auto spare = std::ranges::find(search.queue, id, [](const auto& one) { return one.address.id; });
         const bool counts = spare != search.queue.end();  // it may be one of those that may have taken writes, too
         if (counts) search.queue.erase(spare);
         const auto at = timed || search.queue.empty() ? 0 : 1;
-        search.queue.insert(search.queue.begin() + at, {std::move(diversion_host.address), counts, true});
+        search.queue.insert(search.queue.begin() + at, {std::move(copy_holder.address), counts, true});
         if (!timed) search.at_once = 3;
     }
 }
 
 /// As far as can be told before it was asked: the overlay's measurement, or the way that its announcement took.
-base::Duration Reader::takes(const MisplacedCopies::DiversionHost& diversion_host) const {
-    const auto& id = diversion_host.address.id;
+base::Duration Reader::takes(const MisplacedCopies::CopyHolder& copy_holder) const {
+    const auto& id = copy_holder.address.id;
     if (context_.latencies.knows(id)) return context_.latencies.expected(id);
     const auto hops = context_.kbr.next_hops(id, 1);
     const bool measured = !hops.empty() && hops[0].node.id() == id && hops[0].rtt > base::Duration{};
-    return measured ? hops[0].rtt : diversion_host.round_trip;
+    return measured ? hops[0].rtt : copy_holder.round_trip;
 }
 
 void Reader::ask_next(Search& search, TimePoint deadline) {
     if (!search.all_answered()) ++context_.counters.hedged_gets;
     auto next = std::move(search.queue.front());
     search.queue.pop_front();
-    search.asks.push_back({next.address.id, next.holder, next.diversion_host, false, context_.now(), false});
+    search.asks.push_back({next.address.id, next.holder, next.copy_holder, false, context_.now(), false});
     const auto attempt = context_.attempt(deadline, context_.config.fetch_timeout);
     spawn(search.attempts, search.gather, counted(fetch(std::move(next.address), search.group, search.id, attempt)));
 }
@@ -172,12 +170,12 @@ std::variant<bool, SharedBytes> Reader::look(Search& search) {
         const auto& answer = search.gather->answers[i];
         if (!answer || ask.seen) continue;
         ask.seen = news = true;
-        if (ask.diversion_host) misplaced_.heard(search.group, ask.peer, answer->has_value());
+        if (ask.copy_holder) misplaced_.heard(search.group, ask.peer, answer->has_value());
         if (!*answer) {
             note_failure(search, ask, answer->error());
             continue;
         }
-        if (ask.diversion_host) ++context_.counters.gets_of_misplaced;
+        if (ask.copy_holder) ++context_.counters.gets_of_misplaced;
         if (ask.own) search.read_here = true;
         if (!ask.own) note_times(search, ask);
         return **answer;
@@ -216,9 +214,9 @@ Task<Reader::Answer> Reader::run(std::shared_ptr<Search> search, TimePoint deadl
             if (std::exchange(search->looked_for_misplaced, true)) break;
             // No holder has it, or can say: somebody else may.
             const auto attempt = context_.attempt(deadline, context_.config.call_timeout);
-            for (auto& diversion_host : co_await misplaced_.find(search->group, attempt)) {
-                if (!search->asked(diversion_host.address.id))
-                    search->queue.push_back({std::move(diversion_host.address), false, true});
+            for (auto& copy_holder : co_await misplaced_.find(search->group, attempt)) {
+                if (!search->asked(copy_holder.address.id))
+                    search->queue.push_back({std::move(copy_holder.address), false, true});
             }
             continue;
         }

@@ -28,7 +28,7 @@ class Reader {
     struct Search;
     base::Task<std::optional<base::SharedBytes>> read_here(std::shared_ptr<Search> search, base::TimePoint deadline);
     void line_up(Search& search, const HolderSet& set);
-    [[nodiscard]] base::Duration takes(const MisplacedCopies::DiversionHost& diversion_host) const;
+    [[nodiscard]] base::Duration takes(const MisplacedCopies::CopyHolder& copy_holder) const;
     void ask_next(Search& search, base::TimePoint deadline);
     std::variant<bool, base::SharedBytes> look(Search& search);
     void note_failure(Search& search, const Attempt& ask, const base::Error& error);

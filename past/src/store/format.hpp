@@ -75,7 +75,7 @@ struct FileHeader {
 struct PutEntry {
     base::Guid id;
     std::uint32_t length = 0;
-    std::uint32_t unit = 0;  ///< of its payload in the segment; follows from the record's group, not stored
+    std::uint32_t unit = 0;  ///< of its payload in the segment; follows from where the record lies, not stored
 };
 
 struct PutBatch {
@@ -155,7 +155,7 @@ struct OpsRecord {
 struct Checkpoint {
     struct Live {
         std::uint32_t unit = 0;
-        std::uint32_t tags = 0;  ///< group in tag_sets
+        std::uint32_t tags = 0;  ///< index in tag_sets
     };
     std::uint64_t sequence = 0;
     std::vector<std::vector<Tag>> tag_sets;

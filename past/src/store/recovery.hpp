@@ -45,7 +45,7 @@ struct StateFiles {
     struct Change {
         Location block;
         std::uint32_t order = 0;
-        std::uint32_t op = 0;  ///< group in ops
+        std::uint32_t op = 0;  ///< index in ops
     };
     struct Step {
         enum class Kind { tag, untag, drop } kind = Kind::drop;
