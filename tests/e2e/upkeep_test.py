@@ -26,9 +26,11 @@ class Load:
         try:
             while not self.done.is_set():
                 for _ in range(3):
-                    (self.source / f"file-{rng.getrandbits(48):x}").write_bytes(rng.randbytes(rng.randrange(200_000)))
+                    (self.source / f"file-{rng.getrandbits(48):x}").write_bytes(rng.randbytes(rng.randrange(60_000)))
                 self.machine("archive", "backup", self.source, expect=(0, 3))
                 self.backups += 1
+                # Repair has what clients leave: without a pause the test would move a whole benchmark's bytes.
+                self.done.wait(0.3)
         except Exception as failure:  # told where the story can see it
             self.failure = failure
 

@@ -224,7 +224,7 @@ struct TwoPassphrases : KeyOwner {
         give("first");
         EXPECT_EQ((*this)({"key", "add", "--label", "bob", "--new-password-file", home.path("second")}).code, 0);
     }
-    void give(const std::string& passphrase) { environment.environment["PELAGO_PASSWORD"] = passphrase; }
+    void give(const std::string& passphrase) { environment.variables["PELAGO_PASSWORD"] = passphrase; }
     bool opens(const std::string& passphrase) {
         give(passphrase);
         const bool opened = (*this)({"key", "export", home.path("out")}).code == 0;

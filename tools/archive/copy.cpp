@@ -60,11 +60,11 @@ struct Totals {
 base::Result<Settings> settings_of_target(const Context& context, const Options& options) {
     auto environment = context.io.environment();
     const bool own_passphrase = !options.to_password_file.empty() || !options.to_password_command.empty();
-    std::erase_if(environment.environment, [&](const auto& variable) {
+    std::erase_if(environment.variables, [&](const auto& variable) {
         const bool passphrase = variable.first.starts_with("PELAGO_PASSWORD");
         return variable.first.starts_with("PELAGO_") && (own_passphrase || !passphrase);
     });
-    environment.environment["PELAGO_CONFIG"] = "/dev/null";
+    environment.variables["PELAGO_CONFIG"] = "/dev/null";
     std::map<std::string, std::string, std::less<>> given;
     given["dir"] = options.to_dir.empty() ? context.settings.get("dir") : options.to_dir;
     if (options.to_dir.empty()) given["key_file"] = context.settings.get("key_file");

@@ -142,7 +142,10 @@ void PeerStack::network_changed() {
 void PeerStack::adopted() {
     view_.replace(network_.policy(), network_.roster());
     for (const auto& member : network_.roster().members) {
-        if (member.revoked) overlay_.expel(member.id);
+        if (!member.revoked) continue;
+        // While its connection lasts: afterwards nobody speaks to it, and it could only guess why.
+        if (const auto known = overlay_.find(member.id)) membership_->greet(known->address);
+        overlay_.expel(member.id);
     }
     if (sole_member() && !overlay_.active() && !alone_) begin_alone();
     if (config_.network_changed) config_.network_changed();
