@@ -226,6 +226,9 @@ struct SnapshotFiles::State {
     /// As it is now.
     [[nodiscard]] base::Result<PlacePtr> directory(const Known& known) const;
     NodeId node_of(const Known& what);
+    /// What the kernel did not take of the last listing. Then come the offers of the next one and their remember(), and
+    /// nothing is waited for in between: another listing would withdraw them.
+    void withdraw_offers();
     /// With a node that is known until the next listing.
     void offer(DirectoryEntry& entry, const Known& what);
     EntryReply give(const Known& what, Attributes attributes);
@@ -325,6 +328,13 @@ NodeId SnapshotFiles::State::node_of(const Known& what) {
         const auto [at, is_new] = known.try_emplace(node, what);
         if (is_new) at->second.times = 0;
         if (at->second.same_as(what)) return node;
+    }
+}
+
+void SnapshotFiles::State::withdraw_offers() {
+    for (const auto each : std::exchange(offered, {})) {
+        const auto found = known.find(each);
+        if (found != known.end() && found->second.times == 0) known.erase(found);
     }
 }
 
@@ -596,10 +606,6 @@ void SnapshotFiles::release_directory(NodeId node, HandleId handle) {
 SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId node, std::uint64_t offset,
                                                                       std::size_t limit, bool with_attributes) {
     State& state = *state_;
-    for (const auto each : std::exchange(state.offered, {})) {
-        const auto found = state.known.find(each);
-        if (found != state.known.end() && found->second.times == 0) state.known.erase(found);
-    }
     BASE_CO_TRY(const Known at, state.find(node));
     std::vector<DirectoryEntry> listed;
     if (at.leads_to_snapshots()) {
@@ -607,6 +613,7 @@ SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId nod
         BASE_CO_TRY(const auto directory, state.directory(at));
         if (offset == 0) listed.push_back({".", node, base::FileType::directory, 1, std::nullopt});
         if (offset <= 1) listed.push_back({"..", at.above, base::FileType::directory, 2, std::nullopt});
+        std::vector<std::pair<std::size_t, Known>> offers;  // of the entries with these numbers
         for (auto each = directory->names.upper_bound(std::max<std::uint64_t>(offset, 2));
              each != directory->names.end() && listed.size() < limit; ++each) {
             const auto found = state.places.find(joined(directory->path, each->second));
@@ -621,19 +628,20 @@ SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId nod
                 if (!known && !lost) co_return known.error();
                 if (known && !*known) continue;
                 if (known) entry.attributes = *known;
-                if (lost) {
-                    listed.push_back(std::move(entry));
-                    continue;
-                }
-                if (with_attributes) state.offer(entry, place);
+                if (known && with_attributes) offers.emplace_back(listed.size(), place);
             }
             listed.push_back(std::move(entry));
         }
         listed.resize(std::min(listed.size(), limit));
+        state.withdraw_offers();
+        for (const auto& [number, place] : offers) {
+            if (number < listed.size()) state.offer(listed[number], place);
+        }
         co_return listed;
     }
     BASE_CO_TRY(const auto inside, co_await State::enter(&state, at));
     BASE_CO_TRY(listed, co_await inside->list(inside.node, offset, limit, with_attributes));
+    state.withdraw_offers();
     for (auto& entry : listed) {
         if (entry.is_dot()) {
             entry.node = entry.name == "." ? node : at.above;
