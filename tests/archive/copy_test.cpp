@@ -10,6 +10,7 @@
 #include "objstore/archive/snapshot_reader.hpp"
 #include "objstore/error.hpp"
 #include "objstore/gc/check.hpp"
+#include "objstore/live/history.hpp"
 #include "past/error.hpp"
 
 namespace objstore::archive::test {
@@ -208,6 +209,23 @@ TEST(Copy, WhatWasCopiedIsPassedOverAlsoByAnotherRun) {
         w.begin_again();
     }
     EXPECT_EQ(w.copies().size(), 1U);
+}
+
+TEST(Copy, ASnapshotThatWasMadeInAMountHasNoNameInTheOtherVolume) {
+    CopyWorld w;
+    w.fill("/src", 20);
+    auto named = *w.backup().snapshot;
+    const auto session = w.world.run(w.volume->begin()).value();
+    named.name = "before-upgrade";
+    named.tags = {"before-upgrade"};
+    ++named.time_ns;
+    const auto old = w.world.run(w.volume->commit(*session, std::move(named))).value().snapshot;
+    ASSERT_EQ(old.name, "before-upgrade");
+    const auto made = w.copy(old).snapshot;
+    EXPECT_EQ(made.name, "") << "there is no live tree that it was a state of";
+    EXPECT_THAT(w.world.run(read_history(*w.other)).value().versions, IsEmpty());
+    w.expect_equal(old, made);
+    EXPECT_TRUE(w.copy(old).was_there);
 }
 
 TEST(Copy, OtherTagsMakeAnotherCopyWithoutReading) {

@@ -168,6 +168,17 @@ TEST(Retention, TagsKeepWhatHasAllOfAList) {
     EXPECT_THAT(kept(policy, group), ElementsAre("2016-01-04 00:00"));
 }
 
+TEST(Retention, NamedSnapshotsStayWhateverThePolicySays) {
+    RetentionPolicy policy;
+    policy.last = 1;
+    std::vector<Snapshot> group{snapshot("2016-01-01"), snapshot("2016-01-02"), snapshot("2016-01-03")};
+    group[0].name = "before-upgrade";
+    const auto judged = apply_policy(policy, group, at("2020-01-01"), greenwich);
+    EXPECT_THAT(judged[0].reasons, ElementsAre("last snapshot"));
+    EXPECT_THAT(judged[1].reasons, IsEmpty());
+    EXPECT_THAT(judged[2].reasons, ElementsAre("named"));
+}
+
 TEST(Retention, ARuleUsesUpItsCountAlsoOnWhatAnotherKeeps) {
     RetentionPolicy policy;
     policy.last = 2;

@@ -8,6 +8,7 @@
 
 #include "base/task_group.hpp"
 #include "fuse/world.hpp"
+#include "objstore/gc/prune.hpp"
 #include "objstore/live/history.hpp"
 #include "past/error.hpp"
 
@@ -244,6 +245,26 @@ TEST_F(VolumeFilesTest, OfTwoListingsAtOnceTheKernelKnowsEveryNodeThatItTook) {
     run(group.join());
     ASSERT_THAT(taken, SizeIs(8)) << "four versions of each";
     for (const auto node : taken) EXPECT_EQ(number(other->attributes(node)), 0);
+    run(other.volume->finish());
+}
+
+TEST_F(VolumeFilesTest, AFileOfASnapshotThatIsGoneIsAnErrorOnceItsBlocksAre) {
+    const std::string big(100'000, 'x');
+    const auto f = file(kRootNode, "f", big);
+    const auto past = at(".snapshots");
+    ASSERT_TRUE(run(on_->make_node(Caller{}, past, "named", base::FileType::directory, 0755, 0)));
+    put(f, std::string(100'000, 'y'));
+    commit();
+    run(objstore::set_history_policy(*on_.volume, {.last = 1}));
+    const auto other = show();  // has read nothing of it
+    const auto top = run(other->lookup(run(other->lookup(kRootNode, ".snapshots"))->node, "named"))->node;
+    const auto old = run(other->lookup(top, "f"))->node;
+    ASSERT_EQ(number(other->open(old, {})), 0);
+    ASSERT_EQ(number(on_->remove_directory(past, "named")), 0);
+    EXPECT_GT(run(objstore::gc::prune(*on_.volume, {.at_once = true}))->blocks, 0U);
+    EXPECT_EQ(number(other->read(old, 0, 0, 1U << 20U)), EIO);
+    world_.run_for(10s);
+    EXPECT_EQ(run(other->lookup(run(other->lookup(kRootNode, ".snapshots"))->node, "named"))->node, 0U);
     run(other.volume->finish());
 }
 
