@@ -233,7 +233,7 @@ Task<void> Registers::maintain_one(Guid key, StoredRegister stored) {
         co_return;
     }
     const auto [since, fresh] = unwanted_since_.try_emplace(key, context_.now());
-    const auto patience = context_.config.settle + static_cast<int>(rank) * context_.config.patience;
+    const auto patience = context_.config.quiet_period + static_cast<int>(rank) * context_.config.patience;
     if (fresh || context_.now() - since->second < patience) co_return;
     // Never let the register depend on a majority that is not there.
     if (!newcomers_live || live_desired < majority(desired.size())) co_return;
