@@ -204,6 +204,8 @@ class SetPolicy final : public ForestEditor {
 
     base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) override {
         BASE_CO_TRY(auto listed, co_await read_listed(forest));
+        if (listed.later)
+            co_return base::Error{base::Errc::unsupported, "the volume's history is of a later version of pelago"};
         BASE_CO_CHECK(co_await read_older(volume_.reader(), nullptr, &listed));
         BASE_CO_TRY(const auto live, co_await live_record(forest));
         Judgement judged;
@@ -366,11 +368,12 @@ std::vector<bool> versions_to_keep(const HistoryPolicy& policy, const std::vecto
 
 // --- Reading and changing
 
-base::Task<base::Result<void>> keep_version(LiveStore store, Tree forest, BlockWriter& writer, LiveRecord replaced,
-                                            std::int64_t next_ns, ForestEdit* edit) {
+base::Task<base::Result<bool>> keep_version(LiveStore store, BlockReader* older, Tree forest, BlockWriter& writer,
+                                            LiveRecord replaced, std::int64_t next_ns, ForestEdit* edit) {
     BASE_CO_TRY(auto listed, co_await read_listed(std::move(forest)));
-    if (listed.later) co_return base::ok();
-    const auto read = co_await read_older(store.reader, store.nodes, &listed);
+    if (listed.later) co_return true;
+    bool read = listed.record.older == nullptr;
+    if (!read && older != nullptr) read = (co_await read_older(*older, store.nodes, &listed)).has_value();
     const bool known = read && listed.older_whole;
     if (!known) listed.older.clear();
     const auto policy = listed.policy();
@@ -387,7 +390,8 @@ base::Task<base::Result<void>> keep_version(LiveStore store, Tree forest, BlockW
         edit->put.push_back(std::move(item));
     }
     auto record = listed.record;
-    co_return co_await apply(std::move(store), writer, listed, std::move(judged), std::move(record), false, edit);
+    BASE_CO_CHECK(co_await apply(std::move(store), writer, listed, std::move(judged), std::move(record), false, edit));
+    co_return read;
 }
 
 base::Task<base::Result<std::vector<BlockRefPtr>>> roots_of_versions(BlockReader& reader, Tree forest) {
