@@ -378,6 +378,51 @@ TEST_F(LiveHistory, APolicyDoesNotReplaceTheHistoryOfALaterVersion) {
     EXPECT_EQ(std::get<Opaque>(run(forest.find(TreeKey::first(0, Kind::policy)))->value), later);
 }
 
+TEST_F(LiveHistory, AnyVersionCanBeForgottenAndTheOthersStay) {
+    const auto a = mount();
+    HistoryPolicy policy;
+    policy.last = 2;
+    policy.hourly = 20;
+    run(set_history_policy(*a.volume, policy));
+    const auto f = file(a, kRootInode, "f", "0");
+    for (int i = 1; i <= 12; ++i) {
+        rewrite(a, f, std::to_string(i));
+        world_.run_for(1h);
+    }
+    ASSERT_TRUE(older_of(a));
+    const auto before = history().versions;
+    ASSERT_EQ(before.size(), 11U);
+    for (const std::size_t number : {0U, 9U}) {  // in the forest, and in the tree of the older ones
+        run(forget_version(*a.volume, before[number]));
+        run(forget_version(*a.volume, before[number]));  // the answer to the first was lost
+    }
+    auto left = before;
+    left.erase(left.begin() + 9);
+    left.erase(left.begin());
+    const auto after = history().versions;
+    ASSERT_EQ(after.size(), left.size());
+    for (std::size_t i = 0; i < left.size(); ++i) EXPECT_EQ(after[i].time_ns, left[i].time_ns);
+    EXPECT_EQ(text_in(after[0], "f"), "10");
+}
+
+// What it needs cannot be told, so nothing is given back; it can be taken off the list without reading it.
+TEST_F(LiveHistory, AVersionThatLostItsTreeIsForgottenAndPruneGoesOn) {
+    const auto a = mount();
+    const auto f = file(a, kRootInode, "f", "one");
+    commit(a);
+    rewrite(a, f, "two");
+    rewrite(a, f, "three");
+    const auto versions = history().versions;
+    ASSERT_EQ(versions.size(), 2U);
+    storage_.lose_block(versions[1].root->id);
+    EXPECT_EQ(fails(gc::prune(*a.volume, {.at_once = true})), Errc::damaged);
+    EXPECT_EQ(text_in(versions[0], "f"), "two");
+    run(forget_version(*a.volume, versions[1]));
+    run(gc::prune(*a.volume, {.at_once = true}));
+    EXPECT_EQ(history().versions.size(), 1U);
+    EXPECT_EQ(text_in(versions[0], "f"), "two");
+}
+
 // --- Named
 
 TEST_F(LiveHistory, AVersionIsNamedOnceAndIsASnapshotLikeAnyOther) {
