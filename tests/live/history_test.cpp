@@ -3,6 +3,7 @@
 #include "base/task_group.hpp"
 #include "live/keep_version.hpp"
 #include "live/mounts.hpp"
+#include "objstore/gc/check.hpp"
 #include "objstore/gc/prune.hpp"
 #include "objstore/gc/repack.hpp"
 
@@ -416,6 +417,10 @@ TEST_F(LiveHistory, AVersionThatLostItsTreeIsForgottenAndPruneGoesOn) {
     ASSERT_EQ(versions.size(), 2U);
     storage_.lose_block(versions[1].root->id);
     EXPECT_EQ(fails(gc::prune(*a.volume, {.at_once = true})), Errc::damaged);
+    const auto report = run(gc::check(*a.volume, {}));
+    ASSERT_EQ(report.hurt.size(), 1U);
+    EXPECT_EQ(report.hurt[0].version, version_name(versions[1])) << "it is named, so that it can be forgotten";
+    EXPECT_TRUE(report.hurt[0].unreadable);
     EXPECT_EQ(text_in(versions[0], "f"), "two");
     run(forget_version(*a.volume, versions[1]));
     run(gc::prune(*a.volume, {.at_once = true}));
