@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "base/host/host_disk.hpp"
 #include "base/host/host_rng.hpp"
 #include "keys/key_file.hpp"
 #include "recorded_io.hpp"
@@ -68,7 +69,7 @@ TEST(Keys, APassphraseIsChangedWhereTheKeyIsNotWhereItIsNamed) {
     const auto file = KeyFile::decode(base::as_bytes(user.home.read("elsewhere/the.key")));
     ASSERT_TRUE(file);
     EXPECT_TRUE(file->has_passphrase());
-    EXPECT_EQ(std::distance(fs::directory_iterator{user.home.path("elsewhere")}, {}), 1);
+    EXPECT_EQ(std::distance(fs::directory_iterator{user.home.path("elsewhere")}, {}), 2) << "the key and its lock";
 
     user.home.write("other.key", recovery_file(0x43));
     user.environment.variables["PELAGO_PASSWORD"] = "correct horse";
@@ -141,12 +142,56 @@ TEST(Keys, ImportingAnotherKeyNeedsReplaceAndKeepsTheOldOne) {
     EXPECT_EQ(user.home.read(".local/share/pelago/owner.key.old-" + old_name), old_key);
 }
 
-TEST(Keys, ImportingTheSameKeyAgainTakesItsPassphraseOver) {
+TEST(Keys, AnOlderFileOfTheSameKeyBringsRemovedPassphrasesBackOnlyIfThatIsAskedFor) {
     KeyOwner user;
     user.home.write("pass", "one\n");
     EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
-    EXPECT_EQ(user({"key", "import", user.home.path("recovery.key")}).code, 0);
-    EXPECT_FALSE(user({"key", "show", "--json"}).json().at("passphrase"));
+    const auto present = user.home.read(".local/share/pelago/owner.key");
+    const auto refused = user({"key", "import", user.home.path("recovery.key")});
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_NE(refused.err.find("this key is here already, with other passphrases"), std::string::npos) << refused.err;
+    EXPECT_EQ(user.home.read(".local/share/pelago/owner.key"), present);
+
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery.key"), "--replace"}).code, 0);
+    const auto shown = user({"key", "show", "--json"}).json();
+    EXPECT_FALSE(shown.at("passphrase"));
+    const auto old = ".local/share/pelago/owner.key.old-" + shown.at("public_key").get<std::string>().substr(0, 16);
+    EXPECT_EQ(user.home.read(old), present);
+
+    // And what is kept beside is never written over.
+    EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
+    const auto second = user.home.read(".local/share/pelago/owner.key");
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery.key"), "--replace"}).code, 0);
+    EXPECT_EQ(user.home.read(old), present);
+    EXPECT_EQ(user.home.read(old + "-2"), second);
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery.key")}).code, 0) << "the same file changes nothing";
+}
+
+TEST(Keys, OneCommandAtATimeChangesTheKey) {
+    KeyOwner user;
+    user.home.write("pass", "one\n");
+    EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
+    const auto present = user.home.read(".local/share/pelago/owner.key");
+    user.environment.variables["PELAGO_PASSWORD"] = "one";
+    user.home.write("two", "two\n");
+    const auto changes = std::vector<std::vector<std::string>>{
+        {"key", "add", "--new-password-file", user.home.path("two")},
+        {"key", "passwd", "--new-password-file", user.home.path("two")},
+        {"key", "remove", "1"},
+        {"key", "import", user.home.path("recovery.key"), "--replace"},
+    };
+    {
+        const auto disk = base::host::HostDisk::open(user.home.path(".local/share/pelago"));
+        const auto lock = (*disk)->lock("owner.key.lock");
+        ASSERT_TRUE(lock);
+        for (const auto& words : changes) {
+            const auto refused = user(words);
+            EXPECT_EQ(refused.code, 11) << words[1] << refused.err;
+            EXPECT_EQ(user.home.read(".local/share/pelago/owner.key"), present) << words[1];
+        }
+        EXPECT_EQ(user({"key", "list"}).code, 0) << "who only reads does not wait";
+    }
+    EXPECT_EQ(user(changes.front()).code, 0);
 }
 
 TEST(Keys, APassphraseCanBeSetChangedAndRemoved) {

@@ -42,20 +42,6 @@ class Descriptor {
     int fd_;
 };
 
-/// What `path` leads to by symbolic links, be it there or not: a file is replaced where it is, not where it is named.
-base::Result<std::string> behind_links(std::string path) {
-    constexpr int kMostLinks = 40;
-    std::array<char, PATH_MAX> target{};
-    for (int links = 0; links < kMostLinks; ++links) {
-        const auto length = ::readlink(path.c_str(), target.data(), target.size());
-        if (length < 0) return path;  // no link
-        const std::string_view text{target.data(), static_cast<std::size_t>(length)};
-        path = text.starts_with('/') ? std::string{text} : join_path(parent_path(path), text);
-    }
-    errno = ELOOP;
-    return failed(path);
-}
-
 /// Writes and syncs a file that no other process uses: its name holds our process id.
 base::Result<std::string> write_beside(const std::string& path, base::ByteView bytes) {
     std::string beside = path + ".new-" + std::to_string(::getpid());
@@ -89,6 +75,19 @@ base::Result<void> sync_parent(const std::string& path) {
 }
 
 }  // namespace
+
+base::Result<std::string> behind_links(std::string path) {
+    constexpr int kMostLinks = 40;
+    std::array<char, PATH_MAX> target{};
+    for (int links = 0; links < kMostLinks; ++links) {
+        const auto length = ::readlink(path.c_str(), target.data(), target.size());
+        if (length < 0) return path;  // no link
+        const std::string_view text{target.data(), static_cast<std::size_t>(length)};
+        path = text.starts_with('/') ? std::string{text} : join_path(parent_path(path), text);
+    }
+    errno = ELOOP;
+    return failed(path);
+}
 
 base::Result<std::optional<base::Bytes>> read_small_file(const std::string& path, std::size_t limit) {
     const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};

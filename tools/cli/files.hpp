@@ -45,6 +45,8 @@ class TemporaryDirectory {
 [[nodiscard]] std::optional<std::uint32_t> mode_of(const std::string& path);
 
 [[nodiscard]] std::string join_path(std::string_view directory, std::string_view name);
+/// What `path` leads to by symbolic links, be it there or not: a file is replaced where it is, not where it is named.
+[[nodiscard]] base::Result<std::string> behind_links(std::string path);
 [[nodiscard]] std::string parent_path(std::string_view path);
 
 }  // namespace tools

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
+#include "base/host/host_disk.hpp"
 #include "base/host/host_rng.hpp"
 #include "cli/families.hpp"
 #include "cli/files.hpp"
@@ -24,6 +25,18 @@ struct Located {
     std::string path;
     KeyFile file;
 };
+
+/// From before the key is read until it is written: nobody's change is lost. Beside the file itself, behind links.
+base::Result<std::unique_ptr<base::DirectoryLock>> lock_key(Context& context) {
+    const std::string& named = context.settings.get("key_file");
+    BASE_TRY(const std::string path, behind_links(named));
+    BASE_TRY(const auto disk, base::host::HostDisk::open(parent_path(path)));
+    auto taken = disk->lock(path.substr(path.rfind('/') + 1) + ".lock");
+    if (!taken && taken.error() == base::Errc::locked) {
+        return base::Error{base::Errc::locked, "another command changes the owner key " + named + " at this moment"};
+    }
+    return taken;
+}
 
 base::Result<Located> locate(Context& context) {
     BASE_TRY(auto file, owner_key_file(context));
@@ -60,15 +73,30 @@ base::Result<ExitCode> export_to(Context& context, const std::string& target) {
     return ExitCode::done;
 }
 
-/// What is there under the key's name, be it damaged.
+/// What is there under the key's name, be it damaged: under the first of suffix, suffix-2, ... that is free or has it.
 base::Result<void> keep_old_key(Context& context, const std::string& path, const std::string& suffix) {
-    const std::string beside = path + suffix;
     BASE_TRY(const auto bytes, read_small_file(path, kMostOldBytes));
     if (!bytes) return base::ok();
-    auto kept = write_new_file(beside, *bytes);
-    if (!kept && !(kept.error() == base::Errc::exists)) return kept.error().with("cannot keep the old owner key");
-    context.console.note("kept the old key as " + printable(beside));
-    return base::ok();
+    for (int n = 1;; ++n) {
+        const std::string beside = path + suffix + (n == 1 ? std::string{} : "-" + std::to_string(n));
+        const auto kept = write_new_file(beside, *bytes);
+        if (!kept && !(kept.error() == base::Errc::exists)) return kept.error().with("cannot keep the old owner key");
+        if (!kept) {
+            BASE_TRY(const auto other, read_small_file(beside, kMostOldBytes));
+            if (!other || *other != *bytes) continue;
+        }
+        context.console.note("kept the old key as " + printable(beside));
+        return base::ok();
+    }
+}
+
+/// Why what is there is not simply replaced. Another file of the same key may have passphrases that were removed since,
+/// and lack some that were added.
+base::Error not_over(const std::string& path, bool damaged, bool same_key) {
+    const char* const what = damaged    ? "it is damaged"
+                             : same_key ? "this key is here already, with other passphrases"
+                                        : "it is another key";
+    return {Errc::key_exists, "cannot import over " + path + " (" + what + "; --replace keeps it beside)"};
 }
 
 base::Result<ExitCode> import_from(Context& context, const std::string& source, bool replace) {
@@ -76,20 +104,18 @@ base::Result<ExitCode> import_from(Context& context, const std::string& source, 
     if (!file) return base::Error{base::Errc::not_found, "cannot import " + source};
     BASE_CHECK(unlock(context, *file, source));
     const std::string& path = context.settings.get("key_file");
+    BASE_CHECK(check_new(data_directory(context.settings)));
+    BASE_CHECK(make_directories(parent_path(path)));
+    BASE_TRY(const auto alone, lock_key(context));
     const auto old = read_key_file(context, path);
     const bool damaged = !old && (old.error() == base::Errc::corrupt || old.error() == base::Errc::bad_format);
     if (!old && !damaged) return old.error();
-    const bool other = damaged || (*old && (*old)->public_key != file->public_key);
-    if (other && !replace) {
-        return base::Error{Errc::key_exists, "cannot import over " + path + " (it is " +
-                                                 (damaged ? "damaged" : "another key") +
-                                                 "; --replace keeps it beside)"};
-    }
-    if (other) BASE_CHECK(keep_old_key(context, path, damaged ? ".damaged" : ".old-" + (*old)->name()));
-    BASE_CHECK(check_new(data_directory(context.settings)));
-    BASE_CHECK(make_directories(parent_path(path)));
-    const std::string text = file->encode();
     const bool there = damaged || *old;
+    const bool same_key = !damaged && *old && (*old)->public_key == file->public_key;
+    const bool other = there && !(same_key && **old == *file);
+    if (other && !replace) return not_over(path, damaged, same_key);
+    if (other) BASE_CHECK(keep_old_key(context, path, damaged ? ".damaged" : ".old-" + (*old)->name()));
+    const std::string text = file->encode();
     auto written = there ? replace_small_file(path, base::as_bytes(text)) : write_new_file(path, base::as_bytes(text));
     if (!written) return written.error().with("cannot import the owner key");
     if (context.console.output().json) {
@@ -129,6 +155,7 @@ base::Result<void> write_key(Context& context, const Located& key, const std::st
 }
 
 base::Result<ExitCode> passwd(Context& context, const PassphraseOptions& options) {
+    BASE_TRY(const auto alone, lock_key(context));
     BASE_TRY(Located key, locate(context));
     BASE_TRY(const auto opened, unlock(context, key.file, key.path));
     const bool several = key.file.slots.size() > 1;
@@ -169,6 +196,7 @@ std::string unused_label(const KeyFile& file, const std::string& wanted) {
 }
 
 base::Result<ExitCode> add(Context& context, const PassphraseOptions& options) {
+    BASE_TRY(const auto alone, lock_key(context));
     BASE_TRY(Located key, locate(context));
     BASE_TRY(const auto opened, unlock(context, key.file, key.path));
     if (!key.file.has_passphrase())
@@ -225,6 +253,7 @@ base::Result<std::size_t> slot_called(const KeyFile& file, const std::string& na
 
 /// The one that was given stays: so whoever removes one has another.
 base::Result<ExitCode> remove(Context& context, const std::string& name) {
+    BASE_TRY(const auto alone, lock_key(context));
     BASE_TRY(Located key, locate(context));
     BASE_TRY(const std::size_t slot, slot_called(key.file, name));
     const auto label = key.file.slots[slot].label.text;
