@@ -272,7 +272,7 @@ TEST_F(Background, BesideALongCommitAFullStoreIsAskedAgainMoreAndMoreSeldom) {
     commit(one);
     bool holds = true;
     storage_.hold_put = [&]() -> base::Task<void> {
-        if (std::exchange(holds, false)) co_await world_.node(0).env().clock.sleep_for(60s);
+        if (std::exchange(holds, false)) co_await env_.clock.sleep_for(60s);
     };
     write(one, small, 0, std::string(100'000, 'x'));
     world_.run_for(10s);

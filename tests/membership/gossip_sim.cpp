@@ -135,7 +135,7 @@ SIMULATION(AMemberThatChangesItsMindForEverIsToldToWait, .seeds = 5) {
     Village village{world};
     const auto& roster = village.member(0).directory.roster();
     const auto drain = [&](sim::NodeIndex i, bool on) {
-        return world.node(i).run(village.member(i).service.drain(on));
+        return *world.node(i).run(village.member(i).service.drain(on));
     };
     for (int change = 0; change < 4; ++change) EXPECT_TRUE(drain(1, change % 2 == 0)) << change;
     const auto version = roster.version;
