@@ -139,7 +139,8 @@ base::Result<PruneReport> collect(Context& context, VolumeAccess& access, const 
     if (report) return report;
     if (report.error() == objstore::Errc::damaged) {
         return report.error().with(
-            "cannot tell what is needed, so nothing was given back; 'pelago archive check' names the snapshot or version "
+            "cannot tell what is needed, so nothing was given back; 'pelago archive check' names the snapshot or "
+            "version "
             "that lost it: repair it, or forget it ('pelago archive forget', 'pelago volume forget')");
     }
     return report.error().with("cannot prune");
