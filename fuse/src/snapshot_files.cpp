@@ -226,8 +226,9 @@ struct SnapshotFiles::State {
     /// As it is now.
     [[nodiscard]] base::Result<PlacePtr> directory(const Known& known) const;
     NodeId node_of(const Known& what);
-    /// With a node that is known until the next listing.
-    void offer(DirectoryEntry& entry, const Known& what);
+    /// Gives entries nodes that are known until the next such call: whoever asked remembers what it takes before
+    /// anybody else has a turn, so nothing may be awaited behind this.
+    void offer(std::vector<DirectoryEntry>& listed, const std::vector<std::pair<std::size_t, Known>>& offers);
     EntryReply give(const Known& what, Attributes attributes);
     [[nodiscard]] Attributes attributes(const Place& place) const;
     /// Of a place; nullopt if the snapshot does not have the directory that it is shown of.
@@ -328,9 +329,17 @@ NodeId SnapshotFiles::State::node_of(const Known& what) {
     }
 }
 
-void SnapshotFiles::State::offer(DirectoryEntry& entry, const Known& what) {
-    entry.node = entry.attributes->number = node_of(what);
-    offered.push_back(entry.node);
+void SnapshotFiles::State::offer(std::vector<DirectoryEntry>& listed,
+                                 const std::vector<std::pair<std::size_t, Known>>& offers) {
+    for (const auto each : std::exchange(offered, {})) {
+        const auto found = known.find(each);
+        if (found != known.end() && found->second.times == 0) known.erase(found);
+    }
+    for (const auto& [number, what] : offers) {
+        auto& entry = listed.at(number);
+        entry.node = entry.attributes->number = node_of(what);
+        offered.push_back(entry.node);
+    }
 }
 
 EntryReply SnapshotFiles::State::give(const Known& what, Attributes attributes) {
@@ -596,12 +605,9 @@ void SnapshotFiles::release_directory(NodeId node, HandleId handle) {
 SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId node, std::uint64_t offset,
                                                                       std::size_t limit, bool with_attributes) {
     State& state = *state_;
-    for (const auto each : std::exchange(state.offered, {})) {
-        const auto found = state.known.find(each);
-        if (found != state.known.end() && found->second.times == 0) state.known.erase(found);
-    }
     BASE_CO_TRY(const Known at, state.find(node));
     std::vector<DirectoryEntry> listed;
+    std::vector<std::pair<std::size_t, Known>> offers;  // entry, and what it is
     if (at.leads_to_snapshots()) {
         BASE_CO_CHECK(co_await State::look(&state));
         BASE_CO_TRY(const auto directory, state.directory(at));
@@ -625,24 +631,28 @@ SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId nod
                     listed.push_back(std::move(entry));
                     continue;
                 }
-                if (with_attributes) state.offer(entry, place);
+                if (with_attributes) offers.emplace_back(listed.size(), place);
             }
             listed.push_back(std::move(entry));
         }
         listed.resize(std::min(listed.size(), limit));
+        std::erase_if(offers, [&](const auto& offer) { return offer.first >= listed.size(); });
+        state.offer(listed, offers);
         co_return listed;
     }
     BASE_CO_TRY(const auto inside, co_await State::enter(&state, at));
     BASE_CO_TRY(listed, co_await inside->list(inside.node, offset, limit, with_attributes));
-    for (auto& entry : listed) {
+    for (std::size_t i = 0; i < listed.size(); ++i) {
+        auto& entry = listed[i];
         if (entry.is_dot()) {
             entry.node = entry.name == "." ? node : at.above;
         } else if (entry.attributes) {
-            state.offer(entry, at.with(entry.node, node));
+            offers.emplace_back(i, at.with(entry.node, node));
         } else {
             entry.node = at.with(entry.node, node).number();
         }
     }
+    state.offer(listed, offers);
     co_return listed;
 }
 
