@@ -94,6 +94,17 @@ struct CopyWorld : ArchiveWorld {
         EXPECT_EQ(made.bytes, snapshot.bytes);
         EXPECT_EQ(made.program_version, snapshot.program_version);
     }
+    /// A snapshot of the same files, whose tree has one record more.
+    Snapshot with_record(const Snapshot& snapshot, TreeKey key) {
+        const auto session = world.run(volume->begin()).value();
+        TreeUpdate update{session->writer(), Tree{session->reader(), snapshot.root}};
+        Item item{key, Opaque{.bytes = base::to_bytes("whatever it says"), .blocks = {snapshot.root}}};
+        EXPECT_TRUE(world.run(update.put(std::move(item))));
+        auto next = snapshot;
+        next.root = world.run(update.finish()).value();
+        ++next.time_ns;
+        return world.run(volume->commit(*session, std::move(next))).value().snapshot;
+    }
     std::vector<Snapshot> copies() { return world.run(other->snapshots()).value(); }
 
     std::unique_ptr<Volume> other;
@@ -132,6 +143,41 @@ TEST(Copy, NothingOfItCanBeReadWithTheOtherVolumesBlocks) {
     for (const auto& id : before) w.storage.lose_block(id);
     w.begin_again();
     EXPECT_EQ(w.all_of(*w.other, made).size(), old.files + old.directories + 1);
+}
+
+TEST(Copy, ConflictsOfALiveTreeStayWithIt) {
+    for (const bool with_base : {false, true}) {
+        SCOPED_TRACE(with_base);
+        CopyWorld w;
+        w.fill("/src", 50);
+        const auto first = *w.backup().snapshot;
+        if (with_base) w.copy(first);
+        auto key = TreeKey::first(0, Kind::conflict);
+        key.sub = 7;
+        const auto old = w.with_record(first, key);
+        const auto made = w.copy(old).snapshot;
+        w.expect_equal(old, made);
+        EXPECT_EQ(w.world.run(Tree{w.other->reader(), made.root}.find(key)).value(), std::nullopt);
+        EXPECT_THAT(w.world.run(gc::check(*w.other, {})).value().damaged, IsEmpty());
+    }
+}
+
+TEST(Copy, ATreeWithRecordsOfALaterVersionIsRefused) {
+    for (const bool with_base : {false, true}) {
+        SCOPED_TRACE(with_base);
+        CopyWorld w;
+        w.fill("/src", 50);
+        const auto first = *w.backup().snapshot;
+        if (with_base) w.copy(first);
+        const auto old = w.with_record(first, TreeKey::first(kRootInode, Kind{200}));
+        const auto before = w.copies().size();
+        const auto blocks = w.block_ids();
+        const auto report = w.try_copy(old);
+        ASSERT_FALSE(report);
+        EXPECT_EQ(report.error(), base::Errc::unsupported);
+        EXPECT_EQ(w.copies().size(), before);
+        EXPECT_EQ(w.block_ids(), blocks) << "nothing was stored";
+    }
 }
 
 TEST(Copy, ReadsEachBlockOnceHoweverManyFilesAreInIt) {

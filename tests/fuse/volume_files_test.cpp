@@ -252,6 +252,42 @@ TEST_F(VolumeFilesTest, ADirectoryMadeInItIsASnapshotOfWhatWasNotStoredYet) {
     EXPECT_EQ(number(on_->remove_directory(past, "named")), ENOENT);
 }
 
+// Two `ls -l` at once: what the one is offered is not taken back because the other begins.
+TEST_F(VolumeFilesTest, OfTwoListingsAtOnceTheKernelKnowsEveryNodeThatItTook) {
+    directory(kRootNode, "d");
+    const auto f = file(kRootNode, "f", "0");
+    for (int i = 1; i <= 4; ++i) {
+        commit();
+        put(f, std::to_string(i));
+    }
+    commit();
+    const auto other = show();  // which has read none of the versions
+    const auto d = run(other->lookup(kRootNode, "d"))->node;
+    std::vector<NodeId> taken;
+    const auto list = [&](NodeId of) -> base::Task<void> {
+        const auto past = co_await other->lookup(of, ".snapshots");
+        const auto some = co_await other->list(past->node, 0, 1000, true);
+        EXPECT_TRUE(some) << some.error().message();
+        if (!some) co_return;
+        for (const auto& entry : *some) {
+            if (!entry.attributes) continue;
+            other->remember(entry.node);
+            taken.push_back(entry.node);
+        }
+    };
+    base::TaskGroup group{env_.executor};
+    std::size_t reads = 0;
+    storage_.fail_get = [&](const base::Guid&) -> std::optional<base::Error> {
+        if (++reads == 3) group.spawn(list(d));  // while the first one reads its third version
+        return std::nullopt;
+    };
+    group.spawn(list(kRootNode));
+    run(group.join());
+    ASSERT_THAT(taken, SizeIs(8)) << "four versions of each";
+    for (const auto node : taken) EXPECT_EQ(number(other->attributes(node)), 0);
+    run(other.volume->finish());
+}
+
 TEST_F(VolumeFilesTest, UnreachableIsAnErrorAndNeverAShorterList) {
     const auto d = directory(kRootNode, "d");
     const auto f = file(d, "f", "one");

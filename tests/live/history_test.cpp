@@ -300,6 +300,47 @@ TEST_F(LiveHistory, ACommitAfterACollectionTouchesOnlyWhatIsNew) {
     EXPECT_EQ(read(a, g).size(), 60'000U);
 }
 
+// Be it in the forest or on the list of older ones.
+TEST_F(LiveHistory, ACommitAfterACollectionDoesNotReadTheVersionsThatItDrops) {
+    auto hourly = last(1);
+    hourly.hourly = 5;
+    const auto a = mount();
+    const auto b = mount();
+    const auto f = file(a, kRootInode, "f", "0");
+    for (const auto& policy : {last(3), hourly}) {
+        run(set_history_policy(*a.volume, policy));
+        for (int i = 1; i <= 12; ++i) {
+            rewrite(a, f, std::to_string(i));
+            world_.run_for(1h);
+        }
+        refresh(b);
+        file(b, kRootInode, "g" + std::to_string(policy.hourly), "of another");
+        rewrite(a, f, "13");
+        world_.run_for(1h);
+        run(a.volume->begin_collection());  // what b has may be taken: its commit looks
+        const auto dropped = history().versions.back();
+        std::size_t asked = 0;
+        storage_.fail_get = [&](const base::Guid& id) -> std::optional<base::Error> {
+            if (id != dropped.root->id) return std::nullopt;
+            ++asked;
+            return past::Errc::holders_unreachable;
+        };
+        std::size_t touched = 0;
+        storage_.fail_touch = [&](const std::vector<base::Guid>& ids) {
+            touched += ids.size();
+            return std::optional<base::Error>{};
+        };
+        commit(b);
+        storage_.fail_get = {};
+        storage_.fail_touch = {};
+        EXPECT_GT(touched, 0U) << "nothing was at stake";
+        EXPECT_EQ(asked, 0U);
+        EXPECT_GT(history().versions.back().time_ns, dropped.time_ns) << "it was not dropped";
+        EXPECT_TRUE(policy.hourly < 1 || older_of(a)) << "there is no list of older ones";
+        refresh(a);
+    }
+}
+
 TEST_F(LiveHistory, WhereTheOlderVersionsCannotBeReadCommitsGoOnAndKeepTheYoungOnes) {
     const auto a = mount();
     HistoryPolicy policy;

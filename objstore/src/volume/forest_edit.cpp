@@ -99,7 +99,8 @@ std::vector<BlockRef> roots_of(const std::vector<Item>& items) {
     std::vector<BlockRef> roots;
     for (const auto& item : items) {
         const auto* record = std::get_if<Opaque>(&item.value);
-        if (record == nullptr) continue;
+        // The list of older versions is written with the edit, and names what the forest named before.
+        if (record == nullptr || item.key.kind == Kind::policy) continue;
         for (const auto& block : record->blocks) roots.push_back(*block);
     }
     return roots;
@@ -163,7 +164,9 @@ base::Task<base::Result<void>> hold_on_to(base::NodeEnv env, past::Storage& stor
     std::erase_if(fresh, [&](const BlockRef& root) {
         return std::any_of(known.begin(), known.end(), [&](const BlockRef& one) { return one.id == root.id; });
     });
-    auto names = co_await what_is_new(env, storage, tag.volume, std::move(fresh), known);
+    // A version is taken off, or moves: nothing of it is compared, and its holders may be away.
+    std::erase_if(before, [](const Item& item) { return item.key.kind == Kind::version; });
+    auto names = co_await what_is_new(env, storage, tag.volume, std::move(fresh), roots_of(before));
     if (!names && names.error() == Errc::damaged) co_return base::Error{Errc::collected, names.error().detail()};
     if (!names) co_return names.error();
     BASE_CO_TRY(const auto held, co_await touch_blocks(env, storage, tag, *std::move(names)));

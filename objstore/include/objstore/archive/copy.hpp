@@ -54,8 +54,9 @@ class Copier {
     Copier& operator=(const Copier&) = delete;
 
     /// Does nothing if it is there. Files that cannot be read are left out; damage is an error (Errc::damaged) only
-    /// where nothing of the snapshot can be read. Errors else: those of reading and of Volume::commit(). One call at a
-    /// time. Where it is interrupted, what was stored is found again.
+    /// where nothing of the snapshot can be read. base::Errc::unsupported if its tree has records of a kind that is not
+    /// known. Errors else: those of reading and of Volume::commit(). One call at a time. Where it is interrupted, what
+    /// was stored is found again.
     base::Task<base::Result<CopyReport>> copy(Snapshot snapshot);
 
     struct State;
