@@ -18,6 +18,8 @@ constexpr seconds kFetchTimeout{10};
 constexpr seconds kDoubt{60};  // of a member that did not have what it claimed
 constexpr std::size_t kMaxFetches = 8;
 constexpr std::size_t kMaxDoubted = 1024;
+constexpr seconds kDrainPeriod{60};
+constexpr unsigned kDrainChanges = 4;  // of one member within that: each is signed and goes to everybody
 constexpr std::size_t kMaxStateBytes = kMaxPayloadBytes;
 
 Message message_of(Verb verb, Bytes header, Bytes payload = {}) {
@@ -212,11 +214,7 @@ Task<Result<Message>> MembershipService::on_request(Peer from, Message message) 
             Reader in{message.payload};
             const auto on = in.u8();
             if (!in.complete() || on > 1) co_return Errc::bad_format;
-            const auto before = directory_.roster().version;
-            BASE_CO_CHECK(directory_.drain(from.address.id, on == 1));
-            if (directory_.roster().version == before) break;
-            if (on_change_) on_change_();
-            spread();
+            BASE_CO_CHECK(drain_for(from.address.id, on == 1));
             break;
         }
         default: co_return Errc::unsupported;
@@ -253,14 +251,30 @@ Task<Result<void>> MembershipService::take_seat() {
     co_return ok();
 }
 
+/// A member that changes its mind for ever cannot make everybody store and send rosters for ever.
+Result<void> MembershipService::drain_for(const NodeId& member, bool on) {
+    const auto now = env_.clock.now();
+    std::erase_if(drains_, [&](const auto& each) { return now - each.second.since >= kDrainPeriod; });
+    const auto changes = drains_.find(member);
+    if (changes != drains_.end() && changes->second.count >= kDrainChanges &&
+        directory_.roster().draining(member) != on) {
+        const auto left = std::chrono::ceil<seconds>(changes->second.since + kDrainPeriod - now);
+        return Error{Errc::busy, "node " + member.short_hex() + " began or ended draining " +
+                                     std::to_string(kDrainChanges) + " times within a minute; try again in " +
+                                     std::to_string(left.count()) + " s"};
+    }
+    const auto before = directory_.roster().version;
+    BASE_CHECK(directory_.drain(member, on));
+    if (directory_.roster().version == before) return ok();
+    ++drains_.try_emplace(member, Changes{now, 0}).first->second.count;
+    if (on_change_) on_change_();
+    spread();
+    return ok();
+}
+
 Task<Result<void>> MembershipService::drain(bool on) {
     const auto& us = directory_.certificate().id();
-    if (directory_.acts_here()) {
-        BASE_CO_CHECK(directory_.drain(us, on));
-        if (on_change_) on_change_();
-        spread();
-        co_return ok();
-    }
+    if (directory_.acts_here()) co_return drain_for(us, on);
     Writer wish;
     wish.u8(on ? 1 : 0);
     auto request = message_of(Verb::drain, {}, wish.take());

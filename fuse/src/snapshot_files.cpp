@@ -226,11 +226,9 @@ struct SnapshotFiles::State {
     /// As it is now.
     [[nodiscard]] base::Result<PlacePtr> directory(const Known& known) const;
     NodeId node_of(const Known& what);
-    /// What the kernel did not take of the last listing. Then come the offers of the next one and their remember(), and
-    /// nothing is waited for in between: another listing would withdraw them.
-    void withdraw_offers();
-    /// With a node that is known until the next listing.
-    void offer(DirectoryEntry& entry, const Known& what);
+    /// Gives entries nodes that are known until the next such call: whoever asked remembers what it takes before
+    /// anybody else has a turn, so nothing may be awaited behind this.
+    void offer(std::vector<DirectoryEntry>& listed, const std::vector<std::pair<std::size_t, Known>>& offers);
     EntryReply give(const Known& what, Attributes attributes);
     [[nodiscard]] Attributes attributes(const Place& place) const;
     /// Of a place; nullopt if the snapshot does not have the directory that it is shown of.
@@ -331,16 +329,17 @@ NodeId SnapshotFiles::State::node_of(const Known& what) {
     }
 }
 
-void SnapshotFiles::State::withdraw_offers() {
+void SnapshotFiles::State::offer(std::vector<DirectoryEntry>& listed,
+                                 const std::vector<std::pair<std::size_t, Known>>& offers) {
     for (const auto each : std::exchange(offered, {})) {
         const auto found = known.find(each);
         if (found != known.end() && found->second.times == 0) known.erase(found);
     }
-}
-
-void SnapshotFiles::State::offer(DirectoryEntry& entry, const Known& what) {
-    entry.node = entry.attributes->number = node_of(what);
-    offered.push_back(entry.node);
+    for (const auto& [number, what] : offers) {
+        auto& entry = listed.at(number);
+        entry.node = entry.attributes->number = node_of(what);
+        offered.push_back(entry.node);
+    }
 }
 
 EntryReply SnapshotFiles::State::give(const Known& what, Attributes attributes) {
@@ -608,12 +607,12 @@ SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId nod
     State& state = *state_;
     BASE_CO_TRY(const Known at, state.find(node));
     std::vector<DirectoryEntry> listed;
+    std::vector<std::pair<std::size_t, Known>> offers;  // entry, and what it is
     if (at.leads_to_snapshots()) {
         BASE_CO_CHECK(co_await State::look(&state));
         BASE_CO_TRY(const auto directory, state.directory(at));
         if (offset == 0) listed.push_back({".", node, base::FileType::directory, 1, std::nullopt});
         if (offset <= 1) listed.push_back({"..", at.above, base::FileType::directory, 2, std::nullopt});
-        std::vector<std::pair<std::size_t, Known>> offers;  // of the entries with these numbers
         for (auto each = directory->names.upper_bound(std::max<std::uint64_t>(offset, 2));
              each != directory->names.end() && listed.size() < limit; ++each) {
             const auto found = state.places.find(joined(directory->path, each->second));
@@ -628,29 +627,32 @@ SnapshotFiles::Reply<std::vector<DirectoryEntry>> SnapshotFiles::list(NodeId nod
                 if (!known && !lost) co_return known.error();
                 if (known && !*known) continue;
                 if (known) entry.attributes = *known;
-                if (known && with_attributes) offers.emplace_back(listed.size(), place);
+                if (lost) {
+                    listed.push_back(std::move(entry));
+                    continue;
+                }
+                if (with_attributes) offers.emplace_back(listed.size(), place);
             }
             listed.push_back(std::move(entry));
         }
         listed.resize(std::min(listed.size(), limit));
-        state.withdraw_offers();
-        for (const auto& [number, place] : offers) {
-            if (number < listed.size()) state.offer(listed[number], place);
-        }
+        std::erase_if(offers, [&](const auto& offer) { return offer.first >= listed.size(); });
+        state.offer(listed, offers);
         co_return listed;
     }
     BASE_CO_TRY(const auto inside, co_await State::enter(&state, at));
     BASE_CO_TRY(listed, co_await inside->list(inside.node, offset, limit, with_attributes));
-    state.withdraw_offers();
-    for (auto& entry : listed) {
+    for (std::size_t i = 0; i < listed.size(); ++i) {
+        auto& entry = listed[i];
         if (entry.is_dot()) {
             entry.node = entry.name == "." ? node : at.above;
         } else if (entry.attributes) {
-            state.offer(entry, at.with(entry.node, node));
+            offers.emplace_back(i, at.with(entry.node, node));
         } else {
             entry.node = at.with(entry.node, node).number();
         }
     }
+    state.offer(listed, offers);
     co_return listed;
 }
 

@@ -111,10 +111,8 @@ VolumeFiles::Reply<void> VolumeFiles::State::remove_snapshot(State* self, std::s
     BASE_CO_TRY(const auto history, co_await objstore::read_history(self->volume));
     const auto found = std::ranges::find(history.versions, name, objstore::version_name);
     if (found == history.versions.end()) co_return posix(std::errc::no_such_file_or_directory);
-    if (found->name.empty()) co_return posix(std::errc::operation_not_permitted);  // the policy's
-    std::vector<base::Guid> gone{found->id()};
-    BASE_CO_CHECK(co_await self->volume.forget(std::move(gone)));
-    co_return base::ok();
+    auto version = *found;
+    co_return co_await objstore::forget_version(self->volume, std::move(version));
 }
 
 VolumeFiles::Reply<EntryReply> VolumeFiles::make_node(Caller caller, NodeId directory, std::string name,

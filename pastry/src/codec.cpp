@@ -26,7 +26,7 @@ PROTO_TABLE(Routed, v1::Routed, PROTO_FIELD_AS(envelope.key, key), PROTO_FIELD_A
             PROTO_FIELD_AS(envelope.message.header, inner_header, AtMost{kMaxHeaderBytes}), PROTO_FIELD(hop_id),
             PROTO_FIELD(transmission))
 PROTO_TABLE(Ack, v1::Ack, PROTO_FIELD(hop_id), PROTO_FIELD(transmission))
-PROTO_TABLE(Probe, v1::Probe, PROTO_FIELD(probe_id), PROTO_FIELD(leaf_exchange), PROTO_FIELD(settled),
+PROTO_TABLE(Probe, v1::Probe, PROTO_FIELD(probe_id), PROTO_FIELD(leaf_exchange), PROTO_FIELD(converged),
             PROTO_FIELD(leaf_set, kLeaves), PROTO_FIELD(failed, Count{0, kMaxFailedSent}))
 PROTO_TABLE(RowRequest, v1::RowRequest, PROTO_FIELD(row, kRow))
 PROTO_TABLE(Row, v1::Row, PROTO_FIELD(row, kRow), PROTO_FIELD(nodes, Count{0, kMaxRowHandles}))

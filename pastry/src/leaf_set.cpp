@@ -29,7 +29,7 @@ std::size_t LeafSet::place(Side which, const base::Guid& far) const {
 
 base::Guid LeafSet::reach(Side which) const {
     const Half& half = at(which);
-    if (!half.settled) return half.horizon;
+    if (!half.converged) return half.horizon;
     return half.far.empty() ? base::Guid{} : half.far.back();
 }
 
@@ -64,9 +64,9 @@ bool LeafSet::remove_from(Side which, const base::NodeId& node) {
     const auto far = distance(which, node);
     const auto index = place(which, far);
     if (index >= half.far.size() || half.far[index] != far) return false;
-    if (half.settled) {
+    if (half.converged) {
         half.horizon = reach(which);
-        half.settled = false;
+        half.converged = false;
     }
     const auto offset = static_cast<std::ptrdiff_t>(index);
     half.nodes.erase(half.nodes.begin() + offset);
@@ -78,7 +78,7 @@ bool LeafSet::remove(const base::NodeId& node) {
     const bool knew_everybody = wraps();
     const bool clockwise = remove_from(Side::clockwise, node);
     const bool counter_clockwise = remove_from(Side::counter_clockwise, node);
-    if (knew_everybody && (clockwise || counter_clockwise)) settle();
+    if (knew_everybody && (clockwise || counter_clockwise)) set_converged();
     return clockwise || counter_clockwise;
 }
 
@@ -87,14 +87,14 @@ void LeafSet::fill_from_each_other() {
     for (const auto& node : all) add(node);
 }
 
-void LeafSet::settle() {
+void LeafSet::set_converged() {
     fill_from_each_other();
-    for (const Side which : kSides) at(which).settled = true;
+    for (const Side which : kSides) at(which).converged = true;
 }
 
-void LeafSet::unsettle() {
+void LeafSet::set_unconverged() {
     for (const Side which : kSides) {
-        at(which).settled = false;
+        at(which).converged = false;
         at(which).horizon = {};
     }
 }
@@ -147,7 +147,7 @@ const NodeHandle* LeafSet::last_certain(Side which) const {
 }
 
 bool LeafSet::wraps() const {
-    if (!settled()) return false;
+    if (!converged()) return false;
     if (empty()) return true;
     if (clockwise_.nodes.empty() || counter_clockwise_.nodes.empty()) return false;
     // The farthest clockwise is one that we know counter-clockwise too.
@@ -192,7 +192,7 @@ const NodeHandle* LeafSet::root(const base::Guid& key) const {
     const Side which =
         distance(Side::clockwise, key) <= reach(Side::clockwise) ? Side::clockwise : Side::counter_clockwise;
     const NodeHandle* best = root_on(which, key);
-    if (settled()) return best;
+    if (converged()) return best;
     return beyond_doubt(key, best->id()) ? best : nullptr;
 }
 

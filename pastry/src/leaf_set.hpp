@@ -3,9 +3,10 @@
 // Paper: Rowstron & Druschel 2001, section 2.1. Where we differ: docs/papers.md, "Pastry". A plain value: reads no
 // clock, sends nothing. Not thread safe; one Router owns it.
 //
-// The set knows how far its knowledge reaches. It is *settled* while nobody is missing from it. When a node is removed
-// the reach of that side stays where it was, until repair has found who comes next and settle() is called; what lies
-// beyond is unknown, never "nobody". So a set that lost half its members still answers exactly, or says it cannot.
+// The set knows how far its knowledge reaches. It is *converged* while nobody is missing from it. When a node is
+// removed the reach of that side stays where it was, until repair has found who comes next and set_converged() is
+// called; what lies beyond is unknown, never "nobody". So a set that lost half its members still answers exactly, or
+// says it cannot.
 #pragma once
 
 #include <cstddef>
@@ -20,13 +21,13 @@ enum class Side { clockwise, counter_clockwise };
 
 class LeafSet {
   public:
-    /// Keeps up to `per_side` nodes each way (|L|/2 in the paper). Unsettled at first. Requires: per_side >= 1.
+    /// Keeps up to `per_side` nodes each way (|L|/2 in the paper). Not converged at first. Requires: per_side >= 1.
     LeafSet(NodeHandle self, std::size_t per_side);
 
     /// Adds `node` if it is nearer than the farthest on its side, or a side is not full. True if the set changed;
     /// adding ourselves or a known node changes nothing (but takes over a new endpoint).
     bool add(const NodeHandle& node);
-    /// True if it was there. The side it leaves is short (unsettled) unless the set holds the whole ring.
+    /// True if it was there. The side it leaves is short (not converged) unless the set holds the whole ring.
     bool remove(const base::NodeId& node);
 
     /// True if add() would take `node`, even after all of `hoped` had been added.
@@ -48,12 +49,12 @@ class LeafSet {
     [[nodiscard]] bool empty() const { return clockwise_.nodes.empty() && counter_clockwise_.nodes.empty(); }
     [[nodiscard]] std::size_t per_side() const { return per_side_; }
 
-    [[nodiscard]] bool settled() const { return clockwise_.settled && counter_clockwise_.settled; }
-    [[nodiscard]] bool settled(Side which) const { return at(which).settled; }
+    [[nodiscard]] bool converged() const { return clockwise_.converged && counter_clockwise_.converged; }
+    [[nodiscard]] bool converged(Side which) const { return at(which).converged; }
     /// Nobody is missing: the farthest of each side, or the whole ring, bounds what we know.
-    void settle();
+    void set_converged();
     /// Forgets how far the knowledge reached, not the nodes: after a stall.
-    void unsettle();
+    void set_unconverged();
     /// The farthest node of a short side within the old reach: it knows who comes next. nullptr if all of them died.
     [[nodiscard]] const NodeHandle* last_certain(Side which) const;
 
@@ -71,8 +72,8 @@ class LeafSet {
     struct Half {
         std::vector<NodeHandle> nodes;  // sorted by distance from self_, no duplicates
         std::vector<base::Guid> far;    // their distances: what every search compares
-        bool settled = false;
-        base::Guid horizon;  // how far we know everybody, while not settled
+        bool converged = false;
+        base::Guid horizon;  // how far we know everybody, while not converged
         [[nodiscard]] const NodeHandle* first() const { return nodes.empty() ? nullptr : &nodes.front(); }
     };
 

@@ -39,7 +39,7 @@ struct Probe {
     std::uint64_t probe_id = 0;
     bool reply = false;
     bool leaf_exchange = false;
-    bool settled = false;
+    bool converged = false;
     std::vector<NodeHandle> leaf_set;
     std::vector<base::NodeId> failed;
     friend bool operator==(const Probe&, const Probe&) = default;

@@ -219,7 +219,7 @@ void Node::Impl::on_timer() {
 Status Node::Impl::status() const {
     const auto& counters = router_.counters();
     return {.active = router_.active(),
-            .settled = router_.leaves().settled(),
+            .converged = router_.leaves().converged(),
             .leaf_set = router_.leaves().members(),
             .table_rows = router_.table().rows(),
             .table_entries = router_.table().entries(),

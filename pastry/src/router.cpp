@@ -40,7 +40,7 @@ void Router::enter(time_point now) {
     last_entered_ = now;
     if (!stalled || leaves_.empty()) return;
     go(Phase::verifying);
-    leaves_.unsettle();
+    leaves_.set_unconverged();
     asked_.clear();
     for (const auto& node : leaves_.members()) probe(node, Reason::leaf);
 }
@@ -63,7 +63,7 @@ Effects Router::found(time_point now) {
     leaf_exchange_pause_ = config_.leaf_exchange_interval;
     leaf_exchange_due_ = now + jittered(leaf_exchange_pause_);
     row_exchange_due_ = now + jittered(config_.table_exchange_interval);
-    leaves_.settle();
+    leaves_.set_converged();
     go(Phase::active);
     dispatch_waiting();
     return leave();
@@ -85,7 +85,7 @@ Effects Router::join(time_point now, const std::vector<NodeHandle>& near, const 
     for (const auto& node : sorted) consider_far(node);
     for (const auto& node : far) consider_far(node);
     probe_candidates();
-    settle();
+    converge();
     return leave();
 }
 
@@ -174,9 +174,9 @@ Effects Router::on_timer(time_point now) {
 
 void Router::upkeep() {
     if (now_ >= tick_due_) tick_due_ = now_ + config_.effective_stall_limit() / 2;
-    if (settle_again_ && now_ >= *settle_again_) {
-        settle_again_.reset();
-        settle();
+    if (converge_again_ && now_ >= *converge_again_) {
+        converge_again_.reset();
+        converge();
     }
     if (const NodeHandle* left = leaves_.left(); left != nullptr && now_ >= heartbeat_due_) {
         heartbeat_due_ = now_ + config_.heartbeat_interval;
@@ -199,7 +199,7 @@ std::optional<Router::time_point> Router::next_timer() const {
     also(right_deadline());
     also(probes_.next_deadline());
     also(hops_.next_deadline());
-    also(settle_again_);
+    also(converge_again_);
     if (!to_announce_.empty()) also(announced_ + config_.probe_timeout);
     for (const auto& [id, absent] : absent_) also(absent.next_probe);
     return first;
@@ -225,7 +225,7 @@ void Router::on_probe_timers() {
         } else if (!alive) {
             declare_faulty(node, reason);
         }
-        settle();
+        converge();
     }
 }
 
@@ -294,7 +294,7 @@ void Router::adopt(time_point now, const std::vector<NodeHandle>& leaf_set,
                    const std::vector<RoutingTable::Entry>& table) {
     now_ = last_entered_ = now;
     for (const auto& node : leaf_set) leaves_.add(node);
-    leaves_.settle();
+    leaves_.set_converged();
     for (const auto& entry : table) table_.add(entry.node, entry.rtt);
     phase_ = Phase::active;
     watch_neighbours();

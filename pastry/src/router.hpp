@@ -165,7 +165,7 @@ class Router {
     [[nodiscard]] bool is_missing_leaf(const NodeHandle& node) const;
     void add_leaf(const NodeHandle& node);
     void declare_faulty(const NodeHandle& node, Reason reason);
-    void settle();
+    void converge();
     [[nodiscard]] const NodeHandle* guide(Side side) const;
     void watch_neighbours();
     void announce_failures();
@@ -216,12 +216,12 @@ class Router {
 
     std::map<base::NodeId, time_point> failed_;  // hearsay about them is not believed for a while
     std::map<base::NodeId, Absent> absent_;
-    std::set<base::NodeId> asked_;      // for their leaf sets, since ours was last settled
-    std::set<base::NodeId> unsettled_;  // of these, who missed somebody themselves
+    std::set<base::NodeId> asked_;        // for their leaf sets, since ours was last converged
+    std::set<base::NodeId> unconverged_;  // of these, who missed somebody themselves
     std::function<bool(const base::NodeId&)> is_member_;
     std::map<base::NodeId, base::NodeId> unproven_;  // no member we know of, and never heard: who named it
-    unsigned settle_rounds_ = 0;
-    std::optional<time_point> settle_again_;
+    unsigned converge_rounds_ = 0;
+    std::optional<time_point> converge_again_;
 
     base::NodeId left_;  // as of watch_neighbours(); zero: nobody
     base::NodeId right_;

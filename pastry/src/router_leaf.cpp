@@ -40,7 +40,7 @@ void Router::send_probe(Probes::Open& open) {
 }
 
 Probe Router::leaf_probe(std::uint64_t id, bool reply) const {
-    Probe probe{.probe_id = id, .reply = reply, .leaf_exchange = true, .settled = leaves_.settled()};
+    Probe probe{.probe_id = id, .reply = reply, .leaf_exchange = true, .converged = leaves_.converged()};
     probe.leaf_set = leaves_.everybody();
     // The latest failures first, as far as there is room.
     std::vector<std::pair<time_point, base::NodeId>> latest;
@@ -71,13 +71,13 @@ void Router::on_probe_reply(const NodeHandle& from, const Probe& probe) {
     if (!probe.leaf_exchange) return;
     // Whoever misses somebody, or still believes in the dead, cannot say yet who comes after them.
     const bool stale = std::ranges::any_of(probe.leaf_set, [&](const auto& n) { return failed_.contains(n.id()); });
-    if (probe.settled && !stale) {
-        unsettled_.erase(from.id());
+    if (probe.converged && !stale) {
+        unconverged_.erase(from.id());
     } else {
-        unsettled_.insert(from.id());
+        unconverged_.insert(from.id());
     }
     take_leaf_exchange(from, probe);
-    settle();
+    converge();
 }
 
 void Router::take_leaf_exchange(const NodeHandle& from, const Probe& probe) {
@@ -158,10 +158,10 @@ void Router::declare_faulty(const NodeHandle& suspect, Reason reason) {
         watch_neighbours();
     }
     // Whoever named it, or stood beside it, may know more by now.
-    settle_rounds_ = 0;
+    converge_rounds_ = 0;
     asked_.clear();
     for (const auto hop_id : hops_.sent_to(node.id())) dispatch(hop_id);
-    settle();
+    converge();
     announce_failures();
 }
 
@@ -185,14 +185,14 @@ const NodeHandle* Router::guide(Side side) const {
 }
 
 // Called whenever a leaf probe ended or a member left: are we sure again that nobody is missing?
-void Router::settle() {
+void Router::converge() {
     const bool becoming = phase_ == Phase::joining || phase_ == Phase::verifying;
-    if (phase_ == Phase::idle || (leaves_.settled() && !becoming)) return;
-    if (settle_again_ || probes_.count(Reason::leaf) > 0) return;
+    if (phase_ == Phase::idle || (leaves_.converged() && !becoming)) return;
+    if (converge_again_ || probes_.count(Reason::leaf) > 0) return;
     bool asking = false;
     bool doubtful = false;
     for (const Side side : {Side::clockwise, Side::counter_clockwise}) {
-        if (leaves_.settled(side)) continue;
+        if (leaves_.converged(side)) continue;
         const NodeHandle* whom = guide(side);
         if (whom == nullptr) continue;
         if (!asked_.contains(whom->id())) {
@@ -200,14 +200,14 @@ void Router::settle() {
             asking = true;
         }
         const bool full = leaves_.side(side).size() == leaves_.per_side();
-        doubtful = doubtful || (!full && unsettled_.contains(whom->id()));
+        doubtful = doubtful || (!full && unconverged_.contains(whom->id()));
     }
     if (asking && probes_.count(Reason::leaf) > 0) return;
     // A guide in doubt may know less than we need: give it time, but not for ever, because many that wait for each
     // other would wait for ever. The leaf exchange finds what is missing then.
-    if (doubtful && settle_rounds_ < config_.probe_retries + 3) {
-        ++settle_rounds_;
-        settle_again_ = now_ + config_.probe_timeout;
+    if (doubtful && converge_rounds_ < config_.probe_retries + 3) {
+        ++converge_rounds_;
+        converge_again_ = now_ + config_.probe_timeout;
         asked_.clear();
         return;
     }
@@ -215,11 +215,11 @@ void Router::settle() {
         go(Phase::idle);
         return;
     }
-    leaves_.settle();
+    leaves_.set_converged();
     unproven_.clear();
     asked_.clear();
-    unsettled_.clear();
-    settle_rounds_ = 0;
+    unconverged_.clear();
+    converge_rounds_ = 0;
     watch_neighbours();
     if (becoming) go(Phase::active);
     dispatch_waiting();

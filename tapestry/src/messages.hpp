@@ -19,7 +19,7 @@ enum class Verb : std::uint8_t {
     deliver = 4,
     hand_over = 5,
     arrived = 6,
-    beside = 7,
+    neighbour_query = 7,
     have = 8,
 };
 

@@ -142,7 +142,7 @@ class Node::Impl::Mover {
             const bool silent = is_silence(answer.error());
             if (silent) impl_.kbr_.suspect(to_.id);
             if (tries == kTries || (!silent && answer.error() != base::Errc::busy)) co_return answer.error();
-            co_await impl_.env_.clock.sleep_for(impl_.config_.settle * tries);
+            co_await impl_.env_.clock.sleep_for(impl_.config_.quiet_period * tries);
             const auto waited = impl_.now() - began;
             for (auto& parcel : parcels) parcel.age = std::min<base::Duration>(parcel.age + waited, kMaxLease);
         }
@@ -171,7 +171,7 @@ std::vector<NodeId> Node::Impl::next_to_us(std::vector<NodeId> nodes, std::size_
 // those who had them tells the others. These are next to it on the ring: nobody else needs to look. Each is told by a
 // task of its own, so that a slow one keeps nobody waiting.
 Task<void> Node::Impl::move_pointers() {
-    co_await env_.clock.sleep_for(config_.settle);  // what happens meanwhile is told with it
+    co_await env_.clock.sleep_for(config_.quiet_period);  // what happens meanwhile is told with it
     moving_ = false;
     auto change = std::exchange(change_, {});
     std::vector<NodeId> near;
@@ -225,13 +225,13 @@ Task<Result<Message>> Node::Impl::on_hand_over(NodeId newcomer, Message message)
     if (at == all.end()) co_return base::Errc::busy;  // not our neighbour as far as we know yet
     std::erase_if(handed_over_, [&](const auto& each) { return each.second.forget_at <= now(); });
     const auto before = handed_over_.find(newcomer);
-    if (before != handed_over_.end() && before->second.born == born) co_return encode_handed_over(newcomer_);
+    if (before != handed_over_.end() && before->second.born == born) co_return encode_handed_over(warming_up_);
     if (!handing_over_.insert(newcomer).second) co_return base::Errc::busy;
     const auto done = co_await hand_over(*at);
     handing_over_.erase(newcomer);
     if (!done) co_return done.error();
     handed_over_.insert_or_assign(newcomer, HandedOver{born, now() + sure_after()});
-    co_return encode_handed_over(newcomer_);
+    co_return encode_handed_over(warming_up_);
 }
 
 Task<Result<void>> Node::Impl::hand_over(pastry::NodeHandle newcomer) {
@@ -248,8 +248,8 @@ Task<Result<void>> Node::Impl::hand_over(pastry::NodeHandle newcomer) {
 // ---- one object
 
 // We keep no pointers to ourselves: what we publish is signed for who asks.
-Result<Message> Node::Impl::on_beside(const Message& message) {
-    BASE_TRY(const auto object, decode_beside(message.header));
+Result<Message> Node::Impl::on_neighbour_query(const Message& message) {
+    BASE_TRY(const auto object, decode_neighbour_query(message.header));
     std::vector<Parcel> parcels;
     for (const auto& [held, index] : table_.announcements_of(now(), object)) {
         parcels.push_back(moved(*held, {index, index + 1}, true));
@@ -258,30 +258,30 @@ Result<Message> Node::Impl::on_beside(const Message& message) {
         auto announcement = sign(root, lease(), {&object, 1});
         parcels.push_back({.announcement = std::move(announcement), .range = {0, 1}, .hops = 1, .last = true});
     }
-    if (parcels.empty() && !settled_) return base::Errc::busy;
-    return encode(parcels, Verb::beside);
+    if (parcels.empty() && !complete_) return base::Errc::busy;
+    return encode(parcels, Verb::neighbour_query);
 }
 
 /// True if one of those beside the root of this key has answered, or we know that there is none; what they know is in
 /// the table then.
-Task<bool> Node::Impl::ask_beside(Guid object, Guid key) {
-    if (asking_beside_ >= config_.max_answers) co_return false;
-    ++asking_beside_;
+Task<bool> Node::Impl::query_neighbours(Guid object, Guid key) {
+    if (neighbour_queries_ >= config_.max_answers) co_return false;
+    ++neighbour_queries_;
     base::TaskGroup asking{env_.executor};
     const auto answers = std::make_shared<std::size_t>(0);
     auto set = kbr_.replica_set(key, 1 + config_.root_backups);
     const bool alone = set.size() == 1 && set[0].id() == self().id;  // empty: KBR cannot tell
     for (auto& node : set) {
         if (node.id() == self().id) continue;
-        asking.spawn(ask_one_beside(std::move(node), object, answers));
+        asking.spawn(query_neighbour(std::move(node), object, answers));
     }
     co_await asking.join();
-    --asking_beside_;
+    --neighbour_queries_;
     co_return *answers > 0 || alone;
 }
 
-Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std::shared_ptr<std::size_t> answers) {
-    auto question = encode_beside(object);
+Task<void> Node::Impl::query_neighbour(pastry::NodeHandle node, Guid object, std::shared_ptr<std::size_t> answers) {
+    auto question = encode_neighbour_query(object);
     const auto answer = co_await call(node.address, std::move(question));
     if (!answer) {
         if (is_silence(answer.error())) kbr_.suspect(node.id());
@@ -301,7 +301,7 @@ Task<void> Node::Impl::ask_one_beside(pastry::NodeHandle node, Guid object, std:
 // asked as well, up to the first that was there before: what is ours now may never have been the other's. Where our
 // whole leaf set came lately it has forgotten what it knew, and there is nobody to wait for.
 Task<void> Node::Impl::take_over() {
-    while (!kbr_.active()) co_await env_.clock.sleep_for(config_.settle);
+    while (!kbr_.active()) co_await env_.clock.sleep_for(config_.quiet_period);
     const auto sure_at = now() + sure_after();
     std::map<NodeId, bool> given;
     while (now() < sure_at) {
@@ -310,11 +310,11 @@ Task<void> Node::Impl::take_over() {
         if (next.empty() && sure) break;
         bool answered = false;
         for (auto& node : next) answered = co_await ask_to_hand_over(std::move(node), given) || answered;
-        if (!answered) co_await env_.clock.sleep_for(config_.settle);
+        if (!answered) co_await env_.clock.sleep_for(config_.quiet_period);
     }
-    settled_ = true;
+    complete_ = true;
     co_await env_.clock.sleep_until(sure_at);
-    newcomer_ = false;
+    warming_up_ = false;
 }
 
 /// On each side the nearest that has not given us what it has yet (`given`: who has, and whether it is fresh).

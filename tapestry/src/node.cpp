@@ -40,8 +40,8 @@ Node::Impl::~Impl() {
 }
 
 void Node::Impl::start(bool first) {
-    settled_ = first;
-    newcomer_ = !first;
+    complete_ = first;
+    warming_up_ = !first;
     if (!first) tasks_.spawn(take_over());
     tasks_.spawn(announce_forever());
 }
@@ -62,7 +62,7 @@ Task<Result<Message>> Node::Impl::on_request(base::Peer from, Message message) {
         case Verb::publish: co_return co_await on_publish(std::move(message));
         case Verb::deliver: co_return co_await on_deliver(std::move(message));
         case Verb::hand_over: co_return co_await on_hand_over(from.address.id, message);
-        case Verb::beside: co_return on_beside(message);
+        case Verb::neighbour_query: co_return on_neighbour_query(message);
         case Verb::have: co_return on_have(message);
         case Verb::found:
         case Verb::arrived: told(from.address.id, message); co_return encode_done(verb);

@@ -167,9 +167,9 @@ class Node::Impl final : public pastry::Application {
     base::Task<std::vector<std::uint8_t>> verify(std::shared_ptr<const std::vector<Parcel>> parcels);
 
     // moving.cpp
-    [[nodiscard]] base::Result<base::Message> on_beside(const base::Message& message);
-    base::Task<bool> ask_beside(base::Guid object, base::Guid key);
-    base::Task<void> ask_one_beside(pastry::NodeHandle node, base::Guid object, std::shared_ptr<std::size_t> answers);
+    [[nodiscard]] base::Result<base::Message> on_neighbour_query(const base::Message& message);
+    base::Task<bool> query_neighbours(base::Guid object, base::Guid key);
+    base::Task<void> query_neighbour(pastry::NodeHandle node, base::Guid object, std::shared_ptr<std::size_t> answers);
     class Mover;
     base::Task<void> move_pointers();
     [[nodiscard]] std::vector<base::NodeId> next_to_us(std::vector<base::NodeId> nodes, std::size_t count) const;
@@ -233,8 +233,8 @@ class Node::Impl final : public pastry::Application {
     std::size_t under_way_ = 0;                       // publish messages without an answer
     std::size_t waiting_ = 0;                         // parcels that found no way
     std::size_t waiting_bytes_ = 0;                   // of these
-    bool settled_ = false;                            // we have the pointers of the keys that we are root of
-    bool newcomer_ = true;                            // not everybody who publishes has done so again since we came
+    bool complete_ = false;                           // we have the pointers of the keys that we are root of
+    bool warming_up_ = true;                          // not everybody who publishes has done so again since we came
     bool moving_ = false;                             // move_pointers() will look at this:
     Change change_;
     std::map<base::NodeId, Change> to_tell_;  // by who is being told; of what happened since that began
@@ -256,9 +256,9 @@ class Node::Impl final : public pastry::Application {
     using Handlers = std::map<Taken, std::shared_ptr<base::Event>>;
     const std::shared_ptr<Handlers> being_taken_ = std::make_shared<Handlers>();  // a handler may end after us
     std::set<std::pair<base::Guid, base::NodeId>> checking_;
-    std::size_t telling_ = 0;        // answers under way
-    std::size_t asking_beside_ = 0;  // as a root that knows nobody
-    std::size_t handing_out_ = 0;    // messages
+    std::size_t telling_ = 0;            // answers under way
+    std::size_t neighbour_queries_ = 0;  // as a root that knows nobody
+    std::size_t handing_out_ = 0;        // messages
     std::size_t handing_out_bytes_ = 0;
     base::TaskGroup tasks_;  // last: ends first
 };

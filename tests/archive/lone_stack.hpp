@@ -6,9 +6,9 @@
 #include "base/sim/world.hpp"
 #include "objstore/error.hpp"
 #include "past/node.hpp"
+#include "past/passing_storage.hpp"
 #include "past/segment_store.hpp"
 #include "pastry/alone.hpp"
-#include "support/passing_storage.hpp"
 
 namespace objstore::archive::test {
 
@@ -18,7 +18,7 @@ using base::Task;
 namespace sim = base::sim;
 
 /// Passes everything on, and remembers what was sent.
-class WatchedStorage final : public support::PassingStorage {
+class WatchedStorage final : public past::PassingStorage {
   public:
     using PassingStorage::PassingStorage;
 

@@ -8,7 +8,7 @@
 #include "objstore/error.hpp"
 #include "objstore/volume.hpp"
 #include "past/cluster.hpp"
-#include "support/passing_storage.hpp"
+#include "past/passing_storage.hpp"
 #include "support/samples.hpp"
 
 namespace collect_test {
@@ -28,7 +28,7 @@ using support::owner_key;
 enum class Planted { nothing, reclaims_whatever_the_generation, dedup_without_touch };
 
 /// The storage of one host: slow, so that what the other does falls into the middle of a backup.
-class HostStorage final : public support::PassingStorage {
+class HostStorage final : public past::PassingStorage {
   public:
     HostStorage(base::NodeEnv env, past::Storage& below, Planted planted)
         : PassingStorage{below}, env_{env}, planted_{planted} {}

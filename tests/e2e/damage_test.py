@@ -115,7 +115,7 @@ def judge(m, shown):
     report = summary(looked)
     listed = m.try_run("archive", "snapshots", "--json")
     ids = [one["id"] for one in json.loads(listed.stdout)] if listed.stdout.startswith(b"[") else []
-    hurt = {one["snapshot_id"]: one for one in report["hurt"]} if report else {}
+    hurt = {one["snapshot_id"]: one for one in report["hurt"] if "snapshot_id" in one} if report else {}
     verdict = "harmless" if looked.returncode == 0 else "told"
     for snapshot, wanted in m.truth.items():
         if snapshot not in ids:

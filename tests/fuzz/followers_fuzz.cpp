@@ -28,8 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto message = foreign_message({data, size});
     again<Look>(message, decode_look);
     again<View>(message, decode_view);
-    again<Hang>(message, decode_hang);
-    again<Hung>(message, decode_hung);
+    again<Attach>(message, decode_attach);
+    again<AttachReply>(message, decode_attach_reply);
     again<Digest>(message, decode_digest);
     again<Digested>(message, decode_digested);
     again<Push>(message, decode_push);

@@ -31,6 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto landings = decode_arrived(bytes)) must_be(decode_arrived(encode(*landings).header));
     if (const auto born = decode_hand_over(bytes)) must_be(decode_hand_over(encode_hand_over(*born).header));
     if (const auto fresh = decode_handed_over(bytes)) must_be(decode_handed_over(encode_handed_over(*fresh).header));
-    if (const auto object = decode_beside(bytes)) must_be(decode_beside(encode_beside(*object).header));
+    if (const auto object = decode_neighbour_query(bytes))
+        must_be(decode_neighbour_query(encode_neighbour_query(*object).header));
     return 0;
 }

@@ -262,6 +262,43 @@ TEST_F(Background, WithoutRoomNothingIsLostAndWithRoomItGoesOn) {
     stop();
 }
 
+TEST_F(Background, BesideALongCommitAFullStoreIsAskedAgainMoreAndMoreSeldom) {
+    LiveConfig config;
+    config.max_dirty_bytes = 8U << 20U;
+    config.write_timeout = 5s;
+    config.stream_bytes = 1U << 20U;
+    const auto one = running(config);
+    const auto small = file(one, kRootInode, "a");
+    const auto big = file(one, kRootInode, "b");
+    commit(one);
+    bool holds = true;
+    storage_.hold_put = [&]() -> base::Task<void> {
+        if (std::exchange(holds, false)) co_await env_.clock.sleep_for(60s);
+    };
+    write(one, small, 0, std::string(20'000, 'x'));
+    world_.run_for(10s);
+    ASSERT_FALSE(holds) << "the commit is under way";
+    bool full = true;
+    std::size_t refused = 0;
+    storage_.fail_put = [&](const auto&) -> std::optional<base::Error> {
+        if (!full) return std::nullopt;
+        ++refused;
+        return base::Error{past::Errc::no_space};
+    };
+    const std::string bytes(7U << 20U, 'x');
+    write(one, big, 0, bytes);
+    world_.run_for(30s);
+    EXPECT_GT(refused, 0U);
+    EXPECT_LE(refused, 100U);
+    const std::string more(2U << 20U, 'y');
+    write(one, big, bytes.size(), more);  // as much as memory takes
+    EXPECT_EQ(fails(one->write(big, bytes.size() + more.size(), base::as_bytes(more))), past::Errc::no_space);
+    full = false;
+    world_.run_for(150s);
+    EXPECT_TRUE(LiveTest::text(mount(), kRootInode, "b") == bytes + more);
+    stop();
+}
+
 TEST_F(Background, ANewFileIsRefusedForWantOfRoomIfThatIsWhatCommitsMeet) {
     const auto first = mount();
     const auto number = file(first, kRootInode, "a");

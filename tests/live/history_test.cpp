@@ -3,6 +3,7 @@
 #include "base/task_group.hpp"
 #include "live/keep_version.hpp"
 #include "live/mounts.hpp"
+#include "objstore/gc/check.hpp"
 #include "objstore/gc/prune.hpp"
 #include "objstore/gc/repack.hpp"
 
@@ -123,6 +124,23 @@ class LiveHistory : public LiveTest {
         run(on->resize(file, 0));
         write(on, file, 0, text);
         commit(on);
+    }
+    /// A record of the history, whatever it says.
+    void put_in_forest(const Mount& on, const Opaque& record) {
+        struct Put final : ForestEditor {
+            explicit Put(Opaque what) : record{std::move(what)} {}
+            base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree, BlockWriter&) override {
+                ForestEdit out;
+                Item item;
+                item.key = TreeKey::first(0, Kind::policy);
+                item.value = record;
+                out.put.push_back(std::move(item));
+                co_return std::optional{std::move(out)};
+            }
+            [[nodiscard]] std::uint64_t stored_since() const override { return UINT64_MAX; }
+            Opaque record;
+        } editor{record};
+        run(on.volume->edit_forest(editor, ForestCheck::whole));
     }
     /// Root of the tree of older versions.
     BlockRefPtr older_of(const Mount& on) {
@@ -349,6 +367,106 @@ TEST_F(LiveHistory, WhereTheOlderVersionsCannotBeReadCommitsGoOnAndKeepTheYoungO
     run(set_history_policy(*b.volume, policy));
     EXPECT_NE(older_of(b) ? older_of(b)->id : base::Guid{}, older->id) << "a policy makes a new list of what is left";
     EXPECT_TRUE(run(gc::prune(*b.volume, {.at_once = true})).blocks > 0);
+}
+
+// Only the list of older versions is away: no commit waits for it as long as the mount would for what it shows.
+TEST_F(LiveHistory, CommitsDoNotWaitForHoldersOfOlderVersionsThatAreAway) {
+    HistoryPolicy policy;
+    policy.last = 2;
+    policy.hourly = 20;
+    const auto a = mount();
+    run(set_history_policy(*a.volume, policy));
+    const auto f = file(a, kRootInode, "f", "0");
+    for (int i = 1; i <= 12; ++i) {
+        rewrite(a, f, std::to_string(i));
+        world_.run_for(1h);
+    }
+    const auto older = older_of(a);
+    ASSERT_TRUE(older);
+    std::size_t asked = 0;
+    storage_.fail_get = [&](const base::Guid& id) -> std::optional<base::Error> {
+        if (id != older->id) return std::nullopt;
+        ++asked;
+        return past::Errc::holders_unreachable;
+    };
+    const auto b = mount();
+    b.volume->reader().set_patience(24h);
+    const auto began = world_.now();
+    for (int i = 13; i <= 20; ++i) rewrite(b, f, std::to_string(i));
+    EXPECT_LT(world_.now() - began, 5s);
+    EXPECT_EQ(asked, 1U);
+    storage_.fail_get = {};
+    EXPECT_EQ(older_of(b)->id, older->id) << "they stayed as they were";
+    EXPECT_EQ(texts_of("f").at(0), "19");
+    world_.run_for(1h);
+    for (int i = 21; i <= 30; ++i) {
+        rewrite(b, f, std::to_string(i));
+        world_.run_for(1h);
+    }
+    EXPECT_NE(older_of(b)->id, older->id) << "once they can be read again they are thinned and added to";
+    EXPECT_EQ(texts_of("f").size(), 19U) << "of twenty hours, with the present";
+}
+
+TEST_F(LiveHistory, APolicyDoesNotReplaceTheHistoryOfALaterVersion) {
+    const auto a = mount();
+    file(a, kRootInode, "f", "0");
+    commit(a);
+    auto later = HistoryRecord{.policy = last(3), .older = nullptr}.encode();
+    later.bytes[0] = 2;
+    put_in_forest(a, later);
+    EXPECT_EQ(fails(set_history_policy(*a.volume, last(1))), base::Errc::unsupported);
+    refresh(a);
+    const Tree forest{a.volume->reader(), a.volume->state().forest};
+    EXPECT_EQ(std::get<Opaque>(run(forest.find(TreeKey::first(0, Kind::policy)))->value), later);
+}
+
+TEST_F(LiveHistory, AnyVersionCanBeForgottenAndTheOthersStay) {
+    const auto a = mount();
+    HistoryPolicy policy;
+    policy.last = 2;
+    policy.hourly = 20;
+    run(set_history_policy(*a.volume, policy));
+    const auto f = file(a, kRootInode, "f", "0");
+    for (int i = 1; i <= 12; ++i) {
+        rewrite(a, f, std::to_string(i));
+        world_.run_for(1h);
+    }
+    ASSERT_TRUE(older_of(a));
+    const auto before = history().versions;
+    ASSERT_EQ(before.size(), 11U);
+    for (const std::size_t number : {0U, 9U}) {  // in the forest, and in the tree of the older ones
+        run(forget_version(*a.volume, before[number]));
+        run(forget_version(*a.volume, before[number]));  // the answer to the first was lost
+    }
+    auto left = before;
+    left.erase(left.begin() + 9);
+    left.erase(left.begin());
+    const auto after = history().versions;
+    ASSERT_EQ(after.size(), left.size());
+    for (std::size_t i = 0; i < left.size(); ++i) EXPECT_EQ(after[i].time_ns, left[i].time_ns);
+    EXPECT_EQ(text_in(after[0], "f"), "10");
+}
+
+// What it needs cannot be told, so nothing is given back; it can be taken off the list without reading it.
+TEST_F(LiveHistory, AVersionThatLostItsTreeIsForgottenAndPruneGoesOn) {
+    const auto a = mount();
+    const auto f = file(a, kRootInode, "f", "one");
+    commit(a);
+    rewrite(a, f, "two");
+    rewrite(a, f, "three");
+    const auto versions = history().versions;
+    ASSERT_EQ(versions.size(), 2U);
+    storage_.lose_block(versions[1].root->id);
+    EXPECT_EQ(fails(gc::prune(*a.volume, {.at_once = true})), Errc::damaged);
+    const auto report = run(gc::check(*a.volume, {}));
+    ASSERT_EQ(report.hurt.size(), 1U);
+    EXPECT_EQ(report.hurt[0].version, version_name(versions[1])) << "it is named, so that it can be forgotten";
+    EXPECT_TRUE(report.hurt[0].unreadable);
+    EXPECT_EQ(text_in(versions[0], "f"), "two");
+    run(forget_version(*a.volume, versions[1]));
+    run(gc::prune(*a.volume, {.at_once = true}));
+    EXPECT_EQ(history().versions.size(), 1U);
+    EXPECT_EQ(text_in(versions[0], "f"), "two");
 }
 
 // --- Named

@@ -131,5 +131,29 @@ SIMULATION(WhoClaimsVersionsThatNeverComeHoldsNobodyUp, .seeds = 5) {
     EXPECT_TRUE(world.run_until(all_know, 10s));
 }
 
+SIMULATION(AMemberThatChangesItsMindForEverIsToldToWait, .seeds = 5) {
+    Village village{world};
+    world.run_for(10s);
+    const auto& roster = village.member(0).directory.roster();
+    const auto drain = [&](sim::NodeIndex i, bool on) {
+        return *world.node(i).run(village.member(i).service.drain(on));
+    };
+    for (int change = 0; change < 4; ++change) {
+        const auto done = drain(0, change % 2 == 0);
+        ASSERT_TRUE(done) << change << ": " << done.error().message();
+    }
+    const auto version = roster.version;
+    for (int change = 0; change < 100; ++change) {
+        const auto refused = drain(0, true);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error(), Errc::busy);
+        EXPECT_NE(refused.error().message().find("try again in"), std::string::npos) << refused.error().message();
+    }
+    EXPECT_EQ(roster.version, version);
+    EXPECT_TRUE(drain(0, false)) << "what is so already is no change";
+    world.run_for(61s);
+    EXPECT_TRUE(drain(0, true));
+}
+
 }  // namespace
 }  // namespace base

@@ -215,6 +215,22 @@ TEST(Copies, WhatAHolderHasInDoubtLetsNobodyGoAndMovesNothing) {
 
 // --- what other holders said
 
+TEST(Copies, AGroupIsHandedOverOnlyWhileAllItsHoldersHaveItNow) {
+    auto group = group_with({"4e", "53", "60"});
+    for (const auto* name : {"4e", "53", "60"}) says(group, name, 4, kDigest);
+    EXPECT_FALSE(group.handed_over(group.summary)) << "never seen to be so";
+    group.surplus_since = base::TimePoint{};
+    group.surplus_of = group.placed();
+    group.surplus_digest = kDigest;
+    EXPECT_TRUE(group.handed_over(group.summary));
+    peer(group, "53").unconfirmed = 1;
+    EXPECT_FALSE(group.handed_over(group.summary)) << "in doubt";
+    peer(group, "53").unconfirmed = 0;
+    EXPECT_TRUE(group.handed_over(group.summary));
+    says(group, "53", 1, kOther);
+    EXPECT_FALSE(group.handed_over(group.summary)) << "lost since";
+}
+
 TEST(Hints, AreBoundedAndFadeAway) {
     sim::World world{1};
     Config config;

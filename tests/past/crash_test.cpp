@@ -34,7 +34,7 @@ ClusterOptions crash_options() {
     options.reclaim_grace = 5s;
     options.peer.config.check_period = 5s;
     options.peer.config.recheck_period = 1s;
-    options.peer.config.settle = 1s;
+    options.peer.config.quiet_period = 1s;
     options.peer.config.patience = 2s;
     options.peer.config.discard_grace = 3s;
     options.peer.config.review_period = 3s;

@@ -15,7 +15,7 @@ inline ClusterOptions quick_options() {
     options.repair_after = 30s;
     options.peer.config.check_period = 5s;
     options.peer.config.recheck_period = 1s;
-    options.peer.config.settle = 1s;
+    options.peer.config.quiet_period = 1s;
     options.peer.config.patience = 3s;
     options.peer.config.discard_grace = 5s;
     options.peer.config.keep_surplus = 0s;

@@ -159,6 +159,18 @@ TEST_F(Drain, ItsRecordsMoveToo) {
     EXPECT_EQ(cluster_.total().registers_without_majority, 0U);
 }
 
+TEST_F(Drain, EndsAlsoWithMoreRecordsThanAreLookedAtInARound) {
+    for (std::uint64_t number = 0; number < 200; ++number) {
+        auto record = make_record(1, "first");
+        const auto key = group_of(number);
+        ASSERT_TRUE(
+            *cluster_.machine(0).run(cluster_.node(0).write_record(key, 0, std::move(record), cluster_.in(20s))));
+    }
+    drain(2);
+    EXPECT_GT(cluster_.node(2).status().records_to_drain, 64U);
+    EXPECT_TRUE(ends(2, 30min));
+}
+
 class DrainOfThree : public Drain {
   protected:
     DrainOfThree() : Drain{3} {}

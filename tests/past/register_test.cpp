@@ -415,7 +415,7 @@ std::string live_through(sim::World& world, const Story& story, std::uint64_t* w
     options.repair_after = 8s;
     options.peer.config.check_period = 6s;
     options.peer.config.recheck_period = 2s;
-    options.peer.config.settle = 1s;
+    options.peer.config.quiet_period = 1s;
     options.peer.config.patience = 2s;
     options.peer.config.call_timeout = 1s;
     options.peer.config.testing = story.testing;

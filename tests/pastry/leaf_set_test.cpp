@@ -30,7 +30,7 @@ std::vector<base::Guid> walk_round(std::vector<base::Guid> others, const base::G
 LeafSet filled(const base::Guid& self, const std::vector<base::Guid>& others, std::size_t per_side) {
     LeafSet set{node(self), per_side};
     for (const auto& other : others) set.add(node(other));
-    set.settle();
+    set.set_converged();
     return set;
 }
 
@@ -41,7 +41,7 @@ TEST(LeafSet, ANodeAloneIsTheRootOfEveryKey) {
     EXPECT_EQ(set.closest(id("0"), 3).size(), 1U);
 }
 
-TEST(LeafSet, UntilSettledItAnswersNothing) {
+TEST(LeafSet, UntilItHasConvergedItAnswersNothing) {
     LeafSet set{node("65a1fc"), 4};
     set.add(node("65a200"));
     EXPECT_EQ(set.root(id("65a1ff")), nullptr);
@@ -142,7 +142,7 @@ TEST(LeafSet, AfterFailuresItAnswersExactlyOrNotAtAll) {
         // Somebody tells us of everybody: whole again.
         ids.shuffle(others);
         for (const auto& other : others) set.add(node(other));
-        set.settle();
+        set.set_converged();
         EXPECT_EQ(ids_of(set.side(Side::clockwise)), walk_round(others, self, Side::clockwise, 8));
         EXPECT_EQ(ids_of(set.side(Side::counter_clockwise)), walk_round(others, self, Side::counter_clockwise, 8));
     }
@@ -172,8 +172,8 @@ TEST(LeafSet, TheGuideOfAShortSideIsTheLastWhoseNeighboursWeDoNotKnow) {
     LeafSet set = filled(id("5000"), {id("5100"), id("5200"), id("5300"), id("4f00"), id("4e00"), id("4d00")}, 3);
     ASSERT_FALSE(set.wraps());
     set.remove(id("5300"));
-    EXPECT_FALSE(set.settled());
-    EXPECT_TRUE(set.settled(Side::counter_clockwise));
+    EXPECT_FALSE(set.converged());
+    EXPECT_TRUE(set.converged(Side::counter_clockwise));
     EXPECT_EQ(set.last_certain(Side::clockwise)->id(), id("5200"));
     set.add(
         node("9000"));  // beyond what we knew: of no use as a guide, and not a reason to believe the ring ends there

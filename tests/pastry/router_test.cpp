@@ -114,7 +114,7 @@ TEST(RouterOfJoiner, WhoInventsNeighboursDoesNotKeepItFromItsPlace) {
         Effects more;
         for (const auto& [to, asked] : notices<Probe>(effects)) {
             if (to != honest.id() && to != liar.id()) continue;
-            Probe reply{.probe_id = asked.probe_id, .reply = true, .leaf_exchange = true, .settled = true};
+            Probe reply{.probe_id = asked.probe_id, .reply = true, .leaf_exchange = true, .converged = true};
             reply.leaf_set.push_back(to == liar.id() ? honest : liar);
             for (int i = 0; to == liar.id() && i < 2; ++i)
                 reply.leaf_set.push_back(node(fmt::format("{:x}", invented++)));

@@ -622,6 +622,20 @@ TEST_F(Compaction, AStoreAtItsLimitGivesRoomBackHoweverSmallItIs) {
     }
 }
 
+TEST_F(Compaction, SmallBlocksOfManyVolumesAreNotMovedForEver) {
+    open();
+    for (std::uint64_t i = 0; i < 300; ++i) {
+        const std::vector<Block> one{block_of(i, 100)};
+        for (const auto* volume : {"a", "b", "c", "d"}) {
+            ASSERT_TRUE(run(store_->put(guid_of("place"), {guid_of(volume), 1}, one)));
+        }
+    }
+    for (int i = 0; i < 3; ++i) node_.run(store_->give_back());
+    const auto writes = node_.disk().calls(sim::DiskCall::write);
+    for (int i = 0; i < 3; ++i) node_.run(store_->give_back());
+    EXPECT_EQ(node_.disk().calls(sim::DiskCall::write), writes);
+}
+
 TEST_F(Compaction, ABlockOfSeveralVolumesStaysWhereItIs) {
     const auto most = [](std::uint64_t i) { return i != 100; };
     open();

@@ -43,7 +43,7 @@ std::map<std::string, Sample> samples() {
                                    .confirm = true},
                                   {.announcement = an_announcement(std::chrono::seconds{0}), .range = {0, 1}}};
     all["publish"] = {encode(way), parcels};
-    all["beside_reply"] = {encode(way, Verb::beside), parcels};
+    all["neighbour_query_reply"] = {encode(way, Verb::neighbour_query), parcels};
     const Find find{.object = guid("77"),
                     .root = 1,
                     .count = 3,
@@ -85,10 +85,11 @@ std::map<std::string, Sample> samples() {
     all["denied"] = {
         encode(Delivered{.taken = false, .born = 4, .withdrawal = an_announcement(std::chrono::seconds{0})}),
         delivered};
-    all["beside"] = {encode_beside(guid("77")), [](const base::Message& message) -> base::Result<base::Message> {
-                         BASE_TRY(const auto value, decode_beside(message.header));
-                         return encode_beside(value);
-                     }};
+    all["neighbour_query"] = {encode_neighbour_query(guid("77")),
+                              [](const base::Message& message) -> base::Result<base::Message> {
+                                  BASE_TRY(const auto value, decode_neighbour_query(message.header));
+                                  return encode_neighbour_query(value);
+                              }};
     const std::vector<Acknowledgement> acknowledgements{{.stamp = 5, .range = {0, 3}}, {.stamp = 6, .range = {2, 512}}};
     all["arrived"] = {encode(acknowledgements), [](const base::Message& message) -> base::Result<base::Message> {
                           BASE_TRY(const auto value, decode_arrived(message.header));

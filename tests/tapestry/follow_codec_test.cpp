@@ -28,8 +28,8 @@ const std::map<std::string, Again> kDecoders{
     {"look", &again<Look, decode_look>},
     {"look_of_a_newcomer", &again<Look, decode_look>},
     {"view", &again<View, decode_view>},
-    {"hang", &again<Hang, decode_hang>},
-    {"hung", &again<Hung, decode_hung>},
+    {"attach", &again<Attach, decode_attach>},
+    {"attach_reply", &again<AttachReply, decode_attach_reply>},
     {"digest", &again<Digest, decode_digest>},
     {"digested", &again<Digested, decode_digested>},
     {"push", &again<Push, decode_push>},
@@ -123,7 +123,7 @@ TEST(FollowCodec, LimitsAreKept) {
     view = sample_view();
     view.room = kMaxChildren + 1;
     EXPECT_FALSE(decode_view(encode(view, {})));
-    EXPECT_FALSE(decode_hung(encode(Hung{static_cast<Verdict>(99), sample_view()}, {})));
+    EXPECT_FALSE(decode_attach_reply(encode(AttachReply{static_cast<Verdict>(99), sample_view()}, {})));
     EXPECT_FALSE(decode_leave(encode(Leave{sample_guid(1), {}, {sample_guid(2), std::string(256, 'x')}})));
 }
 

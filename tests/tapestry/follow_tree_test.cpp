@@ -1,4 +1,4 @@
-// A place in a tree of followers: whom one may hang below, and that no order of events makes a circle.
+// A place in a tree of followers: whom one may be below, and that no order of events makes a circle.
 #include "followers/follow_tree.hpp"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ Standing standing_at(const Rank& rank, std::vector<base::NodeId> path = {}) {
 class Tree : public ::testing::Test {
   protected:
     FollowTree tree{node("5"), {.children = 2, .silence = 12s}};
-    void hang(std::string_view parent, const Rank& rank) {
+    void attach(std::string_view parent, const Rank& rank) {
         tree.hang_below(at(0s), address(parent), standing_at(rank), 20ms);
     }
 };
@@ -42,7 +42,7 @@ TEST_F(Tree, ANewcomerMayHangBelowAnybodyWhoHasAPlace) {
 }
 
 TEST_F(Tree, RanksAreTakenOverOneDeeper) {
-    hang("7", {4, node("8"), 1});
+    attach("7", {4, node("8"), 1});
     EXPECT_EQ(tree.rank(), (Rank{4, node("8"), 2}));
     EXPECT_EQ(tree.delay(), 20ms);
     EXPECT_EQ(tree.hear(at(5s), node("7"), standing_at({5, node("8"), 1})), FollowTree::Heard::changed);
@@ -50,7 +50,7 @@ TEST_F(Tree, RanksAreTakenOverOneDeeper) {
 }
 
 TEST_F(Tree, OfAWayUpThatIsLongerThanAnyNoMoreIsSaidThanIsUnderstood) {
-    hang("7", {4, node("8"), 1});
+    attach("7", {4, node("8"), 1});
     auto standing = standing_at({5, node("8"), 1});
     standing.delay = 1h;  // the most that is understood
     (void)tree.hear(at(5s), node("7"), standing);
@@ -58,14 +58,14 @@ TEST_F(Tree, OfAWayUpThatIsLongerThanAnyNoMoreIsSaidThanIsUnderstood) {
 }
 
 TEST_F(Tree, NobodyHangsBelowAnEqual) {
-    hang("7", {4, node("8"), 1});
+    attach("7", {4, node("8"), 1});
     EXPECT_FALSE(tree.may_hang_below(node("6"), standing_at({4, node("8"), 2})));
     EXPECT_TRUE(tree.may_hang_below(node("6"), standing_at({5, node("8"), 2}))) << "but it may in the next round";
     EXPECT_TRUE(tree.eligible(node("6"), standing_at({4, node("8"), 2})));
 }
 
 TEST_F(Tree, WhileHeldTheRankStaysSoThatOthersComeToRankHigher) {
-    hang("7", {4, node("8"), 1});
+    attach("7", {4, node("8"), 1});
     tree.hold();
     EXPECT_EQ(tree.hear(at(5s), node("7"), standing_at({5, node("8"), 1})), FollowTree::Heard::same);
     EXPECT_EQ(tree.rank(), (Rank{4, node("8"), 2}));
@@ -83,7 +83,7 @@ TEST_F(Tree, WhoHangsBelowUsIsNoParent) {
 }
 
 TEST_F(Tree, AParentThatHangsBelowUsIsNoneAnyMore) {
-    hang("7", {4, node("8"), 1});
+    attach("7", {4, node("8"), 1});
     EXPECT_EQ(tree.hear(at(5s), node("7"), standing_at({5, node("8"), 1}, {node("5"), node("8")})),
               FollowTree::Heard::fallen);
     EXPECT_EQ(tree.hear(at(5s), node("7"), standing_at({1, node("7"), 0})), FollowTree::Heard::outdated);
@@ -92,7 +92,7 @@ TEST_F(Tree, AParentThatHangsBelowUsIsNoneAnyMore) {
 }
 
 TEST_F(Tree, AParentOfWhichNothingWasHeardIsSilent) {
-    hang("7", {4, node("8"), 1});
+    attach("7", {4, node("8"), 1});
     EXPECT_EQ(tree.silent_at(), at(12s));
     EXPECT_EQ(tree.hear(at(5s), node("7"), standing_at({5, node("8"), 1})), FollowTree::Heard::changed);
     EXPECT_EQ(tree.silent_at(), at(17s));
@@ -128,7 +128,7 @@ TEST_F(Tree, ALeafGivesWayToAForkButAForkDoesNot) {
     EXPECT_EQ(tree.judge(node("6"), {}, 1), Verdict::full) << "only forks are left";
 }
 
-TEST_F(Tree, WhoWasCrowdedOutAndHangsHereAgainIsStillCrowdedOut) {
+TEST_F(Tree, WhoWasEvictedAndAttachesHereAgainIsStillEvicted) {
     tree.become_top();
     tree.take_child(address("1"), 0, 0);
     tree.take_child(address("2"), 0, 0);
@@ -153,7 +153,7 @@ TEST(FollowTree, HasNoMoreChildrenThanAViewMayNameHoweverManyItsConfigAllows) {
 
 TEST_F(Tree, NobodyCanUseUpTheRounds) {
     EXPECT_FALSE(tree.may_hang_below(node("7"), standing_at({~std::uint64_t{0}, node("7"), 0})));
-    hang("7", {1, node("7"), 0});
+    attach("7", {1, node("7"), 0});
     EXPECT_EQ(tree.hear(at(1s), node("7"), standing_at({~std::uint64_t{0}, node("7"), 0})), FollowTree::Heard::fallen);
     EXPECT_EQ(tree.hear(at(1s), node("7"), standing_at({2, node("7"), 0})), FollowTree::Heard::changed);
     EXPECT_EQ(tree.hear(at(1001ms), node("7"), standing_at({3, node("7"), 0})), FollowTree::Heard::same)
@@ -162,7 +162,7 @@ TEST_F(Tree, NobodyCanUseUpTheRounds) {
 
 TEST_F(Tree, ATreeIsOnlySoDeep) {
     EXPECT_FALSE(tree.eligible(node("7"), standing_at({1, node("8"), kMaxDepth})));
-    hang("7", {1, node("8"), kMaxDepth - 2});
+    attach("7", {1, node("8"), kMaxDepth - 2});
     EXPECT_EQ(tree.judge(node("6"), {}, 0), Verdict::too_deep);
 }
 
@@ -214,7 +214,7 @@ class Crowd {
         }
         return false;
     }
-    [[nodiscard]] std::size_t hung() const { return hung_; }
+    [[nodiscard]] std::size_t attached() const { return attached_; }
     [[nodiscard]] std::size_t deepest() const {
         std::size_t most = 0;
         for (const auto& tree : trees_) most = std::max<std::size_t>(most, tree.rank().depth);
@@ -261,7 +261,7 @@ class Crowd {
             auto& asker = trees_[answer.to];
             if (!asker.may_hang_below(ids_[answer.from], answer.standing)) return;
             asker.hang_below(now_, {ids_[answer.from], "h:1"}, answer.standing, 1ms);
-            ++hung_;
+            ++attached_;
             return;
         }
         const auto other = rng().below(kSize);
@@ -277,11 +277,11 @@ class Crowd {
     std::vector<Letter> letters_;
     std::deque<Letter> answers_;
     base::TimePoint now_{};
-    std::size_t hung_ = 0;
+    std::size_t attached_ = 0;
 };
 
 TEST(FollowTree, NoOrderOfEventsMakesACycleAndNoRankFalls) {
-    std::size_t hung = 0;
+    std::size_t attached = 0;
     std::size_t deepest = 0;
     for (std::uint64_t seed = 1; seed <= 40; ++seed) {
         Crowd crowd{seed};
@@ -290,9 +290,9 @@ TEST(FollowTree, NoOrderOfEventsMakesACycleAndNoRankFalls) {
             ASSERT_FALSE(crowd.has_cycle()) << "seed " << seed << ", step " << i;
             deepest = std::max(deepest, crowd.deepest());
         }
-        hung += crowd.hung();
+        attached += crowd.attached();
     }
-    EXPECT_GT(hung, 4'000U) << "much happened";
+    EXPECT_GT(attached, 4'000U) << "much happened";
     EXPECT_GT(deepest, 4U);
 }
 

@@ -56,7 +56,7 @@ TEST(FollowersSim, TheCheckerSeesCycles) {
     EXPECT_EQ(in_cycles({0U}), 1U);
 }
 
-// A process that died and began anew may hang below one that still takes it for its parent, if that was told of another
+// A process that died and began anew may be below one that still takes it for its parent, if that was told of another
 // way meanwhile; it finds out with the next digest that it misses. Nothing else makes a cycle (FollowTree.NoOrder...).
 TEST(FollowersSim, AfterAllHarmsThereIsOneTreeAndEverybodyHasTheNewest) {
     std::size_t cycles = 0;

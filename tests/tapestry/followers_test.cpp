@@ -1,4 +1,4 @@
-// Followers on small rings: hanging, telling, leaving, and what liars come to.
+// Followers on small rings: Attaching, telling, leaving, and what liars come to.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ struct Small : FollowWorld {
         follow_all(count, std::chrono::seconds{count}, 30s);
     }
     ~Small() { EXPECT_EQ(cycles, 0U); }
-    /// One that hangs below another and has children.
+    /// One that is below another and has children.
     [[nodiscard]] NodeIndex fork() {
         for (const auto index : following()) {
             if (parent_of(index) && !followers(index).place(object)->children.empty()) return index;
@@ -165,7 +165,7 @@ TEST(Followers, OnlyMembersHangAndPush) {
     Small net{12, 5};
     net.members = [&net](const base::NodeId& node) { return node != net.id(15); };
     EXPECT_EQ(net.ask(15, 2, encode(Push{net.object, 7}, signed_news(7))).error(), base::Errc::denied);
-    EXPECT_EQ(net.ask(15, 2, encode(Hang{net.object, {}, 0, 0})).error(), base::Errc::denied);
+    EXPECT_EQ(net.ask(15, 2, encode(Attach{net.object, {}, 0, 0})).error(), base::Errc::denied);
 }
 
 TEST(Followers, TrueNewsIsTakenAlthoughALiarSaysAtTheSameTimeThatItIsOther) {
@@ -434,9 +434,9 @@ std::function<void(base::sim::Letter&)> boaster(NodeIndex liar, std::uint64_t ro
         if (message.service() != base::Service::followers) return;
         const auto boast = [&](Standing& standing) { standing.rank.round += rounds; };
         if (letter.kind == base::sim::Letter::Kind::answer) {
-            if (auto hung = decode_hung(message); hung && message.verb() == 2) {
-                boast(hung->view.standing);
-                message = encode(*hung, message.payload);
+            if (auto reply = decode_attach_reply(message); reply && message.verb() == 2) {
+                boast(reply->view.standing);
+                message = encode(*reply, message.payload);
             } else if (auto view = decode_view(message); view && message.verb() == 1) {
                 boast(view->standing);
                 message = encode(*view, message.payload);
@@ -498,7 +498,7 @@ TEST(Followers, AChildThatTookTheTopIsSoughtByTheOldOneAlthoughStrangersToldStor
     tell();
     net.world.run_for(2s);
     ASSERT_EQ(sought, 2U) << "not each time";
-    ASSERT_TRUE(net.ask(15, top, encode(Hang{net.object, {}, 0, 0})));
+    ASSERT_TRUE(net.ask(15, top, encode(Attach{net.object, {}, 0, 0})));
     ASSERT_EQ(std::ranges::count(net.followers(top).place(net.object)->children, net.id(15)), 1);
     net.world.node(15).env().transport.notify(net.world.node(top).address(), encode(Leave{net.object, higher, {}}));
     net.world.run_for(1s);

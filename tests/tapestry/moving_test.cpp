@@ -158,7 +158,7 @@ TEST(Moving, ANewcomerBehindASlowLineIsGivenEverythingAndNotAllAtOnce) {
 
 TEST(Moving, AHandOverThatTakesLongerThanTheNewcomerWaitsIsNotBegunAgain) {
     MeshOptions options;
-    options.dolr.settle = 15s;
+    options.dolr.quiet_period = 15s;
     Mesh mesh{105, std::move(options)};
     mesh.add_directly(2);
     const auto objects = publish_at_the_other(mesh, 100'000);
@@ -343,7 +343,7 @@ TEST(Moving, OneThatSwallowsWhatItIsSentKeepsNobodyElseWaiting) {
 TEST(Moving, WhoComesWhileOneIsBeingToldDoesNotKeepTheRestFromIt) {
     MeshOptions options;
     options.dolr.root_backups = 3;
-    options.dolr.settle = 2s;
+    options.dolr.quiet_period = 2s;
     Mesh mesh{108, std::move(options)};
     mesh.add_directly(2);
     const auto objects = publish_at_the_other(mesh, 100'000);
@@ -383,7 +383,7 @@ TEST(Moving, WhatOneAlonePublishedIsFoundByWhoeverJoinsIt) {
 
 TEST(Moving, APublisherHandsOverWhatItWasTheRootOfItself) {
     MeshOptions options;
-    options.dolr.settle = 20s;  // long before anybody is told unasked
+    options.dolr.quiet_period = 20s;  // long before anybody is told unasked
     Mesh mesh{102, std::move(options)};
     mesh.add_directly(1);
     const auto objects = some_objects(mesh, 60);
@@ -402,7 +402,7 @@ TEST(Moving, APublisherThatIsAskedAsOneBesideARootNamesItself) {
     mesh.dolr(0).publish({object});
     auto& env = mesh.world.node(asker).env();
     const auto answer = *mesh.world.node(asker).run(
-        env.transport.request(mesh.world.node(0).address(), encode_beside(object), mesh.world.now() + 3s));
+        env.transport.request(mesh.world.node(0).address(), encode_neighbour_query(object), mesh.world.now() + 3s));
     ASSERT_TRUE(answer);
     const auto parcels = decode_publish(*answer);
     ASSERT_TRUE(parcels);
@@ -436,7 +436,7 @@ TEST(Moving, WhoAnswersNonsenseBesideARootHasNotSaidThatNobodyPublishesIt) {
         mesh.world.network().set_liar(node, [node](base::sim::Letter& letter) {
             if (letter.from != node || letter.kind != base::sim::Letter::Kind::answer || !letter.content) return;
             if (letter.content->service() != base::Service::tapestry) return;
-            if (letter.content->verb() == static_cast<std::uint8_t>(Verb::beside)) {
+            if (letter.content->verb() == static_cast<std::uint8_t>(Verb::neighbour_query)) {
                 letter.content->header = base::to_bytes("\xFF\xFF nonsense");
             }
         });
@@ -498,7 +498,7 @@ class InDoubt : public ::testing::Test {
     base::Result<base::Message> ask_beside() {
         auto& node = world.node(0);
         return *node.run(
-            node.env().transport.request(node.address(), encode_beside(world.rng().guid()), world.now() + 3s));
+            node.env().transport.request(node.address(), encode_neighbour_query(world.rng().guid()), world.now() + 3s));
     }
     base::sim::World world{97};
 };

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "base/error.hpp"
 #include "base/host/host_rng.hpp"
+#include "cli/files.hpp"
 #include "keys/key_file.hpp"
 #include "recorded_io.hpp"
 
@@ -141,12 +143,38 @@ TEST(Keys, ImportingAnotherKeyNeedsReplaceAndKeepsTheOldOne) {
     EXPECT_EQ(user.home.read(".local/share/pelago/owner.key.old-" + old_name), old_key);
 }
 
-TEST(Keys, ImportingTheSameKeyAgainTakesItsPassphraseOver) {
+TEST(Keys, ImportingTheSameKeyWithOtherPassphrasesNeedsReplaceToo) {
     KeyOwner user;
+    EXPECT_EQ(user({"key", "import", user.home.path("recovery.key")}).code, 0) << "nothing would change";
     user.home.write("pass", "one\n");
     EXPECT_EQ(user({"key", "passwd", "--new-password-file", user.home.path("pass")}).code, 0);
-    EXPECT_EQ(user({"key", "import", user.home.path("recovery.key")}).code, 0);
+    const auto protected_key = user.home.read(".local/share/pelago/owner.key");
+    const auto refused = user({"key", "import", user.home.path("recovery.key")});
+    EXPECT_EQ(refused.code, 1);
+    EXPECT_NE(refused.err.find("the same key, with other passphrases; --replace"), std::string::npos) << refused.err;
+    EXPECT_EQ(user.home.read(".local/share/pelago/owner.key"), protected_key);
+
+    const auto name = user({"key", "show", "--json"}).json().at("public_key").get<std::string>().substr(0, 16);
+    user.home.write(".local/share/pelago/owner.key.old-" + name, "kept earlier");
+    EXPECT_EQ(user({"key", "import", "--replace", user.home.path("recovery.key")}).code, 0);
     EXPECT_FALSE(user({"key", "show", "--json"}).json().at("passphrase"));
+    EXPECT_EQ(user.home.read(".local/share/pelago/owner.key.old-" + name), "kept earlier");
+    EXPECT_EQ(user.home.read(".local/share/pelago/owner.key.old-" + name + "-2"), protected_key);
+}
+
+TEST(Keys, OfTwoChangesAtTheSameMomentTheSecondIsRefused) {
+    KeyOwner user;
+    const auto path = user.home.path(".local/share/pelago/owner.key");
+    const auto before = user.home.read(".local/share/pelago/owner.key");
+    const auto change = [&](std::string_view text) {
+        const auto is_as_before = [&](base::ByteView now) { return base::as_text(now) == before; };
+        return change_small_file(path, 10'000, is_as_before, base::as_bytes(text));
+    };
+    ASSERT_TRUE(change("first"));
+    const auto second = change("second");
+    EXPECT_EQ(second.error(), base::Errc::busy);
+    EXPECT_NE(second.error().detail().find("run this one again"), std::string::npos);
+    EXPECT_EQ(user.home.read(".local/share/pelago/owner.key"), "first");
 }
 
 TEST(Keys, APassphraseCanBeSetChangedAndRemoved) {

@@ -52,6 +52,19 @@ TEST(Settings, AByteOrderMarkBeforeThemIsNoPartOfThem) {
     EXPECT_EQ(user({"config", "show", "--json"}).json().at("settings").at("volume").at("value"), "x");
 }
 
+TEST(Settings, ARateIsKibibytesOrASize) {
+    User user;
+    for (const auto* good : {"500", "2M", "0", "1.5MiB"}) {
+        EXPECT_EQ(user({"--limit-upload", good, "config", "show"}).err, "") << good;
+    }
+    for (const auto* bad : {"fast", "-1", "10X"}) {
+        const auto outcome = user({"--limit-download", bad, "volume", "list"});
+        EXPECT_EQ(outcome.code, 2) << bad;
+        EXPECT_NE(outcome.err.find("it must be KiB a second, like 500, or a size a second, like 2M"), std::string::npos)
+            << outcome.err;
+    }
+}
+
 TEST(Settings, AnUnknownKeyIsRefusedByNameAndLine) {
     User user;
     user.home.write(".config/pelago/pelago.toml", "# mine\nvolum = 'photos'\n");

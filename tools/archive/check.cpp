@@ -70,10 +70,13 @@ nlohmann::json to_json(const std::vector<objstore::gc::BadBlock>& blocks) {
 nlohmann::json summary(const CheckReport& report) {
     auto hurt = nlohmann::json::array();
     for (const auto& one : report.hurt) {
-        hurt.push_back({{"snapshot_id", one.snapshot.id().hex()},
-                        {"tree_damaged", one.unreadable},
-                        {"files", one.files},
-                        {"paths", one.paths}});
+        nlohmann::json entry{{"tree_damaged", one.unreadable}, {"files", one.files}, {"paths", one.paths}};
+        if (one.version.empty()) {
+            entry["snapshot_id"] = one.snapshot.id().hex();
+        } else {
+            entry["version"] = one.version;
+        }
+        hurt.push_back(std::move(entry));
     }
     return {{"message_type", "summary"},
             {"num_errors", report.damaged.size()},
@@ -102,10 +105,12 @@ void print(Console& console, const CheckReport& report) {
                             human_size(report.bytes_unneeded), plural(report.blocks_unneeded, "block", "blocks"));
     }
     for (const auto& one : report.hurt) {
-        text +=
-            fmt::format("snapshot {} of {}:{} {}\n", one.snapshot.id().short_hex(), local_time(one.snapshot.time_ns),
-                        one.unreadable ? " a part of its list of files is lost," : "",
-                        plural(one.files, "path is hurt", "paths are hurt"));
+        const auto what = one.version.empty()    ? "snapshot " + one.snapshot.id().short_hex()
+                          : one.version == "now" ? std::string{"the volume, now,"}
+                                                 : "version " + one.version;
+        text += fmt::format("{} of {}:{} {}\n", what, local_time(one.snapshot.time_ns),
+                            one.unreadable ? " a part of its list of files is lost," : "",
+                            plural(one.files, "path is hurt", "paths are hurt"));
         const auto most = console.output().verbose > 0 ? one.paths.size() : std::min(kNamed, one.paths.size());
         for (std::size_t i = 0; i < most; ++i) text += "  " + printable(one.paths[i]) + "\n";
         if (most < one.files) text += "  and " + human_count(one.files - most) + " more\n";
@@ -160,13 +165,13 @@ base::Result<ExitCode> check(Context& context, const Options& options) {
 
 void add_check(Verbs& verbs, CLI::App& archive) {
     const auto options = std::make_shared<Options>();
-    CLI::App& verb = verbs.add(
-        archive,
-        {"check", "See whether everything that snapshots need is there",
-         "archive check\narchive check --read-data-subset 1/7",
-         "Reads every tree of every snapshot, and asks the holders for every block. What is damaged is named, with the "
-         "snapshots and files that it costs (exit code 4)."},
-        [options](Context& context) { return check(context, *options); });
+    CLI::App& verb = verbs.add(archive,
+                               {"check", "See whether everything that snapshots need is there",
+                                "archive check\narchive check --read-data-subset 1/7",
+                                "Reads every tree of every snapshot and version, and asks the holders for every block. "
+                                "What is damaged is named, with the "
+                                "snapshots, versions and files that it costs (exit code 4)."},
+                               [options](Context& context) { return check(context, *options); });
     auto* all = verb.add_flag("--read-data", options->read_data, "Read every block to its last byte, too");
     verb.add_option("--read-data-subset", options->subset, "Read a part of them: n/t (a t-th), x% or a size, at random")
         ->type_name("PART")

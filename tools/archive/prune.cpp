@@ -138,7 +138,10 @@ base::Result<PruneReport> collect(Context& context, VolumeAccess& access, const 
     console.status("");
     if (report) return report;
     if (report.error() == objstore::Errc::damaged) {
-        return report.error().with("cannot tell what is needed, so nothing was given back; see 'pelago archive check'");
+        return report.error().with(
+            "cannot tell what is needed, so nothing was given back; 'pelago archive check' names the snapshot or "
+            "version "
+            "that lost it: repair it, or forget it ('pelago archive forget', 'pelago volume forget')");
     }
     return report.error().with("cannot prune");
 }

@@ -1,6 +1,7 @@
 #include "cli/files.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -129,6 +130,21 @@ base::Result<void> replace_small_file(const std::string& named, base::ByteView b
         return error;
     }
     return sync_parent(path);
+}
+
+base::Result<void> change_small_file(const std::string& named, std::size_t limit,
+                                     const std::function<bool(base::ByteView)>& is_as_before, base::ByteView bytes) {
+    BASE_TRY(const std::string path, behind_links(named));
+    const Descriptor locked{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+    if (!locked.open()) return failed(path);
+    while (::flock(locked.get(), LOCK_EX) != 0) {
+        if (errno != EINTR) return failed(path);
+    }
+    // Whoever replaced it meanwhile put another file there, with other bytes; and the lock is on the old one.
+    BASE_TRY(const auto now, read_small_file(path, limit));
+    if (!now || !is_as_before(*now))
+        return base::Error{base::Errc::busy, path + " was changed meanwhile by another command; run this one again"};
+    return replace_small_file(path, bytes);
 }
 
 base::Result<void> make_directories(const std::string& path) {

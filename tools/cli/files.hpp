@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,11 @@ namespace tools {
 [[nodiscard]] base::Result<void> write_new_file(const std::string& path, base::ByteView bytes);
 /// The old bytes or the new ones, whatever crashes when. Mode 0600, durable.
 [[nodiscard]] base::Result<void> replace_small_file(const std::string& path, base::ByteView bytes);
+/// The same, if what is there (at most `limit` bytes) `is_as_before`: of two that change it at the same moment the
+/// second gets Errc::busy, and changes nothing.
+[[nodiscard]] base::Result<void> change_small_file(const std::string& path, std::size_t limit,
+                                                   const std::function<bool(base::ByteView)>& is_as_before,
+                                                   base::ByteView bytes);
 /// With its parents, mode 0700.
 [[nodiscard]] base::Result<void> make_directories(const std::string& path);
 /// What root makes for an ordinary user is that user's: gives the open `file` to the owner of `path`, or, where that is

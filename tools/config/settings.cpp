@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cassert>
-#include <charconv>
 
 #include "base/error.hpp"
 #include "cli/exit_code.hpp"
@@ -31,7 +30,19 @@ constexpr std::array kSpecs{
                 "Space that the store of this machine may take"},
     SettingSpec{"cache", Kind::size, "PELAGO_CACHE", nullptr, "SIZE", "",
                 "Unused space in which a node caches what it read; 0 for no cache"},
+    SettingSpec{
+        "limit_upload", Kind::rate, "PELAGO_LIMIT_UPLOAD", "--limit-upload", "RATE", "",
+        "Store at most RATE KiB (or a size, like 2M) of blocks a second; a node sends each to as many others as "
+        "there are copies"},
+    SettingSpec{"limit_download", Kind::rate, "PELAGO_LIMIT_DOWNLOAD", "--limit-download", "RATE", "",
+                "Read at most RATE KiB (or a size) of blocks a second"},
 };
+
+/// As restic's: a bare number counts KiB.
+std::optional<std::uint64_t> parse_rate(const std::string& text) {
+    const bool bare = text.find_first_not_of("0123456789") == std::string::npos;
+    return parse_size(bare && !text.empty() ? text + "KiB" : text);
+}
 
 constexpr std::size_t kMaxFileBytes = 1U << 20U;
 
@@ -51,17 +62,8 @@ base::Result<void> check_value(const SettingSpec& spec, const std::string& text,
         case Kind::size:
             if (!parse_size(text)) return refuse("a size, like 10G or 500MiB");
             break;
-        case Kind::duration:
-            if (!parse_duration(text)) return refuse("a duration, like 90s, 15m, 1h or 7d");
-            break;
-        case Kind::number: {
-            std::uint64_t number = 0;
-            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-            if (error != std::errc{} || end != text.data() + text.size()) return refuse("a number");
-            break;
-        }
-        case Kind::boolean:
-            if (text != "true" && text != "false") return refuse("true or false");
+        case Kind::rate:
+            if (!parse_rate(text)) return refuse("KiB a second, like 500, or a size a second, like 2M");
             break;
     }
     return base::ok();
@@ -105,6 +107,11 @@ const Settings::Value& Settings::value(std::string_view key) const {
 const std::string& Settings::get(std::string_view key) const { return value(key).text; }
 
 std::optional<std::uint64_t> Settings::size(std::string_view key) const { return parse_size(get(key)); }
+
+std::optional<std::uint64_t> Settings::rate(std::string_view key) const {
+    const auto rate = parse_rate(get(key));
+    return rate == 0 ? std::nullopt : rate;
+}
 
 base::Result<Settings> load_settings(const std::map<std::string, std::string, std::less<>>& flags,
                                      const Environment& environment, std::vector<base::Error>* problems) {

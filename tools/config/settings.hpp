@@ -14,7 +14,7 @@ namespace tools {
 
 /// One thing that can be set. `key` is its name in pelago.toml ("node.capacity" is `capacity` in the table [node]).
 struct SettingSpec {
-    enum class Kind { text, name, path, size, duration, number, boolean };
+    enum class Kind { text, name, path, size, rate };
 
     const char* key;
     Kind kind;
@@ -45,6 +45,8 @@ class Settings {
     }
     /// Requires: the setting is of that kind; its text was checked when it was read. Nullopt if nothing says it.
     [[nodiscard]] std::optional<std::uint64_t> size(std::string_view key) const;
+    /// Likewise: bytes a second. Nullopt also for 0: no limit.
+    [[nodiscard]] std::optional<std::uint64_t> rate(std::string_view key) const;
 
     /// Files that were read.
     [[nodiscard]] const std::vector<std::string>& files() const { return files_; }

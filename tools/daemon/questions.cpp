@@ -44,7 +44,7 @@ json describe(const pastry::Status& status) {
     json neighbours = json::array();
     for (const auto& node : status.leaf_set) neighbours.push_back(describe(node));
     return {{"neighbours", std::move(neighbours)},
-            {"settled", status.settled},
+            {"converged", status.converged},
             {"table_rows", status.table_rows},
             {"table_entries", status.table_entries},
             {"estimated_nodes", status.estimated_nodes},

@@ -23,11 +23,13 @@ constexpr std::size_t kMostOldBytes = 1U << 20U;  // of whatever lies where the 
 struct Located {
     std::string path;
     KeyFile file;
+    KeyFile as_read;
 };
 
 base::Result<Located> locate(Context& context) {
     BASE_TRY(auto file, owner_key_file(context));
-    return Located{context.settings.get("key_file"), std::move(file)};
+    auto as_read = file;
+    return Located{context.settings.get("key_file"), std::move(file), std::move(as_read)};
 }
 
 base::Result<ExitCode> show(Context& context) {
@@ -62,13 +64,17 @@ base::Result<ExitCode> export_to(Context& context, const std::string& target) {
 
 /// What is there under the key's name, be it damaged.
 base::Result<void> keep_old_key(Context& context, const std::string& path, const std::string& suffix) {
-    const std::string beside = path + suffix;
     BASE_TRY(const auto bytes, read_small_file(path, kMostOldBytes));
     if (!bytes) return base::ok();
-    auto kept = write_new_file(beside, *bytes);
-    if (!kept && !(kept.error() == base::Errc::exists)) return kept.error().with("cannot keep the old owner key");
-    context.console.note("kept the old key as " + printable(beside));
-    return base::ok();
+    for (int number = 1;; ++number) {
+        const std::string beside = path + suffix + (number == 1 ? "" : "-" + std::to_string(number));
+        const auto kept = write_new_file(beside, *bytes);
+        if (!kept && !(kept.error() == base::Errc::exists)) return kept.error().with("cannot keep the old owner key");
+        BASE_TRY(const auto there, read_small_file(beside, kMostOldBytes));
+        if (!there || *there != *bytes) continue;
+        context.console.note("kept the old key as " + printable(beside));
+        return base::ok();
+    }
 }
 
 base::Result<ExitCode> import_from(Context& context, const std::string& source, bool replace) {
@@ -79,10 +85,14 @@ base::Result<ExitCode> import_from(Context& context, const std::string& source, 
     const auto old = read_key_file(context, path);
     const bool damaged = !old && (old.error() == base::Errc::corrupt || old.error() == base::Errc::bad_format);
     if (!old && !damaged) return old.error();
-    const bool other = damaged || (*old && (*old)->public_key != file->public_key);
+    const bool same_key = !damaged && *old && (*old)->public_key == file->public_key;
+    // Passphrases that were added since would be lost, and those that were removed would open it again.
+    const bool other = damaged || (*old && (*old)->encode() != file->encode());
     if (other && !replace) {
         return base::Error{Errc::key_exists, "cannot import over " + path + " (it is " +
-                                                 (damaged ? "damaged" : "another key") +
+                                                 (damaged    ? "damaged"
+                                                  : same_key ? "the same key, with other passphrases"
+                                                             : "another key") +
                                                  "; --replace keeps it beside)"};
     }
     if (other) BASE_CHECK(keep_old_key(context, path, damaged ? ".damaged" : ".old-" + (*old)->name()));
@@ -118,7 +128,13 @@ base::Result<Passphrase> new_passphrase(Context& context, const PassphraseOption
 
 base::Result<void> write_key(Context& context, const Located& key, const std::string& cannot) {
     const auto names = names_of(key.path);
-    if (auto written = replace_small_file(key.path, base::as_bytes(key.file.encode())); !written) {
+    const auto is_as_read = [&](base::ByteView now) {
+        const auto file = KeyFile::decode(now);
+        return file && *file == key.as_read;
+    };
+    const auto text = key.file.encode();
+    const auto written = change_small_file(key.path, kMaxKeyFileBytes, is_as_read, base::as_bytes(text));
+    if (!written) {
         return written.error().with(cannot);
     }
     if (names > 1) {

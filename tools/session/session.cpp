@@ -10,6 +10,7 @@
 #include "daemon/control.hpp"
 #include "past/error.hpp"
 #include "past/local.hpp"
+#include "session/limited_storage.hpp"
 #include "session/lone_transport.hpp"
 
 namespace tools {
@@ -60,6 +61,12 @@ base::Result<std::unique_ptr<Session>> Session::open(std::unique_ptr<Session> se
     if (!opened) {
         const bool whole = opened.error() == Errc::no_node || opened.error() == base::Errc::bad_argument;
         return whole ? opened.error() : opened.error().with("cannot use the data directory " + path);
+    }
+    const auto& settings = context.settings;
+    const RateLimits limits{settings.rate("limit_upload"), settings.rate("limit_download")};
+    if (limits.upload || limits.download) {
+        session->limited_ = limit_rates(*session->storage_, session->runtime_->clock(), limits);
+        session->storage_ = session->limited_.get();
     }
     session->high_water_ = objstore::make_disk_high_water(session->env(), kMarksDirectory);
     return session;

@@ -53,6 +53,7 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
+    /// Within --limit-upload and --limit-download.
     [[nodiscard]] past::Storage& storage() { return *storage_; }
     /// The client's doors: its disk is DIR/client.
     [[nodiscard]] base::NodeEnv env();
@@ -119,7 +120,8 @@ class Session {
     std::unique_ptr<base::Transport> transport_;  // to the node near us, or one that reaches nobody
     std::unique_ptr<past::Storage> client_;
     std::unique_ptr<SharedStore> shared_;
-    past::Storage* storage_ = nullptr;
+    std::unique_ptr<past::Storage> limited_;
+    past::Storage* storage_ = nullptr;  // the one of these that calls come in at
     std::optional<std::string> network_;
     std::unique_ptr<objstore::HighWater> high_water_;
 };

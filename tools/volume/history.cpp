@@ -232,6 +232,38 @@ base::Result<ExitCode> log(Context& context, const LogOptions& options) {
     return report_damage(context, *access.volume, ExitCode::done);
 }
 
+// --- forget
+
+struct ForgetOptions {
+    std::string volume;
+    std::vector<std::string> versions;
+};
+
+base::Result<ExitCode> forget(Context& context, const ForgetOptions& options) {
+    BASE_TRY(const VolumeAccess access, open_volume(context, options.volume, IfAbsent::refuse));
+    BASE_TRY(const auto history, read(access));
+    std::vector<Snapshot> chosen;
+    for (const auto& text : options.versions) {
+        const auto* found = version_named(history, text);
+        if (found == nullptr)
+            return base::Error{objstore::Errc::no_such_snapshot, "volume '" + options.volume + "' keeps no version '" +
+                                                                     text + "'; 'pelago volume log " + options.volume +
+                                                                     "' lists them"};
+        chosen.push_back(*found);
+    }
+    for (const auto& version : chosen) {
+        const auto done = access.session->run(objstore::forget_version(*access.volume, version));
+        if (!done) return done.error().with("cannot forget version " + objstore::version_name(version));
+    }
+    if (context.console.output().json) {
+        context.console.print_json({{"message_type", "summary"}, {"versions_forgotten", chosen.size()}});
+    } else {
+        context.console.print(plural(chosen.size(), "version", "versions") +
+                              " forgotten; 'pelago archive prune' gives their room back\n");
+    }
+    return report_damage(context, *access.volume, ExitCode::done);
+}
+
 // --- diff
 
 struct DiffOptions {
@@ -292,6 +324,17 @@ void add_history_verbs(Verbs& verbs, CLI::App& group) {
                   [logged](Context& context) { return log(context, *logged); });
     log_verb.add_option("NAME", logged->volume, "The volume")->required();
     log_verb.add_option("PATH", logged->path, "A path within the volume");
+
+    const auto forgotten = std::make_shared<ForgetOptions>();
+    auto& forget_verb = verbs.add(
+        group,
+        {"forget", "Forget single versions of a mounted volume", "volume forget photos 2026-11-20T08.15.00.123Z",
+         "Named as 'volume log' lists them; one whose data is damaged, too. The present cannot be forgotten. In a "
+         "mount, "
+         "rmdir .snapshots/VERSION does the same."},
+        [forgotten](Context& context) { return forget(context, *forgotten); });
+    forget_verb.add_option("NAME", forgotten->volume, "The volume")->required();
+    forget_verb.add_option("VERSION", forgotten->versions, "The versions")->required();
 
     const auto compared = std::make_shared<DiffOptions>();
     auto& diff_verb = verbs.add(group,

@@ -1,4 +1,4 @@
-// pelago volume policy, log, diff: the versions of a volume that are kept.
+// pelago volume policy, log, forget, diff: the versions of a volume that are kept.
 #pragma once
 
 #include "cli/verbs.hpp"

@@ -52,7 +52,7 @@ class MembershipService {
     /// go. Done at once if it acts here. Errors: denied without the key; unreachable naming that node.
     Task<Result<void>> take_seat();
     /// Has the authority mark this node as draining, or take that back. Errors: unreachable, and those of
-    /// NetworkDirectory::drain().
+    /// NetworkDirectory::drain(); busy after several changes within a minute.
     Task<Result<void>> drain(bool on);
     /// Has the authority remove this node. Errors: unreachable, denied.
     Task<Result<void>> leave();
@@ -72,6 +72,7 @@ class MembershipService {
     [[nodiscard]] Versions ours() const { return {directory_.policy().version, directory_.roster().version}; }
     [[nodiscard]] bool worth_asking(const NodeId& member);
     Task<void> catch_up(Address from, Versions claimed);
+    [[nodiscard]] Result<void> drain_for(const NodeId& member, bool on);
     Task<Result<Message>> ask_seat(Message request);
     bool take_state(ByteView state);
     [[nodiscard]] Message versions() const;
@@ -83,6 +84,11 @@ class MembershipService {
     OnMember on_member_;
     std::set<NodeId> asked_;                  ///< for what they say that they have; they may never answer
     std::map<NodeId, TimePoint> not_before_;  ///< those who did not have it
+    struct Changes {
+        TimePoint since;
+        unsigned count = 0;
+    };
+    std::map<NodeId, Changes> drains_;  ///< who asked to be drained, or not, within the last minute
     TaskGroup tasks_;
 };
 

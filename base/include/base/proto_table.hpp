@@ -9,6 +9,7 @@
 #pragma once
 
 #include <google/protobuf/repeated_field.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include <algorithm>
 #include <array>
@@ -295,6 +296,9 @@ Bytes serialize(const Message& message) {
     message.SerializeWithCachedSizesToArray(out.data());
     return out;
 }
+/// What does not parse is an error of who sent it: Protocol Buffers would print a line on stderr for each such message.
+inline auto* const kPrintedByProtobuf = google::protobuf::SetLogHandler(nullptr);
+
 template <class Message>
 [[nodiscard]] bool parse(Message& message, ByteView bytes) {
     return bytes.size() <= kMaxHeaderBytes && message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));

@@ -43,8 +43,8 @@ class Files {
 
     /// "." and ".." of any directory, too. A name that does not exist is a reply with node 0.
     virtual Reply<EntryReply> lookup(NodeId directory, std::string name) = 0;
-    /// The kernel remembers the node once more (an entry of a listing with attributes). Right after list(), with nothing
-    /// waited for in between.
+    /// The kernel remembers the node once more (an entry of a listing with attributes). Right after list(), with
+    /// nothing waited for in between.
     virtual void remember(NodeId node) = 0;
     virtual void forget(NodeId node, std::uint64_t times) = 0;
     /// `mode` with its type bits left out. Modes follow the caller's umask, or the directory's default ACL.

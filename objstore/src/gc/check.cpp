@@ -10,6 +10,7 @@
 #include "gc/mark_set.hpp"
 #include "gc/walk.hpp"
 #include "objstore/archive/listing.hpp"
+#include "objstore/live/history.hpp"
 #include "past/error.hpp"
 
 namespace objstore::gc {
@@ -41,7 +42,7 @@ class Check {
     base::Task<void> read_some(std::vector<Wanted>* wanted, bool count);
     base::Result<void> note(const base::Guid& id, const base::Error& error);
     base::Task<base::Result<void>> name_what_is_hurt();
-    base::Task<base::Result<void>> name_in(Snapshot snapshot);
+    base::Task<base::Result<void>> name_in(Snapshot snapshot, std::string version);
     void tell(CheckProgress::Step step);
 
     Volume& volume_;
@@ -183,11 +184,20 @@ base::Result<void> Check::note(const base::Guid& id, const base::Error& error) {
 
 base::Task<base::Result<void>> Check::name_what_is_hurt() {
     BASE_CO_TRY(const auto snapshots, co_await volume_.snapshots());
-    for (const auto& snapshot : snapshots) BASE_CO_CHECK(co_await name_in(snapshot));
+    for (const auto& snapshot : snapshots) BASE_CO_CHECK(co_await name_in(snapshot, {}));
+    const auto history = co_await read_history(volume_);
+    if (!history && !is_isolated_damage(history.error().code()) &&
+        !(history.error() == past::Errc::holders_unreachable))
+        co_return history.error();
+    if (!history) co_return base::ok();
+    if (history->live) BASE_CO_CHECK(co_await name_in(*history->live, "now"));
+    for (const auto& version : history->versions) {
+        if (version.name.empty()) BASE_CO_CHECK(co_await name_in(version, version_name(version)));
+    }
     co_return base::ok();
 }
 
-base::Task<base::Result<void>> Check::name_in(Snapshot snapshot) {
+base::Task<base::Result<void>> Check::name_in(Snapshot snapshot, std::string version) {
     HurtSnapshot hurt;
     const auto add = [&](const std::string& path) {
         ++hurt.files;
@@ -213,6 +223,7 @@ base::Task<base::Result<void>> Check::name_in(Snapshot snapshot) {
     }
     if (hurt.unreadable || hurt.files > 0) {
         hurt.snapshot = std::move(snapshot);
+        hurt.version = std::move(version);
         report_.hurt.push_back(std::move(hurt));
     }
     co_return base::ok();

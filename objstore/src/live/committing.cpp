@@ -252,13 +252,21 @@ base::Task<base::Result<void>> WorkingTree::State::commit(State* self) {
 
 namespace {
 
-/// Big files go on being stored beside a commit.
+/// Big files go on being stored beside a commit. Each failure makes the next attempt wait longer: all that is uploaded
+/// in vain is uploaded again.
 base::Task<void> stream_beside(std::shared_ptr<WorkingTree::State> self,
                                std::shared_ptr<WorkingTree::State::Attempt> attempt) {
     constexpr std::chrono::milliseconds kLook{50};
+    constexpr std::chrono::milliseconds kLongest{64'000};
+    auto pause = kLook;
     while (!attempt->result) {
-        co_await self->env.clock.sleep_for(kLook);
-        if (self->committing) (void)co_await WorkingTree::State::stream(self.get());  // the commit says what is wrong
+        co_await self->env.clock.sleep_for(pause);
+        if (!self->committing) continue;
+        const auto done = co_await WorkingTree::State::stream(self.get());
+        pause = done ? kLook : std::min(std::max(2 * pause, std::chrono::milliseconds{1000}), kLongest);
+        if (done) continue;
+        self->last_error = done.error();  // of use to a writer that waits for room
+        self->progress->pulse();
     }
 }
 

@@ -198,12 +198,17 @@ base::Task<base::Result<std::optional<LiveRecord>>> live_record(Tree forest) {
     co_return std::optional{std::move(record)};
 }
 
+base::Error history_of_later_version() {
+    return {base::Errc::unsupported, "the volume's history is of a later version of pelago"};
+}
+
 class SetPolicy final : public ForestEditor {
   public:
     SetPolicy(Volume& volume, HistoryPolicy policy) : volume_{volume}, policy_{std::move(policy)} {}
 
     base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) override {
         BASE_CO_TRY(auto listed, co_await read_listed(forest));
+        if (listed.later) co_return history_of_later_version();
         BASE_CO_CHECK(co_await read_older(volume_.reader(), nullptr, &listed));
         BASE_CO_TRY(const auto live, co_await live_record(forest));
         Judgement judged;
@@ -220,6 +225,33 @@ class SetPolicy final : public ForestEditor {
   private:
     Volume& volume_;
     HistoryPolicy policy_;
+};
+
+class DropVersion final : public ForestEditor {
+  public:
+    DropVersion(Volume& volume, std::int64_t time_ns) : volume_{volume}, key_{version_key(time_ns)} {}
+
+    base::Task<base::Result<std::optional<ForestEdit>>> edit(Tree forest, BlockWriter& writer) override {
+        BASE_CO_TRY(auto listed, co_await read_listed(std::move(forest)));
+        if (listed.later) co_return history_of_later_version();
+        Judgement judged;
+        if (std::ranges::count(listed.young, key_, &Item::key) > 0) judged.drop_young.push_back(key_);
+        if (judged.drop_young.empty()) {
+            BASE_CO_CHECK(co_await read_older(volume_.reader(), nullptr, &listed));
+            if (std::ranges::count(listed.older, key_, &Item::key) == 0) co_return std::optional<ForestEdit>{};
+            judged.drop_older.push_back(key_);
+        }
+        auto record = listed.record;
+        const LiveStore store{volume_.reader(), nullptr, volume_.keys()};
+        ForestEdit out;
+        BASE_CO_CHECK(co_await apply(store, writer, listed, std::move(judged), std::move(record), false, &out));
+        co_return std::optional{std::move(out)};
+    }
+    [[nodiscard]] std::uint64_t stored_since() const override { return UINT64_MAX; }
+
+  private:
+    Volume& volume_;
+    TreeKey key_;
 };
 
 class NameVersion final : public ForestEditor {
@@ -366,11 +398,12 @@ std::vector<bool> versions_to_keep(const HistoryPolicy& policy, const std::vecto
 
 // --- Reading and changing
 
-base::Task<base::Result<void>> keep_version(LiveStore store, Tree forest, BlockWriter& writer, LiveRecord replaced,
-                                            std::int64_t next_ns, ForestEdit* edit) {
+base::Task<base::Result<bool>> keep_version(LiveStore store, BlockReader* older, Tree forest, BlockWriter& writer,
+                                            LiveRecord replaced, std::int64_t next_ns, ForestEdit* edit) {
     BASE_CO_TRY(auto listed, co_await read_listed(std::move(forest)));
-    if (listed.later) co_return base::ok();
-    const auto read = co_await read_older(store.reader, store.nodes, &listed);
+    if (listed.later) co_return true;
+    bool read = listed.record.older == nullptr;
+    if (!read && older != nullptr) read = (co_await read_older(*older, store.nodes, &listed)).has_value();
     const bool known = read && listed.older_whole;
     if (!known) listed.older.clear();
     const auto policy = listed.policy();
@@ -387,7 +420,8 @@ base::Task<base::Result<void>> keep_version(LiveStore store, Tree forest, BlockW
         edit->put.push_back(std::move(item));
     }
     auto record = listed.record;
-    co_return co_await apply(std::move(store), writer, listed, std::move(judged), std::move(record), false, edit);
+    BASE_CO_CHECK(co_await apply(std::move(store), writer, listed, std::move(judged), std::move(record), false, edit));
+    co_return read;
 }
 
 base::Task<base::Result<std::vector<BlockRefPtr>>> roots_of_versions(BlockReader& reader, Tree forest) {
@@ -445,6 +479,17 @@ base::Task<base::Result<void>> set_history_policy(Volume& volume, HistoryPolicy 
     BASE_CO_CHECK(check_history_policy(policy));
     SetPolicy editor{volume, std::move(policy)};
     BASE_CO_CHECK(co_await volume.edit_forest(editor, ForestCheck::whole));
+    co_return base::ok();
+}
+
+base::Task<base::Result<void>> forget_version(Volume& volume, Snapshot version) {
+    if (!version.name.empty()) {
+        std::vector<base::Guid> gone{version.id()};
+        BASE_CO_CHECK(co_await volume.forget(std::move(gone)));
+        co_return base::ok();
+    }
+    DropVersion editor{volume, version.time_ns};
+    BASE_CO_CHECK(co_await volume.edit_forest(editor, ForestCheck::paths));
     co_return base::ok();
 }
 

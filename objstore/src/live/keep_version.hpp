@@ -24,10 +24,12 @@ struct HistoryRecord {
 };
 
 /// Adds to `edit`, which replaces this record by one of `next_ns`: the version that is replaced, if the policy keeps
-/// it, goes on the list, and what it keeps no more goes off. Where the older versions cannot be read they stay as they
-/// are.
-[[nodiscard]] base::Task<base::Result<void>> keep_version(LiveStore store, Tree forest, BlockWriter& writer,
-                                                          LiveRecord replaced, std::int64_t next_ns, ForestEdit* edit);
+/// it, goes on the list, and what it keeps no more goes off. The older versions are read through `older`, or not at all
+/// if it is null: then, and where they cannot be read, they stay as they are. True if they were read, or there are
+/// none.
+[[nodiscard]] base::Task<base::Result<bool>> keep_version(LiveStore store, BlockReader* older, Tree forest,
+                                                          BlockWriter& writer, LiveRecord replaced,
+                                                          std::int64_t next_ns, ForestEdit* edit);
 
 /// Of the live tree and all its kept versions, whichever can be read.
 [[nodiscard]] base::Task<base::Result<std::vector<BlockRefPtr>>> roots_of_versions(BlockReader& reader, Tree forest);

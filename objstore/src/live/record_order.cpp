@@ -85,12 +85,33 @@ class TakeSlot final : public ForestEditor {
     std::uint32_t slot = 0;
 };
 
+/// The list of older versions, as commits read it: no commit waits for it for long, nor time after time.
+class OlderVersions {
+  public:
+    explicit OlderVersions(Volume& volume)
+        : clock_{volume.env().clock},
+          reader_{volume.env(),
+                  volume.storage(),
+                  volume.reader().volume_tag(),
+                  {.cache_bytes = 1U << 20U, .get_timeout = std::chrono::seconds{2}}} {}
+
+    /// Null for a while after it could not be read.
+    [[nodiscard]] BlockReader* reader() { return clock_.now() < again_at_ ? nullptr : &reader_; }
+    void could_not_be_read() { again_at_ = clock_.now() + std::chrono::seconds{30}; }
+
+  private:
+    base::Clock& clock_;
+    BlockReader reader_;  // without patience
+    base::TimePoint again_at_;
+};
+
 /// One update on its way. Knows the versions that it tried to make.
 class Submit final : public ForestEditor {
   public:
-    Submit(LiveStore store, base::Clock& clock, std::shared_ptr<const Update> update,
+    Submit(LiveStore store, OlderVersions& older, base::Clock& clock, std::shared_ptr<const Update> update,
            std::shared_ptr<BlockWriter> content, bool may_rebase, InodeNumbers& numbers)
         : store_{std::move(store)},
+          older_{older},
           clock_{clock},
           update_{std::move(update)},
           content_{std::move(content)},
@@ -122,7 +143,10 @@ class Submit final : public ForestEditor {
         attempt.record = *record;
         attempts_.push_back(std::move(attempt));
         auto changes = put_record(*record);
-        BASE_CO_CHECK(co_await keep_version(store_, std::move(forest), writer, replaced, record->time_ns, &changes));
+        auto* const older = older_.reader();
+        BASE_CO_TRY(const bool read, co_await keep_version(store_, older, std::move(forest), writer, replaced,
+                                                           record->time_ns, &changes));
+        if (!read && older != nullptr) older_.could_not_be_read();
         co_return std::optional{std::move(changes)};
     }
 
@@ -172,6 +196,7 @@ class Submit final : public ForestEditor {
     }
 
     LiveStore store_;
+    OlderVersions& older_;
     base::Clock& clock_;
     std::shared_ptr<const Update> update_;
     std::shared_ptr<BlockWriter> content_;  // of the update, on its way
@@ -188,7 +213,7 @@ class Submit final : public ForestEditor {
 class RecordOrder final : public UpdateOrder {
   public:
     RecordOrder(base::NodeEnv env, Volume& volume, std::shared_ptr<NodeCache> nodes)
-        : env_{env}, volume_{volume}, nodes_{std::move(nodes)} {}
+        : env_{env}, volume_{volume}, nodes_{std::move(nodes)}, older_{volume} {}
 
     base::Task<base::Result<LiveVersion>> newest() override {
         BASE_CO_CHECK(co_await volume_.refresh());
@@ -217,8 +242,8 @@ class RecordOrder final : public UpdateOrder {
                                              bool may_rebase, InodeNumbers& kept_numbers) override {
         if (!unsettled_ || unsettled_->update_->id != update->id) {
             LiveStore store{volume_.reader(), nodes_, volume_.keys()};
-            unsettled_ = std::make_unique<Submit>(std::move(store), env_.clock, std::move(update), std::move(content),
-                                                  may_rebase, kept_numbers);
+            unsettled_ = std::make_unique<Submit>(std::move(store), older_, env_.clock, std::move(update),
+                                                  std::move(content), may_rebase, kept_numbers);
         }
         unsettled_->may_rebase_ = may_rebase;
         const auto done = co_await volume_.edit_forest(*unsettled_, ForestCheck::paths);
@@ -234,6 +259,7 @@ class RecordOrder final : public UpdateOrder {
     base::NodeEnv env_;
     Volume& volume_;
     std::shared_ptr<NodeCache> nodes_;
+    OlderVersions older_;
     std::unique_ptr<Submit> unsettled_;  // the last one, until its outcome is known
 };
 

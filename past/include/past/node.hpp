@@ -95,7 +95,7 @@ struct Config {
     bool repair = true;
     Milliseconds check_period{60'000};   ///< of comparing with the other holders, once all is well; jittered
     Milliseconds recheck_period{4'000};  ///< while copies are short or were not compared yet
-    Milliseconds settle{3'000};          ///< a difference must last as long before bytes move
+    Milliseconds quiet_period{3'000};    ///< a difference must last as long before bytes move
     Milliseconds patience{20'000};       ///< the next nearest holder pushes if the nearest made no progress so long
     Milliseconds discard_grace{60'000};  ///< handed-over blocks are kept as long after all holders had them
     std::uint64_t repair_bytes_per_second = 64U << 20U;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "token_bucket.hpp"
+#include "base/token_bucket.hpp"
 
 namespace past {
 
@@ -406,8 +406,8 @@ Task<void> Diverter::take_home_always() {
 Task<void> Diverter::take_home() {
     auto room = store_.room();
     if (store_.pointers().empty() || !store_.could_take_home(1, room)) co_return;
-    TokenBucket bucket{context_.env.clock, context_.config.take_home_bytes_per_second,
-                       context_.config.take_home_bytes_per_second};
+    base::TokenBucket bucket{context_.env.clock, context_.config.take_home_bytes_per_second,
+                             context_.config.take_home_bytes_per_second};
     std::vector<std::pair<Guid, std::uint32_t>> all;
     for (const auto& [group, entries] : store_.pointers().by_group()) {
         for (const auto& [id, entry] : entries) all.emplace_back(id, entry.bytes);

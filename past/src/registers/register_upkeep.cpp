@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::size_t kPullBytes = 128U << 10U;  // of a page; one register more may follow
 constexpr std::chrono::seconds kAskAgain{30};    // those who did not answer when most were away
+constexpr std::size_t kLooksInRound = 64;        // each asks all members of a record
 constexpr std::uint8_t kTransferred = 4;         // first byte of the record that lists our teachers
 
 Guid transferred_key() { return base::sha256(base::as_bytes("pelago past teachers")); }
@@ -146,8 +147,15 @@ Task<void> Registers::maintain() {
         if (stored && stored->state.value) co_await maintain_one(key, std::move(*stored));
     }
     if (!context_.draining()) kept_by_others_.clear();
-    for (const auto& key : keys) {
-        if (context_.draining() && !kept_by_others_.contains(key)) co_await look_who_keeps(key);
+    if (!context_.draining()) co_return;
+    std::vector<Guid> left;
+    std::ranges::copy_if(keys, std::back_inserter(left),
+                         [&](const Guid& key) { return !kept_by_others_.contains(key); });
+    std::ranges::rotate(left, std::ranges::upper_bound(left, last_looked_at_));
+    if (left.size() > kLooksInRound) left.resize(kLooksInRound);
+    for (const auto& key : left) {
+        last_looked_at_ = key;
+        co_await look_who_keeps(key);
     }
 }
 
@@ -233,7 +241,7 @@ Task<void> Registers::maintain_one(Guid key, StoredRegister stored) {
         co_return;
     }
     const auto [since, fresh] = unwanted_since_.try_emplace(key, context_.now());
-    const auto patience = context_.config.settle + static_cast<int>(rank) * context_.config.patience;
+    const auto patience = context_.config.quiet_period + static_cast<int>(rank) * context_.config.patience;
     if (fresh || context_.now() - since->second < patience) co_return;
     // Never let the register depend on a majority that is not there.
     if (!newcomers_live || live_desired < majority(desired.size())) co_return;

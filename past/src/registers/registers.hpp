@@ -172,6 +172,7 @@ class Registers {
     };
     std::map<base::Guid, Asked> without_majority_;
     std::set<base::Guid> kept_by_others_;  // while we drain
+    base::Guid last_looked_at_;            // likewise; the next round goes on behind it
 };
 
 }  // namespace past

@@ -92,9 +92,9 @@ bool Presence::transient(const NodeId& node) const {
 
 TimePoint Presence::stable_at(const NodeId& node) const {
     const auto* seen = find(node);
-    if (seen == nullptr || !seen->live) return clock_.now() + config_.settle;
+    if (seen == nullptr || !seen->live) return clock_.now() + config_.quiet_period;
     const auto doublings = std::min(seen->left > 0 ? seen->left - 1 : 0U, kMostDoublings);
-    return seen->since + std::min<base::Duration>(config_.settle * (1U << doublings), migrate_after());
+    return seen->since + std::min<base::Duration>(config_.quiet_period * (1U << doublings), migrate_after());
 }
 
 bool Presence::just_left(const NodeId& node) const {

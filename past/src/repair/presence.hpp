@@ -26,7 +26,7 @@ class Presence {
     [[nodiscard]] bool newcomer(const base::NodeId& node) const;
     /// Came in our time, never stayed, and is away: it has nothing but what was written meanwhile.
     [[nodiscard]] bool transient(const base::NodeId& node) const;
-    /// From when on it may be sent copies: settle after it came, twice as long for each time that it left lately.
+    /// From when on it may be sent copies: quiet_period after it came, twice as long for each time that it left lately.
     [[nodiscard]] base::TimePoint stable_at(const base::NodeId& node) const;
     /// Declared dead less than repair_after ago.
     [[nodiscard]] bool just_left(const base::NodeId& node) const;

@@ -60,8 +60,8 @@ Task<void> Repair::pause() {
     while (context_.now() < until) {
         if (kicked_) {
             kicked_ = false;
-            until = std::min(until,
-                             context_.now() + std::chrono::duration_cast<base::Duration>(config.settle * jitter / 3));
+            until = std::min(
+                until, context_.now() + std::chrono::duration_cast<base::Duration>(config.quiet_period * jitter / 3));
         }
         co_await base::wait_until(context_.env.clock, wake_, until);
     }
@@ -72,7 +72,7 @@ Task<void> Repair::round() {
     const auto usage = context_.store.usage();
     const bool changed = usage.blocks != seen_usage_.blocks || usage.block_bytes != seen_usage_.block_bytes;
     if (now >= full_check_at_) full_check_ = true;
-    if (const auto expiry = holders_.next_expiry(); expiry && *expiry - now < context_.config.settle)
+    if (const auto expiry = holders_.next_expiry(); expiry && *expiry - now < context_.config.quiet_period)
         full_check_ = true;
     if (!full_check_ && !changed && !far_.found_some() && now < next_work_) co_return;
     seen_usage_ = usage;
@@ -124,7 +124,7 @@ TimePoint Repair::next_work(const GroupCopies& group) const {
     if (group.wide) {
         next = std::min(next, group.look_at);
     } else if (group.short_since) {
-        next = std::min(next, *group.short_since + 2 * context_.config.settle);
+        next = std::min(next, *group.short_since + 2 * context_.config.quiet_period);
     }
     for (const auto& [id, peer] : group.peers) {
         if (!peer.placed || !peer.live) continue;

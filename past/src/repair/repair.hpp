@@ -6,6 +6,7 @@
 // and who comes and goes, is sent only what too few nodes have: docs/decisions/change.md.
 #pragma once
 
+#include "base/token_bucket.hpp"
 #include "divert/ledger.hpp"
 #include "repair/copies.hpp"
 #include "repair/far_groups.hpp"
@@ -13,7 +14,6 @@
 #include "repair/presence.hpp"
 #include "replication/batch.hpp"
 #include "replication/holders.hpp"
-#include "token_bucket.hpp"
 
 namespace past {
 
@@ -104,7 +104,7 @@ class Repair {
     FarGroups far_;
     Losses losses_;
     Presence presence_;
-    TokenBucket bucket_;
+    base::TokenBucket bucket_;
     std::map<base::Guid, GroupCopies> groups_;
     std::set<base::NodeId> diversion_hosts_away_;  ///< found out in this round
     std::shared_ptr<base::Event> wake_;

@@ -118,7 +118,7 @@ bool Repair::widen() {
         if (group.wide && now - group.wanted_at >= context_.config.check_period) {
             group.look_wide(false, now);
             know_peers(group);
-        } else if (!group.wide && under_replicated && now - *group.short_since >= 2 * context_.config.settle) {
+        } else if (!group.wide && under_replicated && now - *group.short_since >= 2 * context_.config.quiet_period) {
             group.look_wide(true, now);
             know_peers(group);
             more = true;

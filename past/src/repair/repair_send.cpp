@@ -32,7 +32,7 @@ Repair::Jobs Repair::jobs() {
     const auto copies = context_.membership.copies();
     for (auto& [key, group] : groups_) {
         // While a group is being written to, copies on their way look like differences. But a backup may last for days.
-        if (now - group.changed_at < config.settle && now - group.worked_at < config.patience) continue;
+        if (now - group.changed_at < config.quiet_period && now - group.worked_at < config.patience) continue;
         group.worked_at = now;
         if (group.wide && now >= group.look_at) {
             if (group.holding_all(GroupCopies::Counting::seen) >= copies) {
@@ -103,7 +103,7 @@ Task<void> Repair::help(Guid key, NodeHandle node) {
     if (lasting.empty() || (everything && !group.wide)) co_return;
     const auto& config = context_.config;
     const auto rank = group.rank(context_.self(), node.id());
-    const auto turn = config.settle + static_cast<int>(rank) * config.patience;
+    const auto turn = config.quiet_period + static_cast<int>(rank) * config.patience;
     const auto since = rank == 0 ? peer.lacking_since : std::max(peer.lacking_since, peer.progress_at);
     if (context_.now() - since < turn) co_return;
     (void)co_await push(key, std::move(node), std::move(lasting));
@@ -214,7 +214,8 @@ Task<void> Repair::look(Guid key) {
     for (const auto& [id, peer] : group.peers) {
         if (rank > 0) since = std::max(since, peer.progress_at);
     }
-    if (lasting.empty() || context_.now() - since < config.settle + static_cast<int>(rank) * config.patience) co_return;
+    if (lasting.empty() || context_.now() - since < config.quiet_period + static_cast<int>(rank) * config.patience)
+        co_return;
     bool sent = false;
     for (auto& [node, share] : group.shares(lasting, copies)) {
         auto to = node.address;

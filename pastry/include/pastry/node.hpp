@@ -27,7 +27,7 @@ struct TraceHop {
 /// For `node status`.
 struct Status {
     bool active = false;
-    bool settled = false;  ///< nobody is missing from the leaf set, as far as we know
+    bool converged = false;  ///< nobody is missing from the leaf set, as far as we know
     std::vector<NodeHandle> leaf_set;
     std::size_t table_rows = 0;
     std::size_t table_entries = 0;

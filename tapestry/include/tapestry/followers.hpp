@@ -1,6 +1,6 @@
 // Followers of an object, and the tree by which news of it reaches them all.
 //
-// Whoever follows an object publishes it, finds the nearest others and hangs below one of them. News (for a volume: its
+// Whoever follows an object publishes it, finds the nearest others and is below one of them. News (for a volume: its
 // heartbeat) goes along the edges of the tree, up and down, from whoever has it first. The tree is a hint: what is
 // passed on or believed is what the verifier of the layer above accepts, and who doubts that it has the newest asks the
 // register. Bytes and rules: docs/formats/tapestry.md#followers; why so: docs/decisions/followers.md. On the node's
@@ -26,13 +26,13 @@ struct FollowersConfig {
 
     unsigned max_children = 16;  ///< of one object; at most 60
     std::size_t max_followed = 1024;
-    std::size_t max_objects_per_peer = 256;  ///< for which one peer may hang below us
+    std::size_t max_objects_per_peer = 256;  ///< for which one peer may be below us
     Milliseconds digest_period{5'000};       ///< a parent that misses two is lost
     Milliseconds compare_period{60'000};     ///< with a random other follower, whether we have the newest
     Milliseconds improve_first{10'000};  ///< after a place was found, a better one is looked for, then ever more seldom
     Milliseconds improve_most{320'000};
     Milliseconds call_timeout{3'000};
-    Milliseconds look_timeout{1'500};  ///< who answers later is too far to hang below
+    Milliseconds look_timeout{1'500};  ///< who answers later is too far to attach below
     Milliseconds locate_timeout{8'000};
     unsigned forged_forgiven = 3;   ///< bodies that did not verify, before a peer is not listened to
     Milliseconds penalty{600'000};  ///< for so long
@@ -61,8 +61,8 @@ struct FollowersStatus {
 
 class Followers {
   public:
-    /// True for storage members of the network that are not revoked: only they hang below us and push, and nobody else
-    /// is sent anything, whoever named him.
+    /// True for storage members of the network that are not revoked: only they attach below us and push, and nobody
+    /// else is sent anything, whoever named him.
     using IsMember = std::function<bool(const base::NodeId&)>;
     /// The sequence of a body, or why it is no news of the object. Pure: called on Workers. Fits past::RecordVerifier.
     using Verifier = std::function<base::Result<std::uint64_t>(const base::Guid& object, base::ByteView body)>;

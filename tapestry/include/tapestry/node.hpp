@@ -23,9 +23,9 @@ struct Config {
     unsigned near_hops = 2;     ///< so many first hops of a publish also tell the backups of the next hop
     unsigned backups_told = 2;  ///< how many of them
     Milliseconds republish_period{300'000};
-    Milliseconds lease{750'000};  ///< 2.5 periods: one lost republish is no loss
-    Milliseconds gather{50};      ///< what is published within so long travels together
-    Milliseconds settle{500};     ///< after a neighbour came or went, before pointers are moved
+    Milliseconds lease{750'000};     ///< 2.5 periods: one lost republish is no loss
+    Milliseconds gather{50};         ///< what is published within so long travels together
+    Milliseconds quiet_period{500};  ///< after a neighbour came or went, before pointers are moved
     Milliseconds call_timeout{3'000};
     Milliseconds ask_next{1'000};      ///< without an answer, before the next root is asked as well; doubles
     Milliseconds find_timeout{4'000};  ///< the same for a message, and for the confirmation of what is published

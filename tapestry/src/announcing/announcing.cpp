@@ -105,7 +105,7 @@ Task<std::vector<Guid>> Node::Impl::published(std::vector<Guid> objects, TimePoi
     for (const auto& object : objects) awaited->missing.emplace(object, (1U << config_.roots) - 1);
     while (!awaited->missing.empty() && now() < deadline) {
         if (!kbr_.active()) {
-            co_await env_.clock.sleep_until(std::min(deadline, now() + config_.settle));
+            co_await env_.clock.sleep_until(std::min(deadline, now() + config_.quiet_period));
             continue;
         }
         std::vector<Guid> held;

@@ -161,7 +161,7 @@ Task<void> Node::Impl::ask(std::shared_ptr<Question> question, Find find, base::
             if (round >= kAfterWord && question->heard_of(root)) continue;
             // Whoever knew nothing a moment ago is given one: he may be about to hear of it.
             if (round > 0 && question->heard_of(root)) {
-                co_await env_.clock.sleep_until(std::min(deadline, now() + config_.settle));
+                co_await env_.clock.sleep_until(std::min(deadline, now() + config_.quiet_period));
                 if (question->done()) co_return;
             }
             find.root = root;

@@ -41,11 +41,11 @@ void Node::Impl::deliver(const Guid& key, const pastry::NodeHandle& origin, Mess
 // We know nobody. Those beside us may: if we have only just become the root, or if the node that others take for the
 // root cannot be heard from here. A message is not kept so long: if they do, it finds them when it comes again.
 Task<void> Node::Impl::answer_as_root(Find find) {
-    const bool sure = co_await ask_beside(find.object, root_key(find.object, find.root));
+    const bool sure = co_await query_neighbours(find.object, root_key(find.object, find.root));
     find.trace = false;  // we are on its way already
     if (!find.send && meet(find, {})) co_return;
     Found found{.number = find.number, .root = find.root, .last = true, .way = std::move(find.way)};
-    found.certain = sure && settled_ && !table_.known(now(), find.object, find.asker.id);
+    found.certain = sure && complete_ && !table_.known(now(), find.object, find.asker.id);
     tell(find.asker.id, encode(found), find.round);
 }
 

@@ -12,7 +12,7 @@ namespace tapestry {
 
 enum class FollowVerb : std::uint8_t {
     look = 1,
-    hang = 2,
+    attach = 2,
     digest = 3,
     push = 4,
     leave = 5,
@@ -51,28 +51,28 @@ struct Look {
     friend bool operator==(const Look&, const Look&) = default;
 };
 
-struct Hang {
+struct Attach {
     base::Guid object;
     Rank rank;
     std::uint64_t sequence = 0;
     std::uint32_t children = 0;
-    friend bool operator==(const Hang&, const Hang&) = default;
+    friend bool operator==(const Attach&, const Attach&) = default;
 };
 
 enum class Verdict : std::uint8_t {
     welcome = 0,
     full = 1,        ///< its children are known from the view
     not_higher = 2,  ///< it does not rank higher than the asker; in the next round it may
-    below = 3,       ///< it hangs below the asker, as far as it knows
+    below = 3,       ///< it is below the asker, as far as it knows
     unplaced = 4,    ///< it looks for a place itself
     too_deep = 5,
-    too_many = 6,  ///< the asker hangs below it for too many objects
+    too_many = 6,  ///< the asker is below it for too many objects
 };
 
-struct Hung {
+struct AttachReply {
     Verdict verdict = Verdict::welcome;
     View view;
-    friend bool operator==(const Hung&, const Hung&) = default;
+    friend bool operator==(const AttachReply&, const AttachReply&) = default;
 };
 
 struct Digest {

@@ -15,7 +15,7 @@ namespace {
 /// last.
 constexpr std::uint64_t kMostRoundsAhead = std::uint64_t{1} << 32U;
 constexpr std::chrono::milliseconds kBetweenAdoptions{50};
-constexpr unsigned kMostCrowded = 4;
+constexpr unsigned kMostEvicted = 4;
 /// What is above is not understood by others: whatever our parent says, our children understand us.
 constexpr std::chrono::hours kLongestWayUp{1};
 
@@ -23,8 +23,8 @@ constexpr std::chrono::hours kLongestWayUp{1};
 
 FollowTree::FollowTree(NodeId self, Limits limits, TimePoint patient_until)
     : self_{self}, limits_{limits}, patient_until_{patient_until} {
-    // With those that were crowded out, who stay for a while, no more than a view may name.
-    limits_.children = std::min<unsigned>(limits_.children, kMaxChildren - kMostCrowded);
+    // With those that were evicted, who stay for a while, no more than a view may name.
+    limits_.children = std::min<unsigned>(limits_.children, kMaxChildren - kMostEvicted);
 }
 
 Duration FollowTree::delay() const {
@@ -146,12 +146,12 @@ unsigned FollowTree::room() const {
     return limits_.children - std::min(taken, limits_.children);
 }
 
-/// Those crowded out stay until they have found another place, so of them there are never many.
+/// Those evicted stay until they have found another place, so of them there are never many.
 unsigned FollowTree::yielding() const {
     unsigned evicted = 0;
     unsigned without = 0;
     for (const auto& [id, each] : children_) (each.evicted ? evicted : without) += each.evicted || each.children == 0;
-    return std::min(without, kMostCrowded - std::min(evicted, kMostCrowded));
+    return std::min(without, kMostEvicted - std::min(evicted, kMostEvicted));
 }
 
 }  // namespace tapestry

@@ -37,7 +37,7 @@ class FollowTree {
     enum class Heard {
         stranger,  ///< it is not our parent
         outdated,  ///< it said more before: this was long on its way
-        fallen,    ///< it is our parent no more: it hangs below us, as it says, or what it says cannot be
+        fallen,    ///< it is our parent no more: it is below us, as it says, or what it says cannot be
         same,
         changed,  ///< our rank rose: our children should hear of it
     };
@@ -60,7 +60,7 @@ class FollowTree {
 
     /// Higher than ours, and by no more rounds than can be true.
     [[nodiscard]] bool outranks_us(const Rank& rank) const;
-    /// We may hang below `node`, which stands so, now or in a later round. Not if it hangs below us as far as it knows,
+    /// We may be below `node`, which stands so, now or in a later round. Not if it is below us as far as it knows,
     /// looks for a place itself, or is too deep.
     [[nodiscard]] bool eligible(const base::NodeId& node, const Standing& standing) const;
     /// We may at once: it ranks higher too.
@@ -69,7 +69,7 @@ class FollowTree {
     void hang_below(base::TimePoint now, base::Address parent, Standing standing, base::Duration rtt);
     [[nodiscard]] Heard hear(base::TimePoint now, const base::NodeId& from, Standing standing);
     /// While held our rank stays as it is, so that others of our tree come to rank higher with the next round: then we
-    /// can hang below one that was as deep as we are.
+    /// can attach below one that was as deep as we are.
     void hold() { held_ = true; }
     /// What our parent said meanwhile counts now; true if our rank rose.
     bool let_go();
@@ -94,7 +94,7 @@ class FollowTree {
     /// Who has children of its own is taken although we are full, while there is one without that can give way: what is
     /// near the top then are the forks, and news of far branches need not cross the top on the way to each other.
     [[nodiscard]] Verdict judge(const base::NodeId& asker, const Rank& rank, std::uint32_t children) const;
-    /// After Verdict::welcome. True if another child is crowded out by it and should be told.
+    /// After Verdict::welcome. True if another child is evicted by it and should be told.
     bool take_child(base::Address child, std::uint64_t sequence, std::uint32_t children);
     void drop_child(const base::NodeId& child) { children_.erase(child); }
     /// Null if it is none.

@@ -118,7 +118,7 @@ Task<Result<Message>> Followers::Impl::on_request(base::Peer from, Message messa
 Task<Result<Message>> Followers::Impl::answer(Address from, Message message) {
     switch (static_cast<FollowVerb>(message.verb())) {
         case FollowVerb::look: co_return on_look(from, message);
-        case FollowVerb::hang: co_return on_hang(from, message);
+        case FollowVerb::attach: co_return on_attach(from, message);
         case FollowVerb::digest: co_return on_digest(from, message);
         case FollowVerb::push: co_return co_await on_push(std::move(from), std::move(message));
         case FollowVerb::leave: break;
@@ -134,30 +134,30 @@ Result<Message> Followers::Impl::on_look(const Address& from, const Message& mes
     return encode(view(*followed), look.want ? newer(*followed, look.sequence) : base::SharedBytes{});
 }
 
-Result<Message> Followers::Impl::on_hang(const Address& from, const Message& message) {
-    BASE_TRY(const auto hang, decode_hang(message));
-    const auto followed = find(hang.object);
-    if (!followed) return base::Error{Errc::not_found, hang.object.short_hex()};
+Result<Message> Followers::Impl::on_attach(const Address& from, const Message& message) {
+    BASE_TRY(const auto request, decode_attach(message));
+    const auto followed = find(request.object);
+    if (!followed) return base::Error{Errc::not_found, request.object.short_hex()};
     if (from.endpoint.empty()) return base::Error{Errc::bad_argument, "a follower that nobody can dial"};
     const auto& parent = followed->tree.parent();
     if (parent && parent->address.id == from.id) lose_parent(*followed);  // it began anew
-    Hung hung{judge(*followed, from, hang), {}};
-    if (hung.verdict != Verdict::welcome) {
-        hung.view = view(*followed);
-        return encode(hung, {});
+    AttachReply reply{judge(*followed, from, request), {}};
+    if (reply.verdict != Verdict::welcome) {
+        reply.view = view(*followed);
+        return encode(reply, {});
     }
-    if (followed->tree.take_child(from, hang.sequence, hang.children)) followed->digest_wake->pulse();
+    if (followed->tree.take_child(from, request.sequence, request.children)) followed->digest_wake->pulse();
     remember(*followed, from);
-    hung.view = view(*followed);
-    return encode(hung, newer(*followed, hang.sequence));
+    reply.view = view(*followed);
+    return encode(reply, newer(*followed, request.sequence));
 }
 
-Verdict Followers::Impl::judge(Followed& followed, const Address& from, const Hang& hang) const {
-    const auto verdict = followed.tree.judge(from.id, hang.rank, hang.children);
+Verdict Followers::Impl::judge(Followed& followed, const Address& from, const Attach& request) const {
+    const auto verdict = followed.tree.judge(from.id, request.rank, request.children);
     if (verdict != Verdict::welcome || followed.tree.child(from.id) != nullptr) return verdict;
-    const auto hanging = std::ranges::count_if(
+    const auto attached = std::ranges::count_if(
         followed_, [&](const auto& each) { return each.second->tree.children().contains(from.id); });
-    return static_cast<std::size_t>(hanging) < config_.max_objects_per_peer ? verdict : Verdict::too_many;
+    return static_cast<std::size_t>(attached) < config_.max_objects_per_peer ? verdict : Verdict::too_many;
 }
 
 void Followers::Impl::on_notice(const base::Peer& from, const Message& message) {

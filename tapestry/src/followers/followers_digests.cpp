@@ -91,7 +91,7 @@ Result<Message> Followers::Impl::on_digest(const Address& from, const Message& m
         case FollowTree::Heard::outdated:
         case FollowTree::Heard::same: break;
     }
-    if (digested.yours && digest.evicted) crowded_out(*followed);
+    if (digested.yours && digest.evicted) evicted(*followed);
     if (digested.yours) pump(followed, from);  // what it does not have, if anything
     return encode(digested);
 }

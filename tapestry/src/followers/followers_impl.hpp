@@ -92,9 +92,9 @@ class Followers::Impl {
     base::Task<base::Result<base::Message>> on_request(base::Peer from, base::Message message);
     base::Task<base::Result<base::Message>> answer(base::Address from, base::Message message);
     base::Result<base::Message> on_look(const base::Address& from, const base::Message& message);
-    base::Result<base::Message> on_hang(const base::Address& from, const base::Message& message);
+    base::Result<base::Message> on_attach(const base::Address& from, const base::Message& message);
     void on_notice(const base::Peer& from, const base::Message& message);
-    [[nodiscard]] Verdict judge(Followed& followed, const base::Address& from, const Hang& hang) const;
+    [[nodiscard]] Verdict judge(Followed& followed, const base::Address& from, const Attach& request) const;
     [[nodiscard]] Standing standing(const Followed& followed) const;
     [[nodiscard]] View view(const Followed& followed) const;
     [[nodiscard]] static base::SharedBytes newer(const Followed& followed, std::uint64_t than);
@@ -104,12 +104,12 @@ class Followers::Impl {
     base::Task<void> keep_place(FollowedPtr followed);
     [[nodiscard]] base::TimePoint next_due(const Followed& followed) const;
     void lose_parent(Followed& followed);
-    void crowded_out(Followed& followed);
+    void evicted(Followed& followed);
     void heard_of_tree(Followed& followed, const Rank& rank, const base::Address& whom);
     void hint(Followed& followed, const base::Address& whom);
     void remember(Followed& followed, const base::Address& follower);
     base::Task<void> find_place(FollowedPtr followed);
-    base::Task<bool> hang_near(FollowedPtr followed, std::vector<base::Address> begin);
+    base::Task<bool> attach_near(FollowedPtr followed, std::vector<base::Address> begin);
     [[nodiscard]] bool may_become_top(const Followed& followed) const;
     void append_known(const Followed& followed, std::vector<base::Address>& to, std::size_t count);
     base::Task<void> improve(FollowedPtr followed);
@@ -124,7 +124,7 @@ class Followers::Impl {
     [[nodiscard]] std::set<base::NodeId> not_to_look_at(const Followed& followed) const;
     base::Task<std::vector<Seen>> look_at_all(FollowedPtr followed, std::vector<base::Address> batch);
     base::Task<void> look_into(FollowedPtr followed, base::Address at, std::optional<Seen>* seen);
-    base::Task<std::optional<Verdict>> hang(FollowedPtr followed, base::Address to, base::Duration rtt);
+    base::Task<std::optional<Verdict>> attach(FollowedPtr followed, base::Address to, base::Duration rtt);
     [[nodiscard]] static double cost(const Seen& seen);
     [[nodiscard]] static bool has_room(const Followed& followed, const Seen& seen);
 

@@ -54,7 +54,7 @@ TimePoint Followers::Impl::next_due(const Followed& followed) const {
 void Followers::Impl::lose_parent(Followed& followed) {
     ++counters_.parents_lost;
     // Below a top that is gone nobody will raise the round: one of us must. Deeper down somebody else's rank may rise
-    // with the next round, and we can hang below him.
+    // with the next round, and we can attach below him.
     const auto patience = followed.tree.rank().depth == 1 ? Duration{} : Duration{config_.digest_period * 3 / 2};
     const auto& standing = followed.tree.parent()->standing;
     if (!standing.parent.id.is_zero()) hint(followed, standing.parent);
@@ -65,7 +65,7 @@ void Followers::Impl::lose_parent(Followed& followed) {
 }
 
 /// Our parent gave our place to somebody with children; it keeps us until we have another.
-void Followers::Impl::crowded_out(Followed& followed) {
+void Followers::Impl::evicted(Followed& followed) {
     if (std::exchange(followed.evicted, true)) return;
     followed.improve_at = now();
     followed.place_wake->pulse();
@@ -107,16 +107,16 @@ Task<void> Followers::Impl::find_place(FollowedPtr followed) {
     auto& tree = followed->tree;
     tree.hold();
     auto begin = std::exchange(followed->hints, {});
-    bool hangs = false;
+    bool attached = false;
     if (!tree.placed()) {
         append_known(*followed, begin, kKnownAsked);
-        hangs = co_await hang_near(followed, std::exchange(begin, {}));
+        attached = co_await attach_near(followed, std::exchange(begin, {}));
     }
-    if (!hangs && !followed->gone) {
+    if (!attached && !followed->gone) {
         const auto others = co_await some_others(followed);
         begin.insert(begin.end(), others.begin(), others.end());
         if (tree.placed()) append_known(*followed, begin, 1);
-        hangs = co_await hang_near(followed, std::move(begin));
+        attached = co_await attach_near(followed, std::move(begin));
     }
     if (tree.let_go()) followed->digest_wake->pulse();
     if (!tree.placed() && may_become_top(*followed)) {
@@ -128,7 +128,7 @@ Task<void> Followers::Impl::find_place(FollowedPtr followed) {
     followed->look_at = now() + std::chrono::duration_cast<Duration>(followed->look_after * jitter);
     if (tree.top()) followed->look_after = std::min<Duration>(followed->look_after * 2, config_.compare_period);
     followed->seek_after =
-        hangs ? config_.digest_period / 4 : std::min<Duration>(followed->seek_after * 2, config_.compare_period);
+        attached ? config_.digest_period / 4 : std::min<Duration>(followed->seek_after * 2, config_.compare_period);
 }
 
 // Of several that have no place the one with the highest rank becomes the top, of equals the one with the greatest id:
@@ -141,7 +141,7 @@ bool Followers::Impl::may_become_top(const Followed& followed) const {
 
 /// Below the best that takes us, of those that can be found from `begin`; who has a place leaves it only for another
 /// tree.
-Task<bool> Followers::Impl::hang_near(FollowedPtr followed, std::vector<Address> begin) {
+Task<bool> Followers::Impl::attach_near(FollowedPtr followed, std::vector<Address> begin) {
     auto& tree = followed->tree;
     auto seen = co_await explore(followed, std::move(begin), tree.placed() ? kFewLooks : kMostLooks);
     const bool placed = tree.placed();
@@ -158,7 +158,7 @@ Task<bool> Followers::Impl::hang_near(FollowedPtr followed, std::vector<Address>
     std::ranges::stable_sort(seen, {}, [](const Seen& one) { return cost(one); });
     if (seen.size() > kMostHangs) seen.erase(seen.begin() + kMostHangs, seen.end());
     for (const auto& one : seen) {
-        const auto verdict = co_await hang(followed, one.address, one.rtt);
+        const auto verdict = co_await attach(followed, one.address, one.rtt);
         if (verdict == Verdict::welcome) co_return true;
         if (followed->gone) break;
     }
@@ -225,7 +225,7 @@ Task<bool> Followers::Impl::is_better_top(FollowedPtr followed, Seen parent) {
     co_return forks > 0 && static_cast<double>(from_us.count()) < kBetterTop* static_cast<double>(from_top.count());
 }
 
-/// With the next round: it ranks higher than our parent does, who hears of it and hangs below us. If that notice is
+/// With the next round: it ranks higher than our parent does, who hears of it and is below us. If that notice is
 /// lost there are two trees until either looks around for others, a minute or two.
 void Followers::Impl::take_the_top(Followed& followed) {
     const auto old = followed.tree.parent()->address;
@@ -240,9 +240,9 @@ void Followers::Impl::take_the_top(Followed& followed) {
 Task<bool> Followers::Impl::move(FollowedPtr followed, Seen to) {
     auto& tree = followed->tree;
     tree.hold();
-    auto verdict = co_await hang(followed, to.address, to.rtt);
+    auto verdict = co_await attach(followed, to.address, to.rtt);
     if (verdict == Verdict::not_higher && co_await next_round_begins(followed)) {
-        verdict = co_await hang(followed, to.address, to.rtt);
+        verdict = co_await attach(followed, to.address, to.rtt);
     }
     if (tree.let_go()) followed->digest_wake->pulse();
     co_return verdict == Verdict::welcome;

@@ -1,4 +1,4 @@
-// Looking around in a tree: who is there, how far, how do they stand; and hanging below one of them.
+// Looking around in a tree: who is there, how far, how do they stand; and attaching below one of them.
 #include <algorithm>
 
 #include "followers/followers_impl.hpp"
@@ -121,16 +121,16 @@ Task<void> Followers::Impl::look_into(FollowedPtr followed, Address at, std::opt
     *seen = Seen{std::move(at), std::move(*view), now() - began};
 }
 
-/// What was answered; nullopt: nothing. After `welcome` we hang there.
-Task<std::optional<Verdict>> Followers::Impl::hang(FollowedPtr followed, Address to, Duration rtt) {
+/// What was answered; nullopt: nothing. After `welcome` we are attached there.
+Task<std::optional<Verdict>> Followers::Impl::attach(FollowedPtr followed, Address to, Duration rtt) {
     auto& tree = followed->tree;
-    auto message = encode(Hang{followed->object, tree.rank(), followed->newest.sequence,
-                               static_cast<std::uint32_t>(tree.children().size())});
+    auto message = encode(Attach{followed->object, tree.rank(), followed->newest.sequence,
+                                 static_cast<std::uint32_t>(tree.children().size())});
     const auto answer = co_await call(to, std::move(message), config_.call_timeout);
-    auto hung = answer ? decode_hung(*answer) : Result<Hung>{answer.error()};
-    if (!hung) co_return std::nullopt;
-    if (hung->verdict != Verdict::welcome) co_return hung->verdict;
-    auto& standing = hung->view.standing;
+    auto reply = answer ? decode_attach_reply(*answer) : Result<AttachReply>{answer.error()};
+    if (!reply) co_return std::nullopt;
+    if (reply->verdict != Verdict::welcome) co_return reply->verdict;
+    auto& standing = reply->view.standing;
     if (followed->gone || !tree.may_hang_below(to.id, standing)) {
         tell_left(*followed, to, {});
         co_return Verdict::not_higher;

@@ -105,10 +105,10 @@ Message encode_handed_over(bool fresh) {
     return wrap(Verb::hand_over, base::proto::serialize(out));
 }
 
-Message encode_beside(const Guid& object) {
-    v1::Beside out;
+Message encode_neighbour_query(const Guid& object) {
+    v1::NeighbourQuery out;
     base::proto::put(*out.mutable_object(), object);
-    return wrap(Verb::beside, base::proto::serialize(out));
+    return wrap(Verb::neighbour_query, base::proto::serialize(out));
 }
 
 Message encode_done(Verb verb) { return wrap(verb, {}); }
@@ -157,8 +157,8 @@ Result<bool> decode_handed_over(base::ByteView header) {
     return in.fresh();
 }
 
-Result<Guid> decode_beside(base::ByteView header) {
-    v1::Beside in;
+Result<Guid> decode_neighbour_query(base::ByteView header) {
+    v1::NeighbourQuery in;
     Guid object;
     if (!base::proto::parse(in, header) || !base::proto::get(in.object(), object)) return Errc::bad_format;
     return object;

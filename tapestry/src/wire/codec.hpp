@@ -15,7 +15,7 @@ namespace tapestry {
 [[nodiscard]] base::Message encode_hand_over(std::uint64_t born);
 /// `fresh`: we came into the ring lately ourselves.
 [[nodiscard]] base::Message encode_handed_over(bool fresh);
-[[nodiscard]] base::Message encode_beside(const base::Guid& object);
+[[nodiscard]] base::Message encode_neighbour_query(const base::Guid& object);
 /// At most kMaxParcels.
 [[nodiscard]] base::Message encode(const std::vector<Acknowledgement>& acknowledgements);
 /// To a request that has nothing else to say.
@@ -30,7 +30,7 @@ namespace tapestry {
 /// Whether who handed over is fresh.
 [[nodiscard]] base::Result<std::uint64_t> decode_hand_over(base::ByteView header);
 [[nodiscard]] base::Result<bool> decode_handed_over(base::ByteView header);
-[[nodiscard]] base::Result<base::Guid> decode_beside(base::ByteView header);
+[[nodiscard]] base::Result<base::Guid> decode_neighbour_query(base::ByteView header);
 [[nodiscard]] base::Result<std::vector<Acknowledgement>> decode_arrived(base::ByteView header);
 
 }  // namespace tapestry

@@ -24,9 +24,9 @@ PROTO_TABLE(View, wire::View, PROTO_FIELD(standing), PROTO_FIELD(room, kChildren
             PROTO_FIELD(children, Count{0, kMaxChildren}),
             PROTO_FIELD_AS(age, age_ms, In<std::chrono::milliseconds>{std::chrono::hours{24 * 365}}))
 PROTO_TABLE(Look, wire::Look, PROTO_FIELD(object), PROTO_FIELD(rank), PROTO_FIELD(sequence), PROTO_FIELD(want))
-PROTO_TABLE(Hang, wire::Hang, PROTO_FIELD(object), PROTO_FIELD(rank), PROTO_FIELD(sequence),
+PROTO_TABLE(Attach, wire::Attach, PROTO_FIELD(object), PROTO_FIELD(rank), PROTO_FIELD(sequence),
             PROTO_FIELD(children, kChildren))
-PROTO_TABLE(Hung, wire::Hung, PROTO_FIELD(verdict, AtMost{Verdict::too_many}), PROTO_FIELD(view))
+PROTO_TABLE(AttachReply, wire::AttachReply, PROTO_FIELD(verdict, AtMost{Verdict::too_many}), PROTO_FIELD(view))
 PROTO_TABLE(tapestry::Digest, wire::Digest, PROTO_FIELD(object), PROTO_FIELD(standing), PROTO_FIELD(evicted))
 PROTO_TABLE(Digested, wire::Digested, PROTO_FIELD(yours), PROTO_FIELD(sequence), PROTO_FIELD(children, kChildren))
 PROTO_TABLE(Push, wire::Push, PROTO_FIELD(object), PROTO_FIELD(sequence, Between{1, UINT64_MAX}))
@@ -62,9 +62,9 @@ Message encode(const Look& look) { return send<wire::Look>(FollowVerb::look, loo
 Message encode(const View& view, base::SharedBytes news) {
     return send<wire::View>(FollowVerb::look, view, std::move(news));
 }
-Message encode(const Hang& hang) { return send<wire::Hang>(FollowVerb::hang, hang); }
-Message encode(const Hung& hung, base::SharedBytes news) {
-    return send<wire::Hung>(FollowVerb::hang, hung, std::move(news));
+Message encode(const Attach& request) { return send<wire::Attach>(FollowVerb::attach, request); }
+Message encode(const AttachReply& reply, base::SharedBytes news) {
+    return send<wire::AttachReply>(FollowVerb::attach, reply, std::move(news));
 }
 Message encode(const Digest& digest) { return send<wire::Digest>(FollowVerb::digest, digest); }
 Message encode(const Digested& digested) { return send<wire::Digested>(FollowVerb::digest, digested); }
@@ -76,8 +76,10 @@ Message encode(const Leave& leave) { return send<wire::Leave>(FollowVerb::leave,
 
 Result<Look> decode_look(const Message& message) { return take<Look, wire::Look>(message); }
 Result<View> decode_view(const Message& message) { return take<View, wire::View>(message, kMaxNewsBytes); }
-Result<Hang> decode_hang(const Message& message) { return take<Hang, wire::Hang>(message); }
-Result<Hung> decode_hung(const Message& message) { return take<Hung, wire::Hung>(message, kMaxNewsBytes); }
+Result<Attach> decode_attach(const Message& message) { return take<Attach, wire::Attach>(message); }
+Result<AttachReply> decode_attach_reply(const Message& message) {
+    return take<AttachReply, wire::AttachReply>(message, kMaxNewsBytes);
+}
 Result<Digest> decode_digest(const Message& message) { return take<Digest, wire::Digest>(message); }
 Result<Digested> decode_digested(const Message& message) { return take<Digested, wire::Digested>(message); }
 Result<Push> decode_push(const Message& message) {

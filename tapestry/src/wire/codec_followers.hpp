@@ -7,10 +7,10 @@
 namespace tapestry {
 
 [[nodiscard]] base::Message encode(const Look& look);
-/// `news`: the newest body, if it was wanted and is newer; also of Hung.
+/// `news`: the newest body, if it was wanted and is newer; also of AttachReply.
 [[nodiscard]] base::Message encode(const View& view, base::SharedBytes news);
-[[nodiscard]] base::Message encode(const Hang& hang);
-[[nodiscard]] base::Message encode(const Hung& hung, base::SharedBytes news);
+[[nodiscard]] base::Message encode(const Attach& request);
+[[nodiscard]] base::Message encode(const AttachReply& reply, base::SharedBytes news);
 [[nodiscard]] base::Message encode(const Digest& digest);
 [[nodiscard]] base::Message encode(const Digested& digested);
 [[nodiscard]] base::Message encode(const Push& push, base::SharedBytes news);
@@ -20,8 +20,8 @@ namespace tapestry {
 /// All: base::Errc::bad_format, also for a body above kMaxNewsBytes, or an empty one in a push.
 [[nodiscard]] base::Result<Look> decode_look(const base::Message& message);
 [[nodiscard]] base::Result<View> decode_view(const base::Message& message);
-[[nodiscard]] base::Result<Hang> decode_hang(const base::Message& message);
-[[nodiscard]] base::Result<Hung> decode_hung(const base::Message& message);
+[[nodiscard]] base::Result<Attach> decode_attach(const base::Message& message);
+[[nodiscard]] base::Result<AttachReply> decode_attach_reply(const base::Message& message);
 [[nodiscard]] base::Result<Digest> decode_digest(const base::Message& message);
 [[nodiscard]] base::Result<Digested> decode_digested(const base::Message& message);
 [[nodiscard]] base::Result<Push> decode_push(const base::Message& message);

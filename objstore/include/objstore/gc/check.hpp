@@ -38,9 +38,10 @@ struct BadBlock {
     base::Error error;
 };
 
-/// What damage costs of one snapshot.
+/// What damage costs of one snapshot, or of one version of the live tree.
 struct HurtSnapshot {
     Snapshot snapshot;
+    std::string version;             ///< version_name() of one that is kept, "now" of the present; "": a snapshot
     bool unreadable = false;         ///< its tree lost a node: files may be missing that nothing tells of
     std::vector<std::string> paths;  ///< of files that lost a part, the first of them
     std::uint64_t files = 0;         ///< how many

@@ -46,6 +46,11 @@ struct History {
 /// From now on, and for what is kept already. Requires: check_history_policy(). Errors as Volume::edit_forest().
 [[nodiscard]] base::Task<base::Result<void>> set_history_policy(Volume& volume, HistoryPolicy policy);
 
+/// Takes one of read_history()'s off the list: a version that is kept, or a named snapshot, whether its tree can be
+/// read or not. Done as well if it is not listed any more. Errors: as Volume::edit_forest();
+/// base::Errc::unsupported where the history is of a later version.
+[[nodiscard]] base::Task<base::Result<void>> forget_version(Volume& volume, Snapshot version);
+
 /// Lists a snapshot of the newest version of the live tree; root, time, sequence and counts are filled in. Errors:
 /// std::errc::file_exists if there is one of that name; those of Snapshot::check() and Volume::edit_forest().
 [[nodiscard]] base::Task<base::Result<Snapshot>> name_version(Volume& volume, Snapshot words);

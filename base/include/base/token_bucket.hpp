@@ -4,25 +4,25 @@
 #include "base/clock.hpp"
 #include "base/task.hpp"
 
-namespace past {
+namespace base {
 
 class TokenBucket {
   public:
-    TokenBucket(base::Clock& clock, std::uint64_t per_second, std::uint64_t burst)
+    TokenBucket(Clock& clock, std::uint64_t per_second, std::uint64_t burst)
         : clock_{clock},
           per_second_{per_second},
           burst_{burst},
           tokens_{static_cast<double>(burst)},
           at_{clock.now()} {}
     /// Resumes once `bytes` may go. Debts are allowed, so that a batch above the burst goes through.
-    base::Task<void> take(std::uint64_t bytes);
+    Task<void> take(std::uint64_t bytes);
 
   private:
-    base::Clock& clock_;
+    Clock& clock_;
     std::uint64_t per_second_;
     std::uint64_t burst_;
     double tokens_;
-    base::TimePoint at_;
+    TimePoint at_;
 };
 
-}  // namespace past
+}  // namespace base

@@ -1,11 +1,11 @@
-#include "token_bucket.hpp"
+#include "base/token_bucket.hpp"
 
 #include <algorithm>
 #include <cmath>
 
-namespace past {
+namespace base {
 
-base::Task<void> TokenBucket::take(std::uint64_t bytes) {
+Task<void> TokenBucket::take(std::uint64_t bytes) {
     for (;;) {
         const auto now = clock_.now();
         const auto seconds = std::chrono::duration<double>(now - at_).count();
@@ -18,4 +18,4 @@ base::Task<void> TokenBucket::take(std::uint64_t bytes) {
     tokens_ -= static_cast<double>(bytes);
 }
 
-}  // namespace past
+}  // namespace base
