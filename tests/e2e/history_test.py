@@ -181,6 +181,66 @@ def test_undelete_brings_back_a_file_and_a_tree(m):
     check(not [name for name in os.listdir(m.directory) if name.startswith(".pelago")], "nothing is left over")
 
 
+def test_undelete_makes_nothing_behind_a_symbolic_link(m):
+    volume(m)
+    os.mkdir(m.here("d"))
+    store(m, "d/f", b"precious")
+    shutil.rmtree(m.here("d"))
+    os.symlink(m.path("nowhere"), m.here("d"))
+    m.run("sync", m.directory)
+    said = m.run("undelete", m.here("d/f"), expect=2).stderr.decode()
+    check("symbolic link" in said and m.here("d") in said, said)
+    check(not os.path.lexists(m.path("nowhere")) and os.listdir(m.directory) == ["d"], "nothing was made")
+
+
+def test_undelete_takes_what_the_volume_had_and_not_what_a_link_led_to(m):
+    volume(m)
+    outside = m.path("outside")
+    os.mkdir(outside)
+    write(os.path.join(outside, "f"), b"of another")
+    os.mkdir(m.here("d"))
+    store(m, "d/f", b"precious")
+    shutil.rmtree(m.here("d"))
+    os.symlink(outside, m.here("d"))  # a version shows a link to a directory that has an f
+    m.run("sync", m.directory)
+    os.unlink(m.here("d"))
+    m.run("sync", m.directory)
+    m.run("undelete", m.here("d/f"))
+    check(read(m.here("d/f")) == b"precious", "what the volume had, not what a link leads to")
+    check(not os.path.islink(m.here("d")) and os.listdir(m.directory) == ["d"], str(os.listdir(m.directory)))
+    os.unlink(m.here("d/f"))
+    m.run("sync", m.directory)
+    m.run("undelete", m.here("d/f"), "--to", os.path.join(outside, "back"))
+    check(read(os.path.join(outside, "back")) == b"precious", "to another file system")
+    check(sorted(os.listdir(outside)) == ["back", "f"], str(os.listdir(outside)))
+
+
+def test_undelete_finds_what_was_in_a_directory_that_was_made_anew(m):
+    volume(m)
+    os.mkdir(m.here("d"))
+    store(m, "d/f", b"precious")
+    shutil.rmtree(m.here("d"))
+    m.run("sync", m.directory)
+    os.mkdir(m.here("d"))
+    m.run("sync", m.directory)
+    check(not any(os.path.exists(m.here("d/.snapshots", name, "f")) for name in past(m, "d")), "it is another")
+    m.run("undelete", m.here("d/f"))
+    check(read(m.here("d/f")) == b"precious", "found from the directory above")
+
+
+def test_undelete_sets_attributes_that_the_mode_forbids(m):
+    volume(m)
+    store(m, "f", b"text")
+    os.setxattr(m.here("f"), "user.colour", b"blue")
+    os.chmod(m.here("f"), 0o400)
+    m.run("sync", m.directory)
+    os.unlink(m.here("f"))
+    m.run("sync", m.directory)
+    m.run("undelete", m.here("f"))
+    check(os.getxattr(m.here("f"), "user.colour") == b"blue", "its attribute")
+    check(stat.S_IMODE(os.stat(m.here("f")).st_mode) == 0o400, "its mode")
+
+
 def test_log_diff_and_policy(m):
     volume(m)
     store(m, "f", b"one")

@@ -22,6 +22,7 @@
 #include "cli/text.hpp"
 #include "fuse/volume_files.hpp"
 #include "mount/copy_tree.hpp"
+#include "mount/directory.hpp"
 #include "mount/mount_table.hpp"
 
 namespace tools {
@@ -83,23 +84,21 @@ struct Version {
 };
 
 /// The newest first.
-base::Result<std::vector<Version>> versions_of(const std::string& directory) {
-    const auto past = join_path(directory, fusefs::kSnapshotsName);
-    const std::unique_ptr<DIR, int (*)(DIR*)> listed{::opendir(past.c_str()), ::closedir};
-    if (!listed) return failed("cannot list " + past);
+base::Result<std::vector<Version>> versions_in(const Directory& past) {
+    const std::unique_ptr<DIR, int (*)(DIR*)> listed{::opendir(past.at(".").c_str()), ::closedir};
+    if (!listed) return failed("cannot list " + past.path_of(""));
     std::vector<Version> versions;
     errno = 0;
     while (const auto* const entry = ::readdir(listed.get())) {
         Version version{static_cast<const char*>(entry->d_name), 0};
         if (version.name == "." || version.name == "..") continue;
         std::array<char, 32> text{};
-        const auto top = join_path(past, version.name);
-        const auto length = ::getxattr(top.c_str(), "user.pelago.time", text.data(), text.size());
+        const auto length = ::getxattr(past.at(version.name).c_str(), "user.pelago.time", text.data(), text.size());
         if (length > 0) std::from_chars(text.data(), text.data() + length, version.time_ns);
         versions.push_back(std::move(version));
         errno = 0;
     }
-    if (errno != 0) return failed("cannot list " + past);
+    if (errno != 0) return failed("cannot list " + past.path_of(""));
     std::ranges::stable_sort(versions, std::greater<>{}, &Version::time_ns);
     return versions;
 }
@@ -111,25 +110,47 @@ bool same_file(const struct stat& a, const struct stat& b) {
 
 struct Found {
     std::string version;
-    std::string top;  // the directory as it was
-    std::string path;
+    Directory top;   // the directory as it was
+    Directory from;  // that what is looked for was in
 };
+
+/// Nullopt if it is not there, also if a symbolic link is in its place.
+base::Result<std::optional<Directory>> directory_in(const Directory& above, const std::string& name) {
+    auto entered = above.enter(name);
+    if (entered) return std::optional{*std::move(entered)};
+    const auto& error = entered.error();
+    if (error == base::Errc::not_found || error == base::Errc::bad_argument) return std::optional<Directory>{};
+    return error;
+}
+
+base::Result<std::optional<Found>> find_in(const Directory& past, const std::string& version, const Place& seen,
+                                           const std::optional<struct stat>& not_as) {
+    BASE_TRY(auto top, directory_in(past, version));
+    BASE_TRY(auto from, directory_in(past, version));
+    for (std::size_t i = 0; from && i + 1 < seen.names.size(); ++i) {
+        BASE_TRY(from, directory_in(*from, seen.names[i]));
+    }
+    if (!top || !from) return std::optional<Found>{};
+    const auto was = look_at(from->at(seen.names.back()));
+    if (!was) return from->in_words(was.error());
+    if (!*was || (not_as && same_file(**was, *not_as))) return std::optional<Found>{};
+    return std::optional{Found{version, *std::move(top), *std::move(from)}};
+}
 
 /// The newest version that has it, and not as it is. Where the nearest directory was made anew since, those above it
 /// know of the one before: up to the root of the mount. `place` is then as seen from there.
 base::Result<Found> find(Place* place, const std::optional<struct stat>& present, const Options& options) {
     for (auto seen = *place;;) {
-        BASE_TRY(const auto versions, versions_of(seen.directory));
+        BASE_TRY(const auto directory, Directory::open(seen.directory));
+        BASE_TRY(const auto past, directory.enter(fusefs::kSnapshotsName));
+        BASE_TRY(const auto versions, versions_in(past));
         for (const auto& version : versions) {
             if (!options.version.empty() && version.name != options.version) continue;
-            Found found;
-            found.version = version.name;
-            found.top = join_path(join_path(seen.directory, fusefs::kSnapshotsName), version.name);
-            found.path = seen.below(found.top);
-            BASE_TRY(const auto was, look_at(found.path));
-            if (!was || (options.version.empty() && present && same_file(*was, *present))) continue;
+            const auto not_as = options.version.empty() ? present : std::nullopt;
+            BASE_TRY(auto found, find_in(past, version.name, seen, not_as));
+            if (!found) continue;
             *place = std::move(seen);
-            return found;
+            return *std::move(found);
         }
         const auto mounted = mount_of(seen.directory);
         const auto above = parent_path(seen.directory);
@@ -142,14 +163,45 @@ base::Result<Found> find(Place* place, const std::optional<struct stat>& present
                                                   "; 'pelago volume log' lists what is kept"};
 }
 
-/// Under its name only once it is whole.
-base::Result<CopiedTree> bring_back(const std::string& from, const std::string& to) {
-    BASE_TRY(const auto beside, TemporaryDirectory::make(parent_path(to), ".pelago-undelete-"));
-    const auto made = join_path(beside->path(), "copy");
-    BASE_TRY(const auto copied, copy_tree(from, made));
-    if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0)
-        return failed("cannot give " + to + " its name");
-    return copied;
+/// Under its name only once it is whole; until then where only who runs this can come.
+template <class Make>
+base::Result<void> make_in(const Directory& directory, const std::string& name, Make make) {
+    const auto made = [&]() -> base::Result<void> {
+        BASE_TRY(const auto beside, TemporaryDirectory::make(directory.at(""), ".pelago-undelete-"));
+        BASE_TRY(const auto inside, directory.enter(beside->path().substr(beside->path().rfind('/') + 1)));
+        if (!inside.is_ours_alone())
+            return base::Error{base::Errc::denied, "cannot use " + beside->path() + ": it is another's by now"};
+        const auto copy = inside.at("copy");
+        const base::Result<void> done = make(copy);
+        if (!done) return inside.in_words(done.error());
+        const auto to = directory.at(name);
+        if (::renameat2(AT_FDCWD, copy.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0)
+            return failed("cannot give " + to + " its name");
+        return base::ok();
+    }();
+    if (!made) return directory.in_words(made.error());
+    return base::ok();
+}
+
+/// Directories that went with it come back as they were, without what else was in them. The one that it was in.
+base::Result<Directory> directory_of(const Place& place, const Found& found) {
+    BASE_TRY(auto above, Directory::open(place.directory));
+    std::optional<Directory> was;
+    for (std::size_t i = 0; i + 1 < place.names.size(); ++i) {
+        const auto& name = place.names[i];
+        const auto& in = was ? *was : found.top;
+        auto next = above.enter(name);
+        if (!next && next.error() == base::Errc::not_found) {
+            const auto made =
+                make_in(above, name, [&](const std::string& to) { return copy_directory_alone(in.at(name), to); });
+            if (!made) return in.in_words(made.error());
+            next = above.enter(name);
+        }
+        if (!next) return next.error();
+        BASE_TRY(was, in.enter(name));
+        above = *std::move(next);
+    }
+    return above;
 }
 
 base::Result<ExitCode> undelete(Context& context, const Options& options) {
@@ -171,18 +223,14 @@ base::Result<ExitCode> undelete(Context& context, const Options& options) {
     if (!options.to.empty() && target.names.size() > 1)
         return base::Error{base::Errc::not_found, "there is no directory " + parent_path(to)};
     BASE_TRY(const auto found, find(&place, present, options));
-    // Directories that went with it come back as they were, without what else was in them.
-    if (options.to.empty()) {
-        auto from = found.top;
-        auto above = place.directory;
-        for (std::size_t i = 0; i + 1 < place.names.size(); ++i) {
-            from = join_path(from, place.names[i]);
-            above = join_path(above, place.names[i]);
-            BASE_TRY(const auto there, look_at(above));
-            if (!there) BASE_CHECK(copy_directory_alone(from, above));
-        }
-    }
-    BASE_TRY(const auto copied, bring_back(found.path, to));
+    BASE_TRY(const auto into, options.to.empty() ? directory_of(place, found) : Directory::open(target.directory));
+    CopiedTree copied;
+    const auto& name = place.names.back();
+    const auto done = make_in(into, target.names.back(), [&](const std::string& made) -> base::Result<void> {
+        BASE_TRY(copied, copy_tree(found.from.at(name), made));
+        return base::ok();
+    });
+    if (!done) return found.from.in_words(done.error());
     if (context.console.output().json) {
         context.console.print_json({{"message_type", "undeleted"},
                                     {"path", to},
