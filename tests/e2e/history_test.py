@@ -228,19 +228,6 @@ def test_undelete_finds_what_was_in_a_directory_that_was_made_anew(m):
     check(read(m.here("d/f")) == b"precious", "found from the directory above")
 
 
-def test_undelete_sets_attributes_that_the_mode_forbids(m):
-    volume(m)
-    store(m, "f", b"text")
-    os.setxattr(m.here("f"), "user.colour", b"blue")
-    os.chmod(m.here("f"), 0o400)
-    m.run("sync", m.directory)
-    os.unlink(m.here("f"))
-    m.run("sync", m.directory)
-    m.run("undelete", m.here("f"))
-    check(os.getxattr(m.here("f"), "user.colour") == b"blue", "its attribute")
-    check(stat.S_IMODE(os.stat(m.here("f")).st_mode) == 0o400, "its mode")
-
-
 def test_log_diff_and_policy(m):
     volume(m)
     store(m, "f", b"one")
