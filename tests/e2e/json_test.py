@@ -111,7 +111,8 @@ def mounted(w):
     m = w.m
     why_not = can_mount()
     if why_not:
-        for verb in (("mount",), ("sync",), ("umount",), ("undelete",), ("volume", "diff"), ("archive", "mount")):
+        for verb in (("mount",), ("sync",), ("umount",), ("undelete",), ("volume", "diff"), ("volume", "forget"),
+                     ("archive", "mount")):
             w.met(verb)
         return
     directory = m.path("mounted")
@@ -127,6 +128,9 @@ def mounted(w):
         w.say("volume", "diff", "photos", "now")
     finally:
         w.say("umount", directory, "--wait")
+    version = next(one["version"] for one in w.say("volume", "log", "photos") if one["version"] != "now")
+    check(w.say("volume", "forget", "photos", version)["versions_forgotten"] == 1, "it was not forgotten")
+    check(version not in [one["version"] for one in w.say("volume", "log", "photos")], "it is still listed")
     w.say("archive", "mount", "-d", directory)
     w.say("umount", directory, "--wait")
 

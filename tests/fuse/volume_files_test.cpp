@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <set>
 
 #include "base/task_group.hpp"
 #include "fuse/world.hpp"
@@ -195,43 +194,6 @@ TEST_F(VolumeFilesTest, ThePastCannotBeChangedAndItsNameIsTaken) {
     const auto name = names(past).at(0);
     EXPECT_EQ(number(on_->remove_directory(past, name)), 0);
     EXPECT_EQ(std::ranges::count(names(past), name), 0);
-}
-
-// As the adapter does it: what is taken is remembered right after it was listed.
-TEST_F(VolumeFilesTest, OfTwoWhoListThePastAtOnceEachKeepsWhatItTakes) {
-    const auto d = directory(kRootNode, "d");
-    const auto f = file(d, "f", "0");
-    for (int i = 0; i < 4; ++i) {
-        commit();
-        put(f, "another");
-        directory(d, std::to_string(i));
-    }
-    commit();
-    const auto take = [](VolumeFiles* files, base::Clock* clock, base::Duration later, NodeId past,
-                         std::set<NodeId>* out) -> base::Task<void> {
-        co_await clock->sleep_for(later);
-        const auto listed = co_await files->list(past, 0, 100, true);
-        EXPECT_TRUE(listed);
-        for (const auto& entry : *listed) {
-            if (entry.is_dot() || !entry.attributes) continue;
-            files->remember(entry.node);
-            out->insert(entry.node);
-        }
-    };
-    for (int later = 0; later < 60; ++later) {
-        const auto mounted = show();
-        const auto seen = run(mounted->lookup(kRootNode, "d"));
-        const auto past = run(mounted->lookup(kRootNode, ".snapshots"))->node;
-        const auto past_of_d = run(mounted->lookup(seen->node, ".snapshots"))->node;
-        std::set<NodeId> taken;
-        base::TaskGroup both{env_.executor};
-        both.spawn(take(mounted.files.get(), &env_.clock, 0ms, past, &taken));
-        both.spawn(take(mounted.files.get(), &env_.clock, later * 20us, past_of_d, &taken));
-        world_.run(both.join());
-        ASSERT_EQ(taken.size(), 8U);
-        for (const auto node : taken) ASSERT_TRUE(run(mounted->attributes(node))) << later;
-        run(mounted.volume->finish());
-    }
 }
 
 TEST_F(VolumeFilesTest, ADirectoryMadeInItIsASnapshotOfWhatWasNotStoredYet) {

@@ -125,6 +125,27 @@ TEST_F(DoorsTest, ACancelledCallerResumesOnlyAfterItsJobHasEnded) {
     EXPECT_TRUE(resumed_after);
 }
 
+// Who owns what jobs use lets it go only then: a coroutine that nobody waits for may have left one behind.
+TEST_F(DoorsTest, JobsThatNobodyWaitsForCanBeWaitedFor) {
+    std::atomic<int> ended{0};
+    const auto leave = [](HostRuntime& on, std::atomic<int>& done) -> Task<void> {
+        base::Workers::Job job = [&done] {
+            std::this_thread::sleep_for(50ms);
+            ++done;
+        };
+        co_await on.workers().run_job(std::move(job));
+    };
+    const auto soon = [](base::Clock& clock) -> Task<void> { co_await clock.sleep_for(5ms); };
+    base::TaskGroup tasks{runtime.executor()};
+    for (int i = 0; i < 8; ++i) tasks.spawn(leave(runtime, ended));
+    runtime.run(soon(runtime.clock()));
+    EXPECT_LT(ended, 8);
+    runtime.workers().wait_for_jobs();
+    EXPECT_EQ(ended, 8);
+    runtime.workers().wait_for_jobs();  // there are none
+    runtime.run(tasks.join());
+}
+
 TEST_F(DoorsTest, ManyJobsFromManyCoroutines) {
     std::atomic<int> sum{0};
     const auto work = [](HostRuntime& on, std::atomic<int>& total) -> Task<void> {

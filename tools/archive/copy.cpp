@@ -49,7 +49,7 @@ struct Options {
 struct Target {
     std::unique_ptr<Session> own_session;
     Session* session = nullptr;
-    std::unique_ptr<objstore::Volume> volume;  // goes before what it stands on
+    FinishedVolume volume;  // goes before what it stands on
 };
 
 struct Totals {
@@ -94,7 +94,7 @@ base::Result<Target> open_target(Context& context, const VolumeAccess& source, c
         target.session = source.session.get();
         auto volume = open_by_name(*target.session, owner, name);
         if (!volume) return volume.error().with("cannot open volume '" + name + "'");
-        target.volume = std::move(*volume);
+        target.volume = FinishedVolume{volume->release(), {target.session}};
         if (target.volume->keys().aguid == source.volume->keys().aguid)
             return usage_error("cannot copy volume '" + name + "' to itself; give --to-volume NAME or --to-dir DIR");
         return target;

@@ -31,6 +31,7 @@ Session::Session(Context& context, std::shared_ptr<base::host::HostRuntime> runt
 
 Session::~Session() {
     if (shared_) runtime_->run(shared_->close());
+    runtime_->workers().wait_for_jobs();  // of what was cut off: they use the doors that go now
 }
 
 base::NodeEnv Session::env() {

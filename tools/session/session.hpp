@@ -21,6 +21,7 @@
 #include "base/task_group.hpp"
 #include "cli/verbs.hpp"
 #include "objstore/high_water.hpp"
+#include "objstore/volume.hpp"
 #include "past/storage.hpp"
 #include "session/data_directory.hpp"
 #include "session/shared_store.hpp"
@@ -62,6 +63,9 @@ class Session {
     [[nodiscard]] const DataDirectory& directory() const { return directory_; }
     /// The name of the network that keeps what is stored; nullopt: this machine alone does.
     [[nodiscard]] const std::optional<std::string>& network() const { return network_; }
+
+    /// Await what goes on behind the volume's commits. Before it is destroyed.
+    void finish(objstore::Volume& volume) { runtime_->run(volume.finish()); }
 
     /// The store is this machine's own, and no other command used it at one moment during this call.
     [[nodiscard]] bool alone() const { return shared_ && shared_->only_us(); }

@@ -32,7 +32,7 @@ base::Result<VolumeAccess> open_volume_to_read(Context& context, const std::stri
     BASE_TRY(access.session, Session::open(context));
     auto volume = open_by_name_to_read(*access.session, context.console, owner, name);
     if (!volume) return volume.error().with("cannot open volume '" + name + "'");
-    access.volume = std::move(*volume);
+    access.volume = FinishedVolume{volume->release(), {access.session.get()}};
     BASE_CHECK(access.session->run(remember_name(access.session->env(), name)));
     return access;
 }
@@ -55,7 +55,7 @@ base::Result<VolumeAccess> open_volume(Context& context, const Session* other, c
         if (volume) context.console.note("created volume '" + name + "'");
     }
     if (!volume) return volume.error().with("cannot open volume '" + name + "'");
-    access.volume = std::move(*volume);
+    access.volume = FinishedVolume{volume->release(), {access.session.get()}};
     BASE_CHECK(session.run(remember_name(session.env(), name)));
     return access;
 }

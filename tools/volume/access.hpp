@@ -17,9 +17,19 @@ class App;
 
 namespace tools {
 
+/// What goes on behind a volume's commits is awaited, however the verb ends.
+struct FinishVolume {
+    Session* session = nullptr;
+    void operator()(objstore::Volume* volume) const {
+        session->finish(*volume);
+        delete volume;  // NOLINT(cppcoreguidelines-owning-memory): a deleter
+    }
+};
+using FinishedVolume = std::unique_ptr<objstore::Volume, FinishVolume>;
+
 struct VolumeAccess {
     std::unique_ptr<Session> session;
-    std::unique_ptr<objstore::Volume> volume;  // goes before what it stands on
+    FinishedVolume volume;  // goes before what it stands on
 };
 
 enum class IfAbsent {

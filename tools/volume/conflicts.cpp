@@ -92,25 +92,6 @@ void print_list(Console& console, const std::vector<objstore::ListedConflict>& c
     console.note(plural(conflicts.size(), "conflict", "conflicts"));
 }
 
-/// What the volume still remembers on its own is waited for, however the verb ends.
-base::Task<base::Result<void>> finish(objstore::Volume* volume) {
-    co_await volume->finish();
-    co_return base::ok();
-}
-
-base::Result<ExitCode> list_or_restore(Context& context, VolumeAccess& access, const Options& options);
-
-base::Result<ExitCode> conflicts(Context& context, const Options& options) {
-    if ((options.restore == 0) != options.as.empty()) return usage_error("--restore and --as go together");
-    if (options.restore != 0 && options.as.find_first_not_of('/') == std::string::npos) {
-        return usage_error("--as wants a path within the volume, such as /letters/draft.mine");
-    }
-    BASE_TRY(VolumeAccess access, open_volume(context, options.volume, IfAbsent::refuse));
-    auto done = list_or_restore(context, access, options);
-    BASE_CHECK(access.session->run(finish(access.volume.get())));
-    return done;
-}
-
 /// Nullptr if the volume was never mounted to be written: to look makes no live tree.
 base::Task<base::Result<std::unique_ptr<objstore::WorkingTree>>> open_live_tree(base::NodeEnv env,
                                                                                 objstore::Volume* volume) {
@@ -143,6 +124,15 @@ base::Result<ExitCode> list_or_restore(Context& context, VolumeAccess& access, c
     if (!done) return done.error().with("cannot restore it as '" + options.as + "'");
     context.console.note("restored as '" + printable(options.as) + "'");
     return ExitCode::done;
+}
+
+base::Result<ExitCode> conflicts(Context& context, const Options& options) {
+    if ((options.restore == 0) != options.as.empty()) return usage_error("--restore and --as go together");
+    if (options.restore != 0 && options.as.find_first_not_of('/') == std::string::npos) {
+        return usage_error("--as wants a path within the volume, such as /letters/draft.mine");
+    }
+    BASE_TRY(VolumeAccess access, open_volume(context, options.volume, IfAbsent::refuse));
+    return list_or_restore(context, access, options);
 }
 
 }  // namespace

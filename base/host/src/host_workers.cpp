@@ -98,7 +98,7 @@ struct HostWorkers::Pool {
             lock.unlock();
             task();
             task = nullptr;
-            under_way.fetch_sub(1, std::memory_order_relaxed);
+            if (under_way.fetch_sub(1) == 1) under_way.notify_all();
             lock.lock();
             if (!queue.empty()) continue;
             idle_since = std::chrono::steady_clock::now();
@@ -162,6 +162,10 @@ HostWorkers::HostWorkers(unsigned threads)
 HostWorkers::~HostWorkers() = default;
 
 unsigned HostWorkers::parallelism() const noexcept { return static_cast<unsigned>(pool_->threads.size()); }
+
+void HostWorkers::wait_for_jobs() noexcept {
+    for (auto jobs = pool_->under_way.load(); jobs != 0; jobs = pool_->under_way.load()) pool_->under_way.wait(jobs);
+}
 
 bool HostWorkers::leave_a_core() const noexcept {
     static const unsigned cores = usable_cores();

@@ -19,6 +19,8 @@ class HostWorkers final : public Workers {
 
     [[nodiscard]] unsigned parallelism() const noexcept override;
     Task<void> run_job(Job job) override;
+    /// Blocks until no job is queued or running: what they refer to may go then. Not from a job.
+    void wait_for_jobs() noexcept;
     /// True while jobs are under way and at least one core has none. Any thread.
     [[nodiscard]] bool leave_a_core() const noexcept;
 
