@@ -103,6 +103,22 @@ class LiveHistory : public LiveTest {
         policy.last = count;
         return policy;
     }
+    static HistoryPolicy hourly() {
+        auto policy = last(2);
+        policy.hourly = 20;
+        return policy;
+    }
+    /// A file "f" that was "0" to "12", an hour apart, under hourly(): some of its versions are in the tree of older
+    /// ones.
+    InodeNumber rewritten_each_hour(const Mount& on) {
+        run(set_history_policy(*on.volume, hourly()));
+        const auto f = file(on, kRootInode, "f", "0");
+        for (int i = 1; i <= 12; ++i) {
+            rewrite(on, f, std::to_string(i));
+            world_.run_for(1h);
+        }
+        return f;
+    }
     History history() {
         const auto fresh = open();
         return run(read_history(**fresh));
@@ -343,15 +359,7 @@ TEST_F(LiveHistory, ACommitAfterACollectionDoesNotReadTheVersionsThatItDrops) {
 
 TEST_F(LiveHistory, WhereTheOlderVersionsCannotBeReadCommitsGoOnAndKeepTheYoungOnes) {
     const auto a = mount();
-    HistoryPolicy policy;
-    policy.last = 2;
-    policy.hourly = 20;
-    run(set_history_policy(*a.volume, policy));
-    const auto f = file(a, kRootInode, "f", "0");
-    for (int i = 1; i <= 12; ++i) {
-        rewrite(a, f, std::to_string(i));
-        world_.run_for(1h);
-    }
+    const auto f = rewritten_each_hour(a);
     const auto before = texts_of("f");
     ASSERT_EQ(before.size(), 11U);
     const auto older = older_of(a);
@@ -364,23 +372,15 @@ TEST_F(LiveHistory, WhereTheOlderVersionsCannotBeReadCommitsGoOnAndKeepTheYoungO
     const auto after = texts_of("f");
     EXPECT_EQ(after.at(0), "12");
     EXPECT_LT(after.size(), before.size()) << "the lost block held some";
-    run(set_history_policy(*b.volume, policy));
+    run(set_history_policy(*b.volume, hourly()));
     EXPECT_NE(older_of(b) ? older_of(b)->id : base::Guid{}, older->id) << "a policy makes a new list of what is left";
     EXPECT_TRUE(run(gc::prune(*b.volume, {.at_once = true})).blocks > 0);
 }
 
 // Only the list of older versions is away: no commit waits for it as long as the mount would for what it shows.
 TEST_F(LiveHistory, CommitsDoNotWaitForHoldersOfOlderVersionsThatAreAway) {
-    HistoryPolicy policy;
-    policy.last = 2;
-    policy.hourly = 20;
     const auto a = mount();
-    run(set_history_policy(*a.volume, policy));
-    const auto f = file(a, kRootInode, "f", "0");
-    for (int i = 1; i <= 12; ++i) {
-        rewrite(a, f, std::to_string(i));
-        world_.run_for(1h);
-    }
+    const auto f = rewritten_each_hour(a);
     const auto older = older_of(a);
     ASSERT_TRUE(older);
     std::size_t asked = 0;
@@ -422,15 +422,7 @@ TEST_F(LiveHistory, APolicyDoesNotReplaceTheHistoryOfALaterVersion) {
 
 TEST_F(LiveHistory, AnyVersionCanBeForgottenAndTheOthersStay) {
     const auto a = mount();
-    HistoryPolicy policy;
-    policy.last = 2;
-    policy.hourly = 20;
-    run(set_history_policy(*a.volume, policy));
-    const auto f = file(a, kRootInode, "f", "0");
-    for (int i = 1; i <= 12; ++i) {
-        rewrite(a, f, std::to_string(i));
-        world_.run_for(1h);
-    }
+    rewritten_each_hour(a);
     ASSERT_TRUE(older_of(a));
     const auto before = history().versions;
     ASSERT_EQ(before.size(), 11U);

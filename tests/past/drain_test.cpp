@@ -23,6 +23,14 @@ class Drain : public testing::Test {
         for (std::uint64_t number = 0; number < count; ++number) ASSERT_TRUE(cluster_.put(0, number));
         blocks_ = count;
     }
+    void write_records(std::uint64_t count) {
+        for (std::uint64_t number = 0; number < count; ++number) {
+            auto record = make_record(1, "first");
+            const auto key = group_of(number);
+            ASSERT_TRUE(
+                *cluster_.machine(0).run(cluster_.node(0).write_record(key, 0, std::move(record), cluster_.in(20s))));
+        }
+    }
     /// From the next moment on everybody knows it.
     void drain(std::size_t index, bool on = true) {
         cluster_.drain(index, on);
@@ -138,12 +146,7 @@ TEST_F(Drain, ABlockIsNotSaidToBeWholeByACopyThatGoesAway) {
 }
 
 TEST_F(Drain, ItsRecordsMoveToo) {
-    for (std::uint64_t number = 0; number < 10; ++number) {
-        auto record = make_record(1, "first");
-        const auto key = group_of(number);
-        ASSERT_TRUE(
-            *cluster_.machine(0).run(cluster_.node(0).write_record(key, 0, std::move(record), cluster_.in(20s))));
-    }
+    write_records(10);
     drain(2);
     EXPECT_GT(cluster_.node(2).status().records_to_drain, 0U);
     ASSERT_TRUE(ends(2));
@@ -160,12 +163,7 @@ TEST_F(Drain, ItsRecordsMoveToo) {
 }
 
 TEST_F(Drain, EndsAlsoWithMoreRecordsThanAreLookedAtInARound) {
-    for (std::uint64_t number = 0; number < 200; ++number) {
-        auto record = make_record(1, "first");
-        const auto key = group_of(number);
-        ASSERT_TRUE(
-            *cluster_.machine(0).run(cluster_.node(0).write_record(key, 0, std::move(record), cluster_.in(20s))));
-    }
+    write_records(200);
     drain(2);
     EXPECT_GT(cluster_.node(2).status().records_to_drain, 64U);
     EXPECT_TRUE(ends(2, 30min));

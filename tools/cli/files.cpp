@@ -91,6 +91,11 @@ base::Result<void> sync_parent(const std::string& path) {
 
 }  // namespace
 
+base::Error failed_call(const std::string& what) {
+    const int code = errno;
+    return {base::from_errno(code), what + ": " + std::strerror(code)};
+}
+
 base::Result<std::optional<base::Bytes>> read_small_file(const std::string& path, std::size_t limit) {
     const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
     if (!file.open() && (errno == ENOENT || errno == ENOTDIR)) return std::optional<base::Bytes>{};

@@ -15,6 +15,9 @@ namespace tools {
 /// Nullopt if there is no such file. Errc::bad_argument above `limit` bytes; std::errc::is_a_directory. Errors name the
 /// path.
 [[nodiscard]] base::Result<std::optional<base::Bytes>> read_small_file(const std::string& path, std::size_t limit);
+/// What errno says: "cannot list /x: Permission denied".
+[[nodiscard]] base::Error failed_call(const std::string& what);
+
 /// Mode 0600, complete and durable when it returns, or not there at all. Errc::exists if the name is taken. Here and
 /// below: symbolic links are followed, and what root makes in another user's directory is that user's.
 [[nodiscard]] base::Result<void> write_new_file(const std::string& path, base::ByteView bytes);

@@ -9,12 +9,6 @@ namespace tools {
 
 namespace {
 
-std::string listed(const nlohmann::json& nodes) {
-    std::string names;
-    for (const auto& node : nodes) names += (names.empty() ? "" : ", ") + node.get<std::string>();
-    return names;
-}
-
 /// Who is missing, and the way on without them.
 std::string without(const nlohmann::json& missing) {
     if (missing.empty()) return "";
@@ -39,6 +33,12 @@ std::string because(const nlohmann::json& status) {
 }
 
 }  // namespace
+
+std::string listed(const nlohmann::json& nodes) {
+    std::string names;
+    for (const auto& node : nodes) names += (names.empty() ? "" : ", ") + node.get<std::string>();
+    return names;
+}
 
 std::optional<Trouble> diagnose(const nlohmann::json& status) {
     const auto& store = status.at("store");

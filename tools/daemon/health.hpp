@@ -14,6 +14,9 @@ struct Trouble {
     std::string sentence;
 };
 
+/// Names of nodes in a status document, with commas between.
+[[nodiscard]] std::string listed(const nlohmann::json& nodes);
+
 /// The gravest first; nullopt if all is well. `status` is what the daemon answers to "status".
 [[nodiscard]] std::optional<Trouble> diagnose(const nlohmann::json& status);
 

@@ -35,16 +35,11 @@ struct Options {
     std::string version;
 };
 
-base::Error failed(const std::string& what) {
-    const int code = errno;
-    return {base::from_errno(code), what + ": " + std::strerror(code)};
-}
-
 base::Result<std::optional<struct stat>> look_at(const std::string& path) {
     struct stat found{};
     if (::lstat(path.c_str(), &found) == 0) return std::optional{found};
     if (errno == ENOENT || errno == ENOTDIR) return std::optional<struct stat>{};
-    return failed("cannot look at " + path);
+    return failed_call("cannot look at " + path);
 }
 
 /// A path that need not be there: the nearest directory above it that is, and the names from there on.
@@ -73,7 +68,7 @@ base::Result<Place> place_of(const std::string& path) {
             BASE_TRY(place.directory, real_directory(above));
             return place;
         }
-        if (above == rest) return failed("cannot look at " + above);
+        if (above == rest) return failed_call("cannot look at " + above);
         rest = std::move(above);
     }
 }
@@ -86,7 +81,7 @@ struct Version {
 /// The newest first.
 base::Result<std::vector<Version>> versions_in(const Directory& past) {
     const std::unique_ptr<DIR, int (*)(DIR*)> listed{::opendir(past.at(".").c_str()), ::closedir};
-    if (!listed) return failed("cannot list " + past.path_of(""));
+    if (!listed) return failed_call("cannot list " + past.path_of(""));
     std::vector<Version> versions;
     errno = 0;
     while (const auto* const entry = ::readdir(listed.get())) {
@@ -98,7 +93,7 @@ base::Result<std::vector<Version>> versions_in(const Directory& past) {
         versions.push_back(std::move(version));
         errno = 0;
     }
-    if (errno != 0) return failed("cannot list " + past.path_of(""));
+    if (errno != 0) return failed_call("cannot list " + past.path_of(""));
     std::ranges::stable_sort(versions, std::greater<>{}, &Version::time_ns);
     return versions;
 }
@@ -176,7 +171,7 @@ base::Result<void> make_in(const Directory& directory, const std::string& name, 
         if (!done) return inside.in_words(done.error());
         const auto to = directory.at(name);
         if (::renameat2(AT_FDCWD, copy.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0)
-            return failed("cannot give " + to + " its name");
+            return failed_call("cannot give " + to + " its name");
         return base::ok();
     }();
     if (!made) return directory.in_words(made.error());

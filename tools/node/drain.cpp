@@ -10,6 +10,7 @@
 #include "cli/progress.hpp"
 #include "cli/text.hpp"
 #include "daemon/control.hpp"
+#include "daemon/health.hpp"
 #include "past/error.hpp"
 #include "session/data_directory.hpp"
 
@@ -40,12 +41,6 @@ struct Left {
         return words;
     }
 };
-
-std::string listed(const nlohmann::json& nodes) {
-    std::string names;
-    for (const auto& node : nodes) names += (names.empty() ? "" : ", ") + node.get<std::string>();
-    return names;
-}
 
 base::Result<Left> ask(Context& context, const nlohmann::json& arguments) {
     BASE_TRY(const auto answer, ask_daemon(data_directory(context.settings), "drain", arguments, kAskPatience));

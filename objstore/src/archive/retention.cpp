@@ -122,14 +122,8 @@ base::Result<Span> parse_span(std::string_view text) {
     return span;
 }
 
-LocalTime before(const LocalTime& time, const Span& span) {
+LocalTime calendar_time(std::chrono::sys_seconds moment, std::uint32_t nanosecond) {
     using namespace std::chrono;  // NOLINT: a calendar's words
-    const auto months_back = int{time.year} * 12 + static_cast<int>(time.month) - 1 - span.years * 12 - span.months;
-    const auto year_number = months_back >= 0 ? months_back / 12 : (months_back - 11) / 12;
-    const auto first =
-        sys_days{year{year_number} / month{static_cast<unsigned>(months_back - year_number * 12) + 1} / 1};
-    const auto moment = sys_seconds{first} + days{static_cast<int>(time.day) - 1 - span.days} +
-                        hours{static_cast<int>(time.hour) - span.hours} + minutes{time.minute} + seconds{time.second};
     const auto date = floor<days>(moment);
     const year_month_day calendar{date};
     const hh_mm_ss clock{moment - date};
@@ -139,7 +133,18 @@ LocalTime before(const LocalTime& time, const Span& span) {
             static_cast<unsigned>(clock.hours().count()),
             static_cast<unsigned>(clock.minutes().count()),
             static_cast<unsigned>(clock.seconds().count()),
-            time.nanosecond};
+            nanosecond};
+}
+
+LocalTime before(const LocalTime& time, const Span& span) {
+    using namespace std::chrono;  // NOLINT: a calendar's words
+    const auto months_back = int{time.year} * 12 + static_cast<int>(time.month) - 1 - span.years * 12 - span.months;
+    const auto year_number = months_back >= 0 ? months_back / 12 : (months_back - 11) / 12;
+    const auto first =
+        sys_days{year{year_number} / month{static_cast<unsigned>(months_back - year_number * 12) + 1} / 1};
+    const auto moment = sys_seconds{first} + days{static_cast<int>(time.day) - 1 - span.days} +
+                        hours{static_cast<int>(time.hour) - span.hours} + minutes{time.minute} + seconds{time.second};
+    return calendar_time(moment, time.nanosecond);
 }
 
 bool RetentionPolicy::empty() const {

@@ -34,16 +34,8 @@ constexpr std::array kUnits{&Span::years, &Span::months, &Span::days, &Span::hou
 LocalTime utc(std::int64_t ns) {
     using namespace std::chrono;  // NOLINT: a calendar's words
     const sys_time<nanoseconds> moment{nanoseconds{ns}};
-    const auto date = floor<days>(moment);
-    const year_month_day calendar{date};
-    const hh_mm_ss clock{moment - date};
-    return {int{calendar.year()},
-            unsigned{calendar.month()},
-            unsigned{calendar.day()},
-            static_cast<unsigned>(clock.hours().count()),
-            static_cast<unsigned>(clock.minutes().count()),
-            static_cast<unsigned>(clock.seconds().count()),
-            static_cast<std::uint32_t>(clock.subseconds().count())};
+    const auto second = floor<seconds>(moment);
+    return archive::calendar_time(second, static_cast<std::uint32_t>((moment - second).count()));
 }
 
 /// At most so many hours, days, weeks, months or years begin in a span.

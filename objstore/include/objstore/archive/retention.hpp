@@ -6,6 +6,7 @@
 // up.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -29,6 +30,9 @@ struct LocalTime {
     std::uint32_t nanosecond = 0;
     friend auto operator<=>(const LocalTime&, const LocalTime&) = default;
 };
+/// In the proleptic Gregorian calendar of the clock that `moment` was read from.
+[[nodiscard]] LocalTime calendar_time(std::chrono::sys_seconds moment, std::uint32_t nanosecond);
+
 using ToLocalTime = std::function<LocalTime(std::int64_t ns)>;
 
 /// "2y5m7d3h": years, months, days, hours, each at most once and in this order.
